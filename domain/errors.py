@@ -1,20 +1,20 @@
 """Every error that the service raises on purpose. They know no HTTP: routes/errors.py owns the table to statuses.
 
-    WorkerError
-    ├── Invalid                what the client sent cannot be used as it stands
-    │   └── TargetRefused      the URL is one that this service may not call
-    ├── Unauthenticated        no, wrong or expired credentials
-    ├── Forbidden              the role (or key) does not reach that far
-    ├── NotFound               no such queue, consumer, user …
-    ├── Conflict               it exists, and otherwise
-    ├── Locked                 exclusive to another connection
-    ├── PreconditionFailed     ifEmpty / ifUnused does not hold
-    ├── Throttled              too many tries; carries retry_after
-    ├── Unroutable             the broker had no queue for the message
-    ├── PublishRefused         the broker took the message and said no (nack, alarm, full queue)
-    ├── PublishUnconfirmed     no answer in time: it may have been published
-    ├── BrokerUnavailable      RabbitMQ, or its management API, cannot be reached
-    └── StoreUnavailable       MongoDB cannot be reached
+WorkerError
+├── Invalid                what the client sent cannot be used as it stands
+│   └── TargetRefused      the URL is one that this service may not call
+├── Unauthenticated        no, wrong or expired credentials
+├── Forbidden              the role (or key) does not reach that far
+├── NotFound               no such queue, consumer, user …
+├── Conflict               it exists, and otherwise
+├── Locked                 exclusive to another connection
+├── PreconditionFailed     ifEmpty / ifUnused does not hold
+├── Throttled              too many tries; carries retry_after
+├── Unroutable             the broker had no queue for the message
+├── PublishRefused         the broker took the message and said no (nack, alarm, full queue)
+├── PublishUnconfirmed     no answer in time: it may have been published
+├── BrokerUnavailable      RabbitMQ, or its management API, cannot be reached
+└── StoreUnavailable       MongoDB cannot be reached
 """
 
 from __future__ import annotations

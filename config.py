@@ -1,0 +1,117 @@
+"""Settings: the only reader of the environment and of .env. Refuses nonsense with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AliasChoices, AmqpDsn, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(SystemExit):
+    """Ends the process with the sentence that says which variable to change."""
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can set; each name upper-cased is the environment variable."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    bind: str = Field("127.0.0.1:5000", description="address and port of the API")
+    rabbitmq_url: SecretStr = Field(
+        SecretStr("amqp://guest:guest@127.0.0.1:5672/"), description="amqp:// or amqps://user:password@host:port/vhost"
+    )
+    rabbitmq_management_url: SecretStr = Field(
+        SecretStr(""), description="RabbitMQ's management API; empty: RABBITMQ_URL's host and login on port 15672"
+    )
+    mongo_uri: SecretStr = Field(
+        SecretStr("mongodb://127.0.0.1:27017/workerrmq"), description="mongodb:// or mongodb+srv://, with the database"
+    )
+    secret_key: SecretStr = Field(SecretStr(""), description="signs and encrypts; run.sh makes one in DATA_DIR")
+    admin_username: str = Field("admin", min_length=1, description="the first user, made when there is none")
+    admin_password: SecretStr = Field(SecretStr(""), description="its password; empty: made once, and printed once")
+    default_target_url: str = Field(
+        "",
+        validation_alias=AliasChoices("default_target_url", "epintower_api_process_order"),
+        description="where a consumer without url delivers (alias EPINTOWER_API_PROCESS_ORDER)",
+    )
+    consumers: Literal["inline", "external"] = Field(
+        "inline", description="inline: web workers consume too; external: only WorkerRMQ.py does"
+    )
+    data_dir: Path = Field(Path("var"), description="files of the embedded parts, and of this host")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
+    web_workers: int = Field(1, ge=1, le=256, description="gunicorn worker processes")
+    web_threads: int = Field(8, ge=1, le=256, description="request threads of each web worker")
+    trusted_proxies: int = Field(0, ge=0, le=10, description="reverse proxies in front whose X-Forwarded-* count")
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="largest request body, in bytes")
+    publish_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's confirm")
+    drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds that deliveries in flight get at shutdown")
+    token_ttl: int = Field(12 * 3600, ge=60, description="seconds that a login lasts")
+
+    @field_validator("rabbitmq_url")
+    @classmethod
+    def _amqp(cls, value: SecretStr) -> SecretStr:
+        try:
+            TypeAdapter(AmqpDsn).validate_python(value.get_secret_value())
+        except ValidationError:
+            raise ValueError("must look like amqp://user:password@host:5672/vhost") from None
+        return value
+
+    @field_validator("mongo_uri")
+    @classmethod
+    def _mongo(cls, value: SecretStr) -> SecretStr:
+        uri = value.get_secret_value()
+        if not uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must start with mongodb:// or mongodb+srv://")
+        if not urlsplit(uri).path.strip("/"):
+            raise ValueError("must name a database, as in mongodb://127.0.0.1:27017/workerrmq")
+        return value
+
+    @field_validator("bind")
+    @classmethod
+    def _bind(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("must be host:port, as in 127.0.0.1:5000")
+        return value
+
+    @field_validator("default_target_url")
+    @classmethod
+    def _target(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value
+
+    @property
+    def management_url(self) -> str:
+        """The base URL of RabbitMQ's management API, credentials included."""
+        explicit = self.rabbitmq_management_url.get_secret_value()
+        amqp = urlsplit(self.rabbitmq_url.get_secret_value())
+        if explicit:
+            given = urlsplit(explicit)
+            if given.username or not amqp.username:
+                return explicit
+            login = amqp.netloc.rpartition("@")[0]
+            return given._replace(netloc=f"{login}@{given.netloc}").geturl()
+        login = amqp.netloc.rpartition("@")[0] or "guest:guest"
+        host = amqp.hostname or "127.0.0.1"
+        return f"http://{login}@{f'[{host}]' if ':' in host else host}:15672"
+
+    @property
+    def vhost(self) -> str:
+        """The virtual host: the URL's path, percent-decoded; none means `/` (https://www.rabbitmq.com/docs/uri-spec)."""
+        return unquote(urlsplit(self.rabbitmq_url.get_secret_value()).path[1:]) or "/"
+
+
+def load(**overrides: Any) -> Settings:
+    """Read .env and the environment. Raises SettingsError with one line a mistake."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as exc:
+        lines = [f"{str(err['loc'][0]).upper()} {err['msg'].removeprefix('Value error, ')}" for err in exc.errors()]
+        raise SettingsError("\n".join(f"configuration: {line}" for line in lines)) from None

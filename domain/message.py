@@ -1,0 +1,57 @@
+"""Messages on their way into the broker, and deliveries on their way out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class PropertiesView(Protocol):
+    """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes; what drivers hand us fits as it is."""
+
+    content_type: str | None
+    content_encoding: str | None
+    headers: dict[str, Any] | None
+    delivery_mode: int | None
+    priority: int | None
+    correlation_id: str | None
+    reply_to: str | None
+    expiration: str | None
+    message_id: str | None
+    timestamp: int | None
+    type: str | None
+    user_id: str | None
+    app_id: str | None
+    cluster_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """Basic properties to publish with. `timestamp` in Unix seconds, `expiration` in milliseconds (a string, by the
+    protocol), `delivery_mode` 2 is persistent."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: Mapping[str, Any] | None = None
+    delivery_mode: int | None = 2
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: int | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    cluster_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to publish. With `exchange` empty the routing key is the name of a queue."""
+
+    routing_key: str
+    body: bytes
+    exchange: str = ""
+    properties: Properties = field(default_factory=Properties)

@@ -1,0 +1,39 @@
+"""Names in AMQP: what a queue, exchange or routing key may be called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+MAX_BYTES = 255  # AMQP 0-9-1 §4.2.5.3: a short string has one octet for its length
+
+
+def _fits(value: str) -> str:
+    if len(value.encode()) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} bytes in UTF-8; this is {len(value.encode())}")
+    if "\x00" in value:
+        raise ValueError("must not contain a NUL character")
+    return value
+
+
+def _queue_name(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return _fits(value)
+
+
+def _new_name(value: str) -> str:
+    if value.startswith("amq."):
+        raise ValueError("must not start with 'amq.': RabbitMQ keeps those names to itself")
+    return _queue_name(value)
+
+
+ShortString = Annotated[str, AfterValidator(_fits)]
+"""Up to 255 bytes: a routing key, the name of an exchange (empty is the default exchange)."""
+
+QueueName = Annotated[str, AfterValidator(_queue_name)]
+"""The name of a queue or exchange that may exist already."""
+
+NewName = Annotated[str, AfterValidator(_new_name)]
+"""The name of a queue or exchange to be created (`amq.` is reserved, AMQP 0-9-1 §1.7.2.1)."""

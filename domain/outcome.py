@@ -1,0 +1,52 @@
+"""What becomes of a delivery once its target has answered, or has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Outcome(Enum):
+    SUCCESS = "success"
+    """ack"""
+    RETRY = "retry"
+    """a confirmed copy on the retry ladder, then ack; attempts exhausted: as REJECT"""
+    REJECT = "reject"
+    """a confirmed copy in the dead-letter queue, then ack"""
+    SUSPEND = "suspend"
+    """back to its queue, nothing charged: the consumer is misconfigured, not the message"""
+
+
+class ErrorClass(Enum):
+    """Why there was no usable answer."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    BLOCKED = "blocked"
+    """the target guard refused the address"""
+    PROTOCOL = "protocol"
+    """what came back is not HTTP"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from a target: a status, or the class of the error. `seconds` is how long it took."""
+
+    status: int | None
+    error: ErrorClass | None
+    detail: str
+    seconds: float
+    retry_after: str | None = None
+    body: bytes = b""
+    """the first kilobytes only"""
+
+    @property
+    def reason(self) -> str:
+        """One phrase for logs, headers and people: `HTTP 503`, or `timeout: Operation timed out after …`."""
+        if self.status is not None:
+            return f"HTTP {self.status}"
+        kind = self.error.value if self.error else "error"
+        return f"{kind}: {self.detail}" if self.detail else kind

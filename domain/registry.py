@@ -1,0 +1,58 @@
+"""A consumer as the registry holds it (desired state), and as a worker reports it (actual state)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from domain.consumer import ConsumerSpec
+
+Desired = Literal["enabled", "paused", "suspended"]
+"""`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
+
+Actual = Literal["starting", "running", "waiting", "failing", "draining"]
+"""`waiting`: for its queue or the broker; `failing`: running, and the last answer was not a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredConsumer:
+    """`revision` grows by one with every change that a worker must act upon; `reason` says why it is suspended."""
+
+    id: str
+    spec: ConsumerSpec
+    revision: int
+    state: Desired
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one worker process says of one consumer. Counts are since that process took it up; `error` is the last
+    failure, `last_status` the last HTTP status."""
+
+    consumer_id: str
+    revision: int
+    state: Actual
+    reason: str | None = None
+    in_flight: int = 0
+    delivered: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    requeued: int = 0
+    last_status: int | None = None
+    error: str | None = None
+    error_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What one worker process says of itself, every second or so. `worker` is `host:pid`-like and unique."""
+
+    worker: str
+    at: datetime
+    started_at: datetime
+    connected: bool
+    consumers: tuple[Report, ...]
