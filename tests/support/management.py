@@ -1,0 +1,49 @@
+"""RabbitMQ's management HTTP API as tests call it: any path, Basic auth, the whole response."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+LOGIN = ("guest", "guest")
+TIMEOUT = 15.0
+
+
+class Management:
+    """Calls `/api/...` of one broker and hands back the response, whatever its status."""
+
+    def __init__(self, url: str, login: tuple[str, str] = LOGIN) -> None:
+        self.url = url
+        self._login = login
+
+    def get(self, *path: str, **query: str | int) -> requests.Response:
+        """GET /api/<path>, each part percent-encoded (so the vhost "/" is written "/")."""
+        return self.call("GET", *path, query=query)
+
+    def put(self, *path: str, body: Any = None) -> requests.Response:
+        """PUT /api/<path> with a JSON body."""
+        return self.call("PUT", *path, body=body)
+
+    def post(self, *path: str, body: Any = None) -> requests.Response:
+        """POST /api/<path> with a JSON body."""
+        return self.call("POST", *path, body=body)
+
+    def delete(self, *path: str, headers: dict[str, str] | None = None, **query: str | int) -> requests.Response:
+        """DELETE /api/<path>."""
+        return self.call("DELETE", *path, query=query, headers=headers)
+
+    def call(
+        self,
+        method: str,
+        *path: str,
+        query: dict[str, str | int] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> requests.Response:
+        """Any request; a connection of its own, so that a broker restarted in between does no harm."""
+        address = "/".join([self.url, "api", *(quote(part, safe="") for part in path)])
+        return requests.request(
+            method, address, params=query, json=body, headers=headers, auth=self._login, timeout=TIMEOUT
+        )

@@ -1,0 +1,140 @@
+"""Start real programs for tests, wait until they are ready, and end them for sure.
+
+A program started here is killed by the kernel when the test process dies, however it dies: nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+# PR_SET_PDEATHSIG fires when the *thread* that forked ends: every program is started from one that never does.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port between our look and its use.
+_PORTS = range(20_000, 32_000)
+_random = random.SystemRandom()
+
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on."""
+    while True:
+        port = _random.choice(_PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+def wait_until(condition: Callable[[], Found], timeout: float = 10, message: str = "") -> Found:
+    """The first true value of `condition`, asked again and again for `timeout` seconds.
+
+    Raises AssertionError with `message` and the last value when time is up.
+    """
+    deadline = time.monotonic() + timeout
+    pause = 0.002
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{message or condition} not true after {timeout} s, last value {value!r}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+class Process:
+    """One program in a session of its own, with its output in a file. Used by one thread at a time."""
+
+    def __init__(
+        self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
+        self.argv = list(argv)
+        self.log = log
+        self._env = None if env is None else dict(env)
+        self._cwd = cwd
+        self._child: subprocess.Popen[bytes] | None = None
+        self._group_may_live = False
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None, f"{self.argv[0]} was never started"
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return None if self._child is None else self._child.poll()
+
+    def start(self) -> None:
+        """Start the program; does not wait for it to be ready."""
+        assert not self.running, f"{self.argv[0]} runs already"
+        self._child = _spawner.submit(self._spawn).result()
+        self._group_may_live = True
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        setpriv = shutil.which("setpriv")
+        die_with_us = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                die_with_us + self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._env,
+                cwd=self._cwd,
+                start_new_session=True,
+            )
+
+    def output(self) -> str:
+        """All that the program has written so far, over all its starts."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def wait_ready(self, ready: Callable[[], Found], timeout: float) -> Found:
+        """The first true value of `ready`; fails at once, with the program's output, when the program ends before."""
+
+        def ready_or_dead() -> Found:
+            if not self.running:
+                raise AssertionError(f"{self.argv} ended with {self.returncode}:\n{self.output()[-4000:]}")
+            return ready()
+
+        return wait_until(ready_or_dead, timeout, f"{self.argv[0]} being ready")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program alone, not to its children."""
+        os.kill(self.pid, number)
+
+    def stop(self, timeout: float = 30) -> int:
+        """SIGTERM, then SIGKILL after `timeout` seconds. The exit status."""
+        assert self._child is not None, f"{self.argv[0]} was never started"
+        if self.running:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(timeout)
+        return self.kill()
+
+    def kill(self) -> int:
+        """SIGKILL to the program and to all that it started. The exit status."""
+        assert self._child is not None, f"{self.argv[0]} was never started"
+        if self._group_may_live:  # once only: later the number may be another program's
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._group_may_live = False
+        return self._child.wait(30)

@@ -1,0 +1,71 @@
+"""The embedded document store (nx-27017, MongoDB's wire protocol) as a process of its own, for real pymongo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from tests.support.processes import Process, free_port
+
+
+class StoreNode:
+    """Started, stopped and restarted on the same port with the same data. Ready in about a second."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"mongodb://127.0.0.1:{self.port}"
+        program = str(Path(sys.executable).with_name("nx-27017"))
+        place = ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(directory / "data")]
+        files = ["--log-file", str(directory / "nx.log"), "--pid-file", str(directory / "nx.pid")]
+        command = [program, *place, *files]
+        self.process = Process(command, directory / "store.log")
+
+    def start(self) -> None:
+        """Start and wait until it answers a ping."""
+        self.process.start()
+        self.process.wait_ready(self.ready, 60)
+
+    def ready(self) -> bool:
+        """Whether it answers a ping within a second."""
+        try:
+            with pymongo.MongoClient[dict[str, object]](self.url, serverSelectionTimeoutMS=1000) as client:
+                client.admin.command("ping")
+            return True
+        except PyMongoError:
+            return False
+
+    def stop(self) -> None:
+        """End it cleanly, data kept."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it by SIGKILL, data kept."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """Stop it, if it still runs, and start it again with its data."""
+        if self.process.running:
+            self.stop()
+        self.start()
+
+    def uri(self, database: str) -> str:
+        """The connection string of one database: give each test its own name."""
+        return f"{self.url}/{database}"
+
+    def reset(self) -> None:
+        """Make it as new: running and without databases."""
+        if not self.process.running:
+            self.start()
+        with pymongo.MongoClient[dict[str, object]](self.url) as client:
+            for name in client.list_database_names():
+                if name not in {"admin", "local", "config"}:
+                    client.drop_database(name)
+
+    def shutdown(self) -> None:
+        """Kill it; it is not used again."""
+        if self.process.running:
+            self.process.kill()
