@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 from tests.support.node import BrokerNode
-from tests.support.processes import Process
+from tests.support.processes import Process, wait_until
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -32,6 +33,16 @@ class EmbeddedNode(BrokerNode):
         ready_lines = self._process.output().count("\nready ")
         self._process.start()
         self._process.wait_ready(lambda: ("\n" + self._process.output()).count("\nready ") > ready_lines, 30)
+
+    def close_connections(self) -> None:
+        for name in self.connections():
+            self.management.delete("connections", name, headers={"X-Reason": "closed by a test"})
+        wait_until(lambda: not self.connections(), 15, "connections being closed")
+
+    def set_memory_alarm(self, on: bool) -> None:
+        self._process.signal(signal.SIGUSR1 if on else signal.SIGUSR2)
+        status = 503 if on else 200
+        wait_until(lambda: self.management.get("health", "checks", "alarms").status_code == status, 15, f"alarm {on}")
 
     def shutdown(self) -> None:
         if self._process.running:

@@ -119,5 +119,5 @@ class RabbitNode(BrokerNode):
 
     def set_memory_alarm(self, on: bool) -> None:
         self.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
-        healthy = 503 if on else 200
-        wait_until(lambda: self.management.get("health", "checks", "alarms").status_code == healthy, 15, f"alarm {on}")
+        status = 503 if on else 200
+        wait_until(lambda: self.management.get("health", "checks", "alarms").status_code == status, 15, f"alarm {on}")

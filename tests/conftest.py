@@ -1,0 +1,108 @@
+"""Fixtures of the whole suite: real servers, each started once per test process and made as new after every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support import rabbitmq as real_rabbitmq
+from tests.support.embedded import EmbeddedNode
+from tests.support.node import BrokerNode
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitNode
+from tests.support.store import StoreNode
+from tests.support.target import Target
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """RabbitMQ for the session; skipped where it is not installed, unless REQUIRE_RABBITMQ=1 forbids that."""
+    if reason := real_rabbitmq.missing():
+        if os.environ.get("REQUIRE_RABBITMQ") == "1":
+            pytest.fail(f"REQUIRE_RABBITMQ=1, but RabbitMQ is {reason}")
+        pytest.skip(f"RabbitMQ is {reason}")
+    node = RabbitNode(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.shutdown()
+
+
+@pytest.fixture(scope="session")
+def embedded_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNode]:
+    """The embedded broker for the session."""
+    node = EmbeddedNode(tmp_path_factory.mktemp("embedded"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.shutdown()
+
+
+@pytest.fixture(scope="session")
+def store_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreNode]:
+    """The document store for the session."""
+    node = StoreNode(tmp_path_factory.mktemp("store"))
+    try:
+        node.start()
+        yield node
+    finally:
+        node.shutdown()
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_node: RabbitNode) -> Iterator[RabbitNode]:
+    """A real RabbitMQ that the test may fill, stop and kill."""
+    yield rabbitmq_node
+    rabbitmq_node.reset()
+
+
+@pytest.fixture
+def embedded(embedded_node: EmbeddedNode) -> Iterator[EmbeddedNode]:
+    """An embedded broker that the test may fill, stop and kill."""
+    yield embedded_node
+    embedded_node.reset()
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> BrokerNode:
+    """Each broker in turn: the test holds for both."""
+    node: BrokerNode = request.getfixturevalue(request.param)
+    return node
+
+
+@pytest.fixture
+def store(store_node: StoreNode) -> Iterator[StoreNode]:
+    """An empty document store that the test may fill, stop and kill."""
+    yield store_node
+    store_node.reset()
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    """A recording HTTP server to push messages to."""
+    with Target() as one:
+        yield one
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[int], Proxy]]:
+    """Puts a breakable proxy before a loopback port."""
+    made: list[Proxy] = []
+
+    def before(port: int) -> Proxy:
+        made.append(Proxy(port))
+        return made[-1]
+
+    yield before
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def unique_name(request: pytest.FixtureRequest) -> str:
+    """A name for a queue, exchange or user that no other test uses."""
+    return f"{request.node.originalname[:60]}-{os.urandom(4).hex()}"
