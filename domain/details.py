@@ -1,0 +1,58 @@
+"""What the broker says of the things it holds: one shape per entity, shared by the list and the single answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from domain.model import Model
+
+Entity = TypeVar("Entity")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Entity]):
+    """One page of a list; `total` counts what all pages together hold."""
+
+    items: list[Entity]
+    total: int
+
+
+class QueueDetails(Model):
+    """A queue. Counts are messages, `messageBytes` bytes of bodies, rates messages per second.
+
+    They are RabbitMQ's statistics, so up to five seconds old (https://www.rabbitmq.com/docs/management#statistics-interval).
+    """
+
+    queue_name: str
+    type: str
+    state: str
+    durable: bool
+    auto_delete: bool
+    exclusive: bool
+    arguments: dict[str, Any]
+    policy: str | None
+    messages: int
+    ready: int
+    unacked: int
+    message_bytes: int
+    consumers: int
+    publish_rate: float
+    deliver_rate: float
+
+
+class ConnectionDetails(Model):
+    """A client's connection to the broker. `connectionId` is the name that RabbitMQ gives it, `connectionName` the one
+    that the client chose; `peer` is the client's host and port."""
+
+    connection_id: str
+    connection_name: str | None
+    user: str
+    peer: str
+    protocol: str
+    tls: bool
+    state: str
+    channels: int
+    connected_at: datetime | None
+    client_properties: dict[str, Any]

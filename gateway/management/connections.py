@@ -1,0 +1,47 @@
+"""Clients' connections through the management API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.details import ConnectionDetails
+from gateway.management.client import ManagementClient
+
+
+class ConnectionGateway:
+    """The connections to one virtual host. Raises what ManagementClient.call raises."""
+
+    def __init__(self, client: ManagementClient) -> None:
+        self._client = client
+
+    def all(self) -> list[ConnectionDetails]:
+        """Every connection, the oldest first."""
+        found = self._client.get("vhosts", self._client.vhost, "connections", subject="virtual host")
+        # One that is only just opening has a name and little more.
+        known = [_details(one) for one in found if "user" in one]
+        return sorted(known, key=lambda one: (one.connected_at or datetime.max.replace(tzinfo=UTC), one.connection_id))
+
+    def close(self, connection_id: str, reason: str) -> None:
+        """Close it from the broker's side; its client reads `reason`. Raises NotFound."""
+        headers = {"X-Reason": reason.encode()}
+        self._client.call(
+            "DELETE", "connections", connection_id, subject="connection", name=connection_id, headers=headers
+        )
+
+
+def _details(connection: dict[str, Any]) -> ConnectionDetails:
+    client = connection.get("client_properties") or {}
+    since = connection.get("connected_at")
+    return ConnectionDetails(
+        connection_id=connection["name"],
+        connection_name=connection.get("user_provided_name") or client.get("connection_name"),
+        user=connection["user"],
+        peer=f"{connection.get('peer_host', '')}:{connection.get('peer_port', '')}",
+        protocol=str(connection.get("protocol", "")),
+        tls=bool(connection.get("ssl", False)),
+        state=connection.get("state", "running"),
+        channels=connection.get("channels", 0),
+        connected_at=datetime.fromtimestamp(since / 1000, UTC) if since else None,
+        client_properties={key: value for key, value in client.items() if key != "capabilities"},
+    )

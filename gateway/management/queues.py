@@ -1,0 +1,84 @@
+"""Queues through the management API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.details import Page, QueueDetails
+from domain.errors import Invalid
+from domain.queue import QueueSpec
+from gateway.management.client import ManagementClient
+from gateway.management.refusals import PAGE_OUT_OF_RANGE
+
+_COLUMNS = (
+    "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
+    "message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details"
+)
+
+
+class QueueGateway:
+    """The queues of one virtual host. Raises what ManagementClient.call raises."""
+
+    def __init__(self, client: ManagementClient) -> None:
+        self._client = client
+
+    def declare(self, spec: QueueSpec) -> bool:
+        """Make the queue; False when it was there, just so. Raises Conflict when it exists otherwise."""
+        wanted = {"durable": spec.durable, "auto_delete": spec.auto_delete, "arguments": spec.amqp_arguments()}
+        return self._call("PUT", spec.queue_name, body=wanted) == 201
+
+    def page(self, number: int, size: int, pattern: str = "") -> Page[QueueDetails]:
+        """Queues by name, `size` (at most 500) to a page, the first page being 1; `pattern` is part of the name."""
+        try:
+            items, total = self._page(number, size, pattern)
+        except Invalid as exc:
+            if exc.code != PAGE_OUT_OF_RANGE:
+                raise
+            items, total = [], self._page(1, 1, pattern)[1]
+        return Page([_details(one) for one in items], total)
+
+    def get(self, name: str) -> QueueDetails:
+        """One queue. Raises NotFound."""
+        return _details(self._client.get("queues", self._client.vhost, name, subject="queue", name=name))
+
+    def purge(self, name: str) -> None:
+        """Drop the messages that are ready; those with a consumer stay with it. Raises NotFound, Locked."""
+        self._call("DELETE", name, "contents")
+
+    def delete(self, name: str, *, if_empty: bool = False, if_unused: bool = False) -> None:
+        """Delete the queue with its messages. Raises NotFound, Locked, and PreconditionFailed when a condition is asked
+        for and does not hold."""
+        conditions = {"if-empty": if_empty, "if-unused": if_unused}
+        self._call("DELETE", name, query={condition: "true" for condition, asked in conditions.items() if asked})
+
+    def _call(self, method: str, name: str, *rest: str, body: Any = None, query: dict[str, str] | None = None) -> int:
+        path = ("queues", self._client.vhost, name, *rest)
+        return self._client.call(method, *path, subject="queue", name=name, body=body, query=query)[0]
+
+    def _page(self, number: int, size: int, pattern: str) -> tuple[list[dict[str, Any]], int]:
+        query: dict[str, str | int] = {"page": number, "page_size": size, "name": pattern, "use_regex": "false"}
+        query |= {"sort": "name", "columns": _COLUMNS}
+        found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
+        return found["items"], found["filtered_count"]
+
+
+def _details(queue: dict[str, Any]) -> QueueDetails:
+    """A queue just made has no statistics yet: then there is nothing in it."""
+    stats = queue.get("message_stats") or {}
+    return QueueDetails(
+        queue_name=queue["name"],
+        type=queue.get("type", "classic"),
+        state=queue.get("state", "running"),
+        durable=queue["durable"],
+        auto_delete=queue["auto_delete"],
+        exclusive=queue.get("exclusive", False),
+        arguments=queue.get("arguments") or {},
+        policy=queue.get("policy") or None,
+        messages=queue.get("messages", 0),
+        ready=queue.get("messages_ready", 0),
+        unacked=queue.get("messages_unacknowledged", 0),
+        message_bytes=queue.get("message_bytes", 0),
+        consumers=queue.get("consumers", 0),
+        publish_rate=float(stats.get("publish_details", {}).get("rate", 0)),
+        deliver_rate=float(stats.get("deliver_get_details", {}).get("rate", 0)),
+    )

@@ -1,0 +1,93 @@
+"""What RabbitMQ's refusals mean: a status and a reason in, the domain error that a client can act on out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from domain.errors import (
+    BrokerUnavailable,
+    Conflict,
+    Invalid,
+    Locked,
+    NotFound,
+    PreconditionFailed,
+    WorkerError,
+)
+
+Subject = Literal["virtual host", "queue", "exchange", "binding", "connection"]
+
+PAGE_OUT_OF_RANGE = "page_out_of_range"
+_INEQUIVALENT = re.compile(
+    r"inequivalent arg '(?P<name>[^']+)' for .*: received (?P<wanted>.+) but current is (?P<current>.+)$", re.DOTALL
+)
+_VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '\w+')?$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status of 400 or above, with RabbitMQ's short `error` and longer `reason`."""
+
+    status: int
+    error: str
+    reason: str
+
+    @classmethod
+    def read(cls, status: int, content: Any) -> Refusal:
+        """From the body that RabbitMQ sends along, whatever it is."""
+        said = content if isinstance(content, dict) else {}
+        error = str(said.get("error") or f"HTTP {status}")
+        return cls(status, error, str(said.get("reason") or error))
+
+
+def error_for(refusal: Refusal, subject: Subject, name: str) -> WorkerError:
+    """The error to raise for `refusal` of an operation on the `subject` called `name`."""
+    if refusal.status in (401, 403):
+        return BrokerUnavailable(
+            f"RabbitMQ does not let this service do that ({refusal.reason}). The user in RABBITMQ_URL needs the tag "
+            "'monitoring' and the permissions to configure, write and read in its virtual host.",
+            code="broker_access_refused",
+        )
+    if refusal.status == 404 and subject == "virtual host":
+        return BrokerUnavailable(
+            f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it.", code="virtual_host_not_found"
+        )
+    if refusal.status == 404:
+        return NotFound(f"There is no {subject} called {name!r}.", code=f"{subject}_not_found")
+    if refusal.status >= 500:
+        return BrokerUnavailable(f"RabbitMQ failed to answer (HTTP {refusal.status}); try again.", retry_after=5)
+    if refusal.error == PAGE_OUT_OF_RANGE:
+        return Invalid("There is no such page.", code=PAGE_OUT_OF_RANGE)
+    return _bad_request(refusal.reason, subject, name)
+
+
+def _bad_request(reason: str, subject: Subject, name: str) -> WorkerError:
+    if differs := _INEQUIVALENT.search(reason):
+        current, wanted = _value(differs["current"]), _value(differs["wanted"])
+        return Conflict(
+            f"The {subject} {name!r} exists with another {differs['name']!r}: it is {current}, wanted is {wanted}. "
+            f"Ask for what it is, or delete the {subject} first.",
+            code=f"{subject}_exists_otherwise",
+            fields=[(differs["name"], f"is {current}, wanted is {wanted}")],
+        )
+    if "cannot obtain exclusive access" in reason or "RESOURCE_LOCKED" in reason:
+        return Locked(
+            f"The {subject} {name!r} is exclusive to another connection: only that one may use it, and it goes with it."
+        )
+    if reason.endswith("not empty"):
+        return PreconditionFailed(
+            f"The {subject} {name!r} holds messages. Purge it first, or leave out ifEmpty.", code=f"{subject}_not_empty"
+        )
+    if reason.endswith("in use"):
+        return PreconditionFailed(
+            f"The {subject} {name!r} is in use. Remove what uses it first, or leave out ifUnused.",
+            code=f"{subject}_in_use",
+        )
+    return Invalid(f"RabbitMQ refuses this: {reason}.", code="refused_by_broker")
+
+
+def _value(described: str) -> str:
+    """RabbitMQ writes `the value '1000' of type 'long'`, `'true'` or `none`."""
+    found = _VALUE.match(described.strip())
+    return found["value"] if found else described.strip()
