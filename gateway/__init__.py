@@ -1,1 +1,1 @@
-"""The outside world: RabbitMQ, MongoDB and the targets. Their drivers' exceptions never leave this package."""
+"""The outside world: RabbitMQ, MongoDB and the targets. The drivers' exceptions stay in here."""

@@ -1,0 +1,113 @@
+"""The copies of a message that failed: one for the retry ladder, one for the dead-letter queue.
+
+A copy keeps body, headers and properties. What would act on the broker on the way (a TTL, a user id, CC, the death
+history that makes RabbitMQ drop cycles) is set aside in a header and put back by `original`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.message import Message, Properties, PropertiesView
+from domain.outcome import Answer
+
+PREFIX = "workerrmq-"
+ATTEMPTS = PREFIX + "attempts"
+"""attempts that were charged so far"""
+DELAY = PREFIX + "delay"
+"""milliseconds, as text; the ladder's exchange routes by it. Not `x-…`: headers exchanges ignore those."""
+QUEUE = PREFIX + "queue"
+_ASIDE = PREFIX + "set-aside"
+_EXCHANGE = PREFIX + "exchange"
+_ROUTING_KEY = PREFIX + "routing-key"
+_FIRST_FAILED = PREFIX + "first-failed-at"
+
+_BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+                   "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
+                   "x-acquired-count", "CC", "BCC")  # fmt: skip
+_ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where and as what a delivery arrived: queue, and the exchange and routing key that it came by."""
+
+    queue: str
+    exchange: str
+    routing_key: str
+    properties: PropertiesView
+    body: bytes
+    message_id: str
+
+
+def attempts_charged(headers: Mapping[str, Any] | None) -> int:
+    """How many attempts a message has behind it. Nonsense in the header counts as none."""
+    charged = headers.get(ATTEMPTS, 0) if headers else 0
+    return charged if isinstance(charged, int) and charged >= 0 else 0
+
+
+def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchange: str, now: float) -> Message:
+    """For the ladder's `exchange`: comes back to the source queue, which is its routing key, after `delay` ms."""
+    return _copy(source, consumer, answer, now, {DELAY: str(delay)}, exchange, source.queue)
+
+
+def dead_letter(
+    source: Source, consumer: str, answer: Answer, outcome: str, address: tuple[str, str], now: float
+) -> Message:
+    """For a dead-letter `address` (exchange, routing key). `outcome` is why: `rejected` or `exhausted`."""
+    return _copy(source, consumer, answer, now, {PREFIX + "outcome": outcome}, *address)
+
+
+def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
+    """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
+    that never was one)."""
+    fields = {name: getattr(properties, name) for name in Properties.__slots__}
+    headers = dict(properties.headers or {})
+    if ATTEMPTS not in headers:
+        return exchange, routing_key, Properties(**fields)
+    aside = headers.get(_ASIDE) or {}
+    exchange, routing_key = headers.get(_EXCHANGE, exchange), headers.get(_ROUTING_KEY, routing_key)
+    kept = {name: value for name, value in headers.items() if name not in _BROKER_HEADERS and not _is_ours(name)}
+    kept |= {name: aside[name] for name in _BROKER_HEADERS if name in aside}
+    fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
+    return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
+
+
+def _copy(
+    source: Source, consumer: str, answer: Answer, now: float, extra: dict[str, Any], exchange: str, routing_key: str
+) -> Message:
+    came_by, came_with, sent = original(source.exchange, source.routing_key, source.properties)
+    headers = dict(sent.headers or {})
+    aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
+    aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
+    before = source.properties.headers or {}
+    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+    headers |= {
+        ATTEMPTS: attempts_charged(before) + 1,
+        QUEUE: source.queue,
+        _EXCHANGE: came_by,
+        _ROUTING_KEY: came_with,
+        PREFIX + "consumer": consumer,
+        PREFIX + "reason": answer.reason[:500],
+        _FIRST_FAILED: before.get(_FIRST_FAILED, moment),
+        PREFIX + "last-failed-at": moment,
+        **extra,
+    }
+    if answer.status is not None:
+        headers[PREFIX + "status"] = answer.status
+    if answer.error is not None:
+        headers[PREFIX + "error"] = answer.error.value
+    if aside:
+        headers[_ASIDE] = aside
+    persistent = replace(
+        sent, headers=headers, message_id=source.message_id, delivery_mode=2, expiration=None, user_id=None,
+        cluster_id=None,
+    )  # fmt: skip
+    return Message(routing_key, source.body, exchange, persistent)
+
+
+def _is_ours(header: str) -> bool:
+    return header.startswith(PREFIX)

@@ -1,0 +1,129 @@
+"""One connection to RabbitMQ that comes back by itself, on the loop of the thread that owns it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pika
+import structlog
+from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import AMQPError
+
+from delivery.backoff import reconnect_delay
+from gateway.amqp.loop import Loop
+
+HEARTBEAT = 10
+"""Seconds. A broker that stalls is noticed within two of them (https://www.rabbitmq.com/docs/heartbeats)."""
+
+log = structlog.get_logger("workerrmq.amqp")
+
+
+class _Connection(SelectConnection):  # type: ignore[misc]
+    """Writes once a turn of the loop: pika alone makes one system call a frame."""
+
+    def __init__(self, loop: Loop, **callbacks: Any) -> None:
+        self._loop = loop
+        self._outgoing: list[bytes] = []
+        super().__init__(custom_ioloop=loop, **callbacks)
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if not self._outgoing:
+            self._loop.at_turn_end(self._flush)
+        self._outgoing.append(data)
+
+    def _flush(self) -> None:
+        data, self._outgoing = b"".join(self._outgoing), []
+        if self._transport is not None:
+            super()._adapter_emit_data(data)
+
+
+class Link:
+    """Connects, and reconnects with backoff until `close`. Owned by the loop's thread, as all its callbacks are.
+
+    `on_up(connection)` is called with each new open connection, `on_down(reason)` when one that was up is lost.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        url: str,
+        name: str,
+        *,
+        on_up: Callable[[Any], None],
+        on_down: Callable[[str], None],
+    ) -> None:
+        self._loop, self._name = loop, name
+        self._on_up, self._on_down = on_up, on_down
+        self._parameters = pika.URLParameters(url)
+        self._parameters.client_properties = {"connection_name": name, "product": "WorkerRMQ"}
+        if "heartbeat=" not in urlsplit(url).query:
+            self._parameters.heartbeat = HEARTBEAT
+        self._parameters.socket_timeout = self._parameters.stack_timeout = HEARTBEAT
+        self._connection: _Connection | None = None
+        self._failures = 0
+        self._closing = False
+        self.up = False
+        self.error: str | None = "not connected yet"
+
+    def open(self) -> None:
+        self._connection = _Connection(
+            self._loop,
+            parameters=self._parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._failed,
+            on_close_callback=self._lost,
+        )
+
+    def close(self) -> None:
+        """Close for good; `on_down` is not called any more."""
+        self._closing = True
+        self.up = False
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing of the connection is left to wait for."""
+        return self._connection is None or self._connection.is_closed
+
+    def _opened(self, connection: Any) -> None:
+        self._failures, self.error, self.up = 0, None, True
+        log.info("broker_connected", connection=self._name)
+        self._on_up(connection)
+
+    def _failed(self, _connection: Any, reason: BaseException) -> None:
+        self._retry(_sentence(reason))
+
+    def _lost(self, _connection: Any, reason: BaseException) -> None:
+        was_up, self.up = self.up, False
+        if was_up and not self._closing:
+            self._on_down(_sentence(reason))
+        self._retry(_sentence(reason))
+
+    def _retry(self, reason: str) -> None:
+        self._connection = None
+        if self._closing:
+            return
+        self.error = reason
+        delay = reconnect_delay(self._failures, random.random())
+        if self._failures in (0, 10) or self._failures % 100 == 0:
+            log.warning("broker_connection_lost", connection=self._name, reason=reason, retry_in=round(delay, 2))
+        self._failures += 1
+        self._loop.call_later(delay, self._reopen)
+
+    def _reopen(self) -> None:
+        if not self._closing:
+            self.open()
+
+
+def _sentence(reason: BaseException) -> str:
+    """pika nests the reason of a failed connect; the innermost says most. Its words hold no credentials."""
+    inner: Any = reason
+    while getattr(inner, "exceptions", None) or getattr(inner, "exception", None):
+        inner = inner.exceptions[-1] if getattr(inner, "exceptions", None) else inner.exception
+    if isinstance(inner, AMQPError) and getattr(inner, "reply_text", None):
+        return f"{inner.reply_code} {inner.reply_text}"
+    return str(inner) or type(inner).__name__

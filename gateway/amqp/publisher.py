@@ -1,0 +1,205 @@
+"""Publishing with confirms and mandatory, pipelined, on a loop. What it says of a message is what the broker said."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+import pika
+import structlog
+
+from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, WorkerError
+from domain.message import Message
+from gateway.amqp.link import Link
+from gateway.amqp.loop import Loop
+from gateway.amqp.properties import to_pika
+
+log = structlog.get_logger("workerrmq.amqp")
+
+Done = Callable[[WorkerError | None], None]
+"""Called once for each message: None when it is confirmed and routed."""
+
+
+class Publisher:
+    """Owned by the loop's thread. While there is no channel, messages wait in `publish`'s order."""
+
+    def __init__(self, loop: Loop, url: str, name: str, on_channel: Callable[[Any], None] | None = None) -> None:
+        self._loop = loop
+        self._link = Link(loop, url, name, on_up=self._connected, on_down=self._disconnected)
+        self._on_channel = on_channel
+        self._connection: Any = None
+        self.channel: Any = None
+        """the open channel in confirm mode, or None"""
+        self.blocked: str | None = None
+        """why the broker takes nothing from us for now (https://www.rabbitmq.com/docs/alarms), or None"""
+        self._tag = 0
+        self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
+        self._waiting: deque[tuple[Message, Done]] = deque()
+
+    def open(self) -> None:
+        self._link.open()
+
+    def close(self) -> None:
+        self._link.close()
+
+    @property
+    def up(self) -> bool:
+        return self.channel is not None
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no connection."""
+        return self._link.error
+
+    @property
+    def closed(self) -> bool:
+        return self._link.closed
+
+    @property
+    def pending(self) -> int:
+        """Messages whose fate is not known yet."""
+        return len(self._unconfirmed) + len(self._waiting)
+
+    def publish(self, message: Message, done: Done) -> None:
+        """Publish once there is a channel. `done` gets Unroutable, PublishRefused (the broker said no, or the message
+        cannot be encoded) or PublishUnconfirmed (the connection went first); it is always called from the loop."""
+        if self.channel is None:
+            self._waiting.append((message, done))
+        else:
+            self._send(message, done)
+
+    def give_up(self, done: Done) -> bool:
+        """Forget a message that still waits for a channel. False when it was sent, or is not ours."""
+        for item in self._waiting:
+            if item[1] is done:
+                self._waiting.remove(item)
+                return True
+        return False
+
+    def _send(self, message: Message, done: Done) -> None:
+        try:
+            self.channel.basic_publish(
+                message.exchange, message.routing_key, message.body, to_pika(message.properties), mandatory=True
+            )
+        except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError) as exc:
+            # pika encodes before it writes, so nothing of this message is on the wire
+            done(PublishRefused(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
+            return
+        self._tag += 1
+        self._unconfirmed[self._tag] = _Sent(message, done)
+
+    # --- what pika calls -------------------------------------------------------------------------------------------
+
+    def _connected(self, connection: Any) -> None:
+        self._connection = connection
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        self._open_channel()
+
+    def _open_channel(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=self._opened)
+
+    def _disconnected(self, reason: str) -> None:
+        self._connection, self.blocked = None, None
+        self._lose(reason)
+
+    def _opened(self, channel: Any) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._ready(channel))
+
+    def _ready(self, channel: Any) -> None:
+        self.channel, self._tag = channel, 0
+        if self._on_channel:
+            self._on_channel(channel)
+        waiting, self._waiting = self._waiting, deque()
+        for message, done in waiting:
+            self.publish(message, done)
+
+    def _channel_closed(self, channel: Any, reason: BaseException) -> None:
+        if channel is self.channel and self._connection is not None and self._connection.is_open:
+            log.warning("publisher_channel_closed", reason=str(reason))
+            self._lose(str(reason))
+            self._loop.call_later(0.25, self._open_channel)
+
+    def _lose(self, reason: str) -> None:
+        self.channel = None
+        lost, self._unconfirmed = self._unconfirmed, OrderedDict()
+        for sent in lost.values():
+            sent.done(_lost(sent, reason))
+
+    def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+        """RabbitMQ returns a message before it confirms it, in the order of publishing, so the first open one that
+        looks the same is the one (https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed)."""
+        key = (method.exchange, method.routing_key, properties.message_id)
+        for sent in self._unconfirmed.values():
+            if sent.returned is None and sent.key == key:
+                sent.returned = f"{method.reply_code} {method.reply_text}"
+                return
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        refused = method.NAME == "Basic.Nack"
+        tag = method.delivery_tag
+        if not method.multiple:
+            sent = self._unconfirmed.pop(tag, None)  # None: it was answered already, when the broker blocked us
+            if sent is not None:
+                sent.done(_verdict(sent, refused))
+            return
+        while self._unconfirmed and next(iter(self._unconfirmed)) <= tag:
+            _, sent = self._unconfirmed.popitem(last=False)
+            sent.done(_verdict(sent, refused))
+
+    def _on_blocked(self, _connection: Any, frame: Any) -> None:
+        self.blocked = frame.method.reason or "resource alarm"
+        log.warning("broker_blocked", reason=self.blocked)
+        blocked, self._unconfirmed = self._unconfirmed, OrderedDict()
+        for sent in blocked.values():
+            sent.done(refused_while_blocked(self.blocked))
+
+    def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
+        self.blocked = None
+        log.info("broker_unblocked")
+
+
+class _Sent:
+    __slots__ = ("done", "key", "returned")
+
+    def __init__(self, message: Message, done: Done) -> None:
+        self.done = done
+        self.key = (message.exchange, message.routing_key, message.properties.message_id)
+        self.returned: str | None = None
+
+
+def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
+    exchange, routing_key, _ = sent.key
+    if refused:
+        return PublishRefused("The broker refused the message: a queue that it goes to is full or unavailable.")
+    if sent.returned is None:
+        return None
+    if not exchange:
+        return Unroutable(f"There is no queue named {routing_key!r}; create it first.")
+    return Unroutable(f"Exchange {exchange!r} has no queue bound for routing key {routing_key!r}; bind one first.")
+
+
+def _lost(sent: _Sent, reason: str) -> WorkerError:
+    if "NOT_FOUND" in reason and sent.key[0] and repr(sent.key[0])[1:-1] in reason:
+        return Unroutable(f"There is no exchange named {sent.key[0]!r}; create it first.", code="exchange_not_found")
+    return PublishUnconfirmed(
+        "The connection to the broker was lost before it confirmed the message; it may have been published."
+    )
+
+
+def refused_while_blocked(reason: str) -> WorkerError:
+    """What publishing says under a memory or disk alarm."""
+    return PublishRefused(
+        f"The broker takes no messages at the moment ({reason}); what it was already sent may be published later.",
+        retry_after=5,
+    )
+
+
+def unavailable(reason: str | None) -> WorkerError:
+    """What publishing says without a connection: nothing was sent."""
+    return BrokerUnavailable(f"The broker cannot be reached ({reason or 'connecting'}).", retry_after=5)

@@ -1,0 +1,168 @@
+"""Publishing for request threads: one thread, one connection, pipelined confirms."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
+from domain.message import Message
+from gateway.amqp.loop import Loop
+from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
+
+log = structlog.get_logger("workerrmq.amqp")
+
+_GRACE = 1.0
+"""Seconds past its timeout that a caller waits for the loop's own verdict."""
+
+
+class PublisherThread:
+    """Owns its loop, connection and channel. Others may call `start`, `stop`, `publish`, `connected` and `error`.
+
+    Start it after a fork, never before.
+    """
+
+    def __init__(self, url: str, name: str = "workerrmq-publisher") -> None:
+        self._url, self._name = url, name
+        self._inbox: deque[_Batch] = deque()
+        self._woken = False
+        self._loop: Loop | None = None
+        self._publisher: Publisher | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    @property
+    def connected(self) -> bool:
+        publisher = self._publisher
+        return publisher is not None and publisher.up
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no connection, or what the broker blocks us for; None when all is well."""
+        publisher = self._publisher
+        return "not started" if publisher is None else publisher.blocked or publisher.error
+
+    def start(self) -> None:
+        self._loop = Loop()
+        self._publisher = Publisher(self._loop, self._url, self._name)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Wait up to `timeout` seconds for open confirms, then close."""
+        if self._thread is None or self._loop is None:
+            return
+        self._stopping = True
+        self._loop.add_callback_threadsafe(lambda: self._finish(timeout))
+        self._thread.join(timeout + _GRACE)
+
+    def publish(self, messages: Sequence[Message], timeout: float) -> list[WorkerError | None]:
+        """One result a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable,
+        PublishRefused, PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been).
+
+        Blocks for at most `timeout` seconds and a moment.
+        """
+        if self._stopping or self._loop is None:
+            return [BrokerUnavailable("This process is shutting down.", retry_after=1)] * len(messages)
+        if not messages:
+            return []
+        batch = _Batch(messages, timeout)
+        self._inbox.append(batch)
+        if not self._woken:
+            self._woken = True
+            self._loop.add_callback_threadsafe(self._take)
+        batch.finished.wait(timeout + _GRACE)
+        return batch.results()
+
+    # --- on the loop -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        assert self._loop is not None
+        assert self._publisher is not None
+        self._publisher.open()
+        while not self._stopping or not self._publisher.closed:
+            try:
+                self._loop.start()
+                return
+            except Exception:  # a fault of ours must not end publishing: say it, and go on
+                log.exception("publisher_loop_failed")
+
+    def _take(self) -> None:
+        self._woken = False
+        assert self._publisher is not None
+        while self._inbox:
+            batch = self._inbox.popleft()
+            if self._publisher.blocked is not None:
+                batch.give(refused_while_blocked(self._publisher.blocked))
+                continue
+            self._time(batch)
+            for message, done in list(batch.open.values()):
+                self._publisher.publish(message, done)
+
+    def _time(self, batch: _Batch) -> None:
+        assert self._loop is not None
+        loop = self._loop
+        timer = loop.call_later(batch.timeout, lambda: self._expire(batch))
+        batch.on_finished = lambda: loop.remove_timeout(timer)
+
+    def _expire(self, batch: _Batch) -> None:
+        """What was never sent is known not to be published; of the rest nothing is known."""
+        assert self._publisher is not None
+        batch.on_finished = None
+        for _, done in list(batch.open.values()):
+            unsent = self._publisher.give_up(done)
+            done(unavailable(self._publisher.error) if unsent else _NO_ANSWER)
+
+    def _finish(self, patience: float) -> None:
+        assert self._publisher is not None
+        assert self._loop is not None
+        if self._publisher.pending and patience > 0:
+            self._loop.call_later(0.05, lambda: self._finish(patience - 0.05))
+            return
+        self._publisher.close()
+        self._close_loop(20)
+
+    def _close_loop(self, tries: int) -> None:
+        assert self._publisher is not None
+        assert self._loop is not None
+        if self._publisher.closed or not tries:
+            self._loop.stop()
+        else:
+            self._loop.call_later(0.05, lambda: self._close_loop(tries - 1))
+
+
+_NO_ANSWER = PublishUnconfirmed("The broker did not confirm the message in time; it may have been published.")
+
+
+class _Batch:
+    """Messages of one call and their results. The loop writes the results; the caller reads once `finished` is set."""
+
+    def __init__(self, messages: Sequence[Message], timeout: float) -> None:
+        self.timeout = timeout
+        self.on_finished: Callable[[], object] | None = None
+        self.finished = threading.Event()
+        self._results: list[WorkerError | None] = [_NO_ANSWER] * len(messages)
+        self.open = {position: (message, self._slot(position)) for position, message in enumerate(messages)}
+
+    def results(self) -> list[WorkerError | None]:
+        return self._results
+
+    def give(self, error: WorkerError) -> None:
+        """Give `error` to all that have no result yet."""
+        for _, done in list(self.open.values()):
+            done(error)
+
+    def _slot(self, position: int) -> Done:
+        def done(result: WorkerError | None) -> None:
+            if self.open.pop(position, None) is None:
+                return
+            self._results[position] = result
+            if not self.open:
+                if self.on_finished:
+                    self.on_finished()
+                self.finished.set()
+
+        return done
