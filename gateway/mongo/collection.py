@@ -1,0 +1,64 @@
+"""What every collection shares: indexes that are made before the first use, and pymongo's exceptions kept inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+
+from domain.errors import StoreUnavailable
+
+Document = dict[str, Any]
+RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except OperationFailure as exc:
+        raise StoreUnavailable(f"MongoDB refused the operation (code {exc.code})", retry_after=RETRY_AFTER) from exc
+    except PyMongoError as exc:
+        raise StoreUnavailable("MongoDB cannot be reached; try again shortly", retry_after=RETRY_AFTER) from exc
+
+
+translated = _translating()
+"""Decorator: pymongo's exceptions leave the function as StoreUnavailable."""
+
+
+class IndexedCollection:
+    """A collection whose indexes are made at its first use in this process, not at start: the store may be down then.
+
+    Call it to get the pymongo collection. Making an index that exists is a no-op on the server.
+    """
+
+    def __init__(self, database: Database[Document], name: str, *indexes: IndexModel) -> None:
+        self._collection = database[name]
+        self._indexes = list(indexes)
+        self._ready = not indexes
+
+    def __call__(self) -> Collection[Document]:
+        if not self._ready:
+            self._collection.create_indexes(self._indexes)
+            self._ready = True
+        return self._collection
+
+
+def change(collection: Collection[Document], wanted: Document, fields: Mapping[str, object]) -> Document | None:
+    """Set `fields` on the one document that is `wanted` and count its `revision` up. It as it was before, or None.
+
+    Replaces the whole document where its revision still matches, and tries again where it does not: the embedded store
+    keeps types and reports clashing names only so (its `$set` turns times into strings, its find_one_and_update hides
+    the clash), and MongoDB does just as well with it. Raises DuplicateKeyError.
+    """
+    while (before := collection.find_one(wanted)) is not None:
+        unchanged = {"_id": before["_id"], "revision": before["revision"]}
+        after = {**before, **fields, "revision": before["revision"] + 1}
+        if collection.replace_one(unchanged, after).matched_count:
+            return before
+    return None

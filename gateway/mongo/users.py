@@ -1,0 +1,90 @@
+"""Who may use the API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from domain.errors import Conflict, NotFound
+from domain.user import Role, User
+from gateway.mongo.collection import Document, IndexedCollection, change, translated
+
+
+class Users:
+    """Users by name, which is the document's id and therefore unique. All methods raise StoreUnavailable."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = IndexedCollection(database, "users")
+
+    @translated
+    def add(self, user: User) -> None:
+        """Store a new user. Raises Conflict when the name is taken: of several at once, one wins."""
+        try:
+            self._collection().insert_one(
+                {
+                    "_id": user.username,
+                    "revision": 1,
+                    "role": user.role,
+                    "passwordHash": user.password_hash,
+                    "stamp": user.stamp,
+                    "createdAt": user.created_at,
+                    "updatedAt": user.updated_at,
+                }
+            )
+        except DuplicateKeyError:
+            raise Conflict(f"there is a user {user.username!r} already") from None
+
+    @translated
+    def get(self, username: str) -> User:
+        """One user. Raises NotFound."""
+        document = self._collection().find_one({"_id": username})
+        if document is None:
+            raise NotFound(f"there is no user {username!r}")
+        return _user(document)
+
+    @translated
+    def find(self, page: int, page_size: int) -> tuple[list[User], int]:
+        """One page of users by name (`page` counts from 1), and how many there are in all."""
+        collection = self._collection()
+        found = collection.find().sort("_id", 1).skip((page - 1) * page_size).limit(page_size)
+        return [_user(document) for document in found], collection.count_documents({})
+
+    @translated
+    def count(self, role: Role | None = None) -> int:
+        """How many users there are, or how many of one role."""
+        return self._collection().count_documents({} if role is None else {"role": role})
+
+    @translated
+    def set_role(self, username: str, role: Role, now: datetime) -> User:
+        """The user as it was before its role changed. Raises NotFound."""
+        return self._changed(username, {"role": role, "updatedAt": now})
+
+    @translated
+    def set_password(self, username: str, password_hash: str, stamp: str, now: datetime) -> User:
+        """The user as it was before; a new `stamp` ends all its tokens. Raises NotFound."""
+        return self._changed(username, {"passwordHash": password_hash, "stamp": stamp, "updatedAt": now})
+
+    @translated
+    def remove(self, username: str) -> None:
+        """Delete a user. Raises NotFound."""
+        if not self._collection().delete_one({"_id": username}).deleted_count:
+            raise NotFound(f"there is no user {username!r}")
+
+    def _changed(self, username: str, fields: Document) -> User:
+        before = change(self._collection(), {"_id": username}, fields)
+        if before is None:
+            raise NotFound(f"there is no user {username!r}")
+        return _user(before)
+
+
+def _user(document: Document) -> User:
+    return User(
+        username=document["_id"],
+        role=document["role"],
+        password_hash=document["passwordHash"],
+        stamp=document["stamp"],
+        created_at=document["createdAt"],
+        updated_at=document["updatedAt"],
+    )
