@@ -1,0 +1,68 @@
+"""A consumer as clients see it: what is wanted beside what the workers report, and nothing that is secret."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal
+
+from domain.consumer import ConsumerSpec
+from domain.model import Model
+from domain.registry import Actual, Desired
+
+MASK = "**********"
+"""Stands for what is never shown, as SecretStr shows itself. Sent back in a change it means: leave it as it is."""
+
+_SECRET_HEADER = re.compile("auth|cookie|credential|key|passw|secret|session|signature|token", re.IGNORECASE)
+_PASSWORD_IN_URL = re.compile(r"(?<=://)(?P<user>[^/@:?#]*):[^/@]*@")
+
+State = Literal["running", "failing", "waiting", "paused", "suspended"]
+
+
+class WorkerReport(Model):
+    """What one worker process says of a consumer. Counts are since that process took it up."""
+
+    worker: str
+    state: Actual
+    reason: str | None
+    revision: int
+    in_flight: int
+    delivered: int
+    retried: int
+    dead_lettered: int
+    requeued: int
+    last_status: int | None
+    last_error: str | None
+    last_error_at: datetime | None
+
+
+class ConsumerDetails(ConsumerSpec):
+    """`desiredState` is what was asked for, `state` what the live workers make of it, `reason` why, if it does not run.
+    Counts are sums over those workers."""
+
+    consumer_id: str
+    revision: int
+    desired_state: Desired
+    state: State
+    reason: str | None
+    in_flight: int
+    delivered: int
+    retried: int
+    dead_lettered: int
+    requeued: int
+    last_status: int | None
+    last_error: str | None
+    last_error_at: datetime | None
+    workers: list[WorkerReport]
+    created_at: datetime
+    updated_at: datetime
+
+
+def masked_headers(headers: dict[str, str]) -> dict[str, str]:
+    """The same headers, with the values of those that look like credentials masked."""
+    return {name: MASK if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
+
+
+def masked_url(url: str) -> str:
+    """The same URL, with a password in it masked."""
+    return _PASSWORD_IN_URL.sub(rf"\g<user>:{MASK}@", url)

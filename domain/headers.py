@@ -1,0 +1,55 @@
+"""Application headers that a client may set on a message: what a field table can hold, and the broker does not act upon."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AfterValidator
+
+MAX_BYTES = 16 * 1024
+"""Of all headers as JSON. They and the properties must fit into one frame (AMQP 0-9-1 §4.2.6: a content header is not
+split), 128 KiB by RabbitMQ's default; nine bytes in a table is the most that two characters of JSON become."""
+
+_RESERVED = {
+    "cc": "RabbitMQ would route by it; publish once to each queue",
+    "bcc": "RabbitMQ would route by it; publish once to each queue",
+    "x-death": "RabbitMQ writes it when a message is dead-lettered",
+}
+
+
+def _headers(value: dict[str, Any]) -> dict[str, Any]:
+    for name in value:
+        if reason := _RESERVED.get(name.lower()):
+            raise ValueError(f"{name!r} cannot be set: {reason}")
+    try:
+        _check(value)
+    except UnicodeEncodeError:
+        raise ValueError("must not hold half of a surrogate pair, which has no UTF-8") from None
+    if len(orjson.dumps(value)) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} bytes as JSON; put the rest into the message")
+    return value
+
+
+def _check(value: Any, depth: int = 0) -> None:
+    """What a field table can hold (AMQP 0-9-1 §4.2.5.5)."""
+    if depth > 8:
+        raise ValueError("must be nested at most 8 deep")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not 0 < len(name.encode()) <= 128:
+                raise ValueError("the name of a header must have 1 to 128 bytes")
+            _check(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth + 1)
+    elif isinstance(value, str):
+        value.encode()
+    elif isinstance(value, float) and not isfinite(value):
+        raise ValueError("a number is too large; send it as a string")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value} does not fit into 64 bits; send it as a string")
+
+
+ApplicationHeaders = Annotated[dict[str, Any], AfterValidator(_headers)]

@@ -1,0 +1,141 @@
+"""A message as a client asks to publish it. What would make the broker close the publisher's channel is refused here,
+because that channel carries the messages of other clients too."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, Self
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+
+from domain.headers import ApplicationHeaders
+from domain.message import Message, Properties
+from domain.model import Model
+from domain.names import QueueName, ShortString
+from domain.queue import MAX_MILLISECONDS
+
+
+class Payload(NamedTuple):
+    """A body, and the content type it has unless the client names another."""
+
+    body: bytes
+    content_type: str
+
+
+def _payload(value: Any) -> Payload:
+    """Strings go as they are, any other JSON value as JSON. (A lone null would rather be a mistake.)"""
+    try:
+        if isinstance(value, str):
+            return Payload(value.encode(), "text/plain; charset=utf-8")
+        return Payload(_json(value), "application/json")
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair, which has no UTF-8; send bodyBase64 instead") from None
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # integers beyond 64 bits, deep nesting
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _decoded(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("must be a string in Base64")
+    try:
+        return b64decode(value, validate=True)
+    except ValueError:
+        raise ValueError("is not Base64 (RFC 4648 §4, with padding)") from None
+
+
+def _label(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty; leave it out instead")
+    if not value.isprintable():  # it may become an HTTP header of a delivery
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def _expiration(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11 else value
+
+
+Label = Annotated[ShortString, AfterValidator(_label)]
+Base64 = Annotated[
+    bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})
+]  # fmt: skip
+AnyJson = Annotated[
+    Payload,
+    PlainValidator(_payload),
+    WithJsonSchema({"description": "a string goes as it is, any other JSON value (but null) as JSON"}),
+]
+
+
+class PublishProperties(Model):
+    """Basic properties (AMQP 0-9-1 §1.8.3.1). `expiration` is milliseconds, `timestamp` Unix seconds."""
+
+    content_type: Label | None = None
+    content_encoding: Label | None = None
+    headers: ApplicationHeaders | None = None
+    correlation_id: Label | None = None
+    message_id: Label | None = Field(None, description="made when it is left out")
+    reply_to: Label | None = None
+    type: Label | None = None
+    app_id: Label | None = None
+    priority: int | None = Field(None, ge=0, le=255)
+    expiration: Annotated[int, BeforeValidator(_expiration), Field(ge=0, le=MAX_MILLISECONDS)] | None = None
+    timestamp: int | None = Field(None, ge=0, lt=2**63)
+    persistent: bool = True
+
+
+class Publication(Model):
+    """One message: `queueName`, or `exchange` with `routingKey`; and `message`, or `bodyBase64`."""
+
+    queue_name: QueueName | None = Field(None, examples=["orders"])
+    exchange: QueueName | None = None
+    routing_key: ShortString | None = None
+    message: AnyJson | None = None
+    body_base64: Base64 | None = None
+    properties: PublishProperties = PublishProperties()
+
+    @model_validator(mode="after")
+    def _one_way_and_one_body(self) -> Self:
+        if (self.queue_name is None) == (self.exchange is None):
+            raise ValueError("needs either queueName, or exchange and routingKey")
+        if self.routing_key is not None and self.exchange is None:
+            raise ValueError("routingKey goes with exchange; with queueName leave it out")
+        if (self.message is None) == (self.body_base64 is None):
+            raise ValueError("needs either message or bodyBase64")
+        return self
+
+    def to_message(self, correlation_id: str | None = None, trace: Mapping[str, str] | None = None) -> Message:
+        """What to hand to the publisher. `correlation_id` and the `trace` headers are the request's: they fill in what
+        the client has not set on the message itself. Always has a message id."""
+        given = self.properties
+        payload = self.message or Payload(self.body_base64 or b"", "application/octet-stream")
+        headers = {**trace, **(given.headers or {})} if trace else given.headers
+        return Message(
+            routing_key=self.queue_name or self.routing_key or "",
+            exchange=self.exchange or "",
+            body=payload.body,
+            properties=Properties(
+                content_type=given.content_type or payload.content_type,
+                content_encoding=given.content_encoding,
+                headers=headers,
+                delivery_mode=2 if given.persistent else 1,
+                priority=given.priority,
+                correlation_id=given.correlation_id or correlation_id,
+                reply_to=given.reply_to,
+                expiration=None if given.expiration is None else str(given.expiration),
+                message_id=given.message_id or str(uuid.uuid4()),
+                timestamp=given.timestamp,
+                type=given.type,
+                app_id=given.app_id,
+            ),
+        )

@@ -1,0 +1,131 @@
+"""Consumers: what shall run (the registry) beside what does (the workers' heartbeats).
+
+Nothing here starts or stops a delivery: workers read the registry, and make it so within about a second.
+"""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from domain.consumer import ConsumerSpec
+from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
+from domain.consumer_details import ConsumerDetails
+from domain.details import Page
+from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound
+from domain.registry import RegisteredConsumer
+from gateway.management import QueueGateway
+from gateway.mongo.consumers import ConsumerRegistry
+from gateway.mongo.heartbeats import Heartbeats
+from services.consumer_state import details
+
+
+class Consumers:
+    """Thread-safe. Every method raises StoreUnavailable; those that take a WhichConsumer raise NotFound, and Conflict
+    when its queue has several."""
+
+    def __init__(
+        self, registry: ConsumerRegistry, heartbeats: Heartbeats, queues: QueueGateway, default_target_url: str
+    ) -> None:
+        self._registry = registry
+        self._heartbeats = heartbeats
+        self._queues = queues
+        self._default_target_url = default_target_url
+
+    def create(self, wanted: NewConsumer) -> tuple[ConsumerDetails, bool, list[str]]:
+        """The consumer, whether it is new, and what still keeps it from running. Raises Conflict when its name belongs
+        to another, and Invalid when there is no URL."""
+        url = wanted.url or self._default_target_url
+        if not url:
+            raise Invalid(
+                "Say where to deliver: give url, or set DEFAULT_TARGET_URL for all consumers without one.",
+                code="url_missing",
+                fields=[("url", "is missing, and DEFAULT_TARGET_URL is not set")],
+            )
+        consumer, new = self._registry.create(_validated(wanted.stored() | {"url": url}))
+        return self._details(consumer), new, self._hindrances(wanted.queue_name)
+
+    def page(self, number: int, size: int, queue_name: str | None = None) -> Page[ConsumerDetails]:
+        """One page of the consumers, by name, or of those of one queue; the first page is 1."""
+        found, total = self._registry.find(number, size, queue_name)
+        workers = self._heartbeats.live()
+        return Page([details(consumer, workers) for consumer in found], total)
+
+    def get(self, which: WhichConsumer) -> ConsumerDetails:
+        """One consumer."""
+        return self._details(self._one(which))
+
+    def pause(self, which: WhichConsumer) -> ConsumerDetails:
+        """Let it finish what it holds and take nothing more."""
+        consumer = self._one(which)
+        if consumer.state != "paused":
+            consumer = self._registry.set_state(consumer.id, "paused")
+        return self._details(consumer)
+
+    def resume(self, which: WhichConsumer) -> ConsumerDetails:
+        """Let it run again, whether a person paused it or a worker suspended it."""
+        consumer = self._one(which)
+        if consumer.state != "enabled":
+            consumer = self._registry.set_state(consumer.id, "enabled")
+        return self._details(consumer)
+
+    def update(self, changes: ConsumerChanges) -> ConsumerDetails:
+        """Change it; a suspended one gets another try. Raises Invalid when the result would make no sense."""
+        consumer = self._one(changes)
+        spec = _validated(changes.applied_to(consumer.spec))
+        if spec != consumer.spec:
+            consumer = self._registry.update(consumer.id, spec)
+            if consumer.state == "suspended":
+                consumer = self._registry.set_state(consumer.id, "enabled")
+        return self._details(consumer)
+
+    def delete(self, which: WhichConsumer) -> RegisteredConsumer:
+        """Remove it; what it holds is finished or goes back to the queue. The consumer as it was."""
+        consumer = self._one(which)
+        self._registry.delete(consumer.id)
+        return consumer
+
+    def _one(self, which: WhichConsumer) -> RegisteredConsumer:
+        if which.queue_name is not None:
+            return self._only_one_of(which.queue_name)
+        name = which.consumer_id or which.name or ""
+        try:
+            found = self._registry.get(name)
+        except NotFound:
+            found = None
+        if found is None or name != (found.id if which.consumer_id else found.spec.name):
+            raise NotFound(f"There is no consumer {name!r}.", code="consumer_not_found")
+        return found
+
+    def _only_one_of(self, queue_name: str) -> RegisteredConsumer:
+        found, total = self._registry.find(page_size=20, queue_name=queue_name)
+        if not found:
+            raise NotFound(f"The queue {queue_name!r} has no consumer.", code="consumer_not_found")
+        if total > 1:
+            names = ", ".join(repr(consumer.spec.name) for consumer in found)
+            raise Conflict(
+                f"The queue {queue_name!r} has {total} consumers: {names}. Say which one by name.",
+                code="consumer_ambiguous",
+            )
+        return found[0]
+
+    def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
+        return details(consumer, self._heartbeats.live())
+
+    def _hindrances(self, queue_name: str) -> list[str]:
+        try:
+            self._queues.get(queue_name)
+        except NotFound:
+            return [f"There is no queue {queue_name!r} yet; the consumer starts when it is created."]
+        except BrokerUnavailable as exc:
+            return [f"The consumer starts when RabbitMQ can be reached. {exc.detail}"]
+        return []
+
+
+def _validated(fields: dict[str, object]) -> ConsumerSpec:
+    try:
+        return ConsumerSpec.model_validate(fields)
+    except ValidationError as exc:
+        wrong = [
+            (".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")) for error in exc.errors()
+        ]
+        raise Invalid("The consumer would not be valid.", fields=wrong) from None

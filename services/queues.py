@@ -1,0 +1,35 @@
+"""Queues: make, look at, empty and delete them. The broker is the only one to know what there is."""
+
+from __future__ import annotations
+
+from domain.details import Page, QueueDetails
+from domain.queue import QueueSpec
+from gateway.management import QueueGateway
+
+
+class Queues:
+    """Thread-safe. Every method raises BrokerUnavailable when RabbitMQ cannot be asked."""
+
+    def __init__(self, gateway: QueueGateway) -> None:
+        self._gateway = gateway
+
+    def create(self, spec: QueueSpec) -> bool:
+        """Whether the queue is new. Raises Conflict when it exists otherwise, saying in what."""
+        return self._gateway.declare(spec)
+
+    def page(self, number: int, size: int, pattern: str = "") -> Page[QueueDetails]:
+        """One page of the queues whose names contain `pattern`, by name; the first page is 1."""
+        return self._gateway.page(number, size, pattern)
+
+    def get(self, name: str) -> QueueDetails:
+        """One queue. Raises NotFound."""
+        return self._gateway.get(name)
+
+    def purge(self, name: str) -> None:
+        """Drop the messages that no consumer holds. Raises NotFound, Locked."""
+        self._gateway.purge(name)
+
+    def delete(self, name: str, *, if_empty: bool = False, if_unused: bool = False) -> None:
+        """Delete the queue and its messages; its consumers wait until it is made again. Raises NotFound, Locked, and
+        PreconditionFailed when it is not empty or in use and that was ruled out."""
+        self._gateway.delete(name, if_empty=if_empty, if_unused=if_unused)
