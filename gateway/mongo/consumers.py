@@ -12,6 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.consumer import ConsumerSpec
+from domain.details import Page
 from domain.errors import Conflict, NotFound
 from domain.registry import Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, translated
@@ -63,14 +64,12 @@ class ConsumerRegistry:
         return self._loaded(document)
 
     @translated
-    def find(
-        self, page: int = 1, page_size: int = 100, queue_name: str | None = None
-    ) -> tuple[list[RegisteredConsumer], int]:
-        """One page of consumers by name (`page` counts from 1), all or one queue's; and how many there are in all."""
+    def find(self, number: int = 1, size: int = 100, queue_name: str | None = None) -> Page[RegisteredConsumer]:
+        """One page of the consumers by name, all or one queue's; the first page is 1."""
         wanted: Document = {} if queue_name is None else {"queueName": queue_name}
         collection = self._collection()
-        found = collection.find(wanted).sort("name", 1).skip((page - 1) * page_size).limit(page_size)
-        return [self._loaded(document) for document in found], collection.count_documents(wanted)
+        found = collection.find(wanted).sort("name", 1).skip((number - 1) * size).limit(size)
+        return Page([self._loaded(document) for document in found], collection.count_documents(wanted))
 
     @translated
     def enabled(self) -> list[RegisteredConsumer]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from domain.details import Page
 from domain.errors import Conflict, NotFound
 from domain.user import Role, User
 from gateway.mongo.collection import Document, IndexedCollection, change, translated
@@ -45,11 +46,11 @@ class Users:
         return _user(document)
 
     @translated
-    def find(self, page: int, page_size: int) -> tuple[list[User], int]:
-        """One page of users by name (`page` counts from 1), and how many there are in all."""
+    def find(self, number: int, size: int) -> Page[User]:
+        """One page of the users by name; the first page is 1."""
         collection = self._collection()
-        found = collection.find().sort("_id", 1).skip((page - 1) * page_size).limit(page_size)
-        return [_user(document) for document in found], collection.count_documents({})
+        found = collection.find().sort("_id", 1).skip((number - 1) * size).limit(size)
+        return Page([_user(document) for document in found], collection.count_documents({}))
 
     @translated
     def count(self, role: Role | None = None) -> int:
