@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from math import ceil
 
 from domain.consumer import RetryPolicy
@@ -37,17 +36,6 @@ def _rung_above(seconds: float) -> int:
     while seconds > 100 * unit:
         unit *= 10
     return max(1, ceil(seconds / unit) * unit) * 1000
-
-
-def parse_retry_after(value: str, now: float) -> float | None:
-    """Seconds from a Retry-After field, a number or an HTTP date; None when it is neither. `now` in Unix seconds."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:10])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def reconnect_delay(failures: int, spread: float) -> float:

@@ -48,6 +48,11 @@ class RequestHeaders:
         return lines
 
 
-def _safe(value: str) -> str:
-    """A field value (RFC 9110 §5.5): what is not printable ASCII is percent-encoded, so that no header is forged."""
-    return value if value.isascii() and value.isprintable() else quote(value, safe=" !#$&'()*+,/:;=?@[]\"<>{}|^`~")
+def _safe(value: str | bytes) -> str:
+    """A field value (RFC 9110 §5.5): what is not printable ASCII is percent-encoded, so that no header is forged.
+
+    Bytes are what a driver makes of text that is not UTF-8.
+    """
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return value
+    return quote(value, safe=" !#$&'()*+,/:;=?@[]\"<>{}|^`~")

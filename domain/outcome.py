@@ -33,13 +33,14 @@ class ErrorClass(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back from a target: a status, or the class of the error. `seconds` is how long it took."""
+    """What came back from a target: a status, or the class of the error. `seconds` is how long it took, `retry_after`
+    how many seconds the target asked us to wait."""
 
     status: int | None
     error: ErrorClass | None
     detail: str
     seconds: float
-    retry_after: str | None = None
+    retry_after: float | None = None
     body: bytes = b""
     """the first kilobytes only"""
 

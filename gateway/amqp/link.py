@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import pika
 import structlog
 from pika.adapters.select_connection import SelectConnection
-from pika.exceptions import AMQPError
 
 from delivery.backoff import reconnect_delay
 from gateway.amqp.loop import Loop
@@ -122,8 +121,14 @@ class Link:
 def _sentence(reason: BaseException) -> str:
     """pika nests the reason of a failed connect; the innermost says most. Its words hold no credentials."""
     inner: Any = reason
-    while getattr(inner, "exceptions", None) or getattr(inner, "exception", None):
-        inner = inner.exceptions[-1] if getattr(inner, "exceptions", None) else inner.exception
-    if isinstance(inner, AMQPError) and getattr(inner, "reply_text", None):
+    while True:
+        nested = getattr(inner, "exceptions", None) or getattr(inner, "exception", None) or inner.args
+        nested = nested[-1] if isinstance(nested, tuple) and nested else nested
+        if not isinstance(nested, BaseException):
+            break
+        inner = nested
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror
+    if getattr(inner, "reply_text", None):
         return f"{inner.reply_code} {inner.reply_text}"
-    return str(inner) or type(inner).__name__
+    return str(inner.args[0]) if inner.args else type(inner).__name__

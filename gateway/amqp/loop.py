@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from pika.adapters.select_connection import IOLoop
+
+log = structlog.get_logger("workerrmq.loop")
 
 
 class Loop(IOLoop):  # type: ignore[misc]
@@ -13,6 +16,7 @@ class Loop(IOLoop):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._turn_end: dict[Callable[[], None], None] = {}
+        self._running = True
 
     def at_turn_end(self, callback: Callable[[], None]) -> None:
         """Run `callback` once, after all events of this turn have been handled, however often it was asked for."""
@@ -20,7 +24,29 @@ class Loop(IOLoop):  # type: ignore[misc]
             self.call_later(0, self._end_turn)
         self._turn_end[callback] = None
 
+    def run(self) -> None:
+        """Run until `finish`. A fault in a callback is logged and ends that callback, not the loop: the loop carries
+        all consumers of its process, and they must not die with one of them."""
+        self.activate_poller()
+        try:
+            while self._running:
+                try:
+                    self.poll()
+                    self.process_timeouts()
+                except Exception:
+                    log.exception("callback_failed")
+        finally:
+            self.deactivate_poller()
+            self.close()
+
+    def finish(self) -> None:
+        self._running = False
+
     def _end_turn(self) -> None:
-        callbacks, self._turn_end = self._turn_end, {}
-        for callback in callbacks:
-            callback()
+        callbacks, self._turn_end = list(self._turn_end), {}
+        try:
+            while callbacks:
+                callbacks.pop(0)()
+        finally:
+            for callback in callbacks:
+                self.at_turn_end(callback)

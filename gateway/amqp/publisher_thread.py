@@ -6,14 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
-
-log = structlog.get_logger("workerrmq.amqp")
 
 _GRACE = 1.0
 """Seconds past its timeout that a caller waits for the loop's own verdict."""
@@ -83,12 +79,7 @@ class PublisherThread:
         assert self._loop is not None
         assert self._publisher is not None
         self._publisher.open()
-        while not self._stopping or not self._publisher.closed:
-            try:
-                self._loop.start()
-                return
-            except Exception:  # a fault of ours must not end publishing: say it, and go on
-                log.exception("publisher_loop_failed")
+        self._loop.run()
 
     def _take(self) -> None:
         self._woken = False
@@ -129,7 +120,7 @@ class PublisherThread:
         assert self._publisher is not None
         assert self._loop is not None
         if self._publisher.closed or not tries:
-            self._loop.stop()
+            self._loop.finish()
         else:
             self._loop.call_later(0.05, lambda: self._close_loop(tries - 1))
 
