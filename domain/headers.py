@@ -1,4 +1,4 @@
-"""Application headers that a client may set on a message: what a field table can hold, and the broker does not act upon."""
+"""Application headers that a client may set on a message: what a field table can hold and no broker acts upon."""
 
 from __future__ import annotations
 

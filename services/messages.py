@@ -17,8 +17,8 @@ class Messages:
         self._timeout = timeout
 
     def publish(self, message: Message) -> None:
-        """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed when
-        it may or may not have been published."""
+        """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed
+        when it may or may not have been published."""
         [error] = self._publisher.publish([message], self._timeout)
         if error:
             raise error

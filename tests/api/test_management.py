@@ -1,0 +1,177 @@
+"""The client of RabbitMQ's management API: what it reads, and what it makes of every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from domain.errors import BrokerUnavailable, Conflict, Invalid, Locked, NotFound, PreconditionFailed
+from domain.queue import QueueSpec
+from gateway.management import ConnectionGateway, ManagementClient, QueueGateway
+from tests.support.node import BrokerNode
+from tests.support.processes import free_port, wait_until
+
+AWKWARD = ["with space", "a/b", "100%", "a%2Fb", "what?x=1#y", "Übergröße", "x'y\"z", "...", "a+b&c=d", "-", "x" * 255]
+
+
+def client(broker: BrokerNode, login: str = "guest:guest", vhost: str = "/") -> ManagementClient:
+    return ManagementClient(broker.management_url.replace("://", f"://{login}@"), vhost)
+
+
+@pytest.fixture
+def queues(broker: BrokerNode) -> QueueGateway:
+    return QueueGateway(client(broker))
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_queue_of_any_name_is_made_found_purged_and_deleted(queues: QueueGateway, name: str) -> None:
+    assert queues.declare(QueueSpec(queue_name=name))
+    assert not queues.declare(QueueSpec(queue_name=name)), "declared again, it is not new"
+    assert queues.get(name).queue_name == name
+    queues.purge(name)
+    queues.delete(name)
+    with pytest.raises(NotFound) as refused:
+        queues.get(name)
+    assert refused.value.code == "queue_not_found"
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_names_that_web_servers_resolve_away_are_refused_before_they_hit_another_path(
+    queues: QueueGateway, name: str
+) -> None:
+    with pytest.raises(Invalid, match="choose another name"):
+        queues.delete(name)
+
+
+def test_a_clash_says_which_property_differs_what_it_is_and_what_was_wanted(queues: QueueGateway) -> None:
+    queues.declare(QueueSpec(queue_name="clash", message_ttl=1000))
+    with pytest.raises(Conflict, match="'x-message-ttl': it is 1000, wanted is 2000") as refused:
+        queues.declare(QueueSpec(queue_name="clash", message_ttl=2000))
+    assert refused.value.fields == (("x-message-ttl", "is 1000, wanted is 2000"),)
+    with pytest.raises(Conflict, match="'x-message-ttl': it is 1000, wanted is none"):
+        queues.declare(QueueSpec(queue_name="clash"))
+    with pytest.raises(Conflict, match="'durable': it is true, wanted is false"):
+        queues.declare(QueueSpec(queue_name="clash", durable=False, message_ttl=1000))
+
+
+def test_what_the_broker_cannot_make_is_the_clients_to_change(queues: QueueGateway) -> None:
+    with pytest.raises(Invalid, match="x-message-ttl"):
+        queues.declare(QueueSpec(queue_name="odd", arguments={"x-message-ttl": "soon"}))
+
+
+def test_an_exclusive_queue_of_another_connection_is_locked(broker: BrokerNode, queues: QueueGateway) -> None:
+    with broker.connect() as connection:
+        name = connection.channel().queue_declare("", exclusive=True).method.queue
+        for use in (queues.purge, queues.delete):
+            with pytest.raises(Locked, match="exclusive to another connection"):
+                use(name)
+
+
+def test_conditions_of_a_delete_are_kept(broker: BrokerNode, queues: QueueGateway) -> None:
+    queues.declare(QueueSpec(queue_name="kept"))
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("", "kept", b"one")
+        wait_until(lambda: queues.get("kept").messages == 1)
+        with pytest.raises(PreconditionFailed) as refused:
+            queues.delete("kept", if_empty=True)
+        assert refused.value.code == "queue_not_empty"
+        channel.basic_consume("kept", lambda *_: None)
+        with pytest.raises(PreconditionFailed) as refused:
+            queues.delete("kept", if_unused=True)
+        assert refused.value.code == "queue_in_use"
+    queues.delete("kept")
+
+
+def test_pages_are_cut_by_the_broker_and_one_past_the_end_is_empty(queues: QueueGateway) -> None:
+    for name in ("b2", "b1", "a1", "b3"):
+        queues.declare(QueueSpec(queue_name=name))
+    assert [queue.queue_name for queue in queues.page(1, 3).items] == ["a1", "b1", "b2"]
+    second = queues.page(2, 3)
+    assert ([queue.queue_name for queue in second.items], second.total) == (["b3"], 4)
+    of_b = queues.page(1, 2, "b")
+    assert ([queue.queue_name for queue in of_b.items], of_b.total) == (["b1", "b2"], 3)
+    beyond = queues.page(9, 3)
+    assert (beyond.items, beyond.total) == ([], 4)
+
+
+def test_a_connection_is_seen_with_its_client_and_closed_with_a_reason(broker: BrokerNode) -> None:
+    connections = ConnectionGateway(client(broker))
+    with broker.connect(client_properties={"connection_name": "till 7"}) as open_one:
+        open_one.channel()
+        seen = wait_until(lambda: [one for one in connections.all() if one.channels == 1])[0]
+        assert (seen.connection_name, seen.user, seen.tls) == ("till 7", "guest", False)
+        assert seen.peer.startswith("127.0.0.1:")
+        connections.close(seen.connection_id, "moved to another house")
+        with pytest.raises(Exception, match="moved to another house"):
+            open_one.process_data_events(5)
+    with pytest.raises(NotFound) as refused:
+        connections.close("nobody", "")
+    assert refused.value.code == "connection_not_found"
+
+
+def test_a_login_that_rabbitmq_refuses_is_ours_to_mend_and_is_not_shown(broker: BrokerNode) -> None:
+    with pytest.raises(BrokerUnavailable, match="RABBITMQ_URL") as refused:
+        QueueGateway(client(broker, "guest:canary-5ec3e7")).page(1, 10)
+    assert refused.value.code == "broker_access_refused"
+    assert "canary" not in refused.value.detail
+
+
+def test_a_login_with_awkward_characters_is_sent_as_it_is(broker: BrokerNode) -> None:
+    password = "pä:ss/w@rd %"
+    broker.management.put("users", "odd user", body={"password": password, "tags": "administrator"})
+    broker.management.put(
+        "permissions", "/", "odd user", body={"configure": ".*", "write": ".*", "read": ".*"}
+    )  # fmt: skip
+    assert QueueGateway(client(broker, "odd%20user:p%C3%A4%3Ass%2Fw%40rd%20%25")).page(1, 10).total == 0
+
+
+def test_a_missing_virtual_host_is_a_setting_to_change(broker: BrokerNode) -> None:
+    with pytest.raises(BrokerUnavailable, match="no virtual host 'elsewhere'"):
+        QueueGateway(client(broker, vhost="elsewhere")).page(1, 10)
+
+
+def test_nobody_listening_is_told_with_the_place_and_without_the_login() -> None:
+    port = free_port()
+    with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{port} cannot be reached") as refused:
+        QueueGateway(ManagementClient(f"http://me:canary@127.0.0.1:{port}", "/")).page(1, 10)
+    assert "canary" not in refused.value.detail
+
+
+@pytest.fixture
+def impostor() -> Iterator[Callable[[int, bytes], str]]:
+    """An HTTP server that is no management API: the URL of one that gives this answer to everything."""
+    servers: list[HTTPServer] = []
+
+    def answering(status: int, body: bytes) -> str:
+        class Same(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        server = HTTPServer(("127.0.0.1", 0), Same)
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return f"http://guest:guest@127.0.0.1:{server.server_port}"
+
+    yield answering
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>hello</html>"), (404, b"nothing here"), (302, b""), (502, b"{}"), (404, b"[]")]
+)
+def test_a_server_that_is_not_rabbitmq_is_not_taken_for_one(
+    impostor: Callable[[int, bytes], str], status: int, body: bytes
+) -> None:
+    with pytest.raises(BrokerUnavailable):
+        QueueGateway(ManagementClient(impostor(status, body), "/")).page(1, 10)
