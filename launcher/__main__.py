@@ -1,0 +1,96 @@
+"""`python -m launcher`: start everything, say when it is ready, watch it, and stop it on Ctrl+C, SIGTERM or SIGHUP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import config
+from launcher.api import Api
+from launcher.error_lines import ErrorLines, last_line
+from launcher.errors import StartFailed
+from launcher.lock import take_lock
+from launcher.plan import Plan, make_plan
+from launcher.secret_files import private_directory
+from launcher.supervision import Supervision
+from launcher.terminal import complain, report, say
+from launcher.welcome import welcome
+
+START_SECONDS = 90
+
+
+class StopSignal:
+    """Remembers that an operator asked us to stop."""
+
+    def __init__(self) -> None:
+        self.received = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps its promise
+                signal.signal(number, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.received = True
+
+
+def main() -> int:
+    """The exit status: 0 after a stop that was asked for."""
+    os.umask(0o077)
+    stop = StopSignal()
+    try:
+        settings = config.load()
+        lock = take_lock(private_directory(settings.data_dir))
+        plan = make_plan(settings, settings.data_dir)
+        supervision = Supervision(plan, lock)
+        try:
+            return _run(plan, supervision, stop)
+        finally:
+            supervision.end()
+    except StartFailed as exc:
+        complain(str(exc))
+        return 1
+
+
+def _run(plan: Plan, supervision: Supervision, stop: StopSignal) -> int:
+    began = time.monotonic()
+    api = Api(plan.url)
+    errors = [ErrorLines(plan.data_dir / "logs" / f"{part.name}.log") for part in plan.parts]
+    try:
+        if _until_ready(plan, supervision, stop, api):
+            say(welcome(plan, time.monotonic() - began, plan.admin.login_to_show(api)))
+            _watch(plan, supervision, stop, errors)
+    except EOFError:
+        complain("the supervisor ended by itself, so everything else is stopped too")
+        return 1
+    say(f"Stopping; deliveries in flight are finished or handed back, within {plan.patience} s …")
+    supervision.end()
+    say("Stopped.")
+    return 0
+
+
+def _until_ready(plan: Plan, supervision: Supervision, stop: StopSignal, api: Api) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while not stop.received:
+        if death := supervision.wait(0.1):
+            log = plan.data_dir / "logs" / f"{death.part}.log"
+            raise StartFailed(f"{death.part} ended at start ({death.how}): {last_line(log)} (more in {log})")
+        if api.ready():
+            return True
+        if time.monotonic() > deadline:
+            raise StartFailed(f"not ready after {START_SECONDS} s: {api.last} (logs in {plan.data_dir / 'logs'})")
+    return False
+
+
+def _watch(plan: Plan, supervision: Supervision, stop: StopSignal, errors: list[ErrorLines]) -> None:
+    while not stop.received:
+        if death := supervision.wait(1):
+            report(f"{death.part} ended ({death.how}) and is started again; logs in {plan.data_dir / 'logs'}")
+        for follower in errors:
+            if messages := follower.new():
+                more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+                report(f"{follower.log.stem}: {messages[-1]}{more}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""One running service per DATA_DIR."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from launcher.errors import StartFailed
+from launcher.terminal import say
+
+
+def take_lock(data_dir: Path, patience: float = 30) -> IO[str]:
+    """The open, locked file: the lock lasts until the last process that holds it open has ended.
+
+    When the holder's launcher was killed, its parts are stopping: waits up to `patience` seconds for them.
+    Raises StartFailed when the service runs already.
+    """
+    lock = (data_dir / "lock").open("a+")
+    deadline = time.monotonic() + patience
+    waiting = False
+    while not _locked(lock):
+        lock.seek(0)
+        holder = lock.read().strip()
+        if not holder or Path(f"/proc/{holder}").exists() or time.monotonic() > deadline:
+            raise StartFailed(f"already running in {data_dir} (process {holder or 'unknown'}): stop it first")
+        if not waiting:
+            say("An earlier run was killed and is still stopping; waiting for it …")
+            waiting = True
+        time.sleep(0.1)
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _locked(lock: IO[str]) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

@@ -1,0 +1,42 @@
+"""Secrets that are made once and kept in DATA_DIR, readable by nobody else."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from launcher.errors import StartFailed
+
+
+def private_directory(path: Path) -> Path:
+    """`path`, made if need be, and open to its owner only. Raises StartFailed."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as exc:
+        raise StartFailed(f"cannot use DATA_DIR {path}: {exc.strerror}") from None
+    return path
+
+
+def made_once(file: Path) -> str:
+    """The secret in `file`: 256 random bits in URL-safe characters, made if there is no such file yet."""
+    try:
+        return file.read_text().strip() or _make(file)
+    except FileNotFoundError:
+        return _make(file)
+    except OSError as exc:
+        raise StartFailed(f"cannot read {file}: {exc.strerror}") from None
+
+
+def _make(file: Path) -> str:
+    secret = secrets.token_urlsafe(32)
+    unfinished = file.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(secret + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
+    return secret

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Sets the project up and runs it:
+#   ./run.sh                     everything that the service needs, on this machine, until Ctrl+C
+#   ./run.sh test [PYTEST-ARGS]  the whole test suite
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+readonly oldest="3.11"
+
+fail() {
+    echo "run.sh: $1" >&2
+    exit 1
+}
+
+# Print the first Python that is new enough and can make virtual environments.
+find_python() {
+    local name too_old="" no_venv=""
+    for name in python3 python3.11 python3.12 python3.13 python3.14; do
+        command -v "$name" >/dev/null || continue
+        if ! "$name" -c "import sys; sys.exit(sys.version_info < (${oldest/./, }))"; then
+            too_old="$name is $("$name" -c 'import platform; print(platform.python_version())')"
+        elif ! "$name" -c 'import venv, ensurepip' 2>/dev/null; then
+            no_venv="$("$name" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+        else
+            echo "$name"
+            return
+        fi
+    done
+    [ -z "$no_venv" ] || fail "Python's venv module is missing: sudo apt install $no_venv"
+    [ -z "$too_old" ] || fail "Python $oldest or newer is needed, but $too_old: sudo apt install python$oldest-venv"
+    fail "Python $oldest or newer is needed, and there is none: sudo apt install python3 python3-venv"
+}
+
+# Make .venv, unless one is there and works.
+make_venv() {
+    if [ -x .venv/bin/pip ] && .venv/bin/python -c '' 2>/dev/null; then return; fi
+    local python
+    python="$(find_python)"
+    echo "Making .venv with $python …"
+    "$python" -m venv --clear .venv
+}
+
+# Install a lock file into .venv, unless exactly that was installed before.
+install() {
+    local lock="$1" stamp=".venv/installed-$1"
+    if [ -f "$stamp" ] && cmp -s "$lock" "$stamp"; then return; fi
+    echo "Installing $lock, which takes a moment …"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$lock" ||
+        fail "pip could not install $lock (its reason is above)"
+    cp "$lock" "$stamp"
+}
+
+case "${1:-}" in
+    "" | test) ;;
+    *) fail "usage: ./run.sh, or ./run.sh test [PYTEST-ARGS]" ;;
+esac
+make_venv
+install requirements.txt
+if [ "${1:-}" = test ]; then
+    shift
+    install requirements-test.txt
+    exec .venv/bin/python -m pytest -m "not soak" "$@" # a later -m among the arguments wins
+fi
+exec .venv/bin/python -m launcher
