@@ -46,9 +46,9 @@ class Consumers:
 
     def page(self, number: int, size: int, queue_name: str | None = None) -> Page[ConsumerDetails]:
         """One page of the consumers, by name, or of those of one queue; the first page is 1."""
-        found, total = self._registry.find(number, size, queue_name)
+        found = self._registry.find(number, size, queue_name)
         workers = self._heartbeats.live()
-        return Page([details(consumer, workers) for consumer in found], total)
+        return Page([details(consumer, workers) for consumer in found.items], found.total)
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
         """One consumer."""
@@ -74,8 +74,6 @@ class Consumers:
         spec = _validated(changes.applied_to(consumer.spec))
         if spec != consumer.spec:
             consumer = self._registry.update(consumer.id, spec)
-            if consumer.state == "suspended":
-                consumer = self._registry.set_state(consumer.id, "enabled")
         return self._details(consumer)
 
     def delete(self, which: WhichConsumer) -> RegisteredConsumer:
@@ -97,16 +95,16 @@ class Consumers:
         return found
 
     def _only_one_of(self, queue_name: str) -> RegisteredConsumer:
-        found, total = self._registry.find(page_size=20, queue_name=queue_name)
-        if not found:
+        found = self._registry.find(size=20, queue_name=queue_name)
+        if not found.total:
             raise NotFound(f"The queue {queue_name!r} has no consumer.", code="consumer_not_found")
-        if total > 1:
-            names = ", ".join(repr(consumer.spec.name) for consumer in found)
+        if found.total > 1:
+            names = ", ".join(repr(consumer.spec.name) for consumer in found.items)
             raise Conflict(
-                f"The queue {queue_name!r} has {total} consumers: {names}. Say which one by name.",
+                f"The queue {queue_name!r} has {found.total} consumers: {names}. Say which one by name.",
                 code="consumer_ambiguous",
             )
-        return found[0]
+        return found.items[0]
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, self._heartbeats.live())

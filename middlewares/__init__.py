@@ -1,0 +1,1 @@
+"""What every request goes through: who asks, what is logged, which headers go out."""

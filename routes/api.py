@@ -1,0 +1,135 @@
+"""The route decorator: it authorises, validates, calls the view, and answers JSON. The one way to make a route.
+
+Each module of routes/ makes an Api and decorates its views, each of about five lines:
+
+    api = Api("queues")
+
+    @api.post("/createQueue", role="operator", body=QueueSpec, status=(200, 201))
+    def create_queue(body: QueueSpec) -> Reply:
+        \"""Create a queue; asking again for the same changes nothing.\"""
+        new = services.queues.create(body)
+        return done("Queue has been created successfully.", status=201 if new else 200)
+
+A view takes `body` when it declared a body and `query` when it declared a query, both validated; it raises domain
+errors, which routes/errors.py answers. Its docstring is the API's documentation.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from flask import Blueprint, Response, current_app
+from pydantic_core import to_json
+from werkzeug.local import LocalProxy
+
+from domain.model import Model
+from domain.user import Role
+from middlewares.auth import authorize
+from routes.inputs import Query, read_body, read_query
+from services.bundle import Services
+
+services = cast(Services, LocalProxy(lambda: current_app.extensions["services"]))
+"""The services of the app that handles the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a view answers: JSON content (Models are written with their camelCase names), status and extra headers."""
+
+    content: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def done(message: str, status: int = 200, **fields: Any) -> Reply:
+    """The usual answer to a change: `{"message": …}`, and camelCase `fields`."""
+    return Reply({"message": message, **fields}, status)
+
+
+View = Callable[..., Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One registered route. Without `role` it is public. `answer` is the type of the content, for documentation."""
+
+    method: str
+    path: str
+    role: Role | None
+    body: type[Model] | None
+    query: type[Query] | None
+    answer: Any
+    statuses: tuple[int, ...]
+    view: View
+
+    @property
+    def documentation(self) -> str:
+        """The docstring of the view."""
+        return inspect.getdoc(self.view) or ""
+
+    def __call__(self) -> Response:
+        """Handle the current request. Raises domain errors."""
+        if self.role is not None:
+            authorize(self.role)
+        inputs: dict[str, Any] = {}
+        if self.query is not None:
+            inputs["query"] = read_query(self.query)
+        if self.body is not None:
+            inputs["body"] = read_body(self.body)
+        reply = self.view(**inputs)
+        content = to_json(reply.content, by_alias=True) + b"\n"
+        return Response(content, reply.status, dict(reply.headers), content_type="application/json")
+
+
+class Api:
+    """The routes of one resource, as a blueprint and as `operations` to document."""
+
+    def __init__(self, name: str) -> None:
+        self.blueprint = Blueprint(name, __name__)
+        self.operations: list[Operation] = []
+
+    def get(self, path: str, **options: Any) -> Callable[[View], View]:
+        """A route that reads. Options as for `route`."""
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[View], View]:
+        """A route that creates or acts. Options as for `route`."""
+        return self.route("POST", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[View], View]:
+        """A route that changes. Options as for `route`."""
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[View], View]:
+        """A route that removes. Options as for `route`."""
+        return self.route("DELETE", path, **options)
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        role: Role | None = None,
+        public: bool = False,
+        body: type[Model] | None = None,
+        query: type[Query] | None = None,
+        answer: Any = None,
+        status: int | tuple[int, ...] = 200,
+    ) -> Callable[[View], View]:
+        """Register a view for callers of at least `role`, or for everybody with `public=True`: one must be said."""
+        if (role is None) is not public:
+            raise TypeError(f"{method} {path}: say either role=… or public=True")
+        statuses = (status,) if isinstance(status, int) else status
+
+        def register(view: View) -> View:
+            operation = Operation(method, path, role, body, query, answer, statuses, view)
+            self.operations.append(operation)
+            self.blueprint.add_url_rule(
+                path, view.__name__, operation, methods=[method], provide_automatic_options=False
+            )
+            return view
+
+        return register

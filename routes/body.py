@@ -1,0 +1,63 @@
+"""The bytes of a request body: JSON by type, whole, and no larger than the settings allow."""
+
+from __future__ import annotations
+
+from flask import current_app, request
+
+from domain.errors import Invalid
+
+
+class UnsupportedType(Invalid):
+    """The body is not of a type that the route takes."""
+
+    code = "unsupported_media_type"
+
+
+class TooLarge(Invalid):
+    """The body is over the limit."""
+
+    code = "body_too_large"
+
+
+class TooSlow(Invalid):
+    """The body did not come in time."""
+
+    code = "body_timeout"
+
+
+def read(types: tuple[str, ...] = ("application/json",)) -> bytes:
+    """The body of the current request. A missing Content-Type is taken for the first of `types`.
+
+    Raises UnsupportedType, TooLarge, TooSlow, and Invalid when it ends early.
+    """
+    given = request.mimetype
+    is_json = given.startswith("application/") and given.endswith("+json") and "application/json" in types
+    if given and given not in types and not is_json:
+        raise UnsupportedType(f"send the header Content-Type: {' or '.join(types)}")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
+        raise UnsupportedType("send the body in UTF-8")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedType("send the body without Content-Encoding")
+    return _whole()
+
+
+def _whole() -> bytes:
+    # Werkzeug's own limit cuts chunked bodies off in silence: the server's stream is read and measured here.
+    stream = request.environ["wsgi.input"]
+    limit: int = current_app.config["MAX_BODY_BYTES"]
+    length = request.content_length
+    if length is None and not request.environ.get("wsgi.input_terminated"):
+        return b""
+    if length is not None and length > limit:
+        raise TooLarge(f"the body has {length} bytes, and at most {limit} are taken")
+    try:
+        raw: bytes = stream.read(limit + 1 if length is None else length)
+    except (BlockingIOError, TimeoutError):
+        raise TooSlow("the body did not arrive in time; send it faster") from None
+    except OSError:
+        raise Invalid("the body broke off") from None
+    if len(raw) > limit:
+        raise TooLarge(f"the body has more than the {limit} bytes that are taken")
+    if length is not None and len(raw) < length:
+        raise Invalid(f"the body broke off after {len(raw)} of {length} bytes")
+    return raw

@@ -1,0 +1,26 @@
+"""All services of one process, as app.py puts them together and routes/ finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.connections import Connections
+from services.consumers import Consumers
+from services.health import Health
+from services.login import Login
+from services.messages import Messages
+from services.queues import Queues
+from services.users import UserAccounts
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each."""
+
+    queues: Queues
+    messages: Messages
+    consumers: Consumers
+    connections: Connections
+    users: UserAccounts
+    login: Login
+    health: Health

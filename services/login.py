@@ -1,0 +1,94 @@
+"""Logging in and out, and who a token belongs to."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from threading import Lock
+
+from cachetools import TTLCache
+
+from domain.errors import NotFound, Throttled, Unauthenticated
+from domain.user import Grant, Principal, User
+from gateway.epoch import Epoch
+from gateway.mongo import Store
+from services.first_admin import FirstAdmin
+from services.passwords import matches
+
+MAX_FAILURES = 10
+FAILURE_WINDOW = timedelta(minutes=15)
+
+CACHE_SECONDS = 2.0
+"""How long another host may go on trusting a token that was revoked; on this host the epoch ends that at once."""
+
+
+class Login:
+    """Thread-safe. Every method raises StoreUnavailable when the store is needed and away."""
+
+    def __init__(self, store: Store, epoch: Epoch, first_admin: FirstAdmin, token_seconds: int) -> None:
+        self._store = store
+        self._epoch = epoch
+        self._first_admin = first_admin
+        self._lifetime = timedelta(seconds=token_seconds)
+        self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, CACHE_SECONDS)
+        self._lock = Lock()
+
+    def login(self, username: str, password: str, address: str) -> tuple[str, Grant, User]:
+        """A new token, what it stands for, and the user.
+
+        Raises Unauthenticated, saying as much of an unknown user as of a wrong password, and Throttled after ten wrong
+        ones for the same account from the same address, until their window of 15 minutes has passed.
+        """
+        self._first_admin.ensure()
+        failures, seconds_left = self._store.login_failures.count(username, address)
+        if failures >= MAX_FAILURES:
+            raise Throttled("too many wrong passwords; wait, then try again", retry_after=seconds_left)
+        try:
+            user = self._store.users.get(username)
+        except NotFound:
+            user = None
+        if not matches(password, user.password_hash if user else None) or user is None:
+            self._store.login_failures.add(username, address, FAILURE_WINDOW)
+            raise Unauthenticated("the user name or the password is wrong", code="wrong_credentials")
+        if failures:
+            self._store.login_failures.clear(username, address)
+        token = secrets.token_urlsafe(32)
+        grant = Grant(user.username, user.stamp, datetime.now(UTC) + self._lifetime)
+        self._store.tokens.add(_digest(token), grant)
+        return token, grant, user
+
+    def logout(self, token: str) -> None:
+        """End a token, on all processes of this host at once."""
+        self._store.tokens.remove(_digest(token))
+        self._epoch.bump()
+
+    def principal(self, token: str) -> Principal:
+        """Who the token belongs to, as what it is now. Raises Unauthenticated."""
+        digest = _digest(token)
+        epoch = self._epoch.now()  # before the store is asked: what is revoked meanwhile must not be kept
+        with self._lock:
+            known = self._known.get(digest)
+        if known is not None and known[0] == epoch and known[2] > datetime.now(UTC):
+            return known[1]
+        grant = self._store.tokens.get(digest)
+        if grant is None:
+            raise Unauthenticated("the token is unknown or has expired; log in again", code="token_invalid")
+        principal = self._owner(grant)
+        with self._lock:
+            self._known[digest] = (epoch, principal, grant.expires_at)
+        return principal
+
+    def _owner(self, grant: Grant) -> Principal:
+        try:
+            user = self._store.users.get(grant.username)
+        except NotFound:
+            user = None
+        if user is None or user.stamp != grant.stamp:
+            raise Unauthenticated("the token has been revoked; log in again", code="token_invalid")
+        return Principal(user.username, user.role)
+
+
+def _digest(token: str) -> str:
+    # A token is 256 random bits: a plain hash cannot be turned back, and needs no salt.
+    return sha256(token.encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""Users: make, list, change and remove them. Somebody always stays admin."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+from domain.details import Page
+from domain.errors import Conflict
+from domain.user import Role, User
+from gateway.epoch import Epoch
+from gateway.mongo import Store
+from services.passwords import hashed
+
+
+class UserAccounts:
+    """Thread-safe. Every method raises StoreUnavailable when the store is away."""
+
+    def __init__(self, store: Store, epoch: Epoch) -> None:
+        self._store = store
+        self._epoch = epoch
+
+    def create(self, username: str, password: str, role: Role) -> User:
+        """The new user. Raises Conflict when the name is taken, whatever the password."""
+        now = datetime.now(UTC)
+        user = User(username, role, hashed(password), _stamp(), now, now)
+        self._store.users.add(user)
+        return user
+
+    def page(self, number: int, size: int) -> Page[User]:
+        """One page of the users by name; the first page is 1."""
+        return self._store.users.find(number, size)
+
+    def update(self, username: str, password: str | None, role: Role | None) -> User:
+        """The changed user. A new password ends all its tokens, a new role holds for them at once.
+
+        Raises NotFound, and Conflict when it would leave nobody as admin.
+        """
+        now = datetime.now(UTC)
+        if role is not None:
+            self._set_role(username, role, now)
+        if password is not None:
+            self._store.users.set_password(username, hashed(password), _stamp(), now)
+            self._store.tokens.remove_of(username)
+        self._epoch.bump()
+        return self._store.users.get(username)
+
+    def delete(self, username: str) -> None:
+        """Remove a user with all its tokens. Raises NotFound, and Conflict when nobody else is admin."""
+        self._set_role(username, "viewer", datetime.now(UTC))
+        self._store.users.remove(username)
+        self._store.tokens.remove_of(username)
+        self._epoch.bump()
+
+    def _set_role(self, username: str, role: Role, now: datetime) -> None:
+        before = self._store.users.set_role(username, role, now)
+        # Asked afterwards, and taken back: of two that demote each other at once, not both may succeed.
+        if before.role == "admin" and role != "admin" and not self._store.users.count("admin"):
+            self._store.users.set_role(username, "admin", now)
+            raise Conflict(f"{username!r} is the last admin; make another user admin first", code="last_admin")
+
+
+def _stamp() -> str:
+    return secrets.token_urlsafe(8)
