@@ -7,7 +7,7 @@ import json
 import uuid
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
@@ -17,6 +17,9 @@ from domain.message import Message, Properties
 from domain.model import Model
 from domain.names import QueueName, ShortString
 from domain.queue import MAX_MILLISECONDS
+
+MAX_BATCH = 10_000
+"""Messages in one request."""
 
 
 class Payload(NamedTuple):
@@ -105,14 +108,8 @@ class Publication(Model):
     properties: PublishProperties = PublishProperties()
 
     @model_validator(mode="after")
-    def _one_way_and_one_body(self) -> Self:
-        if (self.queue_name is None) == (self.exchange is None):
-            raise ValueError("needs either queueName, or exchange and routingKey")
-        if self.routing_key is not None and self.exchange is None:
-            raise ValueError("routingKey goes with exchange; with queueName leave it out")
-        if (self.message is None) == (self.body_base64 is None):
-            raise ValueError("needs either message or bodyBase64")
-        return self
+    def _complete(self) -> Self:
+        return _one_way_and_one_body(self)
 
     def to_message(self, correlation_id: str | None = None, trace: Mapping[str, str] | None = None) -> Message:
         """What to hand to the publisher. `correlation_id` and the `trace` headers are the request's: they fill in what
@@ -139,3 +136,30 @@ class Publication(Model):
                 app_id=given.app_id,
             ),
         )
+
+
+class PublishRequest(Publication):
+    """What `POST /messagePublish` takes: one message, or `messages` with nothing beside it."""
+
+    messages: Annotated[tuple[Publication, ...], Field(strict=False, min_length=1, max_length=MAX_BATCH)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.messages is None:
+            return _one_way_and_one_body(self)
+        if len(self.model_fields_set) > 1:
+            raise ValueError("messages goes alone: give each message its own queueName and properties")
+        return self
+
+
+Some = TypeVar("Some", bound=Publication)
+
+
+def _one_way_and_one_body(message: Some) -> Some:
+    if (message.queue_name is None) == (message.exchange is None):
+        raise ValueError("needs either queueName, or exchange and routingKey")
+    if message.routing_key is not None and message.exchange is None:
+        raise ValueError("routingKey goes with exchange; with queueName leave it out")
+    if (message.message is None) == (message.body_base64 is None):
+        raise ValueError("needs either message or bodyBase64")
+    return message

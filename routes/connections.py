@@ -1,0 +1,34 @@
+"""Connections of clients to the broker: GET /getConnections, DELETE /closeConnection."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from domain.details import ConnectionDetails
+from domain.model import Model
+from domain.publication import Label
+from routes.api import Api, Reply, done, services
+from routes.inputs import PageQuery
+from routes.paging import paged
+
+api = Api("connections")
+
+
+class CloseConnection(Model):
+    """Which connection, and what its client is told."""
+
+    connection_id: str = Field(min_length=1, max_length=1000, examples=["127.0.0.1:40312 -> 127.0.0.1:5672"])
+    reason: Label = "closed by an operator of WorkerRMQ"
+
+
+@api.get("/getConnections", role="viewer", query=PageQuery, answer=list[ConnectionDetails])
+def get_connections(query: PageQuery) -> Reply:
+    """The open connections to the broker, the oldest first; this service's own are among them."""
+    return paged(services.connections.page(query.page, query.page_size), query)
+
+
+@api.delete("/closeConnection", role="operator", body=CloseConnection)
+def close_connection(body: CloseConnection) -> Reply:
+    """Close a client's connection from the broker's side. A client that reconnects comes back with another id."""
+    services.connections.close(body.connection_id, body.reason)
+    return done("Connection has been closed successfully.", connectionId=body.connection_id)

@@ -1,0 +1,84 @@
+"""Consumers: create, list, look at, pause, resume, change and delete them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
+from domain.consumer_details import ConsumerDetails
+from domain.model import Model
+from domain.names import QueueName
+from routes.api import Api, Reply, done, services
+from routes.inputs import PageQuery, Query
+from routes.paging import paged
+
+api = Api("consumers")
+
+
+class ConsumersQuery(PageQuery):
+    """Which consumers."""
+
+    queue_name: QueueName | None = Field(None, description="only those of this queue")
+
+
+class ConsumerQuery(WhichConsumer, Query):
+    """Which consumer."""
+
+
+class ConsumerAnswer(Model):
+    """What became of a consumer."""
+
+    message: str
+    consumer: ConsumerDetails
+
+
+class NewConsumerAnswer(ConsumerAnswer):
+    """`warnings` say what still keeps it from running."""
+
+    warnings: list[str]
+
+
+@api.post("/createConsumer", role="operator", body=NewConsumer, answer=NewConsumerAnswer, status=(200, 201))
+def create_consumer(body: NewConsumer) -> Reply:
+    """Deliver a queue's messages to a URL. Accepted even while RabbitMQ is away or the queue is missing: it starts when
+    it can. Asking again for the same changes nothing and answers 200."""
+    consumer, new, warnings = services.consumers.create(body)
+    message = "Consumer has been created successfully." if new else "Consumer exists already, just so."
+    return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)
+
+
+@api.get("/getConsumers", role="viewer", query=ConsumersQuery, answer=list[ConsumerDetails])
+def get_consumers(query: ConsumersQuery) -> Reply:
+    """The consumers by name: what is wanted of each, and what the live workers make of it."""
+    return paged(services.consumers.page(query.page, query.page_size, query.queue_name), query)
+
+
+@api.get("/getConsumer", role="viewer", query=ConsumerQuery, answer=ConsumerDetails)
+def get_consumer(query: ConsumerQuery) -> Reply:
+    """One consumer."""
+    return Reply(services.consumers.get(query))
+
+
+@api.post("/pauseConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer)
+def pause_consumer(body: WhichConsumer) -> Reply:
+    """Let a consumer finish what it holds and take nothing more, until it is resumed."""
+    return done("Consumer has been paused successfully.", consumer=services.consumers.pause(body))
+
+
+@api.post("/resumeConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer)
+def resume_consumer(body: WhichConsumer) -> Reply:
+    """Let a consumer run again that was paused, or suspended after answers that look like a wrong configuration."""
+    return done("Consumer has been resumed successfully.", consumer=services.consumers.resume(body))
+
+
+@api.patch("/updateConsumer", role="operator", body=ConsumerChanges, answer=ConsumerAnswer)
+def update_consumer(body: ConsumerChanges) -> Reply:
+    """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed."""
+    return done("Consumer has been updated successfully.", consumer=services.consumers.update(body))
+
+
+@api.delete("/deleteConsumer", role="operator", body=WhichConsumer)
+def delete_consumer(body: WhichConsumer) -> Reply:
+    """Delete a consumer. Its queue stays; what the consumer holds is finished, or goes back to the queue."""
+    consumer = services.consumers.delete(body)
+    return done("Consumer has been deleted successfully.", consumerId=consumer.id, name=consumer.spec.name)

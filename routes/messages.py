@@ -1,0 +1,63 @@
+"""Messages: POST /messagePublish."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from flask import request
+
+from domain.errors import WorkerError
+from domain.message import Message
+from domain.publication import PublishRequest
+from routes.api import Api, Reply, done, services
+
+api = Api("messages")
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@api.post("/messagePublish", role="publisher", body=PublishRequest, status=(200, 207))
+def message_publish(body: PublishRequest) -> Reply:
+    """Publish one message, or up to 10,000 as `messages`. Answered once the broker has put every one into a queue.
+
+    A batch of which only a part was published answers 207, with one result a message, in order: send those again
+    whose status is not `published`. When all failed alike, the answer is that error.
+    """
+    correlation_id, trace = _correlation_id(), _trace()
+    if body.messages is None:
+        message = body.to_message(correlation_id, trace)
+        services.messages.publish(message)
+        return done("Message has been published successfully.", messageId=message.properties.message_id)
+    batch = [item.to_message(correlation_id, trace) for item in body.messages]
+    return _batch_reply(batch, services.messages.publish_all(batch))
+
+
+def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply:
+    results = [_result(message, error) for message, error in zip(batch, errors, strict=True)]
+    failed = len(errors) - errors.count(None)
+    counts: dict[str, Any] = {"published": len(errors) - failed, "failed": failed, "results": results}
+    if failed:
+        return done(f"{failed} of {len(errors)} messages have not been published.", status=207, **counts)
+    return done(f"{len(errors)} messages have been published successfully.", **counts)
+
+
+def _result(message: Message, error: WorkerError | None) -> dict[str, Any]:
+    result = {"messageId": message.properties.message_id, "status": "failed" if error else "published"}
+    return result | {"code": error.code, "detail": error.detail} if error else result
+
+
+def _correlation_id() -> str | None:
+    """X-Correlation-ID, if it can be one of AMQP's short strings."""
+    given = request.headers.get("X-Correlation-ID", "")
+    return given if 0 < len(given) <= 200 and given.isascii() and given.isprintable() else None
+
+
+def _trace() -> dict[str, str]:
+    """The W3C trace context (https://www.w3.org/TR/trace-context/#traceparent-header); a malformed one is dropped."""
+    parent = request.headers.get("traceparent", "")
+    if not _TRACEPARENT.fullmatch(parent):
+        return {}
+    state = request.headers.get("tracestate", "")
+    return {"traceparent": parent, "tracestate": state} if 0 < len(state) <= 512 else {"traceparent": parent}

@@ -1,0 +1,75 @@
+"""Queues: POST /createQueue, GET /getQueues, GET /getQueue, POST /purgeQueue, DELETE /deleteQueue."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from domain.details import QueueDetails
+from domain.model import Model
+from domain.names import QueueName
+from domain.queue import QueueSpec
+from routes.api import Api, Reply, done, services
+from routes.inputs import PageQuery, Query
+from routes.paging import paged
+
+api = Api("queues")
+
+
+class QueueNamed(Model):
+    """Which queue."""
+
+    queue_name: QueueName = Field(examples=["orders"])
+
+
+class QueueQuery(Query):
+    """Which queue."""
+
+    queue_name: QueueName
+
+
+class QueuesQuery(PageQuery):
+    """Which queues."""
+
+    name: str = Field("", max_length=255, description="part of the name, in any case")
+
+
+class DeleteQueue(QueueNamed):
+    """Which queue, and on what conditions."""
+
+    if_empty: bool = Field(False, description="only when it holds no message")
+    if_unused: bool = Field(False, description="only when it has no consumer")
+
+
+@api.post("/createQueue", role="operator", body=QueueSpec, status=(200, 201))
+def create_queue(body: QueueSpec) -> Reply:
+    """Create a queue. Asking again for the same changes nothing and answers 200; for another of the same name, 409 says
+    what differs."""
+    if services.queues.create(body):
+        return done("Queue has been created successfully.", status=201, queueName=body.queue_name)
+    return done("Queue exists already, just so.", queueName=body.queue_name)
+
+
+@api.get("/getQueues", role="viewer", query=QueuesQuery, answer=list[QueueDetails])
+def get_queues(query: QueuesQuery) -> Reply:
+    """The queues by name. Counts are the broker's statistics, up to five seconds old."""
+    return paged(services.queues.page(query.page, query.page_size, query.name), query)
+
+
+@api.get("/getQueue", role="viewer", query=QueueQuery, answer=QueueDetails)
+def get_queue(query: QueueQuery) -> Reply:
+    """One queue. Counts are the broker's statistics, up to five seconds old."""
+    return Reply(services.queues.get(query.queue_name))
+
+
+@api.post("/purgeQueue", role="operator", body=QueueNamed)
+def purge_queue(body: QueueNamed) -> Reply:
+    """Drop the messages of a queue, but for those that a consumer holds."""
+    services.queues.purge(body.queue_name)
+    return done("Queue has been purged successfully.", queueName=body.queue_name)
+
+
+@api.delete("/deleteQueue", role="operator", body=DeleteQueue)
+def delete_queue(body: DeleteQueue) -> Reply:
+    """Delete a queue and its messages. Its consumers wait until it is created again."""
+    services.queues.delete(body.queue_name, if_empty=body.if_empty, if_unused=body.if_unused)
+    return done("Queue has been deleted successfully.", queueName=body.queue_name)
