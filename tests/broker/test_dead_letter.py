@@ -1,0 +1,183 @@
+"""Dead letters: every reason, and the x-death header that tells the story (RabbitMQ docs: dead letter exchanges)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.support.amqp import Message, bodies, publish_confirmed, take, wait_ready
+
+
+@pytest.fixture
+def dead(channel: BlockingChannel, unique_name: str) -> str:
+    """The queue where dead letters end."""
+    name = f"{unique_name}-dead"
+    channel.queue_declare(name)
+    return name
+
+
+def source(channel: BlockingChannel, name: str, dead: str, **arguments: Any) -> str:
+    """A queue whose dead letters go to the queue `dead`."""
+    rules = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
+    channel.queue_declare(name, arguments=rules | {f"x-{key.replace('_', '-')}": arguments[key] for key in arguments})
+    return name
+
+
+def reject(channel: BlockingChannel, queue: str, count: int = 1) -> None:
+    for message in take(channel, queue, count, auto_ack=False):
+        channel.basic_reject(message.tag, requeue=False)
+
+
+def death(message: Message, index: int = 0) -> dict[str, Any]:
+    """One entry of x-death, without its time."""
+    entry = dict(message.headers["x-death"][index])
+    entry.pop("time")
+    return entry
+
+
+def test_a_rejected_message_is_dead_lettered_with_its_story(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    queue = source(channel, unique_name, dead)
+    publish_confirmed(channel, queue, "x", headers={"mine": 1}, message_id="m")
+    reject(channel, queue)
+    message = take(channel, dead, 1)[0]
+    assert death(message) == {
+        "count": 1, "reason": "rejected", "queue": queue, "exchange": "", "routing-keys": [queue],
+    }  # fmt: skip
+    assert message.headers["x-first-death-reason"] == "rejected"
+    assert message.headers["x-first-death-queue"] == queue
+    assert message.headers["x-first-death-exchange"] == ""
+    assert message.headers["mine"] == 1
+    assert (message.properties.message_id, message.exchange, message.routing_key) == ("m", "", dead)
+
+
+def test_an_expired_message_loses_its_expiration_and_tells_it(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    queue = source(channel, unique_name, dead)
+    publish_confirmed(channel, queue, "x", expiration="50")
+    message = take(channel, dead, 1)[0]
+    assert message.properties.expiration is None
+    assert death(message) == {
+        "count": 1, "reason": "expired", "queue": queue, "exchange": "", "routing-keys": [queue],
+        "original-expiration": "50",
+    }  # fmt: skip
+
+
+def test_a_queues_ttl_dead_letters_in_order(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+    queue = source(channel, unique_name, dead, message_ttl=100)
+    publish_confirmed(channel, queue, *"123")
+    letters = take(channel, dead, 3)
+    assert bodies(letters) == ["1", "2", "3"]
+    assert "original-expiration" not in letters[0].headers["x-death"][0]
+
+
+def test_the_oldest_message_of_a_full_queue_is_dead_lettered(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    queue = source(channel, unique_name, dead, max_length=2)
+    publish_confirmed(channel, queue, *"1234")
+    letters = take(channel, dead, 2)
+    assert bodies(letters) == ["1", "2"]
+    assert death(letters[0])["reason"] == "maxlen"
+    assert bodies(take(channel, queue, 2)) == ["3", "4"]
+
+
+def test_the_newest_message_is_dead_lettered_by_reject_publish_dlx(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    queue = source(channel, unique_name, dead, max_length=1, overflow="reject-publish-dlx")
+    publish_confirmed(channel, queue, "1")
+    wait_ready(channel, queue, 1)
+    channel.connection.channel().basic_publish("", queue, b"2")
+    letter = take(channel, dead, 1)[0]
+    assert (letter.body, death(letter)["reason"]) == (b"2", "maxlen")
+    assert bodies(take(channel, queue, 1)) == ["1"]
+
+
+def test_without_a_dead_letter_routing_key_the_messages_own_is_kept(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    exchange = f"{unique_name}-x"
+    channel.exchange_declare(exchange, "direct")
+    channel.queue_bind(dead, exchange, unique_name)
+    channel.queue_declare(unique_name, arguments={"x-dead-letter-exchange": exchange})
+    publish_confirmed(channel, unique_name, "x")
+    reject(channel, unique_name)
+    message = take(channel, dead, 1)[0]
+    assert (message.exchange, message.routing_key) == (exchange, unique_name)
+
+
+def test_a_missing_dead_letter_exchange_drops_the_message(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(unique_name, arguments={"x-dead-letter-exchange": f"{unique_name}-missing"})
+    publish_confirmed(channel, unique_name, "x")
+    reject(channel, unique_name)
+    wait_ready(channel, unique_name, 0)
+    assert channel.is_open
+
+
+def test_dying_again_for_the_same_reason_counts_up(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+    queue = source(channel, unique_name, dead)
+    publish_confirmed(channel, queue, "x")
+    for _ in range(3):
+        reject(channel, queue)
+        letter = take(channel, dead, 1)[0]
+        channel.basic_publish("", queue, letter.body, letter.properties)
+    reject(channel, queue)
+    letter = take(channel, dead, 1)[0]
+    assert len(letter.headers["x-death"]) == 1
+    assert death(letter)["count"] == 4
+
+
+def test_the_latest_death_comes_first(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+    waiting = source(channel, f"{unique_name}-wait", unique_name, message_ttl=50)
+    source(channel, unique_name, dead)
+    publish_confirmed(channel, waiting, "x")
+    reject(channel, unique_name)
+    letter = take(channel, dead, 1)[0]
+    assert [(entry["reason"], entry["queue"]) for entry in letter.headers["x-death"]] == [
+        ("rejected", unique_name),
+        ("expired", waiting),
+    ]
+    assert letter.headers["x-first-death-reason"] == "expired"
+    assert letter.headers["x-first-death-queue"] == waiting
+
+
+def test_a_retry_ladder_brings_the_message_back(channel: BlockingChannel, unique_name: str) -> None:
+    ladder = source(channel, f"{unique_name}-ladder", unique_name, message_ttl=100)
+    source(channel, unique_name, ladder)
+    publish_confirmed(channel, unique_name, "x")
+    for attempt in range(1, 4):
+        reject(channel, unique_name)
+        message = take(channel, unique_name, 1, auto_ack=False)[0]
+        assert [entry["count"] for entry in message.headers["x-death"]] == [attempt, attempt]
+        channel.basic_nack(message.tag, requeue=True)
+
+
+def test_a_cycle_without_a_rejection_is_broken(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(
+        unique_name,
+        arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": unique_name, "x-message-ttl": 50},
+    )
+    witness = f"{unique_name}-witness"
+    source(channel, f"{unique_name}-w", witness, message_ttl=300)
+    channel.queue_declare(witness)
+    publish_confirmed(channel, unique_name, "dropped")
+    publish_confirmed(channel, f"{unique_name}-w", "later")
+    take(channel, witness, 1)
+    wait_ready(channel, unique_name, 0)
+
+
+def test_dead_letters_go_to_every_queue_bound(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+    exchange, second = f"{unique_name}-x", f"{unique_name}-dead2"
+    channel.exchange_declare(exchange, "fanout")
+    channel.queue_declare(second)
+    for name in (dead, second):
+        channel.queue_bind(name, exchange)
+    channel.queue_declare(unique_name, arguments={"x-dead-letter-exchange": exchange})
+    publish_confirmed(channel, unique_name, "x")
+    reject(channel, unique_name)
+    assert bodies(take(channel, dead, 1) + take(channel, second, 1)) == ["x", "x"]
