@@ -56,3 +56,26 @@ class ConnectionDetails(Model):
     channels: int
     connected_at: datetime | None
     client_properties: dict[str, Any]
+
+
+class ExchangeDetails(Model):
+    """An exchange; the default one has an empty name. Rates are messages per second in and out of it."""
+
+    exchange: str
+    type: str
+    durable: bool
+    auto_delete: bool
+    internal: bool
+    arguments: dict[str, Any]
+    publish_in_rate: float
+    publish_out_rate: float
+
+
+class BindingDetails(Model):
+    """A binding of an exchange to a queue (`queueName`) or to another exchange (`destinationExchange`)."""
+
+    exchange: str
+    queue_name: str | None
+    destination_exchange: str | None
+    routing_key: str
+    arguments: dict[str, Any]

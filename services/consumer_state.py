@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from domain.consumer_details import ConsumerDetails, State, WorkerReport, masked_headers, masked_url
-from domain.registry import Heartbeat, RegisteredConsumer
+from domain.registry import Actual, Heartbeat, RegisteredConsumer
 
+_WORST_FIRST: dict[Actual, State] = {
+    "suspended": "suspended",  # the registry hears of it within a second
+    "resting": "failing",
+    "failing": "failing",
+    "running": "running",
+    "waiting": "waiting",
+}
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -44,12 +51,12 @@ def _state(consumer: RegisteredConsumer, reports: Sequence[WorkerReport], any_wo
     """One worker that fails makes the consumer fail; otherwise one that runs makes it run."""
     if consumer.state != "enabled":
         return consumer.state, consumer.reason
-    for state in ("failing", "running"):
+    for reported, state in _WORST_FIRST.items():
         for report in reports:
-            if report.state == state:
+            if report.state == reported:
                 return state, report.reason
     if reports:
-        return "waiting", next((report.reason for report in reports if report.reason), None)
+        return "waiting", "a worker is taking it up"
     if any_worker:
         return "waiting", "no worker has taken it up yet; that takes about a second"
     return "waiting", "no worker is alive: run WorkerRMQ.py, or gunicorn with CONSUMERS=inline"

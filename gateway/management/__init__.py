@@ -1,7 +1,9 @@
 """RabbitMQ's management HTTP API (https://www.rabbitmq.com/docs/http-api-reference), as far as the service needs it."""
 
+from gateway.management.bindings import BindingGateway
 from gateway.management.client import ManagementClient
 from gateway.management.connections import ConnectionGateway
+from gateway.management.exchanges import ExchangeGateway
 from gateway.management.queues import QueueGateway
 
-__all__ = ["ConnectionGateway", "ManagementClient", "QueueGateway"]
+__all__ = ["BindingGateway", "ConnectionGateway", "ExchangeGateway", "ManagementClient", "QueueGateway"]

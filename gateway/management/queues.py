@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from domain.details import Page, QueueDetails
-from domain.errors import Invalid
 from domain.queue import QueueSpec
 from gateway.management.client import ManagementClient
-from gateway.management.refusals import PAGE_OUT_OF_RANGE
+from gateway.management.pages import read_page
 
 _COLUMNS = (
     "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
@@ -29,13 +28,8 @@ class QueueGateway:
 
     def page(self, number: int, size: int, pattern: str = "") -> Page[QueueDetails]:
         """Queues by name, `size` (at most 500) to a page, the first page being 1; `pattern` is part of the name."""
-        try:
-            items, total = self._page(number, size, pattern)
-        except Invalid as exc:
-            if exc.code != PAGE_OUT_OF_RANGE:
-                raise
-            items, total = [], self._page(1, 1, pattern)[1]
-        return Page([_details(one) for one in items], total)
+        page = read_page(self._client, "queues", number, size, pattern, _COLUMNS)
+        return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> QueueDetails:
         """One queue. Raises NotFound."""
@@ -54,12 +48,6 @@ class QueueGateway:
     def _call(self, method: str, name: str, *rest: str, body: Any = None, query: dict[str, str] | None = None) -> int:
         path = ("queues", self._client.vhost, name, *rest)
         return self._client.call(method, *path, subject="queue", name=name, body=body, query=query)[0]
-
-    def _page(self, number: int, size: int, pattern: str) -> tuple[list[dict[str, Any]], int]:
-        query: dict[str, str | int] = {"page": number, "page_size": size, "name": pattern, "use_regex": "false"}
-        query |= {"sort": "name", "columns": _COLUMNS}
-        found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
-        return found["items"], found["filtered_count"]
 
 
 def _details(queue: dict[str, Any]) -> QueueDetails:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from domain.errors import (
     BrokerUnavailable,
@@ -22,6 +22,8 @@ PAGE_OUT_OF_RANGE = "page_out_of_range"
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<name>[^']+)' for .*: received (?P<wanted>.+) but current is (?P<current>.+)$", re.DOTALL
 )
+_ABSENT = re.compile(r"no (?P<subject>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
+"""Of a binding, either end may be what is missing."""
 _VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '\w+')?$", re.DOTALL)
 
 
@@ -53,6 +55,8 @@ def error_for(refusal: Refusal, subject: Subject, name: str) -> WorkerError:
         return BrokerUnavailable(
             f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it.", code="virtual_host_not_found"
         )
+    if absent := _ABSENT.search(refusal.reason):
+        subject, name = cast(Subject, absent["subject"]), absent["name"]
     if refusal.status == 404:
         return NotFound(f"There is no {subject} called {name!r}.", code=f"{subject}_not_found")
     if refusal.status >= 500:

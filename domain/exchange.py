@@ -1,0 +1,48 @@
+"""Exchanges and bindings as a client asks for them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from domain.model import Model
+from domain.names import NewName, QueueName, ShortString
+
+
+class ExchangeSpec(Model):
+    """What `POST /createExchange` declares."""
+
+    exchange: NewName = Field(examples=["events"])
+    type: Literal["direct", "fanout", "topic", "headers"] = "direct"
+    durable: bool = True
+    auto_delete: bool = Field(False, description="deleted when its last binding goes")
+    internal: bool = Field(False, description="only other exchanges can publish to it")
+    alternate_exchange: ShortString | None = Field(None, description="gets what has no queue here")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="any further arguments")
+
+    def amqp_arguments(self) -> dict[str, Any]:
+        """The arguments of exchange.declare (https://www.rabbitmq.com/docs/ae)."""
+        alternate = {"alternate-exchange": self.alternate_exchange} if self.alternate_exchange else {}
+        return {**self.arguments, **alternate}
+
+
+class BindingSpec(Model):
+    """What `POST /bindQueue` makes: messages of `exchange` also go to a queue, or to another exchange."""
+
+    exchange: QueueName = Field(examples=["events"])
+    queue_name: QueueName | None = Field(None, examples=["orders"])
+    destination_exchange: QueueName | None = None
+    routing_key: ShortString = ""
+    arguments: dict[str, Any] = Field(default_factory=dict, description="what a headers exchange matches, x-match too")
+
+    @model_validator(mode="after")
+    def _one_destination(self) -> Self:
+        if (self.queue_name is None) == (self.destination_exchange is None):
+            raise ValueError("needs either queueName or destinationExchange")
+        return self
+
+    @property
+    def destination(self) -> str:
+        """The name of the queue or exchange that gets the messages."""
+        return self.queue_name or self.destination_exchange or ""

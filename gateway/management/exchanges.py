@@ -1,0 +1,67 @@
+"""Exchanges through the management API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.details import ExchangeDetails, Page
+from domain.exchange import ExchangeSpec
+from gateway.management.client import ManagementClient
+from gateway.management.pages import read_page
+
+_COLUMNS = (
+    "name,type,durable,auto_delete,internal,arguments,"
+    "message_stats.publish_in_details,message_stats.publish_out_details"
+)
+
+
+class ExchangeGateway:
+    """The exchanges of one virtual host. Raises what ManagementClient.call raises."""
+
+    def __init__(self, client: ManagementClient) -> None:
+        self._client = client
+
+    def declare(self, spec: ExchangeSpec) -> bool:
+        """Make the exchange; False when it was there, just so. Raises Conflict when it exists otherwise."""
+        wanted = {
+            "type": spec.type,
+            "durable": spec.durable,
+            "auto_delete": spec.auto_delete,
+            "internal": spec.internal,
+            "arguments": spec.amqp_arguments(),
+        }
+        return self._call("PUT", spec.exchange, body=wanted)[0] == 201
+
+    def page(self, number: int, size: int, pattern: str = "") -> Page[ExchangeDetails]:
+        """Exchanges by name, `size` (at most 500) to a page, the first page being 1; `pattern` is part of the name."""
+        page = read_page(self._client, "exchanges", number, size, pattern, _COLUMNS)
+        return Page([_details(one) for one in page.items], page.total)
+
+    def get(self, name: str) -> ExchangeDetails:
+        """One exchange. Raises NotFound."""
+        return _details(self._call("GET", name)[1])
+
+    def delete(self, name: str, *, if_unused: bool = False) -> None:
+        """Delete the exchange with its bindings. Raises NotFound, and PreconditionFailed when it must be unused and has
+        bindings."""
+        self._call("DELETE", name, query={"if-unused": "true"} if if_unused else {})
+
+    def _call(
+        self, method: str, name: str, *, body: Any = None, query: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        path = ("exchanges", self._client.vhost, name)
+        return self._client.call(method, *path, subject="exchange", name=name, body=body, query=query)
+
+
+def _details(exchange: dict[str, Any]) -> ExchangeDetails:
+    stats = exchange.get("message_stats") or {}
+    return ExchangeDetails(
+        exchange=exchange["name"],
+        type=exchange["type"],
+        durable=exchange["durable"],
+        auto_delete=exchange["auto_delete"],
+        internal=exchange["internal"],
+        arguments=exchange.get("arguments") or {},
+        publish_in_rate=float(stats.get("publish_in_details", {}).get("rate", 0)),
+        publish_out_rate=float(stats.get("publish_out_details", {}).get("rate", 0)),
+    )
