@@ -11,8 +11,9 @@ from domain.consumer import ConsumerSpec
 Desired = Literal["enabled", "paused", "suspended"]
 """`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
 
-Actual = Literal["starting", "running", "waiting", "failing", "draining"]
-"""`waiting`: for its queue or the broker; `failing`: running, and the last answer was not a success."""
+Actual = Literal["starting", "running", "waiting", "resting", "failing", "suspended", "draining"]
+"""`waiting`: for its queue or the broker; `resting`: between two answers that mean misconfiguration; `failing`:
+running, and the last answer was not a success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,21 @@ class RegisteredConsumer:
     reason: str | None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a worker runs: an enabled consumer, and what the broker says of its queue.
+
+    `dead_letter` is the (exchange, routing key) that the queue itself names for its dead letters; None: it names none,
+    so we make a queue for them, of `queue_type` like the source.
+    """
+
+    id: str
+    revision: int
+    spec: ConsumerSpec
+    dead_letter: tuple[str, str] | None = None
+    queue_type: str = "classic"
 
 
 @dataclass(frozen=True, slots=True)

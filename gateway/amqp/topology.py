@@ -1,0 +1,75 @@
+"""What the service keeps in the broker for itself: the retry ladder, the way back from it, dead-letter queues.
+
+                             ┌─ workerrmq.retry.5s ──┐ after 5 s
+  copy ─▶ workerrmq.retry ───┼─ workerrmq.retry.30s ─┼──▶ workerrmq.return ──▶ the source queue
+          (by delay)         └─ …                    ┘        │ no such queue any more
+                                                              └─▶ workerrmq.orphaned
+
+The rungs are shared by all consumers. They are quorum queues with at-least-once dead-lettering, so that a message is
+not lost between two queues (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering), and they expire when unused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from delivery.copies import DELAY
+from domain.names import MAX_BYTES
+
+RETRY = "workerrmq.retry"
+RETURN = "workerrmq.return"
+ORPHANED = "workerrmq.orphaned"
+
+_LEASE = 600
+"""Seconds that a rung outlives its last message: a queue expires with what is in it, so never before."""
+_REDECLARE = 120
+"""Seconds after which a rung in use is declared again, which renews its lease."""
+
+
+def declare_base(channel: Any) -> None:
+    """Declare all but the rungs, without waiting; what the broker refuses closes `channel` and says why."""
+    quiet: dict[str, Any] = {"durable": True, "callback": None}
+    channel.exchange_declare(RETRY, "headers", **quiet)
+    channel.exchange_declare(RETURN, "direct", arguments={"alternate-exchange": ORPHANED}, **quiet)
+    channel.exchange_declare(ORPHANED, "fanout", **quiet)
+    channel.queue_declare(ORPHANED, **quiet)
+    channel.queue_bind(ORPHANED, ORPHANED, callback=None)
+
+
+class Ladder:
+    """Declares rungs as they are needed, on the channel that publishes to them: the broker works in that order."""
+
+    def __init__(self) -> None:
+        self._channel: Any = None
+        self._declared: dict[int, float] = {}
+
+    def on_channel(self, channel: Any) -> None:
+        """Use `channel` from now on; what a lost one declared may be gone."""
+        self._channel, self._declared = channel, {}
+        declare_base(channel)
+
+    def ensure(self, delay: int, now: float) -> None:
+        """Make sure that the rung of `delay` milliseconds is there. `now` in seconds, of any steady clock."""
+        if self._channel is None or now < self._declared.get(delay, float("-inf")) + _REDECLARE:
+            return
+        self._declared[delay] = now
+        name = f"{RETRY}.{delay / 1000:g}s"
+        arguments = {
+            "x-queue-type": "quorum",
+            "x-message-ttl": delay,
+            "x-expires": delay + _LEASE * 1000,
+            "x-dead-letter-exchange": RETURN,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
+        self._channel.queue_declare(name, durable=True, arguments=arguments, callback=None)
+        self._channel.queue_bind(name, RETRY, arguments={"x-match": "all", DELAY: str(delay)}, callback=None)
+
+    def forget(self) -> None:
+        """A rung was not there after all: declare all of them anew."""
+        self._declared.clear()
+
+
+def dead_letter_queue(queue: str) -> str:
+    """The name of the dead-letter queue that we make for a queue that has none: `<queue>.dlq`, within 255 bytes."""
+    return queue.encode()[: MAX_BYTES - 4].decode(errors="ignore") + ".dlq"

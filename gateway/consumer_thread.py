@@ -1,0 +1,180 @@
+"""All consumers of a process on one thread and one loop: deliveries cost no thread and no lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from domain.registry import Report, Subscription
+from gateway.amqp.link import Link
+from gateway.amqp.loop import Loop
+from gateway.amqp.publisher import Publisher
+from gateway.amqp.topology import Ladder, declare_base
+from gateway.consumer import Consumer, Wiring
+from gateway.http import HttpClient
+
+log = structlog.get_logger("workerrmq.delivery")
+
+_SNAPSHOT_EVERY = 0.5
+_CLOSING = 2.0
+"""Seconds that the connections get to say goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the thread last said of itself. `error` is why it is not connected."""
+
+    connected: bool = False
+    error: str | None = "not connected yet"
+    consumers: tuple[Report, ...] = ()
+
+
+class ConsumerThread:
+    """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
+    connections that publish while it is short of memory or disk), the HTTP client and all consumers.
+
+    Others may call `start`, `apply`, `snapshot`, `stop` and `join`. Start it after a fork, never before.
+    """
+
+    def __init__(self, url: str, name: str = "workerrmq-consumer") -> None:
+        self._url, self._name = url, name
+        self._snapshot = Snapshot()
+        self._loop: Loop | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._started = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+        self._started.wait()
+
+    def apply(self, desired: Sequence[Subscription]) -> None:
+        """Run exactly these: start what is new, change what has another revision, drain what is no longer there."""
+        self._call(lambda: self._apply(desired))
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def stop(self, deadline: float) -> None:
+        """Take no more, give what is in flight up to `deadline` seconds, hand back the rest; see `join`. Nothing that
+        was handed back has cost an attempt."""
+        self._call(lambda: self._stop(deadline))
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Whether the thread has ended within `timeout` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _call(self, callback: Any) -> None:
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.add_callback_threadsafe(callback)
+
+    # --- on the loop -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._loop = loop = Loop()
+        self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
+        ladder = Ladder()
+        self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel)
+        self._wiring = Wiring(loop, HttpClient(loop), self._publisher, ladder)
+        self._consumers: dict[str, Consumer] = {}
+        self._connection: Any = None
+        self._leaving: set[Consumer] = set()
+        self._stopping = self._closing = False
+        self._link.open()
+        self._publisher.open()
+        self._take_snapshot()
+        self._started.set()
+        loop.run()
+
+    def _apply(self, desired: Sequence[Subscription]) -> None:
+        if self._stopping:
+            return
+        wanted = {subscription.id: subscription for subscription in desired}
+        for key, consumer in list(self._consumers.items()):
+            old, new = consumer.subscription, wanted.get(key)
+            if new is None or new.spec.queue_name != old.spec.queue_name:
+                self._drain(key)
+            elif (new.revision, new.dead_letter, new.queue_type) != (old.revision, old.dead_letter, old.queue_type):
+                consumer.change(new)
+        for key, subscription in wanted.items():
+            if key not in self._consumers:
+                self._consumers[key] = consumer = Consumer(self._wiring, subscription)
+                if self._connection is not None:
+                    consumer.connected(self._connection)
+
+    def _drain(self, key: str) -> None:
+        consumer = self._consumers.pop(key)
+        self._leaving.add(consumer)
+        consumer.drain(lambda: self._left(consumer))
+
+    def _left(self, consumer: Consumer) -> None:
+        self._leaving.discard(consumer)
+        if self._stopping and not self._leaving:
+            self._close()
+
+    def _up(self, connection: Any) -> None:
+        connection.channel(on_open_callback=lambda channel: self._declare(connection, channel))
+
+    def _declare(self, connection: Any, channel: Any) -> None:
+        """Declare what all consumers need, then let them start."""
+
+        def declared(_frame: Any) -> None:
+            self._connection = connection
+            channel.close()
+            for consumer in self._consumers.values():
+                consumer.connected(connection)
+
+        def refused(_channel: Any, reason: BaseException) -> None:
+            if self._connection is None and connection.is_open:
+                log.error("topology_refused", reason=str(reason))
+                self._wiring.loop.call_later(5.0, lambda: self._retry(connection))
+
+        channel.add_on_close_callback(refused)
+        declare_base(channel)
+        channel.basic_qos(prefetch_count=1, callback=declared)  # answered after all of the above
+
+    def _retry(self, connection: Any) -> None:
+        if connection.is_open:
+            self._up(connection)
+
+    def _down(self, reason: str) -> None:
+        self._connection = None
+        for consumer in [*self._consumers.values(), *self._leaving]:
+            consumer.disconnected(reason)
+
+    def _take_snapshot(self) -> None:
+        reports = tuple(consumer.report() for consumer in self._consumers.values())
+        self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
+        self._wiring.loop.call_later(_SNAPSHOT_EVERY, self._take_snapshot)
+
+    # --- stopping: take no more, finish, hand back, close ------------------------------------------------------------
+
+    def _stop(self, deadline: float) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        self._wiring.loop.call_later(deadline, self._close)
+        for key in list(self._consumers):
+            self._drain(key)
+        if not self._leaving:
+            self._close()
+
+    def _close(self) -> None:
+        """Closing the connection is what hands back the unsettled: the broker requeues them."""
+        if not self._closing:
+            self._closing = True
+            self._link.close()
+            self._publisher.close()
+            self._end(time.monotonic() + _CLOSING)
+
+    def _end(self, at_the_latest: float) -> None:
+        if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
+            self._wiring.http.close()
+            self._wiring.loop.finish()
+        else:
+            self._wiring.loop.call_later(0.02, lambda: self._end(at_the_latest))
