@@ -19,7 +19,7 @@ def bearer_token() -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("send the header Authorization: Bearer <token>; POST /login gives one")
+        raise Unauthenticated("Send the header Authorization: Bearer <token>. POST /login gives a token.")
     return token
 
 
@@ -29,7 +29,7 @@ def authorize(role: Role) -> Principal:
     principal = services.login.principal(bearer_token())
     g.principal = principal
     if not principal.may(role):
-        raise Forbidden(f"this takes the role {role!r}; {principal.username!r} is {principal.role!r}")
+        raise Forbidden(f"This takes the role {role!r}, and {principal.username!r} is {principal.role!r}.")
     return principal
 
 

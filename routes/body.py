@@ -33,11 +33,11 @@ def read(types: tuple[str, ...] = ("application/json",)) -> bytes:
     given = request.mimetype
     is_json = given.startswith("application/") and given.endswith("+json") and "application/json" in types
     if given and given not in types and not is_json:
-        raise UnsupportedType(f"send the header Content-Type: {' or '.join(types)}")
+        raise UnsupportedType(f"Send the header Content-Type: {' or '.join(types)}.")
     if request.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
-        raise UnsupportedType("send the body in UTF-8")
+        raise UnsupportedType("Send the body in UTF-8.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedType("send the body without Content-Encoding")
+        raise UnsupportedType("Send the body without Content-Encoding.")
     return _whole()
 
 
@@ -49,15 +49,15 @@ def _whole() -> bytes:
     if length is None and not request.environ.get("wsgi.input_terminated"):
         return b""
     if length is not None and length > limit:
-        raise TooLarge(f"the body has {length} bytes, and at most {limit} are taken")
+        raise TooLarge(f"The body has {length} bytes; at most {limit} are taken.")
     try:
         raw: bytes = stream.read(limit + 1 if length is None else length)
     except (BlockingIOError, TimeoutError):
-        raise TooSlow("the body did not arrive in time; send it faster") from None
+        raise TooSlow("The body did not arrive in time. Send it faster.") from None
     except OSError:
-        raise Invalid("the body broke off") from None
+        raise Invalid("The body broke off.") from None
     if len(raw) > limit:
-        raise TooLarge(f"the body has more than the {limit} bytes that are taken")
+        raise TooLarge(f"The body has more than the {limit} bytes that are taken.")
     if length is not None and len(raw) < length:
-        raise Invalid(f"the body broke off after {len(raw)} of {length} bytes")
+        raise Invalid(f"The body broke off after {len(raw)} of {length} bytes.")
     return raw

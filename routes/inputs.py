@@ -39,9 +39,9 @@ def read_body(model: type[M]) -> M:
         # Depth is limited to 200 in there, which is also what every JSON writer of ours can take.
         content = from_json(raw or b"{}", allow_inf_nan=False)
     except ValueError as exc:
-        raise Invalid(f"the body is not valid JSON (RFC 8259): {exc}", code="malformed_json") from None
+        raise Invalid(f"The body is not valid JSON: {exc}.", code="malformed_json") from None
     if not isinstance(content, dict):
-        raise Invalid('the body must be a JSON object, as in {"queueName": "orders"}', code="malformed_json")
+        raise Invalid('The body must be a JSON object, as in {"queueName": "orders"}.', code="malformed_json")
     return _validated(model, content)
 
 
@@ -53,7 +53,7 @@ def read_query(model: type[Q]) -> Q:
     parameters = request.args
     for name, values in parameters.lists():
         if len(values) > 1:
-            raise Invalid(f"the query parameter {_short(name)!r} is given {len(values)} times; give it once")
+            raise Invalid(f"The query parameter {_short(name)!r} is given {len(values)} times. Give it once.")
     return _validated(model, parameters.to_dict())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.connections import Connections
 from services.consumers import Consumers
+from services.exchanges import Exchanges
 from services.health import Health
 from services.login import Login
 from services.messages import Messages
@@ -18,6 +19,7 @@ class Services:
     """One of each."""
 
     queues: Queues
+    exchanges: Exchanges
     messages: Messages
     consumers: Consumers
     connections: Connections

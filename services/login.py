@@ -7,14 +7,17 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import Lock
 
+import structlog
 from cachetools import TTLCache
 
-from domain.errors import NotFound, Throttled, Unauthenticated
+from domain.errors import NotFound, StoreUnavailable, Throttled, Unauthenticated
 from domain.user import Grant, Principal, User
 from gateway.epoch import Epoch
 from gateway.mongo import Store
 from services.first_admin import FirstAdmin
 from services.passwords import matches
+
+log = structlog.get_logger("workerrmq.login")
 
 MAX_FAILURES = 10
 FAILURE_WINDOW = timedelta(minutes=15)
@@ -34,6 +37,13 @@ class Login:
         self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, CACHE_SECONDS)
         self._lock = Lock()
 
+    def prepare(self) -> None:
+        """Make the first user now rather than at the first login, if the store is there."""
+        try:
+            self._first_admin.ensure()
+        except StoreUnavailable as exc:
+            log.warning("the first user could not be looked for yet", detail=exc.detail)
+
     def login(self, username: str, password: str, address: str) -> tuple[str, Grant, User]:
         """A new token, what it stands for, and the user.
 
@@ -43,14 +53,14 @@ class Login:
         self._first_admin.ensure()
         failures, seconds_left = self._store.login_failures.count(username, address)
         if failures >= MAX_FAILURES:
-            raise Throttled("too many wrong passwords; wait, then try again", retry_after=seconds_left)
+            raise Throttled("Too many wrong passwords: wait, then try again.", retry_after=seconds_left)
         try:
             user = self._store.users.get(username)
         except NotFound:
             user = None
         if not matches(password, user.password_hash if user else None) or user is None:
             self._store.login_failures.add(username, address, FAILURE_WINDOW)
-            raise Unauthenticated("the user name or the password is wrong", code="wrong_credentials")
+            raise Unauthenticated("The user name or the password is wrong.", code="wrong_credentials")
         if failures:
             self._store.login_failures.clear(username, address)
         token = secrets.token_urlsafe(32)
@@ -73,7 +83,7 @@ class Login:
             return known[1]
         grant = self._store.tokens.get(digest)
         if grant is None:
-            raise Unauthenticated("the token is unknown or has expired; log in again", code="token_invalid")
+            raise Unauthenticated("The token is unknown or has expired: log in again.", code="token_invalid")
         principal = self._owner(grant)
         with self._lock:
             self._known[digest] = (epoch, principal, grant.expires_at)
@@ -85,7 +95,7 @@ class Login:
         except NotFound:
             user = None
         if user is None or user.stamp != grant.stamp:
-            raise Unauthenticated("the token has been revoked; log in again", code="token_invalid")
+            raise Unauthenticated("The token has been revoked: log in again.", code="token_invalid")
         return Principal(user.username, user.role)
 
 

@@ -57,7 +57,7 @@ class UserAccounts:
         # Asked afterwards, and taken back: of two that demote each other at once, not both may succeed.
         if before.role == "admin" and role != "admin" and not self._store.users.count("admin"):
             self._store.users.set_role(username, "admin", now)
-            raise Conflict(f"{username!r} is the last admin; make another user admin first", code="last_admin")
+            raise Conflict(f"{username!r} is the last admin. Make another user admin first.", code="last_admin")
 
 
 def _stamp() -> str:

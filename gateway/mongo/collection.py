@@ -22,9 +22,9 @@ def _translating() -> Iterator[None]:
     try:
         yield
     except OperationFailure as exc:
-        raise StoreUnavailable(f"MongoDB refused the operation (code {exc.code})", retry_after=RETRY_AFTER) from exc
+        raise StoreUnavailable(f"MongoDB refused the operation (code {exc.code}).", retry_after=RETRY_AFTER) from exc
     except PyMongoError as exc:
-        raise StoreUnavailable("MongoDB cannot be reached; try again shortly", retry_after=RETRY_AFTER) from exc
+        raise StoreUnavailable("MongoDB cannot be reached. Try again shortly.", retry_after=RETRY_AFTER) from exc
 
 
 translated = _translating()

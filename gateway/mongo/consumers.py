@@ -48,8 +48,8 @@ class ConsumerRegistry:
             existing = self.get(spec.name)
             if differing := _differing(existing.spec, spec):
                 raise Conflict(
-                    f"consumer {spec.name!r} exists with another {', '.join(differing)}: "
-                    "change it by PATCH /updateConsumer, or give the new one another name"
+                    f"Consumer {spec.name!r} exists with another {', '.join(differing)}. "
+                    "Change it by PATCH /updateConsumer, or give the new one another name."
                 ) from None
             return existing, False
         return self._loaded(document), True
@@ -60,7 +60,7 @@ class ConsumerRegistry:
         collection = self._collection()
         document = collection.find_one({"_id": name_or_id}) or collection.find_one({"name": name_or_id})
         if document is None:
-            raise NotFound(f"there is no consumer {name_or_id!r}")
+            raise NotFound(f"There is no consumer {name_or_id!r}.")
         return self._loaded(document)
 
     @translated
@@ -91,7 +91,7 @@ class ConsumerRegistry:
                 return self._changed(suspended, {**fields, "state": "enabled", "reason": None})
             return self._changed({"_id": consumer_id}, fields)
         except DuplicateKeyError:
-            raise Conflict(f"another consumer is called {spec.name!r}") from None
+            raise Conflict(f"Another consumer is called {spec.name!r}.") from None
 
     @translated
     def set_state(self, consumer_id: str, state: Desired, reason: str | None = None) -> RegisteredConsumer:
@@ -117,13 +117,13 @@ class ConsumerRegistry:
     def delete(self, consumer_id: str) -> None:
         """Remove a consumer; workers drain it. Raises NotFound."""
         if not self._collection().delete_one({"_id": consumer_id}).deleted_count:
-            raise NotFound(f"there is no consumer {consumer_id!r}")
+            raise NotFound(f"There is no consumer {consumer_id!r}.")
 
     def _changed(self, wanted: Document, fields: Mapping[str, object]) -> RegisteredConsumer:
         fields = {**fields, "updatedAt": _now()}
         before = change(self._collection(), wanted, fields)
         if before is None:
-            raise NotFound(f"there is no consumer {wanted['_id']!r}")
+            raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         return self._loaded({**before, **fields, "revision": before["revision"] + 1})
 
     def _resting(self, spec: ConsumerSpec) -> Document:
@@ -145,7 +145,10 @@ class ConsumerRegistry:
                 fields |= self._sealer.open(document["sealed"])
         except Unreadable:
             # One consumer that cannot be read must not hide the others, and must not deliver without its credentials.
-            state, reason = "suspended", "its headers and signingSecret were sealed under another SECRET_KEY"
+            state, reason = (
+                "suspended",
+                "Its headers and signingSecret were sealed under another SECRET_KEY; set them again.",
+            )
         return RegisteredConsumer(
             id=document["_id"],
             spec=ConsumerSpec.model_validate(fields, strict=False),  # lax: the embedded store gives 1 for true

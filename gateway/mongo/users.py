@@ -35,14 +35,14 @@ class Users:
                 }
             )
         except DuplicateKeyError:
-            raise Conflict(f"there is a user {user.username!r} already") from None
+            raise Conflict(f"There is a user {user.username!r} already.") from None
 
     @translated
     def get(self, username: str) -> User:
         """One user. Raises NotFound."""
         document = self._collection().find_one({"_id": username})
         if document is None:
-            raise NotFound(f"there is no user {username!r}")
+            raise NotFound(f"There is no user {username!r}.")
         return _user(document)
 
     @translated
@@ -71,12 +71,12 @@ class Users:
     def remove(self, username: str) -> None:
         """Delete a user. Raises NotFound."""
         if not self._collection().delete_one({"_id": username}).deleted_count:
-            raise NotFound(f"there is no user {username!r}")
+            raise NotFound(f"There is no user {username!r}.")
 
     def _changed(self, username: str, fields: Document) -> User:
         before = change(self._collection(), {"_id": username}, fields)
         if before is None:
-            raise NotFound(f"there is no user {username!r}")
+            raise NotFound(f"There is no user {username!r}.")
         return _user(before)
 
 

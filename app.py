@@ -1,0 +1,95 @@
+"""The composition root: the only place where concrete parts meet. Connects to nothing and starts nothing."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Flask
+from flask_pymongo import PyMongo
+from pymongo.database import Database
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import logs
+from config import Settings, load
+from domain.errors import BrokerUnavailable
+from gateway.amqp.publisher_thread import PublisherThread
+from gateway.epoch import Epoch
+from gateway.management import BindingGateway, ConnectionGateway, ExchangeGateway, ManagementClient, QueueGateway
+from gateway.mongo import CLIENT_OPTIONS, Store
+from gateway.mongo.collection import Document
+from gateway.mongo.secrets import Sealer
+from middlewares import request_log, security_headers
+from routes import connections, consumers, errors, exchanges, messages, queues, system, users
+from runtime import Runtime
+from services.bundle import Services
+from services.connections import Connections
+from services.consumers import Consumers
+from services.exchanges import Exchanges
+from services.first_admin import FirstAdmin
+from services.health import Health
+from services.login import Login
+from services.messages import Messages
+from services.queues import Queues
+from services.users import UserAccounts
+
+APIS = [queues.api, exchanges.api, messages.api, consumers.api, connections.api, users.api, system.api]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The WSGI application; by default with the settings of the environment.
+
+    RabbitMQ and MongoDB may be away: what needs them answers 503 until they are back. `extensions["runtime"]` holds the
+    threads: `start` them after the last fork. Raises SettingsError.
+    """
+    settings = settings or load()
+    logs.configure(settings.log_level, settings.log_format)
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
+    app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
+    store = _store(app, settings)
+    publisher = PublisherThread(settings.rabbitmq_url.get_secret_value())
+    app.extensions["services"] = services = _services(settings, store, publisher)
+    app.extensions["runtime"] = runtime = Runtime([publisher], services.login.prepare, settings.drain_timeout)
+    request_log.install(app)
+    security_headers.install(app)
+    errors.install(app)
+    app.before_request(runtime.start)  # without gunicorn nobody else does
+    for api in APIS:
+        app.register_blueprint(api.blueprint)
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _store(app: Flask, settings: Settings) -> Store:
+    mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
+    database = cast("Database[Document]", mongo.db)
+    return Store(database, Sealer.of(settings.secret_key.get_secret_value(), settings.data_dir))
+
+
+def _services(settings: Settings, store: Store, publisher: PublisherThread) -> Services:
+    management = ManagementClient(settings.management_url, settings.vhost)
+    queue_gateway = QueueGateway(management)
+    epoch = Epoch(settings.data_dir / "epoch")
+    password = settings.admin_password.get_secret_value()
+    first_admin = FirstAdmin(store, settings.admin_username, password, print)
+
+    def broker() -> None:
+        if not publisher.connected:
+            raise BrokerUnavailable(publisher.error or "not connected")
+
+    probes = {
+        "store": store.ping,
+        "broker": broker,
+        "management": lambda: management.get("vhosts", management.vhost, subject="virtual host"),
+    }
+    return Services(
+        queues=Queues(queue_gateway),
+        exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
+        messages=Messages(publisher, settings.publish_timeout),
+        consumers=Consumers(store.consumers, store.heartbeats, queue_gateway, settings.default_target_url),
+        connections=Connections(ConnectionGateway(management)),
+        users=UserAccounts(store, epoch),
+        login=Login(store, epoch, first_admin, settings.token_ttl),
+        health=Health(probes),
+    )

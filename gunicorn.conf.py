@@ -1,0 +1,67 @@
+"""gunicorn's settings and hooks. The command line wins over them; the rest comes from the service's own settings."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.glogging import Logger
+
+import config
+import logs
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+_settings = config.load()
+
+SLOW_CLIENT = 10  # seconds that one read from a client may take, and that a connection may stay silent at first
+
+
+class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's events go through logs.py; its access log is off: middlewares/request_log.py writes ours."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        logs.configure(_settings.log_level, _settings.log_format)
+        for log in (self.error_log, self.access_log):
+            log.handlers.clear()
+            log.propagate = True
+        self.error_log.setLevel(logging.NOTSET)
+
+
+bind = _settings.bind
+workers = _settings.web_workers
+worker_class = "gthread"
+threads = _settings.web_threads
+keepalive = 30
+timeout = 60
+# Deliveries in flight get drain_timeout; requests and kept-alive connections come before, the publisher after them.
+graceful_timeout = int(_settings.drain_timeout + _settings.publish_timeout) + 5
+control_socket_disable = True  # one way more into the process, which nobody uses
+http_parser = "python"
+logger_class = OurLogger
+
+
+def when_ready(server: Arbiter) -> None:
+    """Clients that connect and say nothing, or stop in the middle, must not hold a thread: the kernel sees to that."""
+    for listener in server.LISTENERS:
+        sock = listener.sock
+        if sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SLOW_CLIENT)
+        # Accepted sockets inherit it (socket(7)).
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SLOW_CLIENT, 0))
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Here the process is final: start its threads."""
+    worker.wsgi.extensions["runtime"].start()
+
+
+def worker_exit(server: Arbiter, worker: Worker) -> None:
+    """The last request is answered: finish the deliveries in flight, hand back the rest."""
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["runtime"].stop(_settings.drain_timeout)

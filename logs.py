@@ -1,0 +1,108 @@
+"""Logging for every process of ours: one JSON object a line on stderr, or coloured lines on a terminal.
+
+Our modules log by `structlog.get_logger("workerrmq.…")` and fields; what gunicorn, pika, pymongo and werkzeug log by
+the standard library comes out in the same format. Nobody logs bodies, query strings or credentials.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Literal, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_QUIET = {"pika": logging.CRITICAL, "pymongo": logging.WARNING, "urllib3": logging.WARNING}
+"""At lower levels these log frames and documents, secrets included, and pika every failure seven times over."""
+
+_write_lock = Lock()
+
+
+def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
+    """Set up structlog and the standard library's logging. May be called again; the last call holds."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    before = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    after: list[Processor] = [_timed, structlog.processors.format_exc_info, *_renderer(console)]
+    structlog.configure(
+        processors=[*before, _named, *after],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_Line,
+        cache_logger_on_first_use=True,
+    )
+    handler = _Handler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
+            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler, *(other for other in root.handlers if not isinstance(other, _Handler))]
+    root.setLevel(number)
+    for name, lowest in _QUIET.items():
+        logging.getLogger(name).setLevel(max(lowest, number))
+    logging.getLogger("werkzeug").addFilter(_is_not_an_access_line)
+    logging.captureWarnings(True)
+
+
+def _renderer(console: bool) -> list[Processor]:
+    if not console:
+        return [_json]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain, timestamp_key="time")]
+
+
+def _named(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:
+    event["logger"] = logger.name
+    return event
+
+
+def _timed(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return event
+
+
+_FIRST = ("time", "level", "logger", "event")
+
+
+def _json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    line = {key: event.pop(key, None) for key in _FIRST} | cast("dict[str, object]", event)
+    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _is_not_an_access_line(record: logging.LogRecord) -> bool:
+    # werkzeug's own request lines hold the query string; ours (middlewares/request_log.py) does not.
+    return '"%s" %s %s' not in str(record.msg)
+
+
+def _write(line: str) -> None:
+    with _write_lock:
+        sys.stderr.write(line + "\n")  # looked up each time: others may have replaced it
+        sys.stderr.flush()
+
+
+class _Line:
+    """What a structlog logger writes to."""
+
+    def __init__(self, name: str = "workerrmq") -> None:
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        _write(line)
+
+    debug = info = warning = error = critical = msg
+
+
+class _Handler(logging.Handler):
+    """What the standard library's loggers write to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _write(self.format(record))
+        except Exception:  # noqa: BLE001 - as logging asks of handlers: a bad record must not stop its caller
+            self.handleError(record)

@@ -1,0 +1,113 @@
+"""From errors to answers: one table of statuses, one shape (RFC 9457), for every route and for what is no route."""
+
+from __future__ import annotations
+
+import math
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+from pydantic_core import to_json
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from domain import errors
+from middlewares import request_log
+from routes import body
+
+log = structlog.get_logger("workerrmq.api")
+
+STATUSES: dict[type[errors.WorkerError], int] = {
+    body.TooSlow: 408,
+    body.TooLarge: 413,
+    body.UnsupportedType: 415,
+    errors.Invalid: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
+    errors.Unroutable: 422,
+    errors.Locked: 423,
+    errors.Throttled: 429,
+    errors.PublishRefused: 503,
+    errors.BrokerUnavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.PublishUnconfirmed: 504,
+}
+"""By class, or by the nearest base class."""
+
+RETRY_AFTER = 5.0  # seconds, where an error that passes by itself does not say when
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the app as problem+json."""
+    app.register_error_handler(errors.WorkerError, _domain_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: errors.WorkerError) -> int:
+    """The HTTP status of a domain error; also for items of a batch, which succeed and fail one by one."""
+    return next((STATUSES[base] for base in type(error).__mro__ if base in STATUSES), 500)
+
+
+def problem(status: int, code: str, detail: str, retry_after: float | None = None, **members: Any) -> Response:
+    """An application/problem+json answer. `members` are further fields (RFC 9457 §3.2); `retry_after` in seconds."""
+    g.error_code = code
+    content = {
+        "type": f"urn:workerrmq:error:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "code": code,
+        "requestId": g.get("request_id"),
+        "errors": [],
+        **members,
+    }
+    answer = Response(to_json(content) + b"\n", status, content_type="application/problem+json")
+    if status in {429, 503}:
+        answer.headers["Retry-After"] = str(max(1, math.ceil(retry_after or RETRY_AFTER)))
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="WorkerRMQ"'
+    return answer
+
+
+def _domain_error(error: errors.WorkerError) -> Response:
+    fields = [{"field": name, "detail": sentence} for name, sentence in error.fields]
+    status = status_of(error)
+    if status >= 500:
+        request_log.note(detail=error.detail, cause=_named(error.__cause__))
+    return problem(status, error.code, error.detail, error.retry_after, errors=fields)
+
+
+def _http_error(error: HTTPException) -> Response:
+    if isinstance(error, NotFound):
+        return problem(404, "route_not_found", _no_such_route())
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        answer = problem(405, "method_not_allowed", f"{request.path} does not take {request.method}; use {allowed}.")
+        answer.headers["Allow"] = allowed
+        return answer
+    status = error.code or 500
+    code = HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+    return problem(status, code, error.description or HTTPStatus(status).description)
+
+
+def _no_such_route() -> str:
+    paths = sorted({rule.rule for rule in current_app.url_map.iter_rules()})
+    lowered = {path.lower(): path for path in paths}
+    close = get_close_matches(request.path[:60].lower(), lowered, n=1)
+    hint = f"; did you mean {lowered[close[0]]}?" if close else "; see the API reference."
+    return f"There is no such route{hint}"
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error", exc_info=error)
+    return problem(500, "internal_error", "This is a fault of the service; its log tells more under the requestId.")
+
+
+def _named(cause: BaseException | None) -> str | None:
+    return None if cause is None else type(cause).__name__

@@ -1,0 +1,87 @@
+"""Logging in and out, and the users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import request
+
+from domain.errors import Invalid
+from domain.model import Model
+from domain.user import CreateUser, Credentials, Role, UpdateUser, User, UserNamed
+from middlewares.auth import bearer_token
+from routes.api import Api, Reply, done, services
+from routes.inputs import PageQuery
+from routes.paging import paged
+
+api = Api("users")
+
+
+class UserDetails(Model):
+    """A user as shown: never with anything of the password."""
+
+    username: str
+    role: Role
+    created_at: datetime
+    updated_at: datetime
+
+
+class LoggedIn(Model):
+    """A token for `Authorization: Bearer …`, shown only here."""
+
+    message: str
+    token: str
+    expires_at: datetime
+    role: Role
+
+
+@api.post("/login", public=True, body=Credentials, answer=LoggedIn)
+def login(body: Credentials) -> Reply:
+    """Exchange a user name and password for a bearer token.
+
+    Ten wrong passwords for one account from one address end in 429 until 15 minutes have passed.
+    """
+    password = body.password.get_secret_value()
+    token, grant, user = services.login.login(body.username, password, request.remote_addr or "")
+    return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
+
+
+@api.post("/logout", role="viewer")
+def logout() -> Reply:
+    """End the token that this request is made with."""
+    services.login.logout(bearer_token())
+    return done("Logged out.")
+
+
+@api.post("/createUser", role="admin", body=CreateUser, status=201)
+def create_user(body: CreateUser) -> Reply:
+    """Create a user. The name must be new: 409 otherwise, even with the same password and role."""
+    user = services.users.create(body.username, body.password.get_secret_value(), body.role)
+    return done("User has been created successfully.", status=201, user=_details(user))
+
+
+@api.get("/getUsers", role="admin", query=PageQuery, answer=list[UserDetails])
+def get_users(query: PageQuery) -> Reply:
+    """List the users by name."""
+    return paged(services.users.page(query.page, query.page_size), query, _details)
+
+
+@api.patch("/updateUser", role="admin", body=UpdateUser)
+def update_user(body: UpdateUser) -> Reply:
+    """Give a user another role, which holds at once, or another password, which ends all their tokens."""
+    if body.role is None and body.password is None:
+        raise Invalid("Say what to change: role, password or both.")
+    password = body.password.get_secret_value() if body.password else None
+    user = services.users.update(body.username, password, body.role)
+    return done("User has been updated successfully.", user=_details(user))
+
+
+@api.delete("/deleteUser", role="admin", body=UserNamed)
+def delete_user(body: UserNamed) -> Reply:
+    """Delete a user and end all their tokens at once. The last admin stays."""
+    services.users.delete(body.username)
+    return done("User has been deleted successfully.")
+
+
+def _details(user: User) -> UserDetails:
+    return UserDetails(username=user.username, role=user.role, created_at=user.created_at, updated_at=user.updated_at)

@@ -1,0 +1,54 @@
+"""The threads of one process: started after gunicorn's fork, because threads do not survive it; stopped in order."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Protocol
+
+
+class Part(Protocol):
+    """Something with threads of its own. `stop` finishes within about `timeout` seconds."""
+
+    def start(self) -> None: ...
+
+    def stop(self, timeout: float) -> None: ...
+
+
+class Runtime:
+    """Starts its parts in order and stops them in reverse. `start` and `stop` may be called by anyone, any number of
+    times; a forked child starts anew."""
+
+    def __init__(self, parts: Sequence[Part], prepare: Callable[[], None], drain_timeout: float) -> None:
+        """`prepare` runs first, in the caller's thread; `drain_timeout` (seconds) holds when the interpreter ends."""
+        self._parts = list(parts)
+        self._prepare = prepare
+        self._drain_timeout = drain_timeout
+        self._lock = Lock()
+        self._started_in: int | None = None
+
+    def start(self) -> None:
+        """Start all parts, once in each process."""
+        if self._started_in == os.getpid():
+            return
+        with self._lock:
+            if self._started_in == os.getpid():
+                return
+            self._prepare()
+            for part in self._parts:
+                part.start()
+            atexit.register(self.stop, self._drain_timeout)
+            self._started_in = os.getpid()
+
+    def stop(self, deadline: float) -> None:
+        """Stop all parts within about `deadline` seconds."""
+        with self._lock:
+            if self._started_in != os.getpid():
+                return
+            self._started_in = None
+            until = time.monotonic() + deadline
+            for part in reversed(self._parts):
+                part.stop(max(0.5, until - time.monotonic()))
