@@ -20,7 +20,7 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from middlewares import request_log, security_headers
 from routes import connections, consumers, errors, exchanges, messages, queues, system, users
-from runtime import Runtime
+from runtime import Part, Runtime
 from services.bundle import Services
 from services.connections import Connections
 from services.consumers import Consumers
@@ -31,6 +31,7 @@ from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
 from services.users import UserAccounts
+from WorkerRMQ import reconciler
 
 APIS = [queues.api, exchanges.api, messages.api, consumers.api, connections.api, users.api, system.api]
 
@@ -48,8 +49,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
     store = _store(app, settings)
     publisher = PublisherThread(settings.rabbitmq_url.get_secret_value())
+    app.extensions["store"] = store
     app.extensions["services"] = services = _services(settings, store, publisher)
-    app.extensions["runtime"] = runtime = Runtime([publisher], services.login.prepare, settings.drain_timeout)
+    app.extensions["runtime"] = runtime = Runtime(
+        _parts(settings, store, publisher), services.login.prepare, settings.drain_timeout
+    )
     request_log.install(app)
     security_headers.install(app)
     errors.install(app)
@@ -59,6 +63,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
+
+
+def _parts(settings: Settings, store: Store, publisher: PublisherThread) -> list[Part]:
+    return [publisher, reconciler(settings, store)] if settings.consumers == "inline" else [publisher]
 
 
 def _store(app: Flask, settings: Settings) -> Store:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
 
-import config
 import logs
+from config import load  # not `import config`: gunicorn takes a module-level `config` for its own setting
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
-_settings = config.load()
+_settings = load()
 
 SLOW_CLIENT = 10  # seconds that one read from a client may take, and that a connection may stay silent at first
 

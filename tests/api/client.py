@@ -1,0 +1,87 @@
+"""The API as a client sees it, in this process (Flask's test client) or through a real gunicorn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.support.processes import Process, free_port
+
+ADMIN, PASSWORD = "admin", "correct horse battery"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Api:
+    """One client of an app in this process; logs in as the first admin unless told otherwise."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self._client: FlaskClient = app.test_client()
+        self.token: str | None = None
+
+    def login(self, username: str = ADMIN, password: str = PASSWORD) -> TestResponse:
+        """The answer of POST /login; from then on requests carry its token."""
+        answer = self("POST", "/login", json={"username": username, "password": password})
+        self.token = answer.json["token"] if answer.status_code == 200 else self.token
+        return answer
+
+    def as_user(self, username: str, role: str, password: str = PASSWORD) -> Api:
+        """Another client, logged in as a new user of that role."""
+        self("POST", "/createUser", json={"username": username, "password": password, "role": role})
+        other = Api(self.app)
+        assert other.login(username, password).status_code == 200
+        return other
+
+    def __call__(self, method: str, path: str, **options: Any) -> TestResponse:
+        """Make a request. Options as for werkzeug's EnvironBuilder."""
+        headers = dict(options.pop("headers", {}))
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        return self._client.open(path, method=method, headers=headers, **options)
+
+
+class Gunicorn:
+    """`gunicorn wsgi:app` as a process of its own, on a free port."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str], *options: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        defaults = {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "DATA_DIR": str(directory / "var"),
+            "ADMIN_PASSWORD": PASSWORD,
+            "LOG_FORMAT": "json",
+            "CONSUMERS": "external",
+        }
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", *options, "wsgi:app"]
+        self.process = Process(command, directory / "gunicorn.log", {**defaults, **settings}, ROOT)
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        self.process.start()
+        self.process.wait_ready(self.live, 30)
+
+    def live(self) -> bool:
+        """Whether it answers."""
+        try:
+            return requests.get(f"{self.url}/health/live", timeout=1).ok
+        except requests.RequestException:
+            return False
+
+    def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
+        """One request over a connection of its own."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+
+    def login(self, username: str = ADMIN, password: str = PASSWORD) -> str:
+        """A new token."""
+        answer = self.call("POST", "/login", json={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["token"])

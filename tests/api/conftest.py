@@ -1,0 +1,77 @@
+"""Fixtures of the API's tests: an app in this process, and real gunicorns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import create_app
+from config import Settings
+from tests.api.client import PASSWORD, Api, Gunicorn
+from tests.support.processes import free_port
+from tests.support.store import StoreNode
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Makes apps, by default without a broker and a store; their threads end with the test."""
+    made: list[Flask] = []
+
+    def make(**settings: Any) -> Flask:
+        nowhere = free_port()
+        defaults = {
+            "mongo_uri": f"mongodb://127.0.0.1:{nowhere}/none",
+            "rabbitmq_url": f"amqp://127.0.0.1:{nowhere}/",
+            "rabbitmq_management_url": f"http://127.0.0.1:{nowhere}",
+            "data_dir": tmp_path / "var",
+            "admin_password": PASSWORD,
+            "consumers": "external",
+        }
+        made.append(create_app(Settings(_env_file=None, **{**defaults, **settings})))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.extensions["runtime"].stop(1)
+        app.extensions["store"].close()
+
+
+@pytest.fixture
+def api(make_app: MakeApp, store: StoreNode, unique_name: str) -> Api:
+    """A client, logged in as admin, of an app with a store and no broker."""
+    client = Api(make_app(mongo_uri=store.uri(_database(unique_name))))
+    assert client.login().status_code == 200
+    return client
+
+
+@pytest.fixture
+def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Callable[..., Gunicorn]]:
+    """Starts gunicorns over the store, without a broker unless `settings` name one; they end with the test."""
+    made: list[Gunicorn] = []
+    nowhere = f"127.0.0.1:{free_port()}"
+    defaults = {
+        "MONGO_URI": store.uri(_database(unique_name)),
+        "RABBITMQ_URL": f"amqp://{nowhere}/",
+        "RABBITMQ_MANAGEMENT_URL": f"http://{nowhere}",
+    }
+
+    def start(*options: str, **settings: str) -> Gunicorn:
+        directory = tmp_path / str(len(made))
+        directory.mkdir()
+        made.append(Gunicorn(directory, {**defaults, **settings}, *options))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.process.stop()
+
+
+def _database(name: str) -> str:
+    return name.replace(".", "-")[-60:]
