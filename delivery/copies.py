@@ -55,10 +55,14 @@ def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchan
 
 
 def dead_letter(
-    source: Source, consumer: str, answer: Answer, outcome: str, address: tuple[str, str], now: float
+    source: Source, consumer: str, answer: Answer, outcome: str, address: tuple[str, str | None], now: float
 ) -> Message:
-    """For a dead-letter `address` (exchange, routing key). `outcome` is why: `rejected` or `exhausted`."""
-    return _copy(source, consumer, answer, now, {PREFIX + "outcome": outcome}, *address)
+    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected` or
+    `exhausted`."""
+    exchange, routing_key = address
+    if routing_key is None:
+        routing_key = original(source.exchange, source.routing_key, source.properties)[1]
+    return _copy(source, consumer, answer, now, {PREFIX + "outcome": outcome}, exchange, routing_key)
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:

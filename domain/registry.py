@@ -30,18 +30,22 @@ class RegisteredConsumer:
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
-    """What a worker runs: an enabled consumer, and what the broker says of its queue.
+class QueueFacts:
+    """What the broker says of a queue. `dead_letter` is the exchange and the routing key (None: the message's own) that
+    it names for its dead letters, or None when it names none."""
 
-    `dead_letter` is the (exchange, routing key) that the queue itself names for its dead letters; None: it names none,
-    so we make a queue for them, of `queue_type` like the source.
-    """
+    type: str = "classic"
+    dead_letter: tuple[str, str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a worker runs: an enabled consumer, and what the broker says of its queue."""
 
     id: str
     revision: int
     spec: ConsumerSpec
-    dead_letter: tuple[str, str] | None = None
-    queue_type: str = "classic"
+    queue: QueueFacts = QueueFacts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Consumer:
         channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
 
     def _found(self) -> None:
-        if self.subscription.dead_letter is None:
+        if self.subscription.queue.dead_letter is None:
             self.declare_dead_letter_queue(self._bind_return)
         else:
             self._bind_return()
@@ -129,7 +129,7 @@ class Consumer:
             then()
             return
         name = dead_letter_queue(self.subscription.spec.queue_name)
-        arguments = {"x-queue-type": "quorum"} if self.subscription.queue_type == "quorum" else {}
+        arguments = {"x-queue-type": "quorum"} if self.subscription.queue.type == "quorum" else {}
         self._session.channel.queue_declare(name, durable=True, arguments=arguments, callback=lambda _frame: then())
 
     def _bind_return(self) -> None:

@@ -38,7 +38,7 @@ class ConsumerThread:
     """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
     connections that publish while it is short of memory or disk), the HTTP client and all consumers.
 
-    Others may call `start`, `apply`, `snapshot`, `stop` and `join`. Start it after a fork, never before.
+    Others may call `start`, `apply`, `snapshot`, `alive`, `stop` and `join`. Start it after a fork, never before.
     """
 
     def __init__(self, url: str, name: str = "workerrmq-consumer") -> None:
@@ -63,6 +63,10 @@ class ConsumerThread:
         """Take no more, give what is in flight up to `deadline` seconds, hand back the rest; see `join`. Nothing that
         was handed back has cost an attempt."""
         self._call(lambda: self._stop(deadline))
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> bool:
         """Whether the thread has ended within `timeout` seconds."""
@@ -99,7 +103,7 @@ class ConsumerThread:
             old, new = consumer.subscription, wanted.get(key)
             if new is None or new.spec.queue_name != old.spec.queue_name:
                 self._drain(key)
-            elif (new.revision, new.dead_letter, new.queue_type) != (old.revision, old.dead_letter, old.queue_type):
+            elif (new.revision, new.queue) != (old.revision, old.queue):
                 consumer.change(new)
         for key, subscription in wanted.items():
             if key not in self._consumers:

@@ -68,7 +68,7 @@ class Settlement:
         self._consumer, self._wiring = consumer, wiring
         self._spec = spec
         self._name = spec.name or spec.queue_name
-        self._dead_letter = subscription.dead_letter
+        self._dead_letter = subscription.queue.dead_letter
         self._decide = compile_rules(spec.outcomes)
         self._headers = RequestHeaders(spec)
         self._target = wiring.http.target(spec)
@@ -117,8 +117,7 @@ class Settlement:
             copy = retry_copy(delivery.source, self._name, answer, delay, RETRY, time.time())
         else:
             why = "rejected" if outcome is Outcome.REJECT else "exhausted"
-            address = self._dead_letter or ("", dead_letter_queue(self._spec.queue_name))
-            copy = dead_letter(delivery.source, self._name, answer, why, address, time.time())
+            copy = dead_letter(delivery.source, self._name, answer, why, self._dead_letter_address(), time.time())
 
         def copied(error: WorkerError | None) -> None:
             if not delivery.session.alive:
@@ -133,6 +132,9 @@ class Settlement:
                 self._again(copy, error, delivery, lambda: self._copy(delivery, answer, outcome, delay))
 
         self._wiring.publisher.publish(copy, copied)
+
+    def _dead_letter_address(self) -> tuple[str, str | None]:
+        return self._dead_letter or ("", dead_letter_queue(self._spec.queue_name))
 
     def _again(self, copy: Message, error: WorkerError, delivery: Delivery, retry: Callable[[], None]) -> None:
         """A copy that is not safe leaves the original unacked, and is tried again."""

@@ -3,7 +3,15 @@
 from gateway.management.bindings import BindingGateway
 from gateway.management.client import ManagementClient
 from gateway.management.connections import ConnectionGateway
+from gateway.management.dead_letters import DeadLetterGateway
 from gateway.management.exchanges import ExchangeGateway
 from gateway.management.queues import QueueGateway
 
-__all__ = ["BindingGateway", "ConnectionGateway", "ExchangeGateway", "ManagementClient", "QueueGateway"]
+__all__ = [
+    "BindingGateway",
+    "ConnectionGateway",
+    "DeadLetterGateway",
+    "ExchangeGateway",
+    "ManagementClient",
+    "QueueGateway",
+]

@@ -1,0 +1,49 @@
+"""The worker process: runs every enabled consumer of the registry until it is told to stop.
+
+    python WorkerRMQ.py
+
+SIGTERM or SIGINT: take no more messages, finish what is in flight within DRAIN_TIMEOUT, hand back the rest, exit 0.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import structlog
+
+import logs
+from config import Settings, load
+from gateway.consumer_thread import ConsumerThread
+from gateway.management import DeadLetterGateway, ManagementClient
+from gateway.mongo import Store, open_store
+from services.reconciler import Reconciler
+
+log = structlog.get_logger("workerrmq.worker")
+
+
+def reconciler(settings: Settings, store: Store) -> Reconciler:
+    """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
+    management = ManagementClient(settings.management_url, settings.vhost)
+    url = settings.rabbitmq_url.get_secret_value()
+    return Reconciler(store, DeadLetterGateway(management), lambda: ConsumerThread(url))
+
+
+def main() -> None:
+    settings = load()
+    logs.configure(settings.log_level, settings.log_format)
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that only sigwait below gets them
+    store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
+    worker = reconciler(settings, store)
+    worker.start()
+    log.info("worker_started")
+    received = signal.sigwait(signals)
+    log.info("worker_stopping", signal=signal.Signals(received).name, drain_timeout=settings.drain_timeout)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second one ends us at once
+    worker.stop(settings.drain_timeout)
+    store.close()
+    log.info("worker_stopped")
+
+
+if __name__ == "__main__":
+    main()

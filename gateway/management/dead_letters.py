@@ -1,0 +1,31 @@
+"""What workers must know of queues before they consume: their type, and where their dead letters go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.registry import QueueFacts
+from gateway.management.client import ManagementClient
+
+
+class DeadLetterGateway:
+    """The queues of one virtual host. Raises what ManagementClient.call raises."""
+
+    def __init__(self, client: ManagementClient) -> None:
+        self._client = client
+
+    def facts(self) -> dict[str, QueueFacts]:
+        """All queues by name, in one call. A policy counts where the queue's own arguments say nothing
+        (https://www.rabbitmq.com/docs/dlx#using-policies)."""
+        query: dict[str, str | int] = {"columns": "name,type,arguments,effective_policy_definition"}
+        found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
+        return {queue["name"]: _facts(queue) for queue in found}
+
+
+def _facts(queue: dict[str, Any]) -> QueueFacts:
+    arguments = queue.get("arguments") or {}
+    policy = queue.get("effective_policy_definition") or {}  # RabbitMQ writes [] for none in some versions
+    policy = policy if isinstance(policy, dict) else {}
+    exchange = arguments.get("x-dead-letter-exchange", policy.get("dead-letter-exchange"))
+    key = arguments.get("x-dead-letter-routing-key", policy.get("dead-letter-routing-key"))
+    return QueueFacts(queue.get("type", "classic"), None if exchange is None else (exchange, key))

@@ -1,0 +1,114 @@
+"""Makes a worker process run what the registry desires, and report what it does. No leader, no leases: every worker
+runs every enabled consumer, and the broker shares the messages out."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from domain.errors import WorkerError
+from domain.registry import Heartbeat, QueueFacts, RegisteredConsumer, Subscription
+from gateway.consumer_thread import ConsumerThread
+from gateway.management import DeadLetterGateway
+from gateway.mongo import Store
+
+log = structlog.get_logger("workerrmq.worker")
+
+PERIOD = 1.0
+"""Seconds between two looks at the registry; a heartbeat goes with each."""
+_FACTS_EVERY = 30.0
+_FACTS_AT_LEAST = 2.0
+"""Seconds between two looks at the queues: as a rule, and when one is not known yet."""
+
+
+class Reconciler:
+    """One ConsumerThread and the thread that steers it. Owns both; others may call `start` and `stop`.
+
+    While the store is away the consumers go on as they are; while the management API is, with what was last known of
+    their queues.
+    """
+
+    def __init__(self, store: Store, queues: DeadLetterGateway, consumer_thread: Callable[[], ConsumerThread]) -> None:
+        self._store, self._queues = store, queues
+        self._consumer_thread = consumer_thread
+        self._facts: dict[str, QueueFacts] = {}
+        self._facts_at = float("-inf")
+        self._complaints: dict[str, str] = {}
+
+    def start(self) -> None:
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._started_at = datetime.now(UTC)
+        self._stopping = threading.Event()
+        self._consumers = self._consumer_thread()
+        self._consumers.start()
+        self._thread = threading.Thread(target=self._run, name="workerrmq-reconciler", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Take no more messages, give those in flight `timeout` seconds, hand back the rest."""
+        self._stopping.set()
+        self._consumers.stop(timeout)
+        self._thread.join(PERIOD)
+        self._consumers.join(timeout + PERIOD * 3)
+        self._attempt("store", lambda: self._store.heartbeats.remove(self._name))
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._turn()
+            except Exception:  # a fault of ours must not leave the consumers unsteered
+                log.exception("reconciliation_failed")
+            if self._stopping.wait(PERIOD):
+                return
+
+    def _turn(self) -> None:
+        if not self._consumers.alive:
+            log.error("consumer_thread_died")
+            self._consumers = self._consumer_thread()
+            self._consumers.start()
+        self._attempt("store", self._steer)
+        self._attempt("store", self._report)
+
+    def _steer(self) -> None:
+        enabled = self._store.consumers.enabled()
+        self._refresh_facts(enabled)
+        self._consumers.apply(
+            [
+                Subscription(one.id, one.revision, one.spec, self._facts.get(one.spec.queue_name, QueueFacts()))
+                for one in enabled
+            ]
+        )
+
+    def _refresh_facts(self, enabled: list[RegisteredConsumer]) -> None:
+        unknown = any(one.spec.queue_name not in self._facts for one in enabled)
+        if enabled and time.monotonic() - self._facts_at > (_FACTS_AT_LEAST if unknown else _FACTS_EVERY):
+            self._facts_at = time.monotonic()
+            self._attempt("management", lambda: self._facts.update(self._queues.facts()))
+
+    def _report(self) -> None:
+        snapshot = self._consumers.snapshot()
+        for report in snapshot.consumers:
+            if report.state == "suspended":
+                reason = report.reason or "the target refuses its messages"
+                self._store.consumers.suspend(report.consumer_id, report.revision, reason)
+        beat = Heartbeat(self._name, datetime.now(UTC), self._started_at, snapshot.connected, snapshot.consumers)
+        self._store.heartbeats.beat(beat)
+
+    def _attempt(self, what: str, action: Callable[[], object]) -> None:
+        """Do it, or say once why it cannot be done, and once that it can again."""
+        try:
+            action()
+        except WorkerError as exc:
+            if self._complaints.get(what) != exc.code:
+                self._complaints[what] = exc.code
+                log.warning(f"{what}_unavailable", reason=exc.detail)
+        else:
+            if self._complaints.pop(what, None):
+                log.info(f"{what}_available")
