@@ -1,0 +1,105 @@
+"""/api/bindings: list, look at, bind, unbind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from broker.core.exchanges import Binding
+from broker.core.vhost import Vhost
+from broker.management import details
+from broker.management.http import Response
+from broker.management.page import Item, columns, listed
+from broker.management.refusal import NotFound
+from broker.management.routing import Call, Routes
+
+routes = Routes()
+
+# The letter in the path for what is bound.
+_KINDS = {"q": "queue", "e": "exchange"}
+
+
+@routes.add("GET", "bindings")
+def all_bindings(call: Call) -> Any:
+    """Every binding that the user can see."""
+    return listed([item for vhost in call.visible_vhosts() for item in _sorted(vhost, vhost.bindings())], call.query)
+
+
+@routes.add("GET", "bindings/{vhost}")
+def vhost_bindings(call: Call) -> Any:
+    """The bindings of one vhost."""
+    return listed(items(call, call.vhost.bindings()), call.query)
+
+
+def items(call: Call, bindings: Iterable[Binding]) -> list[Item]:
+    """Bindings of the path's vhost as the API shows them."""
+    return _sorted(call.vhost, bindings)
+
+
+def _sorted(vhost: Vhost, bindings: Iterable[Binding]) -> list[Item]:
+    shown = [details.of_binding(one, vhost.name) for one in bindings]
+    return sorted(shown, key=lambda item: (item["source"], item["destination"], item["properties_key"]))
+
+
+def _between(call: Call) -> list[Binding]:
+    """The bindings between the path's exchange and its queue or exchange."""
+    kind = _kind(call)
+    source = "" if call.parts["source"] == "amq.default" else call.parts["source"]
+    incoming = call.vhost.bindings_to(kind, call.parts["destination"])
+    return [one for one in incoming if one.source == source]
+
+
+def _kind(call: Call) -> str:
+    try:
+        return _KINDS[call.parts["kind"]]
+    except KeyError:
+        raise NotFound from None
+
+
+@routes.add("GET", "bindings/{vhost}/e/{source}/{kind}/{destination}")
+def bindings_between(call: Call) -> Any:
+    """All bindings between two."""
+    return listed(items(call, _between(call)), call.query)
+
+
+@routes.add("POST", "bindings/{vhost}/e/{source}/{kind}/{destination}")
+def bind(call: Call) -> Response:
+    """Bind by `routing_key` and `arguments`; the Location names the binding."""
+    kind, source, destination = _kind(call), call.parts["source"], call.parts["destination"]
+    routing_key, table = str(call.json.get("routing_key", "")), call.arguments
+    _require(call, kind, source, destination)
+    call.vhost.bind(source, kind, destination, routing_key, table)
+    key = next(
+        details.properties_key(one)
+        for one in _between(call)
+        if (one.routing_key, one.arguments) == (routing_key, table)
+    )
+    return Response(201, headers={"location": f"{quote(destination, safe='')}/{quote(key, safe='')}"})
+
+
+def _require(call: Call, kind: str, source: str, destination: str) -> None:
+    call.require("write", kind, destination)
+    call.require("read", "exchange", source)
+
+
+@routes.add("GET", "bindings/{vhost}/e/{source}/{kind}/{destination}/{key}")
+def one_binding(call: Call) -> Item:
+    """One binding by its properties key."""
+    return columns(details.of_binding(_found(call), call.vhost.name), call.query)
+
+
+def _found(call: Call) -> Binding:
+    for one in _between(call):
+        if details.properties_key(one) == call.parts["key"]:
+            return one
+    raise NotFound
+
+
+@routes.add("DELETE", "bindings/{vhost}/e/{source}/{kind}/{destination}/{key}")
+def unbind(call: Call) -> Response:
+    """Remove one binding."""
+    binding = _found(call)
+    _require(call, binding.kind, binding.source, binding.destination)
+    call.vhost.unbind(binding.source, binding.kind, binding.destination, binding.routing_key, binding.arguments)
+    return Response(204)

@@ -1,0 +1,131 @@
+"""/api/connections, /api/channels, /api/consumers: who is there, and closing a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from broker.core.consumer import Consumer
+from broker.management import details
+from broker.management.http import Response
+from broker.management.page import Item, columns, listed
+from broker.management.refusal import NotAuthorised, NotFound
+from broker.management.routing import Call, Routes
+
+if TYPE_CHECKING:
+    from broker.session.connection import Connection
+
+routes = Routes()
+
+
+def _visible(call: Call) -> Iterator[Connection]:
+    """The open connections: one's own, or all for monitors."""
+    everyone = call.has_tag("monitoring")
+    for connection in call.server.connections.values():
+        user = connection.user
+        if user is not None and (everyone or user.name == call.user.name):
+            yield connection
+
+
+def _found(call: Call) -> Connection:
+    connection = call.server.connections.get(call.parts["connection"])
+    if connection is None or connection.user is None:
+        raise NotFound
+    if not call.has_tag("monitoring") and connection.user.name != call.user.name:
+        raise NotAuthorised("User not authorised to access object")
+    return connection
+
+
+@routes.add("GET", "connections")
+def all_connections(call: Call) -> Any:
+    """Every connection that the user can see."""
+    return listed([details.of_connection(one, call.node, call.rates, call.now) for one in _visible(call)], call.query)
+
+
+@routes.add("GET", "vhosts/{vhost}/connections")
+def vhost_connections(call: Call) -> Any:
+    """The connections to one vhost."""
+    here = [one for one in _visible(call) if one.vhost is call.vhost]
+    return listed([details.of_connection(one, call.node, call.rates, call.now) for one in here], call.query)
+
+
+@routes.add("GET", "connections/username/{user}")
+def user_connections(call: Call) -> Any:
+    """The connections of one user."""
+    theirs = [one for one in _visible(call) if one.user and one.user.name == call.parts["user"]]
+    return listed([details.of_connection(one, call.node, call.rates, call.now) for one in theirs], call.query)
+
+
+@routes.add("GET", "connections/{connection}")
+def one_connection(call: Call) -> Item:
+    """One connection."""
+    return columns(details.of_connection(_found(call), call.node, call.rates, call.now), call.query)
+
+
+@routes.add("DELETE", "connections/{connection}")
+async def close(call: Call) -> Response:
+    """Close a connection (320 CONNECTION_FORCED); X-Reason is told to the client."""
+    connection = _found(call)
+    reason = call.request.headers.get("x-reason", "Closed via management plugin")
+    await call.server.close_connection(connection.name, reason)
+    return Response(204)
+
+
+@routes.add("GET", "channels")
+def all_channels(call: Call) -> Any:
+    """Every channel that the user can see."""
+    return listed([item for one in _visible(call) for item in _channels(call, one)], call.query)
+
+
+@routes.add("GET", "vhosts/{vhost}/channels")
+def vhost_channels(call: Call) -> Any:
+    """The channels of one vhost."""
+    here = [one for one in _visible(call) if one.vhost is call.vhost]
+    return listed([item for one in here for item in _channels(call, one)], call.query)
+
+
+@routes.add("GET", "connections/{connection}/channels")
+def connection_channels(call: Call) -> Any:
+    """The channels of one connection."""
+    return listed(_channels(call, _found(call)), call.query)
+
+
+def _channels(call: Call, connection: Connection) -> list[Item]:
+    return [details.of_channel(connection, number, call.node) for number in sorted(connection.channels)]
+
+
+@routes.add("GET", "channels/{channel}")
+def one_channel(call: Call) -> Item:
+    """One channel, with its consumers."""
+    for connection in _visible(call):
+        for item in _channels(call, connection):
+            if item["name"] == call.parts["channel"]:
+                everyone = consumers_of(call, lambda one: True)
+                item["consumer_details"] = [
+                    one for one in everyone if one["channel_details"]["name"] == call.parts["channel"]
+                ]
+                return columns(item | {"publishes": [], "deliveries": []}, call.query)
+    raise NotFound
+
+
+@routes.add("GET", "consumers")
+def all_consumers(call: Call) -> Any:
+    """Every consumer in a vhost that the user can see."""
+    return listed(consumers_of(call, lambda one: call.sees(one.queue.vhost.name)), call.query)
+
+
+@routes.add("GET", "consumers/{vhost}")
+def vhost_consumers(call: Call) -> Any:
+    """The consumers of one vhost."""
+    return listed(consumers_of(call, lambda one: one.queue.vhost is call.vhost), call.query)
+
+
+def consumers_of(call: Call, wanted: Callable[[Consumer], bool]) -> list[Item]:
+    """The consumers, of all connections, that are wanted."""
+    return [
+        details.of_consumer(consumer, connection, number)
+        for connection in call.server.connections.values()
+        for number, channel in connection.channels.items()
+        for consumer in channel.consumers.values()
+        if wanted(consumer)
+    ]

@@ -1,0 +1,96 @@
+"""/api/exchanges: list, look at, declare, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.core.exchanges import Exchange
+from broker.core.vhost import Vhost
+from broker.management import bindings, details
+from broker.management.http import Response
+from broker.management.page import Item, columns, listed
+from broker.management.refusal import NotFound
+from broker.management.routing import Call, Routes, check_name
+
+routes = Routes()
+
+# What paths call the exchange without a name.
+DEFAULT = "amq.default"
+
+
+@routes.add("GET", "exchanges")
+def all_exchanges(call: Call) -> Any:
+    """Every exchange that the user can see."""
+    return listed([item for vhost in call.visible_vhosts() for item in _items(call, vhost)], call.query)
+
+
+@routes.add("GET", "exchanges/{vhost}")
+def vhost_exchanges(call: Call) -> Any:
+    """The exchanges of one vhost."""
+    return listed(_items(call, call.vhost), call.query)
+
+
+def _items(call: Call, vhost: Vhost) -> list[Item]:
+    ordered = sorted(vhost.exchanges.values(), key=lambda exchange: exchange.name)
+    return [details.of_exchange(exchange, vhost.name, call.rates, call.now) for exchange in ordered]
+
+
+@routes.add("GET", "exchanges/{vhost}/{name}")
+def one_exchange(call: Call) -> Item:
+    """One exchange."""
+    item = details.of_exchange(found(call), call.vhost.name, call.rates, call.now)
+    return columns(item | {"incoming": [], "outgoing": []}, call.query)
+
+
+def name_in_path(call: Call, part: str = "name") -> str:
+    """The exchange's name, "" for the default one."""
+    name = call.parts[part]
+    return "" if name == DEFAULT else name
+
+
+def found(call: Call) -> Exchange:
+    """The exchange in the path. Raises NotFound."""
+    exchange = call.vhost.exchanges.get(name_in_path(call))
+    if exchange is None:
+        raise NotFound
+    return exchange
+
+
+@routes.add("PUT", "exchanges/{vhost}/{name}")
+def declare(call: Call) -> Response:
+    """Declare an exchange: 201 for a new one, 204 for one that is there and the same."""
+    name = name_in_path(call)
+    check_name("exchange", name)
+    call.require("configure", "exchange", name)
+    is_new = name not in call.vhost.exchanges
+    call.vhost.declare_exchange(
+        name,
+        str(call.json.get("type", "direct")),
+        durable=call.flag("durable"),
+        auto_delete=call.flag("auto_delete"),
+        internal=call.flag("internal"),
+        arguments=call.arguments,
+    )
+    return Response(201 if is_new else 204)
+
+
+@routes.add("DELETE", "exchanges/{vhost}/{name}")
+def delete(call: Call) -> Response:
+    """Delete an exchange, with `if-unused` in the query."""
+    exchange = found(call)
+    call.require("configure", "exchange", exchange.name)
+    call.vhost.delete_exchange(exchange.name, if_unused=call.query.get("if-unused") == "true")
+    return Response(204)
+
+
+@routes.add("GET", "exchanges/{vhost}/{name}/bindings/source")
+def bindings_from(call: Call) -> Any:
+    """The bindings from an exchange."""
+    name = name_in_path(call)
+    return listed(bindings.items(call, (one for one in call.vhost.bindings() if one.source == name)), call.query)
+
+
+@routes.add("GET", "exchanges/{vhost}/{name}/bindings/destination")
+def bindings_to(call: Call) -> Any:
+    """The bindings to an exchange."""
+    return listed(bindings.items(call, call.vhost.bindings_to("exchange", name_in_path(call))), call.query)

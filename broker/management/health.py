@@ -1,0 +1,60 @@
+"""/api/health/checks: 200 with "ok", or 503 with what is wrong."""
+
+from __future__ import annotations
+
+from broker.management.http import Response
+from broker.management.overview import listeners
+from broker.management.page import Item
+from broker.management.refusal import BadRequest
+from broker.management.routing import Call, Routes
+
+routes = Routes()
+
+
+@routes.add("GET", "health/checks/alarms")
+@routes.add("GET", "health/checks/local-alarms")
+def alarms(call: Call) -> Response:
+    """Whether no memory or disk alarm is in effect."""
+    raised = [{"node": call.node, "resource": name} for name in sorted(call.server.alarms)]
+    if raised:
+        return Response(503, {"status": "failed", "reason": "There are alarms in effect", "alarms": raised})
+    return Response(200, {"status": "ok"})
+
+
+@routes.add("GET", "health/checks/certificate-expiration/{within}/{unit}")
+@routes.add("GET", "health/checks/virtual-hosts")
+@routes.add("GET", "healthchecks/node")
+@routes.add("GET", "healthchecks/node/{node}")
+def fine(call: Call) -> Item:
+    """Whoever answers is well."""
+    return {"status": "ok"}
+
+
+@routes.add("GET", "health/checks/node-is-mirror-sync-critical")
+@routes.add("GET", "health/checks/node-is-quorum-critical")
+def alone(call: Call) -> Item:
+    """A single node is never critical to a quorum."""
+    return {"status": "ok", "reason": "single node cluster"}
+
+
+@routes.add("GET", "health/checks/port-listener/{port}")
+def port_listener(call: Call) -> Response:
+    """Whether something listens on a port."""
+    if not call.parts["port"].isdigit():
+        raise BadRequest("Invalid port")
+    port, ports = int(call.parts["port"]), [listener["port"] for listener in listeners(call)]
+    if port in ports:
+        return Response(200, {"status": "ok", "port": port})
+    return Response(503, {"status": "failed", "reason": "No active listener", "missing": port, "ports": ports})
+
+
+@routes.add("GET", "health/checks/protocol-listener/{protocol}")
+def protocol_listener(call: Call) -> Response:
+    """Whether a protocol is listened to."""
+    protocol = call.parts["protocol"]
+    name = "amqp" if protocol in ("amqp", "amqp091", "amqp0.9.1") else protocol
+    names = sorted({listener["protocol"] for listener in listeners(call)})
+    if name in names:
+        return Response(200, {"status": "ok", "protocol": name})
+    failed = {"status": "failed", "reason": "No active listener", "missing": protocol, "protocols": names}
+    return Response(503, failed)

@@ -1,0 +1,150 @@
+"""/api/overview, /api/nodes and what else describes the whole broker."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from broker.core.message import Message
+from broker.management.http import Response
+from broker.management.page import Item, columns
+from broker.management.refusal import NotFound
+from broker.management.routing import Call, Routes
+from broker.management.version import PRODUCT, RABBITMQ_VERSION
+from broker.management.vhosts import totals_of
+
+routes = Routes()
+
+_EXCHANGE_TYPES = [
+    {"name": name, "description": f"AMQP {name} exchange, as per the AMQP specification", "enabled": True}
+    for name in ("direct", "fanout", "headers", "topic")
+]
+_CHURN = ("channel_closed", "channel_created", "connection_closed", "connection_created", "queue_created",
+          "queue_declared", "queue_deleted")  # fmt: skip
+
+
+@routes.add("GET", "overview")
+def overview(call: Call) -> Item:
+    """The broker in one document; totals of what the user can see."""
+    vhosts = list(call.visible_vhosts())
+    totals, stats = totals_of(vhosts)
+    python = f"Python {platform.python_version()}"
+    churn = dict.fromkeys(_CHURN, 0)
+    document: Item = {
+        "management_version": RABBITMQ_VERSION,
+        "rates_mode": "basic",
+        "sample_retention_policies": {"global": [], "basic": [], "detailed": []},
+        "exchange_types": _EXCHANGE_TYPES,
+        "product_name": PRODUCT,
+        "product_version": RABBITMQ_VERSION,
+        "rabbitmq_version": RABBITMQ_VERSION,
+        "cluster_name": call.node,
+        "erlang_version": python,
+        "erlang_full_version": python,
+        "release_series_support_status": "supported",
+        "disable_stats": False,
+        "enable_queue_totals": False,
+        "message_stats": call.rates.added(call.core, stats, call.now),
+        "churn_rates": call.rates.added(call.server, churn, call.now),
+        "queue_totals": call.rates.added(call.core, totals, call.now) if any(totals.values()) else {},
+        "object_totals": {
+            "connections": len(call.server.connections),
+            "channels": sum(len(one.channels) for one in call.server.connections.values()),
+            "consumers": sum(len(queue.consumers) for vhost in vhosts for queue in vhost.queues.values()),
+            "exchanges": sum(len(vhost.exchanges) for vhost in vhosts),
+            "queues": sum(len(vhost.queues) for vhost in vhosts),
+        },
+        "statistics_db_event_queue": 0,
+        "node": call.node,
+        "listeners": listeners(call),
+        "contexts": [],
+    }
+    return columns(document, call.query)
+
+
+def listeners(call: Call) -> list[Item]:
+    """Where the broker listens."""
+    return [
+        {"node": call.node, "protocol": protocol, "ip_address": host, "port": port, "socket_opts": {}}
+        for protocol, addresses in (("amqp", call.server.addresses), ("http", call.api_addresses))
+        for host, port in addresses
+    ]
+
+
+@routes.add("GET", "nodes", tag="monitoring")
+def nodes(call: Call) -> list[Item]:
+    """The one node."""
+    return [columns(_node(call), call.query)]
+
+
+@routes.add("GET", "nodes/{node}", tag="monitoring")
+def one_node(call: Call) -> Item:
+    """The one node, by name."""
+    if call.parts["node"] != call.node:
+        raise NotFound
+    return columns(_node(call), call.query)
+
+
+def _node(call: Call) -> Item:
+    pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
+    descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    return {
+        "name": call.node,
+        "type": "disc",
+        "running": True,
+        "being_drained": False,
+        "partitions": [],
+        "os_pid": str(os.getpid()),
+        "uptime": int((call.now - call.server.started_at) * 1000),
+        "processors": os.cpu_count() or 1,
+        "rates_mode": "basic",
+        "exchange_types": _EXCHANGE_TYPES,
+        "auth_mechanisms": [
+            {"name": name, "description": f"SASL {name} authentication mechanism", "enabled": True}
+            for name in ("PLAIN", "AMQPLAIN")
+        ],
+        "applications": [],
+        "contexts": [],
+        "enabled_plugins": ["rabbitmq_management"],
+        "mem_used": pages * os.sysconf("SC_PAGE_SIZE"),
+        "mem_alarm": "memory" in call.server.alarms,
+        "disk_free": shutil.disk_usage(".").free,
+        "disk_free_alarm": "disk" in call.server.alarms,
+        "fd_used": descriptors,
+        "sockets_used": len(call.server.connections),
+        "run_queue": 0,
+    }
+
+
+@routes.add("GET", "cluster-name")
+def cluster_name(call: Call) -> Item:
+    """The node's name, as there is no cluster."""
+    return {"name": call.node}
+
+
+@routes.add("GET", "extensions")
+@routes.add("GET", "policies")
+@routes.add("GET", "policies/{vhost}")
+@routes.add("GET", "operator-policies")
+@routes.add("GET", "parameters", tag="policymaker")
+@routes.add("GET", "global-parameters", tag="policymaker")
+@routes.add("GET", "vhost-limits")
+@routes.add("GET", "user-limits")
+@routes.add("GET", "feature-flags")
+def nothing(call: Call) -> list[Any]:
+    """Lists of what this broker has none of."""
+    return []
+
+
+@routes.add("GET", "aliveness-test/{vhost}")
+def aliveness(call: Call) -> Response:
+    """Declare the queue `aliveness-test`, publish to it and take the message back."""
+    queue = call.vhost.declare_queue("aliveness-test", call.now)
+    queue.purge()
+    call.vhost.publish(Message.create("", queue.name, b"test_message"), call.now)
+    if queue.get(True, call.now) is None:
+        return Response(503, {"status": "failed"})
+    return Response(200, {"status": "ok"})

@@ -1,0 +1,105 @@
+"""What every list of the API goes through: sort, filter, page and columns, as RabbitMQ's HTTP API documents them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from broker.management.refusal import Refusal
+
+_LARGEST_PAGE = 500
+
+Item = dict[str, Any]
+
+
+def columns(item: Item, query: Mapping[str, str]) -> Item:
+    """The item with only the fields named by `columns`; "message_stats.publish" picks one field of a nested one."""
+    wanted = query.get("columns")
+    if not wanted:
+        return item
+    picked: Item = {}
+    for path in wanted.split(","):
+        _copy(item, picked, path.split("."))
+    return picked
+
+
+def _copy(item: Item, picked: Item, path: Sequence[str]) -> None:
+    name, *rest = path
+    if name not in item:
+        return
+    if not rest:
+        picked[name] = item[name]
+    elif isinstance(item[name], dict):
+        inner = picked.setdefault(name, {})
+        _copy(item[name], inner, rest)
+        if not inner:
+            del picked[name]
+
+
+def listed(items: list[Item], query: Mapping[str, str]) -> list[Item] | Item:
+    """The items sorted and cut to columns; one page of them, with counts, when `page` asks for it.
+
+    Raises Refusal for a page that is no page, or beyond the last.
+    """
+    ordered = _sorted(items, query)
+    if "page" not in query:
+        return [columns(item, query) for item in ordered]
+    number, size = _page(query)
+    found = _filtered(ordered, query)
+    pages = -(-len(found) // size)
+    if number > max(pages, 1):
+        reason = f"Page out of range, page: {number} page size: {size}, len: {len(found)}"
+        raise Refusal(400, "page_out_of_range", reason)
+    part = [columns(item, query) for item in found[(number - 1) * size : number * size]]
+    return {
+        "filtered_count": len(found),
+        "item_count": len(part),
+        "items": part,
+        "page": number,
+        "page_count": pages,
+        "page_size": size,
+        "total_count": len(items),
+    }
+
+
+def _page(query: Mapping[str, str]) -> tuple[int, int]:
+    try:
+        number, size = int(query["page"]), int(query.get("page_size", "100"))
+    except ValueError:
+        raise Refusal(400, "bad_request", "Pagination parameters are invalid") from None
+    if number < 1 or not 1 <= size <= _LARGEST_PAGE:
+        reason = f"Invalid pagination parameters: page number {number}, page size {size}"
+        raise Refusal(400, "invalid_pagination_parameters", reason)
+    return number, size
+
+
+def _filtered(items: list[Item], query: Mapping[str, str]) -> list[Item]:
+    name = query.get("name", "")
+    if not name:
+        return items
+    if query.get("use_regex") != "true":
+        return [item for item in items if name.lower() in str(item.get("name", "")).lower()]
+    try:
+        pattern = re.compile(name, re.IGNORECASE)
+    except re.error:
+        raise Refusal(400, "bad_request", "Pagination parameters are invalid") from None
+    return [item for item in items if pattern.search(str(item.get("name", "")))]
+
+
+def _sorted(items: list[Item], query: Mapping[str, str]) -> list[Item]:
+    path = query.get("sort")
+    if not path:
+        return items
+    return sorted(items, key=lambda item: _sort_key(item, path.split(".")), reverse=query.get("sort_reverse") == "true")
+
+
+def _sort_key(item: Any, path: Sequence[str]) -> tuple[int, float, str]:
+    """Absent fields first, then numbers, then text: Erlang's order, and never a comparison that fails."""
+    for name in path:
+        item = item.get(name) if isinstance(item, dict) else None
+    if item is None:
+        return (0, 0, "")
+    if isinstance(item, int | float):
+        return (1, item, "")
+    return (2, 0, str(item))

@@ -1,0 +1,104 @@
+"""/api/queues: list, look at, declare, delete, purge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from broker.core.declarations import check_access
+from broker.core.queue import Queue
+from broker.management import bindings, connections, details
+from broker.management.http import Response
+from broker.management.page import Item, columns, listed
+from broker.management.refusal import BadRequest, NotFound
+from broker.management.routing import Call, Routes, check_name
+
+routes = Routes()
+
+
+@routes.add("GET", "queues")
+def all_queues(call: Call) -> Any:
+    """Every queue that the user can see."""
+    return _listed(call, [queue for vhost in call.visible_vhosts() for queue in vhost.queues.values()])
+
+
+@routes.add("GET", "queues/{vhost}")
+def vhost_queues(call: Call) -> Any:
+    """The queues of one vhost."""
+    return _listed(call, call.vhost.queues.values())
+
+
+def _listed(call: Call, queues: Iterable[Queue]) -> Any:
+    ordered = sorted(queues, key=lambda queue: (queue.vhost.name, queue.name))
+    return listed([details.of_queue(queue, call.node, call.rates, call.now) for queue in ordered], call.query)
+
+
+@routes.add("GET", "queues/{vhost}/{name}")
+def one_queue(call: Call) -> Item:
+    """One queue, with its consumers."""
+    queue = found(call)
+    item = details.of_queue(queue, call.node, call.rates, call.now)
+    item["consumer_details"] = connections.consumers_of(call, lambda consumer: consumer.queue is queue)
+    item |= {"incoming": [], "deliveries": []}
+    return columns(item, call.query)
+
+
+def found(call: Call) -> Queue:
+    """The queue in the path. Raises NotFound."""
+    queue = call.vhost.queues.get(call.parts["name"])
+    if queue is None:
+        raise NotFound
+    return queue
+
+
+@routes.add("PUT", "queues/{vhost}/{name}")
+def declare(call: Call) -> Response:
+    """Declare a queue: 201 for a new one, 204 for one that is there and the same."""
+    name = call.parts["name"]
+    check_name("queue", name)
+    call.require("configure", "queue", name)
+    is_new = name not in call.vhost.queues
+    call.vhost.declare_queue(
+        name,
+        call.now,
+        durable=call.flag("durable"),
+        auto_delete=call.flag("auto_delete"),
+        arguments=call.arguments,
+    )
+    return Response(201 if is_new else 204)
+
+
+@routes.add("DELETE", "queues/{vhost}/{name}")
+def delete(call: Call) -> Response:
+    """Delete a queue, with `if-unused` and `if-empty` in the query."""
+    queue = found(call)
+    call.require("configure", "queue", queue.name)
+    check_access(queue, None)
+    conditions = {key: call.query.get(f"if-{key[3:]}") == "true" for key in ("if_unused", "if_empty")}
+    call.vhost.delete_queue(queue.name, call.now, **conditions)
+    return Response(204)
+
+
+@routes.add("DELETE", "queues/{vhost}/{name}/contents")
+def purge(call: Call) -> Response:
+    """Drop a queue's ready messages."""
+    queue = found(call)
+    call.require("read", "queue", queue.name)
+    check_access(queue, None)
+    queue.purge()
+    return Response(204)
+
+
+@routes.add("GET", "queues/{vhost}/{name}/bindings")
+def queue_bindings(call: Call) -> Any:
+    """The bindings to a queue, the default exchange's implicit one first."""
+    return listed(bindings.items(call, call.vhost.bindings_to("queue", call.parts["name"])), call.query)
+
+
+@routes.add("POST", "queues/{vhost}/{name}/actions")
+def act(call: Call) -> Response:
+    """Mirrors are not there to be synchronised: accepted, as a single RabbitMQ does."""
+    found(call)
+    if call.need("action")[0] not in ("sync", "cancel_sync"):
+        raise BadRequest(f"unknown action '{call.json['action']}'")
+    return Response(204)

@@ -1,0 +1,190 @@
+"""Serves RabbitMQ's management HTTP API on a port of the broker's process, in its loop.
+
+Bounded: so many connections, one request at a time on each, a body read only once its sender has logged in, and few
+large bodies at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import inspect
+import logging
+import socket
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from broker.errors import AmqpError
+from broker.management import (
+    bindings,
+    connections,
+    definitions,
+    exchanges,
+    health,
+    messages,
+    overview,
+    queues,
+    users,
+    vhosts,
+)
+from broker.management.http import MAX_HEAD, HttpError, Request, Response, read_head
+from broker.management.rates import Rates
+from broker.management.refusal import NotFound, Refusal, of_amqp
+from broker.management.routing import Call, Routes
+
+if TYPE_CHECKING:
+    from broker.core.users import User
+    from broker.server import Server
+
+_MOST_CONNECTIONS = 128
+_LARGE = 64 * 1024  # bytes of a body that counts as large
+_MOST_LARGE = 4
+_PATIENCE = 60.0  # seconds: an idle connection, a slow body, a slow reader
+_COMMIT_PATIENCE = 30.0  # seconds for the journal to commit what a request changed
+
+_RESOURCES = (bindings, connections, definitions, exchanges, health, messages, overview, queues, users, vhosts)
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(server: Server, host: str, port: int) -> asyncio.Server:
+    """Listen on host and port (0 picks a free one). The caller closes the listener. Raises OSError."""
+    api = ManagementApi(server)
+    listener = await asyncio.start_server(api.talk, host, port, limit=MAX_HEAD)
+    api.addresses = [listening.getsockname()[:2] for listening in listener.sockets]
+    return listener
+
+
+class ManagementApi:
+    """Answers requests. Belongs to the loop's thread, as the broker does."""
+
+    def __init__(self, server: Server) -> None:
+        self.addresses: list[tuple[str, int]] = []
+        self._server = server
+        self._node = f"workerrmq@{socket.gethostname()}"
+        self._rates = Rates()
+        self._open = 0
+        self._large = asyncio.Semaphore(_MOST_LARGE)
+        self._routes = Routes()
+        for resource in _RESOURCES:
+            self._routes.include(resource.routes)
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client until it leaves, is too slow, or does not speak HTTP."""
+        self._open += 1
+        try:
+            if self._open > _MOST_CONNECTIONS:
+                writer.write(Response(503).encode(keep_alive=False))
+            else:
+                while await self._exchange(reader, writer):
+                    pass
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            pass  # the client is gone, or as good as
+        finally:
+            self._open -= 1
+            writer.close()
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await writer.wait_closed()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; whether another may follow."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                request = await read_head(reader)
+            if request is None:
+                return False
+            response, keep_alive = await self._answer(request, reader, writer)
+        except HttpError as error:
+            response, keep_alive, request = Response(error.status), False, None
+        head_only = request is not None and request.method == "HEAD"
+        writer.write(response.encode(head_only, keep_alive))
+        async with asyncio.timeout(_PATIENCE):
+            await writer.drain()
+        return keep_alive
+
+    async def _answer(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[Response, bool]:
+        length = request.length
+        try:
+            user = self._authenticate(request)
+        except Refusal as refusal:  # without reading a stranger's body
+            return _refused(refusal), request.keep_alive and not length
+        if length <= _LARGE:
+            body = await self._body(request, reader, writer)
+            return await self._respond(request, user, body), request.keep_alive
+        async with self._large:
+            body = await self._body(request, reader, writer)
+            return await self._respond(request, user, body), request.keep_alive
+
+    def _authenticate(self, request: Request) -> User:
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            raise Refusal(401, "not_authorised", "")
+        try:
+            name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise Refusal(400, "bad_request", "Bad authorization header") from None
+        user = self._server.core.authenticate(name, password)
+        if user is None:
+            raise Refusal(401, "not_authorized", "Login failed")
+        return user
+
+    async def _body(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        if request.headers.get("expect", "").lower() == "100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        async with asyncio.timeout(_PATIENCE):
+            return await reader.readexactly(request.length)
+
+    async def _respond(self, request: Request, user: User, body: bytes) -> Response:
+        call = Call(self._server, user, request, body, time.time(), self._node, self._rates, self.addresses)
+        try:
+            result = await self._route(call)
+        except AmqpError as error:
+            return _refused(of_amqp(error))
+        except Refusal as refusal:
+            return _refused(refusal)
+        except Exception:  # noqa: BLE001 - a bug in one answer must not end the broker
+            _log.exception("management API: %s %s failed", request.method, "/".join(request.path))
+            return Response(500)
+        return result if isinstance(result, Response) else Response(200, result)
+
+    async def _route(self, call: Call) -> Any:
+        path = tuple(call.request.path)
+        if path in ((), ("",), ("api",), ("api", "")):
+            return Response(200, b"WorkerRMQ's embedded broker: a subset of RabbitMQ's management HTTP API.\n")
+        if path[0] != "api":
+            raise NotFound
+        by_method, parts = self._routes.find(path[1:])
+        method = "GET" if call.request.method == "HEAD" else call.request.method
+        if method not in by_method:
+            allowed = [*(["HEAD"] if "GET" in by_method else []), *by_method, "OPTIONS"]
+            return Response(200 if method == "OPTIONS" else 405, headers={"allow": ", ".join(allowed)})
+        result = by_method[method].call(replace(call, parts=parts))
+        if inspect.isawaitable(result):
+            result = await result
+        if method != "GET":
+            await self._committed()
+        return result
+
+    async def _committed(self) -> None:
+        """Come back when all that was changed so far is on disk. Raises Refusal (503) when that takes too long."""
+        committed = asyncio.Event()
+        self._server.core.journal.on_commit(committed.set)
+        try:
+            async with asyncio.timeout(_COMMIT_PATIENCE):
+                await committed.wait()
+        except TimeoutError:
+            raise Refusal(503, "service_unavailable", "The change could not be written to disk in time") from None
+
+
+def _refused(refusal: Refusal) -> Response:
+    headers = {}
+    if refusal.error == "not_authorized" or not refusal.reason:  # spelt with a z: not logged in
+        headers["www-authenticate"] = 'Basic realm="RabbitMQ Management"'
+    content = {"error": refusal.error, "reason": refusal.reason} if refusal.reason else None
+    return Response(refusal.status, content, headers)

@@ -1,0 +1,191 @@
+"""/api/users, /api/permissions, /api/whoami."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from broker.core.users import Permission, User, hash_password
+from broker.management.http import Response
+from broker.management.page import Item, columns
+from broker.management.refusal import BadRequest, NotFound
+from broker.management.routing import Call, Routes, check_name
+
+routes = Routes()
+
+
+@routes.add("GET", "whoami")
+def whoami(call: Call) -> Item:
+    """The user that asks."""
+    return {"name": call.user.name, "tags": list(call.user.tags)}
+
+
+def shown(user: User) -> Item:
+    """A user, as `GET /api/users` lists it."""
+    return {
+        "name": user.name,
+        "password_hash": user.password_hash,
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": list(user.tags),
+        "limits": {},
+    }
+
+
+@routes.add("GET", "users", tag="administrator")
+def all_users(call: Call) -> list[Item]:
+    """Every user."""
+    return [columns(shown(user), call.query) for user in call.core.users.values()]
+
+
+@routes.add("GET", "users/without-permissions", tag="administrator")
+def powerless_users(call: Call) -> list[Item]:
+    """Users with no permissions anywhere."""
+    return [columns(shown(user), call.query) for user in call.core.users.values() if not user.permissions]
+
+
+@routes.add("POST", "users/bulk-delete", tag="administrator")
+def delete_users(call: Call) -> Response:
+    """Delete several users."""
+    names = call.need("users")[0]
+    for name in names:
+        if name not in call.core.users:
+            raise BadRequest(["no_such_user", name])
+    for name in names:
+        call.core.delete_user(name)
+    return Response(204)
+
+
+def _found(call: Call) -> User:
+    user = call.core.users.get(call.parts["user"])
+    if user is None:
+        raise NotFound
+    return user
+
+
+@routes.add("GET", "users/{user}", tag="administrator")
+def one_user(call: Call) -> Item:
+    """One user."""
+    return columns(shown(_found(call)), call.query)
+
+
+@routes.add("PUT", "users/{user}", tag="administrator")
+def put_user(call: Call) -> Response:
+    """Add a user or change its password and tags: 201 for a new one, 204 for an old one."""
+    name = call.parts["user"]
+    check_name("user", name)
+    is_new = name not in call.core.users
+    add_user(call, {**call.json, "name": name})
+    return Response(201 if is_new else 204)
+
+
+def add_user(call: Call, body: Item) -> None:
+    """Add or change a user from a body's `tags` and `password` or `password_hash`. Raises BadRequest."""
+    if "tags" not in body:
+        raise BadRequest("tags_not_present")
+    given = body["tags"]
+    tags = given if isinstance(given, list) else str(given).split(",")
+    cleaned = tuple(str(tag).strip() for tag in tags if str(tag).strip())
+    call.core.add_user_hash(body["name"], _hash(body), cleaned)
+
+
+def _hash(body: Item) -> str:
+    if "password_hash" not in body:
+        return hash_password(str(body["password"])) if body.get("password") else ""
+    try:
+        base64.b64decode(body["password_hash"], validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise BadRequest(["not_base64", body["password_hash"]]) from None
+    return str(body["password_hash"])
+
+
+@routes.add("DELETE", "users/{user}", tag="administrator")
+def delete_user(call: Call) -> Response:
+    """Delete a user and its permissions."""
+    call.core.delete_user(_found(call).name)
+    return Response(204)
+
+
+def permission_shown(user: str, vhost: str, permission: Permission) -> Item:
+    """A permission, as `GET /api/permissions` lists it."""
+    return {
+        "user": user,
+        "vhost": vhost,
+        "configure": permission.configure,
+        "write": permission.write,
+        "read": permission.read,
+    }
+
+
+def permissions(call: Call) -> list[Item]:
+    """Every permission of every user."""
+    return [
+        permission_shown(user.name, vhost, permission)
+        for user in call.core.users.values()
+        for vhost, permission in sorted(user.permissions.items())
+    ]
+
+
+@routes.add("GET", "permissions", tag="administrator")
+def all_permissions(call: Call) -> list[Item]:
+    """Every permission."""
+    return [columns(item, call.query) for item in permissions(call)]
+
+
+@routes.add("GET", "users/{user}/permissions", tag="administrator")
+def user_permissions(call: Call) -> list[Item]:
+    """The permissions of one user."""
+    _found(call)
+    return [columns(item, call.query) for item in permissions(call) if item["user"] == call.parts["user"]]
+
+
+@routes.add("GET", "vhosts/{name}/permissions", tag="administrator")
+def vhost_permissions(call: Call) -> list[Item]:
+    """The permissions in one vhost."""
+    if call.parts["name"] not in call.core.vhosts:
+        raise NotFound
+    return [columns(item, call.query) for item in permissions(call) if item["vhost"] == call.parts["name"]]
+
+
+@routes.add("GET", "permissions/{in_vhost}/{user}", tag="administrator")
+def one_permission(call: Call) -> Item:
+    """The permissions of one user in one vhost."""
+    permission = _found(call).permissions.get(call.parts["in_vhost"])
+    if permission is None:
+        raise NotFound
+    return columns(permission_shown(call.parts["user"], call.parts["in_vhost"], permission), call.query)
+
+
+@routes.add("PUT", "permissions/{in_vhost}/{user}", tag="administrator")
+def put_permission(call: Call) -> Response:
+    """Set the permissions of one user in one vhost."""
+    call.need("configure", "write", "read")
+    user, vhost = call.parts["user"], call.parts["in_vhost"]
+    is_new = user not in call.core.users or vhost not in call.core.users[user].permissions
+    permit(call, {**call.json, "user": user, "vhost": vhost})
+    return Response(201 if is_new else 204)
+
+
+def permit(call: Call, body: Item) -> None:
+    """Set permissions from a body's `user`, `vhost` and three patterns. Raises BadRequest."""
+    if body["user"] not in call.core.users or body["vhost"] not in call.core.vhosts:
+        raise BadRequest("vhost_or_user_not_found")
+    try:
+        call.core.permit(body["user"], body["vhost"], *(str(body[kind]) for kind in ("configure", "write", "read")))
+    except ValueError as error:
+        raise BadRequest(["invalid_regexp", str(error)]) from None
+
+
+@routes.add("DELETE", "permissions/{in_vhost}/{user}", tag="administrator")
+def delete_permission(call: Call) -> Response:
+    """Take the permissions of one user in one vhost away."""
+    if not call.core.forbid(_found(call).name, call.parts["in_vhost"]):
+        raise NotFound
+    return Response(204)
+
+
+@routes.add("GET", "topic-permissions", tag="administrator")
+@routes.add("GET", "users/{user}/topic-permissions", tag="administrator")
+def topic_permissions(call: Call) -> list[Any]:
+    """There are none: permissions are by exchange and queue here."""
+    return []
