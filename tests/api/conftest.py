@@ -12,7 +12,9 @@ from flask import Flask
 from app import create_app
 from config import Settings
 from tests.api.client import PASSWORD, Api, Gunicorn
-from tests.support.processes import free_port
+from tests.api.service import Service
+from tests.support.node import BrokerNode
+from tests.support.processes import free_port, wait_until
 from tests.support.store import StoreNode
 
 MakeApp = Callable[..., Flask]
@@ -48,6 +50,29 @@ def api(make_app: MakeApp, store: StoreNode, unique_name: str) -> Api:
     client = Api(make_app(mongo_uri=store.uri(_database(unique_name))))
     assert client.login().status_code == 200
     return client
+
+
+@pytest.fixture
+def make_service(make_app: MakeApp, broker: BrokerNode, store: StoreNode, unique_name: str) -> Callable[..., Service]:
+    """Makes a client of an app over the store and each broker in turn, connected to both."""
+
+    def make(**settings: Any) -> Service:
+        places = {
+            "mongo_uri": store.uri(_database(unique_name)),
+            "rabbitmq_url": broker.amqp_url,
+            "rabbitmq_management_url": broker.management_url,
+        }
+        service = Service(make_app(**{**places, **settings}))
+        wait_until(lambda: service.get("/health/ready").status_code == 200, 10, "the service being ready")
+        return service
+
+    return make
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    """One over the default settings, so without DEFAULT_TARGET_URL."""
+    return make_service()
 
 
 @pytest.fixture

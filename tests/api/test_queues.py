@@ -1,0 +1,210 @@
+"""Queues over HTTP: what is answered, and what the broker then has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.service import Service, assert_problem
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+
+
+def test_a_queue_is_new_once_and_then_the_same(service: Service) -> None:
+    body = {"queueName": "orders"}
+    first = service.post("/createQueue", body)
+    assert first.status_code == 201
+    assert first.get_json() == {"message": "Queue has been created successfully.", "queueName": "orders"}
+    again = service.post("/createQueue", body)
+    assert (again.status_code, again.get_json()["queueName"]) == (200, "orders")
+
+
+def test_the_broker_has_what_was_asked_for(service: Service, broker: BrokerNode) -> None:
+    body = {
+        "queueName": "full",
+        "durable": True,
+        "messageTtl": 60000,
+        "expires": 3600000,
+        "maxLength": 5,
+        "maxLengthBytes": 1000,
+        "overflow": "reject-publish",
+        "maxPriority": 5,
+        "singleActiveConsumer": True,
+        "deadLetterExchange": "",
+        "deadLetterRoutingKey": "full.dead",
+        "arguments": {"x-queue-mode": "lazy"},
+    }
+    assert service.post("/createQueue", body).status_code == 201
+    arguments = {
+        "x-message-ttl": 60000,
+        "x-expires": 3600000,
+        "x-max-length": 5,
+        "x-max-length-bytes": 1000,
+        "x-overflow": "reject-publish",
+        "x-max-priority": 5,
+        "x-single-active-consumer": True,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": "full.dead",
+        "x-queue-mode": "lazy",
+    }
+    assert broker.management.get("queues", "/", "full").json()["arguments"] == arguments
+    assert service.get("/getQueue", queueName="full").get_json()["arguments"] == arguments
+
+
+def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: Service) -> None:
+    service.post("/createQueue", {"queueName": "orders", "messageTtl": 1000})
+    problem = assert_problem(
+        service.post("/createQueue", {"queueName": "orders", "messageTtl": 2000}), 409, "queue_exists_otherwise"
+    )
+    assert problem["errors"] == [{"field": "x-message-ttl", "detail": "is 1000, wanted is 2000"}]
+    assert_problem(
+        service.post("/createQueue", {"queueName": "orders", "durable": False}), 409, "queue_exists_otherwise"
+    )
+
+
+def test_queues_are_a_bare_list_with_the_same_shape_as_one_queue(service: Service) -> None:
+    for name in ("b", "a"):
+        service.post("/createQueue", {"queueName": name, "type": "classic"})
+    queues = service.get("/getQueues").get_json()
+    assert [queue["queueName"] for queue in queues] == ["a", "b"]
+    assert queues[0] == service.get("/getQueue", queueName="a").get_json()
+    assert queues[0] | {"state": "running"} == {
+        "queueName": "a",
+        "type": "classic",
+        "state": "running",
+        "durable": True,
+        "autoDelete": False,
+        "exclusive": False,
+        "arguments": {},
+        "policy": None,
+        "messages": 0,
+        "ready": 0,
+        "unacked": 0,
+        "messageBytes": 0,
+        "consumers": 0,
+        "publishRate": 0.0,
+        "deliverRate": 0.0,
+    }
+
+
+def test_pages_of_queues_say_how_many_there_are_and_where_the_next_is(service: Service) -> None:
+    for name in ("a1", "a2", "a3", "b1"):
+        service.post("/createQueue", {"queueName": name})
+    second = service.get("/getQueues", name="A", page=2, pageSize=2)
+    assert [queue["queueName"] for queue in second.get_json()] == ["a3"]
+    assert second.headers["X-Total-Count"] == "3"
+    assert '</getQueues?name=A&page=1&pageSize=2>; rel="prev"' in second.headers["Link"]
+    beyond = service.get("/getQueues", page=99)
+    assert (beyond.status_code, beyond.get_json(), beyond.headers["X-Total-Count"]) == (200, [], "4")
+
+
+def test_counts_follow_the_messages_until_purged(service: Service, broker: BrokerNode) -> None:
+    service.post("/createQueue", {"queueName": "counted"})
+    service.post("/messagePublish", {"messages": [{"queueName": "counted", "message": "four"}] * 3})
+
+    def counts() -> tuple[int, ...]:
+        queue = service.get("/getQueue", queueName="counted").get_json()
+        return (queue["messages"], queue["ready"], queue["unacked"], queue["messageBytes"], queue["consumers"])
+
+    wait_until(lambda: counts() == (3, 3, 0, 12, 0))
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=1)
+        channel.basic_consume("counted", lambda *_: None)
+        wait_until(lambda: counts()[1:3] == (2, 1) and counts()[4] == 1)
+        purged = service.post("/purgeQueue", {"queueName": "counted"})
+        assert purged.status_code == 200
+        wait_until(lambda: counts()[:3] == (1, 0, 1), message="the message that a consumer holds stays")
+
+
+def test_a_deleted_queue_is_gone(service: Service) -> None:
+    service.post("/createQueue", {"queueName": "gone"})
+    assert service.delete("/deleteQueue", {"queueName": "gone"}).status_code == 200
+    assert_problem(service.get("/getQueue", queueName="gone"), 404, "queue_not_found", "'gone'")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/getQueue?queueName=nope"), ("POST", "/purgeQueue"), ("DELETE", "/deleteQueue")]
+)
+def test_a_queue_that_is_not_there_is_not_found(service: Service, method: str, path: str) -> None:
+    body = None if method == "GET" else {"queueName": "nope"}
+    assert_problem(service.call(method, path, body), 404, "queue_not_found", "'nope'")
+
+
+def test_a_delete_can_be_kept_from_costing_messages_or_consumers(service: Service, broker: BrokerNode) -> None:
+    service.post("/createQueue", {"queueName": "dear"})
+    service.post("/messagePublish", {"queueName": "dear", "message": "do not lose me"})
+    assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifEmpty": True}), 412, "queue_not_empty")
+    with broker.connect() as connection:
+        connection.channel().basic_consume("dear", lambda *_: None)
+        assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifUnused": True}), 412, "queue_in_use")
+    assert service.get("/getQueue", queueName="dear").status_code == 200
+
+
+def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> None:
+    with broker.connect() as connection:
+        connection.channel().queue_declare("mine", exclusive=True)
+        assert_problem(service.post("/purgeQueue", {"queueName": "mine"}), 423, "locked")
+        assert_problem(service.delete("/deleteQueue", {"queueName": "mine"}), 423, "locked")
+        assert service.get("/getQueue", queueName="mine").get_json()["exclusive"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "word"),
+    [
+        ({}, "queueName", "required"),
+        ({"queueName": ""}, "queueName", "empty"),
+        ({"queueName": "  "}, "queueName", "empty"),
+        ({"queueName": "x" * 256}, "queueName", "255 bytes"),
+        ({"queueName": "ü" * 150}, "queueName", "255 bytes"),
+        ({"queueName": "a\x00b"}, "queueName", "NUL"),
+        ({"queueName": "amq.mine"}, "queueName", "amq."),
+        ({"queueName": 7}, "queueName", "string"),
+        ({"queueName": ["q"]}, "queueName", "string"),
+        ({"queueName": None}, "queueName", "string"),
+        ({"queueName": "q", "durable": "yes"}, "durable", "boolean"),
+        ({"queueName": "q", "durable": 1}, "durable", "boolean"),
+        ({"queueName": "q", "messageTtl": "1000"}, "messageTtl", "integer"),
+        ({"queueName": "q", "messageTtl": -1}, "messageTtl", "greater than or equal to 0"),
+        ({"queueName": "q", "messageTtl": 2**32}, "messageTtl", "less than or equal to"),
+        ({"queueName": "q", "expires": 0}, "expires", "greater than 0"),
+        ({"queueName": "q", "maxPriority": 256}, "maxPriority", "less than or equal to 255"),
+        ({"queueName": "q", "type": "stream"}, "type", "'classic' or 'quorum'"),
+        ({"queueName": "q", "arguments": ["x-expires"]}, "arguments", "dictionary"),
+        ({"queueName": "q", "message_ttl": 1}, "message_ttl", "messageTtl"),
+        ({"queueName": "q", "colour": "red"}, "colour", "not known"),
+    ],
+)
+def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
+    service: Service, body: dict[str, Any], field: str, word: str
+) -> None:
+    problem = assert_problem(service.post("/createQueue", body), 400, "invalid_request")
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert word in problem["errors"][0]["detail"]
+    assert service.get("/getQueues").get_json() == [], "nothing was made"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"x-message-ttl": "soon"}, {"x-max-length": -1}, {"x-odd": None}, {"x-queue-type": "stack"}, {"x-expires": 0}],
+)
+def test_arguments_that_the_broker_refuses_are_the_clients_fault(service: Service, arguments: dict[str, Any]) -> None:
+    answer = service.post("/createQueue", {"queueName": "q", "arguments": arguments})
+    assert_problem(answer, 400, "refused_by_broker")
+
+
+def test_while_the_broker_is_away_the_answer_says_so_and_when_to_come_back(
+    service: Service, broker: BrokerNode
+) -> None:
+    broker.stop()
+    for answer in (
+        service.get("/getQueues"),
+        service.get("/getQueue", queueName="q"),
+        service.post("/createQueue", {"queueName": "q"}),
+        service.post("/purgeQueue", {"queueName": "q"}),
+        service.delete("/deleteQueue", {"queueName": "q"}),
+    ):
+        assert_problem(answer, 503, "broker_unavailable", "management API")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "guest" not in answer.get_data(as_text=True)
