@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _settings = load()
 
-SLOW_CLIENT = 10  # seconds that one read from a client may take, and that a connection may stay silent at first
+SLOW_CLIENT = 5  # seconds that one read from a client may take, and that a connection may stay silent at first
 
 
 class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+
 from flask import current_app, request
 
 from domain.errors import Invalid
@@ -53,6 +56,7 @@ def _whole() -> bytes:
     try:
         raw: bytes = stream.read(limit + 1 if length is None else length)
     except (BlockingIOError, TimeoutError):
+        _hang_up()
         raise TooSlow("The body did not arrive in time. Send it faster.") from None
     except OSError:
         raise Invalid("The body broke off.") from None
@@ -61,3 +65,10 @@ def _whole() -> bytes:
     if length is not None and len(raw) < length:
         raise Invalid(f"The body broke off after {len(raw)} of {length} bytes.")
     return raw
+
+
+def _hang_up() -> None:
+    # gunicorn would give the rest of the body another few seconds, and hold the thread that long.
+    if connection := request.environ.get("gunicorn.socket"):
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
