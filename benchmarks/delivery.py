@@ -1,0 +1,190 @@
+"""How fast one ConsumerThread forwards a queue to an HTTP server, beside two yardsticks in the same run.
+
+    python -m benchmarks.delivery [--messages 20000] [--rounds 3] [--memory 200000]
+
+(a) a thread per consumer with pika and requests, as such workers are mostly written; (b) pika consuming and acking the
+same queue with no HTTP at all, which is as fast as a Python consumer can get. RabbitMQ and nginx are started for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+import pika
+import requests
+from pika.adapters.select_connection import SelectConnection
+
+import logs
+from benchmarks import servers
+from domain.consumer import ConsumerSpec
+from domain.message import Message, Properties
+from domain.registry import Subscription
+from gateway.amqp.publisher_thread import PublisherThread
+from gateway.consumer_thread import ConsumerThread
+
+QUEUE = "benchmark"
+PREFETCH = 64
+BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
+
+
+def ours(amqp_url: str, target: str, count: int, report: Connection) -> None:
+    """One ConsumerThread, one consumer, its defaults."""
+    logs.configure("error", "json")
+    thread = ConsumerThread(amqp_url)
+    thread.start()
+    thread.apply([Subscription("1", 1, ConsumerSpec(queue_name=QUEUE, url=target, prefetch=PREFETCH))])
+    delivered = 0
+    memory = []
+    began, cpu = 0.0, 0.0
+    while delivered < count:
+        time.sleep(0.005)
+        reports = thread.snapshot().consumers
+        delivered = reports[0].delivered if reports else 0
+        if delivered and not began:  # the first snapshot with a delivery; what came before is not counted
+            began, cpu, first = time.perf_counter(), time.process_time(), delivered
+        if delivered >= len(memory) * 20_000:
+            memory.append(_rss())
+    seconds = time.perf_counter() - began
+    report.send((count - first, seconds, time.process_time() - cpu, memory))
+    thread.stop(5)
+    thread.join(8)
+
+
+def requests_per_thread(amqp_url: str, target: str, count: int, report: Connection) -> None:
+    """(a): one thread, BlockingConnection, requests.Session, an ack for each message."""
+    done = []
+
+    def consume() -> None:
+        connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=PREFETCH)
+        session = requests.Session()
+
+        def on_message(_channel: object, method: object, _properties: object, body: bytes) -> None:
+            session.post(target, data=body, headers={"Content-Type": "application/json"}, timeout=30).raise_for_status()
+            channel.basic_ack(method.delivery_tag)  # type: ignore[attr-defined]
+            done.append(None)
+            if len(done) == count:
+                channel.stop_consuming()
+
+        channel.basic_consume(QUEUE, on_message)
+        channel.start_consuming()
+        connection.close()
+
+    thread = threading.Thread(target=consume)
+    began, cpu = time.perf_counter(), time.process_time()
+    thread.start()
+    thread.join()
+    report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
+
+
+def pika_alone(amqp_url: str, _target: str, count: int, report: Connection) -> None:
+    """(b): SelectConnection, an ack for each message, nothing else."""
+    seen = 0
+    began = cpu = 0.0
+
+    def on_message(channel: object, method: object, _properties: object, _body: bytes) -> None:
+        nonlocal seen, began, cpu
+        if not began:
+            began, cpu = time.perf_counter(), time.process_time()
+        channel.basic_ack(method.delivery_tag)  # type: ignore[attr-defined]
+        seen += 1
+        if seen == count:
+            connection.close()
+
+    def on_channel(channel: object) -> None:
+        channel.basic_qos(prefetch_count=PREFETCH)  # type: ignore[attr-defined]
+        channel.basic_consume(QUEUE, on_message)  # type: ignore[attr-defined]
+
+    connection = SelectConnection(
+        pika.URLParameters(amqp_url),
+        on_open_callback=lambda opened: opened.channel(on_open_callback=on_channel),
+        on_close_callback=lambda closed, _reason: closed.ioloop.stop(),
+    )
+    connection.ioloop.start()
+    report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
+
+
+CONTENDERS: dict[str, Callable[[str, str, int, Connection], None]] = {
+    "ConsumerThread": ours,
+    "(a) pika + requests": requests_per_thread,
+    "(b) pika, no HTTP": pika_alone,
+}
+
+
+def fill(amqp_url: str, count: int) -> None:
+    """Put `count` persistent messages into the queue, confirmed."""
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, durable=True)
+        channel.queue_purge(QUEUE)
+    publisher = PublisherThread(amqp_url)
+    publisher.start()
+    for first in range(0, count, 5000):
+        batch = [
+            Message(QUEUE, BODY, properties=Properties(content_type="application/json", message_id=f"msg-{number}"))
+            for number in range(first, min(first + 5000, count))
+        ]
+        failed = [result for result in publisher.publish(batch, 60) if result]
+        if failed:
+            raise SystemExit(f"filling the queue failed: {failed[0]}")
+    publisher.stop()
+
+
+def run(name: str, amqp_url: str, target: str, count: int) -> tuple[int, float, float, list[int]]:
+    """Messages, wall seconds, CPU seconds and memory samples of one contender in a process of its own."""
+    fill(amqp_url, count)
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=CONTENDERS[name], args=(amqp_url, target, count, sending))
+    process.start()
+    sending.close()
+    result: tuple[int, float, float, list[int]] = receiving.recv()
+    process.join()
+    return result
+
+
+def _rss() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=20_000, help="messages a round, 1 KB each")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", type=int, default=0, help="also forward this many and print the memory (KB)")
+    options = parser.parse_args()
+    logs.configure("error", "json")
+    rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    cpus: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    with servers.rabbitmq() as node, servers.nginx() as target:
+        for _ in range(options.rounds):
+            for name in CONTENDERS:
+                count = options.messages // 5 if name.startswith("(a)") else options.messages
+                messages, seconds, cpu, _ = run(name, node.amqp_url, target, count)
+                rates[name].append(messages / seconds)
+                cpus[name].append(cpu / messages * 1e6)
+        memory = run("ConsumerThread", node.amqp_url, target, options.memory)[3] if options.memory else []
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, RabbitMQ, nginx; "
+          f"{options.rounds} rounds of {options.messages} messages of {len(BODY)} bytes, medians\n")  # fmt: skip
+    print(f"{'':22}{'messages/s':>12}{'CPU µs/message':>16}{'ratio':>8}")
+    base = statistics.median(rates["ConsumerThread"])
+    for name in CONTENDERS:
+        rate = statistics.median(rates[name])
+        print(f"{name:22}{rate:12,.0f}{statistics.median(cpus[name]):16.0f}{base / rate:8.2f}")
+    print("\nratio: ConsumerThread's rate divided by that of the row")
+    if memory:
+        print(f"resident memory every 20,000 messages, in KB: {' '.join(map(str, memory))}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Servers that benchmarks run against: RabbitMQ and nginx, each with a directory and ports of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.rabbitmq import RabbitNode
+
+_NGINX = """
+worker_processes 1; daemon off; pid {dir}/pid; error_log {dir}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 10000000; client_body_buffer_size 64k; client_body_temp_path {dir}/body;
+  proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200; }} }}
+}}
+"""
+
+
+@contextmanager
+def rabbitmq() -> Iterator[RabbitNode]:
+    """A RabbitMQ node of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        node = RabbitNode(Path(directory))
+        try:
+            node.start()
+            yield node
+        finally:
+            node.shutdown()
+
+
+@contextmanager
+def nginx() -> Iterator[str]:
+    """The URL of an nginx that answers 200 to everything."""
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        config = Path(directory) / "nginx.conf"
+        config.write_text(_NGINX.format(dir=directory, port=port))
+        process = subprocess.Popen([program, "-c", str(config), "-p", directory], stderr=subprocess.DEVNULL)
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit("nginx did not start; it is Debian's package nginx-light")
