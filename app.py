@@ -94,7 +94,7 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(publisher, settings.publish_timeout),
+        messages=Messages(publisher, ExchangeGateway(management), settings.publish_timeout),
         consumers=Consumers(store.consumers, store.heartbeats, queue_gateway, settings.default_target_url),
         connections=Connections(ConnectionGateway(management)),
         users=UserAccounts(store, epoch),

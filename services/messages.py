@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from domain.errors import WorkerError
+from domain.errors import BrokerUnavailable, NotFound, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.management import ExchangeGateway
+
+TRUSTED_SECONDS = 10.0
+"""How long an exchange that was seen is taken to exist."""
 
 
 class Messages:
-    """Thread-safe. Waits for the broker's confirms for at most `timeout` seconds."""
+    """Thread-safe. Waits for the broker's confirms for at most `timeout` seconds.
 
-    def __init__(self, publisher: PublisherThread, timeout: float) -> None:
+    RabbitMQ closes the channel of whoever publishes to an exchange that is missing or internal, and all requests share
+    that channel: one mistaken client would leave the others not knowing what became of their messages. So an exchange
+    is looked for before it is first used.
+    """
+
+    def __init__(self, publisher: PublisherThread, exchanges: ExchangeGateway, timeout: float) -> None:
         self._publisher = publisher
+        self._exchanges = exchanges
         self._timeout = timeout
+        self._seen: dict[str, float] = {}
 
     def publish(self, message: Message) -> None:
         """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed
         when it may or may not have been published."""
-        [error] = self._publisher.publish([message], self._timeout)
+        [error] = self._published([message])
         if error:
             raise error
 
     def publish_all(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         """What became of each, in order; None is published. Raises, as `publish` does, when all failed alike."""
-        errors = self._publisher.publish(messages, self._timeout)
+        errors = self._published(messages)
         first = errors[0]
         if first and all(error and error.code == first.code for error in errors):
             raise type(first)(
                 f"None of the {len(errors)} messages: {first.detail}", code=first.code, retry_after=first.retry_after
             )
         return errors
+
+    def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
+        barred = {exchange: self._bar(exchange) for exchange in {message.exchange for message in messages}}
+        sound = [message for message in messages if not barred[message.exchange]]
+        results = iter(self._publisher.publish(sound, self._timeout))
+        return [barred[message.exchange] or next(results) for message in messages]
+
+    def _bar(self, exchange: str) -> WorkerError | None:
+        """Why nothing can be published to `exchange`."""
+        if not exchange or self._seen.get(exchange, 0.0) > time.monotonic():
+            return None
+        try:
+            internal = self._exchanges.get(exchange).internal
+        except NotFound:
+            return Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
+        except BrokerUnavailable:
+            return None  # AMQP may work while the management API does not
+        if internal:
+            return Unroutable(f"The exchange {exchange!r} is internal: only other exchanges publish to it.")
+        self._seen[exchange] = time.monotonic() + TRUSTED_SECONDS
+        return None

@@ -1,0 +1,80 @@
+"""Exchanges and bindings: POST /createExchange, GET /getExchanges, DELETE /deleteExchange, POST /bindQueue,
+POST /unbindQueue, GET /getBindings."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from domain.details import BindingDetails, ExchangeDetails
+from domain.exchange import BindingSpec, ExchangeSpec
+from domain.model import Model
+from domain.names import NewName, QueueName
+from routes.api import Api, Reply, done, services
+from routes.inputs import PageQuery
+from routes.paging import paged
+
+api = Api("exchanges")
+
+
+class ExchangesQuery(PageQuery):
+    """Which exchanges."""
+
+    name: str = Field("", max_length=255, description="part of the name, in any case")
+
+
+class DeleteExchange(Model):
+    """Which exchange, and on what condition."""
+
+    exchange: NewName = Field(examples=["events"])
+    if_unused: bool = Field(False, description="only when it has no binding")
+
+
+class BindingsQuery(PageQuery):
+    """Which bindings."""
+
+    exchange: QueueName | None = Field(None, description="only those from this exchange")
+    queue_name: QueueName | None = Field(None, description="only those to this queue")
+
+
+@api.post("/createExchange", role="operator", body=ExchangeSpec, status=(200, 201))
+def create_exchange(body: ExchangeSpec) -> Reply:
+    """Create an exchange. Asking again for the same changes nothing and answers 200; for another of the same name, 409
+    says what differs."""
+    if services.exchanges.create(body):
+        return done("Exchange has been created successfully.", status=201, exchange=body.exchange)
+    return done("Exchange exists already, just so.", exchange=body.exchange)
+
+
+@api.get("/getExchanges", role="viewer", query=ExchangesQuery, answer=list[ExchangeDetails])
+def get_exchanges(query: ExchangesQuery) -> Reply:
+    """The exchanges by name, RabbitMQ's own among them."""
+    return paged(services.exchanges.page(query.page, query.page_size, query.name), query)
+
+
+@api.delete("/deleteExchange", role="operator", body=DeleteExchange)
+def delete_exchange(body: DeleteExchange) -> Reply:
+    """Delete an exchange and its bindings; the queues stay."""
+    services.exchanges.delete(body.exchange, if_unused=body.if_unused)
+    return done("Exchange has been deleted successfully.", exchange=body.exchange)
+
+
+@api.post("/bindQueue", role="operator", body=BindingSpec, status=(200, 201))
+def bind_queue(body: BindingSpec) -> Reply:
+    """Let a queue, or another exchange, have the messages of an exchange that match. Asking again changes nothing."""
+    if services.exchanges.bind(body):
+        return done("Binding has been created successfully.", status=201)
+    return done("Binding exists already, just so.")
+
+
+@api.post("/unbindQueue", role="operator", body=BindingSpec)
+def unbind_queue(body: BindingSpec) -> Reply:
+    """Remove the binding that has just this routing key and these arguments."""
+    services.exchanges.unbind(body)
+    return done("Binding has been removed successfully.")
+
+
+@api.get("/getBindings", role="viewer", query=BindingsQuery, answer=list[BindingDetails])
+def get_bindings(query: BindingsQuery) -> Reply:
+    """The bindings, but for those that every queue has to the default exchange."""
+    page = services.exchanges.bindings(query.page, query.page_size, query.exchange, query.queue_name)
+    return paged(page, query)
