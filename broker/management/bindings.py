@@ -10,7 +10,7 @@ from broker.core.exchanges import Binding
 from broker.core.vhost import Vhost
 from broker.management import details
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed
+from broker.management.page import Item, columns, unpaged
 from broker.management.refusal import NotFound
 from broker.management.routing import Call, Routes
 
@@ -23,13 +23,13 @@ _KINDS = {"q": "queue", "e": "exchange"}
 @routes.add("GET", "bindings")
 def all_bindings(call: Call) -> Any:
     """Every binding that the user can see."""
-    return listed([item for vhost in call.visible_vhosts() for item in _sorted(vhost, vhost.bindings())], call.query)
+    return unpaged([item for vhost in call.visible_vhosts() for item in _sorted(vhost, vhost.bindings())], call.query)
 
 
 @routes.add("GET", "bindings/{vhost}")
 def vhost_bindings(call: Call) -> Any:
     """The bindings of one vhost."""
-    return listed(items(call, call.vhost.bindings()), call.query)
+    return unpaged(items(call, call.vhost.bindings()), call.query)
 
 
 def items(call: Call, bindings: Iterable[Binding]) -> list[Item]:
@@ -60,7 +60,7 @@ def _kind(call: Call) -> str:
 @routes.add("GET", "bindings/{vhost}/e/{source}/{kind}/{destination}")
 def bindings_between(call: Call) -> Any:
     """All bindings between two."""
-    return listed(items(call, _between(call)), call.query)
+    return unpaged(items(call, _between(call)), call.query)
 
 
 @routes.add("POST", "bindings/{vhost}/e/{source}/{kind}/{destination}")

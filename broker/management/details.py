@@ -65,13 +65,8 @@ def of_exchange(exchange: Exchange, vhost: str, rates: Rates, now: float) -> Ite
     return item
 
 
-def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
-    """A queue, as `GET /api/queues` lists it; sizes in bytes, counts in messages."""
-    counts = {
-        "messages": queue.ready_count + queue.unacked_count,
-        "messages_ready": queue.ready_count,
-        "messages_unacknowledged": queue.unacked_count,
-    }
+def of_queue_briefly(queue: Queue, node: str, totals: bool) -> Item:
+    """A queue without statistics, for `disable_stats=true`; with its `totals` in messages if asked."""
     item: Item = {
         "name": queue.name,
         "vhost": queue.vhost.name,
@@ -82,6 +77,21 @@ def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
         "auto_delete": queue.auto_delete,
         "exclusive": queue.exclusive,
         "arguments": plain(queue.arguments),
+    }
+    return item | _totals(queue) if totals else item
+
+
+def _totals(queue: Queue) -> dict[str, int]:
+    return {
+        "messages": queue.ready_count + queue.unacked_count,
+        "messages_ready": queue.ready_count,
+        "messages_unacknowledged": queue.unacked_count,
+    }
+
+
+def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
+    """A queue, as `GET /api/queues` lists it; sizes in bytes, counts in messages."""
+    item = of_queue_briefly(queue, node, totals=False) | {
         "effective_policy_definition": {},
         "policy": None,
         "operator_policy": None,
@@ -95,7 +105,7 @@ def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
         "message_bytes": queue.ready_bytes + queue.unacked_bytes,
         "message_bytes_ready": queue.ready_bytes,
         "message_bytes_unacknowledged": queue.unacked_bytes,
-        **rates.added(queue, counts, now),
+        **rates.added(queue, _totals(queue), now),
     }
     stats = queue_stats(queue)
     if any(stats.values()):

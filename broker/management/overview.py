@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,7 @@ def one_node(call: Call) -> Item:
 def _node(call: Call) -> Item:
     pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
     descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return {
         "name": call.node,
         "type": "disc",
@@ -110,10 +113,16 @@ def _node(call: Call) -> Item:
         "contexts": [],
         "enabled_plugins": ["rabbitmq_management"],
         "mem_used": pages * os.sysconf("SC_PAGE_SIZE"),
+        "mem_limit": 0,
         "mem_alarm": "memory" in call.server.alarms,
         "disk_free": shutil.disk_usage(".").free,
+        "disk_free_limit": 0,
         "disk_free_alarm": "disk" in call.server.alarms,
         "fd_used": descriptors,
+        "fd_total": limit,
+        "sockets_total": limit,
+        "proc_used": threading.active_count(),
+        "proc_total": limit,
         "sockets_used": len(call.server.connections),
         "run_queue": 0,
     }

@@ -37,14 +37,19 @@ def _copy(item: Item, picked: Item, path: Sequence[str]) -> None:
             del picked[name]
 
 
+def unpaged(items: list[Item], query: Mapping[str, str]) -> list[Item]:
+    """The items sorted and cut to columns."""
+    return [columns(item, query) for item in _sorted(items, query)]
+
+
 def listed(items: list[Item], query: Mapping[str, str]) -> list[Item] | Item:
     """The items sorted and cut to columns; one page of them, with counts, when `page` asks for it.
 
     Raises Refusal for a page that is no page, or beyond the last.
     """
-    ordered = _sorted(items, query)
     if "page" not in query:
-        return [columns(item, query) for item in ordered]
+        return unpaged(items, query)
+    ordered = _sorted(items, query)
     number, size = _page(query)
     found = _filtered(ordered, query)
     pages = -(-len(found) // size)

@@ -30,6 +30,9 @@ def vhost_queues(call: Call) -> Any:
 
 def _listed(call: Call, queues: Iterable[Queue]) -> Any:
     ordered = sorted(queues, key=lambda queue: (queue.vhost.name, queue.name))
+    if call.query.get("disable_stats") == "true":
+        totals = call.query.get("enable_queue_totals") == "true"
+        return listed([details.of_queue_briefly(queue, call.node, totals) for queue in ordered], call.query)
     return listed([details.of_queue(queue, call.node, call.rates, call.now) for queue in ordered], call.query)
 
 

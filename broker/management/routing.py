@@ -176,17 +176,13 @@ class Routes:
         """Take in another resource's routes."""
         self._routes += others._routes
 
-    def find(self, path: tuple[str, ...]) -> tuple[dict[str, Route], dict[str, str]]:
-        """The routes of a path by method, and its parameters; the most literal path wins. Raises NotFound."""
-        best: tuple[int, tuple[str, ...], dict[str, str]] | None = None
-        for route in self._routes:
-            parts = _match(route.path, path)
-            if parts is not None and (best is None or len(parts) < best[0]):
-                best = (len(parts), route.path, parts)
-        if best is None:
+    def find(self, path: tuple[str, ...]) -> dict[str, tuple[Route, dict[str, str]]]:
+        """The routes of a path and its parameters, by method; the most literal path wins. Raises NotFound."""
+        matching = [(route, parts) for route in self._routes if (parts := _match(route.path, path)) is not None]
+        if not matching:
             raise NotFound
-        _, pattern, parts = best
-        return {route.method: route for route in self._routes if route.path == pattern}, parts
+        fewest = min(len(parts) for _, parts in matching)
+        return {route.method: (route, parts) for route, parts in matching if len(parts) == fewest}
 
 
 def _match(pattern: tuple[str, ...], path: tuple[str, ...]) -> dict[str, str] | None:

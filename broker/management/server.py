@@ -159,12 +159,13 @@ class ManagementApi:
             return Response(200, b"WorkerRMQ's embedded broker: a subset of RabbitMQ's management HTTP API.\n")
         if path[0] != "api":
             raise NotFound
-        by_method, parts = self._routes.find(path[1:])
+        by_method = self._routes.find(path[1:])
         method = "GET" if call.request.method == "HEAD" else call.request.method
         if method not in by_method:
             allowed = [*(["HEAD"] if "GET" in by_method else []), *by_method, "OPTIONS"]
             return Response(200 if method == "OPTIONS" else 405, headers={"allow": ", ".join(allowed)})
-        result = by_method[method].call(replace(call, parts=parts))
+        route, parts = by_method[method]
+        result = route.call(replace(call, parts=parts))
         if inspect.isawaitable(result):
             result = await result
         if method != "GET":

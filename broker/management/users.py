@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.core.users import Permission, User, hash_password
 from broker.management.http import Response
-from broker.management.page import Item, columns
+from broker.management.page import Item, columns, unpaged
 from broker.management.refusal import BadRequest, NotFound
 from broker.management.routing import Call, Routes, check_name
 
@@ -35,7 +35,7 @@ def shown(user: User) -> Item:
 @routes.add("GET", "users", tag="administrator")
 def all_users(call: Call) -> list[Item]:
     """Every user."""
-    return [columns(shown(user), call.query) for user in call.core.users.values()]
+    return unpaged([shown(user) for user in call.core.users.values()], call.query)
 
 
 @routes.add("GET", "users/without-permissions", tag="administrator")
@@ -129,7 +129,7 @@ def permissions(call: Call) -> list[Item]:
 @routes.add("GET", "permissions", tag="administrator")
 def all_permissions(call: Call) -> list[Item]:
     """Every permission."""
-    return [columns(item, call.query) for item in permissions(call)]
+    return unpaged(permissions(call), call.query)
 
 
 @routes.add("GET", "users/{user}/permissions", tag="administrator")
