@@ -19,7 +19,7 @@ class Api:
     def ready(self) -> bool:
         """Whether broker and store answer the web process, and a worker has reported."""
         status, body = self._ask("GET", "/health/ready")
-        return status == HTTPStatus.OK and bool(body.get("workers"))
+        return status == HTTPStatus.OK and body.get("workers", 1) > 0
 
     def accepts(self, username: str, password: str) -> bool:
         """Whether this login is in force."""
@@ -27,7 +27,7 @@ class Api:
         return status == HTTPStatus.OK
 
     def _ask(self, method: str, path: str, body: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection(self._address, timeout=10)
+        connection = http.client.HTTPConnection(self._address, timeout=5)
         try:
             sent = json.dumps(body) if body else None
             connection.request(method, path, sent, {"Content-Type": "application/json"} if body else {})

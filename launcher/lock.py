@@ -25,7 +25,7 @@ def take_lock(data_dir: Path, patience: float = 30) -> IO[str]:
     while not _locked(lock):
         lock.seek(0)
         holder = lock.read().strip()
-        if not holder or Path(f"/proc/{holder}").exists() or time.monotonic() > deadline:
+        if not holder or _runs(holder) or time.monotonic() > deadline:
             raise StartFailed(f"already running in {data_dir} (process {holder or 'unknown'}): stop it first")
         if not waiting:
             say("An earlier run was killed and is still stopping; waiting for it …")
@@ -42,4 +42,10 @@ def _locked(lock: IO[str]) -> bool:
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
+    return False
+
+
+def _runs(pid: str) -> bool:
+    with suppress(OSError):
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # killed, but not yet waited for: empty
     return False

@@ -1,0 +1,31 @@
+"""Installations: the first one of a session is set up by run.sh itself, the others share its virtual environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def first_installation() -> Iterator[Installation]:
+    """A fresh copy that run.sh has set up and started, as the README says, with nothing prepared."""
+    installation = Installation()
+    try:
+        installation.start(timeout=300)
+        yield installation
+    finally:
+        installation.remove()
+
+
+@pytest.fixture
+def installation(first_installation: Installation) -> Iterator[Installation]:
+    """A fresh copy, not started, whose requirements are installed."""
+    installation = Installation()
+    installation.share_venv(first_installation)
+    try:
+        yield installation
+    finally:
+        installation.remove()

@@ -1,0 +1,63 @@
+"""What a newcomer sees: one command, a login, three lines to paste, a message delivered."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.installation import Installation
+from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.timeout(400)  # the first start installs everything
+
+
+@pytest.fixture
+def said(first_installation: Installation) -> str:
+    return (first_installation.directory / "run.log").read_text()
+
+
+def test_the_lines_that_it_prints_deliver_a_message_when_pasted(first_installation: Installation, said: str) -> None:
+    lines = re.search(r"^python3 examples/target\.py .*?\n\n", said, re.MULTILINE | re.DOTALL)
+    assert lines, said
+    pasted = first_installation.as_newcomer("bash", "-c", lines[0] + "\nwait", log="pasted.log")
+
+    pasted.start()
+
+    try:
+        wait_until(lambda: "attempt 1: Hello, World!" in pasted.output(), 20, "the delivery")
+    finally:
+        pasted.kill()
+
+
+def test_it_says_where_it_is_and_how_to_log_in(first_installation: Installation, said: str) -> None:
+    assert f"at {first_installation.url}" in said
+    assert re.search(r"login +admin, password \S{12,}", said)
+    assert first_installation.call("GET", "/getQueues").status_code == 200
+
+
+def test_its_files_are_for_nobody_else(first_installation: Installation) -> None:
+    data = first_installation.project / "var"
+
+    assert data.stat().st_mode & 0o077 == 0
+    assert [path for path in data.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+
+
+def test_no_secret_is_in_an_argument_that_other_users_can_read(first_installation: Installation) -> None:
+    data = first_installation.project / "var"
+    secrets = [(data / name).read_text().strip() for name in ("secret_key", "broker_password")]
+
+    for secret in secrets:
+        assert len(secret) > 40
+        assert first_installation.pids(secret) == []
+
+
+def test_a_second_run_says_that_one_is_running(first_installation: Installation) -> None:
+    second = first_installation.as_newcomer("./run.sh", log="second.log")
+
+    second.start()
+    wait_until(lambda: not second.running, 20, "the second run giving up")
+
+    assert second.returncode == 1
+    assert re.fullmatch(r"run\.sh: already running in var \(process \d+\): stop it first\n", second.output())
+    assert first_installation.call("GET", "/getQueues").status_code == 200

@@ -1,0 +1,132 @@
+"""What run.sh cannot do, it says in one sentence, and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.installation import Installation
+from tests.support.processes import wait_until
+
+# Not one under somebody's home: run.sh runs as nobody when the tests run as root.
+_SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or os.path.realpath(sys.executable)
+_VENV_PACKAGE = subprocess.check_output(
+    [_SYSTEM_PYTHON, "-c", "import sys; print('python%d.%d-venv' % sys.version_info[:2])"], text=True
+).strip()
+
+
+@pytest.fixture
+def usual_ports_taken() -> Iterator[None]:
+    """Somebody listens where RabbitMQ and MongoDB usually do: we, unless they really are there."""
+    with ExitStack() as sockets:
+        for port in (5672, 15672, 27017):
+            listener = sockets.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                listener.listen()
+        yield
+
+
+@pytest.mark.usefixtures("usual_ports_taken")
+def test_the_embedded_parts_take_other_ports(installation: Installation) -> None:
+    said = installation.start().output()
+
+    for port in (":5672", "port 15672", ":27017"):
+        assert port not in said
+    assert installation.call("GET", "/getQueues").status_code == 200
+
+
+def test_the_web_port_is_taken(installation: Installation) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", installation.port))
+        listener.listen()
+
+        said = installation.fails()
+
+    expected = (
+        f"port {installation.port} on 127.0.0.1 is taken by another program: stop it, or set BIND to another port"
+    )
+    assert said == f"run.sh: {expected}\n"
+    assert installation.pids() == []
+
+
+@pytest.mark.parametrize("program", ["WorkerRMQ.py", "wsgi.py", "broker/__main__.py"])
+def test_a_part_that_dies_at_start(installation: Installation, program: str) -> None:
+    (installation.project / program).write_text('raise RuntimeError("broken for this test")\n')
+
+    said = installation.fails()
+
+    assert said.startswith("run.sh: ")
+    assert "ended at start" in said
+    assert said.count("\n") == 1
+    assert installation.pids() == []
+
+
+def test_a_setting_is_wrong(installation: Installation) -> None:
+    said = installation.fails(BIND="nonsense")
+
+    assert said == "configuration: BIND must be host:port, as in 127.0.0.1:5000\n"
+
+
+def test_the_data_directory_cannot_be_written(installation: Installation) -> None:
+    said = installation.fails(DATA_DIR="/proc/no")
+
+    assert said.startswith("run.sh: cannot use DATA_DIR /proc/no: ")
+
+
+def test_what_is_asked_for_is_unknown(installation: Installation) -> None:
+    process = installation.run("tset")
+    wait_until(lambda: not process.running, 20)
+
+    assert process.returncode == 1
+    assert process.output() == "run.sh: usage: ./run.sh, or ./run.sh test [PYTEST-ARGS]\n"
+
+
+@pytest.mark.parametrize(
+    ("python", "expected"),
+    [
+        (None, "run.sh: Python 3.11 or newer is needed, and there is none: sudo apt install python3 python3-venv\n"),
+        (
+            'case "$2" in *platform*) echo 3.9.2;; *) exit 1;; esac',
+            "run.sh: Python 3.11 or newer is needed, but python3 is 3.9.2: sudo apt install python3.11-venv\n",
+        ),
+        (
+            f'case "$2" in *ensurepip*) exit 1;; *) exec "{_SYSTEM_PYTHON}" "$@";; esac',
+            f"run.sh: Python's venv module is missing: sudo apt install python3.{sys.version_info.minor}-venv\n",
+        ),
+    ],
+    ids=["none", "too old", "without venv"],
+)
+def test_python_is_not_as_needed(installation: Installation, python: str | None, expected: str) -> None:
+    (installation.project / ".venv").unlink()
+    programs = _path_with(installation.directory / "bin", python)
+
+    said = installation.fails(PATH=str(programs))
+
+    assert said == expected
+    assert not (installation.project / ".venv").exists()
+
+
+def _path_with(directory: Path, python: str | None) -> Path:
+    """A PATH of its own, with what run.sh uses besides Python, and `python` as the script python3."""
+    directory.mkdir()
+    for program in ("bash", "dirname", "cmp", "cp", "setpriv"):
+        found = shutil.which(program)
+        assert found, program
+        (directory / program).symlink_to(found)
+    if python is not None:
+        script = directory / "python3"
+        script.write_text(f"#!/bin/sh\n{python}\n")
+        script.chmod(0o755)
+    os.chmod(directory, 0o755)
+    return directory

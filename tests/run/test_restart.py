@@ -1,0 +1,101 @@
+"""Stopping and starting: nothing is lost, nothing is left behind, what dies comes back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from tests.support.installation import Installation
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+STOP_SECONDS = 15  # what the README promises
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything(installation: Installation, number: signal.Signals) -> None:
+    installation.start()
+    began = time.monotonic()
+
+    assert installation.stop(number) == 0
+
+    assert time.monotonic() - began < STOP_SECONDS
+    assert installation.pids() == []
+
+
+def test_users_queues_messages_and_consumers_survive(installation: Installation) -> None:
+    installation.start()
+    assert installation.call("POST", "/createQueue", {"queueName": "kept"}).ok
+    consumer = {"queueName": "kept", "url": "http://127.0.0.1:9/", "name": "asleep"}
+    assert installation.call("POST", "/createConsumer", consumer).ok
+    assert installation.call("POST", "/createQueue", {"queueName": "waiting"}).ok
+    assert installation.call("POST", "/messagePublish", {"queueName": "waiting", "message": "still here"}).ok
+    installation.stop()
+
+    process = installation.start()
+
+    assert "Installing" not in process.output()
+    assert "with the password shown at the first start" in process.output()
+    queues = {queue["queueName"] for queue in installation.call("GET", "/getQueues").json()}
+    assert queues >= {"kept", "waiting"}
+    assert installation.call("GET", "/getQueue?queueName=waiting").json()["messages"] == 1
+    assert [consumer["name"] for consumer in installation.call("GET", "/getConsumers").json()] == ["asleep"]
+
+
+def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installation, target: Target) -> None:
+    installation.start()
+    assert installation.call("POST", "/createQueue", {"queueName": "slow"}).ok
+    assert installation.call("POST", "/createConsumer", {"queueName": "slow", "url": target.url("/hold")}).ok
+    assert installation.call("POST", "/messagePublish", {"queueName": "slow", "message": "once"}).ok
+    wait_until(lambda: target.held == 1, 10, "the delivery")
+
+    os.kill(installation.pids("-m launcher")[0], signal.SIGTERM)
+    wait_until(lambda: "Stopping" in (installation.directory / "run.log").read_text(), 10)
+    target.release()
+    assert installation.stop() == 0
+
+    installation.start()
+    wait_until(lambda: installation.call("GET", "/getQueue?queueName=slow").json()["messages"] == 0, 10)
+    assert target.count == 1
+
+
+@pytest.mark.parametrize("part", ["nx-27017", "-m broker", "WorkerRMQ.py", "-m gunicorn"])
+def test_a_part_that_is_killed_comes_back(installation: Installation, target: Target, part: str) -> None:
+    process = installation.start()
+    assert installation.call("POST", "/createQueue", {"queueName": "orders"}).ok
+    assert installation.call("POST", "/createConsumer", {"queueName": "orders", "url": target.url()}).ok
+
+    os.kill(installation.pids(part)[0], signal.SIGKILL)
+    wait_until(lambda: "is started again" in process.output(), 10, "the report")
+
+    def published() -> bool:
+        try:
+            return installation.call("POST", "/messagePublish", {"queueName": "orders", "message": "x"}).ok
+        except (OSError, KeyError):  # refused, or no token: not back yet
+            return False
+
+    wait_until(published, 30, "the API taking messages again")
+    target.wait_for(1, 30)
+
+
+@pytest.mark.parametrize("killed", ["-m launcher", "supervisor.supervisord"])
+def test_nothing_is_left_when_what_watches_is_killed(installation: Installation, killed: str) -> None:
+    installation.start()
+
+    os.kill(installation.pids(killed)[0], signal.SIGKILL)
+
+    wait_until(lambda: not installation.pids(), 30, "the end of all processes")
+
+
+def test_a_start_right_after_a_kill_waits_for_the_rest_to_stop(installation: Installation) -> None:
+    installation.start()
+    os.kill(installation.pids("-m launcher")[0], signal.SIGKILL)
+
+    process = installation.start()
+
+    assert re.search(r"login +admin", process.output())
+    assert len(installation.pids("supervisor.supervisord")) == 1
