@@ -1,4 +1,4 @@
-"""The asyncio TCP listener: the only file of the broker with sockets.
+"""The asyncio TCP listener and what it serves: with `line.py`, the only files of the broker that know sockets.
 
 What `broker/management.py` may rely on is `Server` as written here. It offers
 `async def serve(server: Server, host: str, port: int) -> asyncio.Server`, which the broker awaits in its own loop.
@@ -6,11 +6,19 @@ What `broker/management.py` may rely on is `Server` as written here. It offers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import ssl
+import time
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from broker.core.broker import Broker
-    from broker.session.connection import Connection
+from broker.core.broker import Broker
+from broker.line import Line
+from broker.recovery import recover
+from broker.session.connection import Connection, Offer
+from broker.storage import Storage
+
+# Seconds that clients have to answer connection.close when the broker stops.
+FAREWELL = 2.0
 
 
 class Server:
@@ -20,17 +28,108 @@ class Server:
     connections: live connections by name ("127.0.0.1:51234 -> 127.0.0.1:5672"). A connection has `name`, `user`
       (a `User`, None before login), `vhost` (a `Vhost`, None before open), `peer` and `local` (host, port),
       `connected_at` (epoch seconds), `state` ("starting", "running", "blocked", "closing"), `channels` (number →
-      Channel), `client_properties`, `mechanism`, `heartbeat` (seconds), `frame_max` (bytes), `channel_max`, `tls`,
+      core.Channel), `client_properties`, `mechanism`, `heartbeat` (seconds), `frame_max` (bytes), `channel_max`, `tls`,
       `bytes_in`, `bytes_out`, `frames_in`, `frames_out`.
     addresses: (host, port) pairs it listens on.
     started_at: epoch seconds.
     """
 
-    core: Broker
-    connections: dict[str, Connection]
-    addresses: list[tuple[str, int]]
-    started_at: float
+    def __init__(self, data_dir: Path | None = None, offer: Offer | None = None) -> None:
+        """Without `data_dir` nothing is kept. Raises JournalRefused."""
+        self.started_at = time.time()
+        self.storage = None if data_dir is None else Storage(data_dir)
+        self.core = Broker() if self.storage is None else recover(self.storage, self.started_at)
+        self.connections: dict[str, Connection] = {}
+        self.addresses: list[tuple[str, int]] = []
+        # "memory" and "disk": why publishers are blocked now (RabbitMQ docs: alarms).
+        self.alarms: set[str] = set()
+        self._offer = offer or Offer()
+        self._lines: dict[str, Line] = {}
+        self._listeners: list[asyncio.Server] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = float("inf")
+        self._empty = asyncio.Event()
+        if not self.core.vhosts:
+            self.core.add_vhost("/")
+
+    async def start(self) -> None:
+        """Begin to commit and to keep time. Call it once, before `listen`."""
+        self._loop = asyncio.get_running_loop()
+        if self.storage is not None:
+            flush = self.storage.flush
+            self.storage.start(lambda: self._loop.call_soon(flush), self._loop.call_soon_threadsafe)
+        self.core.deadlines.on_earlier = self._arm
+        self._tick()
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Accept clients; the port, a free one for port 0. Raises OSError when the address is taken."""
+        listener = await self._loop.create_server(lambda: Line(self, self._offer, tls is not None), host, port,
+                                                  ssl=tls, backlog=1024)  # fmt: skip
+        self._listeners.append(listener)
+        found = [socket.getsockname() for socket in listener.sockets]
+        self.addresses += [(name[0], name[1]) for name in found]
+        return int(found[0][1])
+
+    async def stop(self) -> None:
+        """Say goodbye to the clients, commit what is left and close the journal."""
+        for listener in self._listeners:
+            listener.close()
+        for line in list(self._lines.values()):
+            line.shut("broker forced connection closure with reason 'shutdown'")
+        try:
+            async with asyncio.timeout(FAREWELL):
+                while self._lines:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            for line in list(self._lines.values()):
+                line.abort()
+            await asyncio.sleep(0)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.storage is not None:
+            self.storage.close()
 
     async def close_connection(self, name: str, reason: str) -> bool:
         """Close one client's connection with 320 CONNECTION_FORCED and `reason`; False when there is none."""
-        raise KeyError(name)
+        line = self._lines.get(name)
+        if line is None:
+            return False
+        line.shut(reason)
+        return True
+
+    # --- lines
+
+    def admit(self, line: Line) -> None:
+        """A line is there."""
+        self._lines[line.connection.name] = line
+        self.connections[line.connection.name] = line.connection
+
+    def dismiss(self, line: Line) -> None:
+        """A line is gone."""
+        self._lines.pop(line.connection.name, None)
+        self.connections.pop(line.connection.name, None)
+        if not self._lines:
+            self._empty.set()
+
+    def backlog(self) -> int:
+        """Bytes that are not on disk yet."""
+        return 0 if self.storage is None else self.storage.backlog
+
+    # --- time
+
+    def _arm(self, moment: float) -> None:
+        if moment >= self._wakes_at and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = moment
+        self._timer = self._loop.call_later(max(0.0, moment - time.time()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._wakes_at = float("inf")
+        self.core.tick(time.time())
+        moment = self.core.next_deadline()
+        if moment is not None:
+            self._arm(moment)

@@ -1,0 +1,27 @@
+"""An embedded AMQP 0-9-1 broker: `python -m broker`, or in the process:
+
+    with broker.running() as amqp_url:
+        pika.BlockingConnection(pika.URLParameters(amqp_url))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def running(data_dir: Path | str | None = None, *, user: str = "guest", password: str = "guest") -> Iterator[str]:
+    """A broker on a free loopback port, in a thread of its own; yields its URL. Ends it on leaving.
+
+    Without `data_dir` nothing is kept. Raises JournalRefused, OSError.
+    """
+    from broker.thread import BrokerThread
+
+    thread = BrokerThread(None if data_dir is None else Path(data_dir), user, password)
+    thread.start()
+    try:
+        yield f"amqp://{user}:{password}@127.0.0.1:{thread.wait_ready()}/%2F"
+    finally:
+        thread.stop()

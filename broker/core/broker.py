@@ -1,0 +1,103 @@
+"""The whole broker: vhosts, users and the moments at which something is due."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from broker.core.deadlines import Deadlines
+from broker.core.journal import Journal, NullJournal
+from broker.core.users import Permission, User, hash_password
+from broker.core.vhost import Vhost
+
+
+class Broker:
+    """Vhosts by name, users by name. One thread at a time may use it; times are epoch seconds."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal: Journal = journal or NullJournal()
+        self.deadlines = Deadlines()
+        self.vhosts: dict[str, Vhost] = {}
+        self.users: dict[str, User] = {}
+        self._queue_ids = count(1)
+
+    def reserve_queue_ids(self, highest: int) -> None:
+        """New queues get numbers above `highest`."""
+        self._queue_ids = count(highest + 1)
+
+    # --- vhosts
+
+    def add_vhost(self, name: str) -> Vhost:
+        """The vhost, made if it was not there."""
+        if name not in self.vhosts:
+            self.vhosts[name] = Vhost(name, self.journal, self.deadlines, lambda: next(self._queue_ids))
+            self.journal.define("vhost", name, {"name": name})
+        return self.vhosts[name]
+
+    def delete_vhost(self, name: str, now: float) -> bool:
+        """Delete a vhost and all that is in it; False when there is none. Its connections are the server's to close."""
+        vhost = self.vhosts.get(name)
+        if vhost is None:
+            return False
+        for queue in list(vhost.queues):
+            vhost.delete_queue(queue, now)
+        for exchange in [exchange for exchange in vhost.exchanges.values() if not exchange.name.startswith("amq.")]:
+            if exchange.name in vhost.exchanges and exchange.name:
+                vhost.delete_exchange(exchange.name)
+        for user in self.users.values():
+            self.forbid(user.name, name)
+        del self.vhosts[name]
+        self.journal.undefine("vhost", name)
+        return True
+
+    # --- users
+
+    def add_user(self, name: str, password: str, tags: tuple[str, ...] = ()) -> User:
+        """A new user, or an old one with a new password and tags."""
+        return self.add_user_hash(name, hash_password(password), tags)
+
+    def add_user_hash(self, name: str, password_hash: str, tags: tuple[str, ...] = ()) -> User:
+        """Like add_user, with the hash of the password; an empty hash lets nobody in."""
+        user = self.users.setdefault(name, User(name, password_hash))
+        user.password_hash, user.tags = password_hash, tags
+        self.journal.define("user", name, {"name": name, "password_hash": password_hash, "tags": list(tags)})
+        return user
+
+    def delete_user(self, name: str) -> bool:
+        """Delete a user and its permissions; False when there is none."""
+        user = self.users.get(name)
+        if user is None:
+            return False
+        for vhost in list(user.permissions):
+            self.forbid(name, vhost)
+        del self.users[name]
+        self.journal.undefine("user", name)
+        return True
+
+    def permit(self, user: str, vhost: str, configure: str = ".*", write: str = ".*", read: str = ".*") -> None:
+        """Set a user's permissions in a vhost. Raises KeyError for an unknown user, ValueError for a bad pattern."""
+        self.users[user].permissions[vhost] = Permission(configure, write, read)
+        self.journal.define("permission", f"{user}\0{vhost}", {
+            "user": user, "vhost": vhost, "configure": configure, "write": write, "read": read,
+        })  # fmt: skip
+
+    def forbid(self, user: str, vhost: str) -> bool:
+        """Take a user's permissions in a vhost away; False when there were none. Raises KeyError."""
+        if self.users[user].permissions.pop(vhost, None) is None:
+            return False
+        self.journal.undefine("permission", f"{user}\0{vhost}")
+        return True
+
+    def authenticate(self, name: str, password: str) -> User | None:
+        """The user, if name and password are right."""
+        user = self.users.get(name)
+        return user if user is not None and user.knows(password) else None
+
+    # --- time
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return self.deadlines.next()
+
+    def tick(self, now: float) -> None:
+        """Expire messages and queues, retry dead letters: all that is due by `now`."""
+        self.deadlines.run_due(now)

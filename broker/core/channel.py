@@ -1,0 +1,316 @@
+"""What one client does on one channel: publishing, consuming, settling."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import Protocol
+
+from broker.core import checks, direct_reply
+from broker.core.confirms import Confirms
+from broker.core.consumer import Consumer
+from broker.core.declarations import check_access
+from broker.core.ledger import Ledger, Unsettled
+from broker.core.message import Entry, Message
+from broker.core.queue import Queue
+from broker.core.transaction import Transaction
+from broker.core.users import User
+from broker.core.vhost import Vhost
+from broker.errors import AmqpError
+from broker.protocol.table import Table
+
+
+class Sink(Protocol):
+    """Where a channel's news go. It must not call back into the channel while it is being told."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether deliveries may go out now; when that turns true again, the sink's owner calls `Channel.wake`."""
+
+    def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
+        """basic.deliver."""
+
+    def returned(self, message: Message, error: AmqpError) -> None:
+        """basic.return: a mandatory message was not routed."""
+
+    def confirmed(self, delivery_tag: int, multiple: bool, taken: bool) -> None:
+        """basic.ack, or basic.nack when not `taken`."""
+
+    def confirms_due(self) -> None:
+        """There are confirms to `flush`, at the latest when the sink's owner has nothing more to do."""
+
+    def cancelled(self, consumer_tag: str) -> None:
+        """basic.cancel: the consumer's queue is gone."""
+
+
+class Channel:
+    """A channel of a client. `owner` is the connection: what exclusive queues belong to.
+
+    All refusals are AmqpErrors; whether they end the channel or the connection is in the error.
+    """
+
+    def __init__(self, vhost: Vhost, user: User, owner: object, sink: Sink) -> None:
+        self.vhost = vhost
+        self.user = user
+        self.owner = owner
+        self.sink = sink
+        self.consumers: dict[str, Consumer] = {}
+        self.prefetch_count = 0
+        self.global_prefetch = 0
+        self.confirms: Confirms | None = None
+        self.transaction: Transaction | None = None
+        self.ledger = Ledger()
+        self.reply_name: str | None = None
+        self.reply_tag = ""
+        self.published = 0
+        self._tags = count(1)
+        self._batch = -1
+        self._batched: list[int] = []
+
+    @property
+    def confirming(self) -> bool:
+        """Whether confirm.select was sent."""
+        return self.confirms is not None
+
+    @property
+    def transactional(self) -> bool:
+        """Whether tx.select was sent."""
+        return self.transaction is not None
+
+    @property
+    def unacked_count(self) -> int:
+        """Messages delivered on the channel and not settled."""
+        return len(self.ledger)
+
+    @property
+    def unconfirmed_count(self) -> int:
+        """Messages published and not confirmed yet."""
+        return 0 if self.confirms is None else self.confirms.outstanding
+
+    # --- publishing
+
+    def publish(self, message: Message, mandatory: bool, now: float) -> None:
+        """basic.publish. Raises 403, 404, 406."""
+        self.user.require("write", "exchange", message.exchange, self.vhost.name)
+        self._check(message)
+        if message.essentials.reply_to is not None:
+            direct_reply.rewrite(self, message)
+        if message.essentials.headers is not None and b"\x03BCC" in message.essentials.headers:
+            message.hide_blind_copies()
+        self.published += 1
+        tag = self.confirms.next() if self.confirms is not None else 0
+        if self.transaction is not None:
+            self.vhost.exchange(message.exchange)
+            self.transaction.publish(message, mandatory)
+        elif message.routing_key.startswith(direct_reply.PREFIX) and not message.exchange:
+            self._confirm(tag, message, direct_reply.reply(self.vhost, message), mandatory)
+        else:
+            self._publish(tag, message, mandatory, now)
+
+    def _publish(self, tag: int, message: Message, mandatory: bool, now: float) -> None:
+        routing = self.vhost.publish(message, now)
+        if routing.refused and tag and self.confirms is not None:
+            self.confirms.refuse(tag)
+        else:
+            self._confirm(tag, message, bool(routing.queues or routing.refused), mandatory)
+
+    def _confirm(self, tag: int, message: Message, routed: bool, mandatory: bool) -> None:
+        if mandatory and not routed:
+            self.sink.returned(message, AmqpError(312, "NO_ROUTE"))
+        if not tag or self.confirms is None:
+            return
+        if not message.copies:
+            self.confirms.take(tag)
+            self.sink.confirms_due()
+            return
+        journal = self.vhost.journal
+        if self._batch != journal.batch:
+            self._batch = journal.batch
+            self._batched = []
+            journal.on_commit(partial(self._committed, self._batched))
+        self._batched.append(tag)
+
+    def _committed(self, tags: list[int]) -> None:
+        if self.confirms is not None:
+            for tag in tags:
+                self.confirms.take(tag)
+            self.sink.confirms_due()
+
+    def _check(self, message: Message) -> None:
+        needed = message.essentials
+        if needed.user_id is not None and needed.user_id != self.user.name and "impersonator" not in self.user.tags:
+            raise AmqpError(406, f"user_id property set to '{needed.user_id}' but authenticated user was "
+                                 f"'{self.user.name}'")  # fmt: skip
+        if needed.expiration is not None:
+            checks.expiration(needed.expiration)
+        if needed.headers is not None and b"CC" in needed.headers:
+            checks.copies(message)
+
+    def confirm_select(self) -> None:
+        """confirm.select. Raises 406."""
+        if self.transaction is not None:
+            raise AmqpError(406, "cannot switch from tx to confirm mode")
+        self.confirms = self.confirms or Confirms(self.sink.confirmed)
+
+    # --- transactions
+
+    def tx_select(self) -> None:
+        """tx.select. Raises 406."""
+        if self.confirms is not None:
+            raise AmqpError(406, "cannot switch from confirm to tx mode")
+        self.transaction = self.transaction or Transaction()
+
+    def tx_commit(self, now: float) -> None:
+        """tx.commit: its publishes and settlements, in one batch of the journal. Raises 406."""
+        for message, mandatory in self._open_transaction().take_publishes():
+            self._publish(0, message, mandatory, now)
+        for unsettled, verdict in self._open_transaction().take_settlements():
+            self._settle(unsettled, verdict, now)
+
+    def tx_rollback(self) -> None:
+        """tx.rollback: forget publishes; what was settled is unsettled again. Raises 406."""
+        transaction = self._open_transaction()
+        transaction.take_publishes()
+        self.ledger.restore([one for settled, _ in transaction.take_settlements() for one in settled])
+
+    def _open_transaction(self) -> Transaction:
+        if self.transaction is None:
+            raise AmqpError(406, "channel is not transactional")
+        return self.transaction
+
+    # --- consuming
+
+    def get(self, queue: Queue, no_ack: bool, now: float) -> tuple[int, Entry] | None:
+        """basic.get: a delivery tag and the message, or None. Raises 405."""
+        check_access(queue, self.owner)
+        entry = queue.get(no_ack, now)
+        self.vhost.dead_letters.deliver(now)
+        if entry is None:
+            return None
+        tag = next(self._tags)
+        if not no_ack:
+            self.ledger.add(Unsettled(tag, entry, queue, None))
+        return tag, entry
+
+    def consume(self, queue: Queue, tag: str, *, no_ack: bool = False, exclusive: bool = False,
+                arguments: Table | None = None, now: float) -> Consumer:  # fmt: skip
+        """basic.consume; `start` begins deliveries. Raises 403, 405, 406, 530, 540."""
+        arguments = arguments or {}
+        check_access(queue, self.owner)
+        if tag in self.consumers or (tag and tag == self.reply_tag):
+            raise AmqpError(530, f"attempt to reuse consumer tag '{tag}'")
+        if queue.type == "quorum" and self.global_prefetch:
+            raise AmqpError(540, f"queue '{queue.name}' in vhost '{self.vhost.name}' does not support global qos")
+        if any(other.exclusive for other in queue.consumers) or (exclusive and queue.consumers):
+            raise AmqpError(403, f"queue '{queue.name}' in vhost '{self.vhost.name}' in exclusive use")
+        consumer = Consumer(self, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=self.prefetch_count,
+                            priority=checks.consumer_priority(queue, arguments), arguments=arguments)  # fmt: skip
+        self.consumers[tag] = consumer
+        queue.subscribe(consumer, now)
+        return consumer
+
+    def start(self, consumer: Consumer, now: float) -> None:
+        """Hand a new consumer what waits: the client knows of it now."""
+        consumer.queue.dispatch(now)
+        self.vhost.dead_letters.deliver(now)
+
+    def cancel(self, tag: str, now: float) -> None:
+        """basic.cancel: no more deliveries; what is unacked stays so. Nothing happens for an unknown tag."""
+        consumer = self.consumers.pop(tag, None)
+        if consumer is not None:
+            consumer.queue.unsubscribe(consumer, now)
+        elif tag and tag == self.reply_tag:
+            direct_reply.close(self)
+
+    def queue_deleted(self, consumer: Consumer, now: float) -> None:
+        """The consumer's queue is gone."""
+        self.consumers.pop(consumer.tag, None)
+        consumer.queue.unsubscribe(consumer, now)
+        self.sink.cancelled(consumer.tag)
+
+    def qos(self, prefetch: int, shared: bool, now: float) -> None:
+        """basic.qos: `prefetch` messages for each new consumer, or all together (RabbitMQ docs: consumer-prefetch)."""
+        if not shared:
+            self.prefetch_count = prefetch
+            return
+        self.global_prefetch = prefetch
+        self.wake(now)
+
+    def can_take(self, consumer: Consumer) -> bool:
+        """Whether the channel lets the consumer have a message now."""
+        if not self.sink.writable:
+            return False
+        return consumer.no_ack or not self.global_prefetch or self.ledger.consumed < self.global_prefetch
+
+    def deliver(self, consumer: Consumer, entry: Entry) -> None:
+        """A queue hands a message to a consumer of this channel."""
+        tag = next(self._tags)
+        if not consumer.no_ack:
+            consumer.unacked += 1
+            self.ledger.add(Unsettled(tag, entry, consumer.queue, consumer))
+        self.sink.deliver(consumer.tag, tag, entry)
+
+    def next_tag(self) -> int:
+        """A new delivery tag."""
+        return next(self._tags)
+
+    def wake(self, now: float) -> None:
+        """Deliveries may go out again."""
+        for consumer in list(self.consumers.values()):
+            consumer.queue.wake(consumer, now)
+        self.vhost.dead_letters.deliver(now)
+
+    # --- settling
+
+    def ack(self, tag: int, multiple: bool, now: float) -> None:
+        """basic.ack. Raises 406."""
+        self._settle_or_hold(tag, multiple, "ack", now)
+
+    def nack(self, tag: int, multiple: bool, requeue: bool, now: float) -> None:
+        """basic.nack and basic.reject. Raises 406."""
+        self._settle_or_hold(tag, multiple, "requeue" if requeue else "reject", now)
+
+    def recover(self, now: float) -> None:
+        """basic.recover: requeue all that is unacked."""
+        self._settle(self.ledger.take_all(), "requeue", now)
+
+    def _settle_or_hold(self, tag: int, multiple: bool, verdict: str, now: float) -> None:
+        settled = self.ledger.take(tag, multiple)
+        if self.transaction is not None:
+            self.transaction.settle(settled, verdict)
+        else:
+            self._settle(settled, verdict, now)
+
+    def _settle(self, settled: list[Unsettled], verdict: str, now: float) -> None:
+        for one in settled:
+            if verdict == "ack":
+                one.queue.ack(one.entry)
+            elif verdict == "reject":
+                one.queue.reject(one.entry)
+            else:
+                one.queue.requeue(one.entry, now)
+            self.ledger.settled(one)
+        self.vhost.dead_letters.deliver(now)
+        freed = {one.consumer: None for one in settled if one.consumer is not None}
+        if self.global_prefetch:
+            freed |= dict.fromkeys(self.consumers.values())
+        for consumer in freed:
+            if self.consumers.get(consumer.tag) is consumer:
+                consumer.queue.wake(consumer, now)
+        if verdict == "requeue":
+            for queue in {one.queue: None for one in settled}:
+                queue.dispatch(now)
+
+    def close(self, now: float) -> None:
+        """The channel is gone: cancel its consumers and requeue what is unacked."""
+        gone = list(self.consumers.values())
+        self.consumers.clear()
+        for consumer in gone:
+            consumer.queue.rota.remove(consumer)
+        direct_reply.close(self)
+        if self.transaction is not None:
+            self.tx_rollback()
+        # Requeued before the queues look for other consumers, so that these get the messages in their old order.
+        self._settle(self.ledger.take_all(), "requeue", now)
+        for consumer in gone:
+            consumer.queue.consumer_gone(now)

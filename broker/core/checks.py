@@ -1,0 +1,50 @@
+"""What a message or a subscription must satisfy before it is taken."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from broker.core.arguments import type_name
+from broker.core.message import Message
+from broker.errors import AmqpError
+from broker.protocol.table import Table
+
+if TYPE_CHECKING:
+    from broker.core.queue import Queue
+
+# RabbitMQ's longest time to live, in milliseconds: about 49 days.
+LONGEST_TTL = 0xFFFFFFFF
+
+
+def expiration(text: str) -> None:
+    """Raises 406 unless `text` is a whole number of milliseconds (RabbitMQ docs: ttl § per-message TTL)."""
+    digits = re.match(r"[+-]?[0-9]+", text)
+    if digits is None:
+        problem = "no_integer"
+    elif digits.end() < len(text):
+        problem = f'{{leftover_string,"{text[digits.end() :]}"}}'
+    elif int(text) < 0:
+        problem = f"{{value_negative,{int(text)}}}"
+    elif int(text) > LONGEST_TTL:
+        problem = f"{{value_too_large,{int(text)}}}"
+    else:
+        return
+    raise AmqpError(406, f"invalid expiration '{text}': {problem}")
+
+
+def copies(message: Message) -> None:
+    """Raises 406 unless the CC and BCC headers are lists of strings (RabbitMQ docs: sender-selected)."""
+    for name in ("CC", "BCC"):
+        keys = message.headers.get(name, [])
+        if not isinstance(keys, list):
+            raise AmqpError(406, f'invalid message: {{unacceptable_type_in_header,"{name}",{type_name(keys)}}}')
+
+
+def consumer_priority(queue: Queue, arguments: Table) -> int:
+    """The `x-priority` of a subscription. Raises 406 (RabbitMQ docs: consumer-priority)."""
+    priority = arguments.get("x-priority", 0)
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise AmqpError(406, f"invalid arg 'x-priority' for queue '{queue.name}' in vhost '{queue.vhost.name}': "
+                             f'"expected integer, got {type_name(priority)}"')  # fmt: skip
+    return priority

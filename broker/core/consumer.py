@@ -1,0 +1,47 @@
+"""One subscription of a channel to a queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.core.message import Entry
+from broker.protocol.table import Table
+
+if TYPE_CHECKING:
+    from broker.core.channel import Channel
+    from broker.core.queue import Queue
+
+
+class Consumer:
+    """A subscription. `prefetch` is in messages, 0 for no limit; `priority` larger first; `unacked` in messages."""
+
+    __slots__ = ("arguments", "channel", "exclusive", "no_ack", "prefetch", "priority", "queue", "tag", "unacked",
+                 "waiting")  # fmt: skip
+
+    def __init__(self, channel: Channel, queue: Queue, tag: str, *, no_ack: bool = False, exclusive: bool = False,
+                 prefetch: int = 0, priority: int = 0, arguments: Table | None = None) -> None:  # fmt: skip
+        self.channel = channel
+        self.queue = queue
+        self.tag = tag
+        self.no_ack = no_ack
+        self.exclusive = exclusive
+        self.prefetch = prefetch
+        self.priority = priority
+        self.arguments = arguments or {}
+        self.unacked = 0
+        self.waiting = False
+
+    @property
+    def active(self) -> bool:
+        """Whether the queue serves it: with a single active consumer, only one is."""
+        return self.queue.rota.is_active(self)
+
+    def can_take(self) -> bool:
+        """Whether it may be given a message now."""
+        if not self.no_ack and self.prefetch and self.unacked >= self.prefetch:
+            return False
+        return self.channel.can_take(self)
+
+    def take(self, entry: Entry) -> None:
+        """Deliver `entry`."""
+        self.channel.deliver(self, entry)

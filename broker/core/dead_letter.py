@@ -1,0 +1,71 @@
+"""What a dead letter carries: x-death, and the rule against cycles (RabbitMQ docs: dlx; rabbit_dead_letter.erl)."""
+
+from __future__ import annotations
+
+from broker.core.message import Message
+from broker.protocol import properties as wire
+from broker.protocol.table import Timestamp, decode_table, encode_value, join, join_array, split, split_array
+
+EXPIRED, REJECTED, MAXLEN, DELIVERY_LIMIT = "expired", "rejected", "maxlen", "delivery_limit"
+
+
+def dead_letter(message: Message, queue: str, reason: str, exchange: str, routing_key: str | None,
+                now: float) -> Message:  # fmt: skip
+    """The message as it goes to the dead-letter `exchange`; `routing_key` None keeps the message's own keys."""
+    fields = wire.split(message.properties)
+    headers = split(fields["headers"]) if "headers" in fields else {}
+    expiration = fields.pop("expiration", None)
+    death = {
+        "reason": encode_value(reason),
+        "queue": encode_value(queue),
+        "time": encode_value(Timestamp(now)),
+        "exchange": encode_value(message.exchange),
+        "routing-keys": encode_value(_visible_keys(message)),
+    }
+    if expiration is not None:
+        death["original-expiration"] = encode_value(message.essentials.expiration)
+    first = "x-death" not in headers
+    headers["x-death"] = _count_death(death, headers.get("x-death", b""))
+    if first:
+        for name, value in (("exchange", message.exchange), ("queue", queue), ("reason", reason)):
+            headers[f"x-first-death-{name}"] = encode_value(value)
+    if routing_key is not None:
+        headers.pop("CC", None)
+    headers.pop("BCC", None)
+    fields["headers"] = join(headers)
+    return Message(exchange, message.routing_key if routing_key is None else routing_key, wire.join(fields),
+                   message.body or b"")  # fmt: skip
+
+
+def _visible_keys(message: Message) -> list[str]:
+    copies = message.headers.get("CC")
+    return [message.routing_key, *(copies if isinstance(copies, list) else [])]
+
+
+def _count_death(death: dict[str, bytes], events: bytes) -> bytes:
+    """The x-death array with one more event: newest first, one table per queue and reason."""
+    others = []
+    count = 1
+    for event in split_array(events):
+        known = split(event[1:]) if event[:1] == b"F" else {}
+        if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
+            counted = decode_table(event, 1)[0].get("count")
+            count = counted + 1 if isinstance(counted, int) else 1
+            death = known
+        else:
+            others.append(event)
+    counted_death = {"count": encode_value(count), **{k: v for k, v in death.items() if k != "count"}}
+    return join_array([b"F" + join(counted_death), *others])
+
+
+def is_cycle(message: Message, queue: str, reason: str) -> bool:
+    """Whether a dead letter would come back to `queue` without anyone having rejected it on the way."""
+    deaths = message.headers.get("x-death")
+    if reason == REJECTED or not isinstance(deaths, list):
+        return False
+    for death in deaths:
+        if not isinstance(death, dict) or death.get("reason") == REJECTED:
+            return False
+        if death.get("queue") == queue:
+            return True
+    return False

@@ -1,0 +1,112 @@
+"""When a declaration is refused: reserved names, properties a type cannot have, and redeclaring something different."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.core.arguments import DEFINING, type_name
+from broker.core.exchanges import TYPES, Exchange
+from broker.errors import AmqpError
+from broker.protocol.table import Table, Value
+
+if TYPE_CHECKING:
+    from broker.core.queue import Queue
+
+
+def refuse_default_exchange(name: str) -> None:
+    """Raises 403 for the default exchange, which nobody may declare, delete or bind."""
+    if not name:
+        raise AmqpError(403, "operation not permitted on the default exchange")
+
+
+def refuse_reserved(kind: str, name: str) -> None:
+    """Raises 403 for names that AMQP 0-9-1 §3.1.2 keeps for the server."""
+    if name.startswith("amq."):
+        raise AmqpError(403, f"{kind} name '{name}' contains reserved prefix 'amq.*'")
+
+
+def check_exchange(name: str, kind: str, arguments: Table, vhost: str) -> None:
+    """Raises 403, 406 or 503 for an exchange that cannot be."""
+    refuse_default_exchange(name)
+    if kind not in TYPES:
+        raise AmqpError(503, f"invalid exchange type '{kind}'")
+    alternate = arguments.get("alternate-exchange", "")
+    if not isinstance(alternate, str):
+        raise AmqpError(406, f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in exchange "
+                             f"'{name}' in vhost '{vhost}'")  # fmt: skip
+
+
+def check_same_exchange(known: Exchange, kind: str, durable: bool, auto_delete: bool, internal: bool,
+                        arguments: Table, vhost: str) -> None:  # fmt: skip
+    """Raises 406 where a redeclaration differs."""
+    what = f"exchange '{known.name}' in vhost '{vhost}'"
+    _same("type", what, kind, known.type)
+    _same("durable", what, durable, known.durable)
+    _same("auto_delete", what, auto_delete, known.auto_delete)
+    _same("internal", what, internal, known.internal)
+    _same_argument("alternate-exchange", what, arguments, known.arguments)
+
+
+def check_queue_type(name: str, durable: bool, auto_delete: bool, owner: object | None, arguments: Table,
+                     vhost: str) -> None:  # fmt: skip
+    """Raises 406 for what a quorum queue cannot be (RabbitMQ docs: quorum-queues § feature matrix)."""
+    if arguments.get("x-queue-type") != "quorum":
+        return
+    if not name:
+        raise AmqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue")
+    wrong = {"auto-delete": auto_delete, "exclusive-owner": owner is not None, "non-durable": not durable}
+    for prop, is_set in wrong.items():
+        if is_set:
+            raise AmqpError(406, f"invalid property '{prop}' for queue '{name}' in vhost '{vhost}'")
+
+
+def check_access(queue: Queue, owner: object | None) -> None:
+    """Raises 405 when the queue is exclusive to someone else."""
+    if queue.owner is not None and queue.owner is not owner:
+        refuse_locked(queue)
+
+
+def refuse_locked(queue: Queue) -> None:
+    """Raises 405."""
+    raise AmqpError(405, f"cannot obtain exclusive access to locked queue '{queue.name}' in vhost "
+                         f"'{queue.vhost.name}'. It could be originally declared on another connection or the "
+                         "exclusive property value does not match that of the original declaration.")  # fmt: skip
+
+
+def check_same_queue(known: Queue, durable: bool, auto_delete: bool, owner: object | None,
+                     arguments: Table) -> None:  # fmt: skip
+    """Raises 405 or 406 where a redeclaration differs."""
+    what = f"queue '{known.name}' in vhost '{known.vhost.name}'"
+    check_access(known, owner)
+    _same("durable", what, durable, known.durable)
+    _same("auto_delete", what, auto_delete, known.auto_delete)
+    if known.owner is not owner:
+        refuse_locked(known)
+    for name in DEFINING:
+        _same_argument(name, what, arguments, known.arguments)
+
+
+def _same(prop: str, what: str, received: Value, current: Value) -> None:
+    if received != current:
+        raise AmqpError(406, f"inequivalent arg '{prop}' for {what}: received '{_plain(received)}' but current is "
+                             f"'{_plain(current)}'")  # fmt: skip
+
+
+def _same_argument(name: str, what: str, received: Table, current: Table) -> None:
+    if received.get(name) == current.get(name):
+        return
+    if name in received and name in current:
+        _same(name, what, received[name], current[name])
+    else:
+        raise AmqpError(406, f"inequivalent arg '{name}' for {what}: received {_described(name, received)} but "
+                             f"current is {_described(name, current)}")  # fmt: skip
+
+
+def _described(name: str, arguments: Table) -> str:
+    if name not in arguments:
+        return "none"
+    return f"the value '{_plain(arguments[name])}' of type '{type_name(arguments[name])}'"
+
+
+def _plain(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

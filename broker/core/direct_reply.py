@@ -1,0 +1,59 @@
+"""Replies without a reply queue: amq.rabbitmq.reply-to (RabbitMQ docs: direct-reply-to)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from broker.core.message import Entry, Message
+from broker.errors import AmqpError
+from broker.protocol import properties as wire
+
+if TYPE_CHECKING:
+    from broker.core.channel import Channel
+    from broker.core.vhost import Vhost
+
+QUEUE = "amq.rabbitmq.reply-to"
+PREFIX = QUEUE + "."
+
+
+def open_reply(channel: Channel, tag: str, no_ack: bool) -> None:
+    """Consume replies on the channel. Raises 406, 530."""
+    if channel.reply_name is not None:
+        raise AmqpError(406, "reply consumer already set")
+    if not no_ack:
+        raise AmqpError(406, "reply consumer cannot acknowledge")
+    if tag in channel.consumers:
+        raise AmqpError(530, f"attempt to reuse consumer tag '{tag}'")
+    channel.reply_name = PREFIX + secrets.token_urlsafe(16)
+    channel.reply_tag = tag
+    channel.vhost.reply_channels[channel.reply_name] = channel
+
+
+def close(channel: Channel) -> None:
+    """The channel takes no more replies."""
+    if channel.reply_name is not None:
+        channel.vhost.reply_channels.pop(channel.reply_name, None)
+        channel.reply_name = None
+        channel.reply_tag = ""
+
+
+def rewrite(channel: Channel, message: Message) -> None:
+    """Put the channel's own reply name into a request that asks for replies. Raises 406."""
+    if message.essentials.reply_to != QUEUE:
+        return
+    if channel.reply_name is None:
+        raise AmqpError(406, "fast reply consumer does not exist")
+    fields = wire.split(message.properties)
+    name = channel.reply_name.encode()
+    fields["reply_to"] = bytes((len(name),)) + name
+    message.properties = wire.join(fields)
+
+
+def reply(vhost: Vhost, message: Message) -> bool:
+    """Deliver a reply to the channel that waits for it; False when there is none any more."""
+    channel = vhost.reply_channels.get(message.routing_key)
+    if channel is None or not channel.sink.writable:
+        return False
+    channel.sink.deliver(channel.reply_tag, channel.next_tag(), Entry(message, 0, None))
+    return True

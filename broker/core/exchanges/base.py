@@ -1,0 +1,105 @@
+"""What all exchange types share."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from broker.core.message import Message
+from broker.protocol.table import Table, encode_table
+
+if TYPE_CHECKING:
+    from broker.core.queue import Queue
+
+    Target: TypeAlias = "Queue | Exchange"
+
+# kind of destination, its name, routing key, arguments: what makes a binding the same binding
+BindingKey: TypeAlias = tuple[str, str, str, bytes]
+
+
+class Binding:
+    """A route from an exchange (`source`) to a queue or an exchange (`kind`, `destination`, and itself, `target`)."""
+
+    __slots__ = ("arguments", "key", "routing_key", "source", "target")
+
+    def __init__(self, source: str, target: Target, routing_key: str, arguments: Table) -> None:
+        self.source = source
+        self.target = target
+        self.routing_key = routing_key
+        self.arguments = arguments
+        self.key: BindingKey = (target.kind, target.name, routing_key, encode_table(arguments))
+
+    @property
+    def kind(self) -> str:
+        """"queue" or "exchange"."""
+        return self.key[0]
+
+    @property
+    def destination(self) -> str:
+        """The name of the queue or exchange."""
+        return self.key[1]
+
+    @property
+    def properties_key(self) -> str:
+        """What the management API calls the binding (RabbitMQ docs: management § HTTP API)."""
+        if not self.arguments:
+            return self.routing_key or "~"
+        return f"{self.routing_key}~{hash_of(self.key[3])}"
+
+
+def hash_of(arguments: bytes) -> str:
+    """A short, stable name for encoded arguments."""
+    return base64.urlsafe_b64encode(zlib.crc32(arguments).to_bytes(4, "big")).decode().rstrip("=")
+
+
+class Exchange(ABC):
+    """An exchange and its bindings by key. `published_in` and `published_out` count messages since the start."""
+
+    kind: ClassVar[str] = "exchange"
+    type: ClassVar[str]
+
+    def __init__(self, name: str, *, durable: bool = False, auto_delete: bool = False, internal: bool = False,
+                 arguments: Table | None = None) -> None:  # fmt: skip
+        self.name = name
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.internal = internal
+        self.arguments = arguments or {}
+        alternate = self.arguments.get("alternate-exchange")
+        self.alternate = alternate if isinstance(alternate, str) else None
+        self.bindings: dict[BindingKey, Binding] = {}
+        self.published_in = 0
+        self.published_out = 0
+
+    def bind(self, binding: Binding) -> bool:
+        """Add a binding; False when it was there. Raises AmqpError 406 for arguments the type does not take."""
+        if binding.key in self.bindings:
+            return False
+        self.check(binding)
+        self.bindings[binding.key] = binding
+        self._add(binding)
+        return True
+
+    def unbind(self, key: BindingKey) -> bool:
+        """Remove a binding; False when there was none."""
+        binding = self.bindings.pop(key, None)
+        if binding is None:
+            return False
+        self._remove(binding)
+        return True
+
+    def check(self, binding: Binding) -> None:  # noqa: B027 — most types take any arguments
+        """Raises AmqpError 406 when the type does not take the binding's arguments."""
+
+    @abstractmethod
+    def route(self, message: Message, routing_key: str) -> Iterable[Target]:
+        """Where a message with that key goes; a target may come more than once."""
+
+    @abstractmethod
+    def _add(self, binding: Binding) -> None: ...
+
+    @abstractmethod
+    def _remove(self, binding: Binding) -> None: ...

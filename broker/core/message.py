@@ -1,0 +1,88 @@
+"""A message, and its place in a queue. The body and the properties are the bytes that the publisher sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.protocol import properties as wire
+from broker.protocol.table import Table, decode_table, join, split
+
+
+class Message:
+    """What was published: shared, unchanged, by every queue that it was routed to.
+
+    `properties` are the encoded flags and values of the content header. `content_id` and `copies` belong to the
+    journal: the stored row, and how many stored places refer to it. `body` is None while it is paged out.
+    """
+
+    __slots__ = ("_headers", "body", "content_id", "copies", "essentials", "exchange", "properties",
+                 "routing_key", "size")  # fmt: skip
+
+    def __init__(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> None:
+        """Raises MalformedProperties."""
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.properties = properties
+        self.body: bytes | None = body
+        self.size = len(body)
+        self.essentials = wire.essentials(properties)
+        self.content_id = 0
+        self.copies = 0
+        self._headers: Table | None = None
+
+    @classmethod
+    def create(cls, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any] | None = None) -> Message:
+        """A message from decoded properties, named as in AMQP 0-9-1 §1.8.2. Raises TypeError, ValueError."""
+        return cls(exchange, routing_key, wire.encode(properties or {}), body)
+
+    @property
+    def headers(self) -> Table:
+        """The `headers` property, decoded; empty where there is none. Raises MalformedTable."""
+        if self._headers is None:
+            raw = self.essentials.headers
+            self._headers = {} if raw is None else decode_table(raw)[0]
+        return self._headers
+
+    def decoded_properties(self) -> Table:
+        """Every property by name. Raises MalformedProperties."""
+        return wire.decode(self.properties)
+
+    def routing_keys(self) -> tuple[str, ...]:
+        """The routing key and those in the CC and BCC headers (RabbitMQ docs: sender-selected distribution)."""
+        raw = self.essentials.headers
+        if raw is None or b"CC" not in raw:
+            return (self.routing_key,)
+        keys = [self.routing_key]
+        for name in ("CC", "BCC"):
+            value = self.headers.get(name)
+            keys += [key for key in value if isinstance(key, str)] if isinstance(value, list) else []
+        return tuple(keys)
+
+    def hide_blind_copies(self) -> None:
+        """Take the BCC header out of what consumers get. It still routes."""
+        fields = wire.split(self.properties)
+        headers = split(fields["headers"])
+        headers.pop("BCC", None)
+        self.properties = wire.join({**fields, "headers": join(headers)})
+
+
+class Entry:
+    """A message's place in one queue.
+
+    `position` orders the queue and survives a requeue. `expires_at` is in epoch seconds, None for never.
+    `deliveries` counts failed deliveries (RabbitMQ docs: quorum queues, x-delivery-count). `journal_id` is its row in
+    the journal, 0 when it is not stored.
+    """
+
+    __slots__ = ("deliveries", "expires_at", "journal_id", "message", "position", "redelivered")
+
+    def __init__(self, message: Message, position: int, expires_at: float | None) -> None:
+        self.message = message
+        self.position = position
+        self.expires_at = expires_at
+        self.redelivered = False
+        self.deliveries = 0
+        self.journal_id = 0
+
+    def __lt__(self, other: Entry) -> bool:
+        return self.position < other.position

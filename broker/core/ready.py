@@ -1,0 +1,101 @@
+"""The messages of a queue that wait for a consumer, in order."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+
+from broker.core.message import Entry
+
+
+class _Lane:
+    """One priority's entries by position. Returned ones find their old place again."""
+
+    __slots__ = ("fresh", "returned")
+
+    def __init__(self) -> None:
+        self.fresh: deque[Entry] = deque()
+        self.returned: list[Entry] = []
+
+    def __len__(self) -> int:
+        return len(self.fresh) + len(self.returned)
+
+    def head(self) -> Entry:
+        if self.returned and (not self.fresh or self.returned[0] < self.fresh[0]):
+            return self.returned[0]
+        return self.fresh[0]
+
+    def pop(self) -> Entry:
+        if self.returned and (not self.fresh or self.returned[0] < self.fresh[0]):
+            return heapq.heappop(self.returned)
+        return self.fresh.popleft()
+
+
+class Ready:
+    """Ready entries: highest priority first, then by position (RabbitMQ docs: priority; semantics § ordering).
+
+    `count` is in messages, `bytes` the sum of their bodies.
+    """
+
+    __slots__ = ("_lanes", "bytes", "count")
+
+    def __init__(self, max_priority: int = 0) -> None:
+        self._lanes = [_Lane() for _ in range(max_priority + 1)]
+        self.count = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def push(self, entry: Entry) -> None:
+        """Add a new entry at the end of its lane."""
+        self._lane_of(entry).fresh.append(entry)
+        self.count += 1
+        self.bytes += entry.message.size
+
+    def put_back(self, entry: Entry) -> None:
+        """Return an entry to its old position."""
+        lane = self._lane_of(entry)
+        if lane.fresh and entry < lane.fresh[0] and not lane.returned:
+            lane.fresh.appendleft(entry)
+        else:
+            heapq.heappush(lane.returned, entry)
+        self.count += 1
+        self.bytes += entry.message.size
+
+    def _lane_of(self, entry: Entry) -> _Lane:
+        if len(self._lanes) == 1:
+            return self._lanes[0]
+        return self._lanes[min(entry.message.essentials.priority or 0, len(self._lanes) - 1)]
+
+    def pop(self) -> Entry:
+        """Take the first entry. There must be one."""
+        entry = next(lane for lane in reversed(self._lanes) if len(lane)).pop()
+        self.count -= 1
+        self.bytes -= entry.message.size
+        return entry
+
+    def pop_expired(self, now: float) -> Entry | None:
+        """Take an entry that has expired at the head of its lane; None when no head has."""
+        for lane in self._lanes:
+            if len(lane):
+                moment = lane.head().expires_at
+                if moment is not None and moment <= now:
+                    self.count -= 1
+                    entry = lane.pop()
+                    self.bytes -= entry.message.size
+                    return entry
+        return None
+
+    def heads(self) -> Iterator[Entry]:
+        """The first entry of each lane."""
+        return (lane.head() for lane in self._lanes if len(lane))
+
+    def drain(self) -> list[Entry]:
+        """Take everything, in order."""
+        return [self.pop() for _ in range(self.count)]
+
+    def __iter__(self) -> Iterator[Entry]:
+        for lane in reversed(self._lanes):
+            yield from heapq.merge(sorted(lane.returned), lane.fresh)

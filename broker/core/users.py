@@ -1,0 +1,66 @@
+"""Users, their passwords and what they may touch (RabbitMQ docs: access-control, passwords)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import b64decode, b64encode
+from functools import lru_cache
+
+from broker.errors import AmqpError
+
+
+@lru_cache(maxsize=4096)
+def _matches(pattern: str, name: str) -> bool:
+    """RabbitMQ searches rather than matches, and an empty pattern matches only the empty name."""
+    return re.search(pattern or "^$", name) is not None
+
+
+class Permission:
+    """Regular expressions on names of queues and exchanges, for one user in one vhost."""
+
+    __slots__ = ("configure", "read", "write")
+
+    def __init__(self, configure: str = "", write: str = "", read: str = "") -> None:
+        """Raises ValueError for an expression that does not compile."""
+        for pattern in (configure, write, read):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        self.configure = configure
+        self.write = write
+        self.read = read
+
+
+class User:
+    """A user. `password_hash` is in RabbitMQ's format: base64 of a 4-byte salt and the salted SHA-256."""
+
+    __slots__ = ("name", "password_hash", "permissions", "tags")
+
+    def __init__(self, name: str, password_hash: str, tags: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.password_hash = password_hash
+        self.tags = tags
+        self.permissions: dict[str, Permission] = {}
+
+    def knows(self, password: str) -> bool:
+        """Whether that is the user's password. A user without a hash has none that is right."""
+        raw = b64decode(self.password_hash or "")
+        salt, digest = raw[:4], raw[4:]
+        return hmac.compare_digest(hashlib.sha256(salt + password.encode()).digest(), digest)
+
+    def require(self, access: str, kind: str, name: str, vhost: str) -> None:
+        """Raises AmqpError 403 unless the user has `access` (configure, write, read) to the queue or exchange."""
+        permission = self.permissions.get(vhost)
+        if permission is None or not _matches(getattr(permission, access), name or "amq.default"):
+            raise AmqpError(403, f"{access} access to {kind} '{name or 'amq.default'}' in vhost '{vhost}' refused for "
+                                 f"user '{self.name}'")  # fmt: skip
+
+
+def hash_password(password: str) -> str:
+    """A salted hash in RabbitMQ's format (rabbit_password_hashing_sha256)."""
+    salt = secrets.token_bytes(4)
+    return b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

@@ -1,0 +1,96 @@
+"""Content: a method, its header and its body frames, taken apart and put together (AMQP 0-9-1 §4.2.6)."""
+
+from __future__ import annotations
+
+import struct
+
+from broker.errors import AmqpError
+
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+FRAME = struct.Struct(">BHI")
+FRAME_END = b"\xce"
+HEARTBEAT_FRAME = FRAME.pack(HEARTBEAT, 0, 0) + FRAME_END
+FRAME_OVERHEAD = 8
+
+_CONTENT = struct.Struct(">HHQ")
+_BASIC = 60
+_DELIVER = struct.pack(">HH", 60, 60)
+_TAG = struct.Struct(">Q?")
+
+# RabbitMQ's default max_message_size (docs: configure), in bytes
+MAX_MESSAGE_SIZE = 134_217_728
+
+
+class Assembly:
+    """A basic.publish on its way in: its method has come, header and body are awaited."""
+
+    __slots__ = ("_missing", "_parts", "exchange", "immediate", "mandatory", "properties", "routing_key")
+
+    def __init__(self, payload: bytes) -> None:
+        """Reads the payload of the method frame. Raises AmqpError 502."""
+        try:
+            at = 7 + payload[6]
+            self.exchange = payload[7:at].decode("utf-8", "surrogateescape")
+            stop = at + 1 + payload[at]
+            self.routing_key = payload[at + 1 : stop].decode("utf-8", "surrogateescape")
+            bits = payload[stop]
+        except IndexError:
+            raise AmqpError(502, "arguments of Basic.Publish are malformed") from None
+        self.mandatory = bool(bits & 1)
+        self.immediate = bool(bits & 2)
+        self.properties: bytes | None = None
+        self._missing = 0
+        self._parts: list[bytes] = []
+
+    def header(self, payload: bytes) -> bool:
+        """Take the content header; True when no body follows. Raises AmqpError 406, 501, 505."""
+        if self.properties is not None:
+            raise AmqpError(505, "expected content body, got non content body frame instead")
+        if len(payload) < 14:
+            raise AmqpError(501, "content header frame cut short")
+        class_id, _, size = _CONTENT.unpack_from(payload)
+        if class_id != _BASIC:
+            raise AmqpError(505, f"expected content header for class 60, got one for class {class_id} instead")
+        if size > MAX_MESSAGE_SIZE:
+            raise AmqpError(406, f"message size {size} is larger than configured max size {MAX_MESSAGE_SIZE}")
+        self.properties = payload[12:]
+        self._missing = size
+        return not size
+
+    def body(self, payload: bytes) -> bool:
+        """Take a piece of the body; True when it was the last. Raises AmqpError 501, 505."""
+        if self.properties is None:
+            raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
+        self._missing -= len(payload)
+        if self._missing < 0:
+            raise AmqpError(501, "content body is larger than its header says")
+        self._parts.append(payload)
+        return not self._missing
+
+    def content(self) -> bytes:
+        """The whole body."""
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def method_frame(channel: int, payload: bytes) -> bytes:
+    """A method's payload in its frame."""
+    return FRAME.pack(METHOD, channel, len(payload)) + payload + FRAME_END
+
+
+def content_frames(channel: int, payload: bytes, properties: bytes, body: bytes, frame_max: int) -> bytes:
+    """Method, header and body frames of one message; `frame_max` in bytes, 0 for no limit."""
+    size = len(body)
+    head = (FRAME.pack(METHOD, channel, len(payload)), payload, FRAME_END,
+            FRAME.pack(HEADER, channel, 12 + len(properties)), _CONTENT.pack(_BASIC, 0, size), properties,
+            FRAME_END)  # fmt: skip
+    room = frame_max - FRAME_OVERHEAD if frame_max else size
+    if 0 < size <= room:
+        return b"".join((*head, FRAME.pack(BODY, channel, size), body, FRAME_END))
+    pieces = [body[at : at + room] for at in range(0, size, room)] if size else []
+    return b"".join((*head, *(part for piece in pieces
+                              for part in (FRAME.pack(BODY, channel, len(piece)), piece, FRAME_END))))  # fmt: skip
+
+
+def deliver_payload(consumer_tag: bytes, delivery_tag: int, redelivered: bool, address: bytes) -> bytes:
+    """The payload of basic.deliver; `consumer_tag` is an encoded short string, `address` exchange and routing key."""
+    return _DELIVER + consumer_tag + _TAG.pack(delivery_tag, redelivered) + address

@@ -1,0 +1,74 @@
+"""The legal transitions of a connection and of a channel (AMQP 0-9-1 §2.2.4 and §2.2.5), as tables.
+
+A client's method that its state does not list is a breach. `None` in a table keeps the state.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from pamqp import base
+from pamqp.commands import Channel, Connection
+
+from broker.errors import AmqpError
+
+
+class ConnectionState(Enum):
+    """How far a connection is."""
+
+    GREETING = auto()  # waits for the protocol header
+    STARTING = auto()  # waits for start-ok
+    SECURING = auto()  # waits for secure-ok
+    TUNING = auto()  # waits for tune-ok
+    OPENING = auto()  # waits for open
+    OPEN = auto()
+    CLOSING = auto()  # we sent close, wait for close-ok
+    CLOSED = auto()
+
+
+class ChannelState(Enum):
+    """How far a channel is."""
+
+    CLOSED = auto()
+    OPEN = auto()
+    CLOSING = auto()  # we sent close, wait for close-ok
+
+
+_C = ConnectionState
+_CLOSE: dict[type[base.Frame], ConnectionState] = {Connection.Close: _C.CLOSED}
+
+CONNECTION: dict[ConnectionState, dict[type[base.Frame], ConnectionState]] = {
+    _C.GREETING: {},
+    _C.STARTING: {Connection.StartOk: _C.SECURING, **_CLOSE},
+    _C.SECURING: {Connection.SecureOk: _C.SECURING, **_CLOSE},
+    _C.TUNING: {Connection.TuneOk: _C.OPENING, **_CLOSE},
+    _C.OPENING: {Connection.Open: _C.OPENING, **_CLOSE},
+    _C.OPEN: {Connection.UpdateSecret: _C.OPEN, **_CLOSE},
+    _C.CLOSING: {Connection.CloseOk: _C.CLOSED, Connection.Close: _C.CLOSED},
+    _C.CLOSED: {},
+}
+
+CHANNEL: dict[ChannelState, dict[type[base.Frame], ChannelState]] = {
+    ChannelState.CLOSED: {Channel.Open: ChannelState.OPEN, Channel.CloseOk: ChannelState.CLOSED},
+    ChannelState.OPEN: {Channel.Close: ChannelState.CLOSED, Channel.CloseOk: ChannelState.OPEN},
+    ChannelState.CLOSING: {Channel.Close: ChannelState.CLOSED, Channel.CloseOk: ChannelState.CLOSED},
+}
+
+
+def next_connection_state(state: ConnectionState, method: type[base.Frame]) -> ConnectionState:
+    """The state after a client's connection method. Raises AmqpError 503 where it is not legal."""
+    try:
+        return CONNECTION[state][method]
+    except KeyError:
+        raise AmqpError(503, f"{method.name} is not legal while the connection is {state.name.lower()}") from None
+
+
+def next_channel_state(state: ChannelState, method: type[base.Frame]) -> ChannelState:
+    """The state after any method of a client on a channel. Raises AmqpError 504 where it is not legal."""
+    if method in CHANNEL[state]:
+        return CHANNEL[state][method]
+    if state is ChannelState.CLOSED:
+        raise AmqpError(504, "expected 'channel.open'")
+    if method is Channel.Open and state is ChannelState.OPEN:
+        raise AmqpError(504, "second 'channel.open' seen")
+    return state

@@ -1,0 +1,25 @@
+"""SASL mechanisms (RabbitMQ docs: access-control § mechanisms): what start-ok's response says."""
+
+from __future__ import annotations
+
+from broker.errors import AmqpError
+from broker.protocol.table import MalformedTable, decode_table
+
+MECHANISMS = ("PLAIN", "AMQPLAIN")
+
+
+def credentials(mechanism: str, response: bytes) -> tuple[str, str]:
+    """User name and password. Raises AmqpError 503 for an unknown mechanism, 502 for a response it does not give."""
+    if mechanism not in MECHANISMS:
+        raise AmqpError(503, f"unknown authentication mechanism '{mechanism}'")
+    try:
+        if mechanism == "PLAIN":
+            _, name, password = response.split(b"\0")
+            return name.decode(), password.decode()
+        table, _ = decode_table(len(response).to_bytes(4, "big") + response)
+        name, password = table["LOGIN"], table["PASSWORD"]
+        if not isinstance(name, str) or not isinstance(password, str):
+            raise KeyError("LOGIN")
+    except (ValueError, KeyError, MalformedTable) as error:
+        raise AmqpError(502, f"the {mechanism} response is malformed") from error
+    return name, password

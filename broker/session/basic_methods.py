@@ -1,0 +1,116 @@
+"""basic.*, confirm.* and tx.*, but for the hot ones: publish and ack (AMQP 0-9-1 §1.8 and §1.9)."""
+
+from __future__ import annotations
+
+import secrets
+
+from pamqp import commands
+
+from broker.core import direct_reply
+from broker.errors import AmqpError
+from broker.protocol.methods import encode_method
+from broker.session.channel import ChannelSession
+from broker.session.wire_sink import delivered_properties
+
+
+def qos(channel: ChannelSession, method: commands.Basic.Qos, now: float) -> None:
+    """basic.qos."""
+    if method.prefetch_size:
+        raise AmqpError(540, f"prefetch_size!=0 ({method.prefetch_size})")
+    channel.core.qos(method.prefetch_count, method.global_, now)
+    channel.reply(commands.Basic.QosOk)
+
+
+def consume(channel: ChannelSession, method: commands.Basic.Consume, now: float) -> None:
+    """basic.consume. `no_local` is ignored, as RabbitMQ does (RabbitMQ docs: specification)."""
+    tag = method.consumer_tag or "amq.ctag-" + secrets.token_urlsafe(16)
+    if method.queue == direct_reply.QUEUE:
+        direct_reply.open_reply(channel.core, tag, method.no_ack)
+        if not method.nowait:
+            channel.reply(commands.Basic.ConsumeOk, tag)
+        return
+    queue = channel.queue(method.queue)
+    channel.require("read", "queue", queue.name)
+    consumer = channel.core.consume(queue, tag, no_ack=method.no_ack, exclusive=method.exclusive,
+                                    arguments=method.arguments, now=now)  # fmt: skip
+    if not method.nowait:
+        channel.reply(commands.Basic.ConsumeOk, tag)
+    channel.core.start(consumer, now)
+
+
+def cancel(channel: ChannelSession, method: commands.Basic.Cancel, now: float) -> None:
+    """basic.cancel."""
+    channel.core.cancel(method.consumer_tag or "", now)
+    if not method.nowait:
+        channel.reply(commands.Basic.CancelOk, method.consumer_tag)
+
+
+def get(channel: ChannelSession, method: commands.Basic.Get, now: float) -> None:
+    """basic.get."""
+    queue = channel.queue(method.queue)
+    channel.require("read", "queue", queue.name)
+    got = channel.core.get(queue, method.no_ack, now)
+    if got is None:
+        channel.reply(commands.Basic.GetEmpty, "")
+        return
+    tag, entry = got
+    message = entry.message
+    payload = encode_method(commands.Basic.GetOk, tag, entry.redelivered, message.exchange, message.routing_key,
+                            queue.ready_count)  # fmt: skip
+    channel.sink.content(payload, delivered_properties(entry), message.body or b"")
+
+
+def ack(channel: ChannelSession, method: commands.Basic.Ack, now: float) -> None:
+    """basic.ack, where it did not come the short way."""
+    channel.core.ack(method.delivery_tag, method.multiple, now)
+
+
+def nack(channel: ChannelSession, method: commands.Basic.Nack, now: float) -> None:
+    """basic.nack (RabbitMQ docs: nack)."""
+    channel.core.nack(method.delivery_tag, method.multiple, method.requeue, now)
+
+
+def reject(channel: ChannelSession, method: commands.Basic.Reject, now: float) -> None:
+    """basic.reject."""
+    channel.core.nack(method.delivery_tag or 0, False, method.requeue, now)
+
+
+def recover(channel: ChannelSession, method: commands.Basic.Recover | commands.Basic.RecoverAsync, now: float) -> None:
+    """basic.recover and basic.recover-async."""
+    if not method.requeue:
+        raise AmqpError(540, "requeue=false")
+    channel.core.recover(now)
+    if isinstance(method, commands.Basic.Recover):
+        channel.reply(commands.Basic.RecoverOk)
+
+
+def confirm_select(channel: ChannelSession, method: commands.Confirm.Select, now: float) -> None:
+    """confirm.select."""
+    channel.core.confirm_select()
+    if not method.nowait:
+        channel.reply(commands.Confirm.SelectOk)
+
+
+def tx_select(channel: ChannelSession, method: commands.Tx.Select, now: float) -> None:
+    """tx.select."""
+    channel.core.tx_select()
+    channel.reply(commands.Tx.SelectOk)
+
+
+def tx_commit(channel: ChannelSession, method: commands.Tx.Commit, now: float) -> None:
+    """tx.commit. The answer waits for the journal, as every answer to a durable change does."""
+    channel.core.tx_commit(now)
+    channel.reply(commands.Tx.CommitOk)
+
+
+def tx_rollback(channel: ChannelSession, method: commands.Tx.Rollback, now: float) -> None:
+    """tx.rollback."""
+    channel.core.tx_rollback()
+    channel.reply(commands.Tx.RollbackOk)
+
+
+def flow(channel: ChannelSession, method: commands.Channel.Flow, now: float) -> None:
+    """channel.flow: stopping deliveries is not implemented, as in RabbitMQ (RabbitMQ docs: specification)."""
+    if not method.active:
+        raise AmqpError(540, "active=false")
+    channel.reply(commands.Channel.FlowOk, True)

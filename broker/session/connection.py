@@ -1,0 +1,316 @@
+"""One client's connection: protocol events to core operations, in the order in which they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pamqp import base, commands
+
+from broker.core.broker import Broker
+from broker.core.channel import Channel
+from broker.core.message import Message
+from broker.core.queue import Queue
+from broker.core.users import User
+from broker.core.vhost import Vhost
+from broker.errors import AmqpError
+from broker.protocol.connection import PROTOCOL_HEADER, ServerConnection
+from broker.protocol.events import Ack, Event, Greeting, Method, Mismatch, Publish, Violation
+from broker.protocol.properties import MalformedProperties
+from broker.protocol.states import ConnectionState
+from broker.protocol.table import MalformedTable, Table
+from broker.session import handshake
+from broker.session.channel import ChannelSession
+from broker.session.methods import METHODS
+
+# Deliveries stop when this much output has not gone to the transport yet, in bytes.
+OUTPUT_LIMIT = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the server offers a client: `frame_max` in bytes, `heartbeat` in seconds."""
+
+    frame_max: int = 131_072
+    channel_max: int = 2047
+    heartbeat: int = 60
+
+
+class Line(Protocol):
+    """The transport below a connection."""
+
+    def flush_soon(self) -> None:
+        """There is output to take with `Connection.take_output`."""
+
+    def close_soon(self) -> None:
+        """Close once the output is sent."""
+
+    def expect_close(self) -> None:
+        """The client has been asked to close: close without it if it takes too long."""
+
+    def tuned(self, heartbeat: int) -> None:
+        """The handshake has settled the heartbeat, in seconds; 0 for none."""
+
+
+class Connection:
+    """A client's connection. See `broker.server.Server` for what the management API reads of it."""
+
+    def __init__(self, core: Broker, line: Line, offer: Offer, *, peer: tuple[str, int], local: tuple[str, int],
+                 tls: bool, now: float) -> None:  # fmt: skip
+        self.core = core
+        self.line = line
+        self.offer = offer
+        self.peer = peer
+        self.local = local
+        self.tls = tls
+        self.connected_at = now
+        self.name = f"{peer[0]}:{peer[1]} -> {local[0]}:{local[1]}"
+        self.protocol = ServerConnection()
+        self.user: User | None = None
+        self.vhost: Vhost | None = None
+        self.client_properties: Table = {}
+        self.mechanism = ""
+        self.heartbeat = 0
+        self.sessions: dict[int, ChannelSession] = {}
+        self.exclusive_queues: set[Queue] = set()
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.frames_out = 0
+        self.blocked = False
+        self.output_open = True
+        self.on_opened: Callable[[Connection], None] | None = None
+        self._output: list[bytes] = []
+        self._output_size = 0
+        self._held: list[bytes] = []
+        self._holds = 0
+        self._uncommitted = 0
+        self._noted_batch = -1
+        self._noted_records = core.journal.records
+        self._unconfirmed: dict[int, None] = {}
+        self._gone = False
+
+    # --- what management reads
+
+    @property
+    def channels(self) -> dict[int, Channel]:
+        """The core channels by number."""
+        return {number: session.core for number, session in self.sessions.items()}
+
+    @property
+    def state(self) -> str:
+        """"starting", "running", "blocked" or "closing"."""
+        if self.protocol.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
+            return "closing"
+        if self.protocol.state is not ConnectionState.OPEN:
+            return "starting"
+        return "blocked" if self.blocked else "running"
+
+    @property
+    def frames_in(self) -> int:
+        """Frames received."""
+        return self.protocol.frames_in
+
+    @property
+    def frame_max(self) -> int:
+        """The negotiated largest frame, in bytes."""
+        return self.protocol.frame_max
+
+    @property
+    def channel_max(self) -> int:
+        """The negotiated number of channels."""
+        return self.protocol.channel_max
+
+    def capable(self, capability: str) -> bool:
+        """Whether the client announced the capability (RabbitMQ docs: consumer-cancel, connection-blocked)."""
+        capabilities = self.client_properties.get("capabilities")
+        return isinstance(capabilities, dict) and capabilities.get(capability) is True
+
+    # --- output
+
+    @property
+    def writable(self) -> bool:
+        """Whether deliveries may be added to the output."""
+        return self.output_open and not self._gone
+
+    @property
+    def holding(self) -> bool:
+        """Whether output waits for the journal."""
+        return bool(self._holds)
+
+    def write(self, data: bytes) -> None:
+        """Add frames to the output; behind a held answer they wait with it."""
+        self.frames_out += 1
+        self._output_size += len(data)
+        if self._output_size > OUTPUT_LIMIT:
+            self.output_open = False
+        if self._holds:
+            self._held.append(data)
+            return
+        if not self._output:
+            self.line.flush_soon()
+        self._output.append(data)
+
+    def take_output(self) -> bytes:
+        """What is to be sent now."""
+        self.flush_confirms()
+        data = b"".join(self._output)
+        self._output.clear()
+        self._output_size = 0
+        self.bytes_out += len(data)
+        return data
+
+    def reply(self, channel: int, method: type[base.Frame], *values: Any) -> None:
+        """Answer a synchronous method. While changes of this connection are not on disk yet the answer is held, so
+        that whoever has it may rely on all that was done before.
+        """
+        self._note_records()
+        if self._uncommitted:
+            self._holds += 1
+            self.core.journal.on_commit(self._release)
+        self.write(self.protocol.send(channel, method, *values))
+
+    def _note_records(self) -> None:
+        journal = self.core.journal
+        if journal.records != self._noted_records:
+            self._noted_records = journal.records
+            if self._noted_batch != journal.batch:
+                self._noted_batch = journal.batch
+                self._uncommitted += 1
+                journal.on_commit(self._committed)
+                self._noted_records = journal.records
+
+    def _committed(self) -> None:
+        self._uncommitted -= 1
+
+    def _release(self) -> None:
+        self._holds -= 1
+        if not self._holds and self._held:
+            held, self._held = self._held, []
+            if not self._output:
+                self.line.flush_soon()
+            self._output += held
+
+    def confirms_due(self, channel: int) -> None:
+        """A channel has confirms for the next output."""
+        if not self._unconfirmed and not self._output:
+            self.line.flush_soon()
+        self._unconfirmed[channel] = None
+
+    def flush_confirms(self) -> None:
+        """Turn confirms that are due into frames."""
+        while self._unconfirmed:
+            session = self.sessions.get(self._unconfirmed.popitem()[0])
+            if session is not None and session.core.confirms is not None:
+                session.core.confirms.flush()
+
+    # --- input
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Act on what the client sent."""
+        self.bytes_in += len(data)
+        self._noted_records = self.core.journal.records
+        for event in self.protocol.receive(data):
+            self._handle(event, now)
+        self._note_records()
+
+    def _handle(self, event: Event, now: float) -> None:
+        try:
+            if type(event) is Publish:
+                self._publish(event, now)
+            elif type(event) is Ack:
+                session = self.sessions.get(event.channel)
+                if session is not None:
+                    session.core.ack(event.delivery_tag, event.multiple, now)
+            elif type(event) is Method:
+                self._method(event.channel, event.method, now)
+            elif type(event) is Violation:
+                self._fail(event.channel, event.error, event.class_id, event.method_id, now)
+            elif type(event) is Greeting:
+                handshake.start(self)
+            elif type(event) is Mismatch:
+                self.write(PROTOCOL_HEADER)
+                self.line.close_soon()
+        except AmqpError as error:
+            index = _index_of(event)
+            self._fail(event.channel, error, index >> 16, index & 0xFFFF, now)  # type: ignore[union-attr]
+
+    def _publish(self, event: Publish, now: float) -> None:
+        session = self.sessions.get(event.channel)
+        if session is None:
+            return
+        if event.immediate:
+            raise AmqpError(540, "immediate=true")
+        try:
+            message = Message(event.exchange, event.routing_key, event.properties, event.body)
+            session.core.publish(message, event.mandatory, now)
+        except (MalformedProperties, MalformedTable) as error:
+            raise AmqpError(502, f"content header is malformed: {error}") from error
+
+    def _method(self, channel: int, method: base.Frame, now: float) -> None:
+        if not channel:
+            handshake.METHODS[type(method)](self, method, now)
+        elif isinstance(method, commands.Channel.Open):
+            assert self.vhost is not None
+            self.sessions[channel] = ChannelSession(self, channel, self.vhost)
+            self.reply(channel, commands.Channel.OpenOk, b"")
+        elif isinstance(method, commands.Channel.Close):
+            self._end_channel(channel, now)
+            self.protocol.forget_channel(channel)
+            self.reply(channel, commands.Channel.CloseOk)
+        elif channel in self.sessions:
+            answer = METHODS.get(type(method))
+            if answer is None:
+                raise AmqpError(503, f"{method.name} is not for clients to send")
+            answer(self.sessions[channel], method, now)
+
+    # --- ends
+
+    def _fail(self, channel: int, error: AmqpError, class_id: int, method_id: int, now: float) -> None:
+        if error.hard or channel not in self.sessions:
+            self.shut(error, now, class_id, method_id)
+            return
+        self.flush_confirms()
+        self._end_channel(channel, now)
+        self.write(self.protocol.close_channel(channel, error, class_id, method_id))
+
+    def shut(self, error: AmqpError, now: float, class_id: int = 0, method_id: int = 0) -> None:
+        """Close the connection with an error; once the client has answered, or not in time, the line goes too."""
+        if self.protocol.state is ConnectionState.CLOSING:
+            self.line.close_soon()
+            return
+        self.end(now)
+        self.write(self.protocol.close(error, class_id, method_id))
+        self.line.expect_close()
+
+    def _end_channel(self, channel: int, now: float) -> None:
+        session = self.sessions.pop(channel, None)
+        if session is not None:
+            session.core.close(now)
+
+    def end(self, now: float) -> None:
+        """The client is gone or going: hand back what it had. May be called more than once."""
+        if self._gone:
+            return
+        self.flush_confirms()
+        self._gone = True
+        for channel in list(self.sessions):
+            self._end_channel(channel, now)
+        for queue in self.exclusive_queues:
+            if not queue.deleted:
+                queue.vhost.delete_queue(queue.name, now)
+        self.exclusive_queues.clear()
+
+    def resume_output(self, now: float) -> None:
+        """The client has taken what was sent: deliveries go on."""
+        self.output_open = True
+        for session in list(self.sessions.values()):
+            session.core.wake(now)
+
+
+def _index_of(event: Event) -> int:
+    if isinstance(event, Publish):
+        return commands.Basic.Publish.index
+    if isinstance(event, Ack):
+        return commands.Basic.Ack.index
+    return type(event.method).index if isinstance(event, Method) else 0

@@ -1,0 +1,190 @@
+"""The durable journal: collects the core's records into batches and commits them in a thread of its own.
+
+Group commit: while one batch is being written, the next one fills. A message that comes and goes within one batch
+never touches the disk. The writer thread owns the file while it is open for writing; everything else here belongs to
+the loop's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from broker.core.message import Entry, Message
+from broker.journal_file import Batch, JournalFile
+from broker.protocol.table import encode_table
+
+# How long to wait before a commit that failed (a full disk, say) is tried again, in seconds.
+RETRY_AFTER = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Storage:
+    """A `core.journal.Journal` on disk.
+
+    `backlog` is in bytes of bodies that are not on disk yet. While `replaying`, definitions are not recorded: they come
+    from the file.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Raises JournalRefused."""
+        self.file = JournalFile(directory)
+        self.batch = 0
+        self.records = 0
+        self.backlog = 0
+        self._reader = self.file.reader()
+        self._filling = Batch()
+        self._bytes = 0
+        self._callbacks: list[Callable[[], None]] = []
+        self._in_flight: tuple[list[Callable[[], None]], int] = ([], 0)
+        self._committing = False
+        self._content_ids = count(self.file.highest("content") + 1)
+        self._entry_ids = count(self.file.highest("entry") + 1)
+        self._due: Callable[[], object] | None = None
+        self._to_loop: Callable[[Callable[[], None]], object] | None = None
+        self._dirty = False
+        self._failed = False
+        self.replaying = False
+        self._work: SimpleQueue[Batch | None] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
+
+    def start(self, due: Callable[[], object], to_loop: Callable[[Callable[[], None]], object]) -> None:
+        """Begin committing. `due` is called when a batch has its first record, for `flush` to be called once the
+        operation is over; `to_loop` runs a callback in the loop's thread.
+        """
+        self._due, self._to_loop = due, to_loop
+        self._writer.start()
+        if self._dirty:
+            due()
+
+    # --- the journal's face
+
+    def store(self, queue_id: int, entry: Entry) -> None:
+        """See Journal.store."""
+        self._record()
+        message = entry.message
+        if not message.copies:
+            message.content_id = next(self._content_ids)
+            self._filling.contents[message.content_id] = (
+                message.exchange.encode("utf-8", "surrogateescape"),
+                message.routing_key.encode("utf-8", "surrogateescape"), message.properties, message.body)  # fmt: skip
+            self._bytes += message.size
+            self.backlog += message.size
+        message.copies += 1
+        entry.journal_id = next(self._entry_ids)
+        self._filling.entries[entry.journal_id] = (queue_id, entry.position, message.content_id, entry.expires_at,
+                                                   entry.redelivered, entry.deliveries)  # fmt: skip
+
+    def forget(self, entry: Entry) -> None:
+        """See Journal.forget."""
+        self._record()
+        batch, message = self._filling, entry.message
+        if batch.entries.pop(entry.journal_id, None) is None:
+            batch.gone_entries.append(entry.journal_id)
+            batch.touched.pop(entry.journal_id, None)
+        entry.journal_id = 0
+        message.copies -= 1
+        if not message.copies:
+            if batch.contents.pop(message.content_id, None) is None:
+                batch.gone_contents.append(message.content_id)
+            else:
+                self._bytes -= message.size
+                self.backlog -= message.size
+
+    def touch(self, entry: Entry) -> None:
+        """See Journal.touch."""
+        self._record()
+        row = self._filling.entries.get(entry.journal_id)
+        if row is None:
+            self._filling.touched[entry.journal_id] = (entry.redelivered, entry.deliveries)
+        else:
+            self._filling.entries[entry.journal_id] = (*row[:4], entry.redelivered, entry.deliveries)
+
+    def define(self, kind: str, key: str, value: dict[str, Any]) -> None:
+        """See Journal.define."""
+        if self.replaying:
+            return
+        self._record()
+        self._filling.definitions[kind, key.encode("utf-8", "surrogateescape")] = encode_table(value)
+
+    def undefine(self, kind: str, key: str) -> None:
+        """See Journal.undefine."""
+        self._record()
+        self._filling.definitions[kind, key.encode("utf-8", "surrogateescape")] = None
+
+    def on_commit(self, committed: Callable[[], None]) -> None:
+        """See Journal.on_commit. The order of the calls is kept."""
+        self._record()
+        self._callbacks.append(committed)
+
+    def page_in(self, messages: Iterable[Message]) -> None:
+        """See Journal.page_in."""
+        by_id = {message.content_id: message for message in messages}
+        marks = ",".join("?" * len(by_id))
+        for key, body in self._reader.execute(f"SELECT id, body FROM content WHERE id IN ({marks})", list(by_id)):
+            by_id[key].body = body
+
+    def _record(self) -> None:
+        self.records += 1
+        if not self._dirty:
+            self._dirty = True
+            if self._due is not None:
+                self._due()
+
+    # --- committing
+
+    def flush(self) -> None:
+        """Hand the batch to the writer, unless it is busy: then the end of its work does."""
+        if self._committing or not self._dirty:
+            return
+        self._work.put(self._filling)
+        self._in_flight = (self._callbacks, self._bytes)
+        self._filling, self._callbacks, self._bytes = Batch(), [], 0
+        self.batch += 1
+        self._dirty = False
+        self._committing = True
+
+    def _committed(self) -> None:
+        callbacks, size = self._in_flight
+        self._committing = False
+        self.backlog -= size
+        for committed in callbacks:
+            committed()
+        self.flush()
+
+    def _write(self) -> None:
+        """The writer thread: owns the file. Others may only put batches in `_work`."""
+        while (batch := self._work.get()) is not None:
+            while not self._try(batch):
+                if self._stopping.wait(RETRY_AFTER):
+                    self._failed = True
+                    return
+            if self._to_loop is not None:
+                self._to_loop(self._committed)
+
+    def _try(self, batch: Batch) -> bool:
+        try:
+            self.file.commit(batch)
+        except sqlite3.Error as error:
+            _log.error("the journal cannot be written, trying again: %s", error)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Commit what is left, in this thread, and close the file. Raises sqlite3.Error."""
+        self._stopping.set()
+        self._work.put(None)
+        if self._writer.is_alive():
+            self._writer.join()
+        self._reader.close()
+        if not self._failed:
+            self.file.commit(self._filling)
+            self.file.close()
