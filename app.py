@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask
 from flask_pymongo import PyMongo
@@ -18,7 +18,8 @@ from gateway.management import BindingGateway, ConnectionGateway, ExchangeGatewa
 from gateway.mongo import CLIENT_OPTIONS, Store
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
-from middlewares import request_log, security_headers
+from middlewares.request_log import RequestLog
+from middlewares.security_headers import SecurityHeaders
 from routes import connections, consumers, errors, exchanges, messages, queues, system, users
 from runtime import Part, Runtime
 from services.bundle import Services
@@ -32,6 +33,9 @@ from services.messages import Messages
 from services.queues import Queues
 from services.users import UserAccounts
 from WorkerRMQ import reconciler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 APIS = [queues.api, exchanges.api, messages.api, consumers.api, connections.api, users.api, system.api]
 
@@ -54,15 +58,19 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["runtime"] = runtime = Runtime(
         _parts(settings, store, publisher), services.login.prepare, settings.drain_timeout
     )
-    request_log.install(app)
-    security_headers.install(app)
     errors.install(app)
     app.before_request(runtime.start)  # without gunicorn nobody else does
     for api in APIS:
         app.register_blueprint(api.blueprint)
-    if hops := settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign,assignment]
     return app
+
+
+def _wrapped(wsgi_app: WSGIApplication, settings: Settings) -> WSGIApplication:
+    wrapped: WSGIApplication = RequestLog(SecurityHeaders(wsgi_app))
+    if hops := settings.trusted_proxies:
+        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
+    return wrapped
 
 
 def _parts(settings: Settings, store: Store, publisher: PublisherThread) -> list[Part]:

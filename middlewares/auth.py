@@ -5,12 +5,11 @@ routes/api.py calls `authorize` before anything else of a request is read; a rou
 
 from __future__ import annotations
 
-from typing import cast
-
-from flask import current_app, g, request
+from flask import current_app, request
 
 from domain.errors import Forbidden, Unauthenticated
 from domain.user import Principal, Role
+from middlewares.request_log import note
 from services.bundle import Services
 
 
@@ -27,12 +26,7 @@ def authorize(role: Role) -> Principal:
     """Who makes the current request. Raises Unauthenticated, and Forbidden when they do not reach as far as `role`."""
     services: Services = current_app.extensions["services"]
     principal = services.login.principal(bearer_token())
-    g.principal = principal
+    note(user=principal.username)
     if not principal.may(role):
         raise Forbidden(f"This takes the role {role!r}, and {principal.username!r} is {principal.role!r}.")
     return principal
-
-
-def current_principal() -> Principal | None:
-    """Who makes the current request, when that is known."""
-    return cast("Principal | None", g.get("principal"))

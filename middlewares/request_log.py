@@ -1,4 +1,7 @@
-"""One log line a request: who asked for what, what came of it, how long it took. Never bodies, queries or tokens."""
+"""One log line a request: who asked for what, what came of it, how long it took. Never bodies, queries or tokens.
+
+It wraps the whole application, as WSGI middleware: nothing that happens inside escapes it.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +9,74 @@ import logging
 import re
 import secrets
 import time
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import request
 
-from middlewares.auth import current_principal
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger("workerrmq.access")
 
 _ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+_REQUEST_ID = "workerrmq.request_id"
+_NOTES = "workerrmq.notes"
 
 
-def install(app: Flask) -> None:
-    """Must be the first of the middlewares, so that the others' errors carry the request's id."""
-    app.before_request(_begin)
-    app.after_request(_end)
-    app.teardown_request(_forget)
+def request_id() -> str:
+    """The id of the current request: the client's X-Request-ID when it is well-formed, else one of ours."""
+    return str(request.environ[_REQUEST_ID])
 
 
 def note(**fields: Any) -> None:
     """Add fields to the line of the current request, such as message_id. Not for anything secret."""
-    g.log_fields = {**g.get("log_fields", {}), **fields}
+    request.environ[_NOTES].update(fields)
 
 
-def _begin() -> None:
-    g.started = time.perf_counter()
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    correlation_id = request.headers.get("X-Correlation-ID", "")
-    if _ID.fullmatch(correlation_id):
-        structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+class RequestLog:
+    """Logs each request and gives its id back as X-Request-ID; the id is in every other line that it causes, too."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        environ[_REQUEST_ID] = identity = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        environ[_NOTES] = notes = {"user": None}
+        context = {"request_id": identity}
+        correlation_id = environ.get("HTTP_X_CORRELATION_ID", "")
+        if _ID.fullmatch(correlation_id):
+            context["correlation_id"] = correlation_id
+        status = 500
+
+        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            nonlocal status
+            status = int(line[:3])
+            return start_response(line, [*headers, ("X-Request-ID", identity)], *exc_info)
+
+        structlog.contextvars.bind_contextvars(**context)
+        try:
+            return self._app(environ, start)
+        finally:
+            path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")  # PEP 3333
+            log.log(
+                _level(status, path),
+                "request",
+                method=environ["REQUEST_METHOD"],
+                path=path,
+                status=status,
+                duration_ms=round((time.perf_counter() - started) * 1000, 3),
+                remote=environ.get("REMOTE_ADDR"),
+                **notes,
+            )
+            structlog.contextvars.clear_contextvars()
 
 
-def _end(answer: Response) -> Response:
-    answer.headers["X-Request-ID"] = g.request_id
-    principal = current_principal()
-    fields: dict[str, Any] = {
-        "method": request.method,
-        "path": request.path,
-        "status": answer.status_code,
-        "duration_ms": round((time.perf_counter() - g.started) * 1000, 3),
-        "user": principal.username if principal else None,
-        "remote": request.remote_addr,
-    }
-    if "error_code" in g:
-        fields["code"] = g.error_code
-    log.log(_level(answer.status_code), "request", **fields, **g.get("log_fields", {}))
-    return answer
-
-
-def _level(status: int) -> int:
+def _level(status: int, path: str) -> int:
     if status < 500:
         # A load balancer asks every few seconds: that it was told yes is no news.
-        return logging.DEBUG if status < 400 and request.path.startswith("/health/") else logging.INFO
+        return logging.DEBUG if status < 400 and path.startswith("/health/") else logging.INFO
     return logging.ERROR if status == 500 else logging.WARNING
-
-
-def _forget(_: BaseException | None) -> None:
-    structlog.contextvars.clear_contextvars()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -11,16 +15,21 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+SECURE_HEADERS = {**HEADERS, "Strict-Transport-Security": "max-age=31536000"}
 
 
-def install(app: Flask) -> None:
-    """Put them on every answer; a view that set one of them has its way."""
-    app.after_request(_harden)
+class SecurityHeaders:
+    """Puts them on every answer, as WSGI middleware; a view that set one of them has its way."""
 
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
 
-def _harden(answer: Response) -> Response:
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
-    if request.is_secure:
-        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    return answer
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        ours = SECURE_HEADERS if environ["wsgi.url_scheme"] == "https" else HEADERS
+
+        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            given = {name for name, _ in headers}
+            added = [(name, value) for name, value in ours.items() if name not in given]
+            return start_response(line, headers + added, *exc_info)
+
+        return self._app(environ, start)

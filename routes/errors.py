@@ -8,12 +8,12 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from domain import errors
-from middlewares import request_log
+from middlewares.request_log import note, request_id
 from routes import body
 
 log = structlog.get_logger("workerrmq.api")
@@ -55,7 +55,7 @@ def status_of(error: errors.WorkerError) -> int:
 
 def problem(status: int, code: str, detail: str, retry_after: float | None = None, **members: Any) -> Response:
     """An application/problem+json answer. `members` are further fields (RFC 9457 §3.2); `retry_after` in seconds."""
-    g.error_code = code
+    note(code=code)
     content = {
         "type": f"urn:workerrmq:error:{code}",
         "title": code.replace("_", " ").capitalize(),
@@ -63,7 +63,7 @@ def problem(status: int, code: str, detail: str, retry_after: float | None = Non
         "detail": detail,
         "instance": request.path,
         "code": code,
-        "requestId": g.get("request_id"),
+        "requestId": request_id(),
         "errors": [],
         **members,
     }
@@ -79,7 +79,7 @@ def _domain_error(error: errors.WorkerError) -> Response:
     fields = [{"field": name, "detail": sentence} for name, sentence in error.fields]
     status = status_of(error)
     if status >= 500:
-        request_log.note(detail=error.detail, cause=_named(error.__cause__))
+        note(detail=error.detail, cause=_named(error.__cause__))
     return problem(status, error.code, error.detail, error.retry_after, errors=fields)
 
 
