@@ -99,4 +99,4 @@ def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Cal
 
 
 def _database(name: str) -> str:
-    return name.replace(".", "-")[-60:]
+    return name.replace(".", "-")[-60:].lstrip("_-")  # nx-27017 takes no name that begins so
