@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.field_table import Arguments
 from domain.model import Model
 from domain.names import NewName, QueueName, ShortString
 
@@ -19,7 +20,7 @@ class ExchangeSpec(Model):
     auto_delete: bool = Field(False, description="deleted when its last binding goes")
     internal: bool = Field(False, description="only other exchanges can publish to it")
     alternate_exchange: ShortString | None = Field(None, description="gets what has no queue here")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="any further arguments")
+    arguments: Arguments = Field(default_factory=dict, description="any further arguments")
 
     def amqp_arguments(self) -> dict[str, Any]:
         """The arguments of exchange.declare (https://www.rabbitmq.com/docs/ae)."""
@@ -34,7 +35,7 @@ class BindingSpec(Model):
     queue_name: QueueName | None = Field(None, examples=["orders"])
     destination_exchange: QueueName | None = None
     routing_key: ShortString = ""
-    arguments: dict[str, Any] = Field(default_factory=dict, description="what a headers exchange matches, x-match too")
+    arguments: Arguments = Field(default_factory=dict, description="what a headers exchange matches, x-match too")
 
     @model_validator(mode="after")
     def _one_destination(self) -> Self:

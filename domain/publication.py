@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, Self, TypeVar
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from domain.headers import ApplicationHeaders
+from domain.field_table import ApplicationHeaders
 from domain.message import Message, Properties
 from domain.model import Model
 from domain.names import QueueName, ShortString

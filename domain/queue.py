@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from domain.field_table import Arguments
 from domain.model import Model
 from domain.names import NewName, ShortString
 
@@ -31,9 +32,7 @@ class QueueSpec(Model):
     delivery_limit: int | None = Field(None, ge=0, description="quorum queues only")
     dead_letter_exchange: ShortString | None = None
     dead_letter_routing_key: ShortString | None = None
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="any further x-arguments, as RabbitMQ names them"
-    )
+    arguments: Arguments = Field(default_factory=dict, description="any further x-arguments, as RabbitMQ names them")
 
     def amqp_arguments(self) -> dict[str, Any]:
         """The x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments)."""

@@ -1,4 +1,4 @@
-"""Application headers that a client may set on a message: what a field table can hold and no broker acts upon."""
+"""Field tables of AMQP that a client may send: the headers of a message, and the arguments of a queue or exchange."""
 
 from __future__ import annotations
 
@@ -52,4 +52,16 @@ def _check(value: Any, depth: int = 0) -> None:
         raise ValueError(f"{value} does not fit into 64 bits; send it as a string")
 
 
+def _arguments(value: dict[str, Any]) -> dict[str, Any]:
+    for name, item in value.items():
+        if item is None:
+            raise ValueError(f"{name!r} must not be null; leave it out")
+    _check(value)
+    return value
+
+
 ApplicationHeaders = Annotated[dict[str, Any], AfterValidator(_headers)]
+"""Headers that no broker acts upon."""
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
+"""Arguments of a declaration or binding; the broker says whether it knows them."""
