@@ -30,9 +30,12 @@ class EmbeddedNode(BrokerNode):
         return self._process
 
     def start(self) -> None:
-        ready_lines = self._process.output().count("\nready ")
+        ready_lines = self._ready_lines()
         self._process.start()
-        self._process.wait_ready(lambda: ("\n" + self._process.output()).count("\nready ") > ready_lines, 30)
+        self._process.wait_ready(lambda: self._ready_lines() > ready_lines, 30)
+
+    def _ready_lines(self) -> int:
+        return ("\n" + self._process.output()).count("\nready ")
 
     def close_connections(self) -> None:
         for name in self.connections():
