@@ -52,6 +52,38 @@ class OutcomeRules(Model):
     suspend: tuple[str, ...] = Field((), strict=False)
 
 
+class ByHeader(Model):
+    """Messages with the same value of this header keep their order."""
+
+    header: str = Field(min_length=1, max_length=255)
+
+
+class ByJsonPath(Model):
+    """Messages with the same value at this place of their JSON body keep their order: names and indexes with dots
+    between them, as in `customer.id` or `items.0.sku`."""
+
+    json_path: str = Field(min_length=1, max_length=255, pattern=r"^[^.]+(\.[^.]+)*$")
+
+
+Ordering = Literal["none", "queue"] | ByHeader | ByJsonPath
+"""`none`: as fast as it goes; `queue`: strictly one after the other; by key: in order under each key."""
+
+
+class RateLimit(Model):
+    """Requests over all workers together: `perSecond` on the long run, `burst` at once."""
+
+    per_second: float = Field(strict=False, gt=0, le=100_000)
+    burst: int = Field(1, ge=1, le=100_000)
+
+
+class BreakerPolicy(Model):
+    """When to leave a target alone: after so many `failures` in a row, or when four fifths of the last hundred answers
+    failed; for `openSeconds`, then one message tries."""
+
+    failures: int = Field(20, ge=1, le=10_000)
+    open_seconds: float = Field(30, strict=False, ge=1, le=3600)
+
+
 class ConsumerSpec(Model):
     """What `POST /createConsumer` takes, and what a worker runs. Times are in seconds."""
 
@@ -65,6 +97,9 @@ class ConsumerSpec(Model):
     prefetch: int = Field(64, ge=1, le=2000)
     retry: RetryPolicy = RetryPolicy()
     outcomes: OutcomeRules = OutcomeRules()
+    ordering: Ordering = "none"
+    rate_limit: RateLimit | None = None
+    breaker: BreakerPolicy = BreakerPolicy()
     signing_secret: SecretStr | None = Field(None, description="whsec_… ; never shown again")
 
     @field_validator("headers")
