@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -43,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=5672, help="AMQP port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--management-port", type=int, help="port of the management HTTP API, 0 for a free one")
     parser.add_argument("--data-dir", type=Path, help="where durable queues and messages are kept; without it, nowhere")
-    parser.add_argument("--user", metavar="NAME:PASSWORD", help="an administrator, instead of guest:guest")
+    parser.add_argument(
+        "--user", metavar="NAME:PASSWORD", default=os.environ.get("BROKER_USER"),
+        help="an administrator, instead of guest:guest (default: BROKER_USER of the environment, which ps does not show)",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--tls-cert", type=Path, help="certificate chain (PEM); with --tls-key, the AMQP port is TLS")
     parser.add_argument("--tls-key", type=Path, help="private key (PEM)")
