@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.message import Message, Properties, PropertiesView
+from domain.names import MAX_BYTES
 from domain.outcome import Answer
 
 PREFIX = "workerrmq-"
@@ -46,7 +47,7 @@ class Source:
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """How many attempts a message has behind it. Nonsense in the header counts as none."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
-    return charged if isinstance(charged, int) and charged >= 0 else 0
+    return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
 
 
 def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchange: str, now: float) -> Message:
@@ -67,13 +68,14 @@ def dead_letter(
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
     """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
-    that never was one)."""
+    that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = dict(properties.headers or {})
-    if ATTEMPTS not in headers:
+    if not attempts_charged(headers):
         return exchange, routing_key, Properties(**fields)
-    aside = headers.get(_ASIDE) or {}
-    exchange, routing_key = headers.get(_EXCHANGE, exchange), headers.get(_ROUTING_KEY, routing_key)
+    aside = headers.get(_ASIDE)
+    aside = aside if isinstance(aside, dict) else {}
+    exchange, routing_key = _name(headers.get(_EXCHANGE), exchange), _name(headers.get(_ROUTING_KEY), routing_key)
     kept = {name: value for name, value in headers.items() if name not in _BROKER_HEADERS and not _is_ours(name)}
     kept |= {name: aside[name] for name in _BROKER_HEADERS if name in aside}
     fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
@@ -113,5 +115,11 @@ def _copy(
     return Message(routing_key, source.body, exchange, persistent)
 
 
-def _is_ours(header: str) -> bool:
-    return header.startswith(PREFIX)
+def _is_ours(header: str | bytes) -> bool:
+    """Bytes are what a driver makes of a name that is not UTF-8."""
+    return isinstance(header, str) and header.startswith(PREFIX)
+
+
+def _name(value: Any, default: str) -> str:
+    """A short string (AMQP 0-9-1 §4.2.5.3), or the default."""
+    return value if isinstance(value, str) and len(value.encode()) <= MAX_BYTES else default

@@ -16,7 +16,7 @@ class RequestHeaders:
 
     def __init__(self, spec: ConsumerSpec) -> None:
         self._fixed = [f"X-Queue-Name: {_safe(spec.queue_name)}", "User-Agent: WorkerRMQ", "Expect:", "Accept: */*"]
-        self._fixed += [f"{name}: {value}" for name, value in spec.headers.items()]
+        self._fixed += [f"{name}: {_safe(value.strip())}" for name, value in spec.headers.items()]
         self._own_type = any(name.lower() == "content-type" for name in spec.headers)
         self._key = signing.decode_secret(spec.signing_secret.get_secret_value()) if spec.signing_secret else None
 
@@ -49,10 +49,12 @@ class RequestHeaders:
 
 
 def _safe(value: str | bytes) -> str:
-    """A field value (RFC 9110 §5.5): what is not printable ASCII is percent-encoded, so that no header is forged.
+    """A field value (RFC 9110 §5.5): what is not printable ASCII is percent-encoded, so that no header is forged, and
+    so is space at its ends, which a receiver would drop.
 
     Bytes are what a driver makes of text that is not UTF-8.
     """
-    if isinstance(value, str) and value.isascii() and value.isprintable():
+    if isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip():
         return value
-    return quote(value, safe=" !#$&'()*+,/:;=?@[]\"<>{}|^`~")
+    safe = "!#$&'()*+,/:;=?@[]\"<>{}|^`~"
+    return quote(value, safe=safe + " " if value == value.strip() else safe)

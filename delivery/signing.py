@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 
 _PREFIX = "whsec_"
@@ -13,7 +12,7 @@ def decode_secret(secret: str) -> bytes:
     """The key in a `whsec_…` secret. Raises ValueError with a sentence when it is not one of 24 to 64 bytes."""
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one
         raise ValueError("must be whsec_ followed by Base64") from None
     if not 24 <= len(key) <= 64:
         raise ValueError(f"must decode to 24 to 64 bytes; this is {len(key)}")

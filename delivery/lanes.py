@@ -1,0 +1,70 @@
+"""Order under a key: of the messages with one key, one is under way; the others wait behind it, in order of arrival."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from domain.consumer import ByHeader, Ordering
+
+Item = TypeVar("Item")
+
+
+class Lanes(Generic[Item]):
+    """A lane for each key that has messages, made and forgotten as they come and go."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Hashable, deque[Item]] = {}
+
+    def add(self, key: Hashable, item: Item) -> bool:
+        """Whether `item` is first in its lane and may go."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            self._lanes[key] = deque((item,))
+            return True
+        lane.append(item)
+        return False
+
+    def finish(self, key: Hashable) -> Item | None:
+        """The first of the lane is settled; the one that may go now."""
+        lane = self._lanes.get(key)
+        if lane is None:
+            return None
+        lane.popleft()
+        if lane:
+            return lane[0]
+        del self._lanes[key]
+        return None
+
+    def clear(self) -> None:
+        self._lanes.clear()
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+
+def key_function(ordering: Ordering) -> Callable[[Mapping[str, Any] | None, bytes], Hashable] | None:
+    """From headers and body to the key; None when nothing is ordered. Messages without the header or the place in
+    their body share a key: nothing is known that would let one overtake another."""
+    if ordering == "none":
+        return None
+    if ordering == "queue":
+        return lambda _headers, _body: ""
+    if isinstance(ordering, ByHeader):
+        header = ordering.header
+        return lambda headers, _body: repr(headers.get(header)) if headers else "None"
+    path = ordering.json_path.split(".")
+    return lambda _headers, body: repr(_at(body, path))
+
+
+def _at(body: bytes, path: list[str]) -> Any:
+    try:
+        value = orjson.loads(body)
+        for step in path:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+    return value

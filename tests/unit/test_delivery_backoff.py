@@ -1,0 +1,67 @@
+"""How long to wait before the next attempt, and before the next connection."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.backoff import LONGEST_RETRY_AFTER, reconnect_delay, retry_delay
+from domain.consumer import RetryPolicy
+
+spreads = st.floats(0, 1, exclude_max=True)
+delays = st.floats(1, 86_400)
+policies = st.builds(
+    RetryPolicy,
+    schedule=st.lists(delays, min_size=1, max_size=8).map(tuple),
+    jitter=st.floats(0, 0.5),
+)
+
+
+def test_without_jitter_the_schedule_is_kept_to_the_millisecond_and_then_ends() -> None:
+    policy = RetryPolicy(schedule=(1, 2.5, 60), jitter=0)
+    assert [retry_delay(policy, attempt, 0.99) for attempt in (1, 2, 3, 4)] == [1000, 2500, 60_000, None]
+
+
+def test_an_empty_schedule_never_tries_again_whatever_the_target_asks_for() -> None:
+    assert retry_delay(RetryPolicy(schedule=()), 1, 0.5, retry_after=10) is None
+
+
+@given(policies, spreads)
+def test_jitter_stays_within_its_share_of_the_delay(policy: RetryPolicy, spread: float) -> None:
+    for attempt, delay in enumerate(policy.schedule, 1):
+        waited = retry_delay(policy, attempt, spread)
+        assert waited is not None
+        assert max(1000, delay * 1000 * (1 - policy.jitter) - 1) <= waited <= delay * 1000 * (1 + policy.jitter) + 1
+
+
+@given(delays, st.floats(0.01, 0.5))
+def test_jitter_makes_few_rungs_and_every_one_of_them_is_used(delay: float, jitter: float) -> None:
+    policy = RetryPolicy(schedule=(delay,), jitter=jitter)
+    rungs = {retry_delay(policy, 1, step / 100) for step in range(100)}
+    assert len(rungs) == 5 or (delay * (1 - jitter) < 1 and len(rungs) >= 3)
+
+
+@given(policies, spreads, st.integers(1, int(LONGEST_RETRY_AFTER)))
+def test_no_retry_is_earlier_than_the_target_asked_for(policy: RetryPolicy, spread: float, asked: int) -> None:
+    waited = retry_delay(policy, 1, spread, retry_after=asked)
+    assert waited is not None
+    assert waited >= asked * 1000
+    assert waited >= (retry_delay(policy, 1, spread) or 0)
+
+
+@given(st.floats(LONGEST_RETRY_AFTER, 1e12))
+def test_a_target_that_asks_for_more_than_a_day_gets_a_day(asked: float) -> None:
+    assert retry_delay(RetryPolicy(schedule=(1,)), 1, 0.5, retry_after=asked) == 87_000_000  # the rung above a day
+
+
+@given(st.floats(2, LONGEST_RETRY_AFTER))
+def test_what_targets_ask_for_is_rounded_up_to_few_rungs_but_by_no_more_than_a_tenth(asked: float) -> None:
+    waited = retry_delay(RetryPolicy(schedule=(1,), jitter=0), 1, 0.5, retry_after=asked) or 0
+    assert waited <= max(asked * 1100, asked * 1000 + 1000)
+    assert len(str(waited).rstrip("0")) <= 3
+
+
+@given(st.integers(0, 100_000), spreads)
+def test_reconnecting_starts_soon_and_is_never_further_apart_than_seven_seconds(failures: int, spread: float) -> None:
+    assert 0.1 < reconnect_delay(failures, spread) < 7
+    assert reconnect_delay(0, spread) < 0.4

@@ -1,0 +1,159 @@
+"""Copies for the retry ladder and the dead-letter queue, and the way back to what the publisher sent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.copies import ATTEMPTS, DELAY, Source, attempts_charged, dead_letter, original, retry_copy
+from domain.message import Message, Properties
+from domain.outcome import Answer, ErrorClass
+
+RETRY = "workerrmq.retry"
+FAILED = Answer(503, None, "", 0.1)
+DEATH = [{"queue": "elsewhere", "reason": "rejected", "count": 3}]
+
+short = st.text(max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | short | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(short, inner, max_size=3),
+    max_leaves=6,
+)
+names = st.one_of(
+    short.filter(lambda name: not name.startswith("workerrmq-")),
+    st.sampled_from(["x-death", "x-first-death-queue", "x-delivery-count", "CC", "BCC", "x-delay"]),
+    st.binary(max_size=10),  # what a driver makes of a name that is not UTF-8
+)
+properties = st.builds(
+    Properties,
+    content_type=st.none() | short,
+    headers=st.none() | st.dictionaries(names, values, min_size=1, max_size=5),
+    delivery_mode=st.sampled_from([None, 1, 2]),
+    priority=st.none() | st.integers(0, 255),
+    correlation_id=st.none() | short,
+    reply_to=st.none() | short,
+    expiration=st.none() | st.integers(0, 10**9).map(str),
+    message_id=short.filter(bool),
+    timestamp=st.none() | st.integers(0, 2**40),
+    type=st.none() | short,
+    user_id=st.none() | short,
+    app_id=st.none() | short,
+    cluster_id=st.none() | short,
+)
+
+
+def source(sent: Properties, exchange: str = "shop", routing_key: str = "order.created") -> Source:
+    return Source("orders", exchange, routing_key, sent, b"{}", sent.message_id or "made")
+
+
+def retried(one: Source, answer: Answer = FAILED, now: float = 1e9) -> Message:
+    return retry_copy(one, "erp", answer, 5000, RETRY, now)
+
+
+def returned(copy: Message) -> Source:
+    """How the copy arrives once the ladder has let it go, with what RabbitMQ adds on the way."""
+    on_the_way = {"x-death": [{"queue": "workerrmq.retry.5s", "reason": "expired"}], "x-first-death-reason": "expired",
+                  "x-delivery-count": 1}  # fmt: skip
+    seen = replace(copy.properties, headers={**(copy.properties.headers or {}), **on_the_way})
+    return Source("orders", "workerrmq.return", "orders", seen, copy.body, copy.properties.message_id or "")
+
+
+@given(properties, short, short, st.integers(1, 4))
+def test_however_often_it_is_tried_the_message_is_what_the_publisher_sent(
+    sent: Properties, exchange: str, routing_key: str, times: int
+) -> None:
+    one = source(sent, exchange, routing_key)
+    for charged in range(1, times + 1):
+        one = returned(retried(one))
+        assert attempts_charged(one.properties.headers) == charged
+    assert original(one.exchange, one.routing_key, one.properties) == (exchange, routing_key, sent)
+    assert (one.body, one.message_id) == (b"{}", sent.message_id)
+
+
+@given(properties, st.booleans())
+def test_a_dead_letter_holds_what_the_publisher_sent(sent: Properties, after_a_retry: bool) -> None:
+    one = returned(retried(source(sent))) if after_a_retry else source(sent)
+    letter = dead_letter(one, "erp", FAILED, "exhausted", ("", "orders.dlq"), 1e9)
+    assert (letter.exchange, letter.routing_key, letter.body) == ("", "orders.dlq", b"{}")
+    assert original("dlx", "orders.dlq", letter.properties) == ("shop", "order.created", sent)
+
+
+def test_nothing_on_a_copy_makes_the_broker_act_on_it() -> None:
+    acting = Properties(
+        headers={"x-death": DEATH, "CC": ["other"], "BCC": ["another"], "x-delivery-count": 7, "mine": 1},
+        expiration="10", user_id="shop", cluster_id="c", delivery_mode=1, priority=9, message_id="m",
+    )  # fmt: skip
+    for copy in (retried(source(acting)), dead_letter(source(acting), "erp", FAILED, "rejected", ("dlx", "k"), 1e9)):
+        on_wire = copy.properties
+        assert (on_wire.expiration, on_wire.user_id, on_wire.cluster_id) == (None, None, None)
+        assert (on_wire.delivery_mode, on_wire.priority) == (2, 9)
+        assert not {"x-death", "CC", "BCC", "x-delivery-count"} & set(on_wire.headers or {})
+        assert (on_wire.headers or {})["mine"] == 1
+
+
+def test_a_retry_goes_to_the_rung_of_its_delay_and_back_to_its_queue() -> None:
+    copy = retried(source(Properties(message_id="m")))
+    assert (copy.exchange, copy.routing_key) == (RETRY, "orders")
+    assert (copy.properties.headers or {})[DELAY] == "5000"
+
+
+def test_a_dead_letter_says_who_why_when_and_how_often() -> None:
+    first = returned(retried(source(Properties(message_id="m")), Answer(None, ErrorClass.TIMEOUT, "30 s", 30), 1e9))
+    letter = dead_letter(first, "erp", FAILED, "exhausted", ("", "orders.dlq"), 1e9 + 60)
+    headers = dict(letter.properties.headers or {})
+    assert headers == {
+        ATTEMPTS: 2,
+        "workerrmq-queue": "orders",
+        "workerrmq-exchange": "shop",
+        "workerrmq-routing-key": "order.created",
+        "workerrmq-consumer": "erp",
+        "workerrmq-reason": "HTTP 503",
+        "workerrmq-status": 503,
+        "workerrmq-outcome": "exhausted",
+        "workerrmq-first-failed-at": "2001-09-09T01:46:40.000+00:00",
+        "workerrmq-last-failed-at": "2001-09-09T01:47:40.000+00:00",
+        "workerrmq-set-aside": {"delivery_mode": 2},
+    }
+
+
+def test_a_dead_letter_without_a_status_names_the_class_of_the_error() -> None:
+    letter = dead_letter(
+        source(Properties(message_id="m")), "erp", Answer(None, ErrorClass.DNS, "no such host", 0), "exhausted",
+        ("", "q"), 1e9,
+    )  # fmt: skip
+    headers = letter.properties.headers or {}
+    assert headers["workerrmq-error"] == "dns"
+    assert headers["workerrmq-reason"] == "dns: no such host"
+    assert "workerrmq-status" not in headers
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_dead_letter_without_a_key_of_its_queue_keeps_the_messages_own(retries: int) -> None:
+    one = source(Properties(message_id="m"))
+    for _ in range(retries):
+        one = returned(retried(one))
+    assert dead_letter(one, "erp", FAILED, "rejected", ("dlx", None), 1e9).routing_key == "order.created"
+
+
+@pytest.mark.parametrize("nonsense", ["7", -1, 1.5, None, [], {"a": 1}, b"\xff"])
+def test_nonsense_where_attempts_are_counted_counts_as_none(nonsense: Any) -> None:
+    assert attempts_charged({ATTEMPTS: nonsense}) == 0
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([ATTEMPTS, DELAY, *(f"workerrmq-{name}" for name in (
+            "set-aside", "exchange", "routing-key", "first-failed-at", "queue"))]),
+        values,
+    )
+)  # fmt: skip
+def test_headers_that_a_publisher_writes_in_our_name_do_not_stop_a_copy(forged: dict[str, Any]) -> None:
+    one = source(Properties(message_id="m", headers=forged))
+    for copy in (retried(one), dead_letter(one, "erp", FAILED, "rejected", ("dlx", None), 1e9)):
+        assert isinstance(copy.routing_key, str)
+        assert copy.body == b"{}"
+        asdict(copy.properties)

@@ -1,0 +1,67 @@
+"""The settlement table: which answer means what."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delivery.outcome import compile_rules
+from domain.consumer import OutcomeRules
+from domain.outcome import Answer, ErrorClass, Outcome
+
+TABLE = {
+    Outcome.SUCCESS: [*range(200, 300)],
+    Outcome.RETRY: [408, 425, 429, *range(500, 600)],
+    Outcome.REJECT: [400, 413, 415, 422],
+}
+
+
+def answer(status: int | None, error: ErrorClass | None = None) -> Answer:
+    return Answer(status, error, "", 0.0)
+
+
+def test_every_status_means_what_the_table_says_and_what_it_leaves_out_suspends() -> None:
+    decide = compile_rules(OutcomeRules())
+    listed = {status: outcome for outcome, statuses in TABLE.items() for status in statuses}
+    for status in range(100, 1000):
+        assert decide(answer(status)) is listed.get(status, Outcome.SUSPEND), status
+
+
+@pytest.mark.parametrize("error", ErrorClass)
+def test_no_answer_is_tried_again_unless_our_own_guard_refused(error: ErrorClass) -> None:
+    expected = Outcome.SUSPEND if error is ErrorClass.BLOCKED else Outcome.RETRY
+    assert compile_rules(OutcomeRules())(answer(None, error)) is expected
+
+
+def test_a_status_goes_before_its_class() -> None:
+    decide = compile_rules(OutcomeRules(retry=("5xx",), reject=("501",), suspend=("4xx",), success=("2xx", "404")))
+    assert decide(answer(501)) is Outcome.REJECT
+    assert decide(answer(502)) is Outcome.RETRY
+    assert decide(answer(404)) is Outcome.SUCCESS
+    assert decide(answer(403)) is Outcome.SUSPEND
+
+
+def test_one_class_of_errors_can_be_taken_out_of_those_that_are_tried_again() -> None:
+    decide = compile_rules(OutcomeRules(retry=("connect", "timeout"), reject=("tls",)))
+    assert decide(answer(None, ErrorClass.TLS)) is Outcome.REJECT
+    assert decide(answer(None, ErrorClass.TIMEOUT)) is Outcome.RETRY
+    assert decide(answer(None, ErrorClass.DNS)) is Outcome.SUSPEND
+
+
+@pytest.mark.parametrize("rule", ["", "6xx", "099", "600", "20", "2xx ", "2XX", "http", "network,5xx"])
+def test_what_is_no_rule_is_refused_with_its_name(rule: str) -> None:
+    with pytest.raises(ValueError, match="is no status") as caught:
+        compile_rules(OutcomeRules(retry=(rule,)))
+    assert repr(rule) in str(caught.value)
+
+
+def test_a_rule_under_two_outcomes_is_refused() -> None:
+    with pytest.raises(ValueError, match="'timeout' stands under both success and retry"):
+        compile_rules(OutcomeRules(success=("2xx", "timeout"), retry=("network",)))
+
+
+@given(st.integers(100, 599), st.sampled_from(Outcome))
+def test_any_status_can_be_given_any_outcome(status: int, outcome: Outcome) -> None:
+    rules = OutcomeRules(**{"success": (), "retry": (), "reject": (), "suspend": (), outcome.value: (str(status),)})
+    assert compile_rules(rules)(answer(status)) is outcome
