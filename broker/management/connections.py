@@ -67,7 +67,8 @@ async def close(call: Call) -> Response:
     """Close a connection (320 CONNECTION_FORCED); X-Reason is told to the client."""
     connection = _found(call)
     reason = call.request.headers.get("x-reason", "Closed via management plugin")
-    await call.server.close_connection(connection.name, reason)
+    # Headers are read as latin-1; RabbitMQ hands the bytes through, and they are UTF-8 to AMQP.
+    await call.server.close_connection(connection.name, reason.encode("latin-1").decode("utf-8", "replace"))
     return Response(204)
 
 
