@@ -30,7 +30,9 @@ class Management:
         """POST /api/<path> with a JSON body."""
         return self.call("POST", *path, body=body)
 
-    def delete(self, *path: str, headers: dict[str, str] | None = None, **query: str | int) -> requests.Response:
+    def delete(
+        self, *path: str, query: dict[str, str | int] | None = None, headers: dict[str, str] | None = None
+    ) -> requests.Response:
         """DELETE /api/<path>."""
         return self.call("DELETE", *path, query=query, headers=headers)
 

@@ -83,8 +83,10 @@ class BrokerNode(ABC):
     def ready(self) -> bool:
         """Whether AMQP and the management API both answer."""
         try:
+            if self.management.get("overview").status_code != 200:
+                return False
             self.connect(blocked_connection_timeout=2, socket_timeout=2).close()
-            return self.management.get("overview").status_code == 200
+            return True
         except (pika.exceptions.AMQPError, OSError, requests.RequestException):
             return False
 

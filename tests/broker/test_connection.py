@@ -1,0 +1,161 @@
+"""Opening, keeping and ending connections and channels, with the codes of what goes wrong."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import (
+    AMQPConnectionError,
+    ConnectionClosedByBroker,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from tests.support.amqp import refused
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+
+Connect = Callable[..., pika.BlockingConnection]
+
+
+def test_a_wrong_password_is_refused(connect: Connect) -> None:
+    with pytest.raises(ProbableAuthenticationError) as refusal:
+        connect(credentials=pika.PlainCredentials("guest", "wrong"))
+    assert "403" in str(refusal.value)
+    assert "ACCESS_REFUSED" in str(refusal.value)
+
+
+def test_an_unknown_vhost_is_refused(connect: Connect) -> None:
+    with pytest.raises((ProbableAccessDeniedError, ConnectionClosedByBroker)) as refusal:
+        connect(virtual_host="nowhere")
+    assert "530" in str(refusal.value)
+    assert "vhost nowhere not found" in str(refusal.value)
+
+
+def test_limits_are_negotiated_to_the_smaller(connect: Connect) -> None:
+    connection = connect(frame_max=8192, channel_max=5, heartbeat=7)
+    params = connection._impl.params
+    assert (params.frame_max, params.channel_max, params.heartbeat) == (8192, 5, 7)
+
+
+def test_the_server_introduces_itself(connect: Connect) -> None:
+    properties = connect()._impl.server_properties
+    for capability in (
+        "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
+        "connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos",
+        "direct_reply_to",
+    ):  # fmt: skip
+        assert properties["capabilities"][capability] is True
+    assert {"product", "version", "platform", "copyright", "information", "cluster_name"} <= set(properties)
+
+
+def test_a_closed_channel_leaves_the_connection_and_its_number_usable(connect: Connect) -> None:
+    connection = connect()
+    first = connection.channel()
+    number = first.channel_number
+    with refused(404):
+        first.queue_declare("nobody has this queue", passive=True)
+    assert connection.is_open
+    again = connection.channel(number)
+    assert again.queue_declare("", exclusive=True).method.queue
+
+
+def test_a_connection_has_many_channels(connect: Connect) -> None:
+    connection = connect()
+    channels = [connection.channel() for _ in range(50)]
+    assert len({channel.channel_number for channel in channels}) == 50
+    assert all(channel.queue_declare("", exclusive=True).method.queue for channel in channels)
+
+
+def test_the_broker_closes_a_connection_with_a_reason(broker: BrokerNode, connect: Connect) -> None:
+    connection = connect()
+    name = wait_until(broker.connections, 15, "the connection being listed")[0]
+    assert broker.management.delete("connections", name, headers={"X-Reason": "because"}).status_code == 204
+    with pytest.raises(ConnectionClosedByBroker) as closed:
+        connection.process_data_events(10)
+    assert (closed.value.reply_code, closed.value.reply_text) == (320, "CONNECTION_FORCED - because")
+
+
+def test_another_protocol_is_answered_with_ours(broker: BrokerNode) -> None:
+    with socket.create_connection(("127.0.0.1", broker.port), 10) as stranger:
+        stranger.sendall(b"AMQP\x02\x02\x02\x02")
+        assert _read_to_end(stranger) == b"AMQP\x00\x00\x09\x01"
+
+
+def test_http_is_answered_with_our_protocol(broker: BrokerNode) -> None:
+    with socket.create_connection(("127.0.0.1", broker.port), 10) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert _read_to_end(stranger) == b"AMQP\x00\x00\x09\x01"
+
+
+def _read_to_end(peer: socket.socket) -> bytes:
+    peer.settimeout(30)
+    data = b""
+    try:
+        while chunk := peer.recv(4096):
+            data += chunk
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def raw_frame(channel: BlockingChannel, kind: int, number: int, payload: bytes, end: int = 0xCE) -> None:
+    """Send a frame as it is, past pika's own checks."""
+    frame = struct.pack(">BHI", kind, number, len(payload)) + payload + bytes([end])
+    channel.connection._impl._output_marshaled_frames([frame])
+    channel.connection.process_data_events(10)
+
+
+def test_an_unknown_method_closes_the_connection(channel: BlockingChannel) -> None:
+    with pytest.raises(AMQPConnectionError):  # RabbitMQ does not say why
+        raw_frame(channel, 1, channel.channel_number, struct.pack(">HH", 60, 199))
+    assert channel.connection.is_closed
+
+
+def test_a_frame_without_its_end_closes_the_connection(channel: BlockingChannel) -> None:
+    with refused(501) as refusal:
+        raw_frame(channel, 1, channel.channel_number, struct.pack(">HH", 20, 10), end=0)
+    assert refusal.connection_closed
+
+
+def test_a_method_on_a_channel_that_is_not_open_closes_the_connection(channel: BlockingChannel) -> None:
+    with refused(504) as refusal:
+        raw_frame(channel, 1, 77, struct.pack(">HHHBB", 50, 40, 0, 0, 0))
+    assert refusal.connection_closed
+
+
+def test_opening_a_channel_twice_closes_the_connection(channel: BlockingChannel) -> None:
+    with refused(504) as refusal:
+        raw_frame(channel, 1, channel.channel_number, struct.pack(">HHB", 20, 10, 0))
+    assert refusal.connection_closed
+
+
+def test_a_content_header_nobody_announced_closes_the_connection(channel: BlockingChannel) -> None:
+    with refused(505) as refusal:
+        raw_frame(channel, 2, channel.channel_number, struct.pack(">HHQH", 60, 0, 0, 0))
+    assert refusal.connection_closed
+
+
+def test_a_frame_larger_than_agreed_closes_the_connection(connect: Connect) -> None:
+    channel = connect(frame_max=4096).channel()
+    with refused(501) as refusal:
+        raw_frame(channel, 3, channel.channel_number, b"x" * 5000)
+    assert refusal.connection_closed
+
+
+def test_a_silent_client_is_dropped_after_its_heartbeat(connect: Connect, broker: BrokerNode) -> None:
+    connect(heartbeat=1)  # and nobody processes its events, so it sends none
+    name = wait_until(broker.connections, 15, "the connection being listed")
+    wait_until(lambda: name[0] not in broker.connections(), 15, "the silent client being dropped")
+
+
+def test_heartbeats_keep_an_idle_connection_open(connect: Connect) -> None:
+    connection = connect(heartbeat=1)
+    connection.process_data_events(3.5)
+    assert connection.is_open
+    assert connection.channel().is_open

@@ -1,0 +1,59 @@
+"""Direct reply-to: answers without a queue (RabbitMQ docs: direct reply-to)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import UnroutableError
+
+from tests.support.amqp import Subscription, refused, take
+
+REPLY_TO = "amq.rabbitmq.reply-to"
+Connect = Callable[..., pika.BlockingConnection]
+
+
+def ask(channel: BlockingChannel, queue: str) -> Subscription:
+    """Publish a request and wait for answers."""
+    answers = Subscription(channel, REPLY_TO, auto_ack=True)
+    channel.basic_publish("", queue, b"question", pika.BasicProperties(reply_to=REPLY_TO, correlation_id="7"))
+    return answers
+
+
+def test_an_answer_reaches_who_asked(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+    answers = ask(channel, queue)
+    other = connect().channel()
+    request = take(other, queue, 1)[0]
+    assert request.properties.reply_to.startswith(REPLY_TO + ".")
+    other.basic_publish("", request.properties.reply_to, b"answer", pika.BasicProperties(correlation_id="7"))
+    answer = answers.wait(1)[0]
+    assert (answer.body, answer.properties.correlation_id) == (b"answer", "7")
+
+
+def test_an_answer_to_one_who_left_is_unroutable(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+    asker = connect()
+    ask(asker.channel(), queue)
+    request = take(channel, queue, 1)[0]
+    asker.close()
+    channel.confirm_delivery()
+    with pytest.raises(UnroutableError):
+        channel.basic_publish("", request.properties.reply_to, b"late", mandatory=True)
+
+
+def test_answers_must_be_consumed_without_acknowledgement(channel: BlockingChannel) -> None:
+    with refused(406) as refusal:
+        channel.basic_consume(REPLY_TO, lambda *_: None, auto_ack=False)
+    assert "reply consumer cannot acknowledge" in refusal.text
+
+
+def test_asking_without_listening_is_refused(channel: BlockingChannel, queue: str) -> None:
+    channel.confirm_delivery()
+    with refused(406) as refusal:
+        channel.basic_publish("", queue, b"x", pika.BasicProperties(reply_to=REPLY_TO))
+    assert "fast reply consumer does not exist" in refusal.text
+
+
+def test_the_pseudo_queue_can_be_looked_for(channel: BlockingChannel) -> None:
+    assert channel.queue_declare(REPLY_TO, passive=True).method.queue == REPLY_TO
