@@ -38,6 +38,6 @@ class Exchanges:
     def bindings(
         self, number: int, size: int, exchange: str | None = None, queue_name: str | None = None
     ) -> Page[BindingDetails]:
-        """One page of the bindings, of those of an exchange, of a queue, or between the two. Raises NotFound."""
+        """One page of the bindings, of those of an exchange, of a queue, or between the two."""
         found = self._bindings.all(exchange, queue_name)
         return Page(found[(number - 1) * size : number * size], len(found))

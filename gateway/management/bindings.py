@@ -34,7 +34,7 @@ class BindingGateway:
 
     def all(self, exchange: str | None = None, queue_name: str | None = None) -> list[BindingDetails]:
         """All bindings but those that every queue has to the default exchange; only those of an exchange, as their
-        source, or of a queue, where one is given. Raises NotFound when it does not exist."""
+        source, or of a queue, where one is given; none when it does not exist."""
         vhost = self._client.vhost
         if queue_name is not None:
             found = self._client.get("queues", vhost, queue_name, "bindings", subject="queue", name=queue_name)
