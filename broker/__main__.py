@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", type=Path, help="where durable queues and messages are kept; without it, nowhere")
     parser.add_argument(
         "--user", metavar="NAME:PASSWORD", default=os.environ.get("BROKER_USER"),
-        help="an administrator, instead of guest:guest (default: BROKER_USER of the environment, which ps does not show)",
+        help="an administrator, instead of guest:guest (default: $BROKER_USER, which other users cannot see by ps)",
     )  # fmt: skip
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--tls-cert", type=Path, help="certificate chain (PEM); with --tls-key, the AMQP port is TLS")
