@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from flask import Flask
@@ -88,7 +89,7 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
     queue_gateway = QueueGateway(management)
     epoch = Epoch(settings.data_dir / "epoch")
     password = settings.admin_password.get_secret_value()
-    first_admin = FirstAdmin(store, settings.admin_username, password, print)
+    first_admin = FirstAdmin(store, settings.admin_username, password, partial(print, flush=True))
 
     def broker() -> None:
         if not publisher.connected:

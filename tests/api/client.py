@@ -78,6 +78,7 @@ class Gunicorn:
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
         """One request over a connection of its own."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= options.pop("headers", {})
         return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
 
     def login(self, username: str = ADMIN, password: str = PASSWORD) -> str:

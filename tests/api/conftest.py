@@ -20,28 +20,38 @@ from tests.support.store import StoreNode
 MakeApp = Callable[..., Flask]
 
 
+def settings_for(data_dir: Path, **settings: Any) -> Settings:
+    """Settings by default without a broker and a store, whatever the environment says."""
+    nowhere = free_port()
+    defaults = {
+        "mongo_uri": f"mongodb://127.0.0.1:{nowhere}/none",
+        "rabbitmq_url": f"amqp://127.0.0.1:{nowhere}/",
+        "rabbitmq_management_url": f"http://127.0.0.1:{nowhere}",
+        "data_dir": data_dir,
+        "admin_password": PASSWORD,
+        "consumers": "external",
+    }
+    return Settings(_env_file=None, **{**defaults, **settings})
+
+
+def end(app: Flask) -> None:
+    """End its threads and connections."""
+    app.extensions["runtime"].stop(1)
+    app.extensions["store"].close()
+
+
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Makes apps, by default without a broker and a store; their threads end with the test."""
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        nowhere = free_port()
-        defaults = {
-            "mongo_uri": f"mongodb://127.0.0.1:{nowhere}/none",
-            "rabbitmq_url": f"amqp://127.0.0.1:{nowhere}/",
-            "rabbitmq_management_url": f"http://127.0.0.1:{nowhere}",
-            "data_dir": tmp_path / "var",
-            "admin_password": PASSWORD,
-            "consumers": "external",
-        }
-        made.append(create_app(Settings(_env_file=None, **{**defaults, **settings})))
+        made.append(create_app(settings_for(tmp_path / "var", **settings)))
         return made[-1]
 
     yield make
     for app in made:
-        app.extensions["runtime"].stop(1)
-        app.extensions["store"].close()
+        end(app)
 
 
 @pytest.fixture

@@ -1,0 +1,241 @@
+"""Who may do what: logging in, tokens, roles, and how fast they end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from app import APIS
+from domain.user import RANKS, Grant, Role
+from routes.api import Api as Routes
+from routes.api import Operation
+from tests.api.client import ADMIN, PASSWORD, Api
+from tests.api.conftest import MakeApp
+from tests.support.store import StoreNode
+
+OPERATIONS = [operation for routes in APIS for operation in routes.operations]
+PROTECTED = [operation for operation in OPERATIONS if operation.role is not None]
+PUBLIC = {"/login", "/health/live", "/health/ready"}
+
+
+def named(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+def test_only_login_and_health_are_public() -> None:
+    assert {operation.path for operation in OPERATIONS if operation.role is None} == PUBLIC
+
+
+def test_every_route_of_the_app_is_a_registered_operation(make_app: MakeApp) -> None:
+    routes = {(method, rule.rule) for rule in make_app().url_map.iter_rules() for method in rule.methods or ()}
+    assert routes - {("HEAD", path) for _, path in routes} == {(one.method, one.path) for one in OPERATIONS}
+
+
+def test_a_route_that_does_not_say_who_may_call_it_cannot_be_made() -> None:
+    routes = Routes("test")
+    with pytest.raises(TypeError, match=r"role=… or public=True"):
+        routes.get("/open")
+    with pytest.raises(TypeError, match=r"role=… or public=True"):
+        routes.get("/open", role="viewer", public=True)
+
+
+def test_every_operation_documents_itself() -> None:
+    assert not [named(operation) for operation in OPERATIONS if not operation.documentation]
+
+
+def test_without_a_token_every_route_answers_401(make_app: MakeApp) -> None:
+    api = Api(make_app())
+    for operation in PROTECTED:
+        for headers in (
+            {},
+            {"Authorization": "Basic YTpi"},
+            {"Authorization": "Bearer"},
+            {"Authorization": "Bearer  "},
+        ):
+            answer = api(operation.method, operation.path, headers=headers)
+            assert (answer.status_code, answer.json["code"]) == (401, "unauthenticated"), named(operation)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_with_a_wrong_token_every_route_answers_401(api: Api) -> None:
+    for token in ("x", "é", "a" * 4000, str(api.token)[:-1]):
+        for operation in PROTECTED:
+            answer = api(operation.method, operation.path, headers={"Authorization": f"Bearer {token}"})
+            assert (answer.status_code, answer.json["code"]) == (401, "token_invalid"), named(operation)
+
+
+def test_a_role_reaches_no_further_than_it_says(api: Api) -> None:
+    ranked: dict[Role, int] = RANKS
+    for role, rank in ranked.items():
+        user = api.as_user(f"a-{role}", role)
+        for operation in PROTECTED:
+            assert operation.role is not None
+            if rank < ranked[operation.role]:
+                answer = user(operation.method, operation.path, data=b"not even JSON")
+                assert (answer.status_code, answer.json["code"]) == (403, "forbidden"), f"{role}: {named(operation)}"
+                assert operation.role in answer.json["detail"]
+
+
+def test_login_answers_a_token_its_role_and_its_end(api: Api) -> None:
+    before = datetime.now(UTC)
+    answer = api.login()
+    assert answer.json["role"] == "admin"
+    assert answer.json["message"]
+    left = datetime.fromisoformat(answer.json["expiresAt"]) - before
+    assert timedelta(hours=11.9) < left < timedelta(hours=12.1)
+    assert len(answer.json["token"]) >= 43
+
+
+def test_an_unknown_user_and_a_wrong_password_look_the_same(api: Api) -> None:
+    answers = [api.login(ADMIN, "wrong").json, api.login("nobody", "wrong").json, api.login(ADMIN, "x" * 900).json]
+    for answer in answers:
+        del answer["requestId"]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0]["code"] == "wrong_credentials"
+
+
+def test_a_token_that_has_expired_is_refused(api: Api) -> None:
+    store = api.app.extensions["store"]
+    admin = store.users.get(ADMIN)
+    for token, seconds, status in (("old", -1, 401), ("good", 60, 200)):
+        grant = Grant(ADMIN, admin.stamp, datetime.now(UTC) + timedelta(seconds=seconds))
+        store.tokens.add(sha256(token.encode()).hexdigest(), grant)
+        assert api("GET", "/getUsers", headers={"Authorization": f"Bearer {token}"}).status_code == status
+
+
+def test_ten_wrong_passwords_are_throttled_for_that_account_and_address_only(api: Api) -> None:
+    api("POST", "/createUser", json={"username": "other", "password": PASSWORD, "role": "viewer"})
+    for _ in range(10):
+        assert api.login(ADMIN, "wrong").status_code == 401
+    throttled = api.login(ADMIN, PASSWORD)
+    assert (throttled.status_code, throttled.json["code"]) == (429, "throttled")
+    assert 800 < int(throttled.headers["Retry-After"]) <= 900
+    assert api.login("other", PASSWORD).status_code == 200
+    elsewhere = api("POST", "/login", json={"username": ADMIN, "password": PASSWORD},
+                    environ_base={"REMOTE_ADDR": "203.0.113.9"})  # fmt: skip
+    assert elsewhere.status_code == 200
+
+
+def test_the_right_password_starts_the_count_anew(api: Api) -> None:
+    for _ in range(2):
+        for _ in range(6):
+            assert api.login(ADMIN, "wrong").status_code == 401
+        assert api.login().status_code == 200
+
+
+def test_a_logout_ends_that_token_at_once_and_no_other(api: Api) -> None:
+    other = Api(api.app)
+    other.login()
+    assert api("GET", "/getUsers").status_code == other("GET", "/getUsers").status_code == 200
+    assert api("POST", "/logout").status_code == 200
+    assert api("GET", "/getUsers").status_code == 401
+    assert other("GET", "/getUsers").status_code == 200
+
+
+def change(api: Api, **body: Any) -> None:
+    answer = api("PATCH", "/updateUser", json=body)
+    assert answer.status_code == 200, answer.json
+
+
+def test_a_demotion_holds_at_once_for_tokens_that_are_out(api: Api) -> None:
+    user = api.as_user("carol", "admin")
+    assert user("GET", "/getUsers").status_code == 200
+    change(api, username="carol", role="viewer")
+    assert user("GET", "/getUsers").status_code == 403
+
+
+def test_a_new_password_ends_the_tokens_of_the_old_one(api: Api) -> None:
+    user = api.as_user("carol", "admin")
+    change(api, username="carol", password="another good one")
+    assert user("GET", "/getUsers").status_code == 401
+    assert user.login("carol", PASSWORD).status_code == 401
+    assert user.login("carol", "another good one").status_code == 200
+
+
+def test_a_deleted_user_is_out_at_once_and_does_not_come_back_with_the_name(api: Api) -> None:
+    user = api.as_user("carol", "admin")
+    assert api("DELETE", "/deleteUser", json={"username": "carol"}).status_code == 200
+    assert user("GET", "/getUsers").status_code == 401
+    api.as_user("carol", "admin")
+    assert user("GET", "/getUsers").status_code == 401
+
+
+def test_the_last_admin_cannot_be_removed_or_demoted(api: Api) -> None:
+    for method, path, body in (
+        ("DELETE", "/deleteUser", {"username": ADMIN}),
+        ("PATCH", "/updateUser", {"username": ADMIN, "role": "operator"}),
+    ):
+        answer = api(method, path, json=body)
+        assert (answer.status_code, answer.json["code"]) == (409, "last_admin")
+    assert [user["role"] for user in api("GET", "/getUsers").json] == ["admin"]
+    api.as_user("second", "admin")
+    assert api("DELETE", "/deleteUser", json={"username": ADMIN}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [("short", "at least 12 bytes"), ("x" * 73, "at most 72 bytes"), ("é" * 37, "at most 72 bytes")],
+)
+def test_a_password_that_bcrypt_cannot_use_is_refused_with_a_sentence(api: Api, password: str, sentence: str) -> None:
+    answer = api("POST", "/createUser", json={"username": "x", "password": password, "role": "viewer"})
+    assert answer.status_code == 400
+    assert answer.json["errors"][0]["field"] == "password"
+    assert sentence in answer.json["errors"][0]["detail"]
+    assert password not in answer.text
+
+
+def test_a_password_of_72_bytes_counts_to_its_last_byte(api: Api) -> None:
+    api.as_user("long", "viewer", "p" * 72)
+    assert api.login("long", "p" * 71 + "q").status_code == 401
+    assert api.login("long", "p" * 73).status_code == 401
+
+
+def test_a_name_that_is_taken_is_a_conflict(api: Api) -> None:
+    body = {"username": "carol", "password": PASSWORD, "role": "viewer"}
+    assert api("POST", "/createUser", json=body).status_code == 201
+    assert api("POST", "/createUser", json=body).status_code == 409
+
+
+def test_users_are_listed_by_name_without_anything_of_their_passwords(api: Api) -> None:
+    api("POST", "/createUser", json={"username": "Zoe", "password": PASSWORD, "role": "viewer"})
+    answer = api("GET", "/getUsers")
+    assert [user["username"] for user in answer.json] == ["Zoe", ADMIN]
+    assert set(answer.json[0]) == {"username", "role", "createdAt", "updatedAt"}
+
+
+def test_neither_passwords_nor_tokens_are_in_the_store(api: Api, store: StoreNode) -> None:
+    api.login(ADMIN, "a wrong canary password")
+    files = [path for path in store.process.log.parent.rglob("*") if path.is_file()]
+    content = b"".join(path.read_bytes() for path in files)
+    assert b"passwordHash" in content, "this looks into the wrong files"
+    for secret in (PASSWORD, str(api.token), "a wrong canary password"):
+        assert secret.encode() not in content
+
+
+def test_while_the_store_is_away_the_api_says_so_and_works_again_when_it_is_back(api: Api, store: StoreNode) -> None:
+    store.kill()
+    fresh = Api(api.app)
+    answer = fresh.login()
+    assert (answer.status_code, answer.json["code"]) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert api("GET", "/health/live").status_code == 200
+    ready = api("GET", "/health/ready")
+    assert ready.status_code == 503
+    assert ready.json["dependencies"]["store"]["up"] is False
+    store.start()
+    assert fresh.login().status_code == 200
+    assert fresh("GET", "/getUsers").status_code == 200
+    assert api("GET", "/health/ready").json["dependencies"]["store"]["up"] is True
+
+
+def test_an_app_that_starts_before_its_store_makes_the_first_user_when_it_can(
+    make_app: MakeApp, store: StoreNode
+) -> None:
+    store.kill()
+    api = Api(make_app(mongo_uri=store.uri("late")))
+    assert api.login().status_code == 503
+    store.start()
+    assert api.login().status_code == 200

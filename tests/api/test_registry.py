@@ -1,0 +1,207 @@
+"""The registry of consumers and the heartbeats, on a real store: what workers and the API rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from domain.consumer import ConsumerSpec
+from domain.errors import Conflict, NotFound, StoreUnavailable
+from domain.registry import Heartbeat, Report
+from gateway.mongo import Store, open_store
+from gateway.mongo.consumers import ConsumerRegistry
+from gateway.mongo.secrets import KEY_FILE
+from tests.support.store import StoreNode
+
+SPEC = ConsumerSpec(
+    queue_name="orders",
+    url="https://erp.example/orders",
+    headers={"Authorization": "canary-header"},
+    signing_secret=SecretStr("whsec_canary"),
+)
+
+
+@pytest.fixture
+def opened(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
+    one = open_store(store.uri("registry"), "a key", tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def registry(opened: Store) -> ConsumerRegistry:
+    return opened.consumers
+
+
+def spec(**changes: object) -> ConsumerSpec:
+    return SPEC.model_copy(update=changes)
+
+
+def test_a_consumer_comes_back_as_it_was_asked_for_named_after_its_queue(registry: ConsumerRegistry) -> None:
+    created, new = registry.create(SPEC)
+    assert new
+    assert created.spec == spec(name="orders")
+    assert (created.state, created.reason, created.revision) == ("enabled", None, 1)
+    assert registry.get("orders") == registry.get(created.id) == created
+
+
+def test_asking_again_for_the_same_changes_nothing(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    assert registry.create(SPEC) == (created, False)
+
+
+def test_the_same_name_for_another_consumer_is_a_conflict_that_says_what_differs(registry: ConsumerRegistry) -> None:
+    registry.create(SPEC)
+    with pytest.raises(Conflict, match=r"another prefetch, signingSecret\."):
+        registry.create(spec(prefetch=3, signing_secret=None))
+
+
+def test_of_many_that_create_the_same_at_once_one_does(registry: ConsumerRegistry) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(lambda _: registry.create(SPEC), range(16)))
+    assert sum(new for _, new in outcomes) == 1
+    assert len({consumer.id for consumer, _ in outcomes}) == 1
+
+
+def test_a_change_counts_the_revision_up_and_keeps_the_id(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    changed = registry.update(created.id, spec(prefetch=3))
+    assert (changed.id, changed.revision, changed.spec.prefetch) == (created.id, 2, 3)
+    assert changed == registry.get(created.id)
+
+
+def test_changes_at_once_are_all_counted(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: registry.update(created.id, spec(prefetch=number)), range(1, 33)))
+    assert registry.get(created.id).revision == 33
+
+
+def test_a_name_that_is_taken_cannot_be_taken_by_a_change(registry: ConsumerRegistry) -> None:
+    registry.create(SPEC)
+    other, _ = registry.create(spec(name="other"))
+    with pytest.raises(Conflict):
+        registry.update(other.id, SPEC)
+    assert registry.get("other") == other
+
+
+def test_only_enabled_consumers_are_to_be_run(registry: ConsumerRegistry) -> None:
+    first, _ = registry.create(spec(name="a"))
+    second, _ = registry.create(spec(name="b"))
+    registry.set_state(first.id, "paused")
+    assert registry.enabled() == [second]
+    assert [one.id for one in [registry.set_state(first.id, "enabled"), second]] == [
+        one.id for one in registry.enabled()
+    ]
+
+
+def test_the_same_state_again_restarts_nothing(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    paused = registry.set_state(created.id, "paused")
+    assert registry.set_state(created.id, "paused") == paused
+
+
+def test_a_worker_suspends_only_what_nobody_changed_meanwhile(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    changed = registry.update(created.id, spec(prefetch=3))
+    assert not registry.suspend(created.id, created.revision, "HTTP 404")
+    assert registry.get(created.id) == changed
+    assert registry.suspend(created.id, changed.revision, "HTTP 404")
+    suspended = registry.get(created.id)
+    assert (suspended.state, suspended.reason) == ("suspended", "HTTP 404")
+    assert not registry.suspend(created.id, suspended.revision, "again")
+
+
+def test_a_change_ends_a_suspension_but_not_a_pause(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    registry.suspend(created.id, 1, "HTTP 404")
+    changed = registry.update(created.id, spec(url="https://erp.example/other"))
+    assert (changed.state, changed.reason) == ("enabled", None)
+    registry.set_state(created.id, "paused")
+    assert registry.update(created.id, SPEC).state == "paused"
+
+
+def test_what_is_not_there_is_not_found(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    registry.delete(created.id)
+    for attempt in (
+        lambda: registry.get(created.id),
+        lambda: registry.update(created.id, SPEC),
+        lambda: registry.set_state(created.id, "paused"),
+        lambda: registry.delete(created.id),
+    ):
+        with pytest.raises(NotFound):
+            attempt()
+    assert not registry.suspend(created.id, 1, "gone")
+
+
+def test_lists_come_in_pages_with_the_total(registry: ConsumerRegistry) -> None:
+    for number in range(5):
+        registry.create(spec(name=f"c{number}", queue_name="even" if number % 2 == 0 else "odd"))
+    page = registry.find(2, 2)
+    assert ([one.spec.name for one in page.items], page.total) == (["c2", "c3"], 5)
+    page = registry.find(queue_name="odd")
+    assert ([one.spec.name for one in page.items], page.total) == (["c1", "c3"], 2)
+
+
+def test_secrets_rest_sealed(registry: ConsumerRegistry, store: StoreNode) -> None:
+    registry.create(SPEC)
+    content = b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
+    assert b"erp.example" in content, "this looks into the wrong files"
+    assert b"canary" not in content
+
+
+def test_under_another_key_a_consumer_is_suspended_and_says_why_and_a_rotated_key_still_reads(
+    registry: ConsumerRegistry, store: StoreNode, tmp_path: Path
+) -> None:
+    created, _ = registry.create(SPEC)
+    stranger = open_store(store.uri("registry"), "another key", tmp_path).consumers
+    assert stranger.enabled() == []
+    seen = stranger.get("orders")
+    assert seen.state == "suspended"
+    assert "SECRET_KEY" in str(seen.reason)
+    assert open_store(store.uri("registry"), "new key,a key", tmp_path).consumers.enabled() == [created]
+
+
+def test_without_a_key_all_processes_of_a_host_find_the_same_one(store: StoreNode, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        stores = list(threads.map(lambda _: open_store(store.uri("registry"), "", tmp_path / "var"), range(8)))
+    created, _ = stores[0].consumers.create(SPEC)
+    assert all(one.consumers.get("orders") == created for one in stores)
+    assert [path.name for path in (tmp_path / "var").iterdir()] == [KEY_FILE]
+    assert (tmp_path / "var" / KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def heartbeat(worker: str, age: float = 0, **report: int) -> Heartbeat:
+    now = datetime.now(UTC).replace(microsecond=0)
+    reports = (Report("id", 1, "failing", error="HTTP 500", error_at=now, **report),)
+    return Heartbeat(worker, now - timedelta(seconds=age), now, True, reports)
+
+
+def test_a_heartbeat_replaces_the_one_before_and_comes_back_as_it_was(opened: Store) -> None:
+    opened.heartbeats.beat(heartbeat("host:1", delivered=1))
+    latest = heartbeat("host:1", delivered=2)
+    opened.heartbeats.beat(latest)
+    assert opened.heartbeats.live() == [latest]
+
+
+def test_silent_and_departed_workers_are_not_live(opened: Store) -> None:
+    opened.heartbeats.beat(heartbeat("silent", age=6))
+    opened.heartbeats.beat(heartbeat("departed"))
+    opened.heartbeats.beat(heartbeat("present"))
+    opened.heartbeats.remove("departed")
+    assert [one.worker for one in opened.heartbeats.live()] == ["present"]
+
+
+def test_a_store_that_is_away_is_said_to_be_and_found_again(registry: ConsumerRegistry, store: StoreNode) -> None:
+    registry.create(SPEC)
+    store.kill()
+    with pytest.raises(StoreUnavailable):
+        registry.enabled()
+    store.start()
+    assert len(registry.enabled()) == 1

@@ -1,0 +1,86 @@
+"""What a request leaves in the log, and what must never be there. Through a real gunicorn, whose output is the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.api.client import ADMIN, PASSWORD, Gunicorn
+from tests.support.processes import wait_until
+
+CANARY = "canary-0815"
+
+
+def lines(gunicorn: Gunicorn) -> list[dict[str, Any]]:
+    """The log so far: every line of it is a JSON object."""
+    return [json.loads(line) for line in gunicorn.process.output().splitlines()]
+
+
+def line_of(gunicorn: Gunicorn, request_id: str) -> dict[str, Any]:
+    """The one line of a request."""
+
+    def found() -> list[dict[str, Any]]:
+        return [line for line in lines(gunicorn) if line.get("request_id") == request_id and line["event"] == "request"]
+
+    wait_until(found)
+    [line] = found()
+    return line
+
+
+def test_a_request_leaves_one_line_with_who_what_and_how_it_ended(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn()
+    token = server.login()
+    headers = {"X-Request-ID": "req-1", "X-Correlation-ID": "corr-1", "Authorization": f"Bearer {token}"}
+    answer = server.call("GET", "/getUsers?pageSize=7", headers=headers)
+    assert answer.headers["X-Request-ID"] == "req-1"
+    line = line_of(server, "req-1")
+    assert line["duration_ms"] > 0
+    expected = {"level": "info", "logger": "workerrmq.access", "method": "GET", "path": "/getUsers", "status": 200,
+                "user": ADMIN, "remote": "127.0.0.1", "correlation_id": "corr-1"}  # fmt: skip
+    assert expected.items() <= line.items()
+    assert line["time"].endswith("Z")
+
+
+def test_an_error_leaves_its_code(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn()
+    server.call("GET", "/nowhere", headers={"X-Request-ID": "req-2"})
+    assert {"status": 404, "code": "route_not_found", "user": None}.items() <= line_of(server, "req-2").items()
+    server.call("GET", "/getQueues", server.login(), headers={"X-Request-ID": "req-3"})
+    line = line_of(server, "req-3")
+    assert {"status": 503, "code": "broker_unavailable", "level": "warning"}.items() <= line.items()
+    assert line["detail"]
+
+
+def test_a_request_id_that_could_forge_the_log_is_replaced(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn()
+    for forged in ('a","user":"root', "a b", "x" * 129, "ä"):
+        answer = server.call("GET", "/nowhere", headers={"X-Request-ID": forged.encode()})
+        given = answer.headers["X-Request-ID"]
+        assert given == answer.json()["requestId"] != forged
+        assert line_of(server, given)["path"] == "/nowhere"
+
+
+def test_secrets_are_in_no_line_however_they_are_sent(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn(LOG_LEVEL="debug")
+    token = server.login()
+    server.call("GET", f"/getUsers?token={CANARY}", token)
+    server.call("GET", "/getUsers", headers={"Authorization": f"Bearer {CANARY}", "Cookie": CANARY})
+    server.call("POST", "/login", json={"username": "x", "password": CANARY})
+    server.call("POST", "/login", data=f'{{"password": "{CANARY}"')
+    server.call("POST", "/createUser", token, json={"username": "x", "password": CANARY + CANARY, "role": "viewer"})
+    consumer = {"queueName": "q", "url": "http://x/", "headers": {"X-Key": CANARY}, "signingSecret": f"whsec_{CANARY}"}
+    server.call("POST", "/createConsumer", token, json=consumer)
+    server.call("GET", "/nowhere", token, headers={"X-Request-ID": "last"})
+    line_of(server, "last")
+    output = server.process.output()
+    for secret in (CANARY, token, PASSWORD):
+        assert secret not in output
+
+
+def test_what_gunicorn_says_is_json_too(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn()
+    server.process.stop()
+    loggers = {line["logger"] for line in lines(server)}
+    assert "gunicorn.error" in loggers
+    assert any("Listening at" in line["event"] for line in lines(server))

@@ -1,0 +1,72 @@
+"""Imports run one way: routes, middlewares → services → gateway → delivery → domain. broker stands alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MAY_IMPORT = {
+    "domain": set(),
+    "delivery": {"domain"},
+    "gateway": {"delivery", "domain"},
+    "services": {"gateway", "delivery", "domain"},
+    "middlewares": {"services", "domain"},
+    "routes": {"middlewares", "services", "domain"},
+    "broker": set(),
+    "lib": set(),
+}
+"""For each of our packages the others that it may import."""
+
+DRIVERS = {
+    "flask": {"routes", "middlewares"},
+    "werkzeug": {"routes", "middlewares"},
+    "pika": {"gateway"},
+    "pycurl": {"gateway"},
+    "requests": {"gateway"},
+    "pymongo": {"gateway"},
+    "bson": {"gateway"},
+    "flask_pymongo": set(),
+    "pamqp": {"broker"},
+}
+"""For each driver the packages that may know it."""
+
+OURS = {path.stem for path in ROOT.glob("*.py")} | set(MAY_IMPORT)
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top names of all that a file imports, wherever in it; what is only imported for types too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            assert node.module is not None
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    allowed = MAY_IMPORT[package] | {package}
+    wrong = [f"{path.relative_to(ROOT)} imports {name}" for path in modules(package) for name in imported(path)
+             if name in OURS and name not in allowed]  # fmt: skip
+    assert not wrong
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_driver_is_known_only_where_it_is_wrapped(driver: str) -> None:
+    wrong = [str(path.relative_to(ROOT)) for package in MAY_IMPORT for path in modules(package)
+             if driver in imported(path) and package not in DRIVERS[driver]]  # fmt: skip
+    assert not wrong
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert all(modules(package) for package in ("domain", "delivery", "gateway", "services", "middlewares", "routes"))
