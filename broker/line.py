@@ -106,10 +106,19 @@ class Line(asyncio.Protocol):
             self._sent_at = self._loop.time()
             self._transport.write(data)
         if self._closing and not self.connection.holding:
-            self._transport.close()
-            self._expire_in(CLOSE_TIMEOUT)
+            self._say_goodbye()
         elif not self._paused and not self.connection.output_open:
             self.connection.resume_output(time.time())
+
+    def _say_goodbye(self) -> None:
+        """Send no more, but read on until the client closes: a line closed with bytes unread is reset, and the client
+        would lose what was sent last.
+        """
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._expire_in(CLOSE_TIMEOUT)
+        else:
+            self._transport.close()
 
     def close_soon(self) -> None:
         """See session.connection.Line."""

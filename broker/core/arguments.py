@@ -76,6 +76,12 @@ def _one_of(complaint: str, *allowed: Value) -> Callable[[Value], Value]:
     return check
 
 
+def _limit(value: Value) -> int | None:
+    """A negative delivery limit is none."""
+    limit = _integer(-(2**63))(value)
+    return None if limit < 0 else limit
+
+
 _STRATEGY = _one_of("invalid_dlx_strategy", "at-most-once", "at-least-once")
 
 # argument → (field of QueueRules, check); a field of "" is accepted and has no effect here
@@ -91,7 +97,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Value], Value]]] = {
     "x-dead-letter-strategy": ("at_least_once", lambda value: _STRATEGY(value) == "at-least-once"),
     "x-max-priority": ("max_priority", _integer(0, 255)),
     "x-single-active-consumer": ("single_active_consumer", _one_of("", False, True)),
-    "x-delivery-limit": ("delivery_limit", _integer(0)),
+    "x-delivery-limit": ("delivery_limit", _limit),
     "x-queue-mode": ("", _one_of("\"unsupported queue mode '{}'\"", "default", "lazy")),
     "x-queue-version": ("", _one_of("\"unsupported queue version '{}'\"", 1, 2)),
     "x-queue-master-locator": ("", _text),

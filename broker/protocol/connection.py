@@ -163,7 +163,7 @@ class ServerConnection:
             raise AmqpError(503, f"{method.name} on channel {channel}")
         after = next_channel_state(state, type(method))
         if state is ChannelState.CLOSED and after is ChannelState.OPEN:
-            self._admit(channel)
+            self._admit()
         if after is ChannelState.CLOSED:
             self._channels.pop(channel, None)
         else:
@@ -171,8 +171,8 @@ class ServerConnection:
         ignored = state is ChannelState.CLOSING and not isinstance(method, Channel.Close)
         return None if ignored or isinstance(method, Channel.CloseOk) else Method(channel, method)
 
-    def _admit(self, channel: int) -> None:
-        if self.channel_max and (channel > self.channel_max or len(self._channels) >= self.channel_max):
+    def _admit(self) -> None:
+        if self.channel_max and len(self._channels) >= self.channel_max:
             raise AmqpError(530, f"number of channels opened ({len(self._channels)}) has reached the negotiated "
                                  f"channel_max ({self.channel_max})")  # fmt: skip
 

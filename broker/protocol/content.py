@@ -27,7 +27,7 @@ class Assembly:
     __slots__ = ("_missing", "_parts", "exchange", "immediate", "mandatory", "properties", "routing_key")
 
     def __init__(self, payload: bytes) -> None:
-        """Reads the payload of the method frame. Raises AmqpError 502."""
+        """Reads the payload of the method frame. Raises AmqpError 501."""
         try:
             at = 7 + payload[6]
             self.exchange = payload[7:at].decode("utf-8", "surrogateescape")
@@ -35,7 +35,7 @@ class Assembly:
             self.routing_key = payload[at + 1 : stop].decode("utf-8", "surrogateescape")
             bits = payload[stop]
         except IndexError:
-            raise AmqpError(502, "arguments of Basic.Publish are malformed") from None
+            raise AmqpError(501, "arguments of Basic.Publish are malformed") from None
         self.mandatory = bool(bits & 1)
         self.immediate = bool(bits & 2)
         self.properties: bytes | None = None

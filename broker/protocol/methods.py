@@ -29,9 +29,9 @@ def _signature(method: type[base.Frame]) -> list[tuple[str, str]]:
 
 
 def decode_method(payload: bytes) -> base.Frame:
-    """The method in a method frame's payload. Raises AmqpError 502 or 540."""
+    """The method in a method frame's payload. Raises AmqpError 501 or 540."""
     if len(payload) < 4:
-        raise AmqpError(502, "method frame cut short")
+        raise AmqpError(501, "method frame cut short")
     index = _INDEX.unpack_from(payload)[0]
     kind: type[base.Frame] | None = commands.INDEX_MAPPING.get(index)
     if kind is None:
@@ -40,7 +40,7 @@ def decode_method(payload: bytes) -> base.Frame:
     try:
         _read(method, _signature(kind), payload)
     except (IndexError, struct.error, MalformedTable, UnicodeDecodeError) as error:
-        raise AmqpError(502, f"arguments of {kind.name} are malformed: {error}") from error
+        raise AmqpError(501, f"arguments of {kind.name} are malformed: {error}") from error
     return method
 
 

@@ -56,11 +56,13 @@ CHANNEL: dict[ChannelState, dict[type[base.Frame], ChannelState]] = {
 
 
 def next_connection_state(state: ConnectionState, method: type[base.Frame]) -> ConnectionState:
-    """The state after a client's connection method. Raises AmqpError 503 where it is not legal."""
+    """The state after a client's connection method. Raises AmqpError 503 or 504 where it is not legal."""
     try:
         return CONNECTION[state][method]
     except KeyError:
-        raise AmqpError(503, f"{method.name} is not legal while the connection is {state.name.lower()}") from None
+        running = state is ConnectionState.OPEN
+        raise AmqpError(504 if running else 503, "unexpected method in connection state "
+                        + ("running" if running else state.name.lower())) from None  # fmt: skip
 
 
 def next_channel_state(state: ChannelState, method: type[base.Frame]) -> ChannelState:

@@ -89,6 +89,8 @@ class Connection:
         self._noted_records = core.journal.records
         self._unconfirmed: dict[int, None] = {}
         self._gone = False
+        self._handling = False
+        self._afterwards: list[bytes] = []
 
     # --- what management reads
 
@@ -151,6 +153,13 @@ class Connection:
             self.line.flush_soon()
         self._output.append(data)
 
+    def write_afterwards(self, data: bytes) -> None:
+        """Add frames behind the answer to the method that is being handled."""
+        if self._handling:
+            self._afterwards.append(data)
+        else:
+            self.write(data)
+
     def take_output(self) -> bytes:
         """What is to be sent now."""
         self.flush_confirms()
@@ -211,7 +220,11 @@ class Connection:
         self.bytes_in += len(data)
         self._noted_records = self.core.journal.records
         for event in self.protocol.receive(data):
+            self._handling = True
             self._handle(event, now)
+            self._handling = False
+            while self._afterwards:
+                self.write(self._afterwards.pop(0))
         self._note_records()
 
     def _handle(self, event: Event, now: float) -> None:
@@ -245,7 +258,7 @@ class Connection:
             message = Message(event.exchange, event.routing_key, event.properties, event.body)
             session.core.publish(message, event.mandatory, now)
         except (MalformedProperties, MalformedTable) as error:
-            raise AmqpError(502, f"content header is malformed: {error}") from error
+            raise AmqpError(501, f"content header is malformed: {error}") from error
 
     def _method(self, channel: int, method: base.Frame, now: float) -> None:
         if not channel:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 FRAME_MIN = 4096
 
 SERVER_PROPERTIES = {
-    "product": "WorkerRMQ broker",
-    # Clients choose their behaviour by it: what is built here is RabbitMQ 3.10's.
+    # Clients choose their behaviour by product and version: what is built here is RabbitMQ 3.10's.
+    "product": "RabbitMQ",
     "version": "3.10.8",
-    "platform": "Python",
-    "information": "An embedded AMQP 0-9-1 broker",
+    "platform": "WorkerRMQ embedded broker",
+    "information": "Not RabbitMQ itself: an embedded AMQP 0-9-1 broker that does what RabbitMQ does",
     "capabilities": {
         "publisher_confirms": True,
         "exchange_exchange_bindings": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pamqp import commands
 
-from broker.core.declarations import check_access
+from broker.core.declarations import check_access, refuse_default_exchange
 from broker.core.direct_reply import PREFIX, QUEUE
 from broker.errors import AmqpError
 from broker.session.channel import ChannelSession
@@ -13,6 +13,7 @@ from broker.session.channel import ChannelSession
 def exchange_declare(channel: ChannelSession, method: commands.Exchange.Declare, now: float) -> None:
     """exchange.declare."""
     name = method.exchange
+    refuse_default_exchange(name)
     if method.passive:
         channel.vhost.exchange(name)
     else:

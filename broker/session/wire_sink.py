@@ -65,7 +65,8 @@ class WireSink:
     def cancelled(self, consumer_tag: str) -> None:
         """See Sink.cancelled."""
         if self._wants_cancel():
-            self._connection.write(self._connection.protocol.send(self._number, Basic.Cancel, consumer_tag, True))
+            frame = self._connection.protocol.send(self._number, Basic.Cancel, consumer_tag, True)
+            self._connection.write_afterwards(frame)
 
 
 def delivered_properties(entry: Entry) -> bytes:
