@@ -11,6 +11,7 @@ from flask import request
 from domain.errors import WorkerError
 from domain.message import Message
 from domain.publication import PublishRequest
+from middlewares.request_log import note
 from routes.api import Api, Reply, done, services
 
 api = Api("messages")
@@ -28,9 +29,11 @@ def message_publish(body: PublishRequest) -> Reply:
     correlation_id, trace = _correlation_id(), _trace()
     if body.messages is None:
         message = body.to_message(correlation_id, trace)
+        note(message_id=message.properties.message_id)
         services.messages.publish(message)
         return done("Message has been published successfully.", messageId=message.properties.message_id)
     batch = [item.to_message(correlation_id, trace) for item in body.messages]
+    note(messages=len(batch))
     return _batch_reply(batch, services.messages.publish_all(batch))
 
 
