@@ -9,9 +9,9 @@ import time
 
 import config
 from launcher.api import Api
-from launcher.error_lines import ErrorLines, last_line
 from launcher.errors import StartFailed
 from launcher.lock import take_lock
+from launcher.log_files import LogTail, last_line
 from launcher.plan import Plan, make_plan
 from launcher.secret_files import private_directory
 from launcher.supervision import Supervision
@@ -54,15 +54,11 @@ def main() -> int:
 
 def _run(plan: Plan, supervision: Supervision, stop: StopSignal) -> int:
     began = time.monotonic()
+    logs = [LogTail(plan.data_dir / "logs" / f"{part.name}.log") for part in plan.parts]
     api = Api(plan.url)
-    errors = [ErrorLines(plan.data_dir / "logs" / f"{part.name}.log") for part in plan.parts]
-    try:
-        if _until_ready(plan, supervision, stop, api):
-            say(welcome(plan, time.monotonic() - began, plan.admin.login_to_show(api)))
-            _watch(plan, supervision, stop, errors)
-    except EOFError:
-        complain("the supervisor ended by itself, so everything else is stopped too")
-        return 1
+    if _until_ready(plan, supervision, stop, api):
+        say(welcome(plan, time.monotonic() - began, plan.admin.login_to_show(api)))
+        _watch(plan, supervision, stop, logs)
     say(f"Stopping; deliveries in flight are finished or handed back, within {plan.patience} s …")
     supervision.end()
     say("Stopped.")
@@ -72,24 +68,33 @@ def _run(plan: Plan, supervision: Supervision, stop: StopSignal) -> int:
 def _until_ready(plan: Plan, supervision: Supervision, stop: StopSignal, api: Api) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while not stop.received:
-        if death := supervision.wait(0.1):
+        _check(supervision)
+        for death in supervision.deaths():
             log = plan.data_dir / "logs" / f"{death.part}.log"
             raise StartFailed(f"{death.part} ended at start ({death.how}): {last_line(log)} (more in {log})")
         if api.ready():
             return True
         if time.monotonic() > deadline:
             raise StartFailed(f"not ready after {START_SECONDS} s: {api.last} (logs in {plan.data_dir / 'logs'})")
+        time.sleep(0.1)
     return False
 
 
-def _watch(plan: Plan, supervision: Supervision, stop: StopSignal, errors: list[ErrorLines]) -> None:
+def _watch(plan: Plan, supervision: Supervision, stop: StopSignal, logs: list[LogTail]) -> None:
     while not stop.received:
-        if death := supervision.wait(1):
+        _check(supervision)
+        for death in supervision.deaths():
             report(f"{death.part} ended ({death.how}) and is started again; logs in {plan.data_dir / 'logs'}")
-        for follower in errors:
-            if messages := follower.new():
-                more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-                report(f"{follower.log.stem}: {messages[-1]}{more}")
+        for log in logs:
+            if errors := log.new_errors():
+                more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+                report(f"{log.file.stem}: {errors[-1]}{more}")
+        time.sleep(0.5)
+
+
+def _check(supervision: Supervision) -> None:
+    if why := supervision.ended():
+        raise StartFailed(f"the supervisor ended by itself ({why}), so everything else is stopped too")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """supervisord as a child process: start it, hear what it says of the parts, stop it, leave nothing behind.
 
-What it says is read from its log on standard output, so that watching it costs nothing while nothing happens.
+What it says is read from its log file: through a pipe, it would die with us instead of stopping its parts in order.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -18,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from launcher.log_files import LogTail, last_line
 from launcher.plan import Plan
 from launcher.supervisor_config import dies_with_parent, write_config
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-_DIED = re.compile(r"(?:exited: (?P<name>\S+) \((?P<how>[^;)]*)|spawnerr: (?P<spawn>.*))")
+_DIED = re.compile(rb"(?:exited: (?P<name>\S+) \((?P<how>[^;)]*)|spawnerr: (?P<spawn>.*))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,68 +34,51 @@ class Death:
 
 
 class Supervision:
-    """A running supervisord. Owned by the main thread; `stop` may be called from its signal handlers."""
+    """A running supervisord."""
 
     def __init__(self, plan: Plan, lock: IO[str]) -> None:
         """Start it. It holds `lock` for as long as it lives, as its standard input."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # if it is killed, its children become ours to end
         self._patience = plan.patience
-        self._unread = b""
-        self._process = subprocess.Popen(
-            [*dies_with_parent(), sys.executable, "-m", "supervisor.supervisord", "-c", write_config(plan)],
-            stdin=lock,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **plan.environment},
-            start_new_session=True,  # Ctrl+C is for us alone: supervisord stops its parts in their order
-        )
+        config = write_config(plan)
+        logs = plan.data_dir / "logs"
+        self._log = LogTail(logs / "supervisord.log")
+        self._output = logs / "supervisord.out"  # what it could not log
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*dies_with_parent(), sys.executable, "-m", "supervisor.supervisord", "-c", config],
+                stdin=lock,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **plan.environment},
+                start_new_session=True,  # Ctrl+C is for us alone: supervisord stops its parts in their order
+            )
 
-    def stop(self) -> None:
-        """Ask for an orderly stop; returns at once."""
-        self._process.terminate()
+    def ended(self) -> str:
+        """Why supervisord has ended by itself; empty while it runs."""
+        if self._process.poll() is None:
+            return ""
+        return last_line(self._output) or f"exit status {self._process.returncode}"
 
-    def wait(self, seconds: float) -> Death | None:
-        """The next death of a part, or None after `seconds`. Raises EOFError when supervisord has ended."""
-        deadline = time.monotonic() + seconds
-        while True:
-            line, found, rest = self._unread.partition(b"\n")
-            if found:
-                self._unread = rest
-                if death := _death(line.decode(errors="replace")):
-                    return death
-            elif not self._read(max(0.0, deadline - time.monotonic())):
-                return None
-
-    def _read(self, seconds: float) -> bool:
-        assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
-            return False
-        data = os.read(self._process.stdout.fileno(), 65536)
-        if not data:
-            raise EOFError
-        self._unread += data
-        return True
+    def deaths(self) -> list[Death]:
+        """The parts that have died since the last call."""
+        found = (_DIED.search(line) for line in self._log.new_lines())
+        return [_death(one) for one in found if one]
 
     def end(self) -> None:
-        """Stop it and wait until no process of it is left; what outlives its time is killed."""
-        self.stop()
+        """Have it stop everything, and wait until no process of it is left; what outlives its time is killed."""
         deadline = time.monotonic() + self._patience + 1
-        with suppress(EOFError):
-            while (left := deadline - time.monotonic()) > 0:
-                self.wait(left)
-        if self._process.poll() is None and time.monotonic() > deadline:
-            self._process.kill()
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(self._patience + 1)
+        self._process.kill()
         self._process.wait()
         _end_orphans(deadline)
 
 
-def _death(line: str) -> Death | None:
-    found = _DIED.search(line)
-    if not found:
-        return None
-    if found["spawn"]:
-        return Death("a process", found["spawn"])
-    return Death(found["name"], found["how"])
+def _death(found: re.Match[bytes]) -> Death:
+    name, how = (found["name"], found["how"]) if found["name"] else (b"a process", found["spawn"])
+    return Death(name.decode(errors="replace"), how.decode(errors="replace"))
 
 
 def _end_orphans(deadline: float) -> None:

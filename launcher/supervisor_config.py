@@ -21,6 +21,7 @@ def write_config(plan: Plan) -> str:
         _section(
             "supervisord",
             nodaemon="true",
+            silent="true",
             user=str(os.getuid()),
             umask="077",
             logfile=str(logs / "supervisord.log"),

@@ -1,0 +1,60 @@
+"""Reading log files as they grow: what supervisord and the running parts write there, for the operator's terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+_MOST = 1024 * 1024  # bytes that are read at a time
+_LEVELS = ("error", "critical")
+
+
+class LogTail:
+    """Follows one log file from its present end on, through rotations."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._offset = self._size()
+
+    def new_lines(self) -> list[bytes]:
+        """The whole lines that were written since the last call."""
+        size = self._size()
+        if size == self._offset:
+            return []
+        with self.file.open("rb") as log:
+            begin = self._offset if size > self._offset else 0  # shorter: rotated
+            log.seek(begin)
+            whole, newline, _ = log.read(_MOST).rpartition(b"\n")
+        self._offset = begin + len(whole) + len(newline)
+        return whole.splitlines()
+
+    def new_errors(self) -> list[str]:
+        """What the JSON lines of error level among the new ones say."""
+        return [said for line in self.new_lines() if (said := _error_in(line))]
+
+    def _size(self) -> int:
+        try:
+            return self.file.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+def last_line(file: Path) -> str:
+    """The last line of a log that is not blank, at most 300 characters of it; empty when there is none."""
+    try:
+        lines = file.read_bytes()[-8192:].decode(errors="replace").split("\n")
+    except FileNotFoundError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+def _error_in(line: bytes) -> str:
+    if not any(f'"{level}"'.encode() in line for level in _LEVELS):
+        return ""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(entry, dict) or entry.get("level") not in _LEVELS:
+        return ""
+    return " ".join(str(entry[key]) for key in ("event", "error", "detail") if entry.get(key))
