@@ -44,6 +44,15 @@ class Source:
     message_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Attempts before the last one that are not in a message's headers: an ordered consumer tries again in place.
+    `first_failed` in Unix seconds."""
+
+    attempts: int
+    first_failed: float
+
+
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """How many attempts a message has behind it. Nonsense in the header counts as none."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
@@ -56,14 +65,23 @@ def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchan
 
 
 def dead_letter(
-    source: Source, consumer: str, answer: Answer, outcome: str, address: tuple[str, str | None], now: float
+    source: Source,
+    consumer: str,
+    answer: Answer,
+    outcome: str,
+    address: tuple[str, str | None],
+    now: float,
+    earlier: Earlier | None = None,
 ) -> Message:
     """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected` or
     `exhausted`."""
     exchange, routing_key = address
     if routing_key is None:
         routing_key = original(source.exchange, source.routing_key, source.properties)[1]
-    return _copy(source, consumer, answer, now, {PREFIX + "outcome": outcome}, exchange, routing_key)
+    extra: dict[str, Any] = {PREFIX + "outcome": outcome}
+    if earlier:
+        extra |= {ATTEMPTS: earlier.attempts + 1, _FIRST_FAILED: _moment(earlier.first_failed)}
+    return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
@@ -90,7 +108,7 @@ def _copy(
     aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
     aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
     before = source.properties.headers or {}
-    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+    moment = _moment(now)
     headers |= {
         ATTEMPTS: attempts_charged(before) + 1,
         QUEUE: source.queue,
@@ -113,6 +131,10 @@ def _copy(
         cluster_id=None,
     )  # fmt: skip
     return Message(routing_key, source.body, exchange, persistent)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _is_ours(header: str | bytes) -> bool:

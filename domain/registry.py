@@ -11,9 +11,21 @@ from domain.consumer import ConsumerSpec
 Desired = Literal["enabled", "paused", "suspended"]
 """`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
 
-Actual = Literal["starting", "running", "waiting", "resting", "failing", "suspended", "draining"]
-"""`waiting`: for its queue or the broker; `resting`: between two answers that mean misconfiguration; `failing`:
-running, and the last answer was not a success."""
+Actual = Literal[
+    "starting",
+    "running",
+    "waiting",
+    "standby",
+    "resting",
+    "breaker-open",
+    "probing",
+    "failing",
+    "suspended",
+    "draining",
+]
+"""`waiting`: for its queue or the broker; `standby`: another worker runs it, and order allows but one; `resting`:
+between two answers that mean misconfiguration; `breaker-open`: its target fails and is left alone; `probing`: one
+message tries it; `failing`: running, and the last answer was not a success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +44,24 @@ class RegisteredConsumer:
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
     """What the broker says of a queue. `dead_letter` is the exchange and the routing key (None: the message's own) that
-    it names for its dead letters, or None when it names none."""
+    it names for its dead letters, or None when it names none; `single_active` whether it serves one consumer at a time
+    (https://www.rabbitmq.com/docs/consumers#single-active-consumer)."""
 
     type: str = "classic"
     dead_letter: tuple[str, str | None] | None = None
+    single_active: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a worker runs: an enabled consumer, and what the broker says of its queue."""
+    """What a worker runs: an enabled consumer, what the broker says of its queue, and this worker's share of what is
+    limited for all of them."""
 
     id: str
     revision: int
     spec: ConsumerSpec
     queue: QueueFacts = QueueFacts()
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

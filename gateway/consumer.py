@@ -1,4 +1,7 @@
-"""One consumer on the loop: its channel, from opening to draining. Acks: session.py; outcomes: settlement.py."""
+"""One consumer on the loop: its state, and what it does about it.
+
+Its channel is in intake.py, acks in session.py, what may be sent when in dispatcher.py, outcomes in settlement.py.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,27 @@ from typing import Any
 
 import structlog
 
+from delivery.attempts import AttemptBuffer
 from delivery.copies import Source, attempts_charged
 from domain.outcome import Answer, ErrorClass
 from domain.registry import Actual, Report, Subscription
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
-from gateway.amqp.topology import RETURN, Ladder, dead_letter_queue
+from gateway.amqp.topology import Ladder
+from gateway.breakers import Breakers
+from gateway.dispatcher import Dispatcher
 from gateway.http import HttpClient
+from gateway.intake import Intake
 from gateway.session import Session
 from gateway.settlement import Delivery, Settlement
 
 log = structlog.get_logger("workerrmq.delivery")
 
 _LONGEST_WAIT = 5.0
-"""Seconds between two looks for a queue that is not there."""
+"""Seconds between two looks for a queue that is not there, or that another worker has."""
+
+_NOT_TAKING: frozenset[Actual] = frozenset({"resting", "breaker-open", "suspended", "draining"})
+"""States in which it takes no messages, of its own accord."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,56 +43,64 @@ class Wiring:
     http: HttpClient
     publisher: Publisher
     ladder: Ladder
+    breakers: Breakers
+    attempts: AttemptBuffer
 
 
 class Consumer:
     """Owned by the loop's thread. `connected`, `disconnected`, `change`, `drain` and `report` are the thread's to call,
-    `rest`, `suspend` and `declare_dead_letter_queue` the settlement's."""
+    `breaker_*` the breaker's, `arrived`, `consuming`, `lost` and `idle` the intake's, the rest the settlement's."""
 
     def __init__(self, wiring: Wiring, subscription: Subscription) -> None:
         self.wiring = wiring
-        self._connection: Any = None
-        self._opening = False
-        self._session: Session | None = None
-        self._tag: str | None = None  # the consumer tag, while we take messages
+        self.subscription = subscription
+        self.breaker = wiring.breakers.join(self, subscription.spec)
+        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew)
+        self.intake = Intake(wiring.loop, self, subscription, ordered=self.dispatcher.ordered)
+        self.settlement = Settlement(self, wiring, subscription)
+        self._held: list[Delivery] = []  # arrived while another message tries the target
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
         self._drained: Callable[[], None] | None = None
-        self._exists_otherwise = False  # our dead-letter queue, as somebody else declared it
-        self.subscription = subscription
-        self.settlement = Settlement(self, wiring, subscription)
 
     # --- what the thread calls -------------------------------------------------------------------------------------
 
     def connected(self, connection: Any) -> None:
-        self._connection = connection
-        self._open()
+        self.intake.connect(connection)
+        if self._state not in ("suspended", "draining", "resting"):
+            self._resume()
 
     def disconnected(self, reason: str) -> None:
-        self._connection, self._opening = None, False
-        self._lose_session()
+        self.intake.connect(None)
+        self._forget()
         if self._state not in ("suspended", "draining"):
             self._set("waiting", f"the broker is not connected: {reason}")
-        self._finish_drain()
+        self.idle()
 
     def change(self, subscription: Subscription) -> None:
-        """Take up a new revision; what is in flight ends under the old one. The queue must be the same."""
+        """Take up a new revision; what is in flight ends under the old one. Queue and ordering must be the same."""
         before, self.subscription = self.subscription, subscription
+        self.intake.subscription = subscription
+        self.dispatcher.change_rate(subscription)
+        if (before.revision, before.queue) == (subscription.revision, subscription.queue):
+            return
+        self.wiring.breakers.leave(self, self.breaker)
+        self.breaker = self.wiring.breakers.join(self, subscription.spec)
         counters = self.settlement.counters
         self.settlement = Settlement(self, self.wiring, subscription)
         self.settlement.counters = counters
-        if self._state == "suspended":
-            self._set("starting", None)
-            self._open() if self._session is None else self._consume()
-        elif before.spec.prefetch != subscription.spec.prefetch:
-            self._cancel(self._consume)
+        if self._state in _NOT_TAKING and before.revision != subscription.revision:
+            self._resume()
+        elif self._state == "probing" or before.spec.prefetch != subscription.spec.prefetch:
+            self._renew()
 
     def drain(self, drained: Callable[[], None]) -> None:
         """Take no more, finish what is in flight, close the channel, then call `drained`."""
         self._drained = drained
         self._set("draining", None)
-        self._cancel(self._finish_drain)
+        self.wiring.breakers.leave(self, self.breaker)
+        self._stop_taking(self.idle)
 
     def report(self) -> Report:
         counters = self.settlement.counters
@@ -91,7 +109,7 @@ class Consumer:
             revision=self.subscription.revision,
             state="failing" if self._state == "running" and counters.failing else self._state,
             reason=self._reason,
-            in_flight=self._session.in_flight if self._session else 0,
+            in_flight=self.intake.session.in_flight if self.intake.session else 0,
             delivered=counters.delivered,
             retried=counters.retried,
             dead_lettered=counters.dead_lettered,
@@ -101,105 +119,66 @@ class Consumer:
             error_at=counters.error_at,
         )
 
-    # --- the channel: open, look for the queue, make what is missing, consume ----------------------------------------
+    # --- taking and not taking -------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        ready = self._connection is not None and self._connection.is_open and not self._opening
-        if ready and self._session is None and self._state not in ("suspended", "draining"):
-            self._opening = True
-            self._connection.channel(on_open_callback=self._opened)
-
-    def _opened(self, channel: Any) -> None:
-        self._opening = False
-        prefetch = self.subscription.spec.prefetch
-        session = self._session = Session(self.wiring.loop, channel, prefetch, self._finish_drain)
-        channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
-        channel.add_on_cancel_callback(lambda _frame: session.close("the queue was deleted"))
-        channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
-
-    def _found(self) -> None:
-        if self.subscription.queue.dead_letter is None:
-            self.declare_dead_letter_queue(self._bind_return)
+    def _resume(self) -> None:
+        """Take messages again, as far as the breaker allows."""
+        if self.breaker.closed:
+            self._set("starting", None)
+        elif self.breaker.half_open:
+            self._set("probing", f"one message tries {self.breaker.target}")
         else:
-            self._bind_return()
+            self._set("breaker-open", f"{self.breaker.target} fails and is left alone")
+        self._take()
 
-    def declare_dead_letter_queue(self, then: Callable[[], None]) -> None:
-        """Make our own dead-letter queue, then go on. One that exists otherwise is used as it is: see `_closed`."""
-        if self._session is None or self._exists_otherwise:
-            then()
-            return
-        name = dead_letter_queue(self.subscription.spec.queue_name)
-        arguments = {"x-queue-type": "quorum"} if self.subscription.queue.type == "quorum" else {}
-        self._session.channel.queue_declare(name, durable=True, arguments=arguments, callback=lambda _frame: then())
+    def _take(self) -> None:
+        if self._state not in _NOT_TAKING:
+            self.intake.take(1 if self._state == "probing" else self.subscription.spec.prefetch)
 
-    def _bind_return(self) -> None:
-        if self._session is not None:
-            queue = self.subscription.spec.queue_name
-            self._session.channel.queue_bind(queue, RETURN, queue, callback=lambda _frame: self._consume())
-
-    def _consume(self) -> None:
-        if self._session is None or self._tag or self._state in ("suspended", "draining"):
-            return
-        spec = self.subscription.spec
-        self._tag = f"workerrmq.{uuid.uuid4().hex[:12]}"
-        self._session.channel.basic_qos(prefetch_count=spec.prefetch)
-        self._session.channel.basic_consume(
-            spec.queue_name, self._on_message, consumer_tag=self._tag, callback=lambda _frame: self._running()
-        )
-
-    def _running(self) -> None:
-        self._tries = 0
-        if self._state not in ("suspended", "draining"):
-            self._set("running", None)
-            log.info("consumer_running", **self._who())
-
-    def _cancel(self, then: Callable[[], None]) -> None:
-        """Stop taking messages, then go on; what comes in meanwhile pika gives back."""
-        if self._session is None or self._tag is None or not self._session.channel.is_open:
-            then()
-            return
-        tag, self._tag = self._tag, None
-        self._session.channel.basic_cancel(tag, callback=lambda _frame: then())
-
-    def _lose_session(self) -> None:
-        if self._session is not None:
-            self._session.lose()
-        self._session = self._tag = None
-
-    def _closed(self, session: Session, reason: BaseException) -> None:
-        if session is not self._session:
-            return
-        self._lose_session()
-        text = getattr(reason, "reply_text", "") or str(reason)
-        if getattr(reason, "reply_code", 0) == 406 and not self._exists_otherwise:
-            own = dead_letter_queue(self.subscription.spec.queue_name)
-            self._exists_otherwise = f"'{own}'" in text
-        if self._state == "draining":
-            self._finish_drain()
-        elif self._state != "suspended" and self._connection is not None and self._connection.is_open:
-            if self._tries == 0:
-                log.warning("consumer_waiting", reason=text, **self._who())
-            self._set("waiting", text)
-            self._tries += 1
-            self.wiring.loop.call_later(min(_LONGEST_WAIT, 0.125 * 2 ** min(self._tries, 10)), self._open)
-
-    def _finish_drain(self) -> None:
-        """Called whenever nothing is in flight; matters only while draining."""
-        if self._drained is None or (self._session is not None and self._session.in_flight):
-            return
-        if self._session is not None and self._session.channel.is_open:
-            self._session.close("drained")  # comes back by way of _closed
-            return
-        drained, self._drained = self._drained, None
-        drained()
-
-    # --- deliveries ------------------------------------------------------------------------------------------------
-
-    def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        session = self._session
+    def _stop_taking(self, then: Callable[[], None] = lambda: None) -> None:
+        """Send nothing more of what has arrived: it goes back, now or (in order) with the channel."""
+        session = self.intake.session
+        back = [*self.dispatcher.drop(), *self._held]
+        self.dispatcher.sending -= len(self._held)
+        self._held.clear()
         if session is None:
-            return
-        session.arrived(method.delivery_tag)
+            then()
+        elif self.dispatcher.ordered:
+            self.intake.leave()
+            self._check_left()
+        else:
+            self.intake.cancel(then)
+            for delivery in back:
+                session.give_back(delivery.tag)
+
+    def _renew(self) -> None:
+        """Consume anew: with another prefetch, or on another channel because this one has held messages for long."""
+        self._stop_taking(self._take)
+
+    def _end_rest(self) -> None:
+        if self._state == "resting":
+            self._resume()
+
+    def breaker_opened(self) -> None:
+        if self._state not in _NOT_TAKING:
+            self._set("breaker-open", f"{self.breaker.target} fails and is left alone")
+            self._stop_taking()
+
+    def breaker_probes(self) -> None:
+        if self._state == "breaker-open":
+            self._resume()
+
+    def breaker_closed(self) -> None:
+        held, self._held = self._held, []
+        for delivery in held:
+            self._send(delivery)
+        if self._state in ("probing", "breaker-open"):
+            self._set("running", None)
+            self._renew()
+
+    # --- what the intake calls -------------------------------------------------------------------------------------
+
+    def arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
         source = Source(
             self.subscription.spec.queue_name,
             method.exchange,
@@ -209,30 +188,93 @@ class Consumer:
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
         attempt = attempts_charged(properties.headers) + 1
-        delivery = Delivery(session, method.delivery_tag, source, attempt, self.settlement)
+        self.dispatcher.arrived(Delivery(session, method.delivery_tag, source, attempt, self.settlement))
+
+    def consuming(self) -> None:
+        self._tries = 0
+        if self._state not in _NOT_TAKING | {"probing"}:
+            self._set("running", None)
+            log.info("consumer_running", **self._who())
+
+    def lost(self, code: int, reason: str, on_purpose: bool) -> None:
+        self._forget()
+        if self._state in _NOT_TAKING or not self.intake.connected:
+            self.idle()
+        elif on_purpose:
+            self._take()
+        else:
+            state: Actual = "standby" if code == 403 and self.dispatcher.ordered else "waiting"
+            if self._tries == 0:
+                log.warning(f"consumer_{state}", reason=reason, **self._who())
+            self._set(state, reason)
+            self._tries += 1
+            self.wiring.loop.call_later(min(_LONGEST_WAIT, 0.125 * 2 ** min(self._tries, 10)), self._take)
+
+    def idle(self) -> None:
+        """Nothing is in flight; matters only while draining."""
+        session = self.intake.session
+        if self._drained is None or (session is not None and session.in_flight) or self.intake.close("drained"):
+            return
+        drained, self._drained = self._drained, None
+        drained()
+
+    # --- what the dispatcher and the settlement call -----------------------------------------------------------------
+
+    def _send(self, delivery: Delivery) -> None:
+        if not self.breaker.closed:
+            delivery.probe = self.breaker.take_probe()
+            if not delivery.probe:
+                self._held.append(delivery)
+                return
         try:
-            self.settlement.send(delivery)
+            delivery.settlement.send(delivery)
         except Exception as exc:  # a message that we cannot send must not take the connection with it
-            log.exception("request_failed", message_id=source.message_id, **self._who())
+            log.exception("request_failed", message_id=delivery.source.message_id, **self._who())
             delivery.answered(Answer(None, ErrorClass.PROTOCOL, f"the request cannot be made: {exc}", 0.0))
 
-    def rest(self, seconds: float, reason: str) -> None:
-        """Take nothing for a while."""
-        if self._state == "running":
-            self._set("resting", reason)
-            self._cancel(lambda: None)
-            self.wiring.loop.call_later(seconds, self._end_rest)
+    def finish(self, delivery: Delivery) -> None:
+        """Its fate is safe."""
+        delivery.session.finish(delivery.tag)
+        self.dispatcher.settled(delivery)
+        self._check_left()
 
-    def _end_rest(self) -> None:
-        if self._state == "resting":
-            self._consume()
+    def give_back(self, delivery: Delivery) -> None:
+        """It goes back to its place in the queue, uncharged."""
+        self.settlement.counters.requeued += 1
+        if self.dispatcher.ordered:
+            delivery.session.leave()
+        else:
+            delivery.session.give_back(delivery.tag)
+        self.dispatcher.settled(delivery)
+        self._check_left()
+
+    def wait(self, delivery: Delivery, seconds: float) -> None:
+        """Attempt it once more after so long, in its order."""
+        self.dispatcher.wait(delivery, seconds)
+        self._check_left()
+
+    def rest(self, seconds: float, reason: str) -> None:
+        """Take nothing for a while: the target's answers say that the consumer is misconfigured."""
+        if self._state not in _NOT_TAKING:
+            self._set("resting", reason)
+            self._stop_taking()
+            self.wiring.loop.call_later(seconds, self._end_rest)
 
     def suspend(self, reason: str) -> None:
         """Take nothing until the consumer is changed or resumed."""
         if self._state not in ("suspended", "draining"):
             log.error("consumer_suspended", reason=reason, **self._who())
             self._set("suspended", reason)
-            self._cancel(lambda: None)
+            self._stop_taking()
+
+    def _check_left(self) -> None:
+        """Ordered: the channel is closed once nothing is under way; `lost` goes on from there."""
+        if self.intake.leaving and not self.dispatcher.sending:
+            self.intake.close("given back")
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self.dispatcher.lose()
 
     def _set(self, state: Actual, reason: str | None) -> None:
         self._state, self._reason = state, reason

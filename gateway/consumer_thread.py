@@ -10,11 +10,14 @@ from typing import Any
 
 import structlog
 
+from delivery.attempts import AttemptBuffer
+from domain.attempt import Attempt
 from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.topology import Ladder, declare_base
+from gateway.breakers import Breakers
 from gateway.consumer import Consumer, Wiring
 from gateway.http import HttpClient
 
@@ -34,16 +37,22 @@ class Snapshot:
     consumers: tuple[Report, ...] = ()
 
 
+def _place(subscription: Subscription) -> tuple[object, ...]:
+    """What a consumer keeps all its life; with another it is another one, which starts when the first has left."""
+    return subscription.spec.queue_name, subscription.spec.ordering
+
+
 class ConsumerThread:
     """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
     connections that publish while it is short of memory or disk), the HTTP client and all consumers.
 
-    Others may call `start`, `apply`, `snapshot`, `alive`, `stop` and `join`. Start it after a fork, never before.
+    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`. Start it after a fork.
     """
 
     def __init__(self, url: str, name: str = "workerrmq-consumer") -> None:
         self._url, self._name = url, name
         self._snapshot = Snapshot()
+        self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = threading.Event()
@@ -58,6 +67,10 @@ class ConsumerThread:
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
+
+    def take_attempts(self) -> list[Attempt]:
+        """The attempts for the log since the last call."""
+        return self._attempts.take()
 
     def stop(self, deadline: float) -> None:
         """Take no more, give what is in flight up to `deadline` seconds, hand back the rest; see `join`. Nothing that
@@ -84,7 +97,7 @@ class ConsumerThread:
         self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
         self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel)
-        self._wiring = Wiring(loop, HttpClient(loop), self._publisher, ladder)
+        self._wiring = Wiring(loop, HttpClient(loop), self._publisher, ladder, Breakers(loop), self._attempts)
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
@@ -101,12 +114,13 @@ class ConsumerThread:
         wanted = {subscription.id: subscription for subscription in desired}
         for key, consumer in list(self._consumers.items()):
             old, new = consumer.subscription, wanted.get(key)
-            if new is None or new.spec.queue_name != old.spec.queue_name:
+            if new is None or _place(new) != _place(old):
                 self._drain(key)
-            elif (new.revision, new.queue) != (old.revision, old.queue):
+            elif (new.revision, new.queue, new.share) != (old.revision, old.queue, old.share):
                 consumer.change(new)
+        leaving = {consumer.subscription.id for consumer in self._leaving}
         for key, subscription in wanted.items():
-            if key not in self._consumers:
+            if key not in self._consumers and key not in leaving:
                 self._consumers[key] = consumer = Consumer(self._wiring, subscription)
                 if self._connection is not None:
                     consumer.connected(self._connection)

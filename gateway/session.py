@@ -46,6 +46,10 @@ class Session:
         self._window.settled(tag)
         self._done()
 
+    def leave(self) -> None:
+        """One more that stays unsettled: it goes back when the channel closes, in its old place."""
+        self._done()
+
     def lose(self) -> None:
         """The channel is gone; the broker hands out anew what was open."""
         self.alive = False

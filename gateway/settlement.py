@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
+from delivery.attempts import SAMPLE
 from delivery.backoff import reconnect_delay, retry_delay
-from delivery.copies import Source, dead_letter, retry_copy
+from delivery.copies import Earlier, Source, dead_letter, retry_copy
 from delivery.outcome import compile_rules
 from delivery.request import RequestHeaders
 from delivery.rest import Rest
+from domain.attempt import Attempt, Result
 from domain.errors import Unroutable, WorkerError
 from domain.message import Message
 from domain.outcome import Answer, Outcome
@@ -29,16 +31,25 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("workerrmq.delivery")
 
+_THROTTLED = 429
+"""Too Many Requests says nothing against the target's health."""
+
 
 class Delivery:
     """One message in flight: where to settle it, and by whose rules."""
 
-    __slots__ = ("attempt", "session", "settlement", "source", "tag", "tries")
+    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "settlement", "source", "tag", "tries")
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int, settlement: Settlement) -> None:
         self.session, self.tag = session, tag
         self.source, self.attempt = source, attempt
         self.settlement = settlement
+        self.key: Hashable = None
+        """its lane, where order matters"""
+        self.probe = False
+        """whether it tries a target whose breaker is half open"""
+        self.first_failed: float | None = None
+        """Unix seconds, where the message's headers do not tell"""
         self.tries = 0
         """how often its copy could not be published"""
 
@@ -66,7 +77,8 @@ class Settlement:
     def __init__(self, consumer: Consumer, wiring: Wiring, subscription: Subscription) -> None:
         spec = subscription.spec
         self._consumer, self._wiring = consumer, wiring
-        self._spec = spec
+        self._spec, self._id = spec, subscription.id
+        self._breaker = consumer.breaker
         self._name = spec.name or spec.queue_name
         self._dead_letter = subscription.queue.dead_letter
         self._decide = compile_rules(spec.outcomes)
@@ -84,57 +96,76 @@ class Settlement:
         self._target.send(lines, source.body, delivery.answered)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
-        counters = self.counters
-        counters.last_status = answer.status
-        if not delivery.session.alive:
-            return  # its channel is gone, and the broker has given the message to somebody again
+        """Settle by the outcome. Of a delivery whose channel is gone only the breaker learns: the broker has given the
+        message to somebody again."""
         outcome = self._decide(answer)
+        probe, delivery.probe = delivery.probe, False
+        self._breaker.answered(outcome is Outcome.RETRY and answer.status != _THROTTLED, probe=probe)
+        if not delivery.session.alive:
+            return
+        self.counters.last_status = answer.status
         if outcome is Outcome.SUCCESS:
-            counters.delivered += 1
-            counters.failing = False
+            self.counters.delivered += 1
+            self.counters.failing = False
             self._rest.clear()
-            delivery.session.finish(delivery.tag)
+            if random.random() < SAMPLE:
+                self._record(delivery, answer, "delivered", None)
+            self._consumer.finish(delivery)
             return
-        counters.failing, counters.error, counters.error_at = True, answer.reason, datetime.now(UTC)
+        self.counters.failing, self.counters.error, self.counters.error_at = True, answer.reason, datetime.now(UTC)
         if outcome is Outcome.SUSPEND:
-            self._give_back(delivery, answer)
-            return
-        self._rest.clear()
+            self._misconfigured(delivery, answer)
+        elif outcome is Outcome.RETRY and not self._breaker.closed and not probe:
+            self._record(delivery, answer, "requeued", None)
+            self._consumer.give_back(delivery)
+        else:
+            self._rest.clear()
+            self._charge(delivery, answer, outcome)
+
+    def _charge(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """The attempt counts: to the ladder, or into a dead-letter queue when there is none left."""
         delay = None
         if outcome is Outcome.RETRY:
             delay = retry_delay(self._spec.retry, delivery.attempt, random.random(), answer.retry_after)
-        self._log(delivery, answer, outcome, delay)
-        self._copy(delivery, answer, outcome, delay)
+        if delay is None:
+            result: Result = "rejected" if outcome is Outcome.REJECT else "exhausted"
+            self._record(delivery, answer, result, None)
+            self._copy(delivery, lambda: self._dead_letter_copy(delivery, answer, result), "dead_lettered")
+            return
+        self._record(delivery, answer, "retried", delay)
+        if self._consumer.dispatcher.ordered:
+            self.counters.retried += 1
+            self._consumer.wait(delivery, delay / 1000)
+        else:
+            self._copy(delivery, lambda: self._retry_copy(delivery, answer, delay), "retried")
 
     # --- copies ----------------------------------------------------------------------------------------------------
 
-    def _copy(self, delivery: Delivery, answer: Answer, outcome: Outcome, delay: int | None) -> None:
+    def _retry_copy(self, delivery: Delivery, answer: Answer, delay: int) -> Message:
+        self._wiring.ladder.ensure(delay, time.monotonic())
+        return retry_copy(delivery.source, self._name, answer, delay, RETRY, time.time())
+
+    def _dead_letter_copy(self, delivery: Delivery, answer: Answer, why: str) -> Message:
+        address = self._dead_letter or ("", dead_letter_queue(self._spec.queue_name))
+        earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
+        return dead_letter(delivery.source, self._name, answer, why, address, time.time(), earlier)
+
+    def _copy(self, delivery: Delivery, make: Callable[[], Message], counter: str) -> None:
         """Publish the copy; ack the original only when the broker has confirmed that the copy is in a queue."""
         if not delivery.session.alive:
             return
-        if delay is not None:
-            self._wiring.ladder.ensure(delay, time.monotonic())
-            copy = retry_copy(delivery.source, self._name, answer, delay, RETRY, time.time())
-        else:
-            why = "rejected" if outcome is Outcome.REJECT else "exhausted"
-            copy = dead_letter(delivery.source, self._name, answer, why, self._dead_letter_address(), time.time())
+        copy = make()
 
         def copied(error: WorkerError | None) -> None:
             if not delivery.session.alive:
                 return
             if error is None:
-                if delay is not None:
-                    self.counters.retried += 1
-                else:
-                    self.counters.dead_lettered += 1
-                delivery.session.finish(delivery.tag)
+                setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+                self._consumer.finish(delivery)
             else:
-                self._again(copy, error, delivery, lambda: self._copy(delivery, answer, outcome, delay))
+                self._again(copy, error, delivery, lambda: self._copy(delivery, make, counter))
 
         self._wiring.publisher.publish(copy, copied)
-
-    def _dead_letter_address(self) -> tuple[str, str | None]:
-        return self._dead_letter or ("", dead_letter_queue(self._spec.queue_name))
 
     def _again(self, copy: Message, error: WorkerError, delivery: Delivery, retry: Callable[[], None]) -> None:
         """A copy that is not safe leaves the original unacked, and is tried again."""
@@ -147,32 +178,52 @@ class Settlement:
                 self._wiring.ladder.forget()
             else:  # the queue's own dead-letter exchange leads nowhere: use a queue of ours
                 self._dead_letter = None
-                self._consumer.declare_dead_letter_queue(lambda: self._wiring.loop.call_later(wait, retry))
+                self._consumer.intake.declare_dead_letter_queue(lambda: self._wiring.loop.call_later(wait, retry))
                 return
         self._wiring.loop.call_later(wait, retry)
 
-    def _give_back(self, delivery: Delivery, answer: Answer) -> None:
+    def _misconfigured(self, delivery: Delivery, answer: Answer) -> None:
         """Nothing is charged: the message is fine, the consumer is not. One changed since has a clean slate."""
-        self.counters.requeued += 1
         if self._consumer.settlement is self:
             seconds = self._rest.suspend_class(answer.status)
             if seconds is None:
                 self._consumer.suspend(f"the target answers {answer.reason}")
             else:
                 self._consumer.rest(seconds, f"the target answers {answer.reason}")
-        self._log(delivery, answer, Outcome.SUSPEND, None)
-        delivery.session.give_back(delivery.tag)
+        self._record(delivery, answer, "requeued", None)
+        self._consumer.give_back(delivery)
 
-    def _log(self, delivery: Delivery, answer: Answer, outcome: Outcome, delay: int | None) -> None:
-        log.warning(
-            "delivery_failed",
+    # --- saying so -------------------------------------------------------------------------------------------------
+
+    def _record(self, delivery: Delivery, answer: Answer, result: Result, delay: int | None) -> None:
+        """For the log of attempts, and a failure for the process's own log too. `delay` in milliseconds."""
+        now = datetime.now(UTC)
+        attempt = Attempt(
+            at=now,
+            consumer_id=self._id,
             consumer=self._name,
             queue=self._spec.queue_name,
             message_id=delivery.source.message_id,
-            correlation_id=delivery.source.properties.correlation_id,
             attempt=delivery.attempt,
-            outcome=outcome.value,
+            result=result,
+            status=answer.status,
+            error=answer.error.value if answer.error else None,
             reason=answer.reason,
             duration_ms=round(answer.seconds * 1000),
-            retry_in_ms=delay,
+            next_at=None if delay is None else now + timedelta(milliseconds=delay),
+            sampled=result == "delivered",
         )
+        self._wiring.attempts.add(attempt)
+        if result != "delivered":
+            log.warning(
+                "delivery_failed",
+                consumer=attempt.consumer,
+                queue=attempt.queue,
+                message_id=attempt.message_id,
+                correlation_id=delivery.source.properties.correlation_id,
+                attempt=attempt.attempt,
+                result=result,
+                reason=attempt.reason,
+                duration_ms=attempt.duration_ms,
+                retry_in_ms=delay,
+            )

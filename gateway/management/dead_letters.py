@@ -28,4 +28,5 @@ def _facts(queue: dict[str, Any]) -> QueueFacts:
     policy = policy if isinstance(policy, dict) else {}
     exchange = arguments.get("x-dead-letter-exchange", policy.get("dead-letter-exchange"))
     key = arguments.get("x-dead-letter-routing-key", policy.get("dead-letter-routing-key"))
-    return QueueFacts(queue.get("type", "classic"), None if exchange is None else (exchange, key))
+    dead_letter = None if exchange is None else (exchange, key)
+    return QueueFacts(queue.get("type", "classic"), dead_letter, arguments.get("x-single-active-consumer") is True)

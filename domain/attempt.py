@@ -1,0 +1,30 @@
+"""One attempt to deliver a message, for the log of attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted"]
+"""`requeued`: back in its queue, uncharged; `rejected` and `exhausted`: dead-lettered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`status` or `error` (an ErrorClass) says what came back, `next_at` when it is tried again. `sampled` is one of
+    many alike that are not in the log."""
+
+    at: datetime
+    consumer_id: str
+    consumer: str
+    queue: str
+    message_id: str
+    attempt: int
+    result: Result
+    status: int | None
+    error: str | None
+    reason: str
+    duration_ms: int
+    next_at: datetime | None
+    sampled: bool = False

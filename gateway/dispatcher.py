@@ -1,0 +1,155 @@
+"""When a delivery that has arrived may be sent: in the order of its lane, within the rate, after its wait."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.lanes import Lanes, key_function
+from delivery.rate import TokenBucket
+from domain.registry import Subscription
+from gateway.amqp.loop import Loop
+
+if TYPE_CHECKING:
+    from gateway.settlement import Delivery
+
+_HELD = 600.0
+"""Seconds that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so before that the
+channel is renewed (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout)."""
+_REMEMBERED = 2000
+"""Waits that are remembered beyond the loss of a channel, so that a message goes on where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    attempt: int
+    not_before: float
+    first_failed: float
+
+
+class Dispatcher:
+    """Between arrival and request. Owned by the loop's thread.
+
+    Where order matters a failed message waits here, unsettled, and its lane behind it; elsewhere it waits on the retry
+    ladder, and here is nothing but the rate.
+    """
+
+    def __init__(
+        self, loop: Loop, subscription: Subscription, send: Callable[[Delivery], None], renew: Callable[[], None]
+    ) -> None:
+        """`send` starts a request; `renew` gives back all that is here and takes it again, in the same order."""
+        self._loop, self._send, self._renew = loop, send, renew
+        self._key = key_function(subscription.spec.ordering)
+        self._lanes: Lanes[Delivery] = Lanes()
+        self._ready: deque[Delivery] = deque()
+        self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
+        self._waits: OrderedDict[str, _Wait] = OrderedDict()  # by message id
+        self._bucket: TokenBucket | None = None
+        self._timer = False
+        self.sending = 0
+        """requests under way, and copies on theirs"""
+        self.change_rate(subscription)
+
+    @property
+    def ordered(self) -> bool:
+        return self._key is not None
+
+    def change_rate(self, subscription: Subscription) -> None:
+        """Take up the rate of a new revision, or of another number of workers."""
+        limit, share = subscription.spec.rate_limit, subscription.share
+        if limit is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = TokenBucket(limit.per_second * share, limit.burst * share, time.monotonic())
+        else:
+            self._bucket.change(limit.per_second * share, limit.burst * share, time.monotonic())
+
+    def arrived(self, delivery: Delivery) -> None:
+        if self._key is None:
+            if self._bucket is None:
+                self.sending += 1
+                self._send(delivery)
+                return
+            self._here[delivery.tag] = delivery
+            self._offer(delivery)
+            return
+        delivery.key = self._key(delivery.source.properties.headers, delivery.source.body)
+        self._here[delivery.tag] = delivery
+        if wait := self._waits.get(delivery.source.message_id):
+            delivery.attempt, delivery.first_failed = wait.attempt, wait.first_failed
+        if self._lanes.add(delivery.key, delivery):
+            self._go_on(delivery)
+
+    def settled(self, delivery: Delivery) -> None:
+        """It is acked, or given back; the next of its lane may go."""
+        self.sending -= 1
+        if self._key is not None:
+            self._waits.pop(delivery.source.message_id, None)
+            following = self._lanes.finish(delivery.key)
+            if following is not None:
+                self._go_on(following)
+
+    def wait(self, delivery: Delivery, seconds: float) -> None:
+        """Attempt it once more after so long; until then its lane waits. For ordered consumers only."""
+        self.sending -= 1
+        self._here[delivery.tag] = delivery
+        delivery.attempt += 1
+        self._waits[delivery.source.message_id] = _Wait(
+            delivery.attempt, time.monotonic() + seconds, delivery.first_failed or time.time()
+        )
+        if len(self._waits) > _REMEMBERED:
+            self._waits.popitem(last=False)
+        self._go_on(delivery)
+
+    def drop(self) -> list[Delivery]:
+        """Forget what has not been sent; it is to be given back, in this order."""
+        dropped = [self._here[tag] for tag in sorted(self._here)]
+        self._here.clear()
+        self._ready.clear()
+        self._lanes.clear()
+        return dropped
+
+    def lose(self) -> None:
+        """The channel is gone, and all that came by it."""
+        self.drop()
+        self.sending = 0
+
+    def _go_on(self, delivery: Delivery) -> None:
+        """Offer the first of a lane, now or when its wait is over."""
+        wait = self._waits.get(delivery.source.message_id)
+        seconds = wait.not_before - time.monotonic() if wait else 0
+        if seconds <= 0:
+            self._offer(delivery)
+        elif seconds <= _HELD:
+            self._loop.call_later(seconds, lambda: self._due(delivery))
+        else:
+            self._loop.call_later(_HELD, lambda: self._held_long(delivery))
+
+    def _due(self, delivery: Delivery) -> None:
+        if self._here.get(delivery.tag) is delivery:
+            self._offer(delivery)
+
+    def _held_long(self, delivery: Delivery) -> None:
+        if self._here.get(delivery.tag) is delivery:
+            self._renew()
+
+    def _offer(self, delivery: Delivery) -> None:
+        self._ready.append(delivery)
+        if not self._timer:
+            self._pump()
+
+    def _pump(self) -> None:
+        self._timer = False
+        while self._ready:
+            seconds = self._bucket.take(time.monotonic()) if self._bucket else 0.0
+            if seconds:
+                self._timer = True
+                self._loop.call_later(seconds, self._pump)
+                return
+            delivery = self._ready.popleft()
+            del self._here[delivery.tag]
+            self.sending += 1
+            self._send(delivery)

@@ -1,0 +1,152 @@
+"""A consumer's channel: opened, its queue looked for, what is missing made, consumed from, left again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from domain.registry import Subscription
+from gateway.amqp.loop import Loop
+from gateway.amqp.topology import RETURN, dead_letter_queue
+from gateway.session import Session
+
+
+class Owner(Protocol):
+    """Whom the intake serves."""
+
+    def arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+        """A message."""
+
+    def consuming(self) -> None:
+        """From now on messages come."""
+
+    def lost(self, code: int, reason: str, on_purpose: bool) -> None:
+        """The channel is closed, and what was open on it is back in the queue. `code` is AMQP's reply code."""
+
+    def idle(self) -> None:
+        """Nothing is in flight."""
+
+
+class Intake:
+    """Owned by the loop's thread.
+
+    An `ordered` one has its queue to itself, so it must not let go of it while anything is under way: `leave` closes
+    the channel when its owner says that nothing is. Others `cancel` at once.
+    """
+
+    def __init__(self, loop: Loop, owner: Owner, subscription: Subscription, *, ordered: bool) -> None:
+        self._loop, self._owner, self._ordered = loop, owner, ordered
+        self.subscription = subscription
+        self.session: Session | None = None
+        self.leaving = False
+        self._connection: Any = None
+        self._opening = False
+        self._prefetch: int | None = None  # None: take nothing
+        self._tag: str | None = None  # the consumer tag, while messages come
+        self._exists_otherwise = False  # our dead-letter queue, as somebody else declared it
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and self._connection.is_open
+
+    def connect(self, connection: Any) -> None:
+        """Use this connection from now on; None when it is lost."""
+        self._connection, self._opening = connection, False
+        if connection is None:
+            self._lose()
+
+    def take(self, prefetch: int) -> None:
+        """Take messages, at most `prefetch` of them at once; as soon as there is a connection and a queue."""
+        self._prefetch = prefetch
+        if self.session is not None:
+            self._consume()
+        elif self.connected and not self._opening:
+            self._opening = True
+            self._connection.channel(on_open_callback=self._opened)
+
+    def cancel(self, then: Callable[[], None]) -> None:
+        """Take no more messages, then go on; what comes in meanwhile pika gives back."""
+        self._prefetch = None
+        if self.session is None or self._tag is None or not self.session.channel.is_open:
+            then()
+            return
+        tag, self._tag = self._tag, None
+        self.session.channel.basic_cancel(tag, callback=lambda _frame: then())
+
+    def leave(self) -> None:
+        """Ignore what comes; the channel will be closed."""
+        self._prefetch = None
+        self.leaving = self.session is not None
+
+    def close(self, reason: str) -> bool:
+        """Whether there is a channel to close; `lost` follows then."""
+        if self.session is None or not self.session.channel.is_open:
+            return False
+        self.leaving = True
+        self.session.close(reason)
+        return True
+
+    def declare_dead_letter_queue(self, then: Callable[[], None]) -> None:
+        """Make our own dead-letter queue, then go on. One that exists otherwise is used as it is: see `_closed`."""
+        if self.session is None or self._exists_otherwise:
+            then()
+            return
+        name = dead_letter_queue(self.subscription.spec.queue_name)
+        arguments = {"x-queue-type": "quorum"} if self.subscription.queue.type == "quorum" else {}
+        self.session.channel.queue_declare(name, durable=True, arguments=arguments, callback=lambda _frame: then())
+
+    # --- what pika calls -------------------------------------------------------------------------------------------
+
+    def _opened(self, channel: Any) -> None:
+        self._opening = False
+        session = self.session = Session(self._loop, channel, self._prefetch or 1, self._owner.idle)
+        channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
+        channel.add_on_cancel_callback(lambda _frame: session.close("the queue was deleted"))
+        channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
+
+    def _found(self) -> None:
+        if self.subscription.queue.dead_letter is None:
+            self.declare_dead_letter_queue(self._bind_return)
+        else:
+            self._bind_return()
+
+    def _bind_return(self) -> None:
+        if self.session is not None:
+            queue = self.subscription.spec.queue_name
+            self.session.channel.queue_bind(queue, RETURN, queue, callback=lambda _frame: self._consume())
+
+    def _consume(self) -> None:
+        if self.session is None or self._tag or self.leaving or self._prefetch is None:
+            return
+        session, self._tag = self.session, f"workerrmq.{uuid.uuid4().hex[:12]}"
+        session.channel.basic_qos(prefetch_count=self._prefetch)
+        session.channel.basic_consume(
+            self.subscription.spec.queue_name,
+            lambda _channel, method, properties, body: self._arrived(session, method, properties, body),
+            consumer_tag=self._tag,
+            exclusive=self._ordered and not self.subscription.queue.single_active,
+            callback=lambda _frame: self._owner.consuming(),
+        )
+
+    def _arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+        if not self.leaving and session is self.session:
+            session.arrived(method.delivery_tag)
+            self._owner.arrived(session, method, properties, body)
+
+    def _lose(self) -> None:
+        if self.session is not None:
+            self.session.lose()
+        self.session = self._tag = None
+        self.leaving = False
+
+    def _closed(self, session: Session, reason: BaseException) -> None:
+        if session is not self.session:
+            return
+        code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", "") or str(reason)
+        if code == 406 and not self._exists_otherwise:
+            own = dead_letter_queue(self.subscription.spec.queue_name)
+            self._exists_otherwise = f"'{own}'" in text
+        on_purpose = self.leaving
+        self._lose()
+        self._owner.lost(code, text, on_purpose)
