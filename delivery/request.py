@@ -1,31 +1,102 @@
-"""What the target gets: the body as published, and the headers that say what it is."""
+"""What the target gets: URL, header lines and body of one delivery."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from delivery import signing
-from domain.consumer import ConsumerSpec
+from delivery.cloud_events import CloudEvent
+from delivery.copies import Source
+from delivery.header_values import field_value, text_of
+from delivery.payload import envelope
+from delivery.signing import Signer
+from delivery.template import UrlTemplate
+from domain.consumer import BasicAuth, BearerAuth, ConsumerSpec, RetiringSecret
 from domain.message import PropertiesView
 
 
+class Request(NamedTuple):
+    """One request. `url` is None where every message of the consumer goes to the same."""
+
+    headers: list[str]
+    body: bytes
+    url: str | None = None
+
+
+class RequestBuilder:
+    """Makes requests of one consumer's messages: raw, in an envelope, or as CloudEvents.
+
+    Raises ValueError with a sentence when the consumer cannot be delivered so: a secret that is none, a URL with
+    placeholders that are none.
+    """
+
+    def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
+        """`retiring` are signing secrets that were replaced, and hold for a while still."""
+        self._headers = RequestHeaders(spec, retiring)
+        self._payload = spec.payload
+        self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
+        template = UrlTemplate(spec.url)
+        self._template = None if template.fixed else template
+        self.build: Callable[[Source, int, float], Request] = self._raw if self._plain else self._built
+
+    @property
+    def _plain(self) -> bool:
+        return self._payload == "raw" and self._template is None
+
+    def _raw(self, source: Source, attempt: int, now: float) -> Request:
+        body = source.body
+        return Request(self._headers.lines(source.properties, source.message_id, attempt, body, int(now)), body)
+
+    def _built(self, source: Source, attempt: int, now: float) -> Request:
+        """`now` in Unix seconds. Raises Unsendable when the URL needs what the message lacks."""
+        url = self._template.expand(source) if self._template else None
+        body, content_type = source.body, None
+        if self._payload == "envelope":
+            body, content_type = envelope(source, attempt), "application/json"
+        lines = self._headers.lines(source.properties, source.message_id, attempt, body, int(now), content_type)
+        if self._payload == "cloudevents":
+            lines += self._event.lines(source)
+        return Request(lines, body, url)
+
+
 class RequestHeaders:
-    """Builds the header lines of one consumer's requests; what never changes is made once."""
+    """Builds the header lines of one consumer's requests; what never changes is made once.
 
-    __slots__ = ("_fixed", "_key", "_own_type")
+    No name comes twice: what the consumer's own `headers` say goes before what the message says.
+    """
 
-    def __init__(self, spec: ConsumerSpec) -> None:
-        self._fixed = [f"X-Queue-Name: {_safe(spec.queue_name)}", "User-Agent: WorkerRMQ", "Expect:", "Accept: */*"]
-        self._fixed += [f"{name}: {_safe(value.strip())}" for name, value in spec.headers.items()]
-        self._own_type = any(name.lower() == "content-type" for name in spec.headers)
-        self._key = signing.decode_secret(spec.signing_secret.get_secret_value()) if spec.signing_secret else None
+    __slots__ = ("_fixed", "_forwarded", "_own_encoding", "_own_type", "_signer")
 
-    def lines(self, properties: PropertiesView, message_id: str, attempt: int, body: bytes, now: int) -> list[str]:
-        """`Name: value` lines, Standard Webhooks' three among them. `now` in Unix seconds.
+    def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
+        own = {name.lower() for name in spec.headers}
+        ours = {"X-Queue-Name": spec.queue_name, "User-Agent": "WorkerRMQ", "Accept": "*/*"}
+        if spec.auth is not None:
+            ours["Authorization"] = _credentials(spec.auth)
+        fixed = {name: value for name, value in ours.items() if name.lower() not in own}
+        fixed |= {name: value.strip() for name, value in spec.headers.items()}
+        self._fixed = ["Expect:", *(f"{name}: {field_value(value)}" for name, value in fixed.items())]
+        self._own_type, self._own_encoding = "content-type" in own, "content-encoding" in own
+        allowed = ("traceparent", "tracestate", *spec.forward_headers)  # the first two are W3C Trace Context
+        self._forwarded = [name for name in allowed if name.lower() not in own]
+        secret = spec.signing_secret
+        self._signer = Signer(secret.get_secret_value(), retiring) if secret else None
 
-        Whatever a publisher put into a property, it stays inside its header: see `_safe`.
+    def lines(
+        self,
+        properties: PropertiesView,
+        message_id: str,
+        attempt: int,
+        body: bytes,
+        now: int,
+        content_type: str | None = None,
+    ) -> list[str]:
+        """`Name: value` lines, Standard Webhooks' three among them. `now` in Unix seconds. With `content_type`, `body`
+        is not the message's own, and what the message says of that one is left out.
+
+        Whatever a publisher put into a property, it stays inside its header: see `field_value`.
         """
-        message_id = _safe(message_id)
+        message_id = field_value(message_id)
         lines = [
             *self._fixed,
             f"webhook-id: {message_id}",
@@ -33,28 +104,25 @@ class RequestHeaders:
             f"X-Delivery-Attempt: {attempt}",
         ]
         if not self._own_type:
-            lines.append(f"Content-Type: {_safe(properties.content_type or 'application/octet-stream')}")
-        if properties.content_encoding:
-            lines.append(f"Content-Encoding: {_safe(properties.content_encoding)}")
+            content = content_type or properties.content_type or "application/octet-stream"
+            lines.append(f"Content-Type: {field_value(content)}")
+        if properties.content_encoding and content_type is None and not self._own_encoding:
+            lines.append(f"Content-Encoding: {field_value(properties.content_encoding)}")
         if properties.correlation_id:
-            lines.append(f"X-Correlation-ID: {_safe(properties.correlation_id)}")
+            lines.append(f"X-Correlation-ID: {field_value(properties.correlation_id)}")
         if properties.headers:
-            for name in ("traceparent", "tracestate"):  # W3C Trace Context
-                value = properties.headers.get(name)
-                if isinstance(value, str) and value:
-                    lines.append(f"{name}: {_safe(value)}")
-        if self._key is not None:
-            lines.append(f"webhook-signature: {signing.sign(self._key, message_id, now, body)}")
+            for name in self._forwarded:
+                value = text_of(properties.headers.get(name))
+                if value:
+                    lines.append(f"{name}: {field_value(value)}")
+        if self._signer is not None:
+            lines.append(f"webhook-signature: {self._signer.signatures(message_id, now, body)}")
         return lines
 
 
-def _safe(value: str | bytes) -> str:
-    """A field value (RFC 9110 §5.5): what is not printable ASCII is percent-encoded, so that no header is forged, and
-    so is space at its ends, which a receiver would drop.
-
-    Bytes are what a driver makes of text that is not UTF-8.
-    """
-    if isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip():
-        return value
-    safe = "!#$&'()*+,/:;=?@[]\"<>{}|^`~"
-    return quote(value, safe=safe + " " if value == value.strip() else safe)
+def _credentials(auth: BasicAuth | BearerAuth) -> str:
+    """RFC 7617 §2 (in UTF-8), RFC 6750 §2.1. Sent with every request, not after a 401 only."""
+    if isinstance(auth, BearerAuth):
+        return f"Bearer {auth.token.get_secret_value()}"
+    login = f"{auth.username}:{auth.password.get_secret_value()}"
+    return "Basic " + b64encode(login.encode()).decode()

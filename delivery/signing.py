@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Sequence
+
+from domain.consumer import RetiringSecret
 
 _PREFIX = "whsec_"
 
@@ -23,3 +26,21 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     """The `webhook-signature` of `id.timestamp.body`, `timestamp` in Unix seconds."""
     mac = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")
     return "v1," + base64.b64encode(mac).decode()
+
+
+class Signer:
+    """Signs with one secret, and until their time is up with those that it replaced: a target takes the message when
+    any signature of the list fits (spec §Multiple signatures), so that it can change its secret in peace."""
+
+    def __init__(self, secret: str, retiring: Sequence[RetiringSecret] = ()) -> None:
+        """Raises ValueError when a secret is none."""
+        self._key = decode_secret(secret)
+        self._retiring = [(decode_secret(old.secret.get_secret_value()), old.until.timestamp()) for old in retiring]
+
+    def signatures(self, message_id: str, now: int, body: bytes) -> str:
+        """The `webhook-signature` header's value; `now` in Unix seconds."""
+        signature = sign(self._key, message_id, now, body)
+        for key, until in self._retiring:
+            if now < until:
+                signature += " " + sign(key, message_id, now, body)
+        return signature

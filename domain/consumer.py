@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from domain.model import Model
 from domain.names import QueueName
 
+_PLACE_IN_AUTHORITY = re.compile(r"([^/?#]*//)?[^/?#]*[{}]")
 Seconds = Annotated[float, Field(strict=False, gt=0)]
 
 
 def _http_url(value: str) -> str:
+    if _PLACE_IN_AUTHORITY.match(value):
+        raise ValueError("must have its placeholders in the path or the query, never in scheme, host, port or user")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
@@ -31,6 +37,67 @@ def _http_url(value: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), Field(max_length=2048, examples=["https://erp.example/orders"])]
+"""Its path and query may hold {messageId}, {correlationId}, {routingKey} and {header:NAME} (delivery/template.py)."""
+
+
+def _header_name(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a header name (RFC 9110 §5.1)")
+    if value.lower() in _OURS or value.lower().startswith("webhook-"):
+        raise ValueError(f"{value!r} is set by the service itself")
+    return value
+
+
+def _forwarded(value: str) -> str:
+    if not value.lower().startswith("x-"):
+        raise ValueError(f"{value!r} does not start with x-; other headers are not for publishers to set")
+    return _header_name(value)
+
+
+_TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
+ForwardedHeader = Annotated[str, AfterValidator(_forwarded), Field(max_length=255, examples=["x-tenant"])]
+
+
+def _credential(value: SecretStr) -> SecretStr:
+    """RFC 6750 §2.1 allows less; what matters is that it stays inside its header."""
+    secret = value.get_secret_value()
+    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise ValueError("must be printable ASCII without spaces")
+    return value
+
+
+class BasicAuth(Model):
+    """User name and password (RFC 7617), sent with every request. The password is write-only."""
+
+    type: Literal["basic"]
+    username: str = Field(max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$", description="no colon")
+    password: SecretStr = Field(max_length=1024)
+
+    def revealed(self) -> dict[str, str]:
+        """As it is stored, with the password in the clear."""
+        return {"type": self.type, "username": self.username, "password": self.password.get_secret_value()}
+
+
+class BearerAuth(Model):
+    """A token (RFC 6750), sent with every request. Write-only."""
+
+    type: Literal["bearer"]
+    token: Annotated[SecretStr, AfterValidator(_credential)] = Field(max_length=8192)
+
+    def revealed(self) -> dict[str, str]:
+        """As it is stored, with the token in the clear."""
+        return {"type": self.type, "token": self.token.get_secret_value()}
+
+
+Auth = Annotated[BasicAuth | BearerAuth, Field(discriminator="type")]
+
+
+@dataclass(frozen=True, slots=True)
+class RetiringSecret:
+    """A signing secret that another has replaced; requests are signed with both until `until`."""
+
+    secret: SecretStr
+    until: datetime
 
 
 class RetryPolicy(Model):
@@ -100,25 +167,40 @@ class ConsumerSpec(Model):
     ordering: Ordering = "none"
     rate_limit: RateLimit | None = None
     breaker: BreakerPolicy = BreakerPolicy()
-    signing_secret: SecretStr | None = Field(None, description="whsec_… ; never shown again")
+    payload: Literal["raw", "envelope", "cloudevents"] = Field(
+        "raw", description="the body as it is; a JSON object with all that AMQP says of it; or CloudEvents' ce- headers"
+    )
+    forward_headers: tuple[ForwardedHeader, ...] = Field(
+        (), max_length=50, strict=False, description="headers of the message, x-…, that the target gets"
+    )
+    auth: Auth | None = None
+    signing_secret: SecretStr | None = Field(
+        None, description="whsec_… ; never shown again. One that is replaced holds for 24 hours more."
+    )
 
     @field_validator("headers")
     @classmethod
     def _headers(cls, value: dict[str, str]) -> dict[str, str]:
         for name, content in value.items():
-            if not name or not all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name) or not name.isascii():
-                raise ValueError(f"{name!r} is not a header name (RFC 9110 §5.1)")
+            _header_name(name)
             if any(ord(char) < 0x20 or ord(char) == 0x7F for char in content):
                 raise ValueError(f"the value of {name!r} must not contain control characters")
-            if name.lower() in _OURS or name.lower().startswith("webhook-"):
-                raise ValueError(f"{name!r} is set by the service itself")
         return value
 
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        in_headers = any(name.lower() == "authorization" for name in self.headers)
+        if (self.auth is not None) + in_headers + ("@" in urlsplit(self.url).netloc) > 1:
+            raise ValueError("has credentials twice: give them either in auth, in headers, or in the URL")
+        return self
+
     def stored(self) -> dict[str, Any]:
-        """The document for the registry, with the secret in the clear: gateway/ decides how it rests."""
+        """The document for the registry, with the secrets in the clear: gateway/ decides how they rest."""
         document = self.model_dump(by_alias=True, mode="json")
         if self.signing_secret:
             document["signingSecret"] = self.signing_secret.get_secret_value()
+        if self.auth:
+            document["auth"] = self.auth.revealed()
         return document
 
 

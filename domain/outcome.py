@@ -29,6 +29,8 @@ class ErrorClass(Enum):
     """the target guard refused the address"""
     PROTOCOL = "protocol"
     """what came back is not HTTP"""
+    UNSENDABLE = "unsendable"
+    """no request can be made of the message, as when it lacks a value that the URL needs"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ def test_every_status_means_what_the_table_says_and_what_it_leaves_out_suspends(
 
 
 @pytest.mark.parametrize("error", ErrorClass)
-def test_no_answer_is_tried_again_unless_our_own_guard_refused(error: ErrorClass) -> None:
-    expected = Outcome.SUSPEND if error is ErrorClass.BLOCKED else Outcome.RETRY
-    assert compile_rules(OutcomeRules())(answer(None, error)) is expected
+def test_no_answer_is_tried_again_unless_our_own_guard_refused_or_no_request_can_be_made(error: ErrorClass) -> None:
+    faults = {ErrorClass.BLOCKED: Outcome.SUSPEND, ErrorClass.UNSENDABLE: Outcome.REJECT}
+    assert compile_rules(OutcomeRules())(answer(None, error)) is faults.get(error, Outcome.RETRY)
 
 
 def test_a_status_goes_before_its_class() -> None:

@@ -1,0 +1,81 @@
+"""Messages as CloudEvents 1.0 over HTTP in binary mode: the body as it is, the attributes in `ce-` headers.
+
+Sources: CloudEvents 1.0.2 "Context Attributes"; HTTP Protocol Binding §3.1 "Binary Content Mode"; the extensions
+"Distributed Tracing" and "Correlation" of the CloudEvents repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from delivery.copies import Source, original
+from delivery.header_values import iso_time, text_of
+
+DEFAULT_TYPE = "workerrmq.message"
+"""The type of a message that names none."""
+
+_NAME = re.compile(r"[a-z0-9]{1,20}")
+"""Attribute names (CloudEvents §Naming Conventions)."""
+_CORE = {"id", "source", "specversion", "type", "subject", "time", "data", "datacontenttype", "dataschema",
+         "traceparent", "tracestate", "correlationid"}  # fmt: skip
+_AS_THEY_ARE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_AS_IT_IS = re.compile(r"[!#$&-~]*")
+
+
+class CloudEvent:
+    """`id` is the message's, `source` is `/queues/<queue>`, `type` the message's or `workerrmq.message`, `subject` the
+    routing key, `time` the message's timestamp. `correlationid`, `traceparent` and `tracestate` are extensions.
+
+    A header of `forwarded` becomes an extension too, without its `x-` and hyphens: `x-tenant-id` is `ce-tenantid`. One
+    whose name would be none, or that of another attribute, does not. What the consumer's own headers (`own`) say of an
+    attribute, as in `ce-type`, stands.
+    """
+
+    def __init__(self, queue: str, forwarded: Iterable[str], own: Iterable[str] = ()) -> None:
+        self._own = {name.lower().removeprefix("ce-") for name in own if name.lower().startswith("ce-")}
+        self._source = f"/queues/{quote(queue, safe='')}"
+        self._extensions = {}
+        for header in forwarded:
+            name = header.lower().removeprefix("x-").replace("-", "")
+            if _NAME.fullmatch(name) and name not in _CORE:
+                self._extensions[name] = header
+
+    def lines(self, source: Source) -> list[str]:
+        """Header lines for one message."""
+        properties = source.properties
+        headers = properties.headers or {}
+        attributes = {
+            "specversion": "1.0",
+            "id": source.message_id,
+            "source": self._source,
+            "type": properties.type or DEFAULT_TYPE,
+            "subject": original(source.exchange, source.routing_key, properties)[1],
+            "time": _time(properties.timestamp),
+            "correlationid": properties.correlation_id,
+            "traceparent": headers.get("traceparent"),
+            "tracestate": headers.get("tracestate"),
+            **{name: headers.get(header) for name, header in self._extensions.items()},
+        }
+        found = [(name, text_of(value)) for name, value in attributes.items() if name not in self._own]
+        return [f"ce-{name}: {_header_value(text)}" for name, text in found if text]
+
+
+def _header_value(text: str | bytes) -> str:
+    """HTTP Protocol Binding §3.1.3.2: percent-encoded are space, double quote, percent and all outside U+0021–U+007E,
+    by their UTF-8."""
+    if isinstance(text, str) and _AS_IT_IS.fullmatch(text):
+        return text
+    return quote(text, safe=_AS_THEY_ARE)
+
+
+def _time(timestamp: object) -> str | None:
+    """RFC 3339 of a timestamp in Unix seconds; None for one beyond year 9999, as milliseconds would be."""
+    if isinstance(timestamp, datetime):
+        return iso_time(timestamp)
+    try:
+        return iso_time(datetime.fromtimestamp(timestamp, UTC)) if isinstance(timestamp, int) else None
+    except (ValueError, OverflowError, OSError):
+        return None
