@@ -91,7 +91,7 @@ def one_binding(call: Call) -> Item:
 
 def _found(call: Call) -> Binding:
     for one in _between(call):
-        if details.properties_key(one) == call.parts["key"]:
+        if details.is_named(one, call.parts["key"]):
             return one
     raise NotFound
 

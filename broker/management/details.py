@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from broker.core.exchanges.base import hash_of
 from broker.management.rates import Rates
@@ -32,6 +32,13 @@ def properties_key(binding: Binding) -> str:
     if not binding.arguments:
         return key or "~"
     return f"{key}~{hash_of(binding.key[3])}"
+
+
+def is_named(binding: Binding, key: str) -> bool:
+    """Whether `key` is the binding's properties key, its routing key quoted or not."""
+    routing_key, _, digest = key.partition("~")
+    expected = hash_of(binding.key[3]) if binding.arguments else ""
+    return unquote_plus(routing_key) == binding.routing_key and digest == expected
 
 
 def of_binding(binding: Binding, vhost: str) -> Item:

@@ -154,8 +154,10 @@ class ManagementApi:
         return result if isinstance(result, Response) else Response(200, result)
 
     async def _route(self, call: Call) -> Any:
-        path = tuple(call.request.path)
-        if path in ((), ("",), ("api",), ("api", "")):
+        path = call.request.path
+        while path and not path[-1]:
+            path = path[:-1]
+        if path in ((), ("api",)):
             return Response(200, b"WorkerRMQ's embedded broker: a subset of RabbitMQ's management HTTP API.\n")
         if path[0] != "api":
             raise NotFound

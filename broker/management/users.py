@@ -45,15 +45,23 @@ def powerless_users(call: Call) -> list[Item]:
 
 
 @routes.add("POST", "users/bulk-delete", tag="administrator")
-def delete_users(call: Call) -> Response:
+async def delete_users(call: Call) -> Response:
     """Delete several users."""
     names = call.need("users")[0]
     for name in names:
         if name not in call.core.users:
             raise BadRequest(["no_such_user", name])
     for name in names:
-        call.core.delete_user(name)
+        await _delete(call, name)
     return Response(204)
+
+
+async def _delete(call: Call, name: str) -> None:
+    """Delete a user and close its connections."""
+    for connection in list(call.server.connections.values()):
+        if connection.user is not None and connection.user.name == name:
+            await call.server.close_connection(connection.name, f"user '{name}' is deleted")
+    call.core.delete_user(name)
 
 
 def _found(call: Call) -> User:
@@ -100,9 +108,9 @@ def _hash(body: Item) -> str:
 
 
 @routes.add("DELETE", "users/{user}", tag="administrator")
-def delete_user(call: Call) -> Response:
-    """Delete a user and its permissions."""
-    call.core.delete_user(_found(call).name)
+async def delete_user(call: Call) -> Response:
+    """Delete a user and its permissions, and close its connections."""
+    await _delete(call, _found(call).name)
     return Response(204)
 
 

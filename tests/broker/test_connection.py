@@ -125,7 +125,7 @@ def test_a_frame_without_its_end_closes_the_connection(channel: BlockingChannel)
 
 def test_a_method_on_a_channel_that_is_not_open_closes_the_connection(channel: BlockingChannel) -> None:
     with refused(504) as refusal:
-        raw_frame(channel, 1, 77, struct.pack(">HHHBB", 50, 40, 0, 0, 0))
+        raw_frame(channel, 1, 77, struct.pack(">HHIHB", 60, 10, 0, 1, 0))
     assert refusal.connection_closed
 
 
