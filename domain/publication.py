@@ -4,9 +4,9 @@ because that channel carries the messages of other clients too."""
 from __future__ import annotations
 
 import json
-import uuid
 from base64 import b64decode
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
 import orjson
@@ -130,7 +130,7 @@ class Publication(Model):
                 correlation_id=given.correlation_id or correlation_id,
                 reply_to=given.reply_to,
                 expiration=None if given.expiration is None else str(given.expiration),
-                message_id=given.message_id or str(uuid.uuid4()),
+                message_id=given.message_id or token_hex(16),
                 timestamp=given.timestamp,
                 type=given.type,
                 app_id=given.app_id,

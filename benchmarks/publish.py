@@ -1,0 +1,218 @@
+"""How fast messages get into RabbitMQ over HTTP: this service beside RabbitMQ's own management API, in the same run.
+
+    python -m benchmarks.publish [--seconds 8] [--rounds 3] [--workers 2] [--threads 16]
+
+1 KB persistent messages to a durable queue, confirmed before they are answered, over 32 kept-alive connections. Each
+way goes one message a request; this service also 100 a request. RabbitMQ, the store and gunicorn are started for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pycurl
+import requests
+
+from benchmarks import servers
+from tests.support.node import BrokerNode
+from tests.support.processes import Process, free_port
+from tests.support.store import StoreNode
+
+CONNECTIONS = 32
+BATCH = 100
+QUEUE = "benchmark"
+TEXT = "x" * 1024
+PASSWORD = "correct horse battery"
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to publish: what is posted where, and how many messages that is."""
+
+    name: str
+    url: str
+    authorization: str
+    body: bytes
+    messages: int
+
+
+def load(way: Way, seconds: float) -> float:
+    """Messages a second, of a client that keeps every connection busy. Ends the program when a request fails."""
+    multi = pycurl.CurlMulti()
+    handles = [_handle(way) for _ in range(CONNECTIONS)]
+    for handle in handles:
+        multi.add_handle(handle)
+    began = time.perf_counter()
+    done = 0
+    while time.perf_counter() - began < seconds:
+        multi.perform()
+        multi.select(0.1)
+        _, finished, failed = multi.info_read()
+        for handle in finished:
+            if handle.getinfo(pycurl.RESPONSE_CODE) != 200:
+                raise SystemExit(f"{way.name}: HTTP {handle.getinfo(pycurl.RESPONSE_CODE)}")
+            done += 1
+            multi.remove_handle(handle)
+            multi.add_handle(handle)
+        if failed:
+            raise SystemExit(f"{way.name}: {failed[0][2]}")
+    rate = done * way.messages / (time.perf_counter() - began)
+    for handle in handles:
+        multi.remove_handle(handle)
+        handle.close()
+    return rate
+
+
+def cpu_seconds(sessions: list[int]) -> float:
+    """Processor time that the processes of these sessions have used so far (proc(5))."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) in sessions:
+                total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _handle(way: Way) -> pycurl.Curl:
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.URL, way.url)
+    handle.setopt(pycurl.POSTFIELDS, way.body)
+    handle.setopt(
+        pycurl.HTTPHEADER, [f"Authorization: {way.authorization}", "Content-Type: application/json", "Expect:"]
+    )
+    handle.setopt(pycurl.WRITEFUNCTION, BytesIO().write)
+    handle.setopt(pycurl.PROXY, "")
+    handle.setopt(pycurl.TIMEOUT, 60)
+    return handle
+
+
+def ways(service: str, token: str, broker: BrokerNode) -> list[Way]:
+    """The three that are compared."""
+    message = {"queueName": QUEUE, "message": TEXT}
+    own = {
+        "properties": {"delivery_mode": 2},
+        "routing_key": QUEUE,
+        "payload": TEXT,
+        "payload_encoding": "string",
+    }
+    basic = "Basic " + b64encode(b"guest:guest").decode()
+    api = f"{broker.management_url}/api/exchanges/%2F/amq.default/publish"
+    publish = f"{service}/messagePublish"
+    return [
+        Way("RabbitMQ's management API, one by one", api, basic, json.dumps(own).encode(), 1),
+        Way("this service, one by one", publish, f"Bearer {token}", json.dumps(message).encode(), 1),
+        Way(
+            f"this service, batches of {BATCH}",
+            publish,
+            f"Bearer {token}",
+            json.dumps({"messages": [message] * BATCH}).encode(),
+            BATCH,
+        ),
+    ]
+
+
+@contextmanager
+def gunicorn(broker: BrokerNode, workers: int, threads: int) -> Iterator[tuple[str, int]]:
+    """The URL of this service over the broker and a store of its own, and the session of its processes."""
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        store = StoreNode(directory / "store")
+        port = free_port()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "BIND": f"127.0.0.1:{port}",
+            "RABBITMQ_URL": broker.amqp_url,
+            "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+            "MONGO_URI": store.uri("benchmark"),
+            "ADMIN_PASSWORD": PASSWORD,
+            "DATA_DIR": str(directory / "var"),
+            "CONSUMERS": "external",
+            "WEB_WORKERS": str(workers),
+            "WEB_THREADS": str(threads),
+            "LOG_FORMAT": "json",
+        }
+        command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+        process = Process(command, directory / "gunicorn.log", environment, ROOT)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            store.start()
+            process.start()
+            process.wait_ready(lambda: _answers(f"{url}/health/ready"), 30)
+            yield url, process.pid
+        finally:
+            process.stop()
+            store.shutdown()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _log_in(url: str) -> str:
+    answer = requests.post(f"{url}/login", json={"username": "admin", "password": PASSWORD}, timeout=10)
+    return str(answer.json()["token"])
+
+
+def _emptied(broker: BrokerNode) -> int:
+    """Make the queue anew; how many messages it held."""
+    with broker.connect() as connection:
+        channel = connection.channel()
+        held = int(channel.queue_delete(QUEUE).method.message_count or 0)
+        channel.queue_declare(QUEUE, durable=True)
+        return held
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description="Messages a second into RabbitMQ over HTTP.")
+    options.add_argument("--seconds", type=float, default=8, help="of each way in each round")
+    options.add_argument("--rounds", type=int, default=3, help="the median is shown")
+    options.add_argument("--workers", type=int, default=2, help="gunicorn worker processes")
+    options.add_argument("--threads", type=int, default=16, help="request threads of each")
+    given = options.parse_args()
+    with servers.rabbitmq() as broker, gunicorn(broker, given.workers, given.threads) as (url, session):
+        compared = ways(url, _log_in(url), broker)
+        measured: dict[str, list[tuple[float, float]]] = {way.name: [] for way in compared}
+        for _ in range(given.rounds):
+            for way in compared:
+                _emptied(broker)
+                load(way, 1)
+                before = cpu_seconds([session, broker.process.pid])
+                rate = load(way, given.seconds)
+                used = cpu_seconds([session, broker.process.pid]) - before
+                measured[way.name].append((rate, used / (rate * given.seconds) * 1e6))
+    _print(measured, given.workers, given.threads)
+
+
+def _print(measured: dict[str, list[tuple[float, float]]], workers: int, threads: int) -> None:
+    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, RabbitMQ beside it")
+    print(f"gunicorn: {workers} workers of {threads} threads; client: {CONNECTIONS} connections")
+    print("CPU is that of the broker and of this service together\n")
+    print(f"| {'way':<40} | messages/s | ratio | CPU µs a message | ratio |")
+    print(f"| {'-' * 40} | ---------: | ----: | ---------------: | ----: |")
+    base_rate, base_cpu = 0.0, 0.0
+    for name, found in measured.items():
+        rate, cpu = (statistics.median(column) for column in zip(*found, strict=True))
+        base_rate, base_cpu = base_rate or rate, base_cpu or cpu
+        print(f"| {name:<40} | {rate:>10,.0f} | {rate / base_rate:>5.1f} | {cpu:>16,.0f} | {base_cpu / cpu:>5.1f} |")
+
+
+if __name__ == "__main__":
+    main()
