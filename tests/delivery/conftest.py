@@ -1,0 +1,57 @@
+"""Consumers on a real thread, between a real broker and a real target; each thread ends with its test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.running import Consumers
+from tests.support.node import BrokerNode
+
+
+@pytest.fixture
+def connection(broker: BrokerNode) -> Iterator[pika.BlockingConnection]:
+    """The test's own connection, not the service's."""
+    one = broker.connect(heartbeat=0)
+    yield one
+    with suppress(pika.exceptions.AMQPError, OSError):
+        one.close()
+
+
+@pytest.fixture
+def channel(connection: pika.BlockingConnection) -> BlockingChannel:
+    """A channel of the test's own connection, in confirm mode."""
+    channel = connection.channel()
+    channel.confirm_delivery()
+    return channel
+
+
+@pytest.fixture
+def queue(channel: BlockingChannel, unique_name: str) -> str:
+    """A durable classic queue, empty."""
+    channel.queue_declare(unique_name, durable=True)
+    return unique_name
+
+
+@pytest.fixture
+def make_consumers(broker: BrokerNode) -> Iterator[Callable[..., Consumers]]:
+    """Starts threads without consumers, on the broker unless told another URL."""
+    made: list[Consumers] = []
+
+    def make(url: str | None = None) -> Consumers:
+        made.append(Consumers(url or broker.amqp_url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+@pytest.fixture
+def consumers(make_consumers: Callable[..., Consumers]) -> Consumers:
+    """A thread without consumers."""
+    return make_consumers()

@@ -1,0 +1,73 @@
+"""A ConsumerThread as tests steer it: consumers come, change and go by id, and what it reports can be waited for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.consumer import ConsumerSpec
+from domain.registry import QueueFacts, Report, Subscription
+from gateway.consumer_thread import ConsumerThread
+from tests.support.processes import wait_until
+
+AT_ONCE: dict[str, Any] = {"schedule": (), "jitter": 0}
+"""No retry: what fails is dead-lettered."""
+ONE_SECOND: dict[str, Any] = {"schedule": (1,), "jitter": 0}
+"""One retry, after a second."""
+
+
+NEVER_OPEN: dict[str, Any] = {"failures": 10_000}
+"""A breaker that stays out of tests which are about something else."""
+
+
+class Consumers:
+    """Started at once. Used by one thread."""
+
+    def __init__(self, url: str) -> None:
+        self.thread = ConsumerThread(url, "test-consumer")
+        self._desired: dict[str, Subscription] = {}
+        self.thread.start()
+
+    def run(self, queue: str, url: str, *, facts: QueueFacts = QueueFacts(), key: str = "", **fields: Any) -> None:  # noqa: B008
+        """Run a consumer of `queue`, or change the one that runs; see `wait`."""
+        key = key or queue
+        before = self._desired.get(key)
+        fields.setdefault("breaker", NEVER_OPEN)
+        spec = ConsumerSpec(queue_name=queue, url=url, **fields)
+        self._desired[key] = Subscription(key, before.revision + 1 if before else 1, spec, facts)
+        self.apply()
+
+    def deliver(self, queue: str, url: str, **fields: Any) -> None:
+        """As `run`, and wait until it takes messages."""
+        self.run(queue, url, **fields)
+        revision = self._desired[fields.get("key") or queue].revision
+        self.wait(fields.get("key") or queue, "running", "failing", revision=revision)
+
+    def remove(self, key: str) -> None:
+        """Run this one no more; does not wait."""
+        del self._desired[key]
+        self.apply()
+
+    def apply(self) -> None:
+        """Say again what shall run, as a worker does every second."""
+        self.thread.apply(list(self._desired.values()))
+
+    def report(self, key: str) -> Report | None:
+        """What the thread last said of one consumer; None when it knows none."""
+        return next((one for one in self.thread.snapshot().consumers if one.consumer_id == key), None)
+
+    def wait(self, key: str, *states: str, timeout: float = 15, revision: int = 0) -> Report:
+        """Wait until a consumer is reported to be in one of these states."""
+
+        def reached() -> Report | None:
+            report = self.report(key)
+            return report if report and report.state in states and report.revision >= revision else None
+
+        try:
+            return wait_until(reached, timeout)
+        except AssertionError:
+            raise AssertionError(f"{key} is not {' or '.join(states)}, but {self.report(key)}") from None
+
+    def end(self, deadline: float = 0) -> None:
+        """Stop, and fail when the thread does not end."""
+        self.thread.stop(deadline)
+        assert self.thread.join(deadline + 10), "the consumer thread did not end"

@@ -1,0 +1,63 @@
+"""Whatever a publisher writes into properties and headers: no header of ours is forged, no consumer dies of it."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+import logs
+from tests.delivery.raw import Raw, raw_values
+from tests.delivery.running import ONE_SECOND, Consumers
+from tests.support.amqp import publish, take
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+FORGING = "x\r\nX-Queue-Name: payroll\r\nwebhook-id: forged"
+HOSTILE: dict[str, dict[str, Any]] = {
+    "line ends": {name: FORGING for name in ("content_type", "content_encoding", "message_id", "correlation_id")},
+    "not ASCII": {name: "заказ\N{SNOWMAN}\x00" for name in ("content_type", "message_id", "correlation_id")},
+    "not UTF-8": {name: b"\xff\xfe\r\n" for name in ("content_type", "message_id", "correlation_id", "type")},
+    "traceparent with line ends": {"headers": {"traceparent": FORGING, "tracestate": FORGING}},
+    "traceparent of another type": {"headers": {"traceparent": 17, "tracestate": [b"\xff"]}},
+    "header name that is not UTF-8": {"headers": {b"\xff\xfe": b"\xff", "": ""}},
+    "headers in our name": {"headers": {"workerrmq-attempts": 1, "workerrmq-set-aside": "x", "workerrmq-exchange": 7,
+                                        "workerrmq-routing-key": "k" * 3000, "workerrmq-first-failed-at": None}},
+    "attempts beyond counting": {"headers": {"workerrmq-attempts": 2**63 - 1}},
+    "attempts that are text": {"headers": {"workerrmq-attempts": "many"}},
+    "x-death that is none": {"headers": {"x-death": "x", "x-delivery-count": "y"}},
+    "time beyond the calendar": {"headers": {"when": Raw(b"T" + struct.pack(">Q", 2**62))}},
+}  # fmt: skip
+
+
+def publish_all(channel: BlockingChannel, queue: str) -> None:
+    with raw_values():
+        for name, properties in HOSTILE.items():
+            publish(channel, queue, name, **properties)
+    publish(channel, queue, "well-meant")
+
+
+def test_hostile_properties_stay_where_they_are_and_all_messages_are_delivered(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish_all(channel, queue)
+    consumers.deliver(queue, target.url(), prefetch=1)
+    requests = target.wait_for(len(HOSTILE) + 1)
+    assert [request.body.decode() for request in requests] == [*HOSTILE, "well-meant"]
+    for request in requests:
+        assert request.headers["x-queue-name"] == queue
+        assert request.headers["webhook-id"] != "forged"
+        assert request.head.count(b"\r\nwebhook-id:") == 1
+
+
+def test_hostile_properties_go_the_whole_way_to_the_dead_letter_queue(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    logs.configure("warning", "json")  # what cannot be logged must not stop a delivery either
+    publish_all(channel, queue)
+    consumers.deliver(queue, target.url("/status/500"), retry=ONE_SECOND)
+    letters = take(channel, f"{queue}.dlq", len(HOSTILE) + 1)
+    assert sorted(letter.body.decode() for letter in letters) == sorted([*HOSTILE, "well-meant"])
+    assert {letter.headers["workerrmq-reason"] for letter in letters} == {"HTTP 500"}
+    wait_until(lambda: (report := consumers.report(queue)) and report.in_flight == 0)
