@@ -1,0 +1,168 @@
+"""One request to a target by libcurl: what is sent, within which limits, and what its end means.
+
+Redirects are not followed, proxies of the environment not used, and an answer is read up to a limit, within the
+request's timeout. Every address is shown to the target guard: before a socket is made for it, and before each request
+on it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import certifi
+import pycurl
+
+from delivery.target_host import host_of
+from domain.consumer import ConsumerSpec
+from domain.outcome import Answer, ErrorClass
+
+if TYPE_CHECKING:
+    from gateway.http import HttpClient
+
+READ_LIMIT = 64 * 1024
+"""Bytes of an answer's body that are read before the connection is cut; the status stands."""
+KEPT = 1024
+"""Bytes of an answer's body that are kept, to say why it failed."""
+_LONGEST_CONNECTION = 600
+"""Seconds that a connection is used again: a name that moves to another address is followed."""
+
+_KNOWN_ADDRESSES = 1000
+"""Addresses of one target whose judgement is remembered."""
+
+Done = Callable[[Answer], None]
+
+
+class Target:
+    """One consumer's URL, method and limits. `send` may be called as often as wanted; each call is one request."""
+
+    def __init__(self, client: HttpClient, spec: ConsumerSpec) -> None:
+        self.client, self.spec = client, spec
+        self.idle: list[Easy] = []
+        self._known: dict[str, str | None] = {}
+        self._refusal = client.guard.check_url(spec.url) if client.guard else None
+        self._host = host_of(spec.url) if client.guard and not self._refusal else ""
+
+    def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
+        """Send `body` with `Name: value` lines; `done` gets the answer, from the loop, exactly once. `url` is another
+        path or query on the same host."""
+        easy = self.idle.pop() if self.idle else Easy(self)
+        easy.send(headers, body, done, url)
+
+    def objection(self, address: str) -> str | None:
+        """Why the guard lets nothing go to an address, in a sentence; None when it does."""
+        if self._refusal or self.client.guard is None:
+            return self._refusal
+        if address not in self._known:
+            if len(self._known) >= _KNOWN_ADDRESSES:
+                self._known.clear()
+            self._known[address] = self.client.guard.check_address(address, self._host)
+        return self._known[address]
+
+
+class Easy:
+    """One curl handle: one request at a time."""
+
+    __slots__ = ("_body", "_connecting", "_done", "_objection", "_read", "_target", "curl")
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._done: Done | None = None
+        self._body = b""
+        self._read = 0
+        self._objection: str | None = None  # the guard's, to the address last tried
+        self._connecting = False  # to an address that the guard lets through
+        self.curl = curl = pycurl.Curl()
+        curl.owner = self
+        spec = target.spec
+        curl.setopt(pycurl.URL, spec.url)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        curl.setopt(pycurl.MAXLIFETIME_CONN, _LONGEST_CONNECTION)
+        curl.setopt(pycurl.POST, 1)
+        if spec.method != "POST":
+            curl.setopt(pycurl.CUSTOMREQUEST, spec.method)
+        curl.setopt(pycurl.TIMEOUT_MS, round(spec.timeout * 1000))
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(spec.connect_timeout * 1000))
+        curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        if spec.url.startswith("https"):
+            curl.setopt(pycurl.CAINFO, _CA_FILE)
+        if target.client.guard is not None:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
+            curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
+
+    def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
+        self._done, self._body, self._read = done, b"", 0
+        self._objection, self._connecting = None, False
+        if url is not None:
+            self.curl.setopt(pycurl.URL, url)
+        self.curl.setopt(pycurl.HTTPHEADER, headers)
+        self.curl.setopt(pycurl.POSTFIELDS, body)
+        self._target.client.start(self)
+
+    def _on_connect(self, _purpose: int, address: Any) -> socket.socket | int:
+        """Before each connection, with the address that the name resolved to just now."""
+        self._objection = self._target.objection(address.addr[0])
+        if self._objection is not None:
+            return int(pycurl.SOCKET_BAD)
+        self._connecting = True
+        try:
+            return socket.socket(address.family, address.socktype, address.protocol)  # curl gets a copy of its number
+        except OSError:
+            return int(pycurl.SOCKET_BAD)
+
+    def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
+        """Before each request: the connection may be one that another consumer's rules let through."""
+        self._objection = self._target.objection(address)
+        return int(pycurl.PREREQFUNC_OK if self._objection is None else pycurl.PREREQFUNC_ABORT)
+
+    def _on_body(self, chunk: bytes) -> int | None:
+        if len(self._body) < KEPT:
+            self._body = (self._body + chunk)[:KEPT]
+        self._read += len(chunk)
+        return 0 if self._read > READ_LIMIT else None  # 0 bytes taken: curl ends the transfer
+
+    def finished(self, code: int, text: str) -> None:
+        curl, done = self.curl, self._done
+        assert done is not None
+        if code and not (code == pycurl.E_WRITE_ERROR and self._read > READ_LIMIT):
+            error = _ERRORS.get(code, ErrorClass.PROTOCOL)
+            if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
+                error, text = ErrorClass.BLOCKED, self._objection
+            answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
+        else:
+            status = curl.getinfo(pycurl.RESPONSE_CODE)
+            after = curl.getinfo(pycurl.RETRY_AFTER) if status in _MAY_DELAY else 0
+            answer = Answer(status, None, "", curl.getinfo(pycurl.TOTAL_TIME), after or None, self._body)
+        self._done = None
+        self._target.idle.append(self)
+        done(answer)
+
+
+_MAY_DELAY = (429, 503)
+"""Statuses whose Retry-After is honoured (RFC 6585 §4, RFC 9110 §15.6.4)."""
+
+_CA_FILE = ssl.get_default_verify_paths().cafile or certifi.where()
+
+_ERRORS = {
+    pycurl.E_COULDNT_RESOLVE_HOST: ErrorClass.DNS,
+    pycurl.E_COULDNT_CONNECT: ErrorClass.CONNECT,
+    pycurl.E_OPERATION_TIMEDOUT: ErrorClass.TIMEOUT,
+    pycurl.E_SSL_CONNECT_ERROR: ErrorClass.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: ErrorClass.TLS,
+    pycurl.E_SSL_CERTPROBLEM: ErrorClass.TLS,
+    pycurl.E_SSL_CIPHER: ErrorClass.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: ErrorClass.TLS,
+    pycurl.E_SSL_ISSUER_ERROR: ErrorClass.TLS,
+    pycurl.E_SSL_INVALIDCERTSTATUS: ErrorClass.TLS,
+    pycurl.E_SEND_ERROR: ErrorClass.RESET,
+    pycurl.E_RECV_ERROR: ErrorClass.RESET,
+    pycurl.E_GOT_NOTHING: ErrorClass.RESET,
+    pycurl.E_PARTIAL_FILE: ErrorClass.RESET,
+    pycurl.E_SEND_FAIL_REWIND: ErrorClass.RESET,
+    pycurl.E_HTTP2: ErrorClass.RESET,
+}
+"""libcurl's codes (https://curl.se/libcurl/c/libcurl-errors.html); any other is no HTTP that we understand."""
