@@ -29,3 +29,15 @@ def installation(first_installation: Installation) -> Iterator[Installation]:
         yield installation
     finally:
         installation.remove()
+
+
+@pytest.fixture(scope="module")
+def running_installation(first_installation: Installation) -> Iterator[Installation]:
+    """A fresh copy that runs while the tests of a module harm its parts."""
+    installation = Installation()
+    installation.share_venv(first_installation)
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.remove()

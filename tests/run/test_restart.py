@@ -63,25 +63,6 @@ def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installat
     assert target.count == 1
 
 
-@pytest.mark.parametrize("part", ["nx-27017", "-m broker", "WorkerRMQ.py", "-m gunicorn"])
-def test_a_part_that_is_killed_comes_back(installation: Installation, target: Target, part: str) -> None:
-    process = installation.start()
-    assert installation.call("POST", "/createQueue", {"queueName": "orders"}).ok
-    assert installation.call("POST", "/createConsumer", {"queueName": "orders", "url": target.url()}).ok
-
-    os.kill(installation.pids(part)[0], signal.SIGKILL)
-    wait_until(lambda: "is started again" in process.output(), 10, "the report")
-
-    def published() -> bool:
-        try:
-            return installation.call("POST", "/messagePublish", {"queueName": "orders", "message": "x"}).ok
-        except (OSError, KeyError):  # refused, or no token: not back yet
-            return False
-
-    wait_until(published, 30, "the API taking messages again")
-    target.wait_for(1, 30)
-
-
 @pytest.mark.parametrize("killed", ["-m launcher", "supervisor.supervisord"])
 def test_nothing_is_left_when_what_watches_is_killed(installation: Installation, killed: str) -> None:
     installation.start()
