@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         "--user", metavar="NAME:PASSWORD", default=os.environ.get("BROKER_USER"),
         help="an administrator, instead of guest:guest (default: $BROKER_USER, which other users cannot see by ps)",
     )  # fmt: skip
+    parser.add_argument("--memory-limit", type=int, default=512, metavar="MIB",
+                        help="bodies of messages kept in memory; more page out (default: %(default)s)")  # fmt: skip
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--tls-cert", type=Path, help="certificate chain (PEM); with --tls-key, the AMQP port is TLS")
     parser.add_argument("--tls-key", type=Path, help="private key (PEM)")
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(options: argparse.Namespace) -> None:
     tls = _tls(options.tls_cert, options.tls_key)
-    server = Server(options.data_dir)
+    server = Server(options.data_dir, memory_limit=options.memory_limit * 2**20)
     _set_up_users(server, options.user, options.host)
     await server.start()
     try:
@@ -68,8 +70,12 @@ async def _run(options: argparse.Namespace) -> None:
             api = await management.serve(server, options.host, options.management_port)
             ready += f" http://{_bracketed(options.host)}:{api.sockets[0].getsockname()[1]}"
         stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop.set)
+        # For trying out what publishers do when they are blocked.
+        loop.add_signal_handler(signal.SIGUSR1, server.set_alarm, "memory", True)
+        loop.add_signal_handler(signal.SIGUSR2, server.set_alarm, "memory", False)
         print(ready, flush=True)
         await stop.wait()
     finally:

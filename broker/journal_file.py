@@ -81,6 +81,8 @@ class JournalFile:
             if problem != "ok":
                 raise JournalRefused(f"{self.path} is damaged: {problem}.")
         db.execute("UPDATE state SET value=0 WHERE name='clean'")
+        db.execute("DELETE FROM entry WHERE queue=0")
+        db.execute("DELETE FROM content WHERE id NOT IN (SELECT content FROM entry)")
 
     def reader(self) -> sqlite3.Connection:
         """Another connection, to read bodies while a batch is being committed."""

@@ -49,7 +49,7 @@ class Line(asyncio.Protocol):
         transport.set_write_buffer_limits(OUTPUT_HIGH, OUTPUT_LOW)
         peer: Any = transport.get_extra_info("peername") or ("?", 0)
         local: Any = transport.get_extra_info("sockname") or ("?", 0)
-        self.connection = Connection(self._server.core, self, self._offer, peer=(peer[0], peer[1]),
+        self.connection = Connection(self._server.core, self, self._offer, self._server.alarms, peer=(peer[0], peer[1]),
                                      local=(local[0], local[1]), tls=self._tls, now=time.time())  # fmt: skip
         self._server.admit(self)
         self._deadline = self._loop.call_later(HANDSHAKE_TIMEOUT, self._give_up)
@@ -65,8 +65,18 @@ class Line(asyncio.Protocol):
             self._server.core.journal.on_commit(self._resume_reading)
 
     def _resume_reading(self) -> None:
-        if not self._transport.is_closing():
+        if not self._transport.is_closing() and not self.connection.blocked:
             self._transport.resume_reading()
+
+    def block(self) -> None:
+        """See session.connection.Line."""
+        self._transport.pause_reading()
+
+    def unblock(self) -> None:
+        """The alarm is over."""
+        if self.connection.blocked:
+            self.connection.unblock(time.time())
+            self._resume_reading()
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""

@@ -34,8 +34,12 @@ class Server:
     started_at: epoch seconds.
     """
 
-    def __init__(self, data_dir: Path | None = None, offer: Offer | None = None) -> None:
-        """Without `data_dir` nothing is kept. Raises JournalRefused."""
+    def __init__(self, data_dir: Path | None = None, offer: Offer | None = None,
+                 memory_limit: int | None = None) -> None:  # fmt: skip
+        """Without `data_dir` nothing is kept. `memory_limit` is in bytes of bodies, see core.pager.
+
+        Raises JournalRefused.
+        """
         self.started_at = time.time()
         self.storage = None if data_dir is None else Storage(data_dir)
         self.core = Broker() if self.storage is None else recover(self.storage, self.started_at)
@@ -43,6 +47,9 @@ class Server:
         self.addresses: list[tuple[str, int]] = []
         # "memory" and "disk": why publishers are blocked now (RabbitMQ docs: alarms).
         self.alarms: set[str] = set()
+        self.core.pager.on_pressure = lambda pressed: self.set_alarm("memory", pressed)
+        if memory_limit is not None:
+            self.core.pager.limit = memory_limit
         self._offer = offer or Offer()
         self._lines: dict[str, Line] = {}
         self._listeners: list[asyncio.Server] = []
@@ -58,6 +65,7 @@ class Server:
         if self.storage is not None:
             flush = self.storage.flush
             self.storage.start(lambda: self._loop.call_soon(flush), self._loop.call_soon_threadsafe)
+            self.storage.on_trouble = lambda failing: self.set_alarm("disk", failing)
         self.core.deadlines.on_earlier = self._arm
         self._tick()
 
@@ -97,6 +105,18 @@ class Server:
             return False
         line.shut(reason)
         return True
+
+    # --- alarms
+
+    def set_alarm(self, resource: str, on: bool) -> None:
+        """Block publishers because of "memory" or "disk", or let them go on (RabbitMQ docs: alarms)."""
+        if on:
+            self.alarms.add(resource)
+            return
+        self.alarms.discard(resource)
+        if not self.alarms:
+            for line in list(self._lines.values()):
+                line.unblock()
 
     # --- lines
 

@@ -23,6 +23,9 @@ from broker.protocol.table import encode_table
 # How long to wait before a commit that failed (a full disk, say) is tried again, in seconds.
 RETRY_AFTER = 1.0
 
+# Entries that are stored only to keep their bodies out of memory; a new start forgets them.
+NO_QUEUE = 0
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,14 +46,16 @@ class Storage:
         self._filling = Batch()
         self._bytes = 0
         self._callbacks: list[Callable[[], None]] = []
-        self._in_flight: tuple[list[Callable[[], None]], int] = ([], 0)
+        self._in_flight: tuple[list[Callable[[], None]], int, int] = ([], 0, 0)
         self._committing = False
-        self._content_ids = count(self.file.highest("content") + 1)
+        self._last_content = self._on_disk = self.file.highest("content")
         self._entry_ids = count(self.file.highest("entry") + 1)
         self._due: Callable[[], object] | None = None
         self._to_loop: Callable[[Callable[[], None]], object] | None = None
         self._dirty = False
         self._failed = False
+        self._failing = False
+        self.on_trouble: Callable[[bool], None] | None = None
         self.replaying = False
         self._work: SimpleQueue[Batch | None] = SimpleQueue()
         self._stopping = threading.Event()
@@ -72,7 +77,8 @@ class Storage:
         self._record()
         message = entry.message
         if not message.copies:
-            message.content_id = next(self._content_ids)
+            self._last_content += 1
+            message.content_id = self._last_content
             self._filling.contents[message.content_id] = (
                 message.exchange.encode("utf-8", "surrogateescape"),
                 message.routing_key.encode("utf-8", "surrogateescape"), message.properties, message.body)  # fmt: skip
@@ -125,6 +131,12 @@ class Storage:
         self._record()
         self._callbacks.append(committed)
 
+    def page_out(self, entry: Entry) -> bool:
+        """See Journal.page_out. A message that is not durable is stored as belonging to no queue."""
+        if not entry.message.copies:
+            self.store(NO_QUEUE, entry)
+        return entry.message.content_id <= self._on_disk
+
     def page_in(self, messages: Iterable[Message]) -> None:
         """See Journal.page_in."""
         by_id = {message.content_id: message for message in messages}
@@ -146,14 +158,14 @@ class Storage:
         if self._committing or not self._dirty:
             return
         self._work.put(self._filling)
-        self._in_flight = (self._callbacks, self._bytes)
+        self._in_flight = (self._callbacks, self._bytes, self._last_content)
         self._filling, self._callbacks, self._bytes = Batch(), [], 0
         self.batch += 1
         self._dirty = False
         self._committing = True
 
     def _committed(self) -> None:
-        callbacks, size = self._in_flight
+        callbacks, size, self._on_disk = self._in_flight
         self._committing = False
         self.backlog -= size
         for committed in callbacks:
@@ -164,11 +176,19 @@ class Storage:
         """The writer thread: owns the file. Others may only put batches in `_work`."""
         while (batch := self._work.get()) is not None:
             while not self._try(batch):
+                self._report(True)
                 if self._stopping.wait(RETRY_AFTER):
                     self._failed = True
                     return
+            self._report(False)
             if self._to_loop is not None:
                 self._to_loop(self._committed)
+
+    def _report(self, failing: bool) -> None:
+        """Tell the loop's thread when commits begin or cease to fail."""
+        if failing != self._failing and self._to_loop is not None:
+            self._failing = failing
+            self._to_loop(lambda: self.on_trouble(failing) if self.on_trouble is not None else None)
 
     def _try(self, batch: Batch) -> bool:
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 
 from broker.core.deadlines import Deadlines
 from broker.core.journal import Journal, NullJournal
+from broker.core.pager import Pager
+from broker.core.queue import Queue
 from broker.core.users import Permission, User, hash_password
 from broker.core.vhost import Vhost
 
@@ -18,18 +21,23 @@ class Broker:
         self.deadlines = Deadlines()
         self.vhosts: dict[str, Vhost] = {}
         self.users: dict[str, User] = {}
+        self.pager = Pager(self.journal, self._queues)
         self._queue_ids = count(1)
 
     def reserve_queue_ids(self, highest: int) -> None:
         """New queues get numbers above `highest`."""
         self._queue_ids = count(highest + 1)
 
+    def _queues(self) -> Iterator[Queue]:
+        for vhost in self.vhosts.values():
+            yield from vhost.queues.values()
+
     # --- vhosts
 
     def add_vhost(self, name: str) -> Vhost:
         """The vhost, made if it was not there."""
         if name not in self.vhosts:
-            self.vhosts[name] = Vhost(name, self.journal, self.deadlines, lambda: next(self._queue_ids))
+            self.vhosts[name] = Vhost(name, self.journal, self.deadlines, self.pager, lambda: next(self._queue_ids))
             self.journal.define("vhost", name, {"name": name})
         return self.vhosts[name]
 

@@ -29,7 +29,7 @@ def check_exchange(name: str, kind: str, arguments: Table, vhost: str) -> None:
     """Raises 403, 406 or 503 for an exchange that cannot be."""
     refuse_default_exchange(name)
     if kind not in TYPES:
-        raise AmqpError(503, f"invalid exchange type '{kind}'")
+        raise AmqpError(503, f"unknown exchange type '{kind}'")
     alternate = arguments.get("alternate-exchange", "")
     if not isinstance(alternate, str):
         raise AmqpError(406, f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in exchange "

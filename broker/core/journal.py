@@ -40,6 +40,9 @@ class Journal(Protocol):
     def on_commit(self, committed: Callable[[], None]) -> None:
         """Call `committed` once all that is recorded so far is on disk."""
 
+    def page_out(self, entry: Entry) -> bool:
+        """Whether the body is on disk, so that memory may let it go; if not, it is recorded and soon will be."""
+
     def page_in(self, messages: Iterable[Message]) -> None:
         """Read back the bodies of messages that were paged out."""
 
@@ -68,6 +71,10 @@ class NullJournal:
     def on_commit(self, committed: Callable[[], None]) -> None:
         """There is nothing to wait for."""
         committed()
+
+    def page_out(self, entry: Entry) -> bool:
+        """There is no disk: bodies stay in memory."""
+        return False
 
     def page_in(self, messages: Iterable[Message]) -> None:
         """Nothing is ever paged out."""

@@ -71,10 +71,10 @@ class Entry:
 
     `position` orders the queue and survives a requeue. `expires_at` is in epoch seconds, None for never.
     `deliveries` counts failed deliveries (RabbitMQ docs: quorum queues, x-delivery-count). `journal_id` is its row in
-    the journal, 0 when it is not stored.
+    the journal, 0 when it is not stored. `paged` says that the queue counts its body as paged out.
     """
 
-    __slots__ = ("deliveries", "expires_at", "journal_id", "message", "position", "redelivered")
+    __slots__ = ("deliveries", "expires_at", "journal_id", "message", "paged", "position", "redelivered")
 
     def __init__(self, message: Message, position: int, expires_at: float | None) -> None:
         self.message = message
@@ -82,6 +82,7 @@ class Entry:
         self.expires_at = expires_at
         self.redelivered = False
         self.deliveries = 0
+        self.paged = False
         self.journal_id = 0
 
     def __lt__(self, other: Entry) -> bool:

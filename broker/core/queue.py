@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from broker.core.arguments import QueueRules
 from broker.core.dead_letter import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
+from broker.core.journal import Journal
 from broker.core.message import Entry, Message
 from broker.core.ready import Ready
 from broker.core.rota import Rota
@@ -56,12 +58,14 @@ class Queue:
         self.counters = Counters()
         self.unacked: set[Entry] = set()
         self.unacked_bytes = 0
+        self.paged_bytes = 0
         self.deleted = False
         self.used_at = now
         self.next_position = 0
         self.journaled = durable and owner is None
         self._ready = Ready(rules.max_priority)
         self._journal = vhost.journal
+        self._expiring = False
         self._wakes_at: float | None = None
         if rules.expires is not None:
             vhost.deadlines.add(now + rules.expires, self._expire_unused)
@@ -121,6 +125,7 @@ class Queue:
                 consumer.take(entry)
                 return True
         self._ready.push(entry)
+        self.vhost.pager.grown(message.size)
         if rules.max_length is not None or rules.max_bytes is not None:
             while self._ready.count and self._is_full(0, 0):
                 self._drop(self._ready.pop(), MAXLEN)
@@ -133,6 +138,8 @@ class Queue:
     def restore(self, entry: Entry) -> None:
         """Put back what the journal held, in order of position."""
         self._ready.push(entry)
+        entry.paged = True
+        self.paged_bytes += entry.message.size
         self.next_position = entry.position + 1
 
     def restored(self, now: float) -> None:
@@ -166,6 +173,8 @@ class Queue:
                 return
             self._hand_over(entry, consumer.no_ack)
             consumer.take(entry)
+            if self._expiring:
+                self._watch(now)
 
     def get(self, no_ack: bool, now: float) -> Entry | None:
         """Take the first message for basic.get, or None."""
@@ -173,6 +182,8 @@ class Queue:
         entry = self._take(now)
         if entry is not None:
             self._hand_over(entry, no_ack, got=True)
+        if self._expiring:
+            self._watch(now)
         return entry
 
     def _take(self, now: float) -> Entry | None:
@@ -183,17 +194,40 @@ class Queue:
                 continue
             if entry.message.body is None:
                 self._page_in(entry)
+            elif entry.paged:
+                self._count_in(entry)
             return entry
         return None
 
-    def _page_in(self, first: Entry) -> None:
-        wanted = [first.message]
-        for entry in self._ready:
-            if len(wanted) >= PAGE:
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of its bodies that are in memory."""
+        return self._ready.bytes + self.unacked_bytes - self.paged_bytes
+
+    def page_out(self, excess: int, journal: Journal) -> int:
+        """Let go of bodies from the end until `excess` bytes are gone; how many went."""
+        gone = 0
+        for entry in self._ready.from_the_end():
+            if gone >= excess:
                 break
-            if entry.message.body is None:
-                wanted.append(entry.message)
-        self._journal.page_in(wanted)
+            if not entry.paged and (entry.message.body is None or journal.page_out(entry)):
+                entry.message.body = None
+                entry.paged = True
+                gone += entry.message.size
+        self.paged_bytes += gone
+        return gone
+
+    def _page_in(self, first: Entry) -> None:
+        """Read back bodies of the first entries, a page at a time."""
+        wanted = [first, *(entry for entry in islice(self._ready, PAGE - 1) if entry.message.body is None)]
+        self._journal.page_in([entry.message for entry in wanted])
+        for entry in wanted:
+            self._count_in(entry)
+
+    def _count_in(self, entry: Entry) -> None:
+        if entry.paged:
+            entry.paged = False
+            self.paged_bytes -= entry.message.size
 
     def _hand_over(self, entry: Entry, no_ack: bool, *, got: bool = False) -> None:
         counters = self.counters
@@ -255,6 +289,7 @@ class Queue:
     def _drop(self, entry: Entry, reason: str) -> None:
         """The entry leaves without an ack: as a dead letter, or for good."""
         self.counters.dropped += 1
+        self._count_in(entry)
         if self.rules.dead_letter_exchange is not None:
             self.vhost.dead_letters.send(self, entry, reason)
         elif entry.journal_id:
@@ -270,6 +305,7 @@ class Queue:
         entries = self._ready.drain()
         for entry in entries:
             self.forget(entry)
+        self.paged_bytes = 0
         return len(entries)
 
     def forget_all(self) -> None:
@@ -312,6 +348,7 @@ class Queue:
 
     def _watch(self, now: float) -> None:
         """See to it that the first of the heads to expire does so in time."""
+        self._expiring = True
         moments = [head.expires_at for head in self._ready.heads() if head.expires_at is not None]
         if not moments:
             return

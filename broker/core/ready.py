@@ -92,6 +92,11 @@ class Ready:
         """The first entry of each lane."""
         return (lane.head() for lane in self._lanes if len(lane))
 
+    def from_the_end(self) -> Iterator[Entry]:
+        """The entries that wait longest to go out, first. What was returned is near the head and left out."""
+        for lane in self._lanes:
+            yield from reversed(lane.fresh)
+
     def drain(self) -> list[Entry]:
         """Take everything, in order."""
         return [self.pop() for _ in range(self.count)]

@@ -15,6 +15,7 @@ from broker.core.deadlines import Deadlines
 from broker.core.exchanges import TYPES, Binding, Exchange
 from broker.core.journal import Journal
 from broker.core.message import Message
+from broker.core.pager import Pager
 from broker.core.queue import Queue
 from broker.errors import AmqpError
 from broker.protocol.table import Table
@@ -37,10 +38,12 @@ class Routing(NamedTuple):
 class Vhost:
     """A namespace of exchanges and queues (RabbitMQ docs: vhosts). All refusals are AmqpErrors."""
 
-    def __init__(self, name: str, journal: Journal, deadlines: Deadlines, next_queue_id: Callable[[], int]) -> None:
+    def __init__(self, name: str, journal: Journal, deadlines: Deadlines, pager: Pager,
+                 next_queue_id: Callable[[], int]) -> None:  # fmt: skip
         self.name = name
         self.journal = journal
         self.deadlines = deadlines
+        self.pager = pager
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self.dead_letters = DeadLetterOffice(self)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from pamqp import base, commands
@@ -49,6 +50,9 @@ class Line(Protocol):
     def expect_close(self) -> None:
         """The client has been asked to close: close without it if it takes too long."""
 
+    def block(self) -> None:
+        """Read no more until `Connection.unblock`."""
+
     def tuned(self, heartbeat: int) -> None:
         """The handshake has settled the heartbeat, in seconds; 0 for none."""
 
@@ -56,11 +60,12 @@ class Line(Protocol):
 class Connection:
     """A client's connection. See `broker.server.Server` for what the management API reads of it."""
 
-    def __init__(self, core: Broker, line: Line, offer: Offer, *, peer: tuple[str, int], local: tuple[str, int],
-                 tls: bool, now: float) -> None:  # fmt: skip
+    def __init__(self, core: Broker, line: Line, offer: Offer, alarms: set[str], *, peer: tuple[str, int],
+                 local: tuple[str, int], tls: bool, now: float) -> None:  # fmt: skip
         self.core = core
         self.line = line
         self.offer = offer
+        self.alarms = alarms
         self.peer = peer
         self.local = local
         self.tls = tls
@@ -90,6 +95,7 @@ class Connection:
         self._unconfirmed: dict[int, None] = {}
         self._gone = False
         self._handling = False
+        self._events: Iterator[Event] = iter(())
         self._afterwards: list[bytes] = []
 
     # --- what management reads
@@ -219,13 +225,39 @@ class Connection:
         """Act on what the client sent."""
         self.bytes_in += len(data)
         self._noted_records = self.core.journal.records
-        for event in self.protocol.receive(data):
+        events = self.protocol.receive(data)
+        if self.blocked:
+            self._events = chain(self._events, events)
+        else:
+            self._events = events
+            self._handle_all(now)
+
+    def _handle_all(self, now: float) -> None:
+        for event in self._events:
+            if self.alarms and type(event) is Publish:
+                self._block(event)
+                break
             self._handling = True
             self._handle(event, now)
             self._handling = False
             while self._afterwards:
                 self.write(self._afterwards.pop(0))
         self._note_records()
+
+    def _block(self, event: Event) -> None:
+        """An alarm is on: whoever publishes waits, the message too (RabbitMQ docs: connection-blocked)."""
+        self.blocked = True
+        self._events = chain([event], self._events)
+        if self.capable("connection.blocked"):
+            self.write(self.protocol.send(0, commands.Connection.Blocked, f"low on {' & '.join(sorted(self.alarms))}"))
+        self.line.block()
+
+    def unblock(self, now: float) -> None:
+        """The alarm is over: go on where it came."""
+        self.blocked = False
+        if self.capable("connection.blocked"):
+            self.write(self.protocol.send(0, commands.Connection.Unblocked))
+        self._handle_all(now)
 
     def _handle(self, event: Event, now: float) -> None:
         try:

@@ -20,6 +20,8 @@ SERVER_PROPERTIES = {
     # Clients choose their behaviour by product and version: what is built here is RabbitMQ 3.10's.
     "product": "RabbitMQ",
     "version": "3.10.8",
+    "cluster_name": "workerrmq",
+    "copyright": "WorkerRMQ",
     "platform": "WorkerRMQ embedded broker",
     "information": "Not RabbitMQ itself: an embedded AMQP 0-9-1 broker that does what RabbitMQ does",
     "capabilities": {
