@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from domain.consumer import ConsumerSpec
+from domain.consumer import ConsumerSpec, RetiringSecret
 
 Desired = Literal["enabled", "paused", "suspended"]
 """`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
@@ -30,7 +30,8 @@ message tries it; `failing`: running, and the last answer was not a success."""
 
 @dataclass(frozen=True, slots=True)
 class RegisteredConsumer:
-    """`revision` grows by one with every change that a worker must act upon; `reason` says why it is suspended."""
+    """`revision` grows by one with every change that a worker must act upon; `reason` says why it is suspended.
+    `retiring_secrets` are signing secrets that were replaced of late."""
 
     id: str
     spec: ConsumerSpec
@@ -39,6 +40,7 @@ class RegisteredConsumer:
     reason: str | None
     created_at: datetime
     updated_at: datetime
+    retiring_secrets: tuple[RetiringSecret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Subscription:
     spec: ConsumerSpec
     queue: QueueFacts = QueueFacts()
     share: float = 1.0
+    retiring_secrets: tuple[RetiringSecret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

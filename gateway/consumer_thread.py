@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from delivery.attempts import AttemptBuffer
+from delivery.target_guard import Guard
 from domain.attempt import Attempt
 from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
@@ -49,8 +50,9 @@ class ConsumerThread:
     Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`. Start it after a fork.
     """
 
-    def __init__(self, url: str, name: str = "workerrmq-consumer") -> None:
-        self._url, self._name = url, name
+    def __init__(self, url: str, name: str = "workerrmq-consumer", guard: Guard | None = None) -> None:
+        """`guard` says which targets may be called; without one, all."""
+        self._url, self._name, self._guard = url, name, guard
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -97,7 +99,7 @@ class ConsumerThread:
         self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
         self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel)
-        self._wiring = Wiring(loop, HttpClient(loop), self._publisher, ladder, Breakers(loop), self._attempts)
+        self._wiring = Wiring(loop, HttpClient(loop, self._guard), self._publisher, ladder, Breakers(loop), self._attempts)
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()

@@ -16,12 +16,13 @@ from delivery.attempts import SAMPLE
 from delivery.backoff import reconnect_delay, retry_delay
 from delivery.copies import Earlier, Source, dead_letter, retry_copy
 from delivery.outcome import compile_rules
-from delivery.request import RequestHeaders
+from delivery.request import RequestBuilder
 from delivery.rest import Rest
+from delivery.template import Unsendable
 from domain.attempt import Attempt, Result
 from domain.errors import Unroutable, WorkerError
 from domain.message import Message
-from domain.outcome import Answer, Outcome
+from domain.outcome import Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.amqp.topology import RETRY, dead_letter_queue
 
@@ -82,18 +83,19 @@ class Settlement:
         self._name = spec.name or spec.queue_name
         self._dead_letter = subscription.queue.dead_letter
         self._decide = compile_rules(spec.outcomes)
-        self._headers = RequestHeaders(spec)
+        self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
         self._rest = Rest()
         self.counters = Counters()
 
     def send(self, delivery: Delivery) -> None:
         """Start the request; its answer settles the delivery."""
-        source = delivery.source
-        lines = self._headers.lines(
-            source.properties, source.message_id, delivery.attempt, source.body, int(time.time())
-        )
-        self._target.send(lines, source.body, delivery.answered)
+        try:
+            headers, body, url = self._requests.build(delivery.source, delivery.attempt, time.time())
+        except Unsendable as exc:
+            delivery.answered(Answer(None, ErrorClass.UNSENDABLE, str(exc), 0.0))
+        else:
+            self._target.send(headers, body, delivery.answered, url)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle by the outcome. Of a delivery whose channel is gone only the breaker learns: the broker has given the

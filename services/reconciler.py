@@ -81,7 +81,13 @@ class Reconciler:
         self._refresh_facts(enabled)
         self._consumers.apply(
             [
-                Subscription(one.id, one.revision, one.spec, self._facts.get(one.spec.queue_name, QueueFacts()))
+                Subscription(
+                    one.id,
+                    one.revision,
+                    one.spec,
+                    self._facts.get(one.spec.queue_name, QueueFacts()),
+                    retiring_secrets=one.retiring_secrets,
+                )
                 for one in enabled
             ]
         )
