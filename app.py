@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from flask import Flask
@@ -11,7 +13,7 @@ from pymongo.database import Database
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import logs
-from config import Settings, load
+from config import Settings, SettingsError, load
 from domain.errors import BrokerUnavailable
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.epoch import Epoch
@@ -49,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load()
     logs.configure(settings.log_level, settings.log_format)
+    _check_writable(settings.data_dir)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
@@ -72,6 +75,16 @@ def _wrapped(wsgi_app: WSGIApplication, settings: Settings) -> WSGIApplication:
     if hops := settings.trusted_proxies:
         return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
     return wrapped
+
+
+def _check_writable(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        writable = os.access(directory, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise SettingsError(f"configuration: DATA_DIR {directory} cannot be written by this user")
 
 
 def _parts(settings: Settings, store: Store, publisher: PublisherThread) -> list[Part]:

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, AmqpDsn, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.user import check_password
+
 
 class SettingsError(SystemExit):
     """Ends the process with the sentence that says which variable to change."""
@@ -70,6 +72,13 @@ class Settings(BaseSettings):
             raise ValueError("must start with mongodb:// or mongodb+srv://")
         if not urlsplit(uri).path.strip("/"):
             raise ValueError("must name a database, as in mongodb://127.0.0.1:27017/workerrmq")
+        return value
+
+    @field_validator("admin_password")
+    @classmethod
+    def _password(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            check_password(value.get_secret_value())
         return value
 
     @field_validator("bind")

@@ -1,4 +1,4 @@
-"""The web process as it is deployed: several workers, signals, slow clients."""
+"""The web process as it is deployed: several workers, signals, slow clients; and as it is developed, by flask run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from threading import Event, Thread
 
+import requests
+
 from tests.api.client import ADMIN, PASSWORD, ROOT, Gunicorn
-from tests.support.processes import wait_until
+from tests.support.processes import Process, free_port, wait_until
 from tests.support.store import StoreNode
 
 MakeGunicorn = Callable[..., Gunicorn]
@@ -108,14 +111,37 @@ def test_a_chunked_body_within_the_limit_is_read_whole(gunicorn: MakeGunicorn) -
     assert (answer.status_code, answer.json()["code"]) == (401, "wrong_credentials")
 
 
-def test_flask_routes_lists_the_routes_and_needs_neither_broker_nor_store() -> None:
+def test_flask_routes_lists_the_routes_and_needs_neither_broker_nor_store(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "app", "routes"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env={"DATA_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "/messagePublish" in done.stdout
-    assert "WARNING" not in done.stderr.upper()
+    assert done.stderr == ""
+
+
+def test_flask_run_serves_too_and_logs_no_query(tmp_path: Path, store: StoreNode) -> None:
+    port = free_port()
+    environment = {"DATA_DIR": str(tmp_path), "MONGO_URI": store.uri("flask"), "ADMIN_PASSWORD": PASSWORD,
+                   "CONSUMERS": "external", "RABBITMQ_URL": f"amqp://127.0.0.1:{free_port()}/"}  # fmt: skip
+    command = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+    server = Process(command, tmp_path / "flask.log", environment, ROOT)
+    server.start()
+    login = {"username": ADMIN, "password": PASSWORD}
+    try:
+        server.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/login?canary=1", login), 30)
+    finally:
+        server.stop()
+    assert '"path":"/login"' in server.output()
+    assert "canary" not in server.output()
+
+
+def _answers(url: str, body: dict[str, str]) -> bool:
+    try:
+        return requests.post(url, json=body, timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 def test_it_starts_while_the_store_is_away_and_heals(gunicorn: MakeGunicorn, store: StoreNode) -> None:
