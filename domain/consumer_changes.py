@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, SecretStr, create_model, model_validator
+from pydantic.fields import FieldInfo
 
 from domain.consumer import ConsumerSpec, HttpUrl
 from domain.consumer_details import MASK, masked_url
@@ -33,45 +34,63 @@ class WhichConsumer(Model):
 
 
 class _Changes(WhichConsumer):
-    """A JSON Merge Patch (RFC 7396) of a consumer: what is left out stays, null resets to the default. Masked values
-    that come back as they were shown stay, too."""
+    """What to change of a consumer. What is left out stays, null resets to the default. `headers` and policies merge by
+    their own fields in the same way (JSON Merge Patch, RFC 7396). A value that comes back masked stays what it is."""
 
     def applied_to(self, spec: ConsumerSpec) -> dict[str, Any]:
         """The fields of `spec` with the changes made; to be validated as a ConsumerSpec."""
-        before = spec.stored()
+        after = spec.stored()
         changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(WhichConsumer.model_fields))
-        shown = {"url": masked_url(spec.url), "signingSecret": SecretStr(MASK)}
-        changes = {name: value for name, value in changes.items() if shown.get(name, ...) != value}
-        if changes.get("headers"):
-            changes["headers"] = {name: value for name, value in changes["headers"].items() if value != MASK}
-        return _merged(before, changes)
+        if changes.get("url") == masked_url(spec.url):
+            del changes["url"]
+        for name, given in changes.items():
+            value = _unmasked(given, after.get(name))
+            after[name] = {**after[name], **value} if name in _MERGED and isinstance(value, dict) else value
+        return _without_nulls(after)
 
 
-def _merged(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    after = dict(before)
-    for name, value in changes.items():
-        if value is None:
-            after.pop(name, None)
-        elif isinstance(value, dict):
-            after[name] = _merged(before.get(name) or {}, value)
-        else:
-            after[name] = value
-    return after
+def _unmasked(value: Any, before: Any) -> Any:
+    """`value`, with what is masked in it as it was `before`."""
+    if isinstance(value, dict):
+        known = before if isinstance(before, dict) else {}
+        return {name: _unmasked(item, known.get(name)) for name, item in value.items()}
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return before if value == MASK else value
 
 
-_ANNOTATIONS = {
-    name: dict[str, str | None] if name == "headers" else field.annotation
-    for name, field in ConsumerSpec.model_fields.items()
-    if name not in WhichConsumer.model_fields
+def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+    """Null stands for the default, which is what a field gets that is left out."""
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+_MERGED = {field.alias for field in ConsumerSpec.model_fields.values() if isinstance(field.default, Model)} | {
+    "headers"
 }
+"""The others are replaced as a whole: half of one kind of `auth` and half of another makes no sense."""
+
+
+def _optional(name: str, field: FieldInfo) -> Any:
+    if name == "headers":
+        return dict[str, str | None] | None  # null removes one
+    return Annotated[(field.annotation, Field(), *field.metadata)] | None
+
 
 if TYPE_CHECKING:
     ConsumerChanges = _Changes
 else:
-    # Every field of a consumer but those that tell which it is. Limits are checked on the whole, once merged.
+    # Every field of a consumer but those that tell which it is. Limits of the whole are checked once it is merged.
     ConsumerChanges = create_model(
         "ConsumerChanges",
         __base__=_Changes,
         __doc__=_Changes.__doc__,
-        **{name: (annotation | None, None) for name, annotation in _ANNOTATIONS.items()},
+        **{
+            name: (_optional(name, field), Field(None, description=field.description))
+            for name, field in ConsumerSpec.model_fields.items()
+            if name not in WhichConsumer.model_fields
+        },
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from domain.consumer import ConsumerSpec
 from domain.model import Model
-from domain.registry import Actual, Desired
+from domain.registry import Desired
 
 MASK = "**********"
 """Stands for what is never shown, as SecretStr shows itself. Sent back in a change it means: leave it as it is."""
@@ -23,7 +23,7 @@ class WorkerReport(Model):
     """What one worker process says of a consumer. Counts are since that process took it up."""
 
     worker: str
-    state: Actual
+    state: str
     reason: str | None
     revision: int
     in_flight: int

@@ -10,10 +10,15 @@ from domain.registry import Actual, Heartbeat, RegisteredConsumer
 
 _WORST_FIRST: dict[Actual, State] = {
     "suspended": "suspended",  # the registry hears of it within a second
+    "breaker-open": "failing",
+    "probing": "failing",
     "resting": "failing",
     "failing": "failing",
     "running": "running",
     "waiting": "waiting",
+    "standby": "waiting",  # where no worker runs it, one is about to
+    "draining": "waiting",
+    "starting": "waiting",
 }
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -55,8 +60,6 @@ def _state(consumer: RegisteredConsumer, reports: Sequence[WorkerReport], any_wo
         for report in reports:
             if report.state == reported:
                 return state, report.reason
-    if reports:
-        return "waiting", "a worker is taking it up"
     if any_worker:
         return "waiting", "no worker has taken it up yet; that takes about a second"
     return "waiting", "no worker is alive: run WorkerRMQ.py, or gunicorn with CONSUMERS=inline"

@@ -18,7 +18,7 @@ URL = "https://erp.example/process-order"
 CONSUMER = {"queueName": "orders", "url": URL}
 SECRETS = {
     "url": "https://robot:canary-1@erp.example/in",
-    "headers": {"Authorization": "Bearer canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},
+    "headers": {"X-Session": "canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},
     "signingSecret": "whsec_canary-5",
 }
 
@@ -138,6 +138,19 @@ def test_a_change_leaves_what_it_does_not_name_and_null_resets(service: Service)
     assert changed["retry"] == {"schedule": [1, 2], "jitter": 0.1}
 
 
+def test_what_is_one_of_several_kinds_is_replaced_as_a_whole(service: Service) -> None:
+    create(service, ordering={"header": "x-key"}, auth={"type": "basic", "username": "me", "password": "canary"})
+    changes = {"ordering": {"jsonPath": "customer.id"}, "auth": {"type": "bearer", "token": "canary"}}
+    answer = service.patch("/updateConsumer", {"queueName": "orders", "forwardHeaders": ["x-tenant"]} | changes)
+    assert answer.status_code == 200, answer.get_json()
+    changed = answer.get_json()["consumer"]
+    assert (changed["ordering"], changed["forwardHeaders"]) == ({"jsonPath": "customer.id"}, ["x-tenant"])
+    assert set(changed["auth"]) == {"type", "token"}
+    assert "canary" not in answer.get_data(as_text=True)
+    reset = service.patch("/updateConsumer", {"queueName": "orders", "auth": None, "ordering": None})
+    assert (reset.get_json()["consumer"]["auth"], reset.get_json()["consumer"]["ordering"]) == (None, "none")
+
+
 def test_a_change_that_changes_nothing_restarts_nothing(service: Service) -> None:
     created = create(service, prefetch=10)
     same = service.patch("/updateConsumer", {"queueName": "orders", "prefetch": 10}).get_json()["consumer"]
@@ -235,7 +248,14 @@ def test_what_was_shown_masked_may_be_sent_back_and_stays_what_it_is(service: Se
     assert spec.signing_secret is not None
     assert (spec.url, spec.headers, spec.prefetch) == (SECRETS["url"], SECRETS["headers"], 5)
     assert spec.signing_secret.get_secret_value() == SECRETS["signingSecret"]
-    service.patch("/updateConsumer", {"queueName": "orders", "signingSecret": None})
+    login = {"type": "basic", "username": "me", "password": "canary-8"}
+    create(service, name="basic", auth=login)
+    shown = service.get("/getConsumer", name="basic").get_json()
+    assert shown["auth"]["password"] != "canary-8"
+    renamed = {**shown["auth"], "username": "you"}
+    assert service.patch("/updateConsumer", {"name": "basic", "auth": renamed}).status_code == 200
+    assert service.store.consumers.get("basic").spec.stored()["auth"] == {**login, "username": "you"}
+    service.patch("/updateConsumer", {"name": "orders", "signingSecret": None})
     assert service.store.consumers.get("orders").spec.signing_secret is None
 
 
