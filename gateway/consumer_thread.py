@@ -99,7 +99,9 @@ class ConsumerThread:
         self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
         self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel)
-        self._wiring = Wiring(loop, HttpClient(loop, self._guard), self._publisher, ladder, Breakers(loop), self._attempts)
+        self._wiring = Wiring(
+            loop, HttpClient(loop, self._guard), self._publisher, ladder, Breakers(loop), self._attempts
+        )
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
