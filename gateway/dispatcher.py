@@ -97,9 +97,9 @@ class Dispatcher:
         self.sending -= 1
         self._here[delivery.tag] = delivery
         delivery.attempt += 1
-        self._waits[delivery.source.message_id] = _Wait(
-            delivery.attempt, time.monotonic() + seconds, delivery.first_failed or time.time()
-        )
+        delivery.first_failed = delivery.first_failed or time.time()
+        wait = _Wait(delivery.attempt, time.monotonic() + seconds, delivery.first_failed)
+        self._waits[delivery.source.message_id] = wait
         if len(self._waits) > _REMEMBERED:
             self._waits.popitem(last=False)
         self._go_on(delivery)

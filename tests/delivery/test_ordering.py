@@ -1,0 +1,143 @@
+"""Order: of a whole queue, or of the messages with one key, through failures, crashes and takeovers."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from domain.registry import QueueFacts
+from tests.delivery.running import Consumers
+from tests.support.amqp import publish, ready
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.target import Target
+from tests.support.target_http import Request
+
+SOON = {"schedule": (1, 1), "jitter": 0}
+BY_HEADER = {"header": "x-key"}
+
+
+def fail_first(*failing: str) -> Callable[[Request], int]:
+    """Answers 500 to the first request of these ids, 200 to all others."""
+    seen: set[str] = set()
+
+    def answer(request: Request) -> int:
+        first = request.id not in seen
+        seen.add(request.id)
+        return 500 if first and request.id in failing else 200
+
+    return answer
+
+
+def publish_numbered(channel: BlockingChannel, queue: str, count: int, keys: Sequence[str] = ("",)) -> None:
+    for n in range(count):
+        key = keys[n % len(keys)]
+        body = json.dumps({"customer": {"id": key}, "n": n})
+        publish(channel, queue, body, message_id=f"{n:03}", headers={"x-key": key})
+
+
+def delivered_order(target: Target) -> list[str]:
+    """Ids in the order of their first request that was answered 2xx, as the target saw them."""
+    return [request.id for request in target.requests]
+
+
+def test_a_failing_message_holds_back_the_rest_of_an_ordered_queue(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    target.answer = fail_first("003")
+    publish_numbered(channel, queue, 8)
+    consumers.deliver(queue, target.url(), ordering="queue", retry=SOON)
+    wait_until(lambda: len(target.delivered()) == 8)
+    order = delivered_order(target)
+    assert order == ["000", "001", "002", "003", "003", "004", "005", "006", "007"]
+    again = target.requests[order.index("003") + 1]
+    assert again.headers["x-delivery-attempt"] == "2"
+    consumers.end(5)
+    assert ready(channel, queue) == 0
+
+
+@pytest.mark.parametrize("ordering", [BY_HEADER, {"jsonPath": "customer.id"}])
+def test_messages_of_one_key_keep_their_order_while_other_keys_go_on(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, ordering: dict[str, str]
+) -> None:
+    target.answer = fail_first("000", "003")
+    publish_numbered(channel, queue, 12, keys=("a", "b", "c"))
+    consumers.deliver(queue, target.url(), ordering=ordering, retry=SOON)
+    wait_until(lambda: len(target.delivered()) == 12)
+    order = delivered_order(target)
+    by_key: dict[int, list[str]] = defaultdict(list)
+    for one in order:
+        by_key[int(one) % 3].append(one)
+    assert by_key[0] == ["000", "000", "003", "003", "006", "009"]
+    assert by_key[1] == ["001", "004", "007", "010"]
+    assert order.index("010") < order.index("003"), "key b waited for key a"
+
+
+def test_an_ordered_message_that_never_succeeds_is_dead_lettered_and_the_next_one_goes(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    target.answer = lambda request: 500 if request.id == "001" else 200
+    publish_numbered(channel, queue, 4)
+    consumers.deliver(queue, target.url(), ordering="queue", retry=SOON)
+    wait_until(lambda: len(target.delivered()) == 3)
+    assert delivered_order(target) == ["000", "001", "001", "001", "002", "003"]
+    wait_until(lambda: ready(channel, f"{queue}.dlq") == 1)
+    _, properties, _ = channel.basic_get(f"{queue}.dlq", auto_ack=True)
+    assert properties.headers["workerrmq-attempts"] == 3
+    assert properties.headers["workerrmq-first-failed-at"] < properties.headers["workerrmq-last-failed-at"]
+
+
+@pytest.mark.parametrize("single_active", [False, True])
+def test_one_worker_at_a_time_has_an_ordered_queue_and_another_takes_over_in_order(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, unique_name: str, target: Target,
+    single_active: bool,
+) -> None:  # fmt: skip
+    channel.queue_declare(unique_name, durable=True, arguments={"x-single-active-consumer": single_active})
+    facts = QueueFacts(single_active=single_active)
+    first, second = make_consumers(), make_consumers()
+    first.run(unique_name, target.url("/hold"), ordering="queue", facts=facts)
+    first.wait(unique_name, "running")
+    second.run(unique_name, target.url("/ok"), ordering="queue", facts=facts)
+    second.wait(unique_name, "running" if single_active else "standby")
+    publish_numbered(channel, unique_name, 6)
+    wait_until(lambda: target.held == 1)
+    first.thread.stop(10)
+    wait_until(lambda: target.held == 1 and not second.report(unique_name).delivered)  # type: ignore[union-attr]
+    target.release()
+    wait_until(lambda: len(target.delivered()) == 6, 20)
+    assert delivered_order(target) == ["000", "001", "002", "003", "004", "005"]
+    assert max(target.delivered().values()) == 1
+
+
+def test_order_survives_the_loss_of_the_connection_with_messages_waiting(
+    consumers: Consumers, broker: BrokerNode, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    target.answer = fail_first("000", "001", "002")
+    publish_numbered(channel, queue, 9, keys=("a", "b", "c"))
+    consumers.deliver(queue, target.url(), ordering=BY_HEADER, retry={"schedule": (3,), "jitter": 0})
+    target.wait_for(3)
+    broker.close_connections()
+    wait_until(lambda: len(target.delivered()) == 9, 30)
+    order = delivered_order(target)
+    for key in range(3):
+        first_seen = list(dict.fromkeys(one for one in order if int(one) % 3 == key))
+        assert first_seen == sorted(first_seen)
+    with broker.connect() as connection:
+        wait_until(lambda: ready(connection.channel(), queue) == 0)
+
+
+def test_an_ordered_consumer_with_a_wrong_url_gives_its_messages_back_in_order(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish_numbered(channel, queue, 5)
+    consumers.run(queue, target.url("/status/410"), ordering="queue")
+    consumers.wait(queue, "suspended")
+    wait_until(lambda: ready(channel, queue) == 5)
+    assert target.count == 1
+    consumers.run(queue, target.url("/ok"), ordering="queue")
+    wait_until(lambda: len(target.delivered()) == 5)
+    assert delivered_order(target) == ["000", "000", "001", "002", "003", "004"]
