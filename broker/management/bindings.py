@@ -75,7 +75,10 @@ def bind(call: Call) -> Response:
         for one in _between(call)
         if (one.routing_key, one.arguments) == (routing_key, table)
     )
-    return Response(201, headers={"location": f"{quote(destination, safe='')}/{quote(key, safe='')}"})
+    return Response(
+        201,
+        headers={"location": "/".join(quote(part, safe="", errors="surrogateescape") for part in (destination, key))},
+    )
 
 
 def _require(call: Call, kind: str, source: str, destination: str) -> None:

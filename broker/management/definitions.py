@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from broker.core.vhost import PREDECLARED, Vhost
 from broker.management import details, users
+from broker.management.body import Shape, objects
 from broker.management.http import Response
 from broker.management.page import Item
 from broker.management.refusal import BadRequest
@@ -87,49 +88,34 @@ def _of_vhost(vhost: Vhost) -> dict[str, list[Item]]:
 @routes.add("POST", "definitions", tag="administrator")
 def import_all(call: Call) -> Response:
     """Declare all that the document names; what is there already must be the same."""
-    document = _document(call)
-    for vhost in document.get("vhosts", []):
-        if vhost["name"] not in call.core.vhosts:
-            call.core.add_vhost(vhost["name"])
-    for user in document.get("users", []):
+    document = {kind: objects(call.json, kind, *shape) for kind, shape in _SHAPES.items()}
+    for vhost in document["vhosts"]:
+        call.core.add_vhost(vhost["name"])
+    for user in document["users"]:
         users.add_user(call, user)
-    for permission in document.get("permissions", []):
+    for permission in document["permissions"]:
         users.permit(call, permission)
     for kind, declare in _DECLARE.items():
-        for item in document.get(kind, []):
-            vhost = call.core.vhosts.get(item.get("vhost", ""))
-            if vhost is None:
-                raise BadRequest(["no_such_vhost", item.get("vhost", "")])
-            declare(call, vhost, item)
+        for item in document[kind]:
+            name = item.get("vhost", "")
+            if name not in call.core.vhosts:
+                raise BadRequest(["no_such_vhost", name])
+            declare(call, call.core.vhosts[name], item)
     return Response(204)
 
 
 @routes.add("POST", "definitions/{vhost}", tag="administrator")
 def import_vhost(call: Call) -> Response:
     """Declare queues, exchanges and bindings in one vhost."""
-    document = _document(call)
     for kind, declare in _DECLARE.items():
-        for item in document.get(kind, []):
+        for item in objects(call.json, kind, *_SHAPES[kind]):
             declare(call, call.vhost, item)
     return Response(204)
 
 
-def _document(call: Call) -> Item:
-    """The document, with lists of named objects in it. Raises BadRequest."""
-    document = call.json
-    for kind, needed in _NEEDED.items():
-        items = document.get(kind, [])
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise BadRequest(["not_list_of_objects", kind])
-        for item in items:
-            if missing := [name for name in needed if name not in item]:
-                raise BadRequest(["key_missing", kind, *missing])
-    return document
-
-
 def _queue(call: Call, vhost: Vhost, item: Item) -> None:
     vhost.declare_queue(
-        str(item["name"]),
+        item["name"],
         call.now,
         durable=item.get("durable") is True,
         auto_delete=item.get("auto_delete") is True,
@@ -139,8 +125,8 @@ def _queue(call: Call, vhost: Vhost, item: Item) -> None:
 
 def _exchange(call: Call, vhost: Vhost, item: Item) -> None:
     vhost.declare_exchange(
-        str(item["name"]),
-        str(item["type"]),
+        item["name"],
+        item["type"],
         durable=item.get("durable") is True,
         auto_delete=item.get("auto_delete") is True,
         internal=item.get("internal") is True,
@@ -150,23 +136,30 @@ def _exchange(call: Call, vhost: Vhost, item: Item) -> None:
 
 def _binding(call: Call, vhost: Vhost, item: Item) -> None:
     """Bind, where both ends are there; RabbitMQ passes over the others too."""
-    known = vhost.queues if item["destination_type"] == "queue" else vhost.exchanges
-    if item["source"] in vhost.exchanges and item["destination"] in known:
+    is_queue = item["destination_type"] == "queue"
+    is_there = item["destination"] in vhost.queues if is_queue else item["destination"] in vhost.exchanges
+    if is_there and item["source"] in vhost.exchanges:
         vhost.bind(
             item["source"],
-            item["destination_type"],
+            "queue" if is_queue else "exchange",
             item["destination"],
-            str(item.get("routing_key", "")),
+            item.get("routing_key", ""),
             item.get("arguments") or {},
         )
 
 
-_DECLARE: dict[str, Any] = {"exchanges": _exchange, "queues": _queue, "bindings": _binding}
-_NEEDED = {
-    "vhosts": ["name"],
-    "users": ["name"],
-    "permissions": ["user", "vhost", "configure", "write", "read"],
-    "queues": ["name"],
-    "exchanges": ["name", "type"],
-    "bindings": ["source", "destination", "destination_type"],
+_DECLARE: dict[str, Callable[[Call, Vhost, Item], None]] = {
+    "exchanges": _exchange,
+    "queues": _queue,
+    "bindings": _binding,
+}
+_TABLE: Shape = {"vhost": str, "arguments": dict}
+# kind → (required fields, optional fields) with their types
+_SHAPES: dict[str, tuple[Shape, Shape]] = {
+    "vhosts": ({"name": str}, {}),
+    "users": ({"name": str}, {}),
+    "permissions": (dict.fromkeys(("user", "vhost", "configure", "write", "read"), str), {}),
+    "queues": ({"name": str}, _TABLE),
+    "exchanges": ({"name": str, "type": str}, _TABLE),
+    "bindings": (dict.fromkeys(("source", "destination", "destination_type"), str), _TABLE | {"routing_key": str}),
 }

@@ -28,7 +28,7 @@ def stamp(seconds: float) -> str:
 
 def properties_key(binding: Binding) -> str:
     """A binding's name within its source and destination: its routing key, with a digest of its arguments if any."""
-    key = quote_plus(binding.routing_key, safe="").replace("~", "%7E")
+    key = quote_plus(binding.routing_key, safe="", errors="surrogateescape").replace("~", "%7E")
     if not binding.arguments:
         return key or "~"
     return f"{key}~{hash_of(binding.key[3])}"
@@ -38,7 +38,7 @@ def is_named(binding: Binding, key: str) -> bool:
     """Whether `key` is the binding's properties key, its routing key quoted or not."""
     routing_key, _, digest = key.partition("~")
     expected = hash_of(binding.key[3]) if binding.arguments else ""
-    return unquote_plus(routing_key) == binding.routing_key and digest == expected
+    return unquote_plus(routing_key, errors="surrogateescape") == binding.routing_key and digest == expected
 
 
 def of_binding(binding: Binding, vhost: str) -> Item:
@@ -236,7 +236,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if isinstance(value, bytes | bytearray):
-        return bytes(value).decode("utf-8", "replace")
+        return bytes(value).decode("utf-8", "surrogateescape")
     if isinstance(value, datetime):
         return int(value.timestamp())
     if isinstance(value, bool | int | float | str | None):

@@ -40,7 +40,7 @@ def alone(call: Call) -> Item:
 @routes.add("GET", "health/checks/port-listener/{port}")
 def port_listener(call: Call) -> Response:
     """Whether something listens on a port."""
-    if not call.parts["port"].isdigit():
+    if not (call.parts["port"].isascii() and call.parts["port"].isdigit() and len(call.parts["port"]) < 6):
         raise BadRequest("Invalid port")
     port, ports = int(call.parts["port"]), [listener["port"] for listener in listeners(call)]
     if port in ports:

@@ -75,7 +75,7 @@ class Response:
             return b"", ""
         if isinstance(self.content, bytes):
             return self.content, "text/plain; charset=utf-8"
-        return json.dumps(self.content, separators=(",", ":"), ensure_ascii=False).encode(), "application/json"
+        return json.dumps(self.content, separators=(",", ":")).encode(), "application/json"
 
 
 async def read_head(reader: asyncio.StreamReader) -> Request | None:
@@ -104,10 +104,9 @@ def parse_head(head: bytes) -> Request:
             raise HttpError(400)  # two lengths are a smuggled request (RFC 9112 §6.3)
         headers[name.lower()] = value.strip()
     target, _, query = parts[1].partition("?")
-    try:
-        path = tuple(unquote(segment, errors="strict") for segment in target.split("/")[1:])
-    except UnicodeDecodeError:
-        raise HttpError(400) from None
+    path = tuple(unquote(segment, errors="surrogateescape") for segment in target.split("/")[1:])
     wish = headers.get("connection", "").lower()
     keep_alive = wish != "close" if parts[2] == "HTTP/1.1" else wish == "keep-alive"
-    return Request(parts[0], path, dict(parse_qsl(query, keep_blank_values=True)), headers, keep_alive)
+    return Request(
+        parts[0], path, dict(parse_qsl(query, keep_blank_values=True, errors="surrogateescape")), headers, keep_alive
+    )

@@ -15,7 +15,7 @@ from broker.management.routing import Call, Routes
 
 # An answer stops growing here, in bytes of bodies.
 _MOST_BYTES = 64 * 1024 * 1024
-_NUMBERS = ("delivery_mode", "priority", "timestamp")
+_NUMBERS = {"delivery_mode": range(256), "priority": range(256), "timestamp": range(2**63)}
 _TEXTS = ("content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id", "type",
           "user_id", "app_id", "cluster_id")  # fmt: skip
 _ACK_MODES = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_true", "reject_requeue_false")
@@ -69,7 +69,7 @@ def _body(payload: Any, encoding: Any) -> bytes:
     if not isinstance(payload, str):
         raise BadRequest("payload_not_string")
     if encoding == "string":
-        return payload.encode()
+        return payload.encode("utf-8", "surrogateescape")
     if encoding != "base64":
         raise BadRequest(["unsupported_encoding", encoding])
     try:
@@ -84,8 +84,8 @@ def _properties(given: Any) -> dict[str, Any]:
         return {}
     if not isinstance(given, dict):
         raise BadRequest(["not_object", "properties"])
-    for name in _NUMBERS:
-        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int)):
+    for name, allowed in _NUMBERS.items():
+        if name in given and (isinstance(given[name], bool) or given[name] not in allowed):
             raise BadRequest(["not_int", name])
     for name in _TEXTS:
         if name in given and not isinstance(given[name], str):
@@ -103,7 +103,7 @@ def get(call: Call) -> list[dict[str, Any]]:
         raise BadRequest(f"unknown ackmode '{ackmode}'")
     if encoding not in ("auto", "base64"):
         raise BadRequest("Unsupported encoding. Please use auto or base64.")
-    truncate = _integer(call.json["truncate"]) if "truncate" in call.json else None
+    truncate = max(_integer(call.json["truncate"]), 0) if "truncate" in call.json else None
     sink = _Returned()
     channel = Channel(call.vhost, call.user, sink, sink)
     try:
@@ -138,7 +138,7 @@ def _taken(
 def _integer(value: Any) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadRequest(["not_integer", value]) from None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from broker.management.body import read_json
 from broker.management.http import Request
 from broker.management.rates import Rates
 from broker.management.refusal import BadRequest, NotAuthorised, NotFound, Refusal
@@ -67,13 +67,7 @@ class Call:
         """The body as a JSON object, {} when it is empty. Raises BadRequest."""
         if not self.body:
             return {}
-        try:
-            content = json.loads(self.body)
-        except (ValueError, RecursionError):
-            raise BadRequest("not_json") from None
-        if not isinstance(content, dict):
-            raise BadRequest("not_json")
-        return content
+        return read_json(self.body)
 
     def need(self, *names: str) -> list[Any]:
         """The body's fields of these names. Raises BadRequest that lists those missing."""
@@ -120,7 +114,7 @@ class Call:
 
 def check_name(kind: str, name: str) -> None:
     """Raises BadRequest for a name that AMQP cannot carry (AMQP 0-9-1 §4.2.5.3)."""
-    size = len(name.encode())
+    size = len(name.encode("utf-8", "surrogateescape"))
     if size > _LONGEST_NAME:
         raise BadRequest(f"{kind} should be less than 255 bytes, actually was {size}")
 

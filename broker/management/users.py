@@ -48,6 +48,8 @@ def powerless_users(call: Call) -> list[Item]:
 async def delete_users(call: Call) -> Response:
     """Delete several users."""
     names = call.need("users")[0]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRequest(["not_list_of_names", "users"])
     for name in names:
         if name not in call.core.users:
             raise BadRequest(["no_such_user", name])

@@ -196,6 +196,24 @@ def test_a_message_is_published_and_taken(broker: BrokerNode, queue: str) -> Non
     assert broker.management.post("queues", "/", queue, "get", body=get).json() == []
 
 
+def test_what_the_api_changes_takes_effect_on_amqp_clients_at_once(
+    broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
+) -> None:
+    subscription = Subscription(channel, queue)
+    body = {"properties": {}, "routing_key": queue, "payload": "over HTTP", "payload_encoding": "string"}
+    broker.management.post("exchanges", "/", "amq.default", "publish", body=body)
+    assert bodies(subscription.wait(1)) == ["over HTTP"]
+    brief = f"{unique_name}-brief"
+    rules = {"x-message-ttl": 100, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+    broker.management.put("queues", "/", brief, body={"arguments": rules})
+    broker.management.post("exchanges", "/", "amq.default", "publish", body=body | {"routing_key": brief})
+    assert bodies(subscription.wait(2)) == ["over HTTP", "over HTTP"]
+    told: list[str] = []
+    channel.add_on_cancel_callback(lambda frame: told.append(frame.method.consumer_tag))
+    broker.management.delete("queues", "/", queue)
+    subscription.until(lambda: told == [subscription.tag], message="the cancellation")
+
+
 def test_a_message_rejected_over_the_api_is_dead_lettered(
     broker: BrokerNode, channel: BlockingChannel, unique_name: str
 ) -> None:
@@ -245,7 +263,8 @@ def test_a_vhost_comes_with_permissions_and_goes_with_its_connections(broker: Br
     assert broker.management.delete("vhosts", "new").status_code == 204
     with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
         inside.process_data_events(10)
-    assert (closed.value.reply_code, closed.value.reply_text) == (320, "CONNECTION_FORCED - vhost 'new' is deleted")
+    assert closed.value.reply_code == 320
+    assert "CONNECTION_FORCED - vhost 'new' is " in closed.value.reply_text
 
 
 def test_who_may_see_and_do_what(broker: BrokerNode, queue: str) -> None:

@@ -50,14 +50,14 @@ CONSUMER = {
 }  # fmt: skip
 
 
-def listed(broker: BrokerNode, *path: str) -> list[dict[str, Any]]:
-    """A list of the API that has something in it; RabbitMQ's statistics come a second late."""
+def first(broker: BrokerNode, fields: set[str], *path: str) -> dict[str, Any]:
+    """The first item of a list, once it has all these fields: RabbitMQ's statistics come a second late."""
 
-    def items() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = broker.management.get(*path).json()
-        return found
+    def complete() -> dict[str, Any]:
+        items: list[dict[str, Any]] = broker.management.get(*path).json()
+        return items[0] if items and set(items[0]) >= fields else {}
 
-    return wait_until(items, 20, f"{path} having items")
+    return wait_until(complete, 20, f"the first of {path} having {fields}")
 
 
 @pytest.mark.parametrize("kind", sorted(FIELDS))
@@ -102,18 +102,16 @@ def test_connections_channels_and_consumers_are_listed(
     channel.basic_qos(prefetch_count=7)
     channel.confirm_delivery()
     Subscription(channel, queue, consumer_tag="mine")
-    connection = listed(broker, "connections")[0]
-    assert set(connection) >= CONNECTION
+    connection = first(broker, CONNECTION, "connections")
     assert (connection["user"], connection["vhost"], connection["protocol"]) == ("guest", "/", "AMQP 0-9-1")
     assert connection["client_properties"]["product"] == "Pika Python Client Library"
     assert connection["name"].endswith(f"-> 127.0.0.1:{broker.port}")
-    item = listed(broker, "connections", connection["name"], "channels")[0]
-    assert set(item) >= CHANNEL
+    item = first(broker, CHANNEL, "connections", connection["name"], "channels")
     assert item["name"] == f"{connection['name']} (1)"
     settled = lambda: broker.management.get("channels", item["name"]).json().get("prefetch_count") == 7  # noqa: E731
     wait_until(settled, 20, "the channel's prefetch")
     assert broker.management.get("channels", item["name"]).json()["confirm"] is True
-    assert [one["consumer_tag"] for one in listed(broker, "consumers", "/")] == ["mine"]
+    assert first(broker, CONSUMER, "consumers", "/")["consumer_tag"] == "mine"
 
 
 def test_a_list_can_be_paged_sorted_and_cut_to_columns(broker: BrokerNode, channel: BlockingChannel) -> None:

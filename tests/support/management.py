@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -46,6 +47,8 @@ class Management:
     ) -> requests.Response:
         """Any request; a connection of its own, so that a broker restarted in between does no harm."""
         address = "/".join([self.url, "api", *(quote(part, safe="") for part in path)])
+        data = None if body is None else json.dumps(body)
+        named = {"content-type": "application/json"} | (headers or {})
         return requests.request(
-            method, address, params=query, json=body, headers=headers, auth=self._login, timeout=TIMEOUT
+            method, address, params=query, data=data, headers=named, auth=self._login, timeout=TIMEOUT
         )
