@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets the project up and runs it:
-#   ./run.sh                     everything that the service needs, on this machine, until Ctrl+C
-#   ./run.sh test [PYTEST-ARGS]  the whole test suite
+#   ./run.sh                         everything that the service needs, on this machine, until Ctrl+C
+#   ./run.sh test [PYTEST-ARGS]      the whole test suite
+#   ./run.sh reset-password [USER]   a new password for a user, while the service runs
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
@@ -50,15 +51,19 @@ install() {
     cp "$lock" "$stamp"
 }
 
-case "${1:-}" in
-    "" | test) ;;
-    *) fail "usage: ./run.sh, or ./run.sh test [PYTEST-ARGS]" ;;
+command="${1:-start}"
+shift $(($# > 0))
+case "$command" in
+    start | test | reset-password) ;;
+    *) fail "usage: ./run.sh, ./run.sh test [PYTEST-ARGS] or ./run.sh reset-password [USER]" ;;
 esac
 make_venv
 install requirements.txt
-if [ "${1:-}" = test ]; then
-    shift
-    install requirements-test.txt
-    exec .venv/bin/python -m pytest -m "not soak" "$@" # a later -m among the arguments wins
-fi
-exec .venv/bin/python -m launcher
+case "$command" in
+    start) exec .venv/bin/python -m launcher ;;
+    test)
+        install requirements-test.txt
+        exec .venv/bin/python -m pytest -m "not soak" "$@" # a later -m among the arguments wins
+        ;;
+    reset-password) exec .venv/bin/python -m launcher.reset_password "$@" ;;
+esac

@@ -16,6 +16,12 @@ from launcher.admin import FirstAdmin
 from launcher.secret_files import made_once
 
 BROKER_USER = "workerrmq"
+STORE_FILE = "store_url"
+
+TARGETS_HERE = "127.0.0.0/8, ::1, localhost"
+"""What targets may be when broker and targets share a machine for trying things, and TARGET_ALLOW says nothing."""
+LOOPBACK_TARGETS = "127.0.0.0/8,::1"
+"""What targets may have under run.sh unless TARGET_ALLOW says otherwise: a newcomer's first target runs right here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +68,19 @@ def make_plan(settings: Settings, data_dir: Path) -> Plan:
     host, _, port = settings.bind.rpartition(":")
     ports.need(host, int(port))
     environment = {"CONSUMERS": "external", "DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
-    if not settings.secret_key.get_secret_value():
-        environment["SECRET_KEY"] = made_once(data_dir / "secret_key")
     admin = FirstAdmin(settings.admin_username, settings.admin_password.get_secret_value(), data_dir)
     if admin.password:
         environment["ADMIN_PASSWORD"] = admin.password
+    if "target_allow" not in settings.model_fields_set:
+        environment["TARGET_ALLOW"] = LOOPBACK_TARGETS
     parts: list[Part] = []
     store, broker = "MongoDB at MONGO_URI", "RabbitMQ at RABBITMQ_URL"
     if "mongo_uri" not in settings.model_fields_set:
         store = _embed_store(parts, environment, data_dir)
     if "rabbitmq_url" not in settings.model_fields_set:
         broker = _embed_broker(parts, environment, data_dir)
+        if "target_allow" not in settings.model_fields_set:
+            environment["TARGET_ALLOW"] = TARGETS_HERE
     drain = round(settings.drain_timeout) + 1
     parts.append(Part("worker", (_python(), "WorkerRMQ.py"), stage=3, patience=drain))
     parts.append(Part("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, patience=drain))
@@ -88,6 +96,7 @@ def _embed_store(parts: list[Part], environment: dict[str, str], data_dir: Path)
     files = ("--data-dir", str(data_dir / "store"), "--log-file", os.devnull, "--pid-file", str(pid_file))
     parts.append(Part("store", (_python(), program, *listen, *files), stage=1, patience=1))
     environment["MONGO_URI"] = f"mongodb://{ports.LOOPBACK}:{port}/workerrmq"
+    (data_dir / STORE_FILE).write_text(environment["MONGO_URI"])  # for reset_password
     return f"embedded, mongodb://{ports.LOOPBACK}:{port}"
 
 

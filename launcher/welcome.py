@@ -40,9 +40,7 @@ def _login(plan: Plan, new_password: str) -> str:
         return f"{name}, with your ADMIN_PASSWORD"
     if new_password:
         return f"{name}, password {new_password} (shown only this once: keep it)"
-    return (
-        f"{name}, with the password shown at the first start (to get a new one: .venv/bin/flask reset-password {name})"
-    )
+    return f"{name}, with the password shown at the first start (forgotten: ./run.sh reset-password {name})"
 
 
 def _curls(plan: Plan, target_port: int, password: str) -> list[str]:

@@ -45,7 +45,7 @@ def test_its_files_are_for_nobody_else(first_installation: Installation) -> None
 
 def test_no_secret_is_in_an_argument_that_other_users_can_read(first_installation: Installation) -> None:
     data = first_installation.project / "var"
-    secrets = [(data / name).read_text().strip() for name in ("secret_key", "broker_password")]
+    secrets = [(data / name).read_text().strip() for name in ("secret.key", "broker_password")]
 
     for secret in secrets:
         assert len(secret) > 40

@@ -89,7 +89,9 @@ def test_what_is_asked_for_is_unknown(installation: Installation) -> None:
     wait_until(lambda: not process.running, 20)
 
     assert process.returncode == 1
-    assert process.output() == "run.sh: usage: ./run.sh, or ./run.sh test [PYTEST-ARGS]\n"
+    assert (
+        process.output() == "run.sh: usage: ./run.sh, ./run.sh test [PYTEST-ARGS] or ./run.sh reset-password [USER]\n"
+    )
 
 
 @pytest.mark.parametrize(

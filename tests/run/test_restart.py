@@ -46,6 +46,22 @@ def test_users_queues_messages_and_consumers_survive(installation: Installation)
     assert [consumer["name"] for consumer in installation.call("GET", "/getConsumers").json()] == ["asleep"]
 
 
+def test_a_forgotten_password_is_reset_while_it_runs(installation: Installation) -> None:
+    installation.start()
+    before = installation.token()
+    reset = installation.as_newcomer("./run.sh", "reset-password", log="reset.log")
+
+    reset.start()
+    wait_until(lambda: not reset.running, 20, "the reset")
+
+    assert reset.returncode == 0, reset.output()
+    assert installation.get("/getQueues", before).status_code == 401
+    with pytest.raises(KeyError):  # the old password is no longer in force
+        installation.token()
+    installation.password = reset.output().split()[-1]
+    assert installation.get("/getQueues", installation.token()).status_code == 200
+
+
 def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installation, target: Target) -> None:
     installation.start()
     assert installation.call("POST", "/createQueue", {"queueName": "slow"}).ok

@@ -39,7 +39,7 @@ class Installation:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._mark = f"WORKERRMQ_TEST_INSTALLATION={uuid.uuid4()}"
-        self._password = ""
+        self.password = ""
         self._process: Process | None = None
         self._own()
 
@@ -78,7 +78,7 @@ class Installation:
         process = self.run(**settings)
         process.wait_ready(lambda: READY in process.output(), timeout)
         shown = re.search(r"password (\S+) \(shown only", process.output())
-        self._password = shown[1] if shown else self._password
+        self.password = shown[1] if shown else self.password
         return process
 
     def fails(self, **settings: str) -> str:
@@ -108,12 +108,19 @@ class Installation:
                         found.append(int(process.name))
         return sorted(found)
 
+    def token(self) -> str:
+        """Log in as the administrator whose password was shown. Raises KeyError when that is refused."""
+        login = {"username": "admin", "password": self.password}
+        return str(requests.post(f"{self.url}/login", json=login, timeout=10).json()["token"])
+
     def call(self, method: str, path: str, body: Any = None) -> requests.Response:
-        """Ask the API as the administrator whose password was shown."""
-        login = {"username": "admin", "password": self._password}
-        token = requests.post(f"{self.url}/login", json=login, timeout=10).json()["token"]
-        headers = {"Authorization": f"Bearer {token}"}
+        """Ask the API, logged in anew."""
+        headers = {"Authorization": f"Bearer {self.token()}"}
         return requests.request(method, self.url + path, json=body, headers=headers, timeout=30)
+
+    def get(self, path: str, token: str) -> requests.Response:
+        """Ask the API with a given token."""
+        return requests.get(self.url + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
     def remove(self) -> None:
         """Kill what is left and delete the copy."""

@@ -1,0 +1,39 @@
+"""`python -m launcher.reset_password [NAME]`: give a user a new password while the store runs, and print it."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+
+import config
+from domain.errors import WorkerError
+from gateway.epoch import Epoch
+from gateway.mongo import open_store
+from launcher.plan import STORE_FILE
+from launcher.terminal import complain, say
+from services.users import UserAccounts
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status. All tokens of the user end at once."""
+    settings = config.load()
+    username = arguments[0] if arguments else settings.admin_username
+    uri = settings.mongo_uri.get_secret_value()
+    embedded = settings.data_dir / STORE_FILE
+    if "mongo_uri" not in settings.model_fields_set and embedded.exists():
+        uri = embedded.read_text()
+    password = secrets.token_urlsafe(12)
+    store = open_store(uri, settings.secret_key.get_secret_value(), settings.data_dir)
+    try:
+        UserAccounts(store, Epoch(settings.data_dir / "epoch")).update(username, password, None)
+    except WorkerError as exc:
+        complain(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")
+        return 1
+    finally:
+        store.close()
+    say(f"The new password of {username} is {password}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
