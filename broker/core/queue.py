@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, ClassVar
 
 from broker.core.arguments import QueueRules
@@ -205,9 +205,11 @@ class Queue:
         return self._ready.bytes + self.unacked_bytes - self.paged_bytes
 
     def page_out(self, excess: int, journal: Journal) -> int:
-        """Let go of bodies from the end until `excess` bytes are gone; how many went."""
+        """Let go of bodies until `excess` bytes are gone, from the end of what waits, then of what is with consumers:
+        these have their copy. Returns how many bytes went.
+        """
         gone = 0
-        for entry in self._ready.from_the_end():
+        for entry in chain(self._ready.from_the_end(), self.unacked):
             if gone >= excess:
                 break
             if not entry.paged and (entry.message.body is None or journal.page_out(entry)):
@@ -223,6 +225,7 @@ class Queue:
         self._journal.page_in([entry.message for entry in wanted])
         for entry in wanted:
             self._count_in(entry)
+        self.vhost.pager.grown(sum(entry.message.size for entry in wanted))
 
     def _count_in(self, entry: Entry) -> None:
         if entry.paged:
@@ -254,6 +257,7 @@ class Queue:
         """The message is done with."""
         if self._take_back(entry):
             self.counters.acked += 1
+            self._count_in(entry)
             if entry.journal_id:
                 self._journal.forget(entry)
 
