@@ -21,6 +21,8 @@ _RESERVED = {
 
 def _headers(value: dict[str, Any]) -> dict[str, Any]:
     for name in value:
+        if name.lower().startswith("workerrmq-"):
+            raise ValueError(f"{name!r} cannot be set: the service keeps the history of deliveries in such headers")
         if reason := _RESERVED.get(name.lower()):
             raise ValueError(f"{name!r} cannot be set: {reason}")
     try:

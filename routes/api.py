@@ -54,12 +54,14 @@ View = Callable[..., Reply]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One registered route. Without `role` it is public. `answer` is the type of the content, for documentation."""
+    """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill; `answer`
+    the type of the content, for documentation."""
 
     method: str
     path: str
     role: Role | None
     body: type[Model] | None
+    lines: str | None
     query: type[Query] | None
     answer: Any
     statuses: tuple[int, ...]
@@ -78,7 +80,7 @@ class Operation:
         if self.query is not None:
             inputs["query"] = read_query(self.query)
         if self.body is not None:
-            inputs["body"] = read_body(self.body)
+            inputs["body"] = read_body(self.body, self.lines)
         reply = self.view(**inputs)
         content = to_json(reply.content, by_alias=True) + b"\n"
         return Response(content, reply.status, dict(reply.headers), content_type="application/json")
@@ -115,6 +117,7 @@ class Api:
         role: Role | None = None,
         public: bool = False,
         body: type[Model] | None = None,
+        lines: str | None = None,
         query: type[Query] | None = None,
         answer: Any = None,
         status: int | tuple[int, ...] = 200,
@@ -125,7 +128,7 @@ class Api:
         statuses = (status,) if isinstance(status, int) else status
 
         def register(view: View) -> View:
-            operation = Operation(method, path, role, body, query, answer, statuses, view)
+            operation = Operation(method, path, role, body, lines, query, answer, statuses, view)
             self.operations.append(operation)
             self.blueprint.add_url_rule(
                 path, view.__name__, operation, methods=[method], provide_automatic_options=False

@@ -32,17 +32,28 @@ class PageQuery(Query):
     page_size: int = Field(100, ge=1, le=MAX_PAGE_SIZE, description="items a page")
 
 
-def read_body(model: type[M]) -> M:
-    """The request's JSON object as a model; no body counts as `{}`. Raises Invalid and what `read` raises."""
-    raw = read()
-    try:
-        # Depth is limited to 200 in there, which is also what every JSON writer of ours can take.
-        content = from_json(raw or b"{}", allow_inf_nan=False)
-    except ValueError as exc:
-        raise Invalid(f"The body is not valid JSON: {exc}.", code="malformed_json") from None
+NDJSON = "application/x-ndjson"  # one JSON value a line
+
+
+def read_body(model: type[M], lines: str | None = None) -> M:
+    """The request's JSON object as a model; no body counts as `{}`. Where `lines` names a field, an NDJSON body is
+    taken too, for a list in that field. Raises Invalid and what `read` raises."""
+    raw = read() if lines is None else read(("application/json", NDJSON))
+    if lines is not None and request.mimetype == NDJSON:
+        parts = enumerate(raw.split(b"\n"), 1)
+        return _validated(model, {lines: [_json(part, f"Line {number}") for number, part in parts if part.strip()]})
+    content = _json(raw or b"{}", "The body")
     if not isinstance(content, dict):
         raise Invalid('The body must be a JSON object, as in {"queueName": "orders"}.', code="malformed_json")
     return _validated(model, content)
+
+
+def _json(raw: bytes, what: str) -> Any:
+    try:
+        # Depth is limited to 200 in there, which is also what every JSON writer of ours can take.
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError as exc:
+        raise Invalid(f"{what} is not valid JSON: {exc}.", code="malformed_json") from None
 
 
 Q = TypeVar("Q", bound=Query)

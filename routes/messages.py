@@ -19,12 +19,13 @@ api = Api("messages")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@api.post("/messagePublish", role="publisher", body=PublishRequest, status=(200, 207))
+@api.post("/messagePublish", role="publisher", body=PublishRequest, lines="messages", status=(200, 207))
 def message_publish(body: PublishRequest) -> Reply:
-    """Publish one message, or up to 10,000 as `messages`. Answered once the broker has put every one into a queue.
+    """Publish one message, or up to 10,000: as `messages`, or as NDJSON with a message a line.
 
-    A batch of which only a part was published answers 207, with one result a message, in order: send those again
-    whose status is not `published`. When all failed alike, the answer is that error.
+    Answered once the broker has put every one into a queue. A batch of which only a part was published answers 207,
+    with one result a message, in order: send those again whose status is not `published`. When all failed alike, the
+    answer is that error.
     """
     correlation_id, trace = _correlation_id(), _trace()
     if body.messages is None:

@@ -155,6 +155,21 @@ def test_a_batch_is_published_in_order_with_one_result_each(service: Service, br
     assert {one["status"] for one in content["results"]} == {"published"}
 
 
+def test_a_batch_may_come_as_a_message_a_line(service: Service, broker: BrokerNode, queue: str) -> None:
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    lines = b"".join(b'{"queueName": "orders", "message": "%d"}\n' % number for number in range(50))
+    answer = service.post("/messagePublish", b"\n" + lines + b"\r\n", headers=ndjson)
+    assert (answer.status_code, answer.get_json()["published"]) == (200, 50)
+    assert [body for _, _, body in take(broker, queue)] == [b"%d" % number for number in range(50)]
+    broken = service.post("/messagePublish", lines + b"{oops}\n" + lines, headers=ndjson)
+    assert_problem(broken, 400, "malformed_json", "Line 51")
+    wrong = service.post("/messagePublish", lines + b"7\n", headers=ndjson)
+    assert assert_problem(wrong, 400, "invalid_request")["errors"][0]["field"] == "messages.50"
+    assert_problem(service.post("/messagePublish", b"", headers=ndjson), 400, "invalid_request", "at least 1")
+    assert take(broker, queue) == [], "of a batch that makes no sense nothing is published"
+    assert_problem(service.post("/createQueue", lines, headers=ndjson), 415, "unsupported_media_type")
+
+
 def test_what_failed_of_a_batch_is_told_so_that_it_can_be_sent_again(
     service: Service, broker: BrokerNode, queue: str
 ) -> None:
@@ -262,6 +277,7 @@ WRONG_PROPERTIES: list[tuple[dict[str, Any], str, str]] = [
     ({"headers": {"CC": ["other"]}}, "headers", "route"),
     ({"headers": {"bcc": ["other"]}}, "headers", "route"),
     ({"headers": {"x-death": [{"count": 5}]}}, "headers", "dead-lettered"),
+    ({"headers": {"workerrmq-attempts": 99}}, "headers", "history of deliveries"),
     ({"headers": {"n": 2**63}}, "headers", "64 bits"),
     ({"headers": {"": 1}}, "headers", "1 to 128 bytes"),
     ({"headers": {"k" * 129: 1}}, "headers", "1 to 128 bytes"),
