@@ -155,6 +155,15 @@ def test_a_new_password_ends_the_tokens_of_the_old_one(api: Api) -> None:
     assert user.login("carol", "another good one").status_code == 200
 
 
+def test_a_login_that_races_with_a_new_password_gives_a_token_worth_nothing(api: Api) -> None:
+    store = api.app.extensions["store"]
+    before = store.users.get(ADMIN)
+    change(api, username=ADMIN, password="another good one")
+    late = Grant(ADMIN, before.stamp, datetime.now(UTC) + timedelta(hours=1))
+    store.tokens.add(sha256(b"late").hexdigest(), late)
+    assert api("GET", "/getUsers", headers={"Authorization": "Bearer late"}).status_code == 401
+
+
 def test_a_deleted_user_is_out_at_once_and_does_not_come_back_with_the_name(api: Api) -> None:
     user = api.as_user("carol", "admin")
     assert api("DELETE", "/deleteUser", json={"username": "carol"}).status_code == 200
