@@ -17,7 +17,14 @@ from config import Settings, SettingsError, load
 from domain.errors import BrokerUnavailable
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.epoch import Epoch
-from gateway.management import BindingGateway, ConnectionGateway, ExchangeGateway, ManagementClient, QueueGateway
+from gateway.management import (
+    BindingGateway,
+    ConnectionGateway,
+    ExchangeGateway,
+    ManagementClient,
+    MessageGateway,
+    QueueGateway,
+)
 from gateway.mongo import CLIENT_OPTIONS, Store
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
@@ -116,8 +123,10 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(publisher, ExchangeGateway(management), settings.publish_timeout),
-        consumers=Consumers(store.consumers, store.heartbeats, queue_gateway, settings.default_target_url),
+        messages=Messages(publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout),
+        consumers=Consumers(
+            store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
+        ),
         connections=Connections(ConnectionGateway(management)),
         users=UserAccounts(store, epoch),
         login=Login(store, epoch, first_admin, settings.token_ttl),

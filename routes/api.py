@@ -54,8 +54,8 @@ View = Callable[..., Reply]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill; `answer`
-    the type of the content, for documentation."""
+    """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill;
+    `answer` the type of the content, for documentation."""
 
     method: str
     path: str

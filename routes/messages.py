@@ -1,4 +1,4 @@
-"""Messages: POST /messagePublish."""
+"""Messages: POST /messagePublish, POST /getMessages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from flask import request
 
 from domain.errors import WorkerError
+from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from domain.publication import PublishRequest
 from middlewares.request_log import note
@@ -36,6 +37,16 @@ def message_publish(body: PublishRequest) -> Reply:
     batch = [item.to_message(correlation_id, trace) for item in body.messages]
     note(messages=len(batch))
     return _batch_reply(batch, services.messages.publish_all(batch))
+
+
+@api.post("/getMessages", role="operator", body=GetMessages, answer=list[HeldMessage])
+def get_messages(body: GetMessages) -> Reply:
+    """Look at the messages at the head of a queue, or take them off it.
+
+    A peek marks them as redelivered, and on a quorum queue counts as a delivery. What is taken is gone even when this
+    answer does not reach you: to process messages, create a consumer.
+    """
+    return Reply(services.messages.get(body))
 
 
 def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply:

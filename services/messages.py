@@ -1,4 +1,4 @@
-"""Publishing messages. What is said to be published is in a queue: the broker confirmed it."""
+"""Messages into queues and out of them. What is said to be published is in a queue: the broker confirmed it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 
 from domain.errors import BrokerUnavailable, NotFound, Unroutable, WorkerError
+from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from gateway.amqp.publisher_thread import PublisherThread
-from gateway.management import ExchangeGateway
+from gateway.management import ExchangeGateway, MessageGateway
 
 TRUSTED_SECONDS = 10.0
 """How long an exchange that was seen is taken to exist."""
@@ -22,9 +23,12 @@ class Messages:
     is looked for before it is first used.
     """
 
-    def __init__(self, publisher: PublisherThread, exchanges: ExchangeGateway, timeout: float) -> None:
+    def __init__(
+        self, publisher: PublisherThread, exchanges: ExchangeGateway, held: MessageGateway, timeout: float
+    ) -> None:
         self._publisher = publisher
         self._exchanges = exchanges
+        self._held = held
         self._timeout = timeout
         self._seen: dict[str, float] = {}
 
@@ -44,6 +48,11 @@ class Messages:
                 f"None of the {len(errors)} messages: {first.detail}", code=first.code, retry_after=first.retry_after
             )
         return errors
+
+    def get(self, wanted: GetMessages) -> list[HeldMessage]:
+        """Messages from the head of a queue; they stay there, or are removed, as `wanted`. What is removed is gone even
+        when the answer is lost on its way. Raises NotFound, Locked, BrokerUnavailable."""
+        return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes)
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         barred = {exchange: self._bar(exchange) for exchange in {message.exchange for message in messages}}

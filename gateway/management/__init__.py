@@ -5,6 +5,7 @@ from gateway.management.client import ManagementClient
 from gateway.management.connections import ConnectionGateway
 from gateway.management.dead_letters import DeadLetterGateway
 from gateway.management.exchanges import ExchangeGateway
+from gateway.management.messages import MessageGateway
 from gateway.management.queues import QueueGateway
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "DeadLetterGateway",
     "ExchangeGateway",
     "ManagementClient",
+    "MessageGateway",
     "QueueGateway",
 ]
