@@ -25,7 +25,7 @@ def reconciler(settings: Settings, store: Store) -> Reconciler:
     """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
     management = ManagementClient(settings.management_url, settings.vhost)
     url = settings.rabbitmq_url.get_secret_value()
-    return Reconciler(store, DeadLetterGateway(management), lambda: ConsumerThread(url))
+    return Reconciler(store, DeadLetterGateway(management), lambda: ConsumerThread(url, guard=settings.guard))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, AmqpDsn, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from delivery.target_guard import Guard
 from domain.user import check_password
 
 
@@ -41,6 +42,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("default_target_url", "epintower_api_process_order"),
         description="where a consumer without url delivers (alias EPINTOWER_API_PROCESS_ORDER)",
     )
+    target_allow: str = Field(
+        "", description="networks and hosts that targets may have though private: 10.0.0.0/8, erp.internal, *.svc.local"
+    )
+    target_deny: str = Field("", description="networks and hosts that no target may have, whatever TARGET_ALLOW says")
     consumers: Literal["inline", "external"] = Field(
         "inline", description="inline: web workers consume too; external: only WorkerRMQ.py does"
     )
@@ -95,6 +100,17 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value
+
+    @field_validator("target_allow", "target_deny")
+    @classmethod
+    def _targets(cls, value: str) -> str:
+        Guard(value)
+        return value
+
+    @property
+    def guard(self) -> Guard:
+        """Which targets may be called."""
+        return Guard(self.target_allow, self.target_deny)
 
     @property
     def management_url(self) -> str:

@@ -20,8 +20,6 @@ STORE_FILE = "store_url"
 
 TARGETS_HERE = "127.0.0.0/8, ::1, localhost"
 """What targets may be when broker and targets share a machine for trying things, and TARGET_ALLOW says nothing."""
-LOOPBACK_TARGETS = "127.0.0.0/8,::1"
-"""What targets may have under run.sh unless TARGET_ALLOW says otherwise: a newcomer's first target runs right here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,6 @@ def make_plan(settings: Settings, data_dir: Path) -> Plan:
     admin = FirstAdmin(settings.admin_username, settings.admin_password.get_secret_value(), data_dir)
     if admin.password:
         environment["ADMIN_PASSWORD"] = admin.password
-    if "target_allow" not in settings.model_fields_set:
-        environment["TARGET_ALLOW"] = LOOPBACK_TARGETS
     parts: list[Part] = []
     store, broker = "MongoDB at MONGO_URI", "RabbitMQ at RABBITMQ_URL"
     if "mongo_uri" not in settings.model_fields_set:

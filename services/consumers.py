@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails
@@ -17,6 +18,7 @@ from gateway.management import QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import details
+from services.deliverability import check_deliverable
 
 
 class Consumers:
@@ -24,16 +26,22 @@ class Consumers:
     when its queue has several."""
 
     def __init__(
-        self, registry: ConsumerRegistry, heartbeats: Heartbeats, queues: QueueGateway, default_target_url: str
+        self,
+        registry: ConsumerRegistry,
+        heartbeats: Heartbeats,
+        queues: QueueGateway,
+        guard: Guard,
+        default_target_url: str,
     ) -> None:
         self._registry = registry
         self._heartbeats = heartbeats
         self._queues = queues
+        self._guard = guard
         self._default_target_url = default_target_url
 
     def create(self, wanted: NewConsumer) -> tuple[ConsumerDetails, bool, list[str]]:
         """The consumer, whether it is new, and what still keeps it from running. Raises Conflict when its name belongs
-        to another, and Invalid when there is no URL."""
+        to another, Invalid when there is no URL, and TargetRefused when there is one that may not be called."""
         url = wanted.url or self._default_target_url
         if not url:
             raise Invalid(
@@ -41,7 +49,7 @@ class Consumers:
                 code="url_missing",
                 fields=[("url", "is missing, and DEFAULT_TARGET_URL is not set")],
             )
-        consumer, new = self._registry.create(_validated(wanted.stored() | {"url": url}))
+        consumer, new = self._registry.create(self._deliverable(wanted.stored() | {"url": url}))
         return self._details(consumer), new, self._hindrances(wanted.queue_name)
 
     def page(self, number: int, size: int, queue_name: str | None = None) -> Page[ConsumerDetails]:
@@ -69,9 +77,10 @@ class Consumers:
         return self._details(consumer)
 
     def update(self, changes: ConsumerChanges) -> ConsumerDetails:
-        """Change it; a suspended one gets another try. Raises Invalid when the result would make no sense."""
+        """Change it; a suspended one gets another try. Raises Invalid when the result would make no sense, and
+        TargetRefused when its URL may not be called."""
         consumer = self._one(changes)
-        spec = _validated(changes.applied_to(consumer.spec))
+        spec = self._deliverable(changes.applied_to(consumer.spec))
         if spec != consumer.spec:
             consumer = self._registry.update(consumer.id, spec)
         return self._details(consumer)
@@ -105,6 +114,11 @@ class Consumers:
                 code="consumer_ambiguous",
             )
         return found.items[0]
+
+    def _deliverable(self, fields: dict[str, object]) -> ConsumerSpec:
+        spec = _validated(fields)
+        check_deliverable(spec, self._guard)
+        return spec
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, self._heartbeats.live())

@@ -30,6 +30,7 @@ def settings_for(data_dir: Path, **settings: Any) -> Settings:
         "data_dir": data_dir,
         "admin_password": PASSWORD,
         "consumers": "external",
+        "target_allow": "127.0.0.0/8",
     }
     return Settings(_env_file=None, **{**defaults, **settings})
 
@@ -94,6 +95,7 @@ def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Cal
         "MONGO_URI": store.uri(_database(unique_name)),
         "RABBITMQ_URL": f"amqp://{nowhere}/",
         "RABBITMQ_MANAGEMENT_URL": f"http://{nowhere}",
+        "TARGET_ALLOW": "127.0.0.0/8",
     }
 
     def start(*options: str, **settings: str) -> Gunicorn:

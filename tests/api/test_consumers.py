@@ -19,7 +19,7 @@ CONSUMER = {"queueName": "orders", "url": URL}
 SECRETS = {
     "url": "https://robot:canary-1@erp.example/in",
     "headers": {"X-Session": "canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},
-    "signingSecret": "whsec_canary-5",
+    "signingSecret": f"whsec_canary5{'A' * 25}",
 }
 
 
@@ -222,11 +222,11 @@ def test_no_answer_shows_a_secret(service: Service) -> None:
     answers = [
         service.post("/createConsumer", CONSUMER | SECRETS),
         service.post("/createConsumer", CONSUMER | SECRETS),
-        service.post("/createConsumer", CONSUMER | SECRETS | {"signingSecret": "whsec_canary-6"}),
+        service.post("/createConsumer", CONSUMER | SECRETS | {"signingSecret": f"whsec_canary6{'A' * 25}"}),
         service.get("/getConsumers"),
         service.get("/getConsumer", queueName="orders"),
         service.patch("/updateConsumer", {"queueName": "orders", "prefetch": 5}),
-        service.patch("/updateConsumer", {"queueName": "orders", "signingSecret": "whsec_canary-7", "prefetch": 0}),
+        service.patch("/updateConsumer", {"queueName": "orders", "signingSecret": "whsec_canary7", "prefetch": 0}),
         service.post("/pauseConsumer", {"queueName": "orders"}),
         service.post("/resumeConsumer", {"queueName": "orders"}),
         service.delete("/deleteConsumer", {"queueName": "orders"}),

@@ -33,6 +33,7 @@ def worker(broker: BrokerNode, store_uri: str, directory: Path) -> Process:
         "SECRET_KEY": SECRET,
         "DATA_DIR": str(directory),
         "LOG_LEVEL": "error",
+        "TARGET_ALLOW": "127.0.0.0/8",
     }
     return Process([sys.executable, str(PROJECT / "WorkerRMQ.py")], directory / "worker.log", environment, directory)
 

@@ -1,0 +1,35 @@
+"""Whether a consumer that is asked for could be delivered at all: what a worker would find out is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from delivery.outcome import compile_rules
+from delivery.signing import decode_secret
+from delivery.target_guard import Guard
+from delivery.template import UrlTemplate
+from domain.consumer import ConsumerSpec
+from domain.errors import Invalid, TargetRefused
+
+
+def check_deliverable(spec: ConsumerSpec, guard: Guard) -> None:
+    """Raises Invalid with the fields that are wrong, and TargetRefused when the guard lets nothing go to the URL."""
+    secret = spec.signing_secret
+    checks: dict[str, Callable[[], object]] = {
+        "url": lambda: UrlTemplate(spec.url),
+        "outcomes": lambda: compile_rules(spec.outcomes),
+        "signingSecret": lambda: decode_secret(secret.get_secret_value()) if secret else None,
+    }
+    wrong = [(field, sentence) for field, check in checks.items() if (sentence := _sentence(check))]
+    if wrong:
+        raise Invalid("The consumer would not be valid.", fields=wrong)
+    if refusal := guard.check_url(spec.url):
+        raise TargetRefused(refusal, fields=[("url", refusal)])
+
+
+def _sentence(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except ValueError as exc:
+        return str(exc)
+    return ""
