@@ -9,6 +9,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.support.amqp import Subscription, bodies, publish, publish_confirmed, ready, refused, wait_ready
+from tests.support.processes import wait_until
 
 Connect = Callable[..., pika.BlockingConnection]
 
@@ -23,7 +24,7 @@ def test_the_broker_names_a_consumer_without_a_tag(channel: BlockingChannel, que
     names: list[str] = []
     channel._impl.add_callback(lambda frame: names.append(frame.method.consumer_tag), [pika.spec.Basic.ConsumeOk])
     channel._impl._send_method(pika.spec.Basic.Consume(queue=queue, consumer_tag=""))
-    channel.connection.process_data_events(5)
+    wait_until(lambda: channel.connection.process_data_events(0) or names, 10, "basic.consume-ok")
     assert names[0].startswith("amq.ctag-")
 
 
@@ -192,7 +193,7 @@ def test_cancelling_an_unknown_tag_is_no_error(channel: BlockingChannel) -> None
     answers: list[str] = []
     channel._impl.add_callback(lambda frame: answers.append(frame.method.consumer_tag), [pika.spec.Basic.CancelOk])
     channel._impl._send_method(pika.spec.Basic.Cancel(consumer_tag="nobody"))
-    channel.connection.process_data_events(5)
+    wait_until(lambda: channel.connection.process_data_events(0) or answers, 10, "basic.cancel-ok")
     assert answers == ["nobody"]
 
 

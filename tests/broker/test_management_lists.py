@@ -79,7 +79,8 @@ def test_a_queue_tells_its_messages_and_consumers(
 
     def settled() -> dict[str, Any]:
         item: dict[str, Any] = broker.management.get("queues", "/", queue).json()
-        return item if item.get("messages_unacknowledged") == 1 and item.get("consumer_details") else {}
+        complete = item.get("messages_unacknowledged") == 1 and item.get("consumers") and item["consumer_details"]
+        return item if complete and item["message_stats"].get("deliver_get") else {}
 
     item = wait_until(settled, 20, "the queue's figures")
     assert set(item) >= QUEUE
