@@ -5,8 +5,15 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
 
 from domain.consumer import RetiringSecret
+
+OVERLAP = timedelta(hours=24)
+"""How long a secret holds after another has replaced it."""
+_MOST_RETIRING = 4
 
 _PREFIX = "whsec_"
 
@@ -44,3 +51,15 @@ class Signer:
             if now < until:
                 signature += " " + sign(key, message_id, now, body)
         return signature
+
+
+def retire(
+    replaced: SecretStr | None, current: SecretStr | None, retiring: Sequence[RetiringSecret], now: datetime
+) -> tuple[RetiringSecret, ...]:
+    """The secrets that hold beside the `current` one, after it has taken the place of `replaced`: the newest first, at
+    most four. Without a current one nothing is signed."""
+    if current is None:
+        return ()
+    if replaced is not None and replaced != current:
+        retiring = (RetiringSecret(replaced, now + OVERLAP), *retiring)
+    return tuple(old for old in retiring if old.until > now and old.secret != current)[:_MOST_RETIRING]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,8 +49,10 @@ class IndexedCollection:
         return self._collection
 
 
-def change(collection: Collection[Document], wanted: Document, fields: Mapping[str, object]) -> Document | None:
-    """Set `fields` on the one document that is `wanted` and count its `revision` up. It as it was before, or None.
+def change(
+    collection: Collection[Document], wanted: Document, fields: Callable[[Document], Mapping[str, object]]
+) -> tuple[Document, Document] | None:
+    """Set `fields(it)` on the one document that is `wanted` and count its `revision` up. It before and after, or None.
 
     Replaces the whole document where its revision still matches, and tries again where it does not: the embedded store
     keeps types and reports clashing names only so (its `$set` turns times into strings, its find_one_and_update hides
@@ -58,7 +60,7 @@ def change(collection: Collection[Document], wanted: Document, fields: Mapping[s
     """
     while (before := collection.find_one(wanted)) is not None:
         unchanged = {"_id": before["_id"], "revision": before["revision"]}
-        after = {**before, **fields, "revision": before["revision"] + 1}
+        after = {**before, **fields(before), "revision": before["revision"] + 1}
         if collection.replace_one(unchanged, after).matched_count:
-            return before
+            return before, after
     return None

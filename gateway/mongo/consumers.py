@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -11,15 +11,14 @@ from pymongo import IndexModel
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from delivery.signing import retire
 from domain.consumer import ConsumerSpec
 from domain.details import Page
 from domain.errors import Conflict, NotFound
 from domain.registry import Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.consumer_documents import ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
-
-_SEALED = ("headers", "signingSecret")
-"""Fields that may hold credentials of a target: never in the clear in the database."""
 
 
 class ConsumerRegistry:
@@ -29,7 +28,7 @@ class ConsumerRegistry:
         self._collection = IndexedCollection(
             database, "consumers", IndexModel("name", unique=True), IndexModel("queueName")
         )
-        self._sealer = sealer
+        self._documents = ConsumerDocuments(sealer)
 
     @translated
     def create(self, spec: ConsumerSpec) -> tuple[RegisteredConsumer, bool]:
@@ -41,7 +40,7 @@ class ConsumerRegistry:
         spec = _named(spec)
         now = _now()
         document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
-        document |= {"createdAt": now, "updatedAt": now, **self._resting(spec)}
+        document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(spec)}
         try:
             self._collection().insert_one(document)
         except DuplicateKeyError:
@@ -52,7 +51,7 @@ class ConsumerRegistry:
                     "Change it by PATCH /updateConsumer, or give the new one another name."
                 ) from None
             return existing, False
-        return self._loaded(document), True
+        return self._documents.loaded(document), True
 
     @translated
     def get(self, name_or_id: str) -> RegisteredConsumer:
@@ -61,7 +60,7 @@ class ConsumerRegistry:
         document = collection.find_one({"_id": name_or_id}) or collection.find_one({"name": name_or_id})
         if document is None:
             raise NotFound(f"There is no consumer {name_or_id!r}.")
-        return self._loaded(document)
+        return self._documents.loaded(document)
 
     @translated
     def find(self, number: int = 1, size: int = 100, queue_name: str | None = None) -> Page[RegisteredConsumer]:
@@ -69,26 +68,33 @@ class ConsumerRegistry:
         wanted: Document = {} if queue_name is None else {"queueName": queue_name}
         collection = self._collection()
         found = collection.find(wanted).sort("name", 1).skip((number - 1) * size).limit(size)
-        return Page([self._loaded(document) for document in found], collection.count_documents(wanted))
+        return Page([self._documents.loaded(document) for document in found], collection.count_documents(wanted))
 
     @translated
     def enabled(self) -> list[RegisteredConsumer]:
         """All that workers shall run, by name."""
-        found = (self._loaded(document) for document in self._collection().find({"state": "enabled"}).sort("name", 1))
+        found = (
+            self._documents.loaded(document)
+            for document in self._collection().find({"state": "enabled"}).sort("name", 1)
+        )
         return [consumer for consumer in found if consumer.state == "enabled"]
 
     @translated
     def update(self, consumer_id: str, spec: ConsumerSpec) -> RegisteredConsumer:
-        """Put `spec` in place of the old one; what was suspended is enabled by that, what was paused stays so.
+        """Put `spec` in place of the old one; what was suspended is enabled by that, what was paused stays so. A
+        signing secret that another replaces holds for a while still.
 
         Raises NotFound, and Conflict when its name is taken.
         """
         spec = _named(spec)
-        fields = self._resting(spec)
+
+        def fields(document: Document) -> Document:
+            before = self._documents.loaded(document)
+            retiring = retire(before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now())
+            resting = self._documents.resting(spec, retiring)
+            return resting | {"state": "enabled", "reason": None} if document["state"] == "suspended" else resting
+
         try:
-            with suppress(NotFound):
-                suspended = {"_id": consumer_id, "state": "suspended"}
-                return self._changed(suspended, {**fields, "state": "enabled", "reason": None})
             return self._changed({"_id": consumer_id}, fields)
         except DuplicateKeyError:
             raise Conflict(f"Another consumer is called {spec.name!r}.") from None
@@ -97,7 +103,9 @@ class ConsumerRegistry:
     def set_state(self, consumer_id: str, state: Desired, reason: str | None = None) -> RegisteredConsumer:
         """Enable, pause or suspend a consumer; the same state again changes nothing. Raises NotFound."""
         with suppress(NotFound):
-            return self._changed({"_id": consumer_id, "state": {"$ne": state}}, {"state": state, "reason": reason})
+            return self._changed(
+                {"_id": consumer_id, "state": {"$ne": state}}, lambda _: {"state": state, "reason": reason}
+            )
         return self.get(consumer_id)
 
     @translated
@@ -108,10 +116,23 @@ class ConsumerRegistry:
         """
         wanted = {"_id": consumer_id, "revision": revision, "state": "enabled"}
         try:
-            self._changed(wanted, {"state": "suspended", "reason": reason})
+            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason})
         except NotFound:
             return False
         return True
+
+    @translated
+    def reseal(self) -> tuple[int, list[str]]:
+        """Seal all secrets under the first key: how many consumers have some, and the names of those that no key opens,
+        which stay as they are."""
+        resealed, unreadable = 0, []
+        for document in list(self._collection().find().sort("name", 1)):
+            try:
+                changed = change(self._collection(), {"_id": document["_id"]}, self._documents.resealed)
+                resealed += bool(changed and changed[1]["sealed"])
+            except Unreadable:
+                unreadable.append(document["name"])
+        return resealed, unreadable
 
     @translated
     def delete(self, consumer_id: str) -> None:
@@ -119,45 +140,11 @@ class ConsumerRegistry:
         if not self._collection().delete_one({"_id": consumer_id}).deleted_count:
             raise NotFound(f"There is no consumer {consumer_id!r}.")
 
-    def _changed(self, wanted: Document, fields: Mapping[str, object]) -> RegisteredConsumer:
-        fields = {**fields, "updatedAt": _now()}
-        before = change(self._collection(), wanted, fields)
-        if before is None:
+    def _changed(self, wanted: Document, fields: Callable[[Document], Document]) -> RegisteredConsumer:
+        changed = change(self._collection(), wanted, lambda before: fields(before) | {"updatedAt": _now()})
+        if changed is None:
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
-        return self._loaded({**before, **fields, "revision": before["revision"] + 1})
-
-    def _resting(self, spec: ConsumerSpec) -> Document:
-        fields = spec.stored()
-        sealed = {key: fields.pop(key) for key in _SEALED if fields.get(key)}
-        for key in _SEALED:
-            fields.pop(key, None)
-        return {
-            "name": spec.name,
-            "queueName": spec.queue_name,
-            "spec": fields,
-            "sealed": self._sealer.seal(sealed) if sealed else None,
-        }
-
-    def _loaded(self, document: Document) -> RegisteredConsumer:
-        fields, state, reason = dict(document["spec"]), document["state"], document["reason"]
-        try:
-            if document["sealed"]:
-                fields |= self._sealer.open(document["sealed"])
-        except Unreadable:
-            # One consumer that cannot be read must not hide the others, and must not deliver without its credentials.
-            state, reason = (
-                "suspended",
-                "Its headers and signingSecret were sealed under another SECRET_KEY; set them again.",
-            )
-        return RegisteredConsumer(
-            id=document["_id"],
-            spec=ConsumerSpec.model_validate(fields, strict=False),  # lax: the embedded store gives 1 for true
-            revision=document["revision"],
-            state=state,
-            reason=reason,
-            created_at=document["createdAt"],
-            updated_at=document["updatedAt"],
-        )
+        return self._documents.loaded(changed[1])
 
 
 def _named(spec: ConsumerSpec) -> ConsumerSpec:

@@ -28,13 +28,20 @@ class Sealer:
 
     @classmethod
     def of(cls, secret_key: str, data_dir: Path) -> Sealer:
-        """By SECRET_KEY (to rotate: `new,old`), or with none by a key file in `data_dir`, made when it is missing."""
-        keys = [key for key in secret_key.split(",") if key] or [_key_of_this_host(data_dir)]
-        return cls(*keys)
+        """By SECRET_KEY, or with none by a key file in `data_dir`, made when it is missing. Either holds one key, or
+        several with commas between: `new,old`."""
+        return cls(*(_keys(secret_key) or _keys(_key_of_this_host(data_dir))))
 
     def seal(self, content: dict[str, Any]) -> str:
         """An opaque string that `open` turns back."""
         return self._fernet.encrypt(orjson.dumps(content)).decode()
+
+    def reseal(self, sealed: str) -> str:
+        """The same content, sealed by the first key. Raises Unreadable when none of our keys fits."""
+        try:
+            return self._fernet.rotate(sealed).decode()
+        except InvalidToken:
+            raise Unreadable from None
 
     def open(self, sealed: str) -> dict[str, Any]:
         """What was sealed. Raises Unreadable when none of our keys fits."""
@@ -43,6 +50,10 @@ class Sealer:
         except InvalidToken:
             raise Unreadable from None
         return content
+
+
+def _keys(text: str) -> list[str]:
+    return [key for part in text.split(",") if (key := part.strip())]
 
 
 def _derived(key: str) -> bytes:

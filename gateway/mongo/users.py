@@ -74,10 +74,10 @@ class Users:
             raise NotFound(f"There is no user {username!r}.")
 
     def _changed(self, username: str, fields: Document) -> User:
-        before = change(self._collection(), {"_id": username}, fields)
-        if before is None:
+        changed = change(self._collection(), {"_id": username}, lambda _: fields)
+        if changed is None:
             raise NotFound(f"There is no user {username!r}.")
-        return _user(before)
+        return _user(changed[0])
 
 
 def _user(document: Document) -> User:

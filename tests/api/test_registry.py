@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from domain.consumer import ConsumerSpec
+from domain.consumer import BearerAuth, ConsumerSpec
 from domain.errors import Conflict, NotFound, StoreUnavailable
 from domain.registry import Heartbeat, Report
 from gateway.mongo import Store, open_store
@@ -126,6 +126,26 @@ def test_a_change_ends_a_suspension_but_not_a_pause(registry: ConsumerRegistry) 
     assert registry.update(created.id, SPEC).state == "paused"
 
 
+def test_a_signing_secret_that_is_replaced_holds_for_a_day_more(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    assert created.retiring_secrets == ()
+    registry.update(created.id, spec(signing_secret=SecretStr("whsec_second")))
+    changed = registry.update(created.id, spec(signing_secret=SecretStr("whsec_third"), prefetch=3))
+    assert registry.get(created.id) == changed
+    assert [one.secret.get_secret_value() for one in changed.retiring_secrets] == ["whsec_second", "whsec_canary"]
+    for one in changed.retiring_secrets:
+        assert timedelta(hours=23) < one.until - datetime.now(UTC) <= timedelta(hours=24)
+    back = registry.update(created.id, spec(signing_secret=SecretStr("whsec_second")))
+    assert [one.secret.get_secret_value() for one in back.retiring_secrets] == ["whsec_third", "whsec_canary"]
+
+
+def test_a_signing_secret_that_is_taken_away_is_gone_at_once(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    registry.update(created.id, spec(signing_secret=SecretStr("whsec_second")))
+    unsigned = registry.update(created.id, spec(signing_secret=None))
+    assert (unsigned.spec.signing_secret, unsigned.retiring_secrets) == (None, ())
+
+
 def test_what_is_not_there_is_not_found(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     registry.delete(created.id)
@@ -151,6 +171,10 @@ def test_lists_come_in_pages_with_the_total(registry: ConsumerRegistry) -> None:
 
 def test_secrets_rest_sealed(registry: ConsumerRegistry, store: StoreNode) -> None:
     registry.create(SPEC)
+    registry.create(spec(name="token", headers={}, auth=BearerAuth(type="bearer", token=SecretStr("canary-token"))))
+    in_url, _ = registry.create(spec(name="in-url", headers={}, url="https://user:canary-password@erp.example/"))
+    assert registry.get("in-url") == in_url
+    registry.update(in_url.id, spec(name="in-url", signing_secret=SecretStr("whsec_canary2")))
     content = b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
     assert b"erp.example" in content, "this looks into the wrong files"
     assert b"canary" not in content
