@@ -3,6 +3,8 @@ POST /unbindQueue, GET /getBindings."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from domain.details import BindingDetails, ExchangeDetails
@@ -11,15 +13,15 @@ from domain.model import Model
 from domain.names import NewName, QueueName
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery
-from routes.paging import paged
+from routes.paging import NamedQuery, paged
 
 api = Api("exchanges")
 
 
-class ExchangesQuery(PageQuery):
+class ExchangesQuery(NamedQuery):
     """Which exchanges."""
 
-    name: str = Field("", max_length=255, description="part of the name, in any case")
+    sort: Literal["exchange", "type", "publishInRate", "publishOutRate"] = "exchange"
 
 
 class DeleteExchange(Model):
@@ -48,7 +50,7 @@ def create_exchange(body: ExchangeSpec) -> Reply:
 @api.get("/getExchanges", role="viewer", query=ExchangesQuery, answer=list[ExchangeDetails])
 def get_exchanges(query: ExchangesQuery) -> Reply:
     """The exchanges by name, RabbitMQ's own among them."""
-    return paged(services.exchanges.page(query.page, query.page_size, query.name), query)
+    return paged(services.exchanges.page(query.selection()), query)
 
 
 @api.delete("/deleteExchange", role="operator", body=DeleteExchange)

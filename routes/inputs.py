@@ -30,6 +30,7 @@ class PageQuery(Query):
 
     page: int = Field(1, ge=1, le=1_000_000, description="counted from 1")
     page_size: int = Field(100, ge=1, le=MAX_PAGE_SIZE, description="items a page")
+    fields: str = Field("", max_length=1000, description="the fields to show, with commas between them; empty: all")
 
 
 NDJSON = "application/x-ndjson"  # one JSON value a line

@@ -7,17 +7,39 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from flask import request
+from pydantic import Field
+from pydantic_core import to_jsonable_python
 
 from domain.details import Page
+from domain.errors import Invalid
+from domain.selection import Selection
 from routes.api import Reply
 from routes.inputs import PageQuery
 
 Entity = TypeVar("Entity")
 
 
+class NamedQuery(PageQuery):
+    """Base of the parameters of lists that the broker filters and sorts; subclasses name the fields of `sort`."""
+
+    name: str = Field("", max_length=255, description="part of the name, in any case; or a regular expression")
+    use_regex: bool = False
+    descending: bool = False
+
+    def selection(self) -> Selection:
+        """What to ask the broker for."""
+        sort: str = getattr(self, "sort", "")
+        return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
+
+
 def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply:
-    """The items, each through `shown` where they are not Models yet, with X-Total-Count and Link (RFC 8288)."""
-    items = page.items if shown is None else [shown(item) for item in page.items]
+    """The items, each through `shown` where they are not Models yet, with X-Total-Count and Link (RFC 8288).
+
+    Raises Invalid when `fields` asks for what the items do not have.
+    """
+    items: list[Any] = page.items if shown is None else [shown(item) for item in page.items]
+    if query.fields:
+        items = [_only(query.fields.split(","), item) for item in items]
     headers = {"X-Total-Count": str(page.total)}
     last = max(1, -(-page.total // query.page_size))
     numbers = {"first": 1, "prev": query.page - 1, "next": query.page + 1, "last": last}
@@ -28,3 +50,11 @@ def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] |
     ]
     headers["Link"] = ", ".join(links)
     return Reply(items, headers=headers)
+
+
+def _only(fields: list[str], item: Any) -> dict[str, Any]:
+    every: dict[str, Any] = to_jsonable_python(item, by_alias=True)
+    if unknown := [name for name in fields if name not in every]:
+        sentence = f"{unknown[0][:60]!r} is not known; known are {', '.join(every)}"
+        raise Invalid(f"fields: {sentence}", fields=[("fields", sentence)])
+    return {name: every[name] for name in fields}

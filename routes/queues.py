@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from domain.details import QueueDetails
@@ -9,8 +11,8 @@ from domain.model import Model
 from domain.names import QueueName
 from domain.queue import QueueSpec
 from routes.api import Api, Reply, done, services
-from routes.inputs import PageQuery, Query
-from routes.paging import paged
+from routes.inputs import Query
+from routes.paging import NamedQuery, paged
 
 api = Api("queues")
 
@@ -27,10 +29,12 @@ class QueueQuery(Query):
     queue_name: QueueName
 
 
-class QueuesQuery(PageQuery):
+class QueuesQuery(NamedQuery):
     """Which queues."""
 
-    name: str = Field("", max_length=255, description="part of the name, in any case")
+    sort: Literal[
+        "queueName", "messages", "ready", "unacked", "messageBytes", "consumers", "publishRate", "deliverRate"
+    ] = "queueName"
 
 
 class DeleteQueue(QueueNamed):
@@ -52,7 +56,7 @@ def create_queue(body: QueueSpec) -> Reply:
 @api.get("/getQueues", role="viewer", query=QueuesQuery, answer=list[QueueDetails])
 def get_queues(query: QueuesQuery) -> Reply:
     """The queues by name. Counts are the broker's statistics, up to five seconds old."""
-    return paged(services.queues.page(query.page, query.page_size, query.name), query)
+    return paged(services.queues.page(query.selection()), query)
 
 
 @api.get("/getQueue", role="viewer", query=QueueQuery, answer=QueueDetails)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
+from domain.selection import Selection
 from gateway.management import BindingGateway, ExchangeGateway
 
 
@@ -18,9 +19,9 @@ class Exchanges:
         """Whether the exchange is new. Raises Conflict when it exists otherwise, saying in what."""
         return self._exchanges.declare(spec)
 
-    def page(self, number: int, size: int, pattern: str = "") -> Page[ExchangeDetails]:
-        """One page of the exchanges whose names contain `pattern`, by name; the first page is 1."""
-        return self._exchanges.page(number, size, pattern)
+    def page(self, wanted: Selection) -> Page[ExchangeDetails]:
+        """The exchanges that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        return self._exchanges.page(wanted)
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:
         """Delete the exchange and its bindings. Raises NotFound, and PreconditionFailed when it has bindings and that

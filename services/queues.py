@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.details import Page, QueueDetails
 from domain.queue import QueueSpec
+from domain.selection import Selection
 from gateway.management import QueueGateway
 
 
@@ -17,9 +18,9 @@ class Queues:
         """Whether the queue is new. Raises Conflict when it exists otherwise, saying in what."""
         return self._gateway.declare(spec)
 
-    def page(self, number: int, size: int, pattern: str = "") -> Page[QueueDetails]:
-        """One page of the queues whose names contain `pattern`, by name; the first page is 1."""
-        return self._gateway.page(number, size, pattern)
+    def page(self, wanted: Selection) -> Page[QueueDetails]:
+        """The queues that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        return self._gateway.page(wanted)
 
     def get(self, name: str) -> QueueDetails:
         """One queue. Raises NotFound."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.details import ExchangeDetails, Page
 from domain.exchange import ExchangeSpec
+from domain.selection import Selection
 from gateway.management.client import ManagementClient
 from gateway.management.pages import read_page
 
@@ -13,6 +14,12 @@ _COLUMNS = (
     "name,type,durable,auto_delete,internal,arguments,"
     "message_stats.publish_in_details,message_stats.publish_out_details"
 )
+
+_SORT_COLUMNS = {
+    "type": "type",
+    "publishInRate": "message_stats.publish_in_details.rate",
+    "publishOutRate": "message_stats.publish_out_details.rate",
+}
 
 
 class ExchangeGateway:
@@ -32,9 +39,9 @@ class ExchangeGateway:
         }
         return self._call("PUT", spec.exchange, body=wanted)[0] == 201
 
-    def page(self, number: int, size: int, pattern: str = "") -> Page[ExchangeDetails]:
-        """Exchanges by name, `size` (at most 500) to a page, the first page being 1; `pattern` is part of the name."""
-        page = read_page(self._client, "exchanges", number, size, pattern, _COLUMNS)
+    def page(self, wanted: Selection) -> Page[ExchangeDetails]:
+        """The exchanges that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        page = read_page(self._client, "exchanges", wanted, _COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> ExchangeDetails:

@@ -1,32 +1,46 @@
-"""Lists that RabbitMQ cuts into pages itself (https://www.rabbitmq.com/docs/management#http-api: Pagination)."""
+"""Lists that RabbitMQ filters, sorts and cuts into pages itself (https://www.rabbitmq.com/docs/management#http-api)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from domain.details import Page
 from domain.errors import Invalid
+from domain.selection import Selection
 from gateway.management.client import ManagementClient
 from gateway.management.refusals import PAGE_OUT_OF_RANGE
 
 
 def read_page(
-    client: ManagementClient, kind: str, number: int, size: int, pattern: str, columns: str
+    client: ManagementClient, kind: str, wanted: Selection, columns: str, sort_columns: Mapping[str, str]
 ) -> Page[dict[str, Any]]:
-    """One page of the `kind` of things in the virtual host, by name: those whose name contains `pattern`, in any case.
-    A page past the last is empty."""
+    """The `wanted` part of the `kind` of things in the virtual host. A page past the last is empty. `sort_columns` has
+    RabbitMQ's names of the fields to sort by. Raises Invalid for a pattern that is no regular expression; the
+    broker gives up on one that takes too long."""
     try:
-        return _read(client, kind, number, size, pattern, columns)
+        return _read(client, kind, wanted, columns, sort_columns)
     except Invalid as exc:
         if exc.code != PAGE_OUT_OF_RANGE:
+            if wanted.regex:
+                sentence = "is not a regular expression that RabbitMQ takes"
+                raise Invalid(f"name: {sentence}", fields=[("name", sentence)]) from None
             raise
-    return Page([], _read(client, kind, 1, 1, pattern, "name").total)
+    return Page([], _read(client, kind, replace(wanted, number=1, size=1), "name", {}).total)
 
 
 def _read(
-    client: ManagementClient, kind: str, number: int, size: int, pattern: str, columns: str
+    client: ManagementClient, kind: str, wanted: Selection, columns: str, sort_columns: Mapping[str, str]
 ) -> Page[dict[str, Any]]:
-    query: dict[str, str | int] = {"page": number, "page_size": size, "name": pattern, "use_regex": "false"}
-    query |= {"sort": "name", "columns": columns}
+    query: dict[str, str | int] = {
+        "page": wanted.number,
+        "page_size": wanted.size,
+        "name": wanted.pattern,
+        "use_regex": "true" if wanted.regex else "false",
+        "sort": sort_columns.get(wanted.sort, "name"),
+        "sort_reverse": "true" if wanted.descending else "false",
+        "columns": columns,
+    }
     found = client.get(kind, client.vhost, subject="virtual host", query=query)
     return Page(found["items"], found["filtered_count"])

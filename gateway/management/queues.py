@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.details import Page, QueueDetails
 from domain.queue import QueueSpec
+from domain.selection import Selection
 from gateway.management.client import ManagementClient
 from gateway.management.pages import read_page
 
@@ -13,6 +14,16 @@ _COLUMNS = (
     "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
     "message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details"
 )
+
+_SORT_COLUMNS = {
+    "messages": "messages",
+    "ready": "messages_ready",
+    "unacked": "messages_unacknowledged",
+    "messageBytes": "message_bytes",
+    "consumers": "consumers",
+    "publishRate": "message_stats.publish_details.rate",
+    "deliverRate": "message_stats.deliver_get_details.rate",
+}
 
 
 class QueueGateway:
@@ -26,9 +37,9 @@ class QueueGateway:
         wanted = {"durable": spec.durable, "auto_delete": spec.auto_delete, "arguments": spec.amqp_arguments()}
         return self._call("PUT", spec.queue_name, body=wanted) == 201
 
-    def page(self, number: int, size: int, pattern: str = "") -> Page[QueueDetails]:
-        """Queues by name, `size` (at most 500) to a page, the first page being 1; `pattern` is part of the name."""
-        page = read_page(self._client, "queues", number, size, pattern, _COLUMNS)
+    def page(self, wanted: Selection) -> Page[QueueDetails]:
+        """The queues that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        page = read_page(self._client, "queues", wanted, _COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> QueueDetails:

@@ -10,6 +10,7 @@ import pytest
 
 from domain.errors import BrokerUnavailable, Conflict, Invalid, Locked, NotFound, PreconditionFailed
 from domain.queue import QueueSpec
+from domain.selection import Selection
 from gateway.management import ConnectionGateway, ManagementClient, QueueGateway
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
@@ -90,12 +91,12 @@ def test_conditions_of_a_delete_are_kept(broker: BrokerNode, queues: QueueGatewa
 def test_pages_are_cut_by_the_broker_and_one_past_the_end_is_empty(queues: QueueGateway) -> None:
     for name in ("b2", "b1", "a1", "b3"):
         queues.declare(QueueSpec(queue_name=name))
-    assert [queue.queue_name for queue in queues.page(1, 3).items] == ["a1", "b1", "b2"]
-    second = queues.page(2, 3)
+    assert [queue.queue_name for queue in queues.page(Selection(1, 3)).items] == ["a1", "b1", "b2"]
+    second = queues.page(Selection(2, 3))
     assert ([queue.queue_name for queue in second.items], second.total) == (["b3"], 4)
-    of_b = queues.page(1, 2, "b")
+    of_b = queues.page(Selection(1, 2, "b"))
     assert ([queue.queue_name for queue in of_b.items], of_b.total) == (["b1", "b2"], 3)
-    beyond = queues.page(9, 3)
+    beyond = queues.page(Selection(9, 3))
     assert (beyond.items, beyond.total) == ([], 4)
 
 
@@ -116,7 +117,7 @@ def test_a_connection_is_seen_with_its_client_and_closed_with_a_reason(broker: B
 
 def test_a_login_that_rabbitmq_refuses_is_ours_to_mend_and_is_not_shown(broker: BrokerNode) -> None:
     with pytest.raises(BrokerUnavailable, match="RABBITMQ_URL") as refused:
-        QueueGateway(client(broker, "guest:canary-5ec3e7")).page(1, 10)
+        QueueGateway(client(broker, "guest:canary-5ec3e7")).page(Selection())
     assert refused.value.code == "broker_access_refused"
     assert "canary" not in refused.value.detail
 
@@ -127,18 +128,18 @@ def test_a_login_with_awkward_characters_is_sent_as_it_is(broker: BrokerNode) ->
     broker.management.put(
         "permissions", "/", "odd user", body={"configure": ".*", "write": ".*", "read": ".*"}
     )  # fmt: skip
-    assert QueueGateway(client(broker, "odd%20user:p%C3%A4%3Ass%2Fw%40rd%20%25")).page(1, 10).total == 0
+    assert QueueGateway(client(broker, "odd%20user:p%C3%A4%3Ass%2Fw%40rd%20%25")).page(Selection()).total == 0
 
 
 def test_a_missing_virtual_host_is_a_setting_to_change(broker: BrokerNode) -> None:
     with pytest.raises(BrokerUnavailable, match="no virtual host 'elsewhere'"):
-        QueueGateway(client(broker, vhost="elsewhere")).page(1, 10)
+        QueueGateway(client(broker, vhost="elsewhere")).page(Selection())
 
 
 def test_nobody_listening_is_told_with_the_place_and_without_the_login() -> None:
     port = free_port()
     with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{port} cannot be reached") as refused:
-        QueueGateway(ManagementClient(f"http://me:canary@127.0.0.1:{port}", "/")).page(1, 10)
+        QueueGateway(ManagementClient(f"http://me:canary@127.0.0.1:{port}", "/")).page(Selection())
     assert "canary" not in refused.value.detail
 
 
@@ -174,4 +175,4 @@ def test_a_server_that_is_not_rabbitmq_is_not_taken_for_one(
     impostor: Callable[[int, bytes], str], status: int, body: bytes
 ) -> None:
     with pytest.raises(BrokerUnavailable):
-        QueueGateway(ManagementClient(impostor(status, body), "/")).page(1, 10)
+        QueueGateway(ManagementClient(impostor(status, body), "/")).page(Selection())

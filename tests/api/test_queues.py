@@ -99,6 +99,37 @@ def test_pages_of_queues_say_how_many_there_are_and_where_the_next_is(service: S
     assert (beyond.status_code, beyond.get_json(), beyond.headers["X-Total-Count"]) == (200, [], "4")
 
 
+def test_queues_are_found_by_pattern_and_sorted_by_what_they_hold(service: Service) -> None:
+    for name, messages in (("eu.orders", 1), ("us.orders", 3), ("us.invoices", 2)):
+        service.post("/createQueue", {"queueName": name})
+        service.post("/messagePublish", {"messages": [{"queueName": name, "message": "x"}] * messages})
+
+    def names(**query: Any) -> list[str]:
+        return [queue["queueName"] for queue in service.get("/getQueues", **query).get_json()]
+
+    wait_until(lambda: names(sort="messages", descending=True) == ["us.orders", "us.invoices", "eu.orders"])
+    assert names(sort="ready", pageSize=1) == ["eu.orders"]
+    assert names(descending=True) == ["us.orders", "us.invoices", "eu.orders"]
+    assert names(name="^us[.]", useRegex=True) == ["us.invoices", "us.orders"]
+    assert names(name="^us[.]") == [], "without useRegex it is plain text"
+    problem = assert_problem(service.get("/getQueues", name="(", useRegex=True), 400, "invalid_request")
+    assert problem["errors"][0]["field"] == "name"
+    assert_problem(service.get("/getQueues", sort="colour"), 400, "invalid_request", "sort")
+
+
+def test_a_pattern_that_would_match_for_ever_is_given_up(service: Service) -> None:
+    service.post("/createQueue", {"queueName": "a" * 200 + "!"})
+    answer = service.get("/getQueues", name="(a|aa)+$", useRegex=True)
+    assert answer.get_json() == [] or answer.status_code == 400
+    assert service.get("/getQueues").status_code == 200
+
+
+def test_a_list_shows_only_the_fields_that_are_asked_for(service: Service) -> None:
+    service.post("/createQueue", {"queueName": "a"})
+    assert service.get("/getQueues", fields="queueName,durable").get_json() == [{"queueName": "a", "durable": True}]
+    assert_problem(service.get("/getQueues", fields="queueName,colour"), 400, "invalid_request", "'colour'", "durable")
+
+
 def test_counts_follow_the_messages_until_purged(service: Service, broker: BrokerNode) -> None:
     service.post("/createQueue", {"queueName": "counted"})
     service.post("/messagePublish", {"messages": [{"queueName": "counted", "message": "four"}] * 3})
