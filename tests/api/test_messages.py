@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -229,6 +230,58 @@ def test_a_broker_that_hangs_is_no_success(make_service: Callable[..., Service],
     finally:
         broker.resume()
     assert_problem(answer, 504, "publish_unconfirmed", "may have been published")
+
+
+def test_under_a_memory_alarm_publishing_is_refused_until_it_is_over(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    service = make_service(publish_timeout=2)
+    service.post("/createQueue", {"queueName": "orders"})
+    body = {"queueName": "orders", "message": "x"}
+    broker.set_memory_alarm(True)
+    try:
+        for _ in range(3):
+            refused = service.post("/messagePublish", body)
+            assert_problem(refused, 503, "publish_refused", "takes no messages")
+            assert int(refused.headers["Retry-After"]) > 0
+    finally:
+        broker.set_memory_alarm(False)
+    wait_until(lambda: service.post("/messagePublish", body).status_code == 200)
+
+
+def test_what_was_accepted_is_in_the_queue_though_the_broker_was_killed_meanwhile(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    service = make_service(publish_timeout=2)
+    service.post("/createQueue", {"queueName": "orders"})
+    accepted: set[str] = set()
+    statuses: set[int] = set()
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.is_set():
+            messages = [{"queueName": "orders", "message": "x"}] * 20
+            answer = service.post("/messagePublish", {"messages": messages})
+            statuses.add(answer.status_code)
+            if answer.status_code in (200, 207):
+                results = answer.get_json()["results"]
+                accepted.update(one["messageId"] for one in results if one["status"] == "published")
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(accepted) > 500, 30)
+    broker.kill()
+    wait_until(lambda: statuses - {200, 207}, 30)
+    broker.start()
+    before = len(accepted)
+    wait_until(lambda: len(accepted) > before + 500, 60)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statuses <= {200, 207, 503, 504}
+    found = {properties.message_id for _, properties, _ in take(broker, "orders")}
+    assert accepted <= found
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
