@@ -62,6 +62,8 @@ class RequestLog:
             return self._app(environ, start)
         finally:
             path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")  # PEP 3333
+            if not path.isprintable():  # a terminal must not be told anything by a path
+                path = ascii(path)[1:-1]
             log.log(
                 _level(status, path),
                 "request",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -12,8 +14,10 @@ from app import APIS
 from domain.user import RANKS, Grant, Role
 from routes.api import Api as Routes
 from routes.api import Operation
+from services.passwords import hashed, matches
 from tests.api.client import ADMIN, PASSWORD, Api
 from tests.api.conftest import MakeApp
+from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
@@ -87,6 +91,17 @@ def test_login_answers_a_token_its_role_and_its_end(api: Api) -> None:
     left = datetime.fromisoformat(answer.json["expiresAt"]) - before
     assert timedelta(hours=11.9) < left < timedelta(hours=12.1)
     assert len(answer.json["token"]) >= 43
+
+
+def test_an_unknown_user_costs_as_much_as_a_known_one() -> None:
+    def cost(password: str, password_hash: str | None) -> float:
+        before = time.thread_time()
+        assert not matches(password, password_hash)
+        return time.thread_time() - before
+
+    known, unknown, long = cost("wrong", hashed(PASSWORD)), cost("wrong", None), cost("x" * 900, None)
+    assert 0.4 < unknown / known < 2.5
+    assert 0.4 < long / known < 2.5
 
 
 def test_an_unknown_user_and_a_wrong_password_look_the_same(api: Api) -> None:
@@ -238,6 +253,17 @@ def test_while_the_store_is_away_the_api_says_so_and_works_again_when_it_is_back
     assert fresh.login().status_code == 200
     assert fresh("GET", "/getUsers").status_code == 200
     assert api("GET", "/health/ready").json["dependencies"]["store"]["up"] is True
+
+
+def test_a_store_that_hangs_is_not_ready(api: Api, store: StoreNode) -> None:
+    store.process.signal(signal.SIGSTOP)
+    try:
+        answer = api("GET", "/health/ready")
+    finally:
+        store.process.signal(signal.SIGCONT)
+    assert answer.status_code == 503
+    assert answer.json["dependencies"]["store"]["up"] is False
+    wait_until(lambda: api("GET", "/health/ready").json["dependencies"]["store"]["up"])
 
 
 def test_an_app_that_starts_before_its_store_makes_the_first_user_when_it_can(

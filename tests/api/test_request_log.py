@@ -61,6 +61,17 @@ def test_a_request_id_that_could_forge_the_log_is_replaced(gunicorn: Callable[..
         assert line_of(server, given)["path"] == "/nowhere"
 
 
+def test_for_terminals_lines_are_readable_and_paths_tell_the_terminal_nothing(
+    gunicorn: Callable[..., Gunicorn],
+) -> None:
+    server = gunicorn(LOG_FORMAT="console")
+    server.call("GET", "/nowhere%1b%5b31m%0aforged")
+    wait_until(lambda: "/nowhere" in server.process.output())
+    assert "\x1b" not in server.process.output()
+    assert not [line for line in server.process.output().splitlines() if line.startswith("forged")]
+    assert "status=404" in server.process.output()
+
+
 def test_secrets_are_in_no_line_however_they_are_sent(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn(LOG_LEVEL="debug")
     token = server.login()
