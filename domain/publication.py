@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Mapping
-from secrets import token_hex
+from random import getrandbits  # unique, not secret; reseeded after a fork
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
 import orjson
@@ -130,7 +130,7 @@ class Publication(Model):
                 correlation_id=given.correlation_id or correlation_id,
                 reply_to=given.reply_to,
                 expiration=None if given.expiration is None else str(given.expiration),
-                message_id=given.message_id or token_hex(16),
+                message_id=given.message_id or f"{getrandbits(128):032x}",
                 timestamp=given.timestamp,
                 type=given.type,
                 app_id=given.app_id,

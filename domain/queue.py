@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from domain.field_table import Arguments
 from domain.model import Model
@@ -33,6 +33,13 @@ class QueueSpec(Model):
     dead_letter_exchange: ShortString | None = None
     dead_letter_routing_key: ShortString | None = None
     arguments: Arguments = Field(default_factory=dict, description="any further x-arguments, as RabbitMQ names them")
+
+    @field_validator("arguments")
+    @classmethod
+    def _type_by_its_field(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if "x-queue-type" in value:
+            raise ValueError("'x-queue-type' is the field type: classic or quorum; streams are not supported")
+        return value
 
     def amqp_arguments(self) -> dict[str, Any]:
         """The x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments)."""

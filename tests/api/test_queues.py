@@ -52,6 +52,17 @@ def test_the_broker_has_what_was_asked_for(service: Service, broker: BrokerNode)
     assert service.get("/getQueue", queueName="full").get_json()["arguments"] == arguments
 
 
+def test_a_quorum_queue_is_one(service: Service, broker: BrokerNode) -> None:
+    body = {"queueName": "safe", "type": "quorum", "deliveryLimit": 5}
+    assert service.post("/createQueue", body).status_code == 201
+    assert service.get("/getQueue", queueName="safe").get_json()["type"] == "quorum"
+    arguments = broker.management.get("queues", "/", "safe").json()["arguments"]
+    assert arguments == {"x-queue-type": "quorum", "x-delivery-limit": 5}
+    assert_problem(service.post("/createQueue", body | {"type": "classic"}), 409, "queue_exists_otherwise")
+    transient = {"queueName": "unsafe", "type": "quorum", "durable": False}
+    assert_problem(service.post("/createQueue", transient), 400, "refused_by_broker", "durable")
+
+
 def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: Service) -> None:
     service.post("/createQueue", {"queueName": "orders", "messageTtl": 1000})
     problem = assert_problem(
@@ -203,6 +214,7 @@ def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> N
         ({"queueName": "q", "maxPriority": 256}, "maxPriority", "less than or equal to 255"),
         ({"queueName": "q", "type": "stream"}, "type", "'classic' or 'quorum'"),
         ({"queueName": "q", "arguments": ["x-expires"]}, "arguments", "dictionary"),
+        ({"queueName": "q", "arguments": {"x-queue-type": "stream"}}, "arguments", "streams are not supported"),
         ({"queueName": "q", "arguments": {"x-odd": None}}, "arguments", "'x-odd' must not be null"),
         ({"queueName": "q", "arguments": {"x-odd": 2**64}}, "arguments", "64 bits"),
         ({"queueName": "q", "message_ttl": 1}, "message_ttl", "messageTtl"),
@@ -220,7 +232,7 @@ def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"x-message-ttl": "soon"}, {"x-max-length": -1}, {"x-queue-type": "stack"}, {"x-expires": 0}],
+    [{"x-message-ttl": "soon"}, {"x-max-length": -1}, {"x-expires": 0}],
 )
 def test_arguments_that_the_broker_refuses_are_the_clients_fault(service: Service, arguments: dict[str, Any]) -> None:
     answer = service.post("/createQueue", {"queueName": "q", "arguments": arguments})
