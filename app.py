@@ -12,6 +12,7 @@ from flask_pymongo import PyMongo
 from pymongo.database import Database
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import commands
 import logs
 from config import Settings, SettingsError, load
 from domain.errors import BrokerUnavailable
@@ -30,11 +31,12 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
-from routes import connections, consumers, errors, exchanges, messages, queues, system, users
+from routes import connections, consumers, deliveries, errors, exchanges, messages, queues, system, users
 from runtime import Part, Runtime
 from services.bundle import Services
 from services.connections import Connections
 from services.consumers import Consumers
+from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
 from services.health import Health
@@ -47,7 +49,7 @@ from WorkerRMQ import reconciler
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-APIS = [queues.api, exchanges.api, messages.api, consumers.api, connections.api, users.api, system.api]
+APIS = [queues.api, exchanges.api, messages.api, consumers.api, deliveries.api, connections.api, users.api, system.api]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -70,6 +72,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         _parts(settings, store, publisher), services.login.prepare, settings.drain_timeout
     )
     errors.install(app)
+    commands.install(app, store)
     app.before_request(runtime.start)  # without gunicorn nobody else does
     for api in APIS:
         app.register_blueprint(api.blueprint)
@@ -127,6 +130,7 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
         consumers=Consumers(
             store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
         ),
+        deliveries=Deliveries(store.attempts),
         connections=Connections(ConnectionGateway(management)),
         users=UserAccounts(store, epoch),
         login=Login(store, epoch, first_admin, settings.token_ttl),

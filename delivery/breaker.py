@@ -57,7 +57,7 @@ class Breaker:
         return True
 
     def drop_probe(self) -> None:
-        """The message that was to try has gone unanswered: another may."""
+        """The message that was to try was never sent: another may."""
         self._probing = False
 
     def _count(self, failed: bool) -> None:

@@ -84,6 +84,18 @@ def dead_letter(
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
+def reply(source: Source, answer: Answer) -> Message:
+    """The target's answer for the message's `reply_to`, under its correlation id; transient, as RPC replies are."""
+    properties = Properties(
+        content_type=answer.content_type,
+        correlation_id=source.properties.correlation_id,
+        headers={PREFIX + "status": answer.status},
+        message_id=f"reply-to-{source.message_id}",
+        delivery_mode=1,
+    )
+    return Message(source.properties.reply_to or "", answer.body, properties=properties)
+
+
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
     """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
     that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""

@@ -28,3 +28,15 @@ class Attempt:
     duration_ms: int
     next_at: datetime | None
     sampled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFilter:
+    """Which attempts are wanted: those that agree with all that is not None, from `since` on and before `until`."""
+
+    consumer: str | None = None
+    queue: str | None = None
+    message_id: str | None = None
+    result: Result | None = None
+    since: datetime | None = None
+    until: datetime | None = None

@@ -173,6 +173,7 @@ class ConsumerSpec(Model):
     forward_headers: tuple[ForwardedHeader, ...] = Field(
         (), max_length=50, strict=False, description="headers of the message, x-…, that the target gets"
     )
+    reply: bool = Field(False, description="the target's answer goes to the message's replyTo")
     auth: Auth | None = None
     signing_secret: SecretStr | None = Field(
         None, description="whsec_… ; never shown again. One that is replaced holds for 24 hours more."

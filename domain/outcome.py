@@ -44,7 +44,8 @@ class Answer:
     seconds: float
     retry_after: float | None = None
     body: bytes = b""
-    """the first kilobytes only"""
+    """the first kilobyte; as much as was read, where it is to be a reply"""
+    content_type: str | None = None
 
     @property
     def reason(self) -> str:

@@ -45,10 +45,6 @@ class TargetBreaker:
         """Whether the caller may send the one message that tries."""
         return self._breaker.take_probe()
 
-    def drop_probe(self) -> None:
-        """The message that was to try has lost its channel: another may."""
-        self._breaker.drop_probe()
-
     def answered(self, failed: bool, *, probe: bool = False) -> None:
         if not self._breaker.answered(failed, probe=probe):
             return
@@ -61,6 +57,13 @@ class TargetBreaker:
         self._loop.call_later(self._policy.open_seconds, self._half_open)
         for member in list(self.members):
             member.breaker_opened()
+
+    def not_asked(self, *, probe: bool = False) -> None:
+        """The target has not heard of the message: that says nothing of its health, and another may try."""
+        if probe:
+            self._breaker.drop_probe()
+            for member in list(self.members):
+                member.breaker_probes()
 
     def _half_open(self) -> None:
         self._breaker.half_open()

@@ -23,8 +23,8 @@ from gateway.breakers import Breakers
 from gateway.dispatcher import Dispatcher
 from gateway.http import HttpClient
 from gateway.intake import Intake
-from gateway.session import Session
-from gateway.settlement import Delivery, Settlement
+from gateway.session import Delivery, Session
+from gateway.settlement import Settlement
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -79,7 +79,10 @@ class Consumer:
         self.idle()
 
     def change(self, subscription: Subscription) -> None:
-        """Take up a new revision; what is in flight ends under the old one. Queue and ordering must be the same."""
+        """Take up a new revision; what is in flight ends under the old one. Queue and ordering must be the same.
+
+        Raises ValueError when it cannot be delivered so; then it had better be drained.
+        """
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = subscription
         self.dispatcher.change_rate(subscription)
@@ -167,14 +170,18 @@ class Consumer:
     def breaker_probes(self) -> None:
         if self._state == "breaker-open":
             self._resume()
+        self._send_held()
 
     def breaker_closed(self) -> None:
-        held, self._held = self._held, []
-        for delivery in held:
-            self._send(delivery)
+        self._send_held()
         if self._state in ("probing", "breaker-open"):
             self._set("running", None)
             self._renew()
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, []
+        for delivery in held:
+            self._send(delivery)
 
     # --- what the intake calls -------------------------------------------------------------------------------------
 

@@ -43,6 +43,11 @@ def _place(subscription: Subscription) -> tuple[object, ...]:
     return subscription.spec.queue_name, subscription.spec.ordering
 
 
+def _same(consumer: Consumer, new: Subscription) -> bool:
+    old = consumer.subscription
+    return (new.revision, new.queue, new.share) == (old.revision, old.queue, old.share)
+
+
 class ConsumerThread:
     """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
     connections that publish while it is short of memory or disk), the HTTP client and all consumers.
@@ -105,6 +110,7 @@ class ConsumerThread:
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
+        self._invalid: dict[str, Report] = {}
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
@@ -117,17 +123,36 @@ class ConsumerThread:
             return
         wanted = {subscription.id: subscription for subscription in desired}
         for key, consumer in list(self._consumers.items()):
-            old, new = consumer.subscription, wanted.get(key)
-            if new is None or _place(new) != _place(old):
+            new = wanted.get(key)
+            if new is None or _place(new) != _place(consumer.subscription):
                 self._drain(key)
-            elif (new.revision, new.queue, new.share) != (old.revision, old.queue, old.share):
-                consumer.change(new)
+        self._invalid = {key: report for key, report in self._invalid.items() if key in wanted}
         leaving = {consumer.subscription.id for consumer in self._leaving}
         for key, subscription in wanted.items():
-            if key not in self._consumers and key not in leaving:
-                self._consumers[key] = consumer = Consumer(self._wiring, subscription)
-                if self._connection is not None:
-                    consumer.connected(self._connection)
+            if key not in leaving:
+                self._run_one(subscription)
+
+    def _run_one(self, subscription: Subscription) -> None:
+        """Start it, or change the one that runs. One that cannot be delivered is reported, and the others go on."""
+        key = subscription.id
+        consumer, invalid = self._consumers.get(key), self._invalid.get(key)
+        if (invalid and invalid.revision == subscription.revision) or (consumer and _same(consumer, subscription)):
+            return
+        self._invalid.pop(key, None)
+        try:
+            if consumer is not None:
+                consumer.change(subscription)
+                return
+            self._consumers[key] = consumer = Consumer(self._wiring, subscription)
+        except ValueError as exc:
+            if consumer is not None:
+                self._drain(key)
+            reason = f"it cannot be delivered: {exc}"
+            log.error("consumer_suspended", reason=reason, consumer=subscription.spec.name)
+            self._invalid[key] = Report(key, subscription.revision, "suspended", reason)
+        else:
+            if self._connection is not None:
+                consumer.connected(self._connection)
 
     def _drain(self, key: str) -> None:
         consumer = self._consumers.pop(key)
@@ -170,7 +195,7 @@ class ConsumerThread:
             consumer.disconnected(reason)
 
     def _take_snapshot(self) -> None:
-        reports = tuple(consumer.report() for consumer in self._consumers.values())
+        reports = (*(consumer.report() for consumer in self._consumers.values()), *self._invalid.values())
         self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
         self._wiring.loop.call_later(_SNAPSHOT_EVERY, self._take_snapshot)
 

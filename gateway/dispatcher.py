@@ -6,15 +6,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from delivery.lanes import Lanes, key_function
 from delivery.rate import TokenBucket
 from domain.registry import Subscription
 from gateway.amqp.loop import Loop
-
-if TYPE_CHECKING:
-    from gateway.settlement import Delivery
+from gateway.session import Delivery
 
 _HELD = 600.0
 """Seconds that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so before that the

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import certifi
 import pycurl
 
+from delivery.backoff import retry_after
 from delivery.target_host import host_of
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
@@ -40,6 +42,7 @@ class Target:
 
     def __init__(self, client: HttpClient, spec: ConsumerSpec) -> None:
         self.client, self.spec = client, spec
+        self.kept = READ_LIMIT if spec.reply else KEPT
         self.idle: list[Easy] = []
         self._known: dict[str, str | None] = {}
         self._refusal = client.guard.check_url(spec.url) if client.guard else None
@@ -65,13 +68,14 @@ class Target:
 class Easy:
     """One curl handle: one request at a time."""
 
-    __slots__ = ("_body", "_connecting", "_done", "_objection", "_read", "_target", "curl")
+    __slots__ = ("_after", "_body", "_connecting", "_done", "_objection", "_read", "_target", "curl")
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._done: Done | None = None
         self._body = b""
         self._read = 0
+        self._after: bytes | None = None  # the answer's Retry-After; curl's own reading of it ends at six hours
         self._objection: str | None = None  # the guard's, to the address last tried
         self._connecting = False  # to an address that the guard lets through
         self.curl = curl = pycurl.Curl()
@@ -88,6 +92,7 @@ class Easy:
         curl.setopt(pycurl.TIMEOUT_MS, round(spec.timeout * 1000))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(spec.connect_timeout * 1000))
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
+        curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
         if spec.url.startswith("https"):
             curl.setopt(pycurl.CAINFO, _CA_FILE)
         if target.client.guard is not None:
@@ -96,7 +101,7 @@ class Easy:
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         self._done, self._body, self._read = done, b"", 0
-        self._objection, self._connecting = None, False
+        self._after, self._objection, self._connecting = None, None, False
         if url is not None:
             self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
@@ -119,9 +124,13 @@ class Easy:
         self._objection = self._target.objection(address)
         return int(pycurl.PREREQFUNC_OK if self._objection is None else pycurl.PREREQFUNC_ABORT)
 
+    def _on_header(self, line: bytes) -> None:
+        if line[:12].lower() == b"retry-after:":
+            self._after = line[12:]
+
     def _on_body(self, chunk: bytes) -> int | None:
-        if len(self._body) < KEPT:
-            self._body = (self._body + chunk)[:KEPT]
+        if len(self._body) < self._target.kept:
+            self._body = (self._body + chunk)[: self._target.kept]
         self._read += len(chunk)
         return 0 if self._read > READ_LIMIT else None  # 0 bytes taken: curl ends the transfer
 
@@ -136,7 +145,9 @@ class Easy:
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
             after = curl.getinfo(pycurl.RETRY_AFTER) if status in _MAY_DELAY else 0
-            answer = Answer(status, None, "", curl.getinfo(pycurl.TOTAL_TIME), after or None, self._body)
+            content_type = curl.getinfo(pycurl.CONTENT_TYPE) if self._target.spec.reply else None
+            seconds = curl.getinfo(pycurl.TOTAL_TIME)
+            answer = Answer(status, None, "", seconds, after or None, self._body, content_type)
         self._done = None
         self._target.idle.append(self)
         done(answer)

@@ -1,12 +1,17 @@
-"""The life of one channel of a consumer: which deliveries are open on it, and their acks."""
+"""The life of one channel of a consumer: the deliveries that are open on it, and their acks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
 
 from delivery.acks import AckWindow
+from delivery.copies import Source
+from domain.outcome import Answer
 from gateway.amqp.loop import Loop
+
+if TYPE_CHECKING:
+    from gateway.settlement import Settlement
 
 _STRAGGLER = 0.02
 """Seconds that a finished delivery waits for an earlier one, so that both are acked in one frame."""
@@ -91,3 +96,25 @@ class Session:
         self._loop.at_turn_end(self.flush)
         if self.in_flight == 0:
             self._loop.at_turn_end(self._on_idle)
+
+
+class Delivery:
+    """One message in flight: where to settle it, and by whose rules."""
+
+    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "settlement", "source", "tag", "tries")
+
+    def __init__(self, session: Session, tag: int, source: Source, attempt: int, settlement: Settlement) -> None:
+        self.session, self.tag = session, tag
+        self.source, self.attempt = source, attempt
+        self.settlement = settlement
+        self.key: Hashable = None
+        """its lane, where order matters"""
+        self.probe = False
+        """whether it tries a target whose breaker is half open"""
+        self.first_failed: float | None = None
+        """Unix seconds, where the message's headers do not tell"""
+        self.tries = 0
+        """how often its copy could not be published"""
+
+    def answered(self, answer: Answer) -> None:
+        self.settlement.answered(self, answer)

@@ -1,11 +1,10 @@
 """From an answer to a settled delivery. Nothing is acked before its fate is safe: the target said 2xx, or the broker
-confirmed a copy on the retry ladder or in a dead-letter queue."""
+confirmed a copy on the retry ladder or in a dead-letter queue (copier.py)."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,49 +12,26 @@ from typing import TYPE_CHECKING
 import structlog
 
 from delivery.attempts import SAMPLE
-from delivery.backoff import reconnect_delay, retry_delay
-from delivery.copies import Earlier, Source, dead_letter, retry_copy
+from delivery.backoff import retry_delay
 from delivery.outcome import compile_rules
 from delivery.request import RequestBuilder
 from delivery.rest import Rest
 from delivery.template import Unsendable
 from domain.attempt import Attempt, Result
-from domain.errors import Unroutable, WorkerError
-from domain.message import Message
 from domain.outcome import Answer, ErrorClass, Outcome
 from domain.registry import Subscription
-from gateway.amqp.topology import RETRY, dead_letter_queue
+from gateway.copier import Copier
+from gateway.session import Delivery
 
 if TYPE_CHECKING:
     from gateway.consumer import Consumer, Wiring
-    from gateway.session import Session
 
 log = structlog.get_logger("workerrmq.delivery")
 
 _THROTTLED = 429
 """Too Many Requests says nothing against the target's health."""
-
-
-class Delivery:
-    """One message in flight: where to settle it, and by whose rules."""
-
-    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "settlement", "source", "tag", "tries")
-
-    def __init__(self, session: Session, tag: int, source: Source, attempt: int, settlement: Settlement) -> None:
-        self.session, self.tag = session, tag
-        self.source, self.attempt = source, attempt
-        self.settlement = settlement
-        self.key: Hashable = None
-        """its lane, where order matters"""
-        self.probe = False
-        """whether it tries a target whose breaker is half open"""
-        self.first_failed: float | None = None
-        """Unix seconds, where the message's headers do not tell"""
-        self.tries = 0
-        """how often its copy could not be published"""
-
-    def answered(self, answer: Answer) -> None:
-        self.settlement.answered(self, answer)
+_NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+"""Errors of ours: the target has not heard of the message."""
 
 
 @dataclass(slots=True)
@@ -73,7 +49,10 @@ class Counters:
 
 
 class Settlement:
-    """One revision of a consumer: its target, its rules, and what it has settled. Owned by the loop's thread."""
+    """One revision of a consumer: its target, its rules, and what it has settled. Owned by the loop's thread.
+
+    Raises ValueError with a sentence when a consumer cannot be delivered so.
+    """
 
     def __init__(self, consumer: Consumer, wiring: Wiring, subscription: Subscription) -> None:
         spec = subscription.spec
@@ -81,7 +60,7 @@ class Settlement:
         self._spec, self._id = spec, subscription.id
         self._breaker = consumer.breaker
         self._name = spec.name or spec.queue_name
-        self._dead_letter = subscription.queue.dead_letter
+        self._copier = Copier(wiring, subscription, consumer.intake)
         self._decide = compile_rules(spec.outcomes)
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
@@ -102,17 +81,23 @@ class Settlement:
         message to somebody again."""
         outcome = self._decide(answer)
         probe, delivery.probe = delivery.probe, False
-        self._breaker.answered(outcome is Outcome.RETRY and answer.status != _THROTTLED, probe=probe)
+        if answer.error in _NEVER_ASKED:
+            self._breaker.not_asked(probe=probe)
+        else:
+            self._breaker.answered(outcome is Outcome.RETRY and answer.status != _THROTTLED, probe=probe)
         if not delivery.session.alive:
             return
         self.counters.last_status = answer.status
         if outcome is Outcome.SUCCESS:
-            self.counters.delivered += 1
             self.counters.failing = False
             self._rest.clear()
             if random.random() < SAMPLE:
                 self._record(delivery, answer, "delivered", None)
-            self._consumer.finish(delivery)
+            if self._spec.reply and delivery.source.properties.reply_to:
+                self._copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
+            else:
+                self.counters.delivered += 1
+                self._consumer.finish(delivery)
             return
         self.counters.failing, self.counters.error, self.counters.error_at = True, answer.reason, datetime.now(UTC)
         if outcome is Outcome.SUSPEND:
@@ -132,57 +117,18 @@ class Settlement:
         if delay is None:
             result: Result = "rejected" if outcome is Outcome.REJECT else "exhausted"
             self._record(delivery, answer, result, None)
-            self._copy(delivery, lambda: self._dead_letter_copy(delivery, answer, result), "dead_lettered")
+            self._copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
             return
         self._record(delivery, answer, "retried", delay)
         if self._consumer.dispatcher.ordered:
             self.counters.retried += 1
             self._consumer.wait(delivery, delay / 1000)
         else:
-            self._copy(delivery, lambda: self._retry_copy(delivery, answer, delay), "retried")
+            self._copier.retry(delivery, answer, delay, lambda: self._settled(delivery, "retried"))
 
-    # --- copies ----------------------------------------------------------------------------------------------------
-
-    def _retry_copy(self, delivery: Delivery, answer: Answer, delay: int) -> Message:
-        self._wiring.ladder.ensure(delay, time.monotonic())
-        return retry_copy(delivery.source, self._name, answer, delay, RETRY, time.time())
-
-    def _dead_letter_copy(self, delivery: Delivery, answer: Answer, why: str) -> Message:
-        address = self._dead_letter or ("", dead_letter_queue(self._spec.queue_name))
-        earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
-        return dead_letter(delivery.source, self._name, answer, why, address, time.time(), earlier)
-
-    def _copy(self, delivery: Delivery, make: Callable[[], Message], counter: str) -> None:
-        """Publish the copy; ack the original only when the broker has confirmed that the copy is in a queue."""
-        if not delivery.session.alive:
-            return
-        copy = make()
-
-        def copied(error: WorkerError | None) -> None:
-            if not delivery.session.alive:
-                return
-            if error is None:
-                setattr(self.counters, counter, getattr(self.counters, counter) + 1)
-                self._consumer.finish(delivery)
-            else:
-                self._again(copy, error, delivery, lambda: self._copy(delivery, make, counter))
-
-        self._wiring.publisher.publish(copy, copied)
-
-    def _again(self, copy: Message, error: WorkerError, delivery: Delivery, retry: Callable[[], None]) -> None:
-        """A copy that is not safe leaves the original unacked, and is tried again."""
-        self.counters.error, self.counters.error_at = error.detail, datetime.now(UTC)
-        log.warning("copy_failed", reason=error.detail, consumer=self._name, message_id=delivery.source.message_id)
-        wait = reconnect_delay(delivery.tries, random.random())
-        delivery.tries += 1
-        if isinstance(error, Unroutable):
-            if copy.exchange == RETRY:
-                self._wiring.ladder.forget()
-            else:  # the queue's own dead-letter exchange leads nowhere: use a queue of ours
-                self._dead_letter = None
-                self._consumer.intake.declare_dead_letter_queue(lambda: self._wiring.loop.call_later(wait, retry))
-                return
-        self._wiring.loop.call_later(wait, retry)
+    def _settled(self, delivery: Delivery, counter: str) -> None:
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+        self._consumer.finish(delivery)
 
     def _misconfigured(self, delivery: Delivery, answer: Answer) -> None:
         """Nothing is charged: the message is fine, the consumer is not. One changed since has a clean slate."""

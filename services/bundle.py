@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.connections import Connections
 from services.consumers import Consumers
+from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
 from services.login import Login
@@ -22,6 +23,7 @@ class Services:
     exchanges: Exchanges
     messages: Messages
     consumers: Consumers
+    deliveries: Deliveries
     connections: Connections
     users: UserAccounts
     login: Login

@@ -79,18 +79,13 @@ class Reconciler:
     def _steer(self) -> None:
         enabled = self._store.consumers.enabled()
         self._refresh_facts(enabled)
-        self._consumers.apply(
-            [
-                Subscription(
-                    one.id,
-                    one.revision,
-                    one.spec,
-                    self._facts.get(one.spec.queue_name, QueueFacts()),
-                    retiring_secrets=one.retiring_secrets,
-                )
-                for one in enabled
-            ]
-        )
+        limited = any(one.spec.rate_limit for one in enabled)
+        share = 1 / max(1, len(self._store.heartbeats.live())) if limited else 1.0
+        self._consumers.apply([self._subscription(one, share if one.spec.rate_limit else 1.0) for one in enabled])
+
+    def _subscription(self, one: RegisteredConsumer, share: float) -> Subscription:
+        facts = self._facts.get(one.spec.queue_name, QueueFacts())
+        return Subscription(one.id, one.revision, one.spec, facts, share, one.retiring_secrets)
 
     def _refresh_facts(self, enabled: list[RegisteredConsumer]) -> None:
         unknown = any(one.spec.queue_name not in self._facts for one in enabled)
@@ -104,6 +99,7 @@ class Reconciler:
             if report.state == "suspended":
                 reason = report.reason or "the target refuses its messages"
                 self._store.consumers.suspend(report.consumer_id, report.revision, reason)
+        self._store.attempts.add(self._consumers.take_attempts())
         beat = Heartbeat(self._name, datetime.now(UTC), self._started_at, snapshot.connected, snapshot.consumers)
         self._store.heartbeats.beat(beat)
 

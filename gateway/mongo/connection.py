@@ -8,6 +8,7 @@ from typing import Any
 import pymongo
 from pymongo.database import Database
 
+from gateway.mongo.attempts import Attempts
 from gateway.mongo.collection import Document, translated
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
@@ -37,6 +38,7 @@ class Store:
         self.login_failures = LoginFailures(database)
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
+        self.attempts = Attempts(database)
 
     @translated
     def ping(self, timeout: float = 1.0) -> None:

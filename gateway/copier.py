@@ -1,0 +1,90 @@
+"""Publishes what must be safe before a message is acked: its copy for a retry, its dead letter, the reply to it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from delivery.backoff import reconnect_delay
+from delivery.copies import Earlier, dead_letter, reply, retry_copy
+from domain.errors import Unroutable, WorkerError
+from domain.message import Message
+from domain.outcome import Answer
+from domain.registry import Subscription
+from gateway.amqp.topology import RETRY, dead_letter_queue
+from gateway.session import Delivery
+
+if TYPE_CHECKING:
+    from gateway.consumer import Wiring
+    from gateway.intake import Intake
+
+log = structlog.get_logger("workerrmq.delivery")
+
+Safe = Callable[[], None]
+"""Called when the broker has confirmed the copy; never, if the delivery loses its channel before."""
+
+
+class Copier:
+    """For one revision of a consumer. Owned by the loop's thread.
+
+    A copy that the broker does not take is tried again, with growing pauses; the original stays unacked meanwhile.
+    """
+
+    def __init__(self, wiring: Wiring, subscription: Subscription, intake: Intake) -> None:
+        self._wiring, self._intake = wiring, intake
+        self._name = subscription.spec.name or subscription.spec.queue_name
+        own = dead_letter_queue(subscription.spec.queue_name)
+        self._own_address: tuple[str, str | None] = ("", own)
+        self._address = subscription.queue.dead_letter or self._own_address
+
+    def retry(self, delivery: Delivery, answer: Answer, delay: int, safe: Safe) -> None:
+        """Put a copy on the retry ladder for `delay` milliseconds."""
+
+        def make() -> Message:
+            self._wiring.ladder.ensure(delay, time.monotonic())
+            return retry_copy(delivery.source, self._name, answer, delay, RETRY, time.time())
+
+        self._publish(delivery, make, safe, self._wiring.ladder.forget)
+
+    def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
+        """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere."""
+
+        def make() -> Message:
+            earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
+            return dead_letter(delivery.source, self._name, answer, why, self._address, time.time(), earlier)
+
+        def unroutable() -> None:
+            self._address = self._own_address
+            self._intake.declare_dead_letter_queue(lambda: None)
+
+        self._publish(delivery, make, safe, unroutable)
+
+    def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
+        """Send the target's answer to whom the message asks to be answered. One who is gone needs no answer."""
+        self._publish(delivery, lambda: reply(delivery.source, answer), safe, None)
+
+    def _publish(
+        self, delivery: Delivery, make: Callable[[], Message], safe: Safe, unroutable: Callable[[], None] | None
+    ) -> None:
+        if not delivery.session.alive:
+            return
+
+        def published(error: WorkerError | None) -> None:
+            if not delivery.session.alive:
+                return
+            if error is None or (unroutable is None and isinstance(error, Unroutable)):
+                safe()
+                return
+            identity = delivery.source.message_id
+            log.warning("copy_failed", reason=error.detail, consumer=self._name, message_id=identity)
+            if unroutable is not None and isinstance(error, Unroutable):
+                unroutable()
+            pause = reconnect_delay(delivery.tries, random.random())
+            delivery.tries += 1
+            self._wiring.loop.call_later(pause, lambda: self._publish(delivery, make, safe, unroutable))
+
+        self._wiring.publisher.publish(make(), published)

@@ -1,0 +1,59 @@
+"""The log of attempts: GET /getDeliveries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from domain.attempt import Attempt, AttemptFilter, Result
+from domain.model import Model
+from domain.names import ShortString
+from routes.api import Api, Reply, services
+from routes.inputs import PageQuery
+from routes.paging import paged
+
+api = Api("deliveries")
+
+
+class WhichDeliveries(PageQuery):
+    """Which attempts; all that is given must agree."""
+
+    consumer: str | None = Field(None, max_length=255, description="the consumer's name")
+    queue_name: ShortString | None = None
+    message_id: str | None = Field(None, max_length=255)
+    result: Result | None = None
+    since: AwareDatetime | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
+    until: AwareDatetime | None = Field(None, description="before this moment")
+
+
+class AttemptDetails(Model):
+    """One attempt. `status` or `error` says what came back, `nextAt` when it is tried again; `sampled` is one of many
+    successes, of which one in a hundred is kept."""
+
+    at: datetime
+    consumer_id: str
+    consumer: str
+    queue_name: str
+    message_id: str
+    attempt: int
+    result: Result
+    status: int | None
+    error: str | None
+    reason: str
+    duration_ms: int
+    next_at: datetime | None
+    sampled: bool
+
+
+@api.get("/getDeliveries", role="viewer", query=WhichDeliveries, answer=list[AttemptDetails])
+def get_deliveries(query: WhichDeliveries) -> Reply:
+    """Attempts of the last seven days, the latest first: every failure, and a sample of the successes."""
+    wanted = AttemptFilter(query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until)
+    return paged(services.deliveries.page(wanted, query.page, query.page_size), query, _shown)
+
+
+def _shown(attempt: Attempt) -> AttemptDetails:
+    fields: dict[str, Any] = {name: getattr(attempt, name) for name in Attempt.__slots__ if name != "queue"}
+    return AttemptDetails(**fields, queue_name=attempt.queue)

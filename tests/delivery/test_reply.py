@@ -1,0 +1,63 @@
+"""RPC over HTTP for AMQP callers: what the target answers goes to replyTo."""
+
+from __future__ import annotations
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.running import Consumers
+from tests.support.amqp import publish, ready
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+
+def test_a_caller_gets_the_targets_answer_by_direct_reply_to(
+    consumers: Consumers, broker: BrokerNode, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    consumers.deliver(queue, target.url("/echo"), reply=True)
+    answers: list[tuple[pika.BasicProperties, bytes]] = []
+    with broker.connect() as caller:
+        mine = caller.channel()
+        mine.basic_consume(
+            "amq.rabbitmq.reply-to", lambda _c, _m, properties, body: answers.append((properties, body)), auto_ack=True
+        )
+        question = pika.BasicProperties(
+            reply_to="amq.rabbitmq.reply-to", correlation_id="call-1", content_type="application/json"
+        )
+        mine.basic_publish("", queue, b'{"sku": 7}', question)
+        wait_until(lambda: caller.process_data_events(0.05) or answers)
+    properties, body = answers[0]
+    assert (body, properties.correlation_id, properties.content_type) == (b'{"sku": 7}', "call-1", "application/json")
+    assert properties.headers["workerrmq-status"] == 200
+
+
+def test_a_long_answer_is_replied_as_far_as_it_is_read_and_a_queue_will_do_as_well(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    replies = channel.queue_declare("", exclusive=True).method.queue
+    consumers.deliver(queue, target.url("/echo"), reply=True)
+    publish(channel, queue, b"x" * 40_000, reply_to=replies, correlation_id="c")
+    wait_until(lambda: ready(channel, replies) == 1)
+    assert channel.basic_get(replies, auto_ack=True)[2] == b"x" * 40_000
+
+
+def test_a_caller_who_is_gone_does_not_hold_up_the_queue(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    consumers.deliver(queue, target.url("/echo"), reply=True)
+    publish(channel, queue, *"123", reply_to="nobody-listens", correlation_id="c")
+    wait_until(lambda: (report := consumers.report(queue)) and report.delivered == 3)
+    consumers.end(5)
+    assert ready(channel, queue) == 0
+
+
+def test_without_reply_nothing_is_answered(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    replies = channel.queue_declare("", exclusive=True).method.queue
+    consumers.deliver(queue, target.url("/echo"))
+    publish(channel, queue, b"x", reply_to=replies)
+    wait_until(lambda: (report := consumers.report(queue)) and report.delivered == 1)
+    consumers.end(5)
+    assert ready(channel, replies) == 0
