@@ -6,6 +6,9 @@ from broker.core.message import Message
 from broker.protocol import properties as wire
 from broker.protocol.table import Timestamp, decode_table, encode_value, join, join_array, split, split_array
 
+# A count that a client has made up ends here: AMQP's integers have 64 bits.
+MOST = 2**63 - 1
+
 EXPIRED, REJECTED, MAXLEN, DELIVERY_LIMIT = "expired", "rejected", "maxlen", "delivery_limit"
 
 
@@ -50,7 +53,7 @@ def _count_death(death: dict[str, bytes], events: bytes) -> bytes:
         known = split(event[1:]) if event[:1] == b"F" else {}
         if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
             counted = decode_table(event, 1)[0].get("count")
-            count = counted + 1 if isinstance(counted, int) else 1
+            count = min(counted + 1, MOST) if isinstance(counted, int) else 1
             death = known
         else:
             others.append(event)

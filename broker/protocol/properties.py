@@ -71,6 +71,8 @@ def _parse(properties: bytes) -> Essentials:
     fields = split(properties)
     mode = fields.get("delivery_mode")
     priority = fields.get("priority")
+    if "headers" in fields:
+        _check_table(fields["headers"])
     return Essentials(
         mode == b"\x02",
         priority[0] if priority else None,
@@ -79,6 +81,14 @@ def _parse(properties: bytes) -> Essentials:
         _text(fields.get("user_id")),
         _text(fields.get("reply_to")),
     )
+
+
+def _check_table(raw: bytes) -> None:
+    """A malformed table is refused when it comes, not when dead-lettering looks into it."""
+    try:
+        table.decode_table(raw)
+    except MalformedTable as error:
+        raise MalformedProperties(str(error)) from error
 
 
 _cached = lru_cache(maxsize=1024)(_parse)

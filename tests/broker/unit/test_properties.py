@@ -1,0 +1,71 @@
+"""Properties: only what decides is read, the rest stays as it came."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.core.message import Message
+from broker.protocol.properties import (
+    MalformedProperties,
+    decode,
+    encode,
+    essentials,
+    join,
+    split,
+)
+from broker.protocol.table import encode_table
+
+_short = st.text(max_size=40)
+_properties = st.fixed_dictionaries({}, optional={
+    "content_type": _short, "content_encoding": _short, "headers": st.dictionaries(_short, _short, max_size=3),
+    "delivery_mode": st.integers(0, 255), "priority": st.integers(0, 255), "correlation_id": _short,
+    "reply_to": _short, "expiration": _short, "message_id": _short, "timestamp": st.integers(0, 2**63),
+    "type": _short, "user_id": _short, "app_id": _short, "cluster_id": _short,
+})  # fmt: skip
+
+
+@given(_properties)
+def test_properties_survive_encoding(properties: dict[str, object]) -> None:
+    raw = encode(properties)
+    assert decode(raw) == properties
+    assert join(split(raw)) == raw
+
+
+@given(_properties)
+def test_the_essentials_are_what_the_properties_say(properties: dict[str, object]) -> None:
+    found = essentials(encode(properties))
+    assert found.persistent == (properties.get("delivery_mode") == 2)
+    assert (found.priority, found.expiration) == (properties.get("priority"), properties.get("expiration"))
+    assert (found.user_id, found.reply_to) == (properties.get("user_id"), properties.get("reply_to"))
+    assert (found.headers is None) == ("headers" not in properties)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_properties_or_refused(raw: bytes) -> None:
+    try:
+        essentials(raw)
+        decode(raw)
+    except MalformedProperties:
+        return
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x10", b"\x10\x00", b"\x20\x00\x00\x00", b"\x01\x00\xffabc", b"\x10\x01\x02"])
+def test_properties_cut_short_are_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedProperties):
+        essentials(raw)
+
+
+def test_headers_that_are_no_table_are_refused_when_they_come() -> None:
+    with pytest.raises(MalformedProperties):
+        Message("", "q", b"\x20\x00\x00\x00\x00\x04\x01aZ!", b"")
+
+
+def test_a_blind_copy_routes_but_is_not_shown() -> None:
+    headers = {"BCC": ["hidden"], "CC": ["seen"], "n": 1}
+    message = Message.create("", "q", b"", {"headers": headers, "message_id": "1"})
+    message.hide_blind_copies()
+    assert message.routing_keys() == ("q", "seen", "hidden")
+    assert message.decoded_properties() == {"headers": {"CC": ["seen"], "n": 1}, "message_id": "1"}
+    assert encode_table({"CC": ["seen"], "n": 1}) in message.properties

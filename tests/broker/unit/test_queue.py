@@ -1,0 +1,194 @@
+"""A queue's order, limits and times."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.errors import AmqpError
+from tests.broker.unit.world import Client, World
+
+
+def test_messages_come_in_the_order_of_publishing(world: World, client: Client) -> None:
+    world.queue("q")
+    client.publish("q", "1", "2", "3")
+    assert client.drain("q") == ["1", "2", "3"]
+
+
+def test_what_is_requeued_comes_back_to_its_place(world: World, client: Client) -> None:
+    world.queue("q")
+    client.publish("q", "1", "2", "3", "4")
+    for _ in range(3):
+        client.get("q")
+    client.nack(3, requeue=True)
+    client.nack(1, requeue=True)
+    entry = client.get("q")
+    assert entry is not None
+    assert (entry.message.body, entry.redelivered) == (b"1", True)
+    client.nack(4, requeue=True)
+    client.nack(2, requeue=True)
+    assert client.drain("q") == ["1", "2", "3", "4"]
+
+
+def test_higher_priorities_come_first(world: World, client: Client) -> None:
+    world.queue("q", x_max_priority=5)
+    for body, priority in (("none", None), ("low", 1), ("high", 5), ("beyond", 200), ("low too", 1)):
+        client.publish("q", body, priority=priority)
+    assert client.drain("q") == ["high", "beyond", "low", "low too", "none"]
+
+
+@pytest.mark.parametrize(("limit", "left"), [({"x_max_length": 2}, ["3", "4"]), ({"x_max_length_bytes": 2}, ["3", "4"]),
+                                              ({"x_max_length": 0}, [])])  # fmt: skip
+def test_the_oldest_go_when_the_queue_is_full(world: World, client: Client, limit: dict[str, int],
+                                              left: list[str]) -> None:  # fmt: skip
+    world.queue("q", **limit)
+    client.publish("q", "1", "2", "3", "4")
+    assert client.drain("q") == left
+
+
+def test_unacked_messages_do_not_fill_the_queue(world: World, client: Client) -> None:
+    world.queue("q", x_max_length=1)
+    client.publish("q", "1")
+    client.get("q")
+    client.publish("q", "2")
+    assert client.drain("q") == ["2"]
+
+
+def test_a_full_queue_refuses_when_told_to(world: World, client: Client) -> None:
+    world.queue("q", x_max_length=1, x_overflow="reject-publish")
+    client.channel.confirm_select()
+    client.publish("q", "1", "2")
+    client.channel.confirms.flush()  # type: ignore[union-attr]
+    assert sorted(client.sink.confirms) == [(1, False, True), (2, False, False)]
+    assert client.drain("q") == ["1"]
+
+
+def test_a_refused_message_can_be_dead_lettered(world: World, client: Client) -> None:
+    world.queue("dead")
+    world.queue("q", x_max_length=1, x_overflow="reject-publish-dlx", x_dead_letter_exchange="",
+                x_dead_letter_routing_key="dead")  # fmt: skip
+    client.publish("q", "1", "2")
+    assert client.drain("dead") == ["2"]
+
+
+def test_a_message_expires_with_the_sooner_of_two_times(world: World, client: Client) -> None:
+    world.queue("q", x_message_ttl=5000)
+    client.publish("q", "own", expiration="1000")
+    client.publish("q", "queue's", expiration="60000")
+    world.wait(0.9)
+    assert world.vhost.queues["q"].ready_count == 2
+    world.wait(0.2)
+    assert world.vhost.queues["q"].ready_count == 1
+    world.wait(4)
+    assert world.vhost.queues["q"].ready_count == 0
+
+
+def test_a_message_behind_one_that_lives_longer_waits_to_expire(world: World, client: Client) -> None:
+    world.queue("q")
+    client.publish("q", "long", expiration="10000")
+    client.publish("q", "short", expiration="100")
+    world.wait(1)
+    assert world.vhost.queues["q"].ready_count == 2
+    assert client.get("q", no_ack=True) is not None
+    assert client.get("q") is None
+
+
+def test_an_expired_message_is_never_delivered(world: World, client: Client) -> None:
+    world.queue("q")
+    client.publish("q", "old", expiration="100")
+    world.now += 1  # nobody has looked at the clock yet
+    assert client.get("q") is None
+
+
+def test_a_time_of_zero_is_for_whoever_waits_already(world: World, client: Client) -> None:
+    world.queue("q", x_message_ttl=0)
+    client.publish("q", "nobody")
+    world.wait(0)
+    assert world.vhost.queues["q"].ready_count == 0
+    client.consume("q")
+    client.publish("q", "somebody")
+    assert client.sink.bodies() == ["somebody"]
+
+
+def test_an_unused_queue_expires(world: World, client: Client) -> None:
+    world.queue("q", x_expires=1000)
+    world.wait(0.9)
+    client.get("q")
+    world.wait(0.9)
+    assert "q" in world.vhost.queues
+    client.consume("q")
+    world.wait(5)
+    assert "q" in world.vhost.queues
+    client.channel.cancel("c", world.now)
+    world.wait(1.1)
+    assert "q" not in world.vhost.queues
+
+
+def test_purging_leaves_what_is_with_consumers(world: World, client: Client) -> None:
+    queue = world.queue("q")
+    client.publish("q", "1", "2", "3")
+    client.get("q")
+    assert queue.purge() == 2
+    assert (queue.ready_count, queue.unacked_count) == (0, 1)
+    client.nack(1, requeue=True)
+    assert client.drain("q") == ["1"]
+
+
+def test_a_delivery_limit_ends_a_poison_message(world: World, client: Client) -> None:
+    world.queue("dead")
+    world.queue("q", durable=True, x_queue_type="quorum", x_delivery_limit=1, x_dead_letter_exchange="",
+                x_dead_letter_routing_key="dead")  # fmt: skip
+    client.publish("q", "poison")
+    client.get("q")
+    client.nack(1, requeue=True)
+    entry = client.get("q")
+    assert entry is not None
+    assert entry.deliveries == 1
+    client.nack(2, requeue=True)
+    letter = client.get("dead")
+    assert letter is not None
+    assert letter.message.headers["x-death"][0]["reason"] == "delivery_limit"
+
+
+def test_the_totals_are_what_happened(world: World, client: Client) -> None:
+    queue = world.queue("q")
+    client.publish("q", "1", "22", "333")
+    client.get("q")
+    client.get("q", no_ack=True)
+    client.consume("q")
+    client.nack(3, requeue=True)
+    client.ack(1)
+    counters = queue.counters
+    assert (counters.published, counters.got, counters.got_no_ack) == (3, 1, 1)
+    assert (counters.delivered, counters.redelivered, counters.acked) == (2, 1, 1)
+    assert (queue.ready_count, queue.unacked_count, queue.unacked_bytes) == (0, 1, 3)
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    ({"x_message_ttl": -1}, "{value_negative,-1}"),
+    ({"x_expires": 0}, "{value_zero,0}"),
+    ({"x_max_priority": 256}, "{max_value_exceeded,256}"),
+    ({"x_overflow": "odd"}, "invalid_overflow"),
+    ({"x_dead_letter_routing_key": "k"}, "routing_key_but_no_dlx_defined"),
+    ({"x_delivery_limit": 1}, "rabbit_classic_queue"),
+    ({"x_queue_type": "quorum"}, "non-durable"),
+])  # fmt: skip
+def test_impossible_arguments_are_refused(world: World, options: dict[str, object], text: str) -> None:
+    with pytest.raises(AmqpError) as refusal:
+        world.queue("q", **options)
+    assert refusal.value.code == 406
+    assert text in refusal.value.text
+    assert "q" not in world.vhost.queues
+
+
+def test_a_different_redeclaration_is_refused_and_changes_nothing(world: World) -> None:
+    queue = world.queue("q", x_message_ttl=5)
+    with pytest.raises(AmqpError, match="inequivalent arg 'x-message-ttl'"):
+        world.queue("q")
+    assert world.queue("q", x_message_ttl=5) is queue
+
+
+def test_an_exclusive_queue_is_locked_for_others(world: World, client: Client) -> None:
+    world.queue("q", owner=client)
+    with pytest.raises(AmqpError) as refusal:
+        world.client().get("q")
+    assert refusal.value.code == 405
