@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from domain.user import Role, User
 from tests.support.processes import Process, free_port
 
 ADMIN, PASSWORD = "admin", "correct horse battery"
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def add_user(app: Flask, username: str, role: Role, password: str = PASSWORD) -> None:
+    """Store a user with the least hash that bcrypt takes: how long a login takes is no matter of most tests."""
+    now = datetime.now(UTC)
+    password_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+    app.extensions["store"].users.add(User(username, role, password_hash, secrets.token_hex(4), now, now))
 
 
 class Api:
@@ -32,9 +43,9 @@ class Api:
         self.token = answer.json["token"] if answer.status_code == 200 else self.token
         return answer
 
-    def as_user(self, username: str, role: str, password: str = PASSWORD) -> Api:
+    def as_user(self, username: str, role: Role, password: str = PASSWORD) -> Api:
         """Another client, logged in as a new user of that role."""
-        self("POST", "/createUser", json={"username": username, "password": password, "role": role})
+        add_user(self.app, username, role, password)
         other = Api(self.app)
         assert other.login(username, password).status_code == 200
         return other

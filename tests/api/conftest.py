@@ -11,7 +11,7 @@ from flask import Flask
 
 from app import create_app
 from config import Settings
-from tests.api.client import PASSWORD, Api, Gunicorn
+from tests.api.client import ADMIN, PASSWORD, Api, Gunicorn, add_user
 from tests.api.service import Service
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
@@ -59,6 +59,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
 def api(make_app: MakeApp, store: StoreNode, unique_name: str) -> Api:
     """A client, logged in as admin, of an app with a store and no broker."""
     client = Api(make_app(mongo_uri=store.uri(_database(unique_name))))
+    add_user(client.app, ADMIN, "admin")
     assert client.login().status_code == 200
     return client
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-import bcrypt
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from domain.user import Role, User
+from domain.user import Role
 from gateway.mongo import Store
-from tests.api.client import PASSWORD, Api
-
-# The least that bcrypt takes: how long a login takes is no matter of these tests.
-_PASSWORD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+from tests.api.client import Api, add_user
 
 
 class Service(Api):
@@ -28,8 +23,7 @@ class Service(Api):
         assert self.login().status_code == 200
 
     def _add(self, role: Role) -> None:
-        now = datetime.now(UTC)
-        self.store.users.add(User(role, role, _PASSWORD_HASH, "stamp", now, now))
+        add_user(self.app, role, role)
 
     def call(
         self, method: str, path: str, body: Any = None, *, role: Role = "admin", headers: Any = None, **query: Any

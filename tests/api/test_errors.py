@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from app import APIS, create_app
 from domain import errors
 from routes.errors import STATUSES, status_of
-from tests.api.client import Api
+from tests.api.client import ADMIN, Api, add_user
 from tests.api.conftest import MakeApp, end, settings_for
 from tests.support.store import StoreNode
 
@@ -24,6 +24,7 @@ def api(store_node: StoreNode, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """One for all tests here: what is refused changes nothing."""
     app = create_app(settings_for(tmp_path_factory.mktemp("errors"), mongo_uri=store_node.uri("errors")))
     client = Api(app)
+    add_user(app, ADMIN, "admin")
     assert client.login().status_code == 200
     yield client
     end(app)
