@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.api.service import Service, assert_problem
+from tests.support.drain import take
 from tests.support.node import BrokerNode
-from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -20,16 +17,6 @@ def queue(service: Service) -> str:
     """A queue to publish to."""
     assert service.post("/createQueue", {"queueName": "orders"}).status_code == 201
     return "orders"
-
-
-def take(broker: BrokerNode, queue: str) -> list[tuple[Any, Any, bytes]]:
-    """All messages of a queue, taken off it: method, properties, body."""
-    with broker.connect() as connection:
-        channel = connection.channel()
-        found = []
-        while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
-            found.append(message)
-        return found
 
 
 def test_the_customers_example_is_taken_and_answered_as_it_stands(service: Service, broker: BrokerNode) -> None:
@@ -112,12 +99,6 @@ def test_the_requests_trace_and_correlation_go_with_the_message(
     assert (third.correlation_id, third.headers) == (None, None)
 
 
-def test_a_missing_queue_is_unroutable_and_is_not_made(service: Service) -> None:
-    answer = service.post("/messagePublish", {"queueName": "nowhere", "message": "x"})
-    assert_problem(answer, 422, "unroutable", "'nowhere'")
-    assert_problem(service.get("/getQueue", queueName="nowhere"), 404, "queue_not_found")
-
-
 def test_an_exchange_routes_by_key_and_what_has_no_queue_is_unroutable(
     service: Service, broker: BrokerNode, queue: str
 ) -> None:
@@ -129,18 +110,6 @@ def test_an_exchange_routes_by_key_and_what_has_no_queue_is_unroutable(
     assert_problem(lost, 422, "unroutable", "events", "invoice.new")
     [(method, _, body)] = take(broker, queue)
     assert (method.exchange, method.routing_key, body) == ("events", "order.new", b"1")
-
-
-def test_a_client_that_names_a_missing_exchange_costs_no_other_client_a_message(service: Service, queue: str) -> None:
-    service.post("/createExchange", {"exchange": "inner", "internal": True})
-
-    def publish(number: int) -> int:
-        way = [{"queueName": queue}, {"exchange": "missing", "routingKey": "x"}, {"exchange": "inner"}][number % 3]
-        return service.post("/messagePublish", {**way, "message": "x"}).status_code
-
-    service.get("/getQueues")  # logs in before the threads do
-    with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(publish, range(90))) == [200, 422, 422] * 30
 
 
 def test_a_batch_is_published_in_order_with_one_result_each(service: Service, broker: BrokerNode, queue: str) -> None:
@@ -189,164 +158,6 @@ def test_what_failed_of_a_batch_is_told_so_that_it_can_be_sent_again(
     again = [messages[number] for number in (1, 4)]
     assert service.post("/messagePublish", {"messages": again}).status_code == 200
     assert (len(take(broker, queue)), len(take(broker, "missing"))) == (3, 2)
-
-
-def test_a_batch_that_fails_as_a_whole_is_that_error(service: Service) -> None:
-    messages = [{"queueName": "missing", "message": "x"}] * 3
-    assert_problem(service.post("/messagePublish", {"messages": messages}), 422, "unroutable", "None of the 3")
-
-
-def test_a_full_queue_refuses(service: Service, broker: BrokerNode) -> None:
-    service.post("/createQueue", {"queueName": "small", "maxLength": 1, "overflow": "reject-publish"})
-    assert service.post("/messagePublish", {"queueName": "small", "message": "1"}).status_code == 200
-    refused = service.post("/messagePublish", {"queueName": "small", "message": "2"})
-    assert_problem(refused, 503, "publish_refused", "full")
-    assert refused.headers["Retry-After"]
-    assert [body for _, _, body in take(broker, "small")] == [b"1"]
-
-
-def test_while_the_broker_is_away_nothing_is_accepted_and_after_it_is_back_all_is_well(
-    make_service: Callable[..., Service], broker: BrokerNode
-) -> None:
-    service = make_service(publish_timeout=1)
-    service.post("/createQueue", {"queueName": "orders"})
-    broker.stop()
-    refused = service.post("/messagePublish", {"queueName": "orders", "message": "while away"})
-    assert_problem(refused, 503, "broker_unavailable")
-    assert refused.headers["Retry-After"]
-    broker.start()
-    back = {"queueName": "orders", "message": "back"}
-    wait_until(lambda: service.post("/messagePublish", back).status_code == 200, 30)
-    bodies = [body for _, _, body in take(broker, "orders")]
-    assert set(bodies) == {b"back"}, "what was refused must not turn up later"
-
-
-def test_a_broker_that_hangs_is_no_success(make_service: Callable[..., Service], broker: BrokerNode) -> None:
-    service = make_service(publish_timeout=0.5)
-    service.post("/createQueue", {"queueName": "orders"})
-    broker.suspend()
-    try:
-        answer = service.post("/messagePublish", {"queueName": "orders", "message": "anyone?"})
-    finally:
-        broker.resume()
-    assert_problem(answer, 504, "publish_unconfirmed", "may have been published")
-
-
-def test_under_a_memory_alarm_publishing_is_refused_until_it_is_over(
-    make_service: Callable[..., Service], broker: BrokerNode
-) -> None:
-    service = make_service(publish_timeout=2)
-    service.post("/createQueue", {"queueName": "orders"})
-    body = {"queueName": "orders", "message": "x"}
-    broker.set_memory_alarm(True)
-    try:
-        for _ in range(3):
-            refused = service.post("/messagePublish", body)
-            assert_problem(refused, 503, "publish_refused", "takes no messages")
-            assert int(refused.headers["Retry-After"]) > 0
-    finally:
-        broker.set_memory_alarm(False)
-    wait_until(lambda: service.post("/messagePublish", body).status_code == 200)
-
-
-def test_what_was_accepted_is_in_the_queue_though_the_broker_was_killed_meanwhile(
-    make_service: Callable[..., Service], broker: BrokerNode
-) -> None:
-    service = make_service(publish_timeout=2)
-    service.post("/createQueue", {"queueName": "orders"})
-    accepted: set[str] = set()
-    statuses: set[int] = set()
-    stop = threading.Event()
-
-    def publish() -> None:
-        while not stop.is_set():
-            messages = [{"queueName": "orders", "message": "x"}] * 20
-            answer = service.post("/messagePublish", {"messages": messages})
-            statuses.add(answer.status_code)
-            if answer.status_code in (200, 207):
-                results = answer.get_json()["results"]
-                accepted.update(one["messageId"] for one in results if one["status"] == "published")
-
-    threads = [threading.Thread(target=publish) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: len(accepted) > 500, 30)
-    broker.kill()
-    wait_until(lambda: statuses - {200, 207}, 30)
-    broker.start()
-    before = len(accepted)
-    wait_until(lambda: len(accepted) > before + 500, 60)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert statuses <= {200, 207, 503, 504}
-    found = {properties.message_id for _, properties, _ in take(broker, "orders")}
-    assert accepted <= found
-
-
-WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({}, "", "queueName, or exchange"),
-    ({"queueName": "q"}, "", "message or bodyBase64"),
-    ({"message": "x"}, "", "queueName, or exchange"),
-    ({"queueName": "", "message": "x"}, "queueName", "empty"),
-    ({"queueName": "q", "exchange": "e", "message": "x"}, "", "queueName, or exchange"),
-    ({"queueName": "q", "routingKey": "k", "message": "x"}, "", "routingKey goes with exchange"),
-    ({"queueName": "q", "message": "x", "bodyBase64": "eA=="}, "", "message or bodyBase64"),
-    ({"queueName": "q", "message": None}, "", "message or bodyBase64"),
-    ({"queueName": "q", "bodyBase64": "not base64!"}, "bodyBase64", "Base64"),
-    ({"queueName": "q", "bodyBase64": 7}, "bodyBase64", "Base64"),
-    ({"exchange": "e", "routingKey": "k" * 256, "message": "x"}, "routingKey", "255 bytes"),
-    ({"messages": []}, "messages", "at least 1"),
-    ({"messages": {}}, "messages", "tuple"),
-    ({"messages": [{"queueName": "q", "message": "x"}], "queueName": "q"}, "", "alone"),
-    ({"messages": [{"queueName": "q", "message": "x"}, {"queueName": "q"}]}, "messages.1", "message or bodyBase64"),
-    ({"messages": [{"queueName": "q", "message": "x"}] * 10_001}, "messages", "at most 10000"),
-]
-
-
-@pytest.mark.parametrize(("body", "field", "word"), WRONG)
-def test_a_body_that_makes_no_sense_is_refused_and_nothing_is_published(
-    service: Service, body: dict[str, Any], field: str, word: str
-) -> None:
-    service.post("/createQueue", {"queueName": "q"})
-    problem = assert_problem(service.post("/messagePublish", body), 400, "invalid_request")
-    assert problem["errors"][0]["field"] == field
-    assert word in problem["errors"][0]["detail"]
-
-
-WRONG_PROPERTIES: list[tuple[dict[str, Any], str, str]] = [
-    ({"expiration": "soon"}, "expiration", "integer"),
-    ({"expiration": -1}, "expiration", "greater than or equal to 0"),
-    ({"priority": 256}, "priority", "less than or equal to 255"),
-    ({"priority": "high"}, "priority", "integer"),
-    ({"timestamp": "today"}, "timestamp", "integer"),
-    ({"persistent": 2}, "persistent", "boolean"),
-    ({"messageId": ""}, "messageId", "empty"),
-    ({"messageId": "m\r\nX-Evil: 1"}, "messageId", "control characters"),
-    ({"messageId": "m" * 256}, "messageId", "255 bytes"),
-    ({"correlationId": 5}, "correlationId", "string"),
-    ({"userId": "guest"}, "userId", "not known"),
-    ({"headers": ["a"]}, "headers", "dictionary"),
-    ({"headers": {"CC": ["other"]}}, "headers", "route"),
-    ({"headers": {"bcc": ["other"]}}, "headers", "route"),
-    ({"headers": {"x-death": [{"count": 5}]}}, "headers", "dead-lettered"),
-    ({"headers": {"workerrmq-attempts": 99}}, "headers", "history of deliveries"),
-    ({"headers": {"n": 2**63}}, "headers", "64 bits"),
-    ({"headers": {"": 1}}, "headers", "1 to 128 bytes"),
-    ({"headers": {"k" * 129: 1}}, "headers", "1 to 128 bytes"),
-    ({"headers": {"v": "x" * 20_000}}, "headers", "16384 bytes"),
-    ({"headers": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}}}}, "headers", "nested"),
-]
-
-
-@pytest.mark.parametrize(("properties", "field", "word"), WRONG_PROPERTIES)
-def test_properties_that_would_break_the_protocol_are_refused(
-    service: Service, properties: dict[str, Any], field: str, word: str
-) -> None:
-    body = {"queueName": "q", "message": "x", "properties": properties}
-    problem = assert_problem(service.post("/messagePublish", body), 400, "invalid_request")
-    assert problem["errors"][0]["field"] == f"properties.{field}"
-    assert word in problem["errors"][0]["detail"]
 
 
 def test_the_largest_headers_that_are_taken_arrive(service: Service, broker: BrokerNode, queue: str) -> None:

@@ -1,0 +1,117 @@
+"""Changing consumers over HTTP, and that no secret of theirs comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.consumers import CONSUMER, URL, create_consumer
+from tests.api.service import Service, assert_problem
+
+SECRETS = {
+    "url": "https://robot:canary-1@erp.example/in",
+    "headers": {"X-Session": "canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},
+    "signingSecret": f"whsec_canary5{'A' * 25}",
+}
+
+
+def test_a_change_leaves_what_it_does_not_name_and_null_resets(service: Service) -> None:
+    create_consumer(
+        service, prefetch=10, timeout=5, headers={"X-Env": "prod", "X-Site": "7"}, retry={"schedule": [1, 2]}
+    )
+    changes = {"prefetch": 20, "timeout": None, "headers": {"X-Site": None, "X-New": "1"}, "retry": {"jitter": 0.1}}
+    answer = service.patch("/updateConsumer", {"queueName": "orders"} | changes)
+    assert answer.status_code == 200, answer.get_json()
+    changed = answer.get_json()["consumer"]
+    assert (changed["prefetch"], changed["timeout"], changed["url"]) == (20, 30, URL)
+    assert changed["headers"] == {"X-Env": "prod", "X-New": "1"}
+    assert changed["retry"] == {"schedule": [1, 2], "jitter": 0.1}
+
+
+def test_what_is_one_of_several_kinds_is_replaced_as_a_whole(service: Service) -> None:
+    create_consumer(
+        service, ordering={"header": "x-key"}, auth={"type": "basic", "username": "me", "password": "canary"}
+    )
+    changes = {"ordering": {"jsonPath": "customer.id"}, "auth": {"type": "bearer", "token": "canary"}}
+    answer = service.patch("/updateConsumer", {"queueName": "orders", "forwardHeaders": ["x-tenant"]} | changes)
+    assert answer.status_code == 200, answer.get_json()
+    changed = answer.get_json()["consumer"]
+    assert (changed["ordering"], changed["forwardHeaders"]) == ({"jsonPath": "customer.id"}, ["x-tenant"])
+    assert set(changed["auth"]) == {"type", "token"}
+    assert "canary" not in answer.get_data(as_text=True)
+    reset = service.patch("/updateConsumer", {"queueName": "orders", "auth": None, "ordering": None})
+    assert (reset.get_json()["consumer"]["auth"], reset.get_json()["consumer"]["ordering"]) == (None, "none")
+
+
+def test_a_change_that_changes_nothing_restarts_nothing(service: Service) -> None:
+    created = create_consumer(service, prefetch=10)
+    same = service.patch("/updateConsumer", {"queueName": "orders", "prefetch": 10}).get_json()["consumer"]
+    assert same["revision"] == created["revision"]
+
+
+def test_a_change_of_what_is_suspended_gives_it_another_try(service: Service) -> None:
+    created = create_consumer(service)
+    service.store.consumers.suspend(created["consumerId"], created["revision"], "HTTP 404 ten times")
+    changed = service.patch("/updateConsumer", {"queueName": "orders", "url": f"{URL}s"}).get_json()["consumer"]
+    assert (changed["desiredState"], changed["url"]) == ("enabled", f"{URL}s")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"prefetch": 0}, "prefetch"),
+        ({"url": "ftp://erp.example"}, "url"),
+        ({"url": None}, "url"),
+        ({"retry": {"schedule": ["soon"]}}, "retry.schedule.0"),
+        ({"headers": {"Host": "x"}}, "headers"),
+    ],
+)
+def test_a_change_that_makes_no_sense_changes_nothing(service: Service, changes: dict[str, Any], field: str) -> None:
+    created = create_consumer(service)
+    problem = assert_problem(
+        service.patch("/updateConsumer", {"queueName": "orders"} | changes), 400, "invalid_request"
+    )
+    assert problem["errors"][0]["field"] == field
+    assert service.get("/getConsumer", queueName="orders").get_json()["revision"] == created["revision"]
+
+
+def test_no_answer_shows_a_secret(service: Service) -> None:
+    answers = [
+        service.post("/createConsumer", CONSUMER | SECRETS),
+        service.post("/createConsumer", CONSUMER | SECRETS),
+        service.post("/createConsumer", CONSUMER | SECRETS | {"signingSecret": f"whsec_canary6{'A' * 25}"}),
+        service.get("/getConsumers"),
+        service.get("/getConsumer", queueName="orders"),
+        service.patch("/updateConsumer", {"queueName": "orders", "prefetch": 5}),
+        service.patch("/updateConsumer", {"queueName": "orders", "signingSecret": "whsec_canary7", "prefetch": 0}),
+        service.post("/pauseConsumer", {"queueName": "orders"}),
+        service.post("/resumeConsumer", {"queueName": "orders"}),
+        service.delete("/deleteConsumer", {"queueName": "orders"}),
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200, 409, 200, 200, 200, 400, 200, 200, 200]
+    for answer in answers:
+        assert "canary" not in answer.get_data(as_text=True)
+    shown = answers[4].get_json()
+    assert shown["headers"]["X-Env"] == "prod"
+    assert set(shown["headers"]) == set(SECRETS["headers"])
+
+
+def test_what_was_shown_masked_may_be_sent_back_and_stays_what_it_is(service: Service) -> None:
+    service.post("/createConsumer", CONSUMER | SECRETS)
+    shown = service.get("/getConsumer", queueName="orders").get_json()
+    same = {name: shown[name] for name in ("url", "headers", "signingSecret")}
+    service.patch("/updateConsumer", {"queueName": "orders", "prefetch": 5, **same})
+    spec = service.store.consumers.get("orders").spec
+    assert spec.signing_secret is not None
+    assert (spec.url, spec.headers, spec.prefetch) == (SECRETS["url"], SECRETS["headers"], 5)
+    assert spec.signing_secret.get_secret_value() == SECRETS["signingSecret"]
+    login = {"type": "basic", "username": "me", "password": "canary-8"}
+    create_consumer(service, name="basic", auth=login)
+    shown = service.get("/getConsumer", name="basic").get_json()
+    assert shown["auth"]["password"] != "canary-8"
+    renamed = {**shown["auth"], "username": "you"}
+    assert service.patch("/updateConsumer", {"name": "basic", "auth": renamed}).status_code == 200
+    assert service.store.consumers.get("basic").spec.stored()["auth"] == {**login, "username": "you"}
+    service.patch("/updateConsumer", {"name": "orders", "signingSecret": None})
+    assert service.store.consumers.get("orders").spec.signing_secret is None

@@ -1,0 +1,132 @@
+"""Publishing over HTTP when it cannot be done: nothing is lost that was accepted, nothing accepted that is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.api.service import Service, assert_problem
+from tests.support.drain import take
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+
+
+@pytest.fixture
+def queue(service: Service) -> str:
+    """A queue to publish to."""
+    assert service.post("/createQueue", {"queueName": "orders"}).status_code == 201
+    return "orders"
+
+
+def test_a_missing_queue_is_unroutable_and_is_not_made(service: Service) -> None:
+    answer = service.post("/messagePublish", {"queueName": "nowhere", "message": "x"})
+    assert_problem(answer, 422, "unroutable", "'nowhere'")
+    assert_problem(service.get("/getQueue", queueName="nowhere"), 404, "queue_not_found")
+
+
+def test_a_client_that_names_a_missing_exchange_costs_no_other_client_a_message(service: Service, queue: str) -> None:
+    service.post("/createExchange", {"exchange": "inner", "internal": True})
+
+    def publish(number: int) -> int:
+        way = [{"queueName": queue}, {"exchange": "missing", "routingKey": "x"}, {"exchange": "inner"}][number % 3]
+        return service.post("/messagePublish", {**way, "message": "x"}).status_code
+
+    service.get("/getQueues")  # logs in before the threads do
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(publish, range(90))) == [200, 422, 422] * 30
+
+
+def test_a_batch_that_fails_as_a_whole_is_that_error(service: Service) -> None:
+    messages = [{"queueName": "missing", "message": "x"}] * 3
+    assert_problem(service.post("/messagePublish", {"messages": messages}), 422, "unroutable", "None of the 3")
+
+
+def test_a_full_queue_refuses(service: Service, broker: BrokerNode) -> None:
+    service.post("/createQueue", {"queueName": "small", "maxLength": 1, "overflow": "reject-publish"})
+    assert service.post("/messagePublish", {"queueName": "small", "message": "1"}).status_code == 200
+    refused = service.post("/messagePublish", {"queueName": "small", "message": "2"})
+    assert_problem(refused, 503, "publish_refused", "full")
+    assert refused.headers["Retry-After"]
+    assert [body for _, _, body in take(broker, "small")] == [b"1"]
+
+
+def test_while_the_broker_is_away_nothing_is_accepted_and_after_it_is_back_all_is_well(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    service = make_service(publish_timeout=1)
+    service.post("/createQueue", {"queueName": "orders"})
+    broker.stop()
+    refused = service.post("/messagePublish", {"queueName": "orders", "message": "while away"})
+    assert_problem(refused, 503, "broker_unavailable")
+    assert refused.headers["Retry-After"]
+    broker.start()
+    back = {"queueName": "orders", "message": "back"}
+    wait_until(lambda: service.post("/messagePublish", back).status_code == 200, 30)
+    bodies = [body for _, _, body in take(broker, "orders")]
+    assert set(bodies) == {b"back"}, "what was refused must not turn up later"
+
+
+def test_a_broker_that_hangs_is_no_success(make_service: Callable[..., Service], broker: BrokerNode) -> None:
+    service = make_service(publish_timeout=0.5)
+    service.post("/createQueue", {"queueName": "orders"})
+    broker.suspend()
+    try:
+        answer = service.post("/messagePublish", {"queueName": "orders", "message": "anyone?"})
+    finally:
+        broker.resume()
+    assert_problem(answer, 504, "publish_unconfirmed", "may have been published")
+
+
+def test_under_a_memory_alarm_publishing_is_refused_until_it_is_over(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    service = make_service(publish_timeout=2)
+    service.post("/createQueue", {"queueName": "orders"})
+    body = {"queueName": "orders", "message": "x"}
+    broker.set_memory_alarm(True)
+    try:
+        for _ in range(3):
+            refused = service.post("/messagePublish", body)
+            assert_problem(refused, 503, "publish_refused", "takes no messages")
+            assert int(refused.headers["Retry-After"]) > 0
+    finally:
+        broker.set_memory_alarm(False)
+    wait_until(lambda: service.post("/messagePublish", body).status_code == 200)
+
+
+def test_what_was_accepted_is_in_the_queue_though_the_broker_was_killed_meanwhile(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    service = make_service(publish_timeout=2)
+    service.post("/createQueue", {"queueName": "orders"})
+    accepted: set[str] = set()
+    statuses: set[int] = set()
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.is_set():
+            messages = [{"queueName": "orders", "message": "x"}] * 20
+            answer = service.post("/messagePublish", {"messages": messages})
+            statuses.add(answer.status_code)
+            if answer.status_code in (200, 207):
+                results = answer.get_json()["results"]
+                accepted.update(one["messageId"] for one in results if one["status"] == "published")
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(accepted) > 500, 30)
+    broker.kill()
+    wait_until(lambda: statuses - {200, 207}, 30)
+    broker.start()
+    before = len(accepted)
+    wait_until(lambda: len(accepted) > before + 500, 60)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert statuses <= {200, 207, 503, 504}
+    found = {properties.message_id for _, properties, _ in take(broker, "orders")}
+    assert accepted <= found

@@ -1,0 +1,73 @@
+"""Publishing over HTTP: bodies and properties that make no sense are refused with the field and a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.service import Service, assert_problem
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "", "queueName, or exchange"),
+    ({"queueName": "q"}, "", "message or bodyBase64"),
+    ({"message": "x"}, "", "queueName, or exchange"),
+    ({"queueName": "", "message": "x"}, "queueName", "empty"),
+    ({"queueName": "q", "exchange": "e", "message": "x"}, "", "queueName, or exchange"),
+    ({"queueName": "q", "routingKey": "k", "message": "x"}, "", "routingKey goes with exchange"),
+    ({"queueName": "q", "message": "x", "bodyBase64": "eA=="}, "", "message or bodyBase64"),
+    ({"queueName": "q", "message": None}, "", "message or bodyBase64"),
+    ({"queueName": "q", "bodyBase64": "not base64!"}, "bodyBase64", "Base64"),
+    ({"queueName": "q", "bodyBase64": 7}, "bodyBase64", "Base64"),
+    ({"exchange": "e", "routingKey": "k" * 256, "message": "x"}, "routingKey", "255 bytes"),
+    ({"messages": []}, "messages", "at least 1"),
+    ({"messages": {}}, "messages", "tuple"),
+    ({"messages": [{"queueName": "q", "message": "x"}], "queueName": "q"}, "", "alone"),
+    ({"messages": [{"queueName": "q", "message": "x"}, {"queueName": "q"}]}, "messages.1", "message or bodyBase64"),
+    ({"messages": [{"queueName": "q", "message": "x"}] * 10_001}, "messages", "at most 10000"),
+]
+
+
+@pytest.mark.parametrize(("body", "field", "word"), WRONG)
+def test_a_body_that_makes_no_sense_is_refused_and_nothing_is_published(
+    service: Service, body: dict[str, Any], field: str, word: str
+) -> None:
+    service.post("/createQueue", {"queueName": "q"})
+    problem = assert_problem(service.post("/messagePublish", body), 400, "invalid_request")
+    assert problem["errors"][0]["field"] == field
+    assert word in problem["errors"][0]["detail"]
+
+
+WRONG_PROPERTIES: list[tuple[dict[str, Any], str, str]] = [
+    ({"expiration": "soon"}, "expiration", "integer"),
+    ({"expiration": -1}, "expiration", "greater than or equal to 0"),
+    ({"priority": 256}, "priority", "less than or equal to 255"),
+    ({"priority": "high"}, "priority", "integer"),
+    ({"timestamp": "today"}, "timestamp", "integer"),
+    ({"persistent": 2}, "persistent", "boolean"),
+    ({"messageId": ""}, "messageId", "empty"),
+    ({"messageId": "m\r\nX-Evil: 1"}, "messageId", "control characters"),
+    ({"messageId": "m" * 256}, "messageId", "255 bytes"),
+    ({"correlationId": 5}, "correlationId", "string"),
+    ({"userId": "guest"}, "userId", "not known"),
+    ({"headers": ["a"]}, "headers", "dictionary"),
+    ({"headers": {"CC": ["other"]}}, "headers", "route"),
+    ({"headers": {"bcc": ["other"]}}, "headers", "route"),
+    ({"headers": {"x-death": [{"count": 5}]}}, "headers", "dead-lettered"),
+    ({"headers": {"workerrmq-attempts": 99}}, "headers", "history of deliveries"),
+    ({"headers": {"n": 2**63}}, "headers", "64 bits"),
+    ({"headers": {"": 1}}, "headers", "1 to 128 bytes"),
+    ({"headers": {"k" * 129: 1}}, "headers", "1 to 128 bytes"),
+    ({"headers": {"v": "x" * 20_000}}, "headers", "16384 bytes"),
+    ({"headers": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}}}}, "headers", "nested"),
+]
+
+
+@pytest.mark.parametrize(("properties", "field", "word"), WRONG_PROPERTIES)
+def test_properties_that_would_break_the_protocol_are_refused(
+    service: Service, properties: dict[str, Any], field: str, word: str
+) -> None:
+    body = {"queueName": "q", "message": "x", "properties": properties}
+    problem = assert_problem(service.post("/messagePublish", body), 400, "invalid_request")
+    assert problem["errors"][0]["field"] == f"properties.{field}"
+    assert word in problem["errors"][0]["detail"]
