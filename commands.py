@@ -1,0 +1,28 @@
+"""What operators do from the shell, on the machine of the service: `flask --help` lists it."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+
+from domain.errors import StoreUnavailable
+from gateway.mongo import Store
+
+
+def install(app: Flask, store: Store) -> None:
+    """Add our commands to `flask`."""
+
+    @app.cli.command("rotate-secret-key")
+    def rotate_secret_key() -> None:
+        """Seal all secrets of consumers under the first key of SECRET_KEY.
+
+        First set SECRET_KEY=new,old and restart everything, then run this, then take the old key out.
+        """
+        try:
+            resealed, unreadable = store.consumers.reseal()
+        except StoreUnavailable as exc:
+            raise click.ClickException(exc.detail) from None
+        click.echo(f"Sealed under the first key: {resealed} consumers.")
+        if unreadable:
+            names = ", ".join(unreadable)
+            raise click.ClickException(f"No key of SECRET_KEY opens the secrets of {names}. Set them again.")
