@@ -76,10 +76,9 @@ class JournalFile:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=4000")
         self.was_clean = bool(db.execute("SELECT value FROM state WHERE name='clean'").fetchone()[0])
-        if not self.was_clean:
-            problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if problem != "ok":
-                raise JournalRefused(f"{self.path} is damaged: {problem}.")
+        problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise JournalRefused(f"{self.path} is damaged: {problem}.")
         db.execute("UPDATE state SET value=0 WHERE name='clean'")
         db.execute("DELETE FROM entry WHERE queue=0")
         db.execute("DELETE FROM content WHERE id NOT IN (SELECT content FROM entry)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from broker.core.broker import Broker
 from broker.core.message import Entry, Message
 from broker.core.queue import Queue
@@ -23,7 +25,7 @@ def recover(storage: Storage, now: float) -> Broker:
     try:
         queues = _define(broker, storage.file, now)
         _fill(queues, storage.file, now)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, sqlite3.Error) as error:
         raise JournalRefused(f"{storage.file.path} is damaged: {error!r}.") from error
     finally:
         storage.replaying = False

@@ -52,10 +52,10 @@ class Pager:
             if self.on_pressure is not None:
                 self.on_pressure(pressed)
 
-    def relieved(self) -> None:
-        """Messages have left: the pressure may be over."""
+    def shrunk(self, size: int) -> None:
+        """A body of `size` bytes has left: under pressure, that may end it."""
         if self._pressed:
-            self.check()
+            self.grown(size)
 
     def _page_out(self, excess: int) -> int:
         """Page out about `excess` bytes; what went at once. What the journal has yet to write goes at a later check."""

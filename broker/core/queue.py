@@ -241,8 +241,8 @@ class Queue:
                 counters.got_no_ack += 1
             else:
                 counters.delivered_no_ack += 1
-            if entry.journal_id:
-                self._journal.forget(entry)
+            self.vhost.pager.shrunk(entry.message.size)
+            self.forget(entry)
             return
         if got:
             counters.got += 1
@@ -258,8 +258,8 @@ class Queue:
         if self._take_back(entry):
             self.counters.acked += 1
             self._count_in(entry)
-            if entry.journal_id:
-                self._journal.forget(entry)
+            self.vhost.pager.shrunk(entry.message.size)
+            self.forget(entry)
 
     def reject(self, entry: Entry) -> None:
         """The message is refused for good: to the dead-letter exchange where there is one."""
@@ -294,13 +294,14 @@ class Queue:
         """The entry leaves without an ack: as a dead letter, or for good."""
         self.counters.dropped += 1
         self._count_in(entry)
+        self.vhost.pager.shrunk(entry.message.size)
         if self.rules.dead_letter_exchange is not None:
             self.vhost.dead_letters.send(self, entry, reason)
-        elif entry.journal_id:
-            self._journal.forget(entry)
+        else:
+            self.forget(entry)
 
     def forget(self, entry: Entry) -> None:
-        """A dropped entry has become a dead letter, or is not to become one."""
+        """The message's place in the queue is no more; the journal need not keep it."""
         if entry.journal_id:
             self._journal.forget(entry)
 
@@ -310,6 +311,7 @@ class Queue:
         for entry in entries:
             self.forget(entry)
         self.paged_bytes = 0
+        self.vhost.pager.shrunk(sum(entry.message.size for entry in entries))
         return len(entries)
 
     def forget_all(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -154,10 +155,8 @@ def test_damaged_frames_end_in_events_never_in_an_exception(damage: list[tuple[i
 
 @given(st.binary(max_size=100))
 def test_any_method_payload_is_decoded_or_refused(payload: bytes) -> None:
-    try:
-        decode_method(payload)
-    except AmqpError as error:
-        assert error.hard
+    with suppress(AmqpError):
+        assert decode_method(payload).name
 
 
 def test_methods_survive_encoding() -> None:
