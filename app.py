@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo.database import Database
+from pymongo.errors import ConfigurationError, InvalidURI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
@@ -17,6 +18,7 @@ import logs
 from config import Settings, SettingsError, load
 from domain.errors import BrokerUnavailable
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.amqp.replay import DeadLetterReplay
 from gateway.epoch import Epoch
 from gateway.management import (
     BindingGateway,
@@ -31,7 +33,7 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
-from routes import connections, consumers, deliveries, errors, exchanges, messages, queues, system, users
+from routes import connections, consumers, deliveries, errors, exchanges, messages, queues, replays, system, users
 from runtime import Part, Runtime
 from services.bundle import Services
 from services.connections import Connections
@@ -43,13 +45,24 @@ from services.health import Health
 from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
+from services.replays import Replays
 from services.users import UserAccounts
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-APIS = [queues.api, exchanges.api, messages.api, consumers.api, deliveries.api, connections.api, users.api, system.api]
+APIS = [
+    queues.api,
+    exchanges.api,
+    messages.api,
+    consumers.api,
+    deliveries.api,
+    replays.api,
+    connections.api,
+    users.api,
+    system.api,
+]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -69,7 +82,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["store"] = store
     app.extensions["services"] = services = _services(settings, store, publisher)
     app.extensions["runtime"] = runtime = Runtime(
-        _parts(settings, store, publisher), services.login.prepare, settings.drain_timeout
+        _parts(settings, store, publisher, services.replays), services.login.prepare, settings.drain_timeout
     )
     errors.install(app)
     commands.install(app, store)
@@ -97,12 +110,17 @@ def _check_writable(directory: Path) -> None:
         raise SettingsError(f"configuration: DATA_DIR {directory} cannot be written by this user")
 
 
-def _parts(settings: Settings, store: Store, publisher: PublisherThread) -> list[Part]:
-    return [publisher, reconciler(settings, store)] if settings.consumers == "inline" else [publisher]
+def _parts(settings: Settings, store: Store, publisher: PublisherThread, replays: Replays) -> list[Part]:
+    consumers = [reconciler(settings, store)] if settings.consumers == "inline" else []
+    return [publisher, replays, *consumers]
 
 
 def _store(app: Flask, settings: Settings) -> Store:
-    mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
+    try:
+        mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
+    except (InvalidURI, ConfigurationError) as exc:  # pymongo's own words may quote a password that is not encoded
+        hint = "percent-encode user and password, and for mongodb+srv:// see that the name resolves"
+        raise SettingsError(f"configuration: MONGO_URI cannot be used ({type(exc).__name__}): {hint}") from None
     database = cast("Database[Document]", mongo.db)
     return Store(database, Sealer.of(settings.secret_key.get_secret_value(), settings.data_dir))
 
@@ -131,6 +149,7 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
             store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
         ),
         deliveries=Deliveries(store.attempts),
+        replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
         connections=Connections(ConnectionGateway(management)),
         users=UserAccounts(store, epoch),
         login=Login(store, epoch, first_admin, settings.token_ttl),
