@@ -22,6 +22,7 @@ from gateway.amqp.replay import DeadLetterReplay
 from gateway.epoch import Epoch
 from gateway.management import (
     BindingGateway,
+    ChannelGateway,
     ConnectionGateway,
     ExchangeGateway,
     ManagementClient,
@@ -150,7 +151,7 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
         ),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
-        connections=Connections(ConnectionGateway(management)),
+        connections=Connections(ConnectionGateway(management), ChannelGateway(management)),
         users=UserAccounts(store, epoch),
         login=Login(store, epoch, first_admin, settings.token_ttl),
         health=Health(probes),

@@ -96,6 +96,16 @@ def reply(source: Source, answer: Answer) -> Message:
     return Message(source.properties.reply_to or "", answer.body, properties=properties)
 
 
+def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) -> Message:
+    """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell). Persistent,
+    whatever it was before: it must not be lost now."""
+    _, _, sent = original("", "", properties)
+    headers = {**(sent.headers or {}), "x-replayed-at": _moment(now)}
+    source = (properties.headers or {}).get(QUEUE)
+    back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
+    return Message(_name(source, queue), body, properties=back)
+
+
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
     """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
     that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""

@@ -12,6 +12,7 @@ from services.health import Health
 from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
+from services.replays import Replays
 from services.users import UserAccounts
 
 
@@ -24,6 +25,7 @@ class Services:
     messages: Messages
     consumers: Consumers
     deliveries: Deliveries
+    replays: Replays
     connections: Connections
     users: UserAccounts
     login: Login

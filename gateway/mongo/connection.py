@@ -13,6 +13,7 @@ from gateway.mongo.collection import Document, translated
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.mongo.login_failures import LoginFailures
+from gateway.mongo.replays import Replays
 from gateway.mongo.secrets import Sealer
 from gateway.mongo.tokens import Tokens
 from gateway.mongo.users import Users
@@ -39,6 +40,7 @@ class Store:
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
         self.attempts = Attempts(database)
+        self.replays = Replays(database)
 
     @translated
     def ping(self, timeout: float = 1.0) -> None:

@@ -1,0 +1,35 @@
+"""Dead letters back to their queues: POST /replayDeadLetters, GET /getReplay."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from domain.replay import Replay, ReplayRequest
+from routes.api import Api, Reply, services
+from routes.inputs import Query
+
+api = Api("replays")
+
+
+class WhichReplay(Query):
+    """One replay, by the id that it was given."""
+
+    replay_id: str = Field(min_length=1, max_length=100)
+
+
+@api.post("/replayDeadLetters", role="operator", body=ReplayRequest, answer=Replay, status=(200, 202))
+def replay_dead_letters(body: ReplayRequest) -> Reply:
+    """Send dead letters back to their queue: all, or those that a filter describes.
+
+    Answers at once with 202 and an id to ask for the progress by; a `dryRun` answers 200 with the count. Nothing is
+    lost when it is interrupted: what was not replayed is still a dead letter. A message that is replayed starts anew,
+    with all its attempts, and `x-replayed-at` among its headers.
+    """
+    replay = services.replays.begin(body)
+    return Reply(replay, status=200 if body.dry_run else 202)
+
+
+@api.get("/getReplay", role="viewer", query=WhichReplay, answer=Replay)
+def get_replay(query: WhichReplay) -> Reply:
+    """How far a replay has come."""
+    return Reply(services.replays.get(query.replay_id))
