@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # How many paged-out bodies are read back at once, in messages.
 PAGE = 64
+# How many messages expire before other work gets a turn.
+EXPIRE_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -368,9 +370,15 @@ class Queue:
         self._wakes_at = None
         if self.deleted:
             return
-        while (entry := self._ready.pop_expired(now)) is not None:
+        for _ in range(EXPIRE_AT_ONCE):
+            entry = self._ready.pop_expired(now)
+            if entry is None:
+                self._watch(now)
+                break
             self._drop(entry, EXPIRED)
-        self._watch(now)
+        else:
+            self._wakes_at = now + 0.001
+            self.vhost.deadlines.add(self._wakes_at, self._expire_messages)
         self.vhost.dead_letters.deliver(now)
 
     def _expire_unused(self, now: float) -> None:

@@ -99,7 +99,10 @@ class Ready:
 
     def drain(self) -> list[Entry]:
         """Take everything, in order."""
-        return [self.pop() for _ in range(self.count)]
+        entries = list(self)
+        self._lanes = [_Lane() for _ in self._lanes]
+        self.count = self.bytes = 0
+        return entries
 
     def __iter__(self) -> Iterator[Entry]:
         for lane in reversed(self._lanes):

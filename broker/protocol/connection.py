@@ -23,6 +23,9 @@ _ACCEPTED = {PROTOCOL_HEADER, b"AMQP\x01\x01\x09\x01", b"AMQP\x01\x01\x00\x09", 
 FRAME_MIN = 4096
 DEFAULT_FRAME_MAX = 131_072
 
+# Bytes of bodies that may be on their way in, on all channels of a connection together.
+MAX_ASSEMBLED = 2 * content.MAX_MESSAGE_SIZE
+
 _PUBLISH = 0x003C0028
 _ACK = 0x003C0050
 _INDEX = struct.Struct(">I")
@@ -119,7 +122,12 @@ class ServerConnection:
         if assembly is None:
             state = self._channels.get(channel, ChannelState.CLOSED)
             return None if state is ChannelState.CLOSING else self._unexpected()
-        complete = assembly.header(payload) if kind == content.HEADER else assembly.body(payload)
+        if kind == content.HEADER:
+            complete = assembly.header(payload)
+        else:
+            complete = assembly.body(payload)
+            if not complete and sum(other.size for other in self._assemblies.values()) > MAX_ASSEMBLED:
+                raise AmqpError(506, "too many large messages at once, on too many channels")
         if not complete:
             return None
         del self._assemblies[channel]

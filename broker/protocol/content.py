@@ -22,9 +22,10 @@ MAX_MESSAGE_SIZE = 134_217_728
 
 
 class Assembly:
-    """A basic.publish on its way in: its method has come, header and body are awaited."""
+    """A basic.publish on its way in: its method has come, header and body are awaited. `size` is what came, in bytes."""
 
-    __slots__ = ("_missing", "_parts", "exchange", "immediate", "mandatory", "properties", "routing_key")
+    __slots__ = ("_missing", "_parts", "exchange", "immediate", "mandatory", "properties", "routing_key",
+                 "size")  # fmt: skip
 
     def __init__(self, payload: bytes) -> None:
         """Reads the payload of the method frame. Raises AmqpError 501."""
@@ -39,6 +40,7 @@ class Assembly:
         self.mandatory = bool(bits & 1)
         self.immediate = bool(bits & 2)
         self.properties: bytes | None = None
+        self.size = 0
         self._missing = 0
         self._parts: list[bytes] = []
 
@@ -65,6 +67,7 @@ class Assembly:
         if self._missing < 0:
             raise AmqpError(501, "content body is larger than its header says")
         self._parts.append(payload)
+        self.size += len(payload)
         return not self._missing
 
     def content(self) -> bytes:
