@@ -58,6 +58,21 @@ class ConnectionDetails(Model):
     client_properties: dict[str, Any]
 
 
+class ChannelDetails(Model):
+    """A channel of a connection. Counts are messages; `prefetch` 0 is without limit."""
+
+    connection_id: str
+    number: int
+    user: str
+    state: str
+    consumers: int
+    prefetch: int
+    unacked: int
+    unconfirmed: int
+    confirms: bool
+    transactional: bool
+
+
 class ExchangeDetails(Model):
     """An exchange; the default one has an empty name. Rates are messages per second in and out of it."""
 

@@ -1,10 +1,10 @@
-"""Connections of clients to the broker: GET /getConnections, DELETE /closeConnection."""
+"""Connections of clients to the broker: GET /getConnections, GET /getChannels, DELETE /closeConnection."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from domain.details import ConnectionDetails
+from domain.details import ChannelDetails, ConnectionDetails
 from domain.model import Model
 from domain.publication import Label
 from routes.api import Api, Reply, done, services
@@ -12,6 +12,12 @@ from routes.inputs import PageQuery
 from routes.paging import paged
 
 api = Api("connections")
+
+
+class ChannelsQuery(PageQuery):
+    """Which channels."""
+
+    connection_id: str | None = Field(None, min_length=1, max_length=1000, description="only those of this connection")
 
 
 class CloseConnection(Model):
@@ -25,6 +31,12 @@ class CloseConnection(Model):
 def get_connections(query: PageQuery) -> Reply:
     """The open connections to the broker, the oldest first; this service's own are among them."""
     return paged(services.connections.page(query.page, query.page_size), query)
+
+
+@api.get("/getChannels", role="viewer", query=ChannelsQuery, answer=list[ChannelDetails])
+def get_channels(query: ChannelsQuery) -> Reply:
+    """The channels on the connections to the broker: who consumes, and how much is not acked or confirmed yet."""
+    return paged(services.connections.channels(query.page, query.page_size, query.connection_id), query)
 
 
 @api.delete("/closeConnection", role="operator", body=CloseConnection)

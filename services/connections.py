@@ -1,23 +1,29 @@
-"""Connections of clients to the broker, this service's own among them."""
+"""Connections of clients to the broker and their channels, this service's own among them."""
 
 from __future__ import annotations
 
-from domain.details import ConnectionDetails, Page
-from gateway.management import ConnectionGateway
+from domain.details import ChannelDetails, ConnectionDetails, Page
+from gateway.management import ChannelGateway, ConnectionGateway
 
 
 class Connections:
     """Thread-safe. Every method raises BrokerUnavailable when RabbitMQ cannot be asked."""
 
-    def __init__(self, gateway: ConnectionGateway) -> None:
-        self._gateway = gateway
+    def __init__(self, connections: ConnectionGateway, channels: ChannelGateway) -> None:
+        self._connections = connections
+        self._channels = channels
 
     def page(self, number: int, size: int) -> Page[ConnectionDetails]:
         """One page of the open connections, the oldest first; the first page is 1."""
-        every = self._gateway.all()
+        every = self._connections.all()
+        return Page(every[(number - 1) * size : number * size], len(every))
+
+    def channels(self, number: int, size: int, connection_id: str | None = None) -> Page[ChannelDetails]:
+        """One page of all channels, or of those of one connection. Raises NotFound when there is no such connection."""
+        every = self._channels.all(connection_id)
         return Page(every[(number - 1) * size : number * size], len(every))
 
     def close(self, connection_id: str, reason: str) -> None:
         """Close a connection; its client reads `reason`. One of this service's own comes back by itself. Raises
         NotFound."""
-        self._gateway.close(connection_id, reason)
+        self._connections.close(connection_id, reason)

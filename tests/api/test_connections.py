@@ -50,6 +50,33 @@ def test_pages_say_how_many_there_are(service: Service, broker: BrokerNode) -> N
         assert {page.headers["X-Total-Count"] for page in pages} == {"3"}
 
 
+def test_channels_show_what_is_on_them(service: Service, broker: BrokerNode) -> None:
+    service.post("/createQueue", {"queueName": "orders"})
+    service.post("/messagePublish", {"messages": [{"queueName": "orders", "message": "x"}] * 3})
+    with open_named(broker, "till 7") as client:
+        channel = client.channel()
+        channel.basic_qos(prefetch_count=2)
+        channel.basic_consume("orders", lambda *_: None)
+        connection_id = wait_until(lambda: named(service, "till 7"))["connectionId"]
+
+        def seen() -> list[tuple[Any, ...]]:
+            found = service.get("/getChannels", connectionId=connection_id).get_json()
+            return [(one["number"], one["consumers"], one["prefetch"], one["unacked"]) for one in found]
+
+        # basic.consume counts against the consumer; RabbitMQ shows that limit with the consumer, not the channel
+        wait_until(lambda: [(one[0], one[1], one[3]) for one in seen()] == [(1, 1, 2)])
+        every = service.get("/getChannels").get_json()
+        assert {one["connectionId"] for one in every} > {connection_id}
+        own = next(one for one in every if one["connectionId"] != connection_id)
+        assert (own["confirms"], own["transactional"], own["user"]) == (True, False, "guest")
+
+    def gone() -> bool:
+        answer = service.get("/getChannels", connectionId=connection_id)
+        return answer.status_code == 404 or answer.get_json() == []  # RabbitMQ forgets in two steps
+
+    wait_until(gone)
+
+
 def test_a_closed_connections_client_reads_the_reason(service: Service, broker: BrokerNode) -> None:
     with open_named(broker, "till 7") as client:
         connection_id = wait_until(lambda: named(service, "till 7"))["connectionId"]
