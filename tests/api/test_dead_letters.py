@@ -25,7 +25,11 @@ def dead_letters(service: Service, target: Target, queue: str, count: int) -> No
     service.post("/createQueue", {"queueName": queue})
     service.post("/createConsumer", {"queueName": queue, "url": target.url()})
     messages = [
-        {"queueName": queue, "message": f"m{n}", "messageId": str(n), "headers": {"x-odd": str(n % 2)}}
+        {
+            "queueName": queue,
+            "message": f"m{n}",
+            "properties": {"messageId": str(n), "headers": {"x-odd": str(n % 2)}},
+        }
         for n in range(count)
     ]
     assert service.post("/messagePublish", {"messages": messages}).status_code == 200
