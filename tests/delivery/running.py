@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.consumer import ConsumerSpec
+from delivery.target_guard import Guard
+from domain.consumer import ConsumerSpec, RetiringSecret
 from domain.registry import QueueFacts, Report, Subscription
 from gateway.consumer_thread import ConsumerThread
 from tests.support.processes import wait_until
@@ -22,18 +23,29 @@ NEVER_OPEN: dict[str, Any] = {"failures": 10_000}
 class Consumers:
     """Started at once. Used by one thread."""
 
-    def __init__(self, url: str) -> None:
-        self.thread = ConsumerThread(url, "test-consumer")
+    def __init__(self, url: str, guard: Guard | None = None) -> None:
+        self.thread = ConsumerThread(url, "test-consumer", guard)
         self._desired: dict[str, Subscription] = {}
         self.thread.start()
 
-    def run(self, queue: str, url: str, *, facts: QueueFacts = QueueFacts(), key: str = "", **fields: Any) -> None:  # noqa: B008
+    def run(
+        self,
+        queue: str,
+        url: str,
+        *,
+        facts: QueueFacts = QueueFacts(),  # noqa: B008
+        key: str = "",
+        retiring: tuple[RetiringSecret, ...] = (),
+        **fields: Any,
+    ) -> None:
         """Run a consumer of `queue`, or change the one that runs; see `wait`."""
         key = key or queue
         before = self._desired.get(key)
         fields.setdefault("breaker", NEVER_OPEN)
         spec = ConsumerSpec(queue_name=queue, url=url, **fields)
-        self._desired[key] = Subscription(key, before.revision + 1 if before else 1, spec, facts)
+        self._desired[key] = Subscription(
+            key, before.revision + 1 if before else 1, spec, facts, retiring_secrets=retiring
+        )
         self.apply()
 
     def deliver(self, queue: str, url: str, **fields: Any) -> None:
