@@ -19,7 +19,7 @@ class Connections:
         return Page(every[(number - 1) * size : number * size], len(every))
 
     def channels(self, number: int, size: int, connection_id: str | None = None) -> Page[ChannelDetails]:
-        """One page of all channels, or of those of one connection. Raises NotFound when there is no such connection."""
+        """One page of all channels, or of those of one connection."""
         every = self._channels.all(connection_id)
         return Page(every[(number - 1) * size : number * size], len(every))
 

@@ -69,12 +69,7 @@ def test_channels_show_what_is_on_them(service: Service, broker: BrokerNode) -> 
         assert {one["connectionId"] for one in every} > {connection_id}
         own = next(one for one in every if one["connectionId"] != connection_id)
         assert (own["confirms"], own["transactional"], own["user"]) == (True, False, "guest")
-
-    def gone() -> bool:
-        answer = service.get("/getChannels", connectionId=connection_id)
-        return answer.status_code == 404 or answer.get_json() == []  # RabbitMQ forgets in two steps
-
-    wait_until(gone)
+    wait_until(lambda: service.get("/getChannels", connectionId=connection_id).get_json() == [])
 
 
 def test_a_closed_connections_client_reads_the_reason(service: Service, broker: BrokerNode) -> None:
