@@ -22,7 +22,7 @@ MAX_MESSAGE_SIZE = 134_217_728
 
 
 class Assembly:
-    """A basic.publish on its way in: its method has come, header and body are awaited. `size` is what came, in bytes."""
+    """A basic.publish on its way in: its method has come, header and body are awaited. `size` is in bytes so far."""
 
     __slots__ = ("_missing", "_parts", "exchange", "immediate", "mandatory", "properties", "routing_key",
                  "size")  # fmt: skip

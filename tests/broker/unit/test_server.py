@@ -1,0 +1,152 @@
+"""The broker on real sockets: TLS, heartbeats, and clients that misbehave while others are served."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pamqp import commands
+
+import broker
+from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
+from broker.protocol.methods import encode_method
+from tests.broker.unit.test_command import command
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with broker.running() as amqp_url:
+        yield amqp_url
+
+
+def frame(channel: int, method: type, *values: Any) -> bytes:
+    return method_frame(channel, encode_method(method, *values))
+
+
+def logged_in(url: str, heartbeat: int = 0) -> socket.socket:
+    """A socket with channel 1 open, spoken to by hand."""
+    parameters = pika.URLParameters(url)
+    line = socket.create_connection((parameters.host, parameters.port), timeout=20)
+    line.sendall(b"AMQP\x00\x00\x09\x01" + b"".join((
+        frame(0, commands.Connection.StartOk, {}, "PLAIN", b"\0guest\0guest", "en_US"),
+        frame(0, commands.Connection.TuneOk, 10, 131072, heartbeat),
+        frame(0, commands.Connection.Open, "/", "", False),
+        frame(1, commands.Channel.Open, ""),
+    )))  # fmt: skip
+    return line
+
+
+def everything(line: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    received = b""
+    try:
+        while data := line.recv(65536):
+            received += data
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def works(url: str) -> bool:
+    """Whether another client is served."""
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    queue = channel.queue_declare("", exclusive=True).method.queue
+    channel.basic_publish("", queue, b"x")
+    found = channel.basic_get(queue)[2] == b"x"
+    connection.close()
+    return found
+
+
+def test_a_client_that_does_not_read_is_not_sent_everything(url: str) -> None:
+    line = logged_in(url)
+    line.sendall(frame(1, commands.Queue.Declare, 0, "big", False, False, False, False, False, {})
+                 + frame(1, commands.Basic.Consume, 0, "big", "t", False, True, False, False, {}))  # fmt: skip
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    for _ in range(60):
+        channel.basic_publish("", "big", bytes(1_000_000))
+    assert channel.queue_declare("big", passive=True).method.message_count > 30
+    assert works(url)
+    line.close()
+    connection.close()
+
+
+def test_a_client_that_falls_silent_is_dropped_and_was_sent_heartbeats(url: str) -> None:
+    received = everything(logged_in(url, heartbeat=1))
+    assert received.count(HEARTBEAT_FRAME) >= 2
+
+
+def test_a_client_that_never_logs_in_is_dropped(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.line.HANDSHAKE_TIMEOUT", 0.2)
+    parameters = pika.URLParameters(url)
+    with socket.create_connection((parameters.host, parameters.port), timeout=20) as line:
+        line.sendall(b"AMQP")
+        assert everything(line) == b""
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x00\x00\x09\x01" + b"\xff" * 100])
+def test_garbage_is_answered_by_closing(url: str, garbage: bytes) -> None:
+    parameters = pika.URLParameters(url)
+    with socket.create_connection((parameters.host, parameters.port), timeout=20) as line:
+        line.sendall(garbage)
+        line.shutdown(socket.SHUT_WR)
+        assert b"AMQP" in everything(line)
+    assert works(url)
+
+
+def test_a_client_cut_off_in_a_message_leaves_nothing_behind(url: str) -> None:
+    line = logged_in(url)
+    line.sendall(frame(1, commands.Queue.Declare, 0, "q", False, False, False, False, False, {}))
+    payload = encode_method(commands.Basic.Publish, 0, "", "q", False, False)
+    line.sendall(content_frames(1, payload, b"\0\0", bytes(5000), 4096)[:-100])
+    line.close()
+    assert works(url)
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    assert connection.channel().queue_declare("q", passive=True).method.message_count == 0
+    connection.close()
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + datetime.timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    paths = directory / "cert.pem", directory / "key.pem"
+    paths[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                           serialization.NoEncryption()))  # fmt: skip
+    return paths
+
+
+def test_the_line_can_be_encrypted(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    with command("--port", "0", "--tls-cert", str(cert), "--tls-key", str(key)) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("ready amqps://127.0.0.1:")
+        context = ssl.create_default_context(cafile=str(cert))
+        parameters = pika.ConnectionParameters("127.0.0.1", int(line.rsplit(":", 1)[1]),
+                                               ssl_options=pika.SSLOptions(context, "localhost"))  # fmt: skip
+        connection = pika.BlockingConnection(parameters)
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.basic_publish("", queue, bytes(500_000))
+        assert channel.basic_get(queue)[2] == bytes(500_000)
+        connection.close()
