@@ -47,6 +47,7 @@ from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
 from services.replays import Replays
+from services.samples import Samples
 from services.users import UserAccounts
 from WorkerRMQ import reconciler
 
@@ -142,13 +143,15 @@ def _services(settings: Settings, store: Store, publisher: PublisherThread) -> S
         "broker": broker,
         "management": lambda: management.get("vhosts", management.vhost, subject="virtual host"),
     }
+    consumer_service = Consumers(
+        store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
+    )
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
         messages=Messages(publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout),
-        consumers=Consumers(
-            store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
-        ),
+        consumers=consumer_service,
+        samples=Samples(consumer_service, settings.guard),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
         connections=Connections(ConnectionGateway(management), ChannelGateway(management)),

@@ -8,9 +8,11 @@ from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails
 from domain.model import Model
 from domain.names import QueueName
+from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery, Query
 from routes.paging import paged
+from services.samples import SampleAnswer
 
 api = Api("consumers")
 
@@ -82,3 +84,27 @@ def delete_consumer(body: WhichConsumer) -> Reply:
     """Delete a consumer. Its queue stays; what the consumer holds is finished, or goes back to the queue."""
     consumer = services.consumers.delete(body)
     return done("Consumer has been deleted successfully.", consumerId=consumer.id, name=consumer.spec.name)
+
+
+class TestConsumer(WhichConsumer):
+    """Which consumer, and what to send to its target: `message` or `bodyBase64`, and `properties`."""
+
+    message: AnyJson | None = None
+    body_base64: Base64 | None = None
+    properties: PublishProperties = PublishProperties()
+
+    def publication(self) -> Publication:
+        """The sample, as if it came from a queue."""
+        if self.message is None and self.body_base64 is None:
+            return Publication.model_construct(message=Payload(b'{"sample": true}', "application/json"))
+        return Publication.model_construct(
+            message=self.message, body_base64=self.body_base64, properties=self.properties
+        )
+
+
+@api.post("/testConsumer", role="operator", body=TestConsumer, answer=SampleAnswer)
+def test_consumer(body: TestConsumer) -> Reply:
+    """Send one sample to a consumer's target, signed as a delivery is, and show what comes back. No queue is touched,
+    and nothing is retried; a target that hangs is given ten seconds."""
+    which = WhichConsumer.model_construct(**{name: getattr(body, name) for name in WhichConsumer.model_fields})
+    return Reply(services.samples.send(which, body.publication()))

@@ -13,6 +13,7 @@ from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
 from services.replays import Replays
+from services.samples import Samples
 from services.users import UserAccounts
 
 
@@ -26,6 +27,7 @@ class Services:
     consumers: Consumers
     deliveries: Deliveries
     replays: Replays
+    samples: Samples
     connections: Connections
     users: UserAccounts
     login: Login

@@ -60,18 +60,18 @@ class Consumers:
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
         """One consumer."""
-        return self._details(self._one(which))
+        return self._details(self.find_one(which))
 
     def pause(self, which: WhichConsumer) -> ConsumerDetails:
         """Let it finish what it holds and take nothing more."""
-        consumer = self._one(which)
+        consumer = self.find_one(which)
         if consumer.state != "paused":
             consumer = self._registry.set_state(consumer.id, "paused")
         return self._details(consumer)
 
     def resume(self, which: WhichConsumer) -> ConsumerDetails:
         """Let it run again, whether a person paused it or a worker suspended it."""
-        consumer = self._one(which)
+        consumer = self.find_one(which)
         if consumer.state != "enabled":
             consumer = self._registry.set_state(consumer.id, "enabled")
         return self._details(consumer)
@@ -79,7 +79,7 @@ class Consumers:
     def update(self, changes: ConsumerChanges) -> ConsumerDetails:
         """Change it; a suspended one gets another try. Raises Invalid when the result would make no sense, and
         TargetRefused when its URL may not be called."""
-        consumer = self._one(changes)
+        consumer = self.find_one(changes)
         spec = self._deliverable(changes.applied_to(consumer.spec))
         if spec != consumer.spec:
             consumer = self._registry.update(consumer.id, spec)
@@ -87,11 +87,12 @@ class Consumers:
 
     def delete(self, which: WhichConsumer) -> RegisteredConsumer:
         """Remove it; what it holds is finished or goes back to the queue. The consumer as it was."""
-        consumer = self._one(which)
+        consumer = self.find_one(which)
         self._registry.delete(consumer.id)
         return consumer
 
-    def _one(self, which: WhichConsumer) -> RegisteredConsumer:
+    def find_one(self, which: WhichConsumer) -> RegisteredConsumer:
+        """The one that is meant, as the registry holds it."""
         if which.queue_name is not None:
             return self._only_one_of(which.queue_name)
         name = which.consumer_id or which.name or ""

@@ -1,0 +1,46 @@
+"""One request to a consumer's target, outside all queues: made and sent just as a worker does."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+from delivery.copies import Source
+from delivery.request import RequestBuilder
+from delivery.target_guard import Guard
+from delivery.template import Unsendable
+from domain.message import Message, PropertiesView
+from domain.outcome import Answer, ErrorClass
+from domain.registry import RegisteredConsumer
+from gateway.amqp.loop import Loop
+from gateway.http import HttpClient
+
+LONGEST = 10.0
+"""Seconds that a sample waits for its answer, for somebody waits for it."""
+
+
+def send_sample(consumer: RegisteredConsumer, message: Message, guard: Guard) -> Answer:
+    """What the target answers. Blocks for at most LONGEST seconds; any thread may call."""
+    spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, LONGEST)})
+    properties = cast("PropertiesView", message.properties)
+    source = Source(spec.queue_name, "", spec.queue_name, properties, message.body, properties.message_id or "sample")
+    answers: list[Answer] = []
+    loop = Loop()
+    client = HttpClient(loop, guard)
+
+    def done(answer: Answer) -> None:
+        answers.append(answer)
+        client.close()
+        loop.finish()
+
+    def start() -> None:
+        try:
+            headers, body, url = RequestBuilder(spec, consumer.retiring_secrets).build(source, 1, time.time())
+        except Unsendable as exc:
+            done(Answer(None, ErrorClass.UNSENDABLE, str(exc), 0.0))
+        else:
+            client.target(spec).send(headers, body, done, url)
+
+    loop.call_later(0, start)
+    loop.run()
+    return answers[0]

@@ -1,0 +1,46 @@
+"""Trying a consumer's target with one message that is in no queue."""
+
+from __future__ import annotations
+
+from delivery.outcome import compile_rules
+from delivery.target_guard import Guard
+from domain.consumer_changes import WhichConsumer
+from domain.model import Model
+from domain.publication import Publication
+from gateway.sample import send_sample
+from services.consumers import Consumers
+
+
+class SampleAnswer(Model):
+    """What came back: `status` or `error`, the beginning of the body, how long it took, and what a worker would do
+    with a message that is answered so: `outcome` is success, retry, reject or suspend."""
+
+    message_id: str
+    status: int | None
+    error: str | None
+    reason: str
+    outcome: str
+    duration_ms: int
+    body: str
+
+
+class Samples:
+    """Thread-safe."""
+
+    def __init__(self, consumers: Consumers, guard: Guard) -> None:
+        self._consumers, self._guard = consumers, guard
+
+    def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
+        """Send it as a worker would, signed, once. Raises NotFound, Conflict, StoreUnavailable."""
+        consumer = self._consumers.find_one(which)
+        message = publication.to_message()
+        answer = send_sample(consumer, message, self._guard)
+        return SampleAnswer(
+            message_id=message.properties.message_id or "",
+            status=answer.status,
+            error=answer.error.value if answer.error else None,
+            reason=answer.reason,
+            outcome=compile_rules(consumer.spec.outcomes)(answer).value,
+            duration_ms=round(answer.seconds * 1000),
+            body=answer.body.decode(errors="replace"),
+        )
