@@ -72,7 +72,7 @@ def _until_ready(plan: Plan, supervision: Supervision, stop: StopSignal, api: Ap
         for death in supervision.deaths():
             log = plan.data_dir / "logs" / f"{death.part}.log"
             raise StartFailed(f"{death.part} ended at start ({death.how}): {last_line(log)} (more in {log})")
-        if api.ready():
+        if {part.name for part in plan.parts} <= supervision.up and api.ready():
             return True
         if time.monotonic() > deadline:
             raise StartFailed(f"not ready after {START_SECONDS} s: {api.last} (logs in {plan.data_dir / 'logs'})")

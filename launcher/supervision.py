@@ -22,6 +22,7 @@ from launcher.plan import Plan
 from launcher.supervisor_config import dies_with_parent, write_config
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_UP = re.compile(rb"success: (\S+) entered RUNNING state")
 _DIED = re.compile(rb"(?:exited: (?P<name>\S+) \((?P<how>[^;)]*)|spawnerr: (?P<spawn>.*))")
 
 
@@ -34,11 +35,15 @@ class Death:
 
 
 class Supervision:
-    """A running supervisord."""
+    """A running supervisord.
+
+    `up` are the parts that have run for a second at least, as of the last call of `deaths`.
+    """
 
     def __init__(self, plan: Plan, lock: IO[str]) -> None:
         """Start it. It holds `lock` for as long as it lives, as its standard input."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # if it is killed, its children become ours to end
+        self.up: set[str] = set()
         self._patience = plan.patience
         config = write_config(plan)
         logs = plan.data_dir / "logs"
@@ -62,8 +67,11 @@ class Supervision:
 
     def deaths(self) -> list[Death]:
         """The parts that have died since the last call."""
-        found = (_DIED.search(line) for line in self._log.new_lines())
-        return [_death(one) for one in found if one]
+        lines = self._log.new_lines()
+        self.up |= {found[1].decode() for line in lines if (found := _UP.search(line))}
+        deaths = [_death(found) for line in lines if (found := _DIED.search(line))]
+        self.up -= {death.part for death in deaths}
+        return deaths
 
     def end(self) -> None:
         """Have it stop everything, and wait until no process of it is left; what outlives its time is killed."""
