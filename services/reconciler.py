@@ -22,7 +22,9 @@ from gateway.mongo import Store
 log = structlog.get_logger("workerrmq.worker")
 
 PERIOD = 1.0
-"""Seconds between two looks at the registry; a heartbeat goes with each."""
+"""Seconds between two looks at the registry's version; a heartbeat goes with each."""
+_REGISTRY_EVERY = 30.0
+"""Seconds after which the whole registry is read even if its version says that nothing has changed."""
 _FACTS_EVERY = 30.0
 _FACTS_AT_LEAST = 2.0
 """Seconds between two looks at the queues: as a rule, and when one is not known yet."""
@@ -40,6 +42,9 @@ class Reconciler:
         self._consumer_thread = consumer_thread
         self._facts: dict[str, QueueFacts] = {}
         self._facts_at = float("-inf")
+        self._enabled: list[RegisteredConsumer] = []
+        self._version: int | None = None
+        self._read_at = float("-inf")
         self._complaints: dict[str, str] = {}
 
     def start(self) -> None:
@@ -77,11 +82,18 @@ class Reconciler:
         self._attempt("store", self._report)
 
     def _steer(self) -> None:
-        enabled = self._store.consumers.enabled()
+        enabled = self._read_registry()
         self._refresh_facts(enabled)
         limited = any(one.spec.rate_limit for one in enabled)
-        share = 1 / max(1, len(self._store.heartbeats.live())) if limited else 1.0
+        share = 1 / max(1, self._store.heartbeats.count()) if limited else 1.0
         self._consumers.apply([self._subscription(one, share if one.spec.rate_limit else 1.0) for one in enabled])
+
+    def _read_registry(self) -> list[RegisteredConsumer]:
+        version, now = self._store.consumers.version(), time.monotonic()
+        if version != self._version or now - self._read_at > _REGISTRY_EVERY:
+            self._enabled = self._store.consumers.enabled()
+            self._version, self._read_at = version, now
+        return self._enabled
 
     def _subscription(self, one: RegisteredConsumer, share: float) -> Subscription:
         facts = self._facts.get(one.spec.queue_name, QueueFacts())

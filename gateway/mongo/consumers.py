@@ -29,6 +29,17 @@ class ConsumerRegistry:
             database, "consumers", IndexModel("name", unique=True), IndexModel("queueName")
         )
         self._documents = ConsumerDocuments(sealer)
+        self._versions = database["versions"]
+
+    @translated
+    def version(self) -> int:
+        """A number that grows when anything in the registry changes: cheaper to ask for than the whole. (A process that
+        dies between a change and this number leaves it behind, so look at the whole now and then.)"""
+        document = self._versions.find_one({"_id": "consumers"})
+        return int(document["number"]) if document else 0
+
+    def _touch(self) -> None:
+        self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @translated
     def create(self, spec: ConsumerSpec) -> tuple[RegisteredConsumer, bool]:
@@ -51,6 +62,7 @@ class ConsumerRegistry:
                     "Change it by PATCH /updateConsumer, or give the new one another name."
                 ) from None
             return existing, False
+        self._touch()
         return self._documents.loaded(document), True
 
     @translated
@@ -139,11 +151,13 @@ class ConsumerRegistry:
         """Remove a consumer; workers drain it. Raises NotFound."""
         if not self._collection().delete_one({"_id": consumer_id}).deleted_count:
             raise NotFound(f"There is no consumer {consumer_id!r}.")
+        self._touch()
 
     def _changed(self, wanted: Document, fields: Callable[[Document], Document]) -> RegisteredConsumer:
         changed = change(self._collection(), wanted, lambda before: fields(before) | {"updatedAt": _now()})
         if changed is None:
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
+        self._touch()
         return self._documents.loaded(changed[1])
 
 

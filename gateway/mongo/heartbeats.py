@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -12,41 +13,60 @@ from domain.registry import Heartbeat, Report
 from gateway.mongo.collection import Document, IndexedCollection, translated
 
 FORGOTTEN_AFTER = 60  # seconds
+_REPEATED_EVERY = 20.0  # seconds
 
 
 class Heartbeats:
-    """One document per worker process, overwritten with every beat. All methods raise StoreUnavailable."""
+    """Two documents per worker process, overwritten: the beat every second, what it says of its consumers when that has
+    changed (or it might be forgotten). All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = IndexedCollection(
-            database, "heartbeats", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER)
-        )
+        self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
+        self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
+        self._reported: dict[str, tuple[tuple[Report, ...], float]] = {}  # by worker: what, and when
 
     @translated
     def beat(self, heartbeat: Heartbeat) -> None:
         """Store what a worker says of itself, in place of what it said before."""
-        document = asdict(heartbeat)
-        document["_id"] = document.pop("worker")
-        # A replacement, not $set: the embedded store would turn the times into strings.
-        self._collection().replace_one({"_id": heartbeat.worker}, document, upsert=True)
+        # Replacements, not $set: the embedded store would turn the times into strings.
+        worker = {"_id": heartbeat.worker}
+        consumers, at = self._reported.get(heartbeat.worker, ((), float("-inf")))
+        if heartbeat.consumers != consumers or time.monotonic() - at > _REPEATED_EVERY:
+            reports = {"at": heartbeat.at, "consumers": [asdict(report) for report in heartbeat.consumers]}
+            self._reports().replace_one(worker, worker | reports, upsert=True)
+            self._reported[heartbeat.worker] = heartbeat.consumers, time.monotonic()
+        beat = {"at": heartbeat.at, "started_at": heartbeat.started_at, "connected": heartbeat.connected}
+        self._beats().replace_one(worker, worker | beat, upsert=True)
 
     @translated
     def live(self, max_age_seconds: float = 5) -> list[Heartbeat]:
         """The workers that were heard of in the last `max_age_seconds`, by name."""
-        since = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
-        return [_heartbeat(document) for document in self._collection().find({"at": {"$gte": since}}).sort("_id", 1)]
+        beats = self._live(max_age_seconds)
+        names = [beat["_id"] for beat in beats]
+        reports = {found["_id"]: found["consumers"] for found in self._reports().find({"_id": {"$in": names}})}
+        return [
+            Heartbeat(
+                worker=beat["_id"],
+                at=beat["at"],
+                started_at=beat["started_at"],
+                connected=bool(beat["connected"]),
+                consumers=tuple(Report(**report) for report in reports.get(beat["_id"], ())),
+            )
+            for beat in beats
+        ]
+
+    @translated
+    def count(self, max_age_seconds: float = 5) -> int:
+        """How many workers were heard of in the last `max_age_seconds`."""
+        return len(self._live(max_age_seconds))
 
     @translated
     def remove(self, worker: str) -> None:
         """Forget a worker that says goodbye, so that nobody waits for its silence to be noticed."""
-        self._collection().delete_one({"_id": worker})
+        self._reported.pop(worker, None)
+        self._beats().delete_one({"_id": worker})
+        self._reports().delete_one({"_id": worker})
 
-
-def _heartbeat(document: Document) -> Heartbeat:
-    return Heartbeat(
-        worker=document["_id"],
-        at=document["at"],
-        started_at=document["started_at"],
-        connected=document["connected"],
-        consumers=tuple(Report(**report) for report in document["consumers"]),
-    )
+    def _live(self, max_age_seconds: float) -> list[Document]:
+        since = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
+        return list(self._beats().find({"at": {"$gte": since}}).sort("_id", 1))

@@ -229,3 +229,25 @@ def test_a_store_that_is_away_is_said_to_be_and_found_again(registry: ConsumerRe
         registry.enabled()
     store.start()
     assert len(registry.enabled()) == 1
+
+
+def test_the_version_grows_with_every_change_and_with_nothing_else(registry: ConsumerRegistry) -> None:
+    seen = [registry.version()]
+
+    def changed() -> bool:
+        seen.append(registry.version())
+        return seen[-1] > seen[-2]
+
+    created, _ = registry.create(SPEC)
+    assert changed()
+    registry.create(SPEC)
+    registry.enabled()
+    assert not changed()
+    registry.update(created.id, spec(prefetch=3))
+    assert changed()
+    registry.set_state(created.id, "paused")
+    assert changed()
+    registry.set_state(created.id, "paused")
+    assert not changed()
+    registry.delete(created.id)
+    assert changed()
