@@ -1,9 +1,8 @@
-"""The composition root: the only place where concrete parts meet. Connects to nothing and starts nothing."""
+"""The composition root, with composition.py: where concrete parts meet. Connects to nothing and starts nothing."""
 
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,20 +14,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
 import logs
+from composition import services_of
 from config import Settings, SettingsError, load
-from domain.errors import BrokerUnavailable
 from gateway.amqp.publisher_thread import PublisherThread
-from gateway.amqp.replay import DeadLetterReplay
-from gateway.epoch import Epoch
-from gateway.management import (
-    BindingGateway,
-    ChannelGateway,
-    ConnectionGateway,
-    ExchangeGateway,
-    ManagementClient,
-    MessageGateway,
-    QueueGateway,
-)
 from gateway.mongo import CLIENT_OPTIONS, Store
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
@@ -36,19 +24,7 @@ from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
 from routes import connections, consumers, deliveries, errors, exchanges, messages, queues, replays, system, users
 from runtime import Part, Runtime
-from services.bundle import Services
-from services.connections import Connections
-from services.consumers import Consumers
-from services.deliveries import Deliveries
-from services.exchanges import Exchanges
-from services.first_admin import FirstAdmin
-from services.health import Health
-from services.login import Login
-from services.messages import Messages
-from services.queues import Queues
 from services.replays import Replays
-from services.samples import Samples
-from services.users import UserAccounts
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
@@ -82,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     store = _store(app, settings)
     publisher = PublisherThread(settings.rabbitmq_url.get_secret_value())
     app.extensions["store"] = store
-    app.extensions["services"] = services = _services(settings, store, publisher)
+    app.extensions["services"] = services = services_of(settings, store, publisher)
     app.extensions["runtime"] = runtime = Runtime(
         _parts(settings, store, publisher, services.replays), services.login.prepare, settings.drain_timeout
     )
@@ -125,37 +101,3 @@ def _store(app: Flask, settings: Settings) -> Store:
         raise SettingsError(f"configuration: MONGO_URI cannot be used ({type(exc).__name__}): {hint}") from None
     database = cast("Database[Document]", mongo.db)
     return Store(database, Sealer.of(settings.secret_key.get_secret_value(), settings.data_dir))
-
-
-def _services(settings: Settings, store: Store, publisher: PublisherThread) -> Services:
-    management = ManagementClient(settings.management_url, settings.vhost)
-    queue_gateway = QueueGateway(management)
-    epoch = Epoch(settings.data_dir / "epoch")
-    password = settings.admin_password.get_secret_value()
-    first_admin = FirstAdmin(store, settings.admin_username, password, partial(print, flush=True))
-
-    def broker() -> None:
-        if not publisher.connected:
-            raise BrokerUnavailable(publisher.error or "not connected")
-
-    probes = {
-        "store": store.ping,
-        "broker": broker,
-        "management": lambda: management.get("vhosts", management.vhost, subject="virtual host"),
-    }
-    consumer_service = Consumers(
-        store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
-    )
-    return Services(
-        queues=Queues(queue_gateway),
-        exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout),
-        consumers=consumer_service,
-        samples=Samples(consumer_service, settings.guard),
-        deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
-        connections=Connections(ConnectionGateway(management), ChannelGateway(management)),
-        users=UserAccounts(store, epoch),
-        login=Login(store, epoch, first_admin, settings.token_ttl),
-        health=Health(probes),
-    )

@@ -1,0 +1,69 @@
+"""How the services of one process are put together out of gateways: the other half of the composition root (app.py)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from config import Settings
+from domain.errors import BrokerUnavailable
+from gateway.amqp.publisher_thread import PublisherThread
+from gateway.amqp.replay import DeadLetterReplay
+from gateway.epoch import Epoch
+from gateway.management import (
+    BindingGateway,
+    ChannelGateway,
+    ConnectionGateway,
+    ExchangeGateway,
+    ManagementClient,
+    MessageGateway,
+    QueueGateway,
+)
+from gateway.mongo import Store
+from services.bundle import Services
+from services.connections import Connections
+from services.consumers import Consumers
+from services.deliveries import Deliveries
+from services.exchanges import Exchanges
+from services.first_admin import FirstAdmin
+from services.health import Health
+from services.login import Login
+from services.messages import Messages
+from services.queues import Queues
+from services.replays import Replays
+from services.samples import Samples
+from services.users import UserAccounts
+
+
+def services_of(settings: Settings, store: Store, publisher: PublisherThread) -> Services:
+    """All services, over a store and a publisher that need not be up, nor started."""
+    management = ManagementClient(settings.management_url, settings.vhost)
+    queue_gateway = QueueGateway(management)
+    epoch = Epoch(settings.data_dir / "epoch")
+    password = settings.admin_password.get_secret_value()
+    first_admin = FirstAdmin(store, settings.admin_username, password, partial(print, flush=True))
+
+    def broker() -> None:
+        if not publisher.connected:
+            raise BrokerUnavailable(publisher.error or "not connected")
+
+    probes = {
+        "store": store.ping,
+        "broker": broker,
+        "management": lambda: management.get("vhosts", management.vhost, subject="virtual host"),
+    }
+    consumer_service = Consumers(
+        store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
+    )
+    return Services(
+        queues=Queues(queue_gateway),
+        exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
+        messages=Messages(publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout),
+        consumers=consumer_service,
+        samples=Samples(consumer_service, settings.guard),
+        deliveries=Deliveries(store.attempts),
+        replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
+        connections=Connections(ConnectionGateway(management), ChannelGateway(management)),
+        users=UserAccounts(store, epoch),
+        login=Login(store, epoch, first_admin, settings.token_ttl),
+        health=Health(probes),
+    )
