@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from math import ceil
 
 from domain.consumer import RetryPolicy
@@ -28,6 +30,19 @@ def retry_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: f
     if retry_after is not None and retry_after > delay:
         return _rung_above(min(retry_after, LONGEST_RETRY_AFTER))
     return max(1000, round(delay * 1000))
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for: a number of them, or a date (RFC 9110 §10.2.3); None for nonsense.
+    `now` in Unix seconds."""
+    value = value.strip()
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _rung_above(seconds: float) -> int:

@@ -103,7 +103,7 @@ class ConsumerThread:
         self._loop = loop = Loop()
         self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
-        self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel)
+        self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel, patient=True)
         self._wiring = Wiring(
             loop, HttpClient(loop, self._guard), self._publisher, ladder, Breakers(loop), self._attempts
         )

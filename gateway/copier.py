@@ -34,8 +34,11 @@ class Copier:
     A copy that the broker does not take is tried again, with growing pauses; the original stays unacked meanwhile.
     """
 
-    def __init__(self, wiring: Wiring, subscription: Subscription, intake: Intake) -> None:
-        self._wiring, self._intake = wiring, intake
+    def __init__(
+        self, wiring: Wiring, subscription: Subscription, intake: Intake, failed: Callable[[str], None]
+    ) -> None:
+        """`failed` hears why a copy could not be made, in a sentence."""
+        self._wiring, self._intake, self._failed = wiring, intake, failed
         self._name = subscription.spec.name or subscription.spec.queue_name
         own = dead_letter_queue(subscription.spec.queue_name)
         self._own_address: tuple[str, str | None] = ("", own)
@@ -80,6 +83,7 @@ class Copier:
                 safe()
                 return
             identity = delivery.source.message_id
+            self._failed(error.detail)
             log.warning("copy_failed", reason=error.detail, consumer=self._name, message_id=identity)
             if unroutable is not None and isinstance(error, Unroutable):
                 unroutable()

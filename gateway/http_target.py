@@ -144,10 +144,12 @@ class Easy:
             answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
-            after = curl.getinfo(pycurl.RETRY_AFTER) if status in _MAY_DELAY else 0
+            after = None
+            if self._after is not None and status in _MAY_DELAY:
+                after = retry_after(self._after.decode("latin-1"), time.time())
             content_type = curl.getinfo(pycurl.CONTENT_TYPE) if self._target.spec.reply else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
-            answer = Answer(status, None, "", seconds, after or None, self._body, content_type)
+            answer = Answer(status, None, "", seconds, after, self._body, content_type)
         self._done = None
         self._target.idle.append(self)
         done(answer)

@@ -46,7 +46,7 @@ class Session:
 
     def give_back(self, tag: int) -> None:
         """Requeue it. By nack: from RabbitMQ 4.3 on that alone costs no try of the delivery limit."""
-        if self.alive:
+        if self.alive and self.channel.is_open:
             self.channel.basic_nack(tag, requeue=True)
         self._window.settled(tag)
         self._done()

@@ -60,7 +60,7 @@ class Settlement:
         self._spec, self._id = spec, subscription.id
         self._breaker = consumer.breaker
         self._name = spec.name or spec.queue_name
-        self._copier = Copier(wiring, subscription, consumer.intake)
+        self._copier = Copier(wiring, subscription, consumer.intake, self._failed)
         self._decide = compile_rules(spec.outcomes)
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
@@ -99,7 +99,7 @@ class Settlement:
                 self.counters.delivered += 1
                 self._consumer.finish(delivery)
             return
-        self.counters.failing, self.counters.error, self.counters.error_at = True, answer.reason, datetime.now(UTC)
+        self._failed(answer.reason)
         if outcome is Outcome.SUSPEND:
             self._misconfigured(delivery, answer)
         elif outcome is Outcome.RETRY and not self._breaker.closed and not probe:
@@ -125,6 +125,9 @@ class Settlement:
             self._consumer.wait(delivery, delay / 1000)
         else:
             self._copier.retry(delivery, answer, delay, lambda: self._settled(delivery, "retried"))
+
+    def _failed(self, reason: str) -> None:
+        self.counters.failing, self.counters.error, self.counters.error_at = True, reason, datetime.now(UTC)
 
     def _settled(self, delivery: Delivery, counter: str) -> None:
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)

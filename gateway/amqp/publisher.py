@@ -17,6 +17,9 @@ from gateway.amqp.properties import to_pika
 
 log = structlog.get_logger("workerrmq.amqp")
 
+_HEADER_FRAME = 20
+"""Bytes of a content header frame that are neither properties nor headers (AMQP 0-9-1 §4.2.3, §4.2.6.1)."""
+
 Done = Callable[[WorkerError | None], None]
 """Called once for each message: None when it is confirmed and routed."""
 
@@ -24,8 +27,17 @@ Done = Callable[[WorkerError | None], None]
 class Publisher:
     """Owned by the loop's thread. While there is no channel, messages wait in `publish`'s order."""
 
-    def __init__(self, loop: Loop, url: str, name: str, on_channel: Callable[[Any], None] | None = None) -> None:
-        self._loop = loop
+    def __init__(
+        self,
+        loop: Loop,
+        url: str,
+        name: str,
+        on_channel: Callable[[Any], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """A `patient` one waits for its confirms while the broker blocks it, as those can who have no deadline."""
+        self._loop, self._patient = loop, patient
         self._link = Link(loop, url, name, on_up=self._connected, on_down=self._disconnected)
         self._on_channel = on_channel
         self._connection: Any = None
@@ -79,15 +91,23 @@ class Publisher:
 
     def _send(self, message: Message, done: Done) -> None:
         try:
-            self.channel.basic_publish(
-                message.exchange, message.routing_key, message.body, to_pika(message.properties), mandatory=True
-            )
+            properties = to_pika(message.properties)
+            if message.properties.headers:
+                self._check_size(properties)
+            self.channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
         except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError) as exc:
             # pika encodes before it writes, so nothing of this message is on the wire
             done(PublishRefused(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
             return
         self._tag += 1
         self._unconfirmed[self._tag] = _Sent(message, done)
+
+    def _check_size(self, properties: Any) -> None:
+        """A content header is never split over frames (AMQP 0-9-1 §4.2.6), and the broker closes the connection, with
+        the messages of all others, over a frame that is too large."""
+        size = sum(map(len, properties.encode())) + _HEADER_FRAME
+        if size > self._connection.params.frame_max > 0:
+            raise ValueError(f"its properties and headers take {size} bytes, more than a frame has")
 
     # --- what pika calls -------------------------------------------------------------------------------------------
 
@@ -155,6 +175,8 @@ class Publisher:
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self.blocked = frame.method.reason or "resource alarm"
         log.warning("broker_blocked", reason=self.blocked)
+        if self._patient:
+            return
         blocked, self._unconfirmed = self._unconfirmed, OrderedDict()
         for sent in blocked.values():
             sent.done(refused_while_blocked(self.blocked))

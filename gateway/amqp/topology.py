@@ -50,10 +50,12 @@ class Ladder:
 
     def ensure(self, delay: int, now: float) -> None:
         """Make sure that the rung of `delay` milliseconds is there. `now` in seconds, of any steady clock."""
-        if self._channel is None or now < self._declared.get(delay, float("-inf")) + _REDECLARE:
+        if self._channel is None or not self._channel.is_open:
+            return  # what is published without it comes back, and finds the next channel
+        if now < self._declared.get(delay, float("-inf")) + _REDECLARE:
             return
         self._declared[delay] = now
-        name = f"{RETRY}.{delay / 1000:g}s"
+        name = f"{RETRY}.{delay / 1000:.10g}s"
         arguments = {
             "x-queue-type": "quorum",
             "x-message-ttl": delay,

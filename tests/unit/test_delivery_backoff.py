@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.backoff import LONGEST_RETRY_AFTER, reconnect_delay, retry_delay
+from delivery.backoff import LONGEST_RETRY_AFTER, reconnect_delay, retry_after, retry_delay
 from domain.consumer import RetryPolicy
 
 spreads = st.floats(0, 1, exclude_max=True)
@@ -65,3 +66,16 @@ def test_what_targets_ask_for_is_rounded_up_to_few_rungs_but_by_no_more_than_a_t
 def test_reconnecting_starts_soon_and_is_never_further_apart_than_seven_seconds(failures: int, spread: float) -> None:
     assert 0.1 < reconnect_delay(failures, spread) < 7
     assert reconnect_delay(0, spread) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120), (" 86400\r\n", 86_400), ("0", 0), ("1.5", 1.5),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 37), ("Sunday, 06-Nov-94 08:49:37 GMT", 37), ("Sun Nov  6 08:49:37 1994", 37),
+        ("Sun, 06 Nov 1994 08:48:00 GMT", 0),
+        ("soon", None), ("", None), ("-5", None), ("1e9", None), ("٣", None), ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_any_of_the_three_dates_of_http(value: str, seconds: float | None) -> None:
+    assert retry_after(value, now=784_111_740.0) == seconds

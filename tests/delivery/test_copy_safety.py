@@ -1,0 +1,142 @@
+"""A message is not settled before its copy is safe: while no copy can be made it stays, unacked, and then goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
+from tests.support.amqp import get, publish, ready, take, wait_ready
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.rabbitmq import RabbitNode
+from tests.support.target import Target
+
+
+@pytest.fixture
+def full_dead_letter_queue(channel: BlockingChannel, queue: str) -> str:
+    """A dead-letter queue that refuses everything until it is purged."""
+    name = f"{queue}.dlq"
+    channel.queue_declare(name, durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    publish(channel, name, b"filler")
+    return name
+
+
+def test_a_message_whose_dead_letter_is_refused_stays_unacked_until_it_is_taken(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, full_dead_letter_queue: str
+) -> None:
+    publish(channel, queue, b"body", message_id="m-1")
+    consumers.deliver(queue, target.url("/status/422"))
+    report = wait_until(lambda: (one := consumers.report(queue)) and "refused" in (one.error or "") and one)
+    assert (report.in_flight, report.dead_lettered) == (1, 0)
+    channel.queue_purge(full_dead_letter_queue)
+    (letter,) = take(channel, full_dead_letter_queue, 1)
+    assert letter.properties.message_id == "m-1"
+    wait_until(lambda: (one := consumers.report(queue)) and (one.in_flight, one.dead_lettered) == (0, 1))
+    consumers.end(5)
+    assert ready(channel, queue) == ready(channel, full_dead_letter_queue) == 0
+    assert target.count == 1
+
+
+def test_a_message_whose_dead_letter_is_refused_is_still_there_when_the_worker_ends(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, full_dead_letter_queue: str
+) -> None:
+    publish(channel, queue, b"body", message_id="m-1")
+    consumers.deliver(queue, target.url("/status/422"))
+    wait_until(lambda: (one := consumers.report(queue)) and "refused" in (one.error or ""))
+    consumers.end()
+    (message,) = take(channel, queue, 1)
+    assert (message.properties.message_id, message.headers) == ("m-1", {})
+
+
+def test_under_a_memory_alarm_deliveries_are_acked_and_no_copy_is_made_twice(
+    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+) -> None:
+    good = f"{queue}-good"
+    channel.queue_declare(good, durable=True)
+    consumers.deliver(queue, target.url("/hold"), retry=AT_ONCE)
+    consumers.deliver(good, target.url("/ok"))
+    publish(channel, queue, *"12345")
+    wait_until(lambda: target.held == 5)
+    publish(channel, good, b"body")
+    broker.set_memory_alarm(True)
+    try:
+        wait_until(lambda: (one := consumers.report(good)) and (one.delivered, one.in_flight) == (1, 0))
+        target.release(422)
+        wait_until(lambda: (one := consumers.report(queue)) and one.state == "failing")
+        assert ready(channel, f"{queue}.dlq") == 0
+        assert (one := consumers.report(queue))
+        assert one.in_flight == 5
+    finally:
+        broker.set_memory_alarm(False)
+    letters = take(channel, f"{queue}.dlq", 5)
+    assert sorted(letter.body for letter in letters) == [b"1", b"2", b"3", b"4", b"5"]
+    wait_until(lambda: (one := consumers.report(queue)) and one.in_flight == 0, 20)
+    consumers.end(5)
+    assert get(channel, f"{queue}.dlq") is None
+    assert ready(channel, queue) == 0
+
+
+def close_copies(broker: BrokerNode) -> None:
+    """Close the connection by which copies are published, from the broker's side."""
+
+    def closed() -> bool:
+        for one in broker.management.get("connections").json():
+            if one.get("client_properties", {}).get("connection_name") == "test-consumer-copies":
+                return broker.management.delete("connections", one["name"]).ok
+        return False
+
+    wait_until(closed, 20, "the copies' connection being closed")
+
+
+def test_copies_go_on_when_their_own_connection_is_lost(
+    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+) -> None:
+    consumers.deliver(queue, target.url("/hold"), retry=ONE_SECOND, prefetch=10, breaker={"failures": 10_000})
+    publish(channel, queue, *map(str, range(10)))
+    wait_until(lambda: target.held == 10)
+    close_copies(broker)
+    target.release(500)
+    wait_until(lambda: target.held == 10, 20)
+    target.release(200)
+    wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (10, 0))
+
+
+def test_a_failure_while_copies_have_no_connection_waits_for_the_next_one(
+    rabbitmq: RabbitNode, make_consumers: Callable[..., Consumers], unique_name: str, target: Target
+) -> None:
+    consumers = make_consumers(rabbitmq.amqp_url)
+    limit = ("user-limits", "guest", "max-connections")
+    with rabbitmq.connect() as connection:
+        channel = connection.channel()
+        channel.queue_declare(unique_name, durable=True)
+        publish(channel, unique_name, b"body")
+        consumers.deliver(unique_name, target.url("/hold"), retry=ONE_SECOND)
+        wait_until(lambda: target.held == 1)
+        assert rabbitmq.management.put(*limit, body={"value": 0}).ok
+        close_copies(rabbitmq)
+        target.release(500)
+        wait_until(lambda: (one := consumers.report(unique_name)) and one.state == "failing")
+        assert rabbitmq.management.delete(*limit).ok
+        wait_until(lambda: target.held == 1, 20)
+        target.release(200)
+        wait_until(lambda: (one := consumers.report(unique_name)) and (one.delivered, one.in_flight) == (1, 0))
+
+
+def test_headers_too_large_for_a_copy_do_not_take_the_copies_of_others_along(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    big = f"{queue}-big"
+    channel.queue_declare(big, durable=True)
+    publish(channel, big, b"body", headers={"big": "x" * (131_072 - 100)})  # frame_max is 131,072
+    publish(channel, queue, b"body")
+    consumers.deliver(big, target.url("/status/422"))
+    wait_until(lambda: (one := consumers.report(big)) and "AMQP" in (one.error or ""))
+    consumers.deliver(queue, target.url("/status/422"))
+    wait_ready(channel, f"{queue}.dlq", 1)
+    assert (one := consumers.report(big))
+    assert "lost" not in (one.error or "")
+    consumers.end()
+    assert ready(channel, big) == 1
