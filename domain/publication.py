@@ -21,6 +21,9 @@ from domain.queue import MAX_MILLISECONDS
 MAX_BATCH = 10_000
 """Messages in one request."""
 
+MAX_EXCHANGES = 100
+"""Different exchanges in one request: each is looked for before it is first used."""
+
 
 class Payload(NamedTuple):
     """A body, and the content type it has unless the client names another."""
@@ -65,6 +68,12 @@ def _label(value: str) -> str:
     return value
 
 
+def _reply_to(value: str) -> str:
+    if value == "amq.rabbitmq.reply-to":
+        raise ValueError("must name a queue: direct reply-to is for clients with a channel of their own")
+    return value
+
+
 def _expiration(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11 else value
 
@@ -88,7 +97,7 @@ class PublishProperties(Model):
     headers: ApplicationHeaders | None = None
     correlation_id: Label | None = None
     message_id: Label | None = Field(None, description="made when it is left out")
-    reply_to: Label | None = None
+    reply_to: Annotated[Label, AfterValidator(_reply_to)] | None = None
     type: Label | None = None
     app_id: Label | None = None
     priority: int | None = Field(None, ge=0, le=255)
@@ -149,6 +158,8 @@ class PublishRequest(Publication):
             return _one_way_and_one_body(self)
         if len(self.model_fields_set) > 1:
             raise ValueError("messages goes alone: give each message its own queueName and properties")
+        if len({message.exchange for message in self.messages}) > MAX_EXCHANGES:
+            raise ValueError(f"messages must not go to more than {MAX_EXCHANGES} different exchanges")
         return self
 
 

@@ -64,13 +64,16 @@ class Messages:
         """Why nothing can be published to `exchange`."""
         if not exchange or self._seen.get(exchange, 0.0) > time.monotonic():
             return None
+        missing = Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
         try:
-            internal = self._exchanges.get(exchange).internal
+            found = self._exchanges.get(exchange)
         except NotFound:
-            return Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
+            return missing
         except BrokerUnavailable:
             return None  # AMQP may work while the management API does not
-        if internal:
+        if found.exchange != exchange:  # the management API knows the default exchange by another name than AMQP
+            return missing
+        if found.internal:
             return Unroutable(f"The exchange {exchange!r} is internal: only other exchanges publish to it.")
         self._seen[exchange] = time.monotonic() + TRUSTED_SECONDS
         return None

@@ -24,6 +24,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": {}}, "messages", "tuple"),
     ({"messages": [{"queueName": "q", "message": "x"}], "queueName": "q"}, "", "alone"),
     ({"messages": [{"queueName": "q", "message": "x"}, {"queueName": "q"}]}, "messages.1", "message or bodyBase64"),
+    ({"messages": [{"exchange": f"e{n}", "message": "x"} for n in range(101)]}, "", "100 different exchanges"),
     ({"messages": [{"queueName": "q", "message": "x"}] * 10_001}, "messages", "at most 10000"),
 ]
 
@@ -49,6 +50,7 @@ WRONG_PROPERTIES: list[tuple[dict[str, Any], str, str]] = [
     ({"messageId": "m\r\nX-Evil: 1"}, "messageId", "control characters"),
     ({"messageId": "m" * 256}, "messageId", "255 bytes"),
     ({"correlationId": 5}, "correlationId", "string"),
+    ({"replyTo": "amq.rabbitmq.reply-to"}, "replyTo", "name a queue"),
     ({"userId": "guest"}, "userId", "not known"),
     ({"headers": ["a"]}, "headers", "dictionary"),
     ({"headers": {"CC": ["other"]}}, "headers", "route"),
