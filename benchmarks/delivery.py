@@ -42,7 +42,7 @@ def ours(amqp_url: str, target: str, count: int, report: Connection) -> None:
     thread.start()
     thread.apply([Subscription("1", 1, ConsumerSpec(queue_name=QUEUE, url=target, prefetch=PREFETCH))])
     delivered = 0
-    memory = []
+    memory: list[int] = []
     began, cpu = 0.0, 0.0
     while delivered < count:
         time.sleep(0.005)
@@ -60,7 +60,7 @@ def ours(amqp_url: str, target: str, count: int, report: Connection) -> None:
 
 def requests_per_thread(amqp_url: str, target: str, count: int, report: Connection) -> None:
     """(a): one thread, BlockingConnection, requests.Session, an ack for each message."""
-    done = []
+    done: list[None] = []
 
     def consume() -> None:
         connection = pika.BlockingConnection(pika.URLParameters(amqp_url))

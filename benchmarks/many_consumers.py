@@ -71,7 +71,7 @@ def main() -> None:
 
             def all_running() -> bool:
                 reports = [report for beat in store.heartbeats.live() for report in beat.consumers]
-                return sum(report.state == "running" for report in reports) == options.consumers
+                return bool(sum(report.state == "running" for report in reports) == options.consumers)
 
             wait_until(all_running, 300, "all consumers running")
             started = time.monotonic() - began
