@@ -57,7 +57,8 @@ def get(channel: ChannelSession, method: commands.Basic.Get, now: float) -> None
     message = entry.message
     payload = encode_method(commands.Basic.GetOk, tag, entry.redelivered, message.exchange, message.routing_key,
                             queue.ready_count)  # fmt: skip
-    channel.sink.content(payload, delivered_properties(entry), message.body or b"")
+    properties = delivered_properties(entry, always_count=queue.type == "quorum")
+    channel.sink.content(payload, properties, message.body or b"")
 
 
 def ack(channel: ChannelSession, method: commands.Basic.Ack, now: float) -> None:

@@ -69,9 +69,11 @@ class WireSink:
             self._connection.write_afterwards(frame)
 
 
-def delivered_properties(entry: Entry) -> bytes:
-    """A message's properties as its consumer gets them: a quorum queue adds x-delivery-count (docs: quorum-queues)."""
-    if not entry.deliveries:
+def delivered_properties(entry: Entry, always_count: bool = False) -> bytes:
+    """A message's properties as its consumer gets them: a quorum queue adds x-delivery-count (docs: quorum-queues),
+    from the second delivery on, or always.
+    """
+    if not entry.deliveries and not always_count:
         return entry.message.properties
     fields = wire.split(entry.message.properties)
     headers = split(fields["headers"]) if "headers" in fields else {}

@@ -189,3 +189,12 @@ def test_half_sent_messages_on_many_channels_have_a_limit(monkeypatch: pytest.Mo
     (event,) = connection.receive(publish(b"x" * 8000, channel=3)[:-(8000 - 4088) - 8])
     assert isinstance(event, Violation)
     assert event.error.code == 506
+
+
+def test_a_frame_whose_payload_fills_the_limit_passes() -> None:
+    connection = opened()
+    connection.frame_max = 4096
+    list(connection.receive(publish(b"x" * 4096, frame_max=4104)))
+    (event,) = connection.receive(publish(b"x" * 4097, frame_max=8192))
+    assert isinstance(event, Violation)
+    assert event.error.code == 501
