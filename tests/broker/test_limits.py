@@ -69,6 +69,16 @@ def test_unacked_messages_do_not_fill_a_queue(channel: BlockingChannel, unique_n
     channel.basic_ack(held[-1].tag, multiple=True)
 
 
+def test_a_requeue_drops_the_oldest_of_a_full_queue(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(unique_name, arguments={"x-max-length": 2})
+    publish_confirmed(channel, unique_name, *"12")
+    first = take(channel, unique_name, 1, auto_ack=False)[0]
+    publish_confirmed(channel, unique_name, "3")
+    channel.basic_nack(first.tag, requeue=True)
+    channel.basic_qos()  # answered after the requeue
+    assert bodies(take(channel, unique_name, 2)) == ["2", "3"]
+
+
 def test_a_queue_full_in_bytes_drops_its_oldest(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, arguments={"x-max-length-bytes": 10})
     publish_confirmed(channel, unique_name, "aaaa", "bbbb", "cccc")
