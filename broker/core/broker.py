@@ -21,7 +21,7 @@ class Broker:
         self.deadlines = Deadlines()
         self.vhosts: dict[str, Vhost] = {}
         self.users: dict[str, User] = {}
-        self.pager = Pager(self.journal, self._queues)
+        self.pager = Pager(self._queues)
         self._queue_ids = count(1)
 
     def reserve_queue_ids(self, highest: int) -> None:

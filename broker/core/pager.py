@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from broker.core.journal import Journal
-
 if TYPE_CHECKING:
     from broker.core.queue import Queue
 
@@ -22,10 +20,9 @@ _AIM = 0.7
 class Pager:
     """`limit` is in bytes of bodies in memory. `on_pressure` hears whether twice the limit is passed all the same."""
 
-    def __init__(self, journal: Journal, queues: Callable[[], Iterable[Queue]], limit: int = 512 * 2**20) -> None:
+    def __init__(self, queues: Callable[[], Iterable[Queue]], limit: int = 512 * 2**20) -> None:
         self.limit = limit
         self.on_pressure: Callable[[bool], None] | None = None
-        self._journal = journal
         self._queues = queues
         self._unchecked = 0
         self._pressed = False
@@ -63,5 +60,5 @@ class Pager:
         for queue in sorted(self._queues(), key=lambda queue: queue.resident_bytes, reverse=True):
             if gone >= excess:
                 break
-            gone += queue.page_out(excess - gone, self._journal)
+            gone += queue.page_out(excess - gone)
         return gone

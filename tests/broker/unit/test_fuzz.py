@@ -132,7 +132,7 @@ def converse(made: Broker, seed: int, now: float) -> None:
 def check_books(made: Broker) -> None:
     """With no client left, nothing is unacked or consumed, and the counts are those of what is there."""
     for queue in made.vhosts["/"].queues.values():
-        waiting = list(queue.ready_entries())
+        waiting = list(queue.ready)
         assert (queue.ready_count, queue.ready_bytes) == (len(waiting), sum(one.message.size for one in waiting))
         assert (queue.unacked_count, queue.unacked_bytes, queue.consumers) == (0, 0, [])
 

@@ -244,9 +244,9 @@ def test_bodies_beyond_the_limit_page_out_and_come_back(tmp_path: Path, properti
         client.publish("q", body, **properties)
         world.commit()
     assert world.broker.pager.resident() <= 11_000
-    assert sum(entry.message.body is None for entry in queue.ready_entries()) > 80
+    assert sum(entry.message.body is None for entry in queue.ready) > 80
     assert client.drain("q") == bodies
-    assert queue.paged_bytes == 0
+    assert queue.pages.bytes == 0
     world.commit()
     assert rows(tmp_path, "content") == 0
     world.storage.close()

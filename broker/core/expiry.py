@@ -1,0 +1,69 @@
+"""When messages of a queue expire, and the queue itself (RabbitMQ docs: ttl)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.core.message import Message
+
+if TYPE_CHECKING:
+    from broker.core.queue import Queue
+
+# How many messages expire before other work gets a turn, and after how many seconds the next ones do.
+AT_ONCE = 500
+BREATHER = 0.001
+
+
+class Expiry:
+    """Keeps one queue's times, in epoch seconds. `active` once a message with a time to live has come."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.active = False
+        self._queue = queue
+        self._wakes_at: float | None = None
+
+    def of(self, message: Message, now: float) -> float | None:
+        """When the message expires: the sooner of the queue's and its own time to live; None for never."""
+        ttl = self._queue.rules.message_ttl
+        own = message.essentials.expiration
+        if own is not None and (ttl is None or int(own) / 1000 < ttl):
+            ttl = int(own) / 1000
+        return None if ttl is None else now + ttl
+
+    def watch(self, now: float) -> None:
+        """See to it that the first of the heads to expire does so in time."""
+        self.active = True
+        moments = [head.expires_at for head in self._queue.ready.heads() if head.expires_at is not None]
+        if moments:
+            self._wake_at(max(min(moments), now))
+
+    def _wake_at(self, moment: float) -> None:
+        if self._wakes_at is None or moment < self._wakes_at:
+            self._wakes_at = moment
+            self._queue.vhost.deadlines.add(moment, self._expire_messages)
+
+    def _expire_messages(self, now: float) -> None:
+        """Drop what has expired at the head: messages behind one that has not wait (RabbitMQ docs: ttl § caveats)."""
+        self._wakes_at = None
+        if self._queue.deleted:
+            return
+        if self._queue.drop_expired(AT_ONCE, now):
+            self._wake_at(now + BREATHER)
+        else:
+            self.watch(now)
+        self._queue.vhost.dead_letters.deliver(now)
+
+    def unused_from(self, now: float) -> None:
+        """The queue has no consumer from now on: `x-expires` begins to run."""
+        if self._queue.rules.expires is not None:
+            self._queue.vhost.deadlines.add(now + self._queue.rules.expires, self._expire_unused)
+
+    def _expire_unused(self, now: float) -> None:
+        """Delete the queue when it was unused for `x-expires` (RabbitMQ docs: ttl § queue TTL)."""
+        queue, expires = self._queue, self._queue.rules.expires
+        if queue.deleted or queue.consumers or expires is None:
+            return
+        if now >= queue.used_at + expires:
+            queue.vhost.delete_queue(queue.name, now)
+        else:
+            self.unused_from(queue.used_at)
