@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from tests.delivery.breaking import close_connection
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, ready, take, wait_ready
 from tests.support.node import BrokerNode
@@ -79,25 +80,13 @@ def test_under_a_memory_alarm_deliveries_are_acked_and_no_copy_is_made_twice(
     assert ready(channel, queue) == 0
 
 
-def close_copies(broker: BrokerNode) -> None:
-    """Close the connection by which copies are published, from the broker's side."""
-
-    def closed() -> bool:
-        for one in broker.management.get("connections").json():
-            if one.get("client_properties", {}).get("connection_name") == "test-consumer-copies":
-                return broker.management.delete("connections", one["name"]).ok
-        return False
-
-    wait_until(closed, 20, "the copies' connection being closed")
-
-
 def test_copies_go_on_when_their_own_connection_is_lost(
     consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
 ) -> None:
     consumers.deliver(queue, target.url("/hold"), retry=ONE_SECOND, prefetch=10, breaker={"failures": 10_000})
     publish(channel, queue, *map(str, range(10)))
     wait_until(lambda: target.held == 10)
-    close_copies(broker)
+    close_connection(broker, "test-consumer-copies")
     target.release(500)
     wait_until(lambda: target.held == 10, 20)
     target.release(200)
@@ -116,7 +105,7 @@ def test_a_failure_while_copies_have_no_connection_waits_for_the_next_one(
         consumers.deliver(unique_name, target.url("/hold"), retry=ONE_SECOND)
         wait_until(lambda: target.held == 1)
         assert rabbitmq.management.put(*limit, body={"value": 0}).ok
-        close_copies(rabbitmq)
+        close_connection(rabbitmq, "test-consumer-copies")
         target.release(500)
         wait_until(lambda: (one := consumers.report(unique_name)) and one.state == "failing")
         assert rabbitmq.management.delete(*limit).ok

@@ -1,0 +1,132 @@
+"""Connections that break, brokers that die: deliveries go on by themselves, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.breaking import close_connection
+from tests.delivery.oracle import left, publish_ids, wait_delivered
+from tests.delivery.running import AT_ONCE, Consumers
+from tests.support.amqp import publish, ready, wait_ready
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.proxy import Proxy
+from tests.support.target import Target
+
+IDS = [f"m-{number}" for number in range(200)]
+RETRY = {"schedule": (1, 1), "jitter": 0}
+PATIENT = {"failures": 10_000}
+
+
+def test_deliveries_resume_when_the_broker_closes_the_connections(
+    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+) -> None:
+    publish_ids(channel, queue, IDS)
+    consumers.deliver(queue, target.url("/slow?seconds=0.05"), prefetch=10)
+    target.wait_for(30)
+    close_connection(broker, "test-consumer")
+    wait_delivered(target, IDS)
+    consumers.wait(queue, "running")
+    wait_ready(channel, queue, 0)
+    assert consumers.thread.snapshot().connected
+
+
+def test_a_connection_that_is_reset_again_and_again_loses_nothing(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    proxy: Callable[[int], Proxy],
+    target: Target,
+) -> None:
+    between = proxy(broker.port)
+    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    publish_ids(channel, queue, IDS)
+    url = target.url("/random?fail=0.2")
+    consumers.deliver(queue, url, prefetch=10, retry=RETRY, breaker=PATIENT)
+    for count in (20, 60, 120):
+        target.wait_for(count, 20)
+        between.reset()
+    wait_until(lambda: len(target.delivered()) > 150, 30)
+    wait_until(lambda: ready(channel, queue) == 0 and (one := consumers.report(queue)) and one.in_flight == 0, 30)
+    wait_until(lambda: set(IDS) - set(target.delivered()) <= left(channel, f"{queue}.dlq"), 30)
+
+
+def test_what_was_in_flight_when_the_connection_broke_is_delivered_again_under_its_id(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    proxy: Callable[[int], Proxy],
+    target: Target,
+) -> None:
+    between = proxy(broker.port)
+    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    publish_ids(channel, queue, IDS[:5])
+    consumers.deliver(queue, target.url("/hold"), prefetch=5)
+    wait_until(lambda: target.held == 5)
+    between.reset()
+    wait_until(lambda: target.held == 10, 20)
+    target.release(200)  # the first five are answers to a channel that is gone, and must settle nothing on the new one
+    wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (5, 0))
+    assert set(target.ids().values()) == {2}
+    assert {request.headers["x-delivery-attempt"] for request in target.requests} == {"1"}
+    consumers.end(5)
+    assert ready(channel, queue) == 0
+
+
+def test_a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_deliveries_resume(
+    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+) -> None:
+    publish_ids(channel, queue, IDS)
+    consumers.deliver(queue, target.url("/slow?seconds=0.05"), prefetch=10)
+    target.wait_for(30)
+    broker.kill()
+    report = consumers.wait(queue, "waiting")
+    assert "not connected" in (report.reason or "")
+    assert not consumers.thread.snapshot().connected
+    assert consumers.thread.snapshot().error
+    broker.start()
+    wait_delivered(target, IDS)
+    consumers.wait(queue, "running", "failing")
+
+
+def test_a_broker_that_is_down_at_the_start_is_waited_for(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    proxy: Callable[[int], Proxy],
+    target: Target,
+) -> None:
+    between = proxy(broker.port)
+    between.refuse()
+    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    consumers.run(queue, target.url())
+    publish(channel, queue, b"body")
+    report = consumers.wait(queue, "waiting")
+    assert "not connected" in (report.reason or "")
+    between.flow()
+    target.wait_for(1, 20)
+
+
+def test_a_broker_that_stalls_is_noticed_and_its_messages_are_delivered_when_it_goes_on(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    proxy: Callable[[int], Proxy],
+    target: Target,
+) -> None:
+    between = proxy(broker.port)
+    url = broker.amqp_url.replace(str(broker.port), str(between.port))
+    consumers = make_consumers(f"{url}?heartbeat=1")
+    consumers.deliver(queue, target.url(), retry=AT_ONCE)
+    between.drop = True
+    consumers.wait(queue, "waiting", timeout=30)
+    between.reset()
+    between.flow()
+    publish(channel, queue, b"body")
+    target.wait_for(1, 30)

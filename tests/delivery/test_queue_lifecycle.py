@@ -1,0 +1,81 @@
+"""Queues that are not there yet, or no more: seen in the report, looked for with patience, taken up when they come."""
+
+from __future__ import annotations
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.running import Consumers
+from tests.support.amqp import publish, ready
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+
+def test_a_consumer_of_a_missing_queue_waits_and_runs_once_it_is_created(
+    consumers: Consumers, channel: BlockingChannel, unique_name: str, target: Target
+) -> None:
+    consumers.run(unique_name, target.url())
+    report = consumers.wait(unique_name, "waiting")
+    report = wait_until(lambda: (one := consumers.report(unique_name)) and "NOT_FOUND" in (one.reason or "") and one)
+    assert unique_name in (report.reason or "")
+    channel.queue_declare(unique_name, durable=True)
+    publish(channel, unique_name, b"body")
+    consumers.wait(unique_name, "running")
+    target.wait_for(1)
+
+
+def test_a_queue_deleted_under_its_consumer_is_seen_and_taken_up_again_when_it_is_back(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    consumers.deliver(queue, target.url())
+    channel.queue_delete(queue)
+    report = consumers.wait(queue, "waiting")
+    assert report.reason
+    channel.queue_declare(queue, durable=True)
+    publish(channel, queue, b"body")
+    consumers.wait(queue, "running")
+    target.wait_for(1)
+
+
+def test_a_missing_queue_is_not_asked_for_in_a_tight_loop_and_keeps_nobody_else_waiting(
+    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+) -> None:
+    def channels_opened() -> int:
+        return int(broker.management.get("overview").json()["churn_rates"]["channel_created"])
+
+    consumers.run(f"{queue}-missing", target.url())
+    consumers.deliver(queue, target.url("/slow?seconds=0.5"), prefetch=1)
+    before = channels_opened()
+    publish(channel, queue, *"12345678")
+    target.wait_for(8)
+    assert channels_opened() - before < 20, "every look at a missing queue costs a channel"
+
+
+def test_messages_in_flight_when_their_queue_is_deleted_harm_nobody(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, *"123")
+    consumers.deliver(queue, target.url("/hold"))
+    wait_until(lambda: target.held == 3)
+    channel.queue_delete(queue)
+    consumers.wait(queue, "waiting")
+    target.release(404)
+    channel.queue_declare(queue, durable=True)
+    publish(channel, queue, b"body")
+    wait_until(lambda: target.held == 1)
+    target.release(200)
+    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1)
+    assert ready(channel, queue) == 0
+
+
+def test_an_exclusive_consumer_of_somebody_else_is_waited_for(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    tag = channel.basic_consume(queue, lambda *_: None, exclusive=True)
+    consumers.run(queue, target.url())
+    report = wait_until(lambda: (one := consumers.report(queue)) and "ACCESS_REFUSED" in (one.reason or "") and one)
+    assert report.state == "waiting"
+    channel.basic_cancel(tag)
+    consumers.wait(queue, "running")
+    publish(channel, queue, b"body")
+    target.wait_for(1)

@@ -1,0 +1,98 @@
+"""Stopping: finish what is in flight, hand back the rest uncharged, and be gone by the deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
+from tests.support.amqp import publish, ready, take, wait_ready
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.proxy import Proxy
+from tests.support.target import Target
+
+
+def test_stopping_waits_for_what_is_in_flight_and_takes_nothing_new(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, *map(str, range(10)))
+    consumers.deliver(queue, target.url("/hold"), prefetch=4)
+    wait_until(lambda: target.held == 4)
+    consumers.thread.stop(30)
+    wait_until(lambda: channel.queue_declare(queue, passive=True).method.consumer_count == 0)
+    target.release(200)
+    assert consumers.thread.join(20), "it does not wait for its deadline when all is done"
+    wait_ready(channel, queue, 6)
+    assert target.count == 4
+
+
+def test_what_is_not_finished_by_the_deadline_goes_back_uncharged(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, b"retried", message_id="m-1")
+    consumers.deliver(queue, target.url("/status/500?times=1"), retry=ONE_SECOND)
+    target.wait_for(2)
+    consumers.run(queue, target.url("/hang"))
+    consumers.wait(queue, "running", "failing", revision=2)
+    publish(channel, queue, b"hanging", message_id="m-2")
+    target.wait_for(3)
+    before = time.monotonic()
+    consumers.thread.stop(1)
+    assert consumers.thread.join(15)
+    assert time.monotonic() - before >= 1
+    (message,) = take(channel, queue, 1)
+    assert (message.properties.message_id, message.headers, message.redelivered) == ("m-2", {}, True)
+    assert ready(channel, f"{queue}.dlq") == 0
+
+
+def test_what_fails_while_stopping_still_reaches_its_ladder(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, *"123")
+    consumers.deliver(queue, target.url("/hold"), retry=AT_ONCE)
+    wait_until(lambda: target.held == 3)
+    consumers.thread.stop(30)
+    target.release(500)
+    assert consumers.thread.join(20)
+    assert ready(channel, f"{queue}.dlq") == 3
+    assert ready(channel, queue) == 0
+
+
+def test_stopping_takes_its_deadline_and_no_longer_when_the_broker_does_not_answer(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    proxy: Callable[[int], Proxy],
+    target: Target,
+) -> None:
+    between = proxy(broker.port)
+    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    consumers.deliver(queue, target.url())
+    between.stall()
+    consumers.thread.stop(1)
+    assert consumers.thread.join(20)
+
+
+def test_a_thread_without_a_broker_stops_at_once(make_consumers: Callable[..., Consumers], target: Target) -> None:
+    consumers = make_consumers("amqp://guest:guest@127.0.0.1:1/")
+    consumers.run("orders", target.url())
+    consumers.wait("orders", "waiting")
+    consumers.thread.stop(600)
+    assert consumers.thread.join(20)
+
+
+def test_what_a_stopped_thread_hands_back_another_delivers(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, *map(str, range(50)))
+    first, second = make_consumers(), make_consumers()
+    first.deliver(queue, target.url("/hang"), prefetch=20)
+    target.wait_for(20)
+    first.end()
+    second.deliver(queue, target.url("/ok"))
+    wait_until(lambda: len(target.delivered()) == 50)
+    assert {request.headers["x-delivery-attempt"] for request in target.requests} == {"1"}
