@@ -16,13 +16,14 @@ BLOCK = re.compile(r"^```bash\n(?P<commands>.*?)^```\n(?:```\n(?P<output>.*?)^``
 
 
 @pytest.mark.timeout(400)  # the first start installs everything
-def test_the_tour_goes_as_told(first_installation: Installation) -> None:
+def test_the_tour_goes_as_told(installation: Installation) -> None:
+    installation.start()
     tour = re.search(r"^## A five-minute tour$(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
     assert tour
     script = "".join(block["commands"] + _reading(block["output"] or "") for block in BLOCK.finditer(tour[1]))
-    script = script.replace(":5000", f":{first_installation.port}").replace("8099", str(free_port()))
-    script = re.sub(r"PASSWORD='.*'", f"PASSWORD='{first_installation.password}'", script)
-    pasted = first_installation.as_newcomer("bash", "-c", script + "echo; echo done; wait", log="tour.log")
+    script = script.replace(":5000", f":{installation.port}").replace("8099", str(free_port()))
+    script = re.sub(r"PASSWORD='.*'", f"PASSWORD='{installation.password}'", script)
+    pasted = installation.as_newcomer("bash", "-c", script + "echo; echo done; wait", log="tour.log")
 
     pasted.start()
 
