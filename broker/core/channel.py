@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from broker.core.consumer import Consumer
 from broker.core.declarations import check_access
 from broker.core.ledger import Ledger, Unsettled
 from broker.core.message import Entry, Message
+from broker.core.publisher import Publisher
 from broker.core.queue import Queue
 from broker.core.transaction import Transaction
 from broker.core.users import User
@@ -57,15 +57,22 @@ class Channel:
         self.consumers: dict[str, Consumer] = {}
         self.prefetch_count = 0
         self.global_prefetch = 0
-        self.confirms: Confirms | None = None
         self.transaction: Transaction | None = None
         self.ledger = Ledger()
         self.reply_name: str | None = None
         self.reply_tag = ""
-        self.published = 0
+        self._publisher = Publisher(vhost, user, sink)
         self._tags = count(1)
-        self._batch = -1
-        self._batched: list[int] = []
+
+    @property
+    def confirms(self) -> Confirms | None:
+        """The confirms of the channel, None before confirm.select."""
+        return self._publisher.confirms
+
+    @property
+    def published(self) -> int:
+        """Messages published."""
+        return self._publisher.published
 
     @property
     def confirming(self) -> bool:
@@ -91,66 +98,23 @@ class Channel:
 
     def publish(self, message: Message, mandatory: bool, now: float) -> None:
         """basic.publish. Raises 403, 404, 406."""
-        self.user.require("write", "exchange", message.exchange, self.vhost.name)
-        self._check(message)
         if message.essentials.reply_to is not None:
             direct_reply.rewrite(self, message)
-        if message.essentials.headers is not None and b"\x03BCC" in message.essentials.headers:
-            message.hide_blind_copies()
-        self.published += 1
-        tag = self.confirms.next() if self.confirms is not None else 0
+        tag = self._publisher.admit(message)
         if self.transaction is not None:
             self.vhost.exchange(message.exchange)
             self.transaction.publish(message, mandatory)
         elif message.routing_key.startswith(direct_reply.PREFIX) and not message.exchange:
-            self._confirm(tag, message, direct_reply.reply(self.vhost, message), mandatory)
+            routed = direct_reply.reply(self.vhost, message)
+            self._publisher.conclude(tag, message, mandatory=mandatory, routed=routed, recorded=False)
         else:
-            self._publish(tag, message, mandatory, now)
-
-    def _publish(self, tag: int, message: Message, mandatory: bool, now: float) -> None:
-        routing = self.vhost.publish(message, now)
-        if routing.refused and tag and self.confirms is not None:
-            self.confirms.refuse(tag)
-        else:
-            self._confirm(tag, message, bool(routing.queues or routing.refused), mandatory)
-
-    def _confirm(self, tag: int, message: Message, routed: bool, mandatory: bool) -> None:
-        if mandatory and not routed:
-            self.sink.returned(message, AmqpError(312, "NO_ROUTE"))
-        if not tag or self.confirms is None:
-            return
-        if not message.copies:
-            self.confirms.take(tag)
-            self.sink.confirms_due()
-            return
-        journal = self.vhost.journal
-        if self._batch != journal.batch:
-            self._batch = journal.batch
-            self._batched = []
-            journal.on_commit(partial(self._committed, self._batched))
-        self._batched.append(tag)
-
-    def _committed(self, tags: list[int]) -> None:
-        if self.confirms is not None:
-            for tag in tags:
-                self.confirms.take(tag)
-            self.sink.confirms_due()
-
-    def _check(self, message: Message) -> None:
-        needed = message.essentials
-        if needed.user_id is not None and needed.user_id != self.user.name and "impersonator" not in self.user.tags:
-            raise AmqpError(406, f"user_id property set to '{needed.user_id}' but authenticated user was "
-                                 f"'{self.user.name}'")  # fmt: skip
-        if needed.expiration is not None:
-            checks.expiration(needed.expiration)
-        if needed.headers is not None and b"CC" in needed.headers:
-            checks.copies(message)
+            self._publisher.route(tag, message, mandatory, now)
 
     def confirm_select(self) -> None:
         """confirm.select. Raises 406."""
         if self.transaction is not None:
             raise AmqpError(406, "cannot switch from tx to confirm mode")
-        self.confirms = self.confirms or Confirms(self.sink.confirmed)
+        self._publisher.select()
 
     # --- transactions
 
@@ -163,7 +127,7 @@ class Channel:
     def tx_commit(self, now: float) -> None:
         """tx.commit: its publishes and settlements, in one batch of the journal. Raises 406."""
         for message, mandatory in self._open_transaction().take_publishes():
-            self._publish(0, message, mandatory, now)
+            self._publisher.route(0, message, mandatory, now)
         for unsettled, verdict in self._open_transaction().take_settlements():
             self._settle(unsettled, verdict, now)
 

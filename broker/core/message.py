@@ -59,7 +59,9 @@ class Message:
         return tuple(keys)
 
     def hide_blind_copies(self) -> None:
-        """Take the BCC header out of what consumers get. It still routes."""
+        """Take the BCC header, if any, out of what consumers get. It still routes."""
+        if b"\x03BCC" not in self.properties:
+            return
         fields = wire.split(self.properties)
         headers = split(fields["headers"])
         headers.pop("BCC", None)

@@ -24,9 +24,7 @@ from broker.protocol.table import MalformedTable, Table
 from broker.session import handshake
 from broker.session.channel import ChannelSession
 from broker.session.methods import METHODS
-
-# Deliveries stop when this much output has not gone to the transport yet, in bytes.
-OUTPUT_LIMIT = 1_048_576
+from broker.session.output import Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +79,13 @@ class Connection:
         self.exclusive_queues: set[Queue] = set()
         self.bytes_in = 0
         self.bytes_out = 0
-        self.frames_out = 0
         self.blocked = False
         self.output_open = True
         self.on_opened: Callable[[Connection], None] | None = None
-        self._output: list[bytes] = []
-        self._output_size = 0
-        self._held: list[bytes] = []
-        self._holds = 0
-        self._uncommitted = 0
-        self._noted_batch = -1
-        self._noted_records = core.journal.records
+        self._output = Output(core.journal, line.flush_soon)
         self._unconfirmed: dict[int, None] = {}
         self._gone = False
-        self._handling = False
         self._events: Iterator[Event] = iter(())
-        self._afterwards: list[bytes] = []
 
     # --- what management reads
 
@@ -118,6 +107,11 @@ class Connection:
     def frames_in(self) -> int:
         """Frames received."""
         return self.protocol.frames_in
+
+    @property
+    def frames_out(self) -> int:
+        """Frames sent, a message's together counting as one."""
+        return self._output.frames
 
     @property
     def frame_max(self) -> int:
@@ -144,71 +138,32 @@ class Connection:
     @property
     def holding(self) -> bool:
         """Whether output waits for the journal."""
-        return bool(self._holds)
+        return self._output.holding
 
     def write(self, data: bytes) -> None:
-        """Add frames to the output; behind a held answer they wait with it."""
-        self.frames_out += 1
-        self._output_size += len(data)
-        if self._output_size > OUTPUT_LIMIT:
+        """Send frames."""
+        self._output.write(data)
+        if self._output.is_full:
             self.output_open = False
-        if self._holds:
-            self._held.append(data)
-            return
-        if not self._output:
-            self.line.flush_soon()
-        self._output.append(data)
 
     def write_afterwards(self, data: bytes) -> None:
-        """Add frames behind the answer to the method that is being handled."""
-        if self._handling:
-            self._afterwards.append(data)
-        else:
-            self.write(data)
+        """Send frames behind the answer to the method that is being handled."""
+        self._output.write_afterwards(data)
+
+    def reply(self, channel: int, method: type[base.Frame], *values: Any) -> None:
+        """Answer a synchronous method, once what this connection has done before is on disk."""
+        self._output.write_answer(self.protocol.send(channel, method, *values))
 
     def take_output(self) -> bytes:
         """What is to be sent now."""
         self.flush_confirms()
-        data = b"".join(self._output)
-        self._output.clear()
-        self._output_size = 0
+        data = self._output.take()
         self.bytes_out += len(data)
         return data
 
-    def reply(self, channel: int, method: type[base.Frame], *values: Any) -> None:
-        """Answer a synchronous method. While changes of this connection are not on disk yet the answer is held, so
-        that whoever has it may rely on all that was done before.
-        """
-        self._note_records()
-        if self._uncommitted:
-            self._holds += 1
-            self.core.journal.on_commit(self._release)
-        self.write(self.protocol.send(channel, method, *values))
-
-    def _note_records(self) -> None:
-        journal = self.core.journal
-        if journal.records != self._noted_records:
-            self._noted_records = journal.records
-            if self._noted_batch != journal.batch:
-                self._noted_batch = journal.batch
-                self._uncommitted += 1
-                journal.on_commit(self._committed)
-                self._noted_records = journal.records
-
-    def _committed(self) -> None:
-        self._uncommitted -= 1
-
-    def _release(self) -> None:
-        self._holds -= 1
-        if not self._holds and self._held:
-            held, self._held = self._held, []
-            if not self._output:
-                self.line.flush_soon()
-            self._output += held
-
     def confirms_due(self, channel: int) -> None:
         """A channel has confirms for the next output."""
-        if not self._unconfirmed and not self._output:
+        if not self._unconfirmed and self._output.is_empty:
             self.line.flush_soon()
         self._unconfirmed[channel] = None
 
@@ -224,7 +179,7 @@ class Connection:
     def receive(self, data: bytes, now: float) -> None:
         """Act on what the client sent."""
         self.bytes_in += len(data)
-        self._noted_records = self.core.journal.records
+        self._output.records_of_others()
         events = self.protocol.receive(data)
         if self.blocked:
             self._events = chain(self._events, events)
@@ -237,12 +192,10 @@ class Connection:
             if self.alarms and type(event) is Publish:
                 self._block(event)
                 break
-            self._handling = True
+            self._output.answering = True
             self._handle(event, now)
-            self._handling = False
-            while self._afterwards:
-                self.write(self._afterwards.pop(0))
-        self._note_records()
+            self._output.answered()
+        self._output.note_records()
 
     def _block(self, event: Event) -> None:
         """An alarm is on: whoever publishes waits, the message too (RabbitMQ docs: connection-blocked)."""

@@ -339,3 +339,16 @@ def test_a_disk_that_refuses_holds_confirms_back_and_says_so(tmp_path: Path, mon
         world._calls.get(timeout=10)()
     assert not trouble.get_nowait()
     world.storage.close()
+
+
+def test_a_confirm_waits_for_the_dead_letter_that_the_message_became(tmp_path: Path) -> None:
+    world = DiskWorld(tmp_path)
+    client = world.client()
+    durable(world, "dead")
+    durable(world, x_max_length=0, x_dead_letter_exchange="", x_dead_letter_routing_key="dead")
+    client.channel.confirm_select()
+    client.publish("q", "x", **PERSISTENT)
+    assert not client.sink.due
+    world.commit()
+    assert client.sink.due
+    world.storage.close()

@@ -1,0 +1,82 @@
+"""The publishing half of a channel: what is refused, what is returned, when it is confirmed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from broker.core import checks
+from broker.core.confirms import Confirms
+from broker.core.message import Message
+from broker.core.users import User
+from broker.core.vhost import Vhost
+from broker.errors import AmqpError
+
+if TYPE_CHECKING:
+    from broker.core.channel import Sink
+
+
+class Publisher:
+    """`confirms` is None until `select`; `published` counts messages."""
+
+    def __init__(self, vhost: Vhost, user: User, sink: Sink) -> None:
+        self.confirms: Confirms | None = None
+        self.published = 0
+        self._vhost = vhost
+        self._user = user
+        self._sink = sink
+        self._batch = -1
+        self._batched: list[int] = []
+
+    def select(self) -> None:
+        """Confirm from now on; nothing changes the second time."""
+        self.confirms = self.confirms or Confirms(self._sink.confirmed)
+
+    def admit(self, message: Message) -> int:
+        """Check a message and number it; 0 without confirms. Raises 403, 406."""
+        self._user.require("write", "exchange", message.exchange, self._vhost.name)
+        needed = message.essentials
+        if needed.user_id is not None and needed.user_id != self._user.name and "impersonator" not in self._user.tags:
+            raise AmqpError(406, f"user_id property set to '{needed.user_id}' but authenticated user was "
+                                 f"'{self._user.name}'")  # fmt: skip
+        if needed.expiration is not None:
+            checks.expiration(needed.expiration)
+        if needed.headers is not None and b"CC" in needed.headers:
+            checks.copies(message)
+            message.hide_blind_copies()
+        self.published += 1
+        return 0 if self.confirms is None else self.confirms.next()
+
+    def route(self, tag: int, message: Message, mandatory: bool, now: float) -> None:
+        """Publish to the message's exchange. Raises 403, 404."""
+        journal = self._vhost.journal
+        before = journal.records
+        routing = self._vhost.publish(message, now)
+        if routing.refused and tag and self.confirms is not None:
+            self.confirms.refuse(tag)
+        else:
+            routed = bool(routing.queues or routing.refused)
+            self.conclude(tag, message, mandatory=mandatory, routed=routed, recorded=journal.records != before)
+
+    def conclude(self, tag: int, message: Message, *, mandatory: bool, routed: bool, recorded: bool) -> None:
+        """Return what went nowhere, if asked to; confirm now or, when the journal was touched, once that is on disk."""
+        if mandatory and not routed:
+            self._sink.returned(message, AmqpError(312, "NO_ROUTE"))
+        if not tag or self.confirms is None:
+            return
+        if not recorded:
+            self.confirms.take(tag)
+            self._sink.confirms_due()
+            return
+        journal = self._vhost.journal
+        if self._batch != journal.batch:
+            self._batch = journal.batch
+            self._batched = []
+            journal.on_commit(partial(self._committed, self._batched))
+        self._batched.append(tag)
+
+    def _committed(self, tags: list[int]) -> None:
+        if self.confirms is not None:
+            for tag in tags:
+                self.confirms.take(tag)
+            self._sink.confirms_due()
