@@ -18,8 +18,9 @@ from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.topology import Ladder, declare_base
-from gateway.breakers import Breakers
-from gateway.consumer import Consumer, Wiring
+from gateway.consuming.breakers import Breakers
+from gateway.consuming.consumer import Consumer
+from gateway.consuming.wiring import Wiring
 from gateway.http import HttpClient
 
 log = structlog.get_logger("workerrmq.delivery")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from domain.registry import Subscription
 from gateway.amqp.loop import Loop
 from gateway.amqp.topology import RETURN, dead_letter_queue
-from gateway.session import Session
+from gateway.consuming.session import Session
 
 
 class Owner(Protocol):

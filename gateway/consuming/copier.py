@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,11 +15,9 @@ from domain.message import Message
 from domain.outcome import Answer
 from domain.registry import Subscription
 from gateway.amqp.topology import RETRY, dead_letter_queue
-from gateway.session import Delivery
-
-if TYPE_CHECKING:
-    from gateway.consumer import Wiring
-    from gateway.intake import Intake
+from gateway.consuming.intake import Intake
+from gateway.consuming.session import Delivery
+from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from delivery.acks import AckWindow
 from delivery.copies import Source
-from domain.outcome import Answer
 from gateway.amqp.loop import Loop
-
-if TYPE_CHECKING:
-    from gateway.settlement import Settlement
 
 _STRAGGLER = 0.02
 """Seconds that a finished delivery waits for an earlier one, so that both are acked in one frame."""
@@ -99,14 +95,13 @@ class Session:
 
 
 class Delivery:
-    """One message in flight: where to settle it, and by whose rules."""
+    """One message in flight, and where to settle it."""
 
-    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "settlement", "source", "tag", "tries")
+    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "source", "tag", "tries")
 
-    def __init__(self, session: Session, tag: int, source: Source, attempt: int, settlement: Settlement) -> None:
+    def __init__(self, session: Session, tag: int, source: Source, attempt: int) -> None:
         self.session, self.tag = session, tag
         self.source, self.attempt = source, attempt
-        self.settlement = settlement
         self.key: Hashable = None
         """its lane, where order matters"""
         self.probe = False
@@ -115,6 +110,3 @@ class Delivery:
         """Unix seconds, where the message's headers do not tell"""
         self.tries = 0
         """how often its copy could not be published"""
-
-    def answered(self, answer: Answer) -> None:
-        self.settlement.answered(self, answer)

@@ -11,7 +11,7 @@ from delivery.lanes import Lanes, key_function
 from delivery.rate import TokenBucket
 from domain.registry import Subscription
 from gateway.amqp.loop import Loop
-from gateway.session import Delivery
+from gateway.consuming.session import Delivery
 
 _HELD = 600.0
 """Seconds that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so before that the

@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from delivery.attempts import AttemptBuffer
 from delivery.copies import Source, attempts_charged
 from domain.outcome import Answer, ErrorClass
 from domain.registry import Actual, Report, Subscription
-from gateway.amqp.loop import Loop
-from gateway.amqp.publisher import Publisher
-from gateway.amqp.topology import Ladder
-from gateway.breakers import Breakers
-from gateway.dispatcher import Dispatcher
-from gateway.http import HttpClient
-from gateway.intake import Intake
-from gateway.session import Delivery, Session
-from gateway.settlement import Settlement
+from gateway.consuming.dispatcher import Dispatcher
+from gateway.consuming.intake import Intake
+from gateway.consuming.session import Delivery, Session
+from gateway.consuming.settlement import Settlement
+from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -33,18 +27,6 @@ _LONGEST_WAIT = 5.0
 
 _NOT_TAKING: frozenset[Actual] = frozenset({"resting", "breaker-open", "suspended", "draining"})
 """States in which it takes no messages, of its own accord."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What all consumers of a thread share; owned by the loop's thread like everything here."""
-
-    loop: Loop
-    http: HttpClient
-    publisher: Publisher
-    ladder: Ladder
-    breakers: Breakers
-    attempts: AttemptBuffer
 
 
 class Consumer:
@@ -57,12 +39,15 @@ class Consumer:
         self.breaker = wiring.breakers.join(self, subscription.spec)
         self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew)
         self.intake = Intake(wiring.loop, self, subscription, ordered=self.dispatcher.ordered)
-        self.settlement = Settlement(self, wiring, subscription)
+        self.settlement = self._settlement()
         self._held: list[Delivery] = []  # arrived while another message tries the target
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
         self._drained: Callable[[], None] | None = None
+
+    def _settlement(self) -> Settlement:
+        return Settlement(self, self.wiring, self.subscription, self.breaker, self.intake)
 
     # --- what the thread calls -------------------------------------------------------------------------------------
 
@@ -91,7 +76,7 @@ class Consumer:
         self.wiring.breakers.leave(self, self.breaker)
         self.breaker = self.wiring.breakers.join(self, subscription.spec)
         counters = self.settlement.counters
-        self.settlement = Settlement(self, self.wiring, subscription)
+        self.settlement = self._settlement()
         self.settlement.counters = counters
         if self._state in _NOT_TAKING and before.revision != subscription.revision:
             self._resume()
@@ -195,7 +180,7 @@ class Consumer:
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
         attempt = attempts_charged(properties.headers) + 1
-        self.dispatcher.arrived(Delivery(session, method.delivery_tag, source, attempt, self.settlement))
+        self.dispatcher.arrived(Delivery(session, method.delivery_tag, source, attempt))
 
     def consuming(self) -> None:
         self._tries = 0
@@ -234,10 +219,11 @@ class Consumer:
                 self._held.append(delivery)
                 return
         try:
-            delivery.settlement.send(delivery)
+            self.settlement.send(delivery)
         except Exception as exc:  # a message that we cannot send must not take the connection with it
             log.exception("request_failed", message_id=delivery.source.message_id, **self._who())
-            delivery.answered(Answer(None, ErrorClass.PROTOCOL, f"the request cannot be made: {exc}", 0.0))
+            answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be made: {exc}", 0.0)
+            self.settlement.answered(delivery, answer)
 
     def finish(self, delivery: Delivery) -> None:
         """Its fate is safe."""

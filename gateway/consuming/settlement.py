@@ -7,7 +7,8 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -20,11 +21,11 @@ from delivery.template import Unsendable
 from domain.attempt import Attempt, Result
 from domain.outcome import Answer, ErrorClass, Outcome
 from domain.registry import Subscription
-from gateway.copier import Copier
-from gateway.session import Delivery
-
-if TYPE_CHECKING:
-    from gateway.consumer import Consumer, Wiring
+from gateway.consuming.breakers import TargetBreaker
+from gateway.consuming.copier import Copier
+from gateway.consuming.intake import Intake
+from gateway.consuming.session import Delivery
+from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -32,6 +33,23 @@ _THROTTLED = 429
 """Too Many Requests says nothing against the target's health."""
 _NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
 """Errors of ours: the target has not heard of the message."""
+
+
+class Owner(Protocol):
+    """The consumer, as its settlement sees it."""
+
+    settlement: Settlement
+    """the revision that is in force"""
+
+    def finish(self, delivery: Delivery) -> None: ...
+
+    def give_back(self, delivery: Delivery) -> None: ...
+
+    def wait(self, delivery: Delivery, seconds: float) -> None: ...
+
+    def rest(self, seconds: float, reason: str) -> None: ...
+
+    def suspend(self, reason: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -54,16 +72,23 @@ class Settlement:
     Raises ValueError with a sentence when a consumer cannot be delivered so.
     """
 
-    def __init__(self, consumer: Consumer, wiring: Wiring, subscription: Subscription) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        wiring: Wiring,
+        subscription: Subscription,
+        breaker: TargetBreaker,
+        intake: Intake,
+    ) -> None:
         spec = subscription.spec
-        self._consumer, self._wiring = consumer, wiring
+        self._owner, self._wiring, self._breaker = owner, wiring, breaker
         self._spec, self._id = spec, subscription.id
-        self._breaker = consumer.breaker
         self._name = spec.name or spec.queue_name
-        self._copier = Copier(wiring, subscription, consumer.intake, self._failed)
+        self._copier = Copier(wiring, subscription, intake, self._failed)
         self._decide = compile_rules(spec.outcomes)
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
+        self._ordered = spec.ordering != "none"
         self._rest = Rest()
         self.counters = Counters()
 
@@ -72,9 +97,9 @@ class Settlement:
         try:
             headers, body, url = self._requests.build(delivery.source, delivery.attempt, time.time())
         except Unsendable as exc:
-            delivery.answered(Answer(None, ErrorClass.UNSENDABLE, str(exc), 0.0))
+            self.answered(delivery, Answer(None, ErrorClass.UNSENDABLE, str(exc), 0.0))
         else:
-            self._target.send(headers, body, delivery.answered, url)
+            self._target.send(headers, body, partial(self.answered, delivery), url)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle by the outcome. Of a delivery whose channel is gone only the breaker learns: the broker has given the
@@ -97,14 +122,14 @@ class Settlement:
                 self._copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
             else:
                 self.counters.delivered += 1
-                self._consumer.finish(delivery)
+                self._owner.finish(delivery)
             return
         self._failed(answer.reason)
         if outcome is Outcome.SUSPEND:
             self._misconfigured(delivery, answer)
         elif outcome is Outcome.RETRY and not self._breaker.closed and not probe:
             self._record(delivery, answer, "requeued", None)
-            self._consumer.give_back(delivery)
+            self._owner.give_back(delivery)
         else:
             self._rest.clear()
             self._charge(delivery, answer, outcome)
@@ -120,9 +145,9 @@ class Settlement:
             self._copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
             return
         self._record(delivery, answer, "retried", delay)
-        if self._consumer.dispatcher.ordered:
+        if self._ordered:
             self.counters.retried += 1
-            self._consumer.wait(delivery, delay / 1000)
+            self._owner.wait(delivery, delay / 1000)
         else:
             self._copier.retry(delivery, answer, delay, lambda: self._settled(delivery, "retried"))
 
@@ -131,18 +156,18 @@ class Settlement:
 
     def _settled(self, delivery: Delivery, counter: str) -> None:
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)
-        self._consumer.finish(delivery)
+        self._owner.finish(delivery)
 
     def _misconfigured(self, delivery: Delivery, answer: Answer) -> None:
         """Nothing is charged: the message is fine, the consumer is not. One changed since has a clean slate."""
-        if self._consumer.settlement is self:
+        if self._owner.settlement is self:
             seconds = self._rest.suspend_class(answer.status)
             if seconds is None:
-                self._consumer.suspend(f"the target answers {answer.reason}")
+                self._owner.suspend(f"the target answers {answer.reason}")
             else:
-                self._consumer.rest(seconds, f"the target answers {answer.reason}")
+                self._owner.rest(seconds, f"the target answers {answer.reason}")
         self._record(delivery, answer, "requeued", None)
-        self._consumer.give_back(delivery)
+        self._owner.give_back(delivery)
 
     # --- saying so -------------------------------------------------------------------------------------------------
 

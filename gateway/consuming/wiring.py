@@ -1,0 +1,24 @@
+"""What all consumers of a thread share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from delivery.attempts import AttemptBuffer
+from gateway.amqp.loop import Loop
+from gateway.amqp.publisher import Publisher
+from gateway.amqp.topology import Ladder
+from gateway.consuming.breakers import Breakers
+from gateway.http import HttpClient
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Owned by the loop's thread, like everything here."""
+
+    loop: Loop
+    http: HttpClient
+    publisher: Publisher
+    ladder: Ladder
+    breakers: Breakers
+    attempts: AttemptBuffer
