@@ -19,6 +19,7 @@ from gateway.management import (
     QueueGateway,
 )
 from gateway.mongo import Store
+from services.api_keys import ApiKeys
 from services.bundle import Services
 from services.connections import Connections
 from services.consumers import Consumers
@@ -54,6 +55,7 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
     consumer_service = Consumers(
         store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
     )
+    api_keys = ApiKeys(store, epoch)
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
@@ -64,6 +66,7 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
         replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
         connections=Connections(ConnectionGateway(management), ChannelGateway(management)),
         users=UserAccounts(store, epoch),
-        login=Login(store, epoch, first_admin, settings.token_ttl),
+        api_keys=api_keys,
+        login=Login(store, epoch, api_keys, first_admin, settings.token_ttl),
         health=Health(probes),
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from domain.queue_scope import QueueScope
+
 Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted"]
 """`requeued`: back in its queue, uncharged; `rejected` and `exhausted`: dead-lettered."""
 
@@ -32,7 +34,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFilter:
-    """Which attempts are wanted: those that agree with all that is not None, from `since` on and before `until`."""
+    """Which attempts are wanted: those that agree with all that is not None, from `since` on and before `until`, of the
+    queues that `only` admits."""
 
     consumer: str | None = None
     queue: str | None = None
@@ -40,3 +43,4 @@ class AttemptFilter:
     result: Result | None = None
     since: datetime | None = None
     until: datetime | None = None
+    only: QueueScope | None = None

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from domain.model import Model
+from domain.queue_scope import QueueScope
 
 Role = Literal["viewer", "publisher", "operator", "admin"]
 """Each may do all that the one before it may: a viewer reads; a publisher also publishes; an operator also manages
@@ -62,10 +63,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request, and as what."""
+    """Who makes a request, and as what; with `queues`, only with these."""
 
     username: str
     role: Role
+    queues: QueueScope | None = None
 
     def may(self, role: Role) -> bool:
         """Whether this one reaches as far as `role`."""
@@ -75,8 +77,8 @@ class Principal:
 class Credentials(Model):
     """What `POST /login` takes."""
 
-    username: str = Field(max_length=1000)
-    password: SecretStr = Field(max_length=1000)
+    username: str = Field(max_length=1000, examples=["alice"])
+    password: SecretStr = Field(max_length=1000, examples=["correct horse battery"])
 
 
 class CreateUser(Model):
@@ -84,13 +86,13 @@ class CreateUser(Model):
 
     username: Username
     password: NewPassword
-    role: Role
+    role: Role = Field(examples=["operator"])
 
 
 class UpdateUser(Model):
     """What `PATCH /updateUser` takes: what is left out stays."""
 
-    username: str
+    username: str = Field(examples=["alice"])
     password: NewPassword | None = None
     role: Role | None = None
 
@@ -98,4 +100,4 @@ class UpdateUser(Model):
 class UserNamed(Model):
     """What `DELETE /deleteUser` takes."""
 
-    username: str
+    username: str = Field(examples=["alice"])

@@ -5,7 +5,7 @@ routes/api.py calls `authorize` before anything else of a request is read; a rou
 
 from __future__ import annotations
 
-from flask import current_app, request
+from flask import current_app, g, request
 
 from domain.errors import Forbidden, Unauthenticated
 from domain.user import Principal, Role
@@ -25,8 +25,14 @@ def bearer_token() -> str:
 def authorize(role: Role) -> Principal:
     """Who makes the current request. Raises Unauthenticated, and Forbidden when they do not reach as far as `role`."""
     services: Services = current_app.extensions["services"]
-    principal = services.login.principal(bearer_token())
+    g.caller = principal = services.login.principal(bearer_token())
     note(user=principal.username)
     if not principal.may(role):
         raise Forbidden(f"This takes the role {role!r}, and {principal.username!r} is {principal.role!r}.")
+    return principal
+
+
+def caller() -> Principal:
+    """Who makes the current request, once `authorize` has found out."""
+    principal: Principal = g.caller
     return principal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.api_keys import ApiKeys
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
@@ -30,5 +31,6 @@ class Services:
     samples: Samples
     connections: Connections
     users: UserAccounts
+    api_keys: ApiKeys
     login: Login
     health: Health

@@ -13,6 +13,7 @@ from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails
 from domain.details import Page
 from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound
+from domain.queue_scope import QueueScope
 from domain.registry import RegisteredConsumer
 from gateway.management import QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
@@ -52,9 +53,12 @@ class Consumers:
         consumer, new = self._registry.create(self._deliverable(wanted.stored() | {"url": url}))
         return self._details(consumer), new, self._hindrances(wanted.queue_name)
 
-    def page(self, number: int, size: int, queue_name: str | None = None) -> Page[ConsumerDetails]:
-        """One page of the consumers, by name, or of those of one queue; the first page is 1."""
-        found = self._registry.find(number, size, queue_name)
+    def page(
+        self, number: int, size: int, queue_name: str | None = None, only: QueueScope | None = None
+    ) -> Page[ConsumerDetails]:
+        """One page of the consumers, by name, or of those of one queue, of the queues that `only` admits; the first
+        page is 1."""
+        found = self._registry.find(number, size, queue_name, only)
         workers = self._heartbeats.live()
         return Page([details(consumer, workers) for consumer in found.items], found.total)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from threading import Lock
 
 import structlog
 from cachetools import TTLCache
 
-from domain.errors import NotFound, StoreUnavailable, Throttled, Unauthenticated
+from domain.api_key import PREFIX
+from domain.errors import Invalid, NotFound, StoreUnavailable, Throttled, Unauthenticated
 from domain.user import Grant, Principal, User
 from gateway.epoch import Epoch
 from gateway.mongo import Store
+from services.api_keys import ApiKeys, digest
 from services.first_admin import FirstAdmin
 from services.passwords import matches
 
@@ -29,9 +30,12 @@ CACHE_SECONDS = 2.0
 class Login:
     """Thread-safe. Every method raises StoreUnavailable when the store is needed and away."""
 
-    def __init__(self, store: Store, epoch: Epoch, first_admin: FirstAdmin, token_seconds: int) -> None:
+    def __init__(
+        self, store: Store, epoch: Epoch, api_keys: ApiKeys, first_admin: FirstAdmin, token_seconds: int
+    ) -> None:
         self._store = store
         self._epoch = epoch
+        self._api_keys = api_keys
         self._first_admin = first_admin
         self._lifetime = timedelta(seconds=token_seconds)
         self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, CACHE_SECONDS)
@@ -65,29 +69,34 @@ class Login:
             self._store.login_failures.clear(username, address)
         token = secrets.token_urlsafe(32)
         grant = Grant(user.username, user.stamp, datetime.now(UTC) + self._lifetime)
-        self._store.tokens.add(_digest(token), grant)
+        self._store.tokens.add(digest(token), grant)
         return token, grant, user
 
     def logout(self, token: str) -> None:
-        """End a token, on all processes of this host at once."""
-        self._store.tokens.remove(_digest(token))
+        """End a token, on all processes of this host at once. Raises Invalid for an API key."""
+        if token.startswith(PREFIX):
+            raise Invalid("An API key does not log out; an admin ends it with DELETE /deleteApiKey.")
+        self._store.tokens.remove(digest(token))
         self._epoch.bump()
 
     def principal(self, token: str) -> Principal:
-        """Who the token belongs to, as what it is now. Raises Unauthenticated."""
-        digest = _digest(token)
+        """Who the token or API key belongs to, as what it is now. Raises Unauthenticated."""
+        hashed = digest(token)
         epoch = self._epoch.now()  # before the store is asked: what is revoked meanwhile must not be kept
         with self._lock:
-            known = self._known.get(digest)
+            known = self._known.get(hashed)
         if known is not None and known[0] == epoch and known[2] > datetime.now(UTC):
             return known[1]
-        grant = self._store.tokens.get(digest)
+        principal, until = self._api_keys.owner(token) if token.startswith(PREFIX) else self._token_owner(hashed)
+        with self._lock:
+            self._known[hashed] = (epoch, principal, until)
+        return principal
+
+    def _token_owner(self, hashed: str) -> tuple[Principal, datetime]:
+        grant = self._store.tokens.get(hashed)
         if grant is None:
             raise Unauthenticated("The token is unknown or has expired: log in again.", code="token_invalid")
-        principal = self._owner(grant)
-        with self._lock:
-            self._known[digest] = (epoch, principal, grant.expires_at)
-        return principal
+        return self._owner(grant), grant.expires_at
 
     def _owner(self, grant: Grant) -> Principal:
         try:
@@ -97,8 +106,3 @@ class Login:
         if user is None or user.stamp != grant.stamp:
             raise Unauthenticated("The token has been revoked: log in again.", code="token_invalid")
         return Principal(user.username, user.role)
-
-
-def _digest(token: str) -> str:
-    # A token is 256 random bits: a plain hash cannot be turned back, and needs no salt.
-    return sha256(token.encode()).hexdigest()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+
 from domain.details import Page, QueueDetails
 from domain.queue import QueueSpec
+from domain.queue_scope import QueueScope
 from domain.selection import Selection
 from gateway.management import QueueGateway
+
+_PAGE = 500  # queues; the most that RabbitMQ gives at once
 
 
 class Queues:
@@ -18,9 +25,20 @@ class Queues:
         """Whether the queue is new. Raises Conflict when it exists otherwise, saying in what."""
         return self._gateway.declare(spec)
 
-    def page(self, wanted: Selection) -> Page[QueueDetails]:
-        """The queues that are asked for. Raises Invalid for a pattern that is no regular expression."""
-        return self._gateway.page(wanted)
+    def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
+        """The queues that are asked for, of those that `only` admits. Raises Invalid for a pattern that is no regular
+        expression."""
+        if only is None:
+            return self._gateway.page(wanted)
+        admitted = [queue for queue in self._every(wanted) if only.admits(queue.queue_name)]
+        return Page(admitted[(wanted.number - 1) * wanted.size : wanted.number * wanted.size], len(admitted))
+
+    def _every(self, wanted: Selection) -> Iterator[QueueDetails]:
+        for number in count(1):
+            page = self._gateway.page(replace(wanted, number=number, size=_PAGE))
+            yield from page.items
+            if number * _PAGE >= page.total:
+                return
 
     def get(self, name: str) -> QueueDetails:
         """One queue. Raises NotFound."""

@@ -53,7 +53,7 @@ class Replays:
         replay = Replay(
             replay_id=uuid.uuid4().hex[:16],
             queue_name=wanted.queue_name,
-            dead_letter_queue=wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name),
+            dead_letter_queue=self.queues_of(wanted)[1],
             state="running",
             dry_run=wanted.dry_run,
             started_at=now,
@@ -70,6 +70,10 @@ class Replays:
             self._running[replay.replay_id] = thread
         thread.start()
         return replay
+
+    def queues_of(self, wanted: ReplayRequest) -> list[str]:
+        """The queue that messages go back to, and the one that they come from."""
+        return [wanted.queue_name, wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)]
 
     def get(self, replay_id: str) -> Replay:
         """How far it has come. Raises NotFound, StoreUnavailable."""

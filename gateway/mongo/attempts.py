@@ -52,7 +52,10 @@ def _query(wanted: AttemptFilter) -> Document:
     }
     bounds = {"$gte": wanted.since, "$lt": wanted.until}
     at = {operator: moment for operator, moment in bounds.items() if moment is not None}
-    return {**same, "at": at} if at else dict(same)
+    query: Document = {**same, "at": at} if at else dict(same)
+    if wanted.only and wanted.queue is None:
+        query["queue"] = {"$regex": wanted.only.regex}
+    return query
 
 
 def _loaded(document: Document) -> Attempt:

@@ -8,6 +8,7 @@ from typing import Any
 import pymongo
 from pymongo.database import Database
 
+from gateway.mongo.api_keys import ApiKeys
 from gateway.mongo.attempts import Attempts
 from gateway.mongo.collection import Document, translated
 from gateway.mongo.consumers import ConsumerRegistry
@@ -36,6 +37,7 @@ class Store:
         self._database = database
         self.users = Users(database)
         self.tokens = Tokens(database)
+        self.api_keys = ApiKeys(database)
         self.login_failures = LoginFailures(database)
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)

@@ -15,6 +15,7 @@ from delivery.signing import retire
 from domain.consumer import ConsumerSpec
 from domain.details import Page
 from domain.errors import Conflict, NotFound
+from domain.queue_scope import QueueScope
 from domain.registry import Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, translated
 from gateway.mongo.consumer_documents import ConsumerDocuments
@@ -75,9 +76,14 @@ class ConsumerRegistry:
         return self._documents.loaded(document)
 
     @translated
-    def find(self, number: int = 1, size: int = 100, queue_name: str | None = None) -> Page[RegisteredConsumer]:
-        """One page of the consumers by name, all or one queue's; the first page is 1."""
-        wanted: Document = {} if queue_name is None else {"queueName": queue_name}
+    def find(
+        self, number: int = 1, size: int = 100, queue_name: str | None = None, only: QueueScope | None = None
+    ) -> Page[RegisteredConsumer]:
+        """One page of the consumers by name, all or one queue's, of the queues that `only` admits; the first page is
+        1."""
+        wanted: Document = {"queueName": {"$regex": only.regex}} if only else {}
+        if queue_name is not None:
+            wanted = {"queueName": queue_name}
         collection = self._collection()
         found = collection.find(wanted).sort("name", 1).skip((number - 1) * size).limit(size)
         return Page([self._documents.loaded(document) for document in found], collection.count_documents(wanted))

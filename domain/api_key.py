@@ -1,0 +1,58 @@
+"""API keys: how a program, rather than a person, shows who it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from domain.model import Model
+from domain.queue_scope import QueueScope
+from domain.user import Principal, Role
+
+PREFIX = "wrmq_"
+"""What every key begins with, so that scanners for leaked secrets (and people) know one when they see it."""
+
+KeyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@+-]+$", examples=["shop"])]
+QueuePattern = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]+$", examples=["orders.*"])]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as stored. `queues` are patterns, none for no limit; `last_used_at` may be a minute behind."""
+
+    name: str
+    role: Role
+    queues: tuple[str, ...]
+    digest: str = field(repr=False)
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """Who makes a request with it. The name cannot be a user's: those have no colon."""
+        return Principal(f"key:{self.name}", self.role, QueueScope(self.queues) if self.queues else None)
+
+
+class CreateApiKey(Model):
+    """What `POST /createApiKey` takes."""
+
+    name: KeyName
+    role: Role
+    expires_at: AwareDatetime | None = Field(None, strict=False, examples=["2027-01-31T12:00:00Z"])
+    queues: tuple[QueuePattern, ...] = Field(
+        (),
+        strict=False,
+        max_length=100,
+        description="the only queues it may touch: * is anything, ? one character",
+    )
+
+
+class ApiKeyNamed(Model):
+    """What `DELETE /deleteApiKey` takes."""
+
+    name: str = Field(max_length=100)

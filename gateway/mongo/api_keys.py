@@ -1,0 +1,77 @@
+"""API keys. Only their SHA-256 is kept: a dump of the database lets nobody in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pymongo import IndexModel
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from domain.api_key import ApiKey
+from domain.details import Page
+from domain.errors import Conflict, NotFound
+from gateway.mongo.collection import Document, IndexedCollection, change, translated
+
+
+class ApiKeys:
+    """Keys by name, which is the document's id and therefore unique. All methods raise StoreUnavailable."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = IndexedCollection(database, "apiKeys", IndexModel("digest", unique=True))
+
+    @translated
+    def add(self, key: ApiKey) -> None:
+        """Store a new key. Raises Conflict when the name is taken."""
+        document = {
+            "_id": key.name,
+            "revision": 1,
+            "digest": key.digest,
+            "role": key.role,
+            "queues": list(key.queues),
+            "createdBy": key.created_by,
+            "createdAt": key.created_at,
+            "expiresAt": key.expires_at,
+            "lastUsedAt": key.last_used_at,
+        }
+        try:
+            self._collection().insert_one(document)
+        except DuplicateKeyError:
+            raise Conflict(f"There is an API key {key.name!r} already.") from None
+
+    @translated
+    def by_digest(self, digest: str) -> ApiKey | None:
+        """The key with that SHA-256, expired or not."""
+        document = self._collection().find_one({"digest": digest})
+        return None if document is None else _key(document)
+
+    @translated
+    def find(self, number: int, size: int) -> Page[ApiKey]:
+        """One page of the keys by name; the first page is 1."""
+        collection = self._collection()
+        found = collection.find().sort("_id", 1).skip((number - 1) * size).limit(size)
+        return Page([_key(document) for document in found], collection.count_documents({}))
+
+    @translated
+    def used(self, key: ApiKey, now: datetime) -> None:
+        """Note that the key is in use; one that is gone stays gone."""
+        change(self._collection(), {"_id": key.name, "digest": key.digest}, lambda _: {"lastUsedAt": now})
+
+    @translated
+    def remove(self, name: str) -> None:
+        """Delete a key. Raises NotFound."""
+        if not self._collection().delete_one({"_id": name}).deleted_count:
+            raise NotFound(f"There is no API key {name!r}.")
+
+
+def _key(document: Document) -> ApiKey:
+    return ApiKey(
+        name=document["_id"],
+        role=document["role"],
+        queues=tuple(document["queues"]),
+        digest=document["digest"],
+        created_by=document["createdBy"],
+        created_at=document["createdAt"],
+        expires_at=document["expiresAt"],
+        last_used_at=document["lastUsedAt"],
+    )

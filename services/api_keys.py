@@ -1,0 +1,73 @@
+"""API keys: make, list and delete them, and who one belongs to."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import structlog
+
+from domain.api_key import PREFIX, ApiKey, CreateApiKey
+from domain.details import Page
+from domain.errors import Invalid, StoreUnavailable, Unauthenticated
+from domain.user import Principal
+from gateway.epoch import Epoch
+from gateway.mongo import Store
+
+log = structlog.get_logger("workerrmq.keys")
+
+_NOTED_EVERY = timedelta(minutes=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class ApiKeys:
+    """Thread-safe. Every method raises StoreUnavailable when the store is away. A key outlives who created it."""
+
+    def __init__(self, store: Store, epoch: Epoch) -> None:
+        self._keys = store.api_keys
+        self._epoch = epoch
+
+    def create(self, wanted: CreateApiKey, created_by: str) -> tuple[str, ApiKey]:
+        """The key itself, which nobody can ever read again, and what it stands for. Raises Conflict when the name is
+        taken, and Invalid for an end in the past."""
+        now = datetime.now(UTC)
+        if wanted.expires_at and wanted.expires_at <= now:
+            raise Invalid("expiresAt: must be in the future", fields=[("expiresAt", "must be in the future")])
+        secret = PREFIX + secrets.token_urlsafe(32)
+        key = ApiKey(wanted.name, wanted.role, wanted.queues, digest(secret), created_by, now, wanted.expires_at)
+        self._keys.add(key)
+        return secret, key
+
+    def page(self, number: int, size: int) -> Page[ApiKey]:
+        """One page of the keys by name, those that have expired too; the first page is 1."""
+        return self._keys.find(number, size)
+
+    def delete(self, name: str) -> None:
+        """End a key, on all processes of this host at once. Raises NotFound."""
+        self._keys.remove(name)
+        self._epoch.bump()
+
+    def owner(self, secret: str) -> tuple[Principal, datetime]:
+        """Who a key belongs to, and until when. Raises Unauthenticated."""
+        now = datetime.now(UTC)
+        key = self._keys.by_digest(digest(secret))
+        if key is None:
+            raise Unauthenticated("The API key is unknown or has been deleted.", code="token_invalid")
+        if key.expires_at and key.expires_at <= now:
+            raise Unauthenticated("The API key has expired: ask an admin for another.", code="token_invalid")
+        self._note_use(key, now)
+        return key.principal, key.expires_at or _NEVER
+
+    def _note_use(self, key: ApiKey, now: datetime) -> None:
+        if key.last_used_at and now - key.last_used_at < _NOTED_EVERY:
+            return
+        try:
+            self._keys.used(key, now)
+        except StoreUnavailable as exc:  # no reason to refuse the request
+            log.warning("the use of a key could not be noted", detail=exc.detail)
+
+
+def digest(secret: str) -> str:
+    """What is stored of a token or key: 256 random bits cannot be guessed from a plain hash, and need no salt."""
+    return sha256(secret.encode()).hexdigest()
