@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from broker.errors import AmqpError
 from broker.protocol.content import HEARTBEAT_FRAME
-from broker.session.connection import Connection, Offer
+from broker.session.connection import Connection
+from broker.session.transport import Offer
 
 if TYPE_CHECKING:
     from broker.server import Server

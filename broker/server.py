@@ -14,7 +14,8 @@ from pathlib import Path
 from broker.core.broker import Broker
 from broker.line import Line
 from broker.recovery import recover
-from broker.session.connection import Connection, Offer
+from broker.session.connection import Connection
+from broker.session.transport import Offer
 from broker.storage import Storage
 
 # Seconds that clients have to answer connection.close when the broker stops.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from pamqp import base, commands
 
@@ -25,34 +24,7 @@ from broker.session import handshake
 from broker.session.channel import ChannelSession
 from broker.session.methods import METHODS
 from broker.session.output import Output
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the server offers a client: `frame_max` in bytes, `heartbeat` in seconds."""
-
-    frame_max: int = 131_072
-    channel_max: int = 2047
-    heartbeat: int = 60
-
-
-class Line(Protocol):
-    """The transport below a connection."""
-
-    def flush_soon(self) -> None:
-        """There is output to take with `Connection.take_output`."""
-
-    def close_soon(self) -> None:
-        """Close once the output is sent."""
-
-    def expect_close(self) -> None:
-        """The client has been asked to close: close without it if it takes too long."""
-
-    def block(self) -> None:
-        """Read no more until `Connection.unblock`."""
-
-    def tuned(self, heartbeat: int) -> None:
-        """The handshake has settled the heartbeat, in seconds; 0 for none."""
+from broker.session.transport import Line, Offer
 
 
 class Connection:

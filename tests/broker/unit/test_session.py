@@ -11,7 +11,8 @@ from broker.core.broker import Broker
 from broker.core.journal import NullJournal
 from broker.protocol.content import content_frames, method_frame
 from broker.protocol.methods import encode_method
-from broker.session.connection import Connection, Offer
+from broker.session.connection import Connection
+from broker.session.transport import Offer
 
 
 class SlowJournal(NullJournal):

@@ -1,0 +1,34 @@
+"""What a connection needs of the line below it, and what the server offers on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the server offers a client: `frame_max` in bytes, `heartbeat` in seconds."""
+
+    frame_max: int = 131_072
+    channel_max: int = 2047
+    heartbeat: int = 60
+
+
+class Line(Protocol):
+    """The transport below a connection."""
+
+    def flush_soon(self) -> None:
+        """There is output to take with `Connection.take_output`."""
+
+    def close_soon(self) -> None:
+        """Close once the output is sent."""
+
+    def expect_close(self) -> None:
+        """The client has been asked to close: close without it if it takes too long."""
+
+    def block(self) -> None:
+        """Read no more until `Connection.unblock`."""
+
+    def tuned(self, heartbeat: int) -> None:
+        """The handshake has settled the heartbeat, in seconds; 0 for none."""
