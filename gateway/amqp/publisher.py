@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +96,7 @@ class Publisher:
             if message.properties.headers:
                 self._check_size(properties)
             self.channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
-        except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError) as exc:
+        except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError, struct.error) as exc:
             # pika encodes before it writes, so nothing of this message is on the wire
             done(PublishRefused(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
             return

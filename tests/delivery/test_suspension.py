@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
@@ -42,7 +44,7 @@ def test_a_consumer_rests_between_two_of_them_and_goes_on_by_itself(
     report = wait_until(lambda: (one := consumers.report(queue)) and one.delivered and one)
     assert report.requeued == target.count - 1 >= 1
     times = [request.when for request in target.requests]
-    assert all(later - earlier >= 0.5 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 0.5 for earlier, later in pairwise(times))
 
 
 def test_gone_suspends_at_once(consumers: Consumers, channel: BlockingChannel, queue: str, target: Target) -> None:

@@ -1,0 +1,215 @@
+"""What PublisherThread says of a message is what the broker said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, WorkerError
+from domain.message import Message, Properties
+from gateway.amqp.publisher_thread import PublisherThread
+from tests.delivery.breaking import close_connection
+from tests.support.amqp import ready, take, wait_ready
+from tests.support.node import BrokerNode
+from tests.support.processes import free_port, wait_until
+from tests.support.proxy import Proxy
+
+Make = Callable[..., PublisherThread]
+
+
+@pytest.fixture
+def make_publisher(broker: BrokerNode) -> Iterator[Make]:
+    """Starts publishers, on the broker unless told another URL; they end with the test."""
+    made: list[PublisherThread] = []
+
+    def make(url: str | None = None) -> PublisherThread:
+        made.append(PublisherThread(url or broker.amqp_url, "test-publisher"))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop(0)
+
+
+@pytest.fixture
+def publisher(make_publisher: Make) -> PublisherThread:
+    """A publisher that is connected."""
+    one = make_publisher()
+    wait_until(lambda: one.connected)
+    return one
+
+
+def message(queue: str, body: bytes = b"body", **fields: Any) -> Message:
+    return Message(queue, body, properties=Properties(**{"message_id": "m", **fields}))
+
+
+def kinds(results: list[WorkerError | None]) -> list[type]:
+    return [type(result) for result in results]
+
+
+def test_a_message_is_in_its_queue_when_its_publisher_hears_so(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    assert publisher.publish([message(queue, b"1"), message(queue, b"2", type="t")], 10) == [None, None]
+    first, second = take(channel, queue, 2)
+    assert (first.body, second.body, second.properties.type) == (b"1", b"2", "t")
+    assert first.properties.delivery_mode == 2
+
+
+def test_an_unroutable_message_is_told_from_its_neighbours_even_when_they_look_alike(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    results = publisher.publish([message(queue), message("nowhere"), message(queue), message("nowhere")], 10)
+    assert kinds(results) == [type(None), Unroutable, type(None), Unroutable]
+    assert "nowhere" in results[1].detail
+    assert ready(channel, queue) == 2
+
+
+def test_an_exchange_that_does_not_exist_is_named_and_no_neighbour_is_said_to_be_published_that_is_not(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    results = publisher.publish([message(queue), Message("key", b"", "missing"), message(queue)], 10)
+    assert isinstance(results[1], Unroutable)
+    assert results[1].code == "exchange_not_found"
+    # The broker closes the channel over it, so that of what was under way nothing is known.
+    assert set(kinds([results[0], results[2]])) <= {type(None), PublishUnconfirmed}
+    assert ready(channel, queue) >= results.count(None)
+    assert wait_until(lambda: publisher.publish([message(queue)], 10) == [None])
+
+
+def test_a_queue_that_refuses_makes_its_message_refused(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str, unique_name: str
+) -> None:
+    full = f"{unique_name}-full"
+    channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    results = publisher.publish([message(full), message(full), message(queue)], 10)
+    assert kinds(results) == [type(None), PublishRefused, type(None)]
+
+
+def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    odd = [
+        message(queue, type="x" * 300),
+        message(queue, headers={"a": 2**70}),
+        message(queue, headers={"a": "x" * 140_000}),
+        message(queue, headers={"a": object()}),
+        message("k" * 300),
+    ]
+    results = publisher.publish([message(queue), *odd, message(queue)], 10)
+    assert kinds(results) == [type(None), *[PublishRefused] * len(odd), type(None)]
+    assert ready(channel, queue) == 2
+
+
+def test_results_of_many_callers_at_once_are_not_mixed_up(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    def call(number: int) -> bool:
+        batch = [message("nowhere" if (number + one) % 3 == 0 else queue, str(number).encode()) for one in range(30)]
+        results = publisher.publish(batch, 30)
+        return all((one.routing_key == queue) == (result is None) for one, result in zip(batch, results, strict=True))
+
+    with ThreadPoolExecutor(16) as callers:
+        assert all(callers.map(call, range(64)))
+    wait_ready(channel, queue, 64 * 20)
+
+
+def test_a_broker_out_of_memory_refuses_and_says_when_to_try_again(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str, broker: BrokerNode
+) -> None:
+    assert publisher.publish([message(queue)], 10) == [None]
+    broker.set_memory_alarm(True)
+    try:
+        wait_until(lambda: kinds(publisher.publish([message(queue)], 2)) == [PublishRefused])
+        (refused,) = publisher.publish([message(queue)], 2)
+        assert isinstance(refused, PublishRefused)
+        assert refused.retry_after
+        assert publisher.error
+    finally:
+        broker.set_memory_alarm(False)
+    wait_until(lambda: publisher.publish([message(queue)], 2) == [None], 20)
+
+
+def test_without_a_broker_nothing_is_published_and_the_caller_hears_so_in_time(make_publisher: Make) -> None:
+    publisher = make_publisher(f"amqp://guest:guest@127.0.0.1:{free_port()}/")
+    assert kinds(publisher.publish([message("q"), message("q")], 0.5)) == [BrokerUnavailable] * 2
+    assert not publisher.connected
+    assert publisher.error
+
+
+def test_a_broker_that_stalls_leaves_it_open_whether_the_message_was_published(
+    make_publisher: Make, broker: BrokerNode, proxy: Callable[[int], Proxy], channel: BlockingChannel, queue: str
+) -> None:
+    between = proxy(broker.port)
+    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    assert publisher.publish([message(queue)], 10) == [None]
+    between.stall()
+    assert kinds(publisher.publish([message(queue)], 0.5)) == [PublishUnconfirmed]
+    between.flow()
+    wait_until(lambda: publisher.publish([message(queue)], 2) == [None], 20)
+    wait_ready(channel, queue, 3)
+
+
+def test_a_connection_lost_before_the_confirm_leaves_it_open_too(
+    make_publisher: Make, broker: BrokerNode, proxy: Callable[[int], Proxy], queue: str
+) -> None:
+    between = proxy(broker.port)
+    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    assert publisher.publish([message(queue)], 10) == [None]
+    between.stall()
+    with ThreadPoolExecutor(1) as caller:
+        result = caller.submit(publisher.publish, [message(queue)], 30)
+        wait_until(lambda: publisher._publisher is not None and publisher._publisher.pending)
+        between.reset()
+        assert kinds(result.result(20)) == [PublishUnconfirmed]
+
+
+def test_a_suspended_broker_is_noticed_within_the_deadline_and_used_again_when_it_goes_on(
+    publisher: PublisherThread, channel: BlockingChannel, broker: BrokerNode, queue: str
+) -> None:
+    broker.suspend()
+    try:
+        wait_until(lambda: kinds(publisher.publish([message(queue)], 0.5)) == [PublishUnconfirmed])
+    finally:
+        broker.resume()
+    wait_until(lambda: publisher.publish([message(queue)], 2) == [None], 20)
+
+
+def test_a_connection_closed_by_the_broker_comes_back(
+    publisher: PublisherThread, channel: BlockingChannel, broker: BrokerNode, queue: str
+) -> None:
+    close_connection(broker, "test-publisher")
+    assert wait_until(lambda: publisher.publish([message(queue)], 5) == [None], 20)
+    assert ready(channel, queue) >= 1
+
+
+def test_a_message_of_a_moment_without_connection_is_published_when_it_is_back_in_time(
+    make_publisher: Make, broker: BrokerNode, proxy: Callable[[int], Proxy], channel: BlockingChannel, queue: str
+) -> None:
+    between = proxy(broker.port)
+    between.refuse()
+    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    with ThreadPoolExecutor(1) as caller:
+        result = caller.submit(publisher.publish, [message(queue)], 20)
+        wait_until(lambda: publisher.error not in (None, "not connected yet"))
+        between.flow()
+        assert result.result(30) == [None]
+    assert ready(channel, queue) == 1
+
+
+def test_a_stopped_publisher_waits_for_its_confirms_and_refuses_what_comes_after(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    with ThreadPoolExecutor(4) as callers:
+        results = [callers.submit(publisher.publish, [message(queue)] * 50, 10) for _ in range(4)]
+        wait_until(lambda: any(result.done() for result in results))
+        publisher.stop(5)
+        published = [result for future in results for result in future.result(20)]
+    assert set(kinds(published)) <= {type(None), BrokerUnavailable}
+    assert published.count(None) == ready(channel, queue)
+    assert kinds(publisher.publish([message(queue)], 1)) == [BrokerUnavailable]
