@@ -43,7 +43,11 @@ def test_the_services_own_connection_is_among_them(service: Service) -> None:
 
 def test_pages_say_how_many_there_are(service: Service, broker: BrokerNode) -> None:
     with open_named(broker, "a"), open_named(broker, "b"):
-        wait_until(lambda: len(service.get("/getConnections").get_json()) == 3)
+
+        def names() -> list[str]:
+            return sorted(one["connectionName"] or "" for one in service.get("/getConnections").get_json())
+
+        wait_until(lambda: names() == ["a", "b", "workerrmq-publisher"], 30)
         whole = [one["connectionId"] for one in service.get("/getConnections").get_json()]
         pages = [service.get("/getConnections", page=page, pageSize=2) for page in (1, 2, 3)]
         assert [one["connectionId"] for page in pages for one in page.get_json()] == whole

@@ -104,7 +104,7 @@ def test_a_connection_is_seen_with_its_client_and_closed_with_a_reason(broker: B
     connections = ConnectionGateway(client(broker))
     with broker.connect(client_properties={"connection_name": "till 7"}) as open_one:
         open_one.channel()
-        seen = wait_until(lambda: [one for one in connections.all() if one.channels == 1])[0]
+        seen = wait_until(lambda: [one for one in connections.all() if one.connection_name and one.channels == 1])[0]
         assert (seen.connection_name, seen.user, seen.tls) == ("till 7", "guest", False)
         assert seen.peer.startswith("127.0.0.1:")
         connections.close(seen.connection_id, "moved to another house")

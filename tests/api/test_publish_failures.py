@@ -120,15 +120,17 @@ def test_what_was_accepted_is_in_the_queue_though_the_broker_was_killed_meanwhil
     threads = [threading.Thread(target=publish) for _ in range(4)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: len(accepted) > 500, 30)
-    broker.kill()
-    wait_until(lambda: statuses - {200, 207}, 30)
-    broker.start()
-    before = len(accepted)
-    wait_until(lambda: len(accepted) > before + 500, 60)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        wait_until(lambda: len(accepted) > 500, 30)
+        broker.kill()
+        wait_until(lambda: statuses - {200, 207}, 30)
+        broker.start()
+        before = len(accepted)
+        wait_until(lambda: len(accepted) > before + 500, 60)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     assert statuses <= {200, 207, 503, 504}
     found = {properties.message_id for _, properties, _ in take(broker, "orders")}
     assert accepted <= found
