@@ -19,7 +19,9 @@ from gateway.management import (
     QueueGateway,
 )
 from gateway.mongo import Store
+from gateway.target_names import TargetNames
 from services.api_keys import ApiKeys
+from services.audit import AuditLog
 from services.bundle import Services
 from services.connections import Connections
 from services.consumers import Consumers
@@ -27,6 +29,7 @@ from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
 from services.health import Health
+from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
@@ -50,10 +53,11 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
     probes = {
         "store": store.ping,
         "broker": broker,
-        "management": lambda: management.get("vhosts", management.vhost, subject="virtual host"),
+        # Every vhost has this exchange, and no more than the tag `management` is needed to look at it.
+        "management": lambda: management.get("exchanges", management.vhost, "amq.direct", subject="virtual host"),
     }
     consumer_service = Consumers(
-        store.consumers, store.heartbeats, queue_gateway, settings.guard, settings.default_target_url
+        store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
     )
     api_keys = ApiKeys(store, epoch)
     return Services(
@@ -68,5 +72,7 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
         users=UserAccounts(store, epoch),
         api_keys=api_keys,
         login=Login(store, epoch, api_keys, first_admin, settings.token_ttl),
+        idempotency=Idempotency(store),
+        audit=AuditLog(store.audit),
         health=Health(probes),
     )

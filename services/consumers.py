@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails
@@ -18,6 +17,7 @@ from domain.registry import RegisteredConsumer
 from gateway.management import QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
+from gateway.target_names import TargetNames
 from services.consumer_state import details
 from services.deliverability import check_deliverable
 
@@ -31,13 +31,13 @@ class Consumers:
         registry: ConsumerRegistry,
         heartbeats: Heartbeats,
         queues: QueueGateway,
-        guard: Guard,
+        targets: TargetNames,
         default_target_url: str,
     ) -> None:
         self._registry = registry
         self._heartbeats = heartbeats
         self._queues = queues
-        self._guard = guard
+        self._targets = targets
         self._default_target_url = default_target_url
 
     def create(self, wanted: NewConsumer) -> tuple[ConsumerDetails, bool, list[str]]:
@@ -122,7 +122,7 @@ class Consumers:
 
     def _deliverable(self, fields: dict[str, object]) -> ConsumerSpec:
         spec = _validated(fields)
-        check_deliverable(spec, self._guard)
+        check_deliverable(spec, self._targets)
         return spec
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from delivery.outcome import compile_rules
 from delivery.signing import decode_secret
-from delivery.target_guard import Guard
 from delivery.template import UrlTemplate
 from domain.consumer import ConsumerSpec
 from domain.errors import Invalid, TargetRefused
+from gateway.target_names import TargetNames
 
 
-def check_deliverable(spec: ConsumerSpec, guard: Guard) -> None:
-    """Raises Invalid with the fields that are wrong, and TargetRefused when the guard lets nothing go to the URL."""
+def check_deliverable(spec: ConsumerSpec, targets: TargetNames) -> None:
+    """Raises Invalid with the fields that are wrong, and TargetRefused when nothing may go to the URL."""
     secret = spec.signing_secret
     checks: dict[str, Callable[[], object]] = {
         "url": lambda: UrlTemplate(spec.url),
@@ -23,7 +23,7 @@ def check_deliverable(spec: ConsumerSpec, guard: Guard) -> None:
     wrong = [(field, sentence) for field, check in checks.items() if (sentence := _sentence(check))]
     if wrong:
         raise Invalid("The consumer would not be valid.", fields=wrong)
-    if refusal := guard.check_url(spec.url):
+    if refusal := targets.check_url(spec.url):
         raise TargetRefused(refusal, fields=[("url", refusal)])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +40,15 @@ def test_a_closed_target_is_refused_and_nothing_is_stored(guarded: Api, host: st
     body = assert_problem(create(guarded, url=f"http://{host}/"), 400, "target_refused", "TARGET_")
     assert body["errors"][0]["field"] == "url"
     assert guarded("GET", "/getConsumers").get_json() == []
+
+
+def test_a_name_that_leads_to_a_closed_address_is_refused_and_one_that_leads_nowhere_is_not(guarded: Api) -> None:
+    here = socket.gethostname()
+    addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(here, None)}
+    if any(ipaddress.ip_address(address).is_global for address in addresses):
+        pytest.skip(f"{here} has a public address")
+    assert_problem(create(guarded, url=f"http://{here}/"), 400, "target_refused", here, "TARGET_ALLOW")
+    assert create(guarded, url="http://no-such-host.invalid/").status_code == 201
 
 
 @pytest.mark.parametrize("url", [URL, "http://10.1.2.3/", "http://erp.internal/", "http://8.8.4.4/"])

@@ -1,0 +1,44 @@
+"""What a target's name leads to just now, for the person who creates a consumer. What counts is asked anew for every
+connection (http_target.py)."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+from delivery.target_guard import Guard
+from delivery.target_host import host_of
+
+_PATIENCE = 1.0
+"""Seconds to wait for name servers; the operating system's own limit may be half a minute."""
+
+
+class TargetNames:
+    """The guard's judgement of URLs, names resolved. Thread-safe."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def check_url(self, url: str) -> str | None:
+        """Why a consumer may not have this URL, in a sentence; None when it may, or its name leads nowhere yet."""
+        if refusal := self._guard.check_url(url):
+            return refusal
+        host = host_of(url)
+        refusals = [self._guard.check_address(address, host) for address in _addresses(host)]
+        if refusals and all(refusals):
+            return refusals[0] if host in str(refusals[0]) else f"{host} resolves to what is closed: {refusals[0]}"
+        return None
+
+
+def _addresses(host: str) -> list[str]:
+    found: list[str] = []
+
+    def look_up() -> None:
+        with suppress(OSError, UnicodeError):
+            found.extend(str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+
+    thread = threading.Thread(target=look_up, name="workerrmq-names", daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    return list(found)
