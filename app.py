@@ -22,7 +22,19 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
-from routes import connections, consumers, deliveries, errors, exchanges, messages, queues, replays, system, users
+from routes import (
+    connections,
+    consumers,
+    deliveries,
+    documentation,
+    errors,
+    exchanges,
+    messages,
+    queues,
+    replays,
+    system,
+    users,
+)
 from runtime import Part, Runtime
 from services.replays import Replays
 from WorkerRMQ import reconciler
@@ -40,6 +52,7 @@ APIS = [
     connections.api,
     users.api,
     system.api,
+    documentation.api,
 ]
 
 
@@ -62,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["runtime"] = runtime = Runtime(
         _parts(settings, store, publisher, services.replays), services.login.prepare, settings.drain_timeout
     )
+    app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
     commands.install(app, store)
     app.before_request(runtime.start)  # without gunicorn nobody else does

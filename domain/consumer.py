@@ -154,7 +154,7 @@ class BreakerPolicy(Model):
 class ConsumerSpec(Model):
     """What `POST /createConsumer` takes, and what a worker runs. Times are in seconds."""
 
-    queue_name: QueueName
+    queue_name: QueueName = Field(examples=["orders"])
     url: HttpUrl
     name: str = Field("", max_length=255, description="unique; defaults to the queue's name")
     method: Literal["POST", "PUT", "PATCH"] = "POST"

@@ -23,7 +23,7 @@ class WhichConsumer(Model):
     """One consumer, by exactly one of its id, its name, or its queue's name."""
 
     consumer_id: str | None = Field(None, min_length=1, max_length=100)
-    name: str | None = Field(None, min_length=1, max_length=255)
+    name: str | None = Field(None, min_length=1, max_length=255, examples=["orders-erp"])
     queue_name: QueueName | None = None
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ else:
         __base__=_Changes,
         __doc__=_Changes.__doc__,
         **{
-            name: (_optional(name, field), Field(None, description=field.description))
+            name: (_optional(name, field), Field(None, description=field.description, examples=field.examples))
             for name, field in ConsumerSpec.model_fields.items()
             if name not in WhichConsumer.model_fields
         },

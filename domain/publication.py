@@ -112,7 +112,7 @@ class Publication(Model):
     queue_name: QueueName | None = Field(None, examples=["orders"])
     exchange: QueueName | None = None
     routing_key: ShortString | None = None
-    message: AnyJson | None = None
+    message: AnyJson | None = Field(None, examples=["Hello, World!"])
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
 

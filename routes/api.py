@@ -49,13 +49,15 @@ def done(message: str, status: int = 200, **fields: Any) -> Reply:
     return Reply({"message": message, **fields}, status)
 
 
-View = Callable[..., Reply]
+View = Callable[..., Reply | Response]
+"""One that answers a Response, for what is not JSON, has said its content type with `media=…`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill;
-    `answer` the type of the content, for documentation."""
+    """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill. For
+    documentation: `answer` is the type of the content, `media` its content type, `refuses` the statuses of refusals
+    beside those that come of its inputs."""
 
     method: str
     path: str
@@ -65,6 +67,8 @@ class Operation:
     query: type[Query] | None
     answer: Any
     statuses: tuple[int, ...]
+    media: str
+    refuses: tuple[int, ...]
     view: View
 
     @property
@@ -82,6 +86,8 @@ class Operation:
         if self.body is not None:
             inputs["body"] = read_body(self.body, self.lines)
         reply = self.view(**inputs)
+        if isinstance(reply, Response):
+            return reply
         content = to_json(reply.content, by_alias=True) + b"\n"
         return Response(content, reply.status, dict(reply.headers), content_type="application/json")
 
@@ -121,6 +127,8 @@ class Api:
         query: type[Query] | None = None,
         answer: Any = None,
         status: int | tuple[int, ...] = 200,
+        media: str = "application/json",
+        refuses: tuple[int, ...] = (),
     ) -> Callable[[View], View]:
         """Register a view for callers of at least `role`, or for everybody with `public=True`: one must be said."""
         if (role is None) is not public:
@@ -128,7 +136,7 @@ class Api:
         statuses = (status,) if isinstance(status, int) else status
 
         def register(view: View) -> View:
-            operation = Operation(method, path, role, body, lines, query, answer, statuses, view)
+            operation = Operation(method, path, role, body, lines, query, answer, statuses, media, refuses, view)
             self.operations.append(operation)
             self.blueprint.add_url_rule(
                 path, view.__name__, operation, methods=[method], provide_automatic_options=False

@@ -7,6 +7,7 @@ from pydantic import Field
 from domain.details import ChannelDetails, ConnectionDetails
 from domain.model import Model
 from domain.publication import Label
+from routes.answers import ConnectionDone
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery
 from routes.paging import paged
@@ -39,7 +40,7 @@ def get_channels(query: ChannelsQuery) -> Reply:
     return paged(services.connections.channels(query.page, query.page_size, query.connection_id), query)
 
 
-@api.delete("/closeConnection", role="operator", body=CloseConnection)
+@api.delete("/closeConnection", role="operator", body=CloseConnection, answer=ConnectionDone, refuses=(404,))
 def close_connection(body: CloseConnection) -> Reply:
     """Close a client's connection from the broker's side. A client that reconnects comes back with another id."""
     services.connections.close(body.connection_id, body.reason)

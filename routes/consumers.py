@@ -6,9 +6,9 @@ from pydantic import Field
 
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails
-from domain.model import Model
 from domain.names import QueueName
 from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
+from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery, Query
 from routes.paging import paged
@@ -27,10 +27,9 @@ class ConsumerQuery(WhichConsumer, Query):
     """Which consumer."""
 
 
-class ConsumerAnswer(Model):
+class ConsumerAnswer(Done):
     """What became of a consumer."""
 
-    message: str
     consumer: ConsumerDetails
 
 
@@ -40,7 +39,9 @@ class NewConsumerAnswer(ConsumerAnswer):
     warnings: list[str]
 
 
-@api.post("/createConsumer", role="operator", body=NewConsumer, answer=NewConsumerAnswer, status=(200, 201))
+@api.post(
+    "/createConsumer", role="operator", body=NewConsumer, answer=NewConsumerAnswer, status=(200, 201), refuses=(409,)
+)
 def create_consumer(body: NewConsumer) -> Reply:
     """Deliver a queue's messages to a URL. Accepted even while RabbitMQ is away or the queue is missing: it starts when
     it can. Asking again for the same changes nothing and answers 200."""
@@ -55,31 +56,31 @@ def get_consumers(query: ConsumersQuery) -> Reply:
     return paged(services.consumers.page(query.page, query.page_size, query.queue_name), query)
 
 
-@api.get("/getConsumer", role="viewer", query=ConsumerQuery, answer=ConsumerDetails)
+@api.get("/getConsumer", role="viewer", query=ConsumerQuery, answer=ConsumerDetails, refuses=(404, 409))
 def get_consumer(query: ConsumerQuery) -> Reply:
     """One consumer."""
     return Reply(services.consumers.get(query))
 
 
-@api.post("/pauseConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer)
+@api.post("/pauseConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer, refuses=(404, 409))
 def pause_consumer(body: WhichConsumer) -> Reply:
     """Let a consumer finish what it holds and take nothing more, until it is resumed."""
     return done("Consumer has been paused successfully.", consumer=services.consumers.pause(body))
 
 
-@api.post("/resumeConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer)
+@api.post("/resumeConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer, refuses=(404, 409))
 def resume_consumer(body: WhichConsumer) -> Reply:
     """Let a consumer run again that was paused, or suspended after answers that look like a wrong configuration."""
     return done("Consumer has been resumed successfully.", consumer=services.consumers.resume(body))
 
 
-@api.patch("/updateConsumer", role="operator", body=ConsumerChanges, answer=ConsumerAnswer)
+@api.patch("/updateConsumer", role="operator", body=ConsumerChanges, answer=ConsumerAnswer, refuses=(404, 409))
 def update_consumer(body: ConsumerChanges) -> Reply:
     """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed."""
     return done("Consumer has been updated successfully.", consumer=services.consumers.update(body))
 
 
-@api.delete("/deleteConsumer", role="operator", body=WhichConsumer)
+@api.delete("/deleteConsumer", role="operator", body=WhichConsumer, answer=ConsumerDeleted, refuses=(404, 409))
 def delete_consumer(body: WhichConsumer) -> Reply:
     """Delete a consumer. Its queue stays; what the consumer holds is finished, or goes back to the queue."""
     consumer = services.consumers.delete(body)
@@ -102,7 +103,7 @@ class TestConsumer(WhichConsumer):
         )
 
 
-@api.post("/testConsumer", role="operator", body=TestConsumer, answer=SampleAnswer)
+@api.post("/testConsumer", role="operator", body=TestConsumer, answer=SampleAnswer, refuses=(404, 409))
 def test_consumer(body: TestConsumer) -> Reply:
     """Send one sample to a consumer's target, signed as a delivery is, and show what comes back. No queue is touched,
     and nothing is retried; a target that hangs is given ten seconds."""

@@ -11,6 +11,7 @@ from domain.details import BindingDetails, ExchangeDetails
 from domain.exchange import BindingSpec, ExchangeSpec
 from domain.model import Model
 from domain.names import NewName, QueueName
+from routes.answers import Done, ExchangeDone
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery
 from routes.paging import NamedQuery, paged
@@ -38,7 +39,7 @@ class BindingsQuery(PageQuery):
     queue_name: QueueName | None = Field(None, description="only those to this queue")
 
 
-@api.post("/createExchange", role="operator", body=ExchangeSpec, status=(200, 201))
+@api.post("/createExchange", role="operator", body=ExchangeSpec, answer=ExchangeDone, status=(200, 201), refuses=(409,))
 def create_exchange(body: ExchangeSpec) -> Reply:
     """Create an exchange. Asking again for the same changes nothing and answers 200; for another of the same name, 409
     says what differs."""
@@ -53,14 +54,14 @@ def get_exchanges(query: ExchangesQuery) -> Reply:
     return paged(services.exchanges.page(query.selection()), query)
 
 
-@api.delete("/deleteExchange", role="operator", body=DeleteExchange)
+@api.delete("/deleteExchange", role="operator", body=DeleteExchange, answer=ExchangeDone, refuses=(404, 412))
 def delete_exchange(body: DeleteExchange) -> Reply:
     """Delete an exchange and its bindings; the queues stay."""
     services.exchanges.delete(body.exchange, if_unused=body.if_unused)
     return done("Exchange has been deleted successfully.", exchange=body.exchange)
 
 
-@api.post("/bindQueue", role="operator", body=BindingSpec, status=(200, 201))
+@api.post("/bindQueue", role="operator", body=BindingSpec, answer=Done, status=(200, 201), refuses=(404,))
 def bind_queue(body: BindingSpec) -> Reply:
     """Let a queue, or another exchange, have the messages of an exchange that match. Asking again changes nothing."""
     if services.exchanges.bind(body):
@@ -68,7 +69,7 @@ def bind_queue(body: BindingSpec) -> Reply:
     return done("Binding exists already, just so.")
 
 
-@api.post("/unbindQueue", role="operator", body=BindingSpec)
+@api.post("/unbindQueue", role="operator", body=BindingSpec, answer=Done, refuses=(404,))
 def unbind_queue(body: BindingSpec) -> Reply:
     """Remove the binding that has just this routing key and these arguments."""
     services.exchanges.unbind(body)

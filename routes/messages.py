@@ -13,6 +13,7 @@ from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from domain.publication import PublishRequest
 from middlewares.request_log import note
+from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
 
 api = Api("messages")
@@ -20,7 +21,15 @@ api = Api("messages")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@api.post("/messagePublish", role="publisher", body=PublishRequest, lines="messages", status=(200, 207))
+@api.post(
+    "/messagePublish",
+    role="publisher",
+    body=PublishRequest,
+    lines="messages",
+    answer=Published | BatchPublished,
+    status=(200, 207),
+    refuses=(422, 504),
+)
 def message_publish(body: PublishRequest) -> Reply:
     """Publish one message, or up to 10,000: as `messages`, or as NDJSON with a message a line.
 
@@ -39,7 +48,7 @@ def message_publish(body: PublishRequest) -> Reply:
     return _batch_reply(batch, services.messages.publish_all(batch))
 
 
-@api.post("/getMessages", role="operator", body=GetMessages, answer=list[HeldMessage])
+@api.post("/getMessages", role="operator", body=GetMessages, answer=list[HeldMessage], refuses=(404, 423))
 def get_messages(body: GetMessages) -> Reply:
     """Look at the messages at the head of a queue, or take them off it.
 

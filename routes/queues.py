@@ -10,6 +10,7 @@ from domain.details import QueueDetails
 from domain.model import Model
 from domain.names import QueueName
 from domain.queue import QueueSpec
+from routes.answers import QueueDone
 from routes.api import Api, Reply, done, services
 from routes.inputs import Query
 from routes.paging import NamedQuery, paged
@@ -26,7 +27,7 @@ class QueueNamed(Model):
 class QueueQuery(Query):
     """Which queue."""
 
-    queue_name: QueueName
+    queue_name: QueueName = Field(examples=["orders"])
 
 
 class QueuesQuery(NamedQuery):
@@ -44,7 +45,7 @@ class DeleteQueue(QueueNamed):
     if_unused: bool = Field(False, description="only when it has no consumer")
 
 
-@api.post("/createQueue", role="operator", body=QueueSpec, status=(200, 201))
+@api.post("/createQueue", role="operator", body=QueueSpec, answer=QueueDone, status=(200, 201), refuses=(409, 423))
 def create_queue(body: QueueSpec) -> Reply:
     """Create a queue. Asking again for the same changes nothing and answers 200; for another of the same name, 409 says
     what differs."""
@@ -59,20 +60,20 @@ def get_queues(query: QueuesQuery) -> Reply:
     return paged(services.queues.page(query.selection()), query)
 
 
-@api.get("/getQueue", role="viewer", query=QueueQuery, answer=QueueDetails)
+@api.get("/getQueue", role="viewer", query=QueueQuery, answer=QueueDetails, refuses=(404,))
 def get_queue(query: QueueQuery) -> Reply:
     """One queue. Counts are the broker's statistics, up to five seconds old."""
     return Reply(services.queues.get(query.queue_name))
 
 
-@api.post("/purgeQueue", role="operator", body=QueueNamed)
+@api.post("/purgeQueue", role="operator", body=QueueNamed, answer=QueueDone, refuses=(404, 423))
 def purge_queue(body: QueueNamed) -> Reply:
     """Drop the messages of a queue, but for those that a consumer holds."""
     services.queues.purge(body.queue_name)
     return done("Queue has been purged successfully.", queueName=body.queue_name)
 
 
-@api.delete("/deleteQueue", role="operator", body=DeleteQueue)
+@api.delete("/deleteQueue", role="operator", body=DeleteQueue, answer=QueueDone, refuses=(404, 412, 423))
 def delete_queue(body: DeleteQueue) -> Reply:
     """Delete a queue and its messages. Its consumers wait until it is created again."""
     services.queues.delete(body.queue_name, if_empty=body.if_empty, if_unused=body.if_unused)

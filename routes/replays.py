@@ -17,7 +17,9 @@ class WhichReplay(Query):
     replay_id: str = Field(min_length=1, max_length=100)
 
 
-@api.post("/replayDeadLetters", role="operator", body=ReplayRequest, answer=Replay, status=(200, 202))
+@api.post(
+    "/replayDeadLetters", role="operator", body=ReplayRequest, answer=Replay, status=(200, 202), refuses=(404, 409)
+)
 def replay_dead_letters(body: ReplayRequest) -> Reply:
     """Send dead letters back to their queue: all, or those that a filter describes.
 
@@ -29,7 +31,7 @@ def replay_dead_letters(body: ReplayRequest) -> Reply:
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
-@api.get("/getReplay", role="viewer", query=WhichReplay, answer=Replay)
+@api.get("/getReplay", role="viewer", query=WhichReplay, answer=Replay, refuses=(404,))
 def get_replay(query: WhichReplay) -> Reply:
     """How far a replay has come."""
     return Reply(services.replays.get(query.replay_id))

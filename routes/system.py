@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response
 
 from domain.errors import WorkerError
+from routes.answers import Alive, Ready
 from routes.api import Api, Reply, services
 from routes.errors import problem
 
@@ -23,13 +24,13 @@ class NotReady(WorkerError):
         self.dependencies = dependencies
 
 
-@api.get("/health/live", public=True)
+@api.get("/health/live", public=True, answer=Alive)
 def live() -> Reply:
     """Say that the process answers; nothing more is looked at."""
     return Reply({"status": "alive"})
 
 
-@api.get("/health/ready", public=True, status=(200, 503))
+@api.get("/health/ready", public=True, answer=Ready, refuses=(503,))
 def ready() -> Reply:
     """Say whether each dependency answers, and after how many milliseconds. 503 when one is down."""
     found = services.health.dependencies()

@@ -10,6 +10,7 @@ from domain.errors import Invalid
 from domain.model import Model
 from domain.user import CreateUser, Credentials, Role, UpdateUser, User, UserNamed
 from middlewares.auth import bearer_token
+from routes.answers import Done
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery
 from routes.paging import paged
@@ -26,16 +27,21 @@ class UserDetails(Model):
     updated_at: datetime
 
 
-class LoggedIn(Model):
+class UserDone(Done):
+    """What became of which user."""
+
+    user: UserDetails
+
+
+class LoggedIn(Done):
     """A token for `Authorization: Bearer …`, shown only here."""
 
-    message: str
     token: str
     expires_at: datetime
     role: Role
 
 
-@api.post("/login", public=True, body=Credentials, answer=LoggedIn)
+@api.post("/login", public=True, body=Credentials, answer=LoggedIn, refuses=(401, 429, 503))
 def login(body: Credentials) -> Reply:
     """Exchange a user name and password for a bearer token.
 
@@ -46,14 +52,14 @@ def login(body: Credentials) -> Reply:
     return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
 
 
-@api.post("/logout", role="viewer")
+@api.post("/logout", role="viewer", answer=Done)
 def logout() -> Reply:
     """End the token that this request is made with."""
     services.login.logout(bearer_token())
     return done("Logged out.")
 
 
-@api.post("/createUser", role="admin", body=CreateUser, status=201)
+@api.post("/createUser", role="admin", body=CreateUser, answer=UserDone, status=201, refuses=(409,))
 def create_user(body: CreateUser) -> Reply:
     """Create a user. The name must be new: 409 otherwise, even with the same password and role."""
     user = services.users.create(body.username, body.password.get_secret_value(), body.role)
@@ -66,7 +72,7 @@ def get_users(query: PageQuery) -> Reply:
     return paged(services.users.page(query.page, query.page_size), query, _details)
 
 
-@api.patch("/updateUser", role="admin", body=UpdateUser)
+@api.patch("/updateUser", role="admin", body=UpdateUser, answer=UserDone, refuses=(404, 409))
 def update_user(body: UpdateUser) -> Reply:
     """Give a user another role, which holds at once, or another password, which ends all their tokens."""
     if body.role is None and body.password is None:
@@ -76,7 +82,7 @@ def update_user(body: UpdateUser) -> Reply:
     return done("User has been updated successfully.", user=_details(user))
 
 
-@api.delete("/deleteUser", role="admin", body=UserNamed)
+@api.delete("/deleteUser", role="admin", body=UserNamed, answer=Done, refuses=(404, 409))
 def delete_user(body: UserNamed) -> Reply:
     """Delete a user and end all their tokens at once. The last admin stays."""
     services.users.delete(body.username)

@@ -22,14 +22,14 @@ from tests.support.store import StoreNode
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
 PROTECTED = [operation for operation in OPERATIONS if operation.role is not None]
-PUBLIC = {"/login", "/health/live", "/health/ready"}
+PUBLIC = {"/login", "/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/style.css"}
 
 
 def named(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
 
 
-def test_only_login_and_health_are_public() -> None:
+def test_only_login_health_and_the_description_of_the_api_are_public() -> None:
     assert {operation.path for operation in OPERATIONS if operation.role is None} == PUBLIC
 
 

@@ -1,0 +1,214 @@
+"""The OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0), made of the registered operations: the models that
+the routes validate by are the schemas, the docstrings of the views the text. Knows no request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
+
+from routes.answers import Problem
+from routes.api import Operation
+from routes.examples import example_of
+from routes.inputs import NDJSON, PageQuery
+from routes.refusals import BODY, LOGIN, REFUSALS
+
+Schema = dict[str, Any]
+Key = tuple[str, str]  # an operation's id, and which of its types
+
+_REF = "#/components/schemas/{model}"
+
+_HEADERS: dict[str, Schema] = {
+    "X-Request-ID": {
+        "description": "names the request in the log; a well-formed one that the client sends is kept",
+        "schema": {"type": "string"},
+    },
+    "X-Total-Count": {"description": "items on all pages together", "schema": {"type": "integer", "minimum": 0}},
+    "Link": {"description": "first, prev, next and last page (RFC 8288)", "schema": {"type": "string"}},
+    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
+    "WWW-Authenticate": {"description": "Bearer (RFC 6750 §3)", "schema": {"type": "string"}},
+}
+
+_ABOUT = """Manages RabbitMQ, and pushes every queue's messages to HTTP APIs.
+
+`POST /login` gives a token for `Authorization: Bearer …`. `x-required-role` is the least role that may call an
+operation: a viewer reads, a publisher also publishes, an operator also manages queues, consumers and connections, an
+admin also manages users. Every refusal is `application/problem+json` (RFC 9457) with a stable `code`."""
+
+
+def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str) -> Schema:
+    """The document of all operations; `resources` are pairs of a resource's name and its operations."""
+    resources = [(name, list(operations)) for name, operations in resources]
+    schemas, components = _schemas([one for _, operations in resources for one in operations])
+    paths: dict[str, Schema] = {}
+    for tag, operations in resources:
+        for one in operations:
+            paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, tag, schemas, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "WorkerRMQ", "version": version, "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name, _ in resources],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "headers": _HEADERS,
+            "responses": {f"Refused{status}": _refused(status) for status in REFUSALS},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "from POST /login"}},
+        },
+    }
+
+
+def operation_id(operation: Operation) -> str:
+    """Its path as one name, as in createQueue; it does not change when the code does."""
+    words: list[str] = re.findall(r"[A-Za-z0-9]+", operation.path) or ["root"]
+    return words[0] + "".join(word[:1].upper() + word[1:] for word in words[1:])
+
+
+def _schemas(operations: Sequence[Operation]) -> tuple[dict[Key, Schema], dict[str, Schema]]:
+    """The schema of each type of each operation, and those that they refer to, by name. Queries are not referred to:
+    each of their fields is a parameter."""
+    inputs: list[tuple[Key, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (("", "problem"), "serialization", TypeAdapter(Problem))
+    ]
+    for one in operations:
+        name = operation_id(one)
+        if one.body is not None:
+            inputs.append(((name, "body"), "validation", TypeAdapter(one.body)))
+        if one.query is not None:
+            inputs.append(((name, "query"), "validation", TypeAdapter(one.query)))
+        if one.answer is not None:
+            inputs.append(((name, "answer"), "serialization", TypeAdapter(one.answer)))
+    found, shared = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template=_REF)
+    components: dict[str, Schema] = shared["$defs"]
+    schemas: dict[Key, Schema] = {key: dict(schema) for (key, _), schema in found.items()}
+    whole = {key: _whole(schema, components) for key, schema in schemas.items() if key[1] == "query"}
+    schemas |= whole
+    referred = set(re.findall(_REF.format(model=r"([^'\"]+)"), str([schemas, components])))
+    return schemas, {name: schema for name, schema in components.items() if name in referred}
+
+
+def _operation(one: Operation, tag: str, schemas: dict[Key, Schema], components: dict[str, Schema]) -> Schema:
+    name = operation_id(one)
+    text = " ".join(one.documentation.split("\n\n")[0].split())
+    summary = re.split(r"(?<=[.:;]) ", text, maxsplit=1)[0].rstrip(".:;")
+    described: Schema = {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "description": one.documentation,
+        "responses": _responses(one, schemas.get((name, "answer"))),
+    }
+    if one.role is None:
+        described["security"] = []
+    else:
+        described["security"] = [{"token": []}]
+        described["x-required-role"] = one.role
+    if one.query is not None:
+        described["parameters"] = _parameters(schemas[name, "query"])
+    if one.body is not None:
+        described["requestBody"] = _request_body(one, schemas, components)
+    return described
+
+
+def _parameters(schema: Schema) -> list[Schema]:
+    required = schema.get("required", [])
+    return [_parameter(name, dict(given), name in required) for name, given in schema["properties"].items()]
+
+
+def _parameter(name: str, schema: Schema, required: bool) -> Schema:
+    options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
+    if options:  # null has no way to be said in a query: leave the parameter out
+        schema = {**options[0], **schema}
+    schema.pop("title", None)
+    if schema.get("default", 0) is None:
+        del schema["default"]
+    parameter: Schema = {"name": name, "in": "query", "required": required, "schema": schema}
+    if text := schema.pop("description", None):
+        parameter["description"] = text
+    if examples := schema.pop("examples", None):
+        parameter["example"] = examples[0]
+    return parameter
+
+
+def _request_body(one: Operation, schemas: dict[Key, Schema], components: dict[str, Schema]) -> Schema:
+    name = operation_id(one)
+    schema = schemas[name, "body"]
+    example = example_of(schema, components)
+    content: dict[str, Schema] = {"application/json": {"schema": schema, "example": example}}
+    if one.lines is not None:
+        content[NDJSON] = {"schema": {"type": "string", "description": f"one JSON value of `{one.lines}` a line"}}
+    whole = _whole(schema, components)
+    return {"required": bool(whole.get("required")), "content": content}
+
+
+def _whole(schema: Schema, components: dict[str, Schema]) -> Schema:
+    return components[_name(schema)] if "$ref" in schema else schema
+
+
+def _name(schema: Schema) -> str:
+    """What a reference refers to; empty where there is none."""
+    name: str = schema.get("$ref", "").rpartition("/")[2]
+    return name
+
+
+def _responses(one: Operation, answer: Schema | None) -> dict[str, Schema]:
+    headers = {"X-Request-ID": _header("X-Request-ID")}
+    if one.query is not None and issubclass(one.query, PageQuery):
+        headers |= {name: _header(name) for name in ("X-Total-Count", "Link")}
+    responses: dict[str, Schema] = {}
+    for status in one.statuses:
+        content = {one.media: {"schema": answer or {"type": "string"}}}
+        responses[str(status)] = {"description": _MEANINGS[status], "headers": headers, "content": content}
+    for status in sorted(refusals_of(one)):
+        responses[str(status)] = {"$ref": f"#/components/responses/Refused{status}"}
+    return responses
+
+
+_MEANINGS = {
+    200: "Done; of a create: it was just so already.",
+    201: "Created.",
+    202: "Begun; ask for the progress.",
+    207: "Done in part: see the results.",
+}
+
+
+def refusals_of(one: Operation) -> set[int]:
+    """The statuses of all refusals that an operation can answer."""
+    found = {500, *one.refuses}
+    if one.body is not None:
+        found |= set(BODY)
+    if one.query is not None:
+        found.add(400)
+    if one.role is not None:
+        found |= set(LOGIN)
+    return found
+
+
+def _refused(status: int) -> Schema:
+    refusal = REFUSALS[status]
+    codes = ", ".join(f"`{code}`" for code in refusal.codes)
+    example = {
+        "type": f"urn:workerrmq:error:{refusal.codes[0]}",
+        "title": refusal.codes[0].replace("_", " ").capitalize(),
+        "status": status,
+        "detail": refusal.meaning,
+        "instance": "/path",
+        "code": refusal.codes[0],
+        "requestId": "e762559bf26119e0",
+        "errors": [],
+    }
+    names = ["X-Request-ID"]
+    names += ["Retry-After"] if status in {429, 503} else ["WWW-Authenticate"] if status == 401 else []
+    return {
+        "description": f"{refusal.meaning} Codes: {codes}.",
+        "headers": {name: _header(name) for name in names},
+        "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}},
+    }
+
+
+def _header(name: str) -> Schema:
+    return {"$ref": f"#/components/headers/{name}"}

@@ -1,0 +1,125 @@
+"""The API describes itself: whole, truly, and for the open web neither secret nor script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app import APIS, create_app
+from routes.api import Operation
+from routes.errors import STATUSES
+from routes.inputs import PageQuery
+from routes.refusals import REFUSALS
+from tests.api.client import Api
+from tests.api.conftest import end, settings_for
+
+OPERATIONS = [operation for routes in APIS for operation in routes.operations]
+WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
+
+
+@pytest.fixture(scope="module")
+def anybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A client without a login, of an app without broker and store."""
+    app = create_app(settings_for(tmp_path_factory.mktemp("documentation")))
+    yield Api(app)
+    end(app)
+
+
+@pytest.fixture(scope="module")
+def document(anybody: Api) -> dict[str, Any]:
+    answer = anybody("GET", "/openapi.json")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    content: dict[str, Any] = answer.json
+    return content
+
+
+def described(document: dict[str, Any], operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = document["paths"][operation.path][operation.method.lower()]
+    return found
+
+
+def named(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_every_route_is_in_the_document_and_nothing_else(document: dict[str, Any]) -> None:
+    there = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert there == {(one.method, one.path) for one in OPERATIONS}
+
+
+def test_every_route_says_who_may_call_it(document: dict[str, Any]) -> None:
+    for one in OPERATIONS:
+        said = described(document, one)
+        assert said.get("x-required-role") == one.role, named(one)
+        assert said["security"] == ([{"token": []}] if one.role else []), named(one)
+        assert ("401" in said["responses"]) or one.role is None, named(one)
+
+
+def test_every_route_has_a_name_a_sentence_and_typed_answers(document: dict[str, Any]) -> None:
+    names = [described(document, one)["operationId"] for one in OPERATIONS]
+    assert len(set(names)) == len(names)
+    for one in OPERATIONS:
+        said = described(document, one)
+        assert said["summary"], named(one)
+        assert said["description"], named(one)
+        assert one.answer is not None or one.media != "application/json", f"{named(one)} has no answer model"
+        for status in one.statuses:
+            answer = said["responses"][str(status)]
+            assert ("X-Total-Count" in answer["headers"]) is (
+                one.query is not None and issubclass(one.query, PageQuery)
+            )
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_the_example_of_every_body_is_accepted(document: dict[str, Any], operation: Operation) -> None:
+    example = described(document, operation)["requestBody"]["content"]["application/json"]["example"]
+    assert operation.body is not None
+    assert example
+    operation.body.model_validate(example, by_alias=True, by_name=False)
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_used(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    referred = set(re.findall(r"#/components/schemas/([^'\"]+)", str(document)))
+    assert referred == set(schemas)
+
+
+def test_every_refusal_of_the_service_is_documented() -> None:
+    assert set(STATUSES.values()) | {500} == set(REFUSALS)
+    by_status = {(status, error.code) for error, status in STATUSES.items()}
+    assert not [one for one in by_status if one[1] not in REFUSALS[one[0]].codes]
+
+
+def test_the_page_shows_every_operation_and_every_schema(anybody: Api, document: dict[str, Any]) -> None:
+    page = anybody("GET", "/docs").text
+    for one in OPERATIONS:
+        assert f'<section id="{described(document, one)["operationId"]}">' in page, named(one)
+    links = set(re.findall(r'href="#([^"]+)"', page))
+    assert links <= set(re.findall(r' id="([^"]+)"', page))
+    assert {f"schema-{name}" for name in document["components"]["schemas"]} <= set(re.findall(r' id="([^"]+)"', page))
+
+
+def test_the_page_runs_nothing_and_fetches_nothing_from_elsewhere(anybody: Api) -> None:
+    answer = anybody("GET", "/docs")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script|<style| style=| on\w+=|(src|href)=\"(https?:)?//", answer.text)
+    for link in re.findall(r'<link [^>]*href="([^"]+)"', answer.text):
+        style = anybody("GET", f"/{link}")
+        assert (style.status_code, style.mimetype) == (200, "text/css")
+        assert not re.search(r"@import|url\(", style.text)
+
+
+def test_what_is_described_may_be_cached(anybody: Api) -> None:
+    for path in ("/openapi.json", "/docs", "/docs/style.css"):
+        assert anybody("GET", path).headers["Cache-Control"] == "public, max-age=300"
