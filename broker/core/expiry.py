@@ -21,6 +21,7 @@ class Expiry:
         self.active = False
         self._queue = queue
         self._wakes_at: float | None = None
+        self._counting = False
 
     def of(self, message: Message, now: float) -> float | None:
         """When the message expires: the sooner of the queue's and its own time to live; None for never."""
@@ -55,11 +56,13 @@ class Expiry:
 
     def unused_from(self, now: float) -> None:
         """The queue has no consumer from now on: `x-expires` begins to run."""
-        if self._queue.rules.expires is not None:
+        if self._queue.rules.expires is not None and not self._counting:
+            self._counting = True
             self._queue.vhost.deadlines.add(now + self._queue.rules.expires, self._expire_unused)
 
     def _expire_unused(self, now: float) -> None:
         """Delete the queue when it was unused for `x-expires` (RabbitMQ docs: ttl § queue TTL)."""
+        self._counting = False
         queue, expires = self._queue, self._queue.rules.expires
         if queue.deleted or queue.consumers or expires is None:
             return

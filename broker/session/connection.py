@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -53,7 +53,6 @@ class Connection:
         self.bytes_out = 0
         self.blocked = False
         self.output_open = True
-        self.on_opened: Callable[[Connection], None] | None = None
         self._output = Output(core.journal, line.flush_soon)
         self._unconfirmed: dict[int, None] = {}
         self._gone = False

@@ -104,8 +104,6 @@ def open_vhost(connection: Connection, method: commands.Connection.Open, now: fl
     connection.vhost = connection.core.vhosts[name]
     connection.protocol.state = ConnectionState.OPEN
     connection.write(connection.protocol.send(0, commands.Connection.OpenOk, ""))
-    if connection.on_opened is not None:
-        connection.on_opened(connection)
 
 
 def update_secret(connection: Connection, method: commands.Connection.UpdateSecret, now: float) -> None:

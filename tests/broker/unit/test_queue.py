@@ -192,3 +192,16 @@ def test_an_exclusive_queue_is_locked_for_others(world: World, client: Client) -
     with pytest.raises(AmqpError) as refusal:
         world.client().get("q")
     assert refusal.value.code == 405
+
+
+def test_coming_and_going_consumers_leave_one_deadline_behind(world: World, client: Client) -> None:
+    world.queue("q", x_expires=1000)
+    for _ in range(50):
+        client.consume("q")
+        client.channel.cancel("c", world.now)
+        world.wait(0.1)
+    deadlines = 0
+    while world.broker.next_deadline() is not None:
+        world.wait(1.5)
+        deadlines += 1
+    assert ("q" in world.vhost.queues, deadlines) == (False, 1)
