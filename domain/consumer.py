@@ -33,6 +33,8 @@ def _http_url(value: str) -> str:
         raise ValueError("must not have a #fragment: it is never sent")
     if any(char.isspace() or ord(char) < 0x20 for char in value):
         raise ValueError("must not contain spaces or control characters; percent-encode them")
+    if not value.isascii():
+        raise ValueError("must be ASCII: percent-encode the path, and write the host as xn--…")
     return value
 
 

@@ -68,6 +68,7 @@ def test_a_consumer_cannot_be_changed_to_a_closed_target(guarded: Api) -> None:
     [
         ("url", {"url": "https://erp.example/{tenant}"}, "{messageId}"),
         ("url", {"url": "https://{header:x-host}/"}, "never in scheme, host"),
+        ("url", {"url": "https://erp.example/grün"}, "percent-encode"),
         ("signingSecret", {"signingSecret": "whsec_c2hvcnQ="}, "24 to 64 bytes"),
         ("signingSecret", {"signingSecret": "secret!"}, "Base64"),
         ("outcomes", {"outcomes": {"retry": ["6xx"]}}, "6xx"),
