@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from broker.core.consumer import Consumer
 from broker.management import details
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed
+from broker.management.page import Item, columns, listed, listed_lazily
 from broker.management.refusal import NotAuthorised, NotFound
 from broker.management.routing import Call, Routes
 
@@ -36,24 +36,31 @@ def _found(call: Call) -> Connection:
     return connection
 
 
+async def _listed(call: Call, connections: Iterable[Connection]) -> Any:
+    def show(connection: Connection) -> Item:
+        return details.of_connection(connection, call.node, call.rates, call.now)
+
+    return await listed_lazily(list(connections), show, call.query)
+
+
 @routes.add("GET", "connections")
-def all_connections(call: Call) -> Any:
+async def all_connections(call: Call) -> Any:
     """Every connection that the user can see."""
-    return listed([details.of_connection(one, call.node, call.rates, call.now) for one in _visible(call)], call.query)
+    return await _listed(call, _visible(call))
 
 
 @routes.add("GET", "vhosts/{vhost}/connections")
-def vhost_connections(call: Call) -> Any:
+async def vhost_connections(call: Call) -> Any:
     """The connections to one vhost."""
     here = [one for one in _visible(call) if one.vhost is call.vhost]
-    return listed([details.of_connection(one, call.node, call.rates, call.now) for one in here], call.query)
+    return await _listed(call, here)
 
 
 @routes.add("GET", "connections/username/{user}")
-def user_connections(call: Call) -> Any:
+async def user_connections(call: Call) -> Any:
     """The connections of one user."""
     theirs = [one for one in _visible(call) if one.user and one.user.name == call.parts["user"]]
-    return listed([details.of_connection(one, call.node, call.rates, call.now) for one in theirs], call.query)
+    return await _listed(call, theirs)
 
 
 @routes.add("GET", "connections/{connection}")

@@ -8,7 +8,7 @@ from broker.core.exchanges import Exchange
 from broker.core.vhost import Vhost
 from broker.management import bindings, details
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed
+from broker.management.page import Item, columns, listed, unpaged
 from broker.management.refusal import NotFound
 from broker.management.routing import Call, Routes, check_name
 
@@ -87,10 +87,10 @@ def delete(call: Call) -> Response:
 def bindings_from(call: Call) -> Any:
     """The bindings from an exchange."""
     name = name_in_path(call)
-    return listed(bindings.items(call, (one for one in call.vhost.bindings() if one.source == name)), call.query)
+    return unpaged(bindings.items(call, (one for one in call.vhost.bindings() if one.source == name)), call.query)
 
 
 @routes.add("GET", "exchanges/{vhost}/{name}/bindings/destination")
 def bindings_to(call: Call) -> Any:
     """The bindings to an exchange."""
-    return listed(bindings.items(call, call.vhost.bindings_to("exchange", name_in_path(call))), call.query)
+    return unpaged(bindings.items(call, call.vhost.bindings_to("exchange", name_in_path(call))), call.query)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import regex
 
@@ -11,8 +12,10 @@ from broker.management.refusal import Refusal
 
 _LARGEST_PAGE = 500
 _MATCH_SECONDS = 0.05
+_AT_ONCE = 200  # items made before other work has its turn
 
 Item = dict[str, Any]
+Entity = TypeVar("Entity", bound="Named")
 
 
 def columns(item: Item, query: Mapping[str, str]) -> Item:
@@ -68,6 +71,34 @@ def listed(items: list[Item], query: Mapping[str, str]) -> list[Item] | Item:
         "page_size": size,
         "total_count": len(items),
     }
+
+
+class Named(Protocol):
+    """What has a name to be found by."""
+
+    @property
+    def name(self) -> str: ...
+
+
+async def listed_lazily(
+    entities: Sequence[Entity], show: Callable[[Entity], Item], query: Mapping[str, str]
+) -> list[Item] | Item:
+    """As `listed`, of what `show` makes of the entities, without keeping the broker from its work.
+
+    Where names alone decide what is on a page, only that page is made; else other work comes in between.
+    """
+    if "page" in query and query.get("sort", "") in ("", "name"):
+        places = [{"name": entity.name, "place": place} for place, entity in enumerate(entities)]
+        page = listed(places, {name: value for name, value in query.items() if name != "columns"})
+        assert isinstance(page, dict)
+        page["items"] = [columns(show(entities[item["place"]]), query) for item in page["items"]]
+        return page
+    items = []
+    for entity in entities:
+        items.append(show(entity))
+        if len(items) % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return listed(items, query)
 
 
 def _page(query: Mapping[str, str]) -> tuple[int, int]:

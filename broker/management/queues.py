@@ -9,7 +9,7 @@ from broker.core.declarations import check_access
 from broker.core.queue import Queue
 from broker.management import bindings, connections, details
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed
+from broker.management.page import Item, columns, listed_lazily, unpaged
 from broker.management.refusal import BadRequest, NotFound
 from broker.management.routing import Call, Routes, check_name
 
@@ -17,23 +17,25 @@ routes = Routes()
 
 
 @routes.add("GET", "queues")
-def all_queues(call: Call) -> Any:
+async def all_queues(call: Call) -> Any:
     """Every queue that the user can see."""
-    return _listed(call, [queue for vhost in call.visible_vhosts() for queue in vhost.queues.values()])
+    return await _listed(call, [queue for vhost in call.visible_vhosts() for queue in vhost.queues.values()])
 
 
 @routes.add("GET", "queues/{vhost}")
-def vhost_queues(call: Call) -> Any:
+async def vhost_queues(call: Call) -> Any:
     """The queues of one vhost."""
-    return _listed(call, call.vhost.queues.values())
+    return await _listed(call, call.vhost.queues.values())
 
 
-def _listed(call: Call, queues: Iterable[Queue]) -> Any:
+async def _listed(call: Call, queues: Iterable[Queue]) -> Any:
+    def show(queue: Queue) -> Item:
+        if call.query.get("disable_stats") == "true":
+            return details.of_queue_briefly(queue, call.node, call.query.get("enable_queue_totals") == "true")
+        return details.of_queue(queue, call.node, call.rates, call.now)
+
     ordered = sorted(queues, key=lambda queue: (queue.vhost.name, queue.name))
-    if call.query.get("disable_stats") == "true":
-        totals = call.query.get("enable_queue_totals") == "true"
-        return listed([details.of_queue_briefly(queue, call.node, totals) for queue in ordered], call.query)
-    return listed([details.of_queue(queue, call.node, call.rates, call.now) for queue in ordered], call.query)
+    return await listed_lazily(ordered, show, call.query)
 
 
 @routes.add("GET", "queues/{vhost}/{name}")
@@ -95,7 +97,7 @@ def purge(call: Call) -> Response:
 @routes.add("GET", "queues/{vhost}/{name}/bindings")
 def queue_bindings(call: Call) -> Any:
     """The bindings to a queue, the default exchange's implicit one first."""
-    return listed(bindings.items(call, call.vhost.bindings_to("queue", call.parts["name"])), call.query)
+    return unpaged(bindings.items(call, call.vhost.bindings_to("queue", call.parts["name"])), call.query)
 
 
 @routes.add("POST", "queues/{vhost}/{name}/actions")
