@@ -150,7 +150,9 @@ class Server:
     def _tick(self) -> None:
         self._timer = None
         self._wakes_at = float("inf")
-        self.core.tick(time.time())
-        moment = self.core.next_deadline()
-        if moment is not None:
-            self._arm(moment)
+        try:
+            self.core.tick(time.time())
+        finally:  # whatever one deadline did, the others are kept
+            moment = self.core.next_deadline()
+            if moment is not None:
+                self._arm(moment)

@@ -133,7 +133,7 @@ class Storage:
 
     def page_out(self, entry: Entry) -> bool:
         """See Journal.page_out. A message that is not durable is stored as belonging to no queue."""
-        if not entry.message.copies:
+        if not entry.journal_id:
             self.store(NO_QUEUE, entry)
         return entry.message.content_id <= self._on_disk
 

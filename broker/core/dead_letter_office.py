@@ -60,8 +60,8 @@ class DeadLetterOffice:
         letter = dead_letter(entry.message, queue.name, reason, exchange.name, rules.dead_letter_routing_key, now)
         routed = self._vhost.route(letter, exchange)
         targets = [target for target in routed if not is_cycle(letter, target.name, reason)]
-        taken = [target.offer(letter, now) for target in targets]
-        return not rules.at_least_once or (all(taken) and (bool(taken) or bool(routed)))
+        taken = self._vhost.hand_out(letter, targets, now)
+        return not rules.at_least_once or (taken == len(targets) and bool(routed))
 
     def _keep(self, letter: tuple[Queue, Entry, str], now: float) -> None:
         if not self._undelivered:

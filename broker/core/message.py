@@ -12,10 +12,11 @@ class Message:
     """What was published: shared, unchanged, by every queue that it was routed to.
 
     `properties` are the encoded flags and values of the content header. `content_id` and `copies` belong to the
-    journal: the stored row, and how many stored places refer to it. `body` is None while it is paged out.
+    journal: the stored row, and how many stored places refer to it. `body` is None while it is paged out; it may be
+    only if `pageable`: with one place stored and another not, settling the first would take the row from the second.
     """
 
-    __slots__ = ("_headers", "body", "content_id", "copies", "essentials", "exchange", "properties",
+    __slots__ = ("_headers", "body", "content_id", "copies", "essentials", "exchange", "pageable", "properties",
                  "routing_key", "size")  # fmt: skip
 
     def __init__(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> None:
@@ -28,6 +29,7 @@ class Message:
         self.essentials = wire.essentials(properties)
         self.content_id = 0
         self.copies = 0
+        self.pageable = False
         self._headers: Table | None = None
 
     @classmethod

@@ -28,7 +28,7 @@ class Pager:
         self._pressed = False
 
     def grown(self, size: int) -> None:
-        """A body of `size` bytes has come to wait in a queue."""
+        """Bodies of `size` bytes together have come."""
         self._unchecked += size
         if self._unchecked > self.limit * _STEP:
             self.check()

@@ -25,12 +25,15 @@ class Pages:
         for entry in entries:
             if gone >= excess:
                 break
-            if not entry.paged and (entry.message.body is None or self._journal.page_out(entry)):
+            if not entry.paged and entry.message.pageable and self._is_on_disk(entry):
                 entry.message.body = None
                 entry.paged = True
                 gone += entry.message.size
         self.bytes += gone
         return gone
+
+    def _is_on_disk(self, entry: Entry) -> bool:
+        return entry.message.body is None or self._journal.page_out(entry)
 
     def read_back(self, first: Entry, following: Iterable[Entry]) -> int:
         """Read back the body of `first` and of some that follow; how many bytes came."""

@@ -104,7 +104,6 @@ class Queue:
                 consumer.take(entry)
                 return True
         self.ready.push(entry)
-        self.vhost.pager.grown(message.size)
         if rules.max_length is not None or rules.max_bytes is not None:
             while self.ready.count and self._is_full(0, 0):
                 self._drop(self.ready.pop(), MAXLEN)

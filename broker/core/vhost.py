@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from broker.core import declarations
@@ -215,11 +215,16 @@ class Vhost:
         exchange.published_in += 1
         queues = self.route(message, exchange)
         exchange.published_out += len(queues)
-        taken = 0
-        for queue in queues:
-            taken += queue.offer(message, now)
+        taken = self.hand_out(message, queues, now)
         self.dead_letters.deliver(now)
         return Routing(taken, len(queues) - taken)
+
+    def hand_out(self, message: Message, queues: Iterable[Queue], now: float) -> int:
+        """Offer a message to queues; how many took it."""
+        taken = sum([queue.offer(message, now) for queue in queues])
+        message.pageable = taken in (1, message.copies)
+        self.pager.grown(message.size * taken)
+        return taken
 
     def route(self, message: Message, exchange: Exchange) -> list[Queue]:
         """The queues that a message published to `exchange` goes to, each once."""

@@ -352,3 +352,25 @@ def test_a_confirm_waits_for_the_dead_letter_that_the_message_became(tmp_path: P
     world.commit()
     assert client.sink.due
     world.storage.close()
+
+
+@pytest.mark.parametrize("properties", [PERSISTENT, {}])
+@pytest.mark.parametrize("second_is_durable", [True, False])
+def test_a_paged_out_body_is_there_for_every_queue_it_is_in(tmp_path: Path, properties: dict[str, int],
+                                                            second_is_durable: bool) -> None:  # fmt: skip
+    world = DiskWorld(tmp_path)
+    client = world.client()
+    world.broker.pager.limit = 10
+    durable(world, "one")
+    world.queue("two", durable=second_is_durable)
+    for name in ("one", "two"):
+        world.vhost.bind("amq.fanout", "queue", name, "")
+    client.publish("", "x" * 100, exchange="amq.fanout", **properties)
+    world.commit()
+    world.broker.pager.check()
+    world.commit()
+    world.broker.pager.check()
+    assert client.drain("one") == ["x" * 100]
+    world.commit()
+    assert client.drain("two") == ["x" * 100]
+    world.storage.close()
