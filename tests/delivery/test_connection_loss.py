@@ -49,9 +49,15 @@ def test_a_connection_that_is_reset_again_and_again_loses_nothing(
     for count in (20, 60, 120):
         target.wait_for(count, 20)
         between.reset()
-    wait_until(lambda: len(target.delivered()) > 150, 30)
-    wait_until(lambda: ready(channel, queue) == 0 and (one := consumers.report(queue)) and one.in_flight == 0, 30)
-    wait_until(lambda: set(IDS) - set(target.delivered()) <= left(channel, f"{queue}.dlq"), 30)
+    dead: set[str] = set()
+
+    def all_are_accounted_for() -> bool:
+        dead.update(left(channel, f"{queue}.dlq"))
+        return set(IDS) <= dead | set(target.delivered())
+
+    wait_until(all_are_accounted_for, 30)
+    wait_until(lambda: (one := consumers.report(queue)) and one.in_flight == 0)
+    assert ready(channel, queue) == 0
 
 
 def test_what_was_in_flight_when_the_connection_broke_is_delivered_again_under_its_id(

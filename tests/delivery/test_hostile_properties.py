@@ -16,9 +16,9 @@ from tests.support.target import Target
 
 FORGING = "x\r\nX-Queue-Name: payroll\r\nwebhook-id: forged"
 HOSTILE: dict[str, dict[str, Any]] = {
-    "line ends": {name: FORGING for name in ("content_type", "content_encoding", "message_id", "correlation_id")},
-    "not ASCII": {name: "заказ\N{SNOWMAN}\x00" for name in ("content_type", "message_id", "correlation_id")},
-    "not UTF-8": {name: b"\xff\xfe\r\n" for name in ("content_type", "message_id", "correlation_id", "type")},
+    "line ends": dict.fromkeys(("content_type", "content_encoding", "message_id", "correlation_id"), FORGING),
+    "not ASCII": dict.fromkeys(("content_type", "message_id", "correlation_id"), "заказ☃\x00"),
+    "not UTF-8": dict.fromkeys(("content_type", "message_id", "correlation_id", "type"), b"\xff\xfe\r\n"),
     "traceparent with line ends": {"headers": {"traceparent": FORGING, "tracestate": FORGING}},
     "traceparent of another type": {"headers": {"traceparent": 17, "tracestate": [b"\xff"]}},
     "header name that is not UTF-8": {"headers": {b"\xff\xfe": b"\xff", "": ""}},

@@ -16,7 +16,7 @@ from tests.support.target import Target
 SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four bytes").decode()
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@pytest.mark.parametrize("status", [200, 204])
 def test_a_2xx_takes_the_message_off_the_queue(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
 ) -> None:

@@ -13,7 +13,7 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 
 
-@pytest.mark.parametrize("status", [302, 401, 403, 404, 405, 418, 451])
+@pytest.mark.parametrize("status", [302, 404])
 def test_ten_in_a_row_suspend_the_consumer_and_no_message_is_lost_or_charged(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
 ) -> None:
@@ -55,7 +55,7 @@ def test_gone_suspends_at_once(consumers: Consumers, channel: BlockingChannel, q
     assert target.count == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [302, 307])
 def test_redirects_are_never_followed(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
 ) -> None:
