@@ -23,6 +23,8 @@ from gateway.mongo.secrets import Sealer
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
 from routes import (
+    api_keys,
+    audit_log,
     connections,
     consumers,
     deliveries,
@@ -36,7 +38,7 @@ from routes import (
     users,
 )
 from runtime import Part, Runtime
-from services.replays import Replays
+from services.bundle import Services
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ APIS = [
     replays.api,
     connections.api,
     users.api,
+    api_keys.api,
+    audit_log.api,
     system.api,
     documentation.api,
 ]
@@ -73,7 +77,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["store"] = store
     app.extensions["services"] = services = services_of(settings, store, publisher)
     app.extensions["runtime"] = runtime = Runtime(
-        _parts(settings, store, publisher, services.replays), services.login.prepare, settings.drain_timeout
+        _parts(settings, store, publisher, services), services.login.prepare, settings.drain_timeout
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
@@ -102,9 +106,9 @@ def _check_writable(directory: Path) -> None:
         raise SettingsError(f"configuration: DATA_DIR {directory} cannot be written by this user")
 
 
-def _parts(settings: Settings, store: Store, publisher: PublisherThread, replays: Replays) -> list[Part]:
+def _parts(settings: Settings, store: Store, publisher: PublisherThread, services: Services) -> list[Part]:
     consumers = [reconciler(settings, store)] if settings.consumers == "inline" else []
-    return [publisher, replays, *consumers]
+    return [publisher, services.replays, services.audit, *consumers]
 
 
 def _store(app: Flask, settings: Settings) -> Store:

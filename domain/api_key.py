@@ -42,7 +42,7 @@ class CreateApiKey(Model):
     """What `POST /createApiKey` takes."""
 
     name: KeyName
-    role: Role
+    role: Role = Field(examples=["publisher"])
     expires_at: AwareDatetime | None = Field(None, strict=False, examples=["2027-01-31T12:00:00Z"])
     queues: tuple[QueuePattern, ...] = Field(
         (),
@@ -55,4 +55,4 @@ class CreateApiKey(Model):
 class ApiKeyNamed(Model):
     """What `DELETE /deleteApiKey` takes."""
 
-    name: str = Field(max_length=100)
+    name: str = Field(max_length=100, examples=["shop"])

@@ -7,6 +7,7 @@ WorkerError
 ├── Forbidden              the role (or key) does not reach that far
 ├── NotFound               no such queue, consumer, user …
 ├── Conflict               it exists, and otherwise
+├── IdempotencyMismatch    the Idempotency-Key was used for another request
 ├── Locked                 exclusive to another connection
 ├── PreconditionFailed     ifEmpty / ifUnused does not hold
 ├── Throttled              too many tries; carries retry_after
@@ -67,6 +68,10 @@ class NotFound(WorkerError):
 
 class Conflict(WorkerError):
     code = "conflict"
+
+
+class IdempotencyMismatch(WorkerError):
+    code = "idempotency_mismatch"
 
 
 class Locked(WorkerError):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from flask import Blueprint, Response, current_app
 from pydantic_core import to_json
@@ -28,7 +28,10 @@ from werkzeug.local import LocalProxy
 from domain.model import Model
 from domain.user import Role
 from middlewares.auth import authorize
+from routes.audit import audited
+from routes.idempotency import once
 from routes.inputs import Query, read_body, read_query
+from routes.scope import NO_QUEUE, Touches
 from services.bundle import Services
 
 services = cast(Services, LocalProxy(lambda: current_app.extensions["services"]))
@@ -57,7 +60,8 @@ View = Callable[..., Reply | Response]
 class Operation:
     """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill. For
     documentation: `answer` is the type of the content, `media` its content type, `refuses` the statuses of refusals
-    beside those that come of its inputs."""
+    beside those that come of its inputs. `touches` says which queues it is about (scope.py); `idempotent`, that an
+    Idempotency-Key counts (idempotency.py); `audit`, when it is recorded (audit.py)."""
 
     method: str
     path: str
@@ -70,6 +74,9 @@ class Operation:
     media: str
     refuses: tuple[int, ...]
     view: View
+    touches: Touches | None = None
+    idempotent: bool = False
+    audit: Literal["always", "refused"] = "always"
 
     @property
     def documentation(self) -> str:
@@ -78,13 +85,25 @@ class Operation:
 
     def __call__(self) -> Response:
         """Handle the current request. Raises domain errors."""
-        if self.role is not None:
-            authorize(self.role)
+        if self.method == "GET":
+            return self._handled({})
         inputs: dict[str, Any] = {}
+        return audited(lambda: self._handled(inputs), inputs, self.audit == "refused")
+
+    def _handled(self, inputs: dict[str, Any]) -> Response:
+        allowed = authorize(self.role).queues if self.role is not None else None
+        touches = self.touches or NO_QUEUE
+        if allowed and touches.names is None:
+            touches.check(allowed, None)
         if self.query is not None:
             inputs["query"] = read_query(self.query)
         if self.body is not None:
             inputs["body"] = read_body(self.body, self.lines)
+        if allowed:
+            touches.check(allowed, inputs.get("body", inputs.get("query")))
+        return once(lambda: self._answer(inputs)) if self.idempotent else self._answer(inputs)
+
+    def _answer(self, inputs: dict[str, Any]) -> Response:
         reply = self.view(**inputs)
         if isinstance(reply, Response):
             return reply
@@ -129,6 +148,9 @@ class Api:
         status: int | tuple[int, ...] = 200,
         media: str = "application/json",
         refuses: tuple[int, ...] = (),
+        touches: Touches | None = None,
+        idempotent: bool = False,
+        audit: Literal["always", "refused"] = "always",
     ) -> Callable[[View], View]:
         """Register a view for callers of at least `role`, or for everybody with `public=True`: one must be said."""
         if (role is None) is not public:
@@ -136,7 +158,22 @@ class Api:
         statuses = (status,) if isinstance(status, int) else status
 
         def register(view: View) -> View:
-            operation = Operation(method, path, role, body, lines, query, answer, statuses, media, refuses, view)
+            operation = Operation(
+                method,
+                path,
+                role,
+                body,
+                lines,
+                query,
+                answer,
+                statuses,
+                media,
+                refuses,
+                view,
+                touches,
+                idempotent,
+                audit,
+            )
             self.operations.append(operation)
             self.blueprint.add_url_rule(
                 path, view.__name__, operation, methods=[method], provide_automatic_options=False

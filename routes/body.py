@@ -9,6 +9,8 @@ from flask import current_app, request
 
 from domain.errors import Invalid
 
+_RAW = "workerrmq.body"
+
 
 class UnsupportedType(Invalid):
     """The body is not of a type that the route takes."""
@@ -37,7 +39,14 @@ def read(types: tuple[str, ...] = ("application/json",)) -> bytes:
         _check_type(types)
     if request.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedType("Send the body without Content-Encoding.")
-    return _whole()
+    request.environ[_RAW] = raw = _whole()
+    return raw
+
+
+def raw_body() -> bytes:
+    """What `read` has read of the current request."""
+    raw: bytes = request.environ.get(_RAW, b"")
+    return raw
 
 
 def _check_type(types: tuple[str, ...]) -> None:

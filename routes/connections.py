@@ -11,6 +11,7 @@ from routes.answers import ConnectionDone
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery
 from routes.paging import paged
+from routes.scope import NO_QUEUE
 
 api = Api("connections")
 
@@ -28,19 +29,21 @@ class CloseConnection(Model):
     reason: Label = "closed by an operator of WorkerRMQ"
 
 
-@api.get("/getConnections", role="viewer", query=PageQuery, answer=list[ConnectionDetails])
+@api.get("/getConnections", role="viewer", touches=NO_QUEUE, query=PageQuery, answer=list[ConnectionDetails])
 def get_connections(query: PageQuery) -> Reply:
     """The open connections to the broker, the oldest first; this service's own are among them."""
     return paged(services.connections.page(query.page, query.page_size), query)
 
 
-@api.get("/getChannels", role="viewer", query=ChannelsQuery, answer=list[ChannelDetails])
+@api.get("/getChannels", role="viewer", touches=NO_QUEUE, query=ChannelsQuery, answer=list[ChannelDetails])
 def get_channels(query: ChannelsQuery) -> Reply:
     """The channels on the connections to the broker: who consumes, and how much is not acked or confirmed yet."""
     return paged(services.connections.channels(query.page, query.page_size, query.connection_id), query)
 
 
-@api.delete("/closeConnection", role="operator", body=CloseConnection, answer=ConnectionDone, refuses=(404,))
+@api.delete(
+    "/closeConnection", role="operator", touches=NO_QUEUE, body=CloseConnection, answer=ConnectionDone, refuses=(404,)
+)
 def close_connection(body: CloseConnection) -> Reply:
     """Close a client's connection from the broker's side. A client that reconnects comes back with another id."""
     services.connections.close(body.connection_id, body.reason)

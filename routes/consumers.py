@@ -6,12 +6,15 @@ from pydantic import Field
 
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails
+from domain.errors import NotFound
 from domain.names import QueueName
 from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
+from middlewares.auth import caller
 from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery, Query
 from routes.paging import paged
+from routes.scope import FILTERED, ITS_QUEUE, Touches
 from services.samples import SampleAnswer
 
 api = Api("consumers")
@@ -39,8 +42,27 @@ class NewConsumerAnswer(ConsumerAnswer):
     warnings: list[str]
 
 
+def _queue_of(which: WhichConsumer) -> list[str | None]:
+    if which.queue_name is not None:
+        return [which.queue_name]
+    try:
+        return [services.consumers.find_one(which).spec.queue_name]
+    except NotFound:  # not to be told from one of another queue
+        return [None]
+
+
+_ITS_CONSUMER = Touches(_queue_of)
+
+
 @api.post(
-    "/createConsumer", role="operator", body=NewConsumer, answer=NewConsumerAnswer, status=(200, 201), refuses=(409,)
+    "/createConsumer",
+    role="operator",
+    idempotent=True,
+    touches=ITS_QUEUE,
+    body=NewConsumer,
+    answer=NewConsumerAnswer,
+    status=(200, 201),
+    refuses=(409,),
 )
 def create_consumer(body: NewConsumer) -> Reply:
     """Deliver a queue's messages to a URL. Accepted even while RabbitMQ is away or the queue is missing: it starts when
@@ -50,37 +72,72 @@ def create_consumer(body: NewConsumer) -> Reply:
     return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)
 
 
-@api.get("/getConsumers", role="viewer", query=ConsumersQuery, answer=list[ConsumerDetails])
+@api.get("/getConsumers", role="viewer", touches=FILTERED, query=ConsumersQuery, answer=list[ConsumerDetails])
 def get_consumers(query: ConsumersQuery) -> Reply:
     """The consumers by name: what is wanted of each, and what the live workers make of it."""
-    return paged(services.consumers.page(query.page, query.page_size, query.queue_name), query)
+    return paged(services.consumers.page(query.page, query.page_size, query.queue_name, caller().queues), query)
 
 
-@api.get("/getConsumer", role="viewer", query=ConsumerQuery, answer=ConsumerDetails, refuses=(404, 409))
+@api.get(
+    "/getConsumer",
+    role="viewer",
+    touches=_ITS_CONSUMER,
+    query=ConsumerQuery,
+    answer=ConsumerDetails,
+    refuses=(404, 409),
+)
 def get_consumer(query: ConsumerQuery) -> Reply:
     """One consumer."""
     return Reply(services.consumers.get(query))
 
 
-@api.post("/pauseConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer, refuses=(404, 409))
+@api.post(
+    "/pauseConsumer",
+    role="operator",
+    touches=_ITS_CONSUMER,
+    body=WhichConsumer,
+    answer=ConsumerAnswer,
+    refuses=(404, 409),
+)
 def pause_consumer(body: WhichConsumer) -> Reply:
     """Let a consumer finish what it holds and take nothing more, until it is resumed."""
     return done("Consumer has been paused successfully.", consumer=services.consumers.pause(body))
 
 
-@api.post("/resumeConsumer", role="operator", body=WhichConsumer, answer=ConsumerAnswer, refuses=(404, 409))
+@api.post(
+    "/resumeConsumer",
+    role="operator",
+    touches=_ITS_CONSUMER,
+    body=WhichConsumer,
+    answer=ConsumerAnswer,
+    refuses=(404, 409),
+)
 def resume_consumer(body: WhichConsumer) -> Reply:
     """Let a consumer run again that was paused, or suspended after answers that look like a wrong configuration."""
     return done("Consumer has been resumed successfully.", consumer=services.consumers.resume(body))
 
 
-@api.patch("/updateConsumer", role="operator", body=ConsumerChanges, answer=ConsumerAnswer, refuses=(404, 409))
+@api.patch(
+    "/updateConsumer",
+    role="operator",
+    touches=_ITS_CONSUMER,
+    body=ConsumerChanges,
+    answer=ConsumerAnswer,
+    refuses=(404, 409),
+)
 def update_consumer(body: ConsumerChanges) -> Reply:
     """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed."""
     return done("Consumer has been updated successfully.", consumer=services.consumers.update(body))
 
 
-@api.delete("/deleteConsumer", role="operator", body=WhichConsumer, answer=ConsumerDeleted, refuses=(404, 409))
+@api.delete(
+    "/deleteConsumer",
+    role="operator",
+    touches=_ITS_CONSUMER,
+    body=WhichConsumer,
+    answer=ConsumerDeleted,
+    refuses=(404, 409),
+)
 def delete_consumer(body: WhichConsumer) -> Reply:
     """Delete a consumer. Its queue stays; what the consumer holds is finished, or goes back to the queue."""
     consumer = services.consumers.delete(body)
@@ -103,7 +160,9 @@ class TestConsumer(WhichConsumer):
         )
 
 
-@api.post("/testConsumer", role="operator", body=TestConsumer, answer=SampleAnswer, refuses=(404, 409))
+@api.post(
+    "/testConsumer", role="operator", touches=_ITS_CONSUMER, body=TestConsumer, answer=SampleAnswer, refuses=(404, 409)
+)
 def test_consumer(body: TestConsumer) -> Reply:
     """Send one sample to a consumer's target, signed as a delivery is, and show what comes back. No queue is touched,
     and nothing is retried; a target that hangs is given ten seconds."""

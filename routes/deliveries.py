@@ -10,9 +10,11 @@ from pydantic import AwareDatetime, Field
 from domain.attempt import Attempt, AttemptFilter, Result
 from domain.model import Model
 from domain.names import ShortString
+from middlewares.auth import caller
 from routes.api import Api, Reply, services
 from routes.inputs import PageQuery
 from routes.paging import paged
+from routes.scope import FILTERED
 
 api = Api("deliveries")
 
@@ -47,10 +49,12 @@ class AttemptDetails(Model):
     sampled: bool
 
 
-@api.get("/getDeliveries", role="viewer", query=WhichDeliveries, answer=list[AttemptDetails])
+@api.get("/getDeliveries", role="viewer", touches=FILTERED, query=WhichDeliveries, answer=list[AttemptDetails])
 def get_deliveries(query: WhichDeliveries) -> Reply:
     """Attempts of the last seven days, the latest first: every failure, and a sample of the successes."""
-    wanted = AttemptFilter(query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until)
+    wanted = AttemptFilter(
+        query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until, caller().queues
+    )
     return paged(services.deliveries.page(wanted, query.page, query.page_size), query, _shown)
 
 

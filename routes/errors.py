@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.WorkerError], int] = {
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.Unroutable: 422,
+    errors.IdempotencyMismatch: 422,
     errors.Locked: 423,
     errors.Throttled: 429,
     errors.PublishRefused: 503,

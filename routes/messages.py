@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flask import request
@@ -15,15 +15,30 @@ from domain.publication import PublishRequest
 from middlewares.request_log import note
 from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
+from routes.scope import ITS_QUEUE, Touches
 
 api = Api("messages")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+def _published(body: PublishRequest) -> Iterator[str | None]:
+    """The queues, and those that replies go to."""
+    for one in body.messages or (body,):
+        yield one.queue_name
+        if one.properties.reply_to is not None:
+            yield one.properties.reply_to
+
+
+_PUBLISHED = Touches(_published)
+
+
 @api.post(
     "/messagePublish",
     role="publisher",
+    idempotent=True,
+    audit="refused",
+    touches=_PUBLISHED,
     body=PublishRequest,
     lines="messages",
     answer=Published | BatchPublished,
@@ -48,7 +63,9 @@ def message_publish(body: PublishRequest) -> Reply:
     return _batch_reply(batch, services.messages.publish_all(batch))
 
 
-@api.post("/getMessages", role="operator", body=GetMessages, answer=list[HeldMessage], refuses=(404, 423))
+@api.post(
+    "/getMessages", role="operator", touches=ITS_QUEUE, body=GetMessages, answer=list[HeldMessage], refuses=(404, 423)
+)
 def get_messages(body: GetMessages) -> Reply:
     """Look at the messages at the head of a queue, or take them off it.
 

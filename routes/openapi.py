@@ -32,9 +32,18 @@ _HEADERS: dict[str, Schema] = {
     "WWW-Authenticate": {"description": "Bearer (RFC 6750 §3)", "schema": {"type": "string"}},
 }
 
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": "of all requests with the same key, in a day, one is carried out; the others get its answer",
+}
+
 _ABOUT = """Manages RabbitMQ, and pushes every queue's messages to HTTP APIs.
 
-`POST /login` gives a token for `Authorization: Bearer …`. `x-required-role` is the least role that may call an
+`POST /login` gives a token for `Authorization: Bearer …`, `POST /createApiKey` one for programs.
+`x-required-role` is the least role that may call an
 operation: a viewer reads, a publisher also publishes, an operator also manages queues, consumers and connections, an
 admin also manages users. Every refusal is `application/problem+json` (RFC 9457) with a stable `code`."""
 
@@ -57,7 +66,9 @@ def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str)
             "schemas": components,
             "headers": _HEADERS,
             "responses": {f"Refused{status}": _refused(status) for status in REFUSALS},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "from POST /login"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "from POST /login, or POST /createApiKey"}
+            },
         },
     }
 
@@ -109,6 +120,8 @@ def _operation(one: Operation, tag: str, schemas: dict[Key, Schema], components:
         described["x-required-role"] = one.role
     if one.query is not None:
         described["parameters"] = _parameters(schemas[name, "query"])
+    if one.idempotent:
+        described.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     if one.body is not None:
         described["requestBody"] = _request_body(one, schemas, components)
     return described
@@ -185,6 +198,8 @@ def refusals_of(one: Operation) -> set[int]:
         found.add(400)
     if one.role is not None:
         found |= set(LOGIN)
+    if one.idempotent:
+        found |= {409, 422}
     return found
 
 

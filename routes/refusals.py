@@ -20,7 +20,7 @@ REFUSALS = {
         ("invalid_request", "malformed_json", "refused_by_broker", "url_missing", "target_refused"),
     ),
     401: Refusal("No, wrong or expired credentials.", ("unauthenticated", "token_invalid", "wrong_credentials")),
-    403: Refusal("The role does not reach that far.", ("forbidden",)),
+    403: Refusal("The role does not reach that far, or the queues of the API key.", ("forbidden", "outside_key_scope")),
     404: Refusal(
         "There is no such thing.",
         (
@@ -35,7 +35,16 @@ REFUSALS = {
     408: Refusal("The body did not come in time.", ("body_timeout",)),
     409: Refusal(
         "It exists, and otherwise; or it is not the time for this.",
-        ("conflict", "queue_exists_otherwise", "exchange_exists_otherwise", "consumer_ambiguous", "last_admin", "busy"),
+        (
+            "conflict",
+            "queue_exists_otherwise",
+            "exchange_exists_otherwise",
+            "consumer_ambiguous",
+            "last_admin",
+            "busy",
+            "idempotency_in_flight",
+            "idempotency_unreadable",
+        ),
     ),
     412: Refusal(
         "ifEmpty or ifUnused does not hold.",
@@ -43,7 +52,10 @@ REFUSALS = {
     ),
     413: Refusal("The body is over the limit.", ("body_too_large",)),
     415: Refusal("The body is not of a type that is taken.", ("unsupported_media_type",)),
-    422: Refusal("No queue took the message: it is not published.", ("unroutable", "exchange_not_found")),
+    422: Refusal(
+        "No queue took the message: it is not published. Or the Idempotency-Key was used for another request.",
+        ("unroutable", "exchange_not_found", "idempotency_mismatch"),
+    ),
     423: Refusal("The queue is exclusive to another connection.", ("locked",)),
     429: Refusal("Too many tries; wait as long as Retry-After says.", ("throttled",)),
     500: Refusal("A fault of the service; its log tells more.", ("internal_error",)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from domain.errors import NotFound
 from domain.replay import Replay, ReplayRequest
 from routes.api import Api, Reply, services
 from routes.inputs import Query
+from routes.scope import Touches
 
 api = Api("replays")
 
@@ -17,8 +19,30 @@ class WhichReplay(Query):
     replay_id: str = Field(min_length=1, max_length=100)
 
 
+def _queue_of(query: WhichReplay) -> list[str | None]:
+    try:
+        return [services.replays.get(query.replay_id).queue_name]
+    except NotFound:  # not to be told from one of another queue
+        return [None]
+
+
+def _both_queues(body: ReplayRequest) -> list[str]:
+    return services.replays.queues_of(body)
+
+
+_BOTH_QUEUES = Touches(_both_queues)
+_ITS_REPLAY = Touches(_queue_of)
+
+
 @api.post(
-    "/replayDeadLetters", role="operator", body=ReplayRequest, answer=Replay, status=(200, 202), refuses=(404, 409)
+    "/replayDeadLetters",
+    role="operator",
+    idempotent=True,
+    touches=_BOTH_QUEUES,
+    body=ReplayRequest,
+    answer=Replay,
+    status=(200, 202),
+    refuses=(404, 409),
 )
 def replay_dead_letters(body: ReplayRequest) -> Reply:
     """Send dead letters back to their queue: all, or those that a filter describes.
@@ -31,7 +55,7 @@ def replay_dead_letters(body: ReplayRequest) -> Reply:
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
-@api.get("/getReplay", role="viewer", query=WhichReplay, answer=Replay, refuses=(404,))
+@api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, query=WhichReplay, answer=Replay, refuses=(404,))
 def get_replay(query: WhichReplay) -> Reply:
     """How far a replay has come."""
     return Reply(services.replays.get(query.replay_id))

@@ -14,6 +14,7 @@ from routes.answers import Done
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery
 from routes.paging import paged
+from routes.scope import NO_QUEUE
 
 api = Api("users")
 
@@ -52,27 +53,36 @@ def login(body: Credentials) -> Reply:
     return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
 
 
-@api.post("/logout", role="viewer", answer=Done)
+@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done)
 def logout() -> Reply:
     """End the token that this request is made with."""
     services.login.logout(bearer_token())
     return done("Logged out.")
 
 
-@api.post("/createUser", role="admin", body=CreateUser, answer=UserDone, status=201, refuses=(409,))
+@api.post(
+    "/createUser",
+    role="admin",
+    idempotent=True,
+    touches=NO_QUEUE,
+    body=CreateUser,
+    answer=UserDone,
+    status=201,
+    refuses=(409,),
+)
 def create_user(body: CreateUser) -> Reply:
     """Create a user. The name must be new: 409 otherwise, even with the same password and role."""
     user = services.users.create(body.username, body.password.get_secret_value(), body.role)
     return done("User has been created successfully.", status=201, user=_details(user))
 
 
-@api.get("/getUsers", role="admin", query=PageQuery, answer=list[UserDetails])
+@api.get("/getUsers", role="admin", touches=NO_QUEUE, query=PageQuery, answer=list[UserDetails])
 def get_users(query: PageQuery) -> Reply:
     """List the users by name."""
     return paged(services.users.page(query.page, query.page_size), query, _details)
 
 
-@api.patch("/updateUser", role="admin", body=UpdateUser, answer=UserDone, refuses=(404, 409))
+@api.patch("/updateUser", role="admin", touches=NO_QUEUE, body=UpdateUser, answer=UserDone, refuses=(404, 409))
 def update_user(body: UpdateUser) -> Reply:
     """Give a user another role, which holds at once, or another password, which ends all their tokens."""
     if body.role is None and body.password is None:
@@ -82,7 +92,7 @@ def update_user(body: UpdateUser) -> Reply:
     return done("User has been updated successfully.", user=_details(user))
 
 
-@api.delete("/deleteUser", role="admin", body=UserNamed, answer=Done, refuses=(404, 409))
+@api.delete("/deleteUser", role="admin", touches=NO_QUEUE, body=UserNamed, answer=Done, refuses=(404, 409))
 def delete_user(body: UserNamed) -> Reply:
     """Delete a user and end all their tokens at once. The last admin stays."""
     services.users.delete(body.username)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.api_keys import ApiKeys
+from services.audit import AuditLog
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
+from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
 from services.queues import Queues
@@ -33,4 +35,6 @@ class Services:
     users: UserAccounts
     api_keys: ApiKeys
     login: Login
+    idempotency: Idempotency
+    audit: AuditLog
     health: Health

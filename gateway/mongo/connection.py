@@ -10,9 +10,11 @@ from pymongo.database import Database
 
 from gateway.mongo.api_keys import ApiKeys
 from gateway.mongo.attempts import Attempts
+from gateway.mongo.audit import AuditEntries
 from gateway.mongo.collection import Document, translated
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
+from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.login_failures import LoginFailures
 from gateway.mongo.replays import Replays
 from gateway.mongo.secrets import Sealer
@@ -38,6 +40,8 @@ class Store:
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.api_keys = ApiKeys(database)
+        self.audit = AuditEntries(database)
+        self.idempotency = IdempotentAnswers(database, sealer)
         self.login_failures = LoginFailures(database)
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)

@@ -1,0 +1,82 @@
+"""The audit log. A TTL index forgets entries after 90 days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymongo import DESCENDING, IndexModel
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from domain.audit import AuditEntry, AuditFilter
+from domain.details import Page
+from gateway.mongo.collection import Document, IndexedCollection, translated
+
+KEPT = 90 * 24 * 3600  # seconds
+_DUPLICATE = 11000
+
+
+class AuditEntries:
+    """Written in batches, read by the API. All methods raise StoreUnavailable."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = IndexedCollection(
+            database,
+            "audit",
+            IndexModel("at", expireAfterSeconds=KEPT),
+            IndexModel([("user", 1), ("at", DESCENDING)]),
+            IndexModel([("names", 1), ("at", DESCENDING)]),
+        )
+
+    @translated
+    def add(self, entries: Sequence[AuditEntry]) -> None:
+        """Store all of them; those that an earlier try has stored already stay as they are."""
+        try:
+            self._collection().insert_many([_document(entry) for entry in entries], ordered=False)
+        except BulkWriteError as exc:
+            if any(error["code"] != _DUPLICATE for error in exc.details["writeErrors"]):
+                raise
+
+    @translated
+    def find(self, wanted: AuditFilter, number: int, size: int) -> Page[AuditEntry]:
+        """One page of those that fit the filter, the latest first; the first page is 1."""
+        query = _query(wanted)
+        collection = self._collection()
+        found = collection.find(query).sort("at", DESCENDING).skip((number - 1) * size).limit(size)
+        return Page([_entry(document) for document in found], collection.count_documents(query))
+
+
+def _query(wanted: AuditFilter) -> Document:
+    same = {"user": wanted.user, "action": wanted.action, "names": wanted.resource}
+    query: Document = {name: value for name, value in same.items() if value is not None}
+    bounds = {"$gte": wanted.since, "$lt": wanted.until}
+    if at := {operator: moment for operator, moment in bounds.items() if moment is not None}:
+        query["at"] = at
+    return query
+
+
+def _document(entry: AuditEntry) -> Document:
+    return {
+        "_id": entry.entry_id,
+        "at": entry.at,
+        "user": entry.user,
+        "action": entry.action,
+        "resource": [[kind, name] for kind, name in entry.resource.items()],
+        "names": list(entry.resource.values()),
+        "remote": entry.remote,
+        "status": entry.status,
+        "requestId": entry.request_id,
+    }
+
+
+def _entry(document: Document) -> AuditEntry:
+    return AuditEntry(
+        entry_id=document["_id"],
+        at=document["at"],
+        user=document["user"],
+        action=document["action"],
+        resource=dict(document["resource"]),
+        remote=document["remote"],
+        status=document["status"],
+        request_id=document["requestId"],
+    )

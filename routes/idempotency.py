@@ -1,0 +1,59 @@
+"""The header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) around an operation that declares it.
+
+Kept for 24 hours are answers below 500, and 504 publish_unconfirmed: that message may be in its queue, so that doing it
+again under the same key could make two. After any other 5xx nothing is known to be done, and the key is free.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from flask import Response, current_app, request
+
+from domain.errors import Invalid, PublishUnconfirmed, WorkerError
+from domain.idempotency import KeptAnswer
+from middlewares.auth import caller
+from routes.body import raw_body
+from services.bundle import Services
+from services.idempotency import Outcome
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+_KEY = re.compile(r"[!-~]{1,255}")
+
+
+def once(answer: Callable[[], Response]) -> Response:
+    """`answer()`, or what it gave for an earlier request with the same key. Raises what Idempotency.once raises."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return answer()
+    if not _KEY.fullmatch(key):
+        raise Invalid(f"{HEADER} must have 1 to 255 printable ASCII characters and no space.")
+    made: list[Response] = []
+
+    def outcome() -> Outcome:
+        response, kept = _settled(answer)
+        made.append(response)
+        return KeptAnswer(response.status_code, response.content_type or "", response.get_data(as_text=True)), kept
+
+    services: Services = current_app.extensions["services"]
+    kept, replayed = services.idempotency.once(caller().username, key, _request(), outcome)
+    if not replayed:
+        return made[0]
+    return Response(kept.body, kept.status, {REPLAYED: "true"}, content_type=kept.content_type)
+
+
+def _request() -> bytes:
+    line = f"{request.method} {request.full_path} {request.mimetype}\n"
+    return line.encode() + raw_body()
+
+
+def _settled(answer: Callable[[], Response]) -> tuple[Response, bool]:
+    """The answer, errors included, and whether it is to be kept."""
+    try:
+        response = answer()
+    except WorkerError as exc:
+        response = current_app.make_response(current_app.handle_user_exception(exc))
+        return response, response.status_code < 500 or isinstance(exc, PublishUnconfirmed)
+    return response, response.status_code < 500

@@ -1,0 +1,89 @@
+"""The audit log: written behind the requests' backs, so that it costs them microseconds."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from threading import Condition, Thread
+
+import structlog
+
+from domain.audit import AuditEntry, AuditFilter
+from domain.details import Page
+from domain.errors import StoreUnavailable
+from gateway.mongo.audit import AuditEntries
+
+log = structlog.get_logger("workerrmq.audit")
+
+MAX_WAITING = 10_000
+"""Entries; what comes on top of these while the store is away is lost, which is counted and logged."""
+
+_BATCH = 500
+_RETRY_AFTER = 1.0  # seconds
+
+
+class AuditLog:
+    """A part of the process's runtime with a thread that owns the writing. `add` and `page` may be called by anyone."""
+
+    def __init__(self, entries: AuditEntries) -> None:
+        self._entries = entries
+        self._waiting: deque[AuditEntry] = deque()
+        self._changed = Condition()
+        self._lost = 0
+        self._ends_at: float | None = None
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        self._ends_at = None
+        self._thread = Thread(target=self._run, name="workerrmq-audit", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Write what waits, for at most `timeout` seconds."""
+        if self._thread is None:
+            return
+        with self._changed:
+            self._ends_at = time.monotonic() + timeout
+            self._changed.notify()
+        self._thread.join(timeout + 1)
+        self._thread = None
+
+    def add(self, entry: AuditEntry) -> None:
+        """Have it written shortly. Never waits for the store."""
+        with self._changed:
+            if len(self._waiting) >= MAX_WAITING:
+                self._lost += 1
+                return
+            self._waiting.append(entry)
+            self._changed.notify()
+
+    def page(self, wanted: AuditFilter, number: int, size: int) -> Page[AuditEntry]:
+        """One page of the entries that are wanted, the latest first. Raises StoreUnavailable."""
+        return self._entries.find(wanted, number, size)
+
+    def _run(self) -> None:
+        while batch := self._next():
+            try:
+                self._entries.add(batch)
+            except StoreUnavailable as exc:
+                log.warning("the audit log cannot be written", waiting=len(self._waiting), detail=exc.detail)
+                self._again(batch)
+
+    def _next(self) -> list[AuditEntry]:
+        """What to write next, once there is something; nothing when all is written, or it is too late."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ends_at is not None)
+            if self._ends_at is not None and time.monotonic() > self._ends_at:
+                self._lost += len(self._waiting)
+                self._waiting.clear()
+            if self._lost:
+                log.error("audit entries are lost", count=self._lost)
+                self._lost = 0
+            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+    def _again(self, batch: list[AuditEntry]) -> None:
+        with self._changed:
+            self._waiting.extendleft(reversed(batch))
+            if self._ends_at is None or time.monotonic() < self._ends_at:
+                until = time.monotonic() + _RETRY_AFTER
+                self._changed.wait_for(lambda: time.monotonic() >= until or self._ends_at is not None, _RETRY_AFTER)

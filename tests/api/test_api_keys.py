@@ -1,0 +1,244 @@
+"""API keys: what they look like, how far they reach, and how fast they end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from app import APIS
+from domain.attempt import Attempt
+from domain.queue_scope import QueueScope
+from tests.api.client import Api, Gunicorn
+from tests.api.service import Service, assert_problem
+from tests.support.processes import wait_until
+from tests.support.store import StoreNode
+
+OPERATIONS = [operation for routes in APIS for operation in routes.operations]
+
+
+def create(api: Api, name: str = "shop", role: str = "operator", **more: Any) -> str:
+    answer = api("POST", "/createApiKey", json={"name": name, "role": role, **more})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json["key"])
+
+
+def with_key(api: Api, key: str) -> Api:
+    other = Api(api.app)
+    other.token = key
+    return other
+
+
+def test_a_key_is_shown_once_and_kept_only_as_its_hash(api: Api, store: StoreNode) -> None:
+    key = create(api, queues=["orders.*"])
+    assert re.fullmatch(r"wrmq_[\w-]{43}", key)
+    answer = api("GET", "/getApiKeys")
+    assert key not in answer.text
+    [shown] = answer.json
+    assert (shown["name"], shown["role"], shown["queues"], shown["createdBy"]) == (
+        "shop", "operator", ["orders.*"], "admin"
+    )  # fmt: skip
+    files = b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
+    assert b"createdBy" in files, "this looks into the wrong files"
+    assert key.encode() not in files
+
+
+def test_a_key_reaches_as_far_as_its_role(api: Api) -> None:
+    assert with_key(api, create(api, "reader", "viewer"))("GET", "/getConsumers").status_code == 200
+    assert_problem(with_key(api, create(api, "other", "viewer"))("GET", "/getUsers"), 403, "forbidden", "key:other")
+    assert with_key(api, create(api, "root", "admin"))("GET", "/getUsers").status_code == 200
+
+
+def test_a_name_that_is_taken_is_a_conflict_and_only_admins_make_keys(api: Api) -> None:
+    create(api)
+    assert api("POST", "/createApiKey", json={"name": "shop", "role": "viewer"}).status_code == 409
+    operator = api.as_user("olga", "operator")
+    assert operator("POST", "/createApiKey", json={"name": "x", "role": "admin"}).status_code == 403
+
+
+def test_a_deleted_key_is_refused_at_once_and_deleting_it_again_finds_nothing(api: Api) -> None:
+    key = create(api)
+    assert with_key(api, key)("GET", "/getConsumers").status_code == 200
+    assert api("DELETE", "/deleteApiKey", json={"name": "shop"}).status_code == 200
+    assert_problem(with_key(api, key)("GET", "/getConsumers"), 401, "token_invalid")
+    assert api("DELETE", "/deleteApiKey", json={"name": "shop"}).status_code == 404
+
+
+def test_a_key_that_is_deleted_on_one_worker_ends_on_all(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn("--workers", "3")
+    admin = server.login()
+    made = server.call("POST", "/createApiKey", admin, json={"name": "shop", "role": "viewer"})
+    key = made.json()["key"]
+    assert {server.call("GET", "/getConsumers", key).status_code for _ in range(12)} == {200}, "cached by all"
+    assert server.call("DELETE", "/deleteApiKey", admin, json={"name": "shop"}).status_code == 200
+    assert {server.call("GET", "/getConsumers", key).status_code for _ in range(12)} == {401}
+
+
+def test_a_key_ends_at_its_end(api: Api) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    key = create(api, expiresAt=soon.isoformat())
+    assert with_key(api, key)("GET", "/getConsumers").status_code == 200
+    wait_until(lambda: with_key(api, key)("GET", "/getConsumers").status_code == 401, 5, "the key having expired")
+    past = {"name": "late", "role": "viewer", "expiresAt": "2020-01-01T00:00:00Z"}
+    assert_problem(api("POST", "/createApiKey", json=past), 400, "invalid_request", "future")
+
+
+def test_the_last_use_is_noted_but_not_with_every_request(api: Api) -> None:
+    user = with_key(api, create(api))
+
+    def last_used() -> Any:
+        return api("GET", "/getApiKeys").json[0]["lastUsedAt"]
+
+    assert last_used() is None
+    user("GET", "/getConsumers")
+    first = last_used()
+    assert datetime.now(UTC) - datetime.fromisoformat(first) < timedelta(minutes=1)
+    create(api, "another")
+    api("DELETE", "/deleteApiKey", json={"name": "another"})  # nothing is cached any more
+    user("GET", "/getConsumers")
+    assert last_used() == first
+
+
+def test_a_key_cannot_log_out(api: Api) -> None:
+    user = with_key(api, create(api))
+    assert_problem(user("POST", "/logout"), 400, "invalid_request", "/deleteApiKey")
+    assert user("GET", "/getConsumers").status_code == 200
+
+
+def test_every_operation_with_a_login_declares_what_it_touches() -> None:
+    missing = [f"{one.method} {one.path}" for one in OPERATIONS if one.role is not None and one.touches is None]
+    assert not missing, "say touches=… (routes/scope.py); until then keys with queue patterns are refused"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "admitted"),
+    [
+        (["orders.*"], "orders.new", True),
+        (["orders.*"], "orders.", True),
+        (["orders.*"], "orders", False),
+        (["orders.*"], "ordersXnew", False),
+        (["orders.*"], "x.orders.new", False),
+        (["a", "b?"], "b1", True),
+        (["a", "b?"], "b", False),
+        (["a"], "a\n", False),
+        (["a*"], "a\nb", True),
+        (["[ab]"], "a", False),
+        (["a|b*"], "b", False),
+        (["Orders"], "orders", False),
+    ],
+)
+def test_patterns_know_stars_and_question_marks_and_nothing_else(
+    patterns: list[str], name: str, admitted: bool
+) -> None:
+    assert QueueScope(tuple(patterns)).admits(name) is admitted
+
+
+MINE, OTHERS = "orders.new", "secret.plans"
+TO_OTHERS: dict[str, Any] = {
+    "POST /createQueue": {"queueName": "secret.more"},
+    "GET /getQueue": {"queueName": OTHERS},
+    "POST /purgeQueue": {"queueName": OTHERS},
+    "DELETE /deleteQueue": {"queueName": OTHERS},
+    "POST /messagePublish": {"queueName": OTHERS, "message": "x"},
+    "POST /getMessages": {"queueName": OTHERS, "ackMode": "take"},
+    "POST /createConsumer": {"queueName": OTHERS, "url": "http://127.0.0.1:1/", "name": "mine"},
+    "GET /getConsumers": {"queueName": OTHERS},
+    "GET /getConsumer": {"name": "spy"},
+    "POST /pauseConsumer": {"name": "spy"},
+    "POST /resumeConsumer": {"name": "spy"},
+    "PATCH /updateConsumer": {"name": "spy", "timeout": 1},
+    "DELETE /deleteConsumer": {"name": "spy"},
+    "POST /testConsumer": {"name": "spy"},
+    "GET /getDeliveries": {"queueName": OTHERS},
+    "POST /replayDeadLetters": {"queueName": MINE, "deadLetterQueue": OTHERS},
+    "GET /getReplay": {"replayId": "unknown"},
+}
+"""For each operation on queues a request to one that is not the key's. All others are refused whatever is sent."""
+OPEN_LISTS = {"GET /getQueues"}
+
+
+@pytest.fixture
+def scoped(service: Service) -> Api:
+    """A key for `orders.*`, beside a queue, a consumer and messages that are none of its business."""
+    for queue in (MINE, OTHERS):
+        assert service.post("/createQueue", {"queueName": queue}).status_code == 201
+        assert service.post("/messagePublish", {"queueName": queue, "message": "canary"}).status_code == 200
+    spy = {"queueName": OTHERS, "url": "http://127.0.0.1:1/", "name": "spy"}
+    assert service.post("/createConsumer", spy).status_code == 201
+    return with_key(service, create(service, "scoped", "admin", queues=["orders.*"]))
+
+
+def send(api: Api, method: str, path: str, given: Any) -> TestResponse:
+    return api(method, path, **({"query_string": given} if method == "GET" else {"json": given}))
+
+
+def test_a_scoped_key_is_refused_whatever_is_not_its_queue_and_nothing_is_done(service: Service, scoped: Api) -> None:
+    before = [service.get(path).json for path in ("/getUsers", "/getConsumers", "/getExchanges")]
+    for one in OPERATIONS:
+        named = f"{one.method} {one.path}"
+        if one.role is None or named in OPEN_LISTS:
+            continue
+        answer = send(scoped, one.method, one.path, TO_OTHERS.get(named, {"page": 1} if one.method == "GET" else {}))
+        assert_problem(answer, 403, "outside_key_scope", "orders.*")
+        assert "canary" not in answer.text
+    assert [service.get(path).json for path in ("/getUsers", "/getConsumers", "/getExchanges")] == before
+    [held] = service.post("/getMessages", {"queueName": OTHERS}).json
+    assert held["message"] == "canary"
+
+
+def test_a_scoped_key_works_on_its_own_queues(service: Service, scoped: Api) -> None:
+    assert scoped("POST", "/createQueue", json={"queueName": "orders.more"}).status_code == 201
+    assert scoped("POST", "/messagePublish", json={"queueName": MINE, "message": "x"}).status_code == 200
+    assert len(scoped("POST", "/getMessages", json={"queueName": MINE}).json) == 2
+    consumer = {"queueName": "orders.more", "url": "http://127.0.0.1:1/", "name": "mine"}
+    assert scoped("POST", "/createConsumer", json=consumer).status_code == 201
+    assert scoped("GET", "/getConsumer?name=mine").status_code == 200
+    assert scoped("DELETE", "/deleteConsumer", json={"name": "mine"}).status_code == 200
+    assert scoped("DELETE", "/deleteQueue", json={"queueName": MINE}).status_code == 200
+
+
+def test_lists_show_a_scoped_key_only_its_own(service: Service, scoped: Api) -> None:
+    service.post("/createQueue", {"queueName": "orders.a"})
+    service.post("/createQueue", {"queueName": "orders.b"})
+    service.post("/createConsumer", {"queueName": "orders.a", "url": "http://127.0.0.1:1/", "name": "mine"})
+    wait_until(lambda: scoped("GET", "/getQueues").headers["X-Total-Count"] == "3", 10, "the queues being listed")
+    second = scoped("GET", "/getQueues?page=2&pageSize=2")
+    assert ([one["queueName"] for one in second.json], second.headers["X-Total-Count"]) == ([MINE], "3")
+    for sneaky in ("name=secret", "name=.*%7Csecret.*&useRegex=true", "name=x)%7C(.*&useRegex=true"):
+        answer = scoped("GET", f"/getQueues?{sneaky}")
+        assert OTHERS not in answer.text
+    consumers = scoped("GET", "/getConsumers")
+    assert ([one["name"] for one in consumers.json], consumers.headers["X-Total-Count"]) == (["mine"], "1")
+
+
+def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
+    for path, body in (
+        ("/messagePublish", {"exchange": "amq.fanout", "routingKey": MINE, "message": "x"}),
+        ("/messagePublish", {"queueName": MINE, "message": "x", "properties": {"replyTo": OTHERS}}),
+        ("/messagePublish", {"messages": [{"queueName": MINE, "message": "1"}, {"queueName": OTHERS, "message": "2"}]}),
+        ("/createQueue", {"queueName": "orders.dlx", "deadLetterExchange": "amq.fanout"}),
+        ("/createQueue", {"queueName": "orders.dlx", "deadLetterExchange": "", "deadLetterRoutingKey": OTHERS}),
+        ("/createQueue", {"queueName": "orders.dlx", "deadLetterExchange": ""}),
+        ("/createQueue", {"queueName": "orders.dlx", "arguments": {"x-dead-letter-exchange": "amq.fanout"}}),
+    ):
+        assert_problem(scoped("POST", path, json=body), 403, "outside_key_scope")
+    [held] = scoped("POST", "/getMessages", json={"queueName": MINE}).json
+    assert held["message"] == "canary", "nothing of the batch was published"
+
+
+def test_deliveries_of_other_queues_are_not_in_the_log_of_a_scoped_key(service: Service, scoped: Api) -> None:
+    now = datetime.now(UTC)
+    service.store.attempts.add(
+        [
+            Attempt(now, "id", "c", queue, "m", 1, "retried", 500, None, "HTTP 500", 3, None)
+            for queue in (MINE, OTHERS, "x.orders.new")
+        ]
+    )
+    assert len(service.get("/getDeliveries").json) == 3
+    answer = scoped("GET", "/getDeliveries")
+    assert [one["queueName"] for one in answer.json] == [MINE]
+    assert answer.headers["X-Total-Count"] == "1"
