@@ -112,10 +112,10 @@ def update_secret(connection: Connection, method: commands.Connection.UpdateSecr
 
 
 def close(connection: Connection, method: commands.Connection.Close, now: float) -> None:
-    """connection.close, from the client."""
+    """connection.close, from the client: the line is the client's to close then, as with RabbitMQ."""
     connection.end(now)
     connection.reply(0, commands.Connection.CloseOk)
-    connection.line.close_soon()
+    connection.line.expect_close()
 
 
 def close_ok(connection: Connection, method: commands.Connection.CloseOk, now: float) -> None:

@@ -25,7 +25,7 @@ class Line(Protocol):
         """Close once the output is sent."""
 
     def expect_close(self) -> None:
-        """The client has been asked to close: close without it if it takes too long."""
+        """The client is to close the line: close without it if that takes too long."""
 
     def block(self) -> None:
         """Read no more until `Connection.unblock`."""
