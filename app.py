@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
 import logs
+import user_commands
 from composition import services_of
 from config import Settings, SettingsError, load
 from gateway.amqp.publisher_thread import PublisherThread
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
     commands.install(app, store)
+    user_commands.install(app, services.users)
     app.before_request(runtime.start)  # without gunicorn nobody else does
     for api in APIS:
         app.register_blueprint(api.blueprint)

@@ -50,6 +50,7 @@ class User:
     stamp: str = field(repr=False)
     created_at: datetime
     updated_at: datetime
+    disabled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class UpdateUser(Model):
     username: str = Field(examples=["alice"])
     password: NewPassword | None = None
     role: Role | None = None
+    disabled: bool | None = Field(None, description="true keeps the user out and ends all their tokens")
 
 
 class UserNamed(Model):

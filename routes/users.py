@@ -24,6 +24,7 @@ class UserDetails(Model):
 
     username: str
     role: Role
+    disabled: bool
     created_at: datetime
     updated_at: datetime
 
@@ -84,11 +85,12 @@ def get_users(query: PageQuery) -> Reply:
 
 @api.patch("/updateUser", role="admin", touches=NO_QUEUE, body=UpdateUser, answer=UserDone, refuses=(404, 409))
 def update_user(body: UpdateUser) -> Reply:
-    """Give a user another role, which holds at once, or another password, which ends all their tokens."""
-    if body.role is None and body.password is None:
-        raise Invalid("Say what to change: role, password or both.")
+    """Give a user another role, which holds at once, or another password, which ends all their tokens; disable a user,
+    which does so too, or enable one again."""
+    if body.role is None and body.password is None and body.disabled is None:
+        raise Invalid("Say what to change: role, password or disabled.")
     password = body.password.get_secret_value() if body.password else None
-    user = services.users.update(body.username, password, body.role)
+    user = services.users.update(body.username, password, body.role, body.disabled)
     return done("User has been updated successfully.", user=_details(user))
 
 
@@ -100,4 +102,10 @@ def delete_user(body: UserNamed) -> Reply:
 
 
 def _details(user: User) -> UserDetails:
-    return UserDetails(username=user.username, role=user.role, created_at=user.created_at, updated_at=user.updated_at)
+    return UserDetails(
+        username=user.username,
+        role=user.role,
+        disabled=user.disabled_at is not None,
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+    )

@@ -62,6 +62,8 @@ class Login:
             user = self._store.users.get(username)
         except NotFound:
             user = None
+        if user and user.disabled_at:  # told no more than one who does not exist
+            user = None
         if not matches(password, user.password_hash if user else None) or user is None:
             self._store.login_failures.add(username, address, FAILURE_WINDOW)
             raise Unauthenticated("The user name or the password is wrong.", code="wrong_credentials")
@@ -103,6 +105,6 @@ class Login:
             user = self._store.users.get(grant.username)
         except NotFound:
             user = None
-        if user is None or user.stamp != grant.stamp:
+        if user is None or user.disabled_at or user.stamp != grant.stamp:
             raise Unauthenticated("The token has been revoked: log in again.", code="token_invalid")
         return Principal(user.username, user.role)

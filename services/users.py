@@ -31,16 +31,21 @@ class UserAccounts:
         """One page of the users by name; the first page is 1."""
         return self._store.users.find(number, size)
 
-    def update(self, username: str, password: str | None, role: Role | None) -> User:
-        """The changed user. A new password ends all its tokens, a new role holds for them at once.
+    def update(
+        self, username: str, password: str | None = None, role: Role | None = None, disabled: bool | None = None
+    ) -> User:
+        """The changed user. A new password and being disabled end all its tokens, a new role holds for them at once.
 
         Raises NotFound, and Conflict when it would leave nobody as admin.
         """
         now = datetime.now(UTC)
         if role is not None:
             self._set_role(username, role, now)
+        if disabled is not None:
+            self._set_disabled(username, disabled, now)
         if password is not None:
             self._store.users.set_password(username, hashed(password), _stamp(), now)
+        if password is not None or disabled:
             self._store.tokens.remove_of(username)
         self._epoch.bump()
         return self._store.users.get(username)
@@ -55,9 +60,22 @@ class UserAccounts:
     def _set_role(self, username: str, role: Role, now: datetime) -> None:
         before = self._store.users.set_role(username, role, now)
         # Asked afterwards, and taken back: of two that demote each other at once, not both may succeed.
-        if before.role == "admin" and role != "admin" and not self._store.users.count("admin"):
+        if before.role == "admin" and role != "admin" and self._nobody_is_admin():
             self._store.users.set_role(username, "admin", now)
-            raise Conflict(f"{username!r} is the last admin. Make another user admin first.", code="last_admin")
+            raise _last_admin(username)
+
+    def _set_disabled(self, username: str, disabled: bool, now: datetime) -> None:
+        before = self._store.users.set_disabled(username, now if disabled else None, now)
+        if before.role == "admin" and disabled and self._nobody_is_admin():
+            self._store.users.set_disabled(username, before.disabled_at, now)
+            raise _last_admin(username)
+
+    def _nobody_is_admin(self) -> bool:
+        return not self._store.users.any_enabled("admin")
+
+
+def _last_admin(username: str) -> Conflict:
+    return Conflict(f"{username!r} is the last admin. Make another user admin first.", code="last_admin")
 
 
 def _stamp() -> str:

@@ -32,6 +32,7 @@ class Users:
                     "stamp": user.stamp,
                     "createdAt": user.created_at,
                     "updatedAt": user.updated_at,
+                    "disabledAt": user.disabled_at,
                 }
             )
         except DuplicateKeyError:
@@ -53,14 +54,25 @@ class Users:
         return Page([_user(document) for document in found], collection.count_documents({}))
 
     @translated
-    def count(self, role: Role | None = None) -> int:
-        """How many users there are, or how many of one role."""
-        return self._collection().count_documents({} if role is None else {"role": role})
+    def count(self) -> int:
+        """How many users there are."""
+        return self._collection().count_documents({})
+
+    @translated
+    def any_enabled(self, role: Role) -> bool:
+        """Whether somebody has that role and is not disabled."""
+        found = self._collection().find({"role": role}, {"disabledAt": 1})  # the embedded store finds no null
+        return any(document.get("disabledAt") is None for document in found)
 
     @translated
     def set_role(self, username: str, role: Role, now: datetime) -> User:
         """The user as it was before its role changed. Raises NotFound."""
         return self._changed(username, {"role": role, "updatedAt": now})
+
+    @translated
+    def set_disabled(self, username: str, at: datetime | None, now: datetime) -> User:
+        """The user as it was before; None enables it. Raises NotFound."""
+        return self._changed(username, {"disabledAt": at, "updatedAt": now})
 
     @translated
     def set_password(self, username: str, password_hash: str, stamp: str, now: datetime) -> User:
@@ -88,4 +100,5 @@ def _user(document: Document) -> User:
         stamp=document["stamp"],
         created_at=document["createdAt"],
         updated_at=document["updatedAt"],
+        disabled_at=document.get("disabledAt"),
     )

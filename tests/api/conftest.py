@@ -58,7 +58,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
 @pytest.fixture
 def api(make_app: MakeApp, store: StoreNode, unique_name: str) -> Api:
     """A client, logged in as admin, of an app with a store and no broker."""
-    client = Api(make_app(mongo_uri=store.uri(_database(unique_name))))
+    client = Api(make_app(mongo_uri=store.uri(database_of(unique_name))))
     add_user(client.app, ADMIN, "admin")
     assert client.login().status_code == 200
     return client
@@ -70,7 +70,7 @@ def make_service(make_app: MakeApp, broker: BrokerNode, store: StoreNode, unique
 
     def make(**settings: Any) -> Service:
         places = {
-            "mongo_uri": store.uri(_database(unique_name)),
+            "mongo_uri": store.uri(database_of(unique_name)),
             "rabbitmq_url": broker.amqp_url,
             "rabbitmq_management_url": broker.management_url,
         }
@@ -93,7 +93,7 @@ def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Cal
     made: list[Gunicorn] = []
     nowhere = f"127.0.0.1:{free_port()}"
     defaults = {
-        "MONGO_URI": store.uri(_database(unique_name)),
+        "MONGO_URI": store.uri(database_of(unique_name)),
         "RABBITMQ_URL": f"amqp://{nowhere}/",
         "RABBITMQ_MANAGEMENT_URL": f"http://{nowhere}",
         "TARGET_ALLOW": "127.0.0.0/8",
@@ -111,5 +111,6 @@ def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Cal
         one.process.stop()
 
 
-def _database(name: str) -> str:
+def database_of(name: str) -> str:
+    """The database of a test with that unique name."""
     return name.replace(".", "-")[-60:].lstrip("_-")  # nx-27017 takes no name that begins so

@@ -187,10 +187,31 @@ def test_a_deleted_user_is_out_at_once_and_does_not_come_back_with_the_name(api:
     assert user("GET", "/getUsers").status_code == 401
 
 
+def test_a_disabled_user_is_out_at_once_and_in_again_once_enabled(api: Api) -> None:
+    user = api.as_user("carol", "admin")
+    assert user("GET", "/getUsers").status_code == 200
+    change(api, username="carol", disabled=True)
+    assert user("GET", "/getUsers").status_code == 401
+    refused = user.login("carol", PASSWORD)
+    assert (refused.status_code, refused.json["code"]) == (401, "wrong_credentials")
+    assert [one["disabled"] for one in api("GET", "/getUsers").json] == [False, True]
+    change(api, username="carol", disabled=False)
+    assert user("GET", "/getUsers").status_code == 401, "the old token has ended"
+    assert user.login("carol", PASSWORD).status_code == 200
+
+
+def test_a_disabled_admin_does_not_count_as_one(api: Api) -> None:
+    api.as_user("carol", "admin")
+    change(api, username="carol", disabled=True)
+    answer = api("PATCH", "/updateUser", json={"username": ADMIN, "role": "viewer"})
+    assert (answer.status_code, answer.json["code"]) == (409, "last_admin")
+
+
 def test_the_last_admin_cannot_be_removed_or_demoted(api: Api) -> None:
     for method, path, body in (
         ("DELETE", "/deleteUser", {"username": ADMIN}),
         ("PATCH", "/updateUser", {"username": ADMIN, "role": "operator"}),
+        ("PATCH", "/updateUser", {"username": ADMIN, "disabled": True}),
     ):
         answer = api(method, path, json=body)
         assert (answer.status_code, answer.json["code"]) == (409, "last_admin")
@@ -227,7 +248,7 @@ def test_users_are_listed_by_name_without_anything_of_their_passwords(api: Api) 
     api("POST", "/createUser", json={"username": "Zoe", "password": PASSWORD, "role": "viewer"})
     answer = api("GET", "/getUsers")
     assert [user["username"] for user in answer.json] == ["Zoe", ADMIN]
-    assert set(answer.json[0]) == {"username", "role", "createdAt", "updatedAt"}
+    assert set(answer.json[0]) == {"username", "role", "disabled", "createdAt", "updatedAt"}
 
 
 def test_neither_passwords_nor_tokens_are_in_the_store(api: Api, store: StoreNode) -> None:
