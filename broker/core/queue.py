@@ -104,9 +104,7 @@ class Queue:
                 consumer.take(entry)
                 return True
         self.ready.push(entry)
-        if rules.max_length is not None or rules.max_bytes is not None:
-            while self.ready.count and self._is_full(0, 0):
-                self._drop(self.ready.pop(), MAXLEN)
+        self._drop_head()
         if entry.expires_at is not None:
             self._expiry.watch(now)
         if len(self.rota):
@@ -122,6 +120,13 @@ class Queue:
     def restored(self, now: float) -> None:
         """All is back: what has expired meanwhile goes."""
         self._expiry.watch(now)
+
+    def _drop_head(self) -> None:
+        """Let go of the oldest while there are too many, unless the overflow rule is to refuse new ones."""
+        rules = self.rules
+        if rules.overflow == "drop-head" and (rules.max_length is not None or rules.max_bytes is not None):
+            while self.ready.count and self._is_full(0, 0):
+                self._drop(self.ready.pop(), MAXLEN)
 
     def _is_full(self, more: int, more_bytes: int) -> bool:
         rules = self.rules
@@ -215,6 +220,7 @@ class Queue:
         if entry.journal_id:
             self._journal.touch(entry)
         self.ready.put_back(entry)
+        self._drop_head()
         if entry.expires_at is not None:
             self._expiry.watch(now)
 

@@ -205,3 +205,12 @@ def test_coming_and_going_consumers_leave_one_deadline_behind(world: World, clie
         world.wait(1.5)
         deadlines += 1
     assert ("q" in world.vhost.queues, deadlines) == (False, 1)
+
+
+def test_a_requeue_into_a_full_queue_costs_the_oldest(world: World, client: Client) -> None:
+    world.queue("q", x_max_length=2)
+    client.publish("q", "1", "2")
+    client.get("q")
+    client.publish("q", "3")
+    client.nack(1, requeue=True)
+    assert client.drain("q") == ["2", "3"]
