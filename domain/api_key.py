@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from domain.model import Model
+from domain.moment import Moment
 from domain.queue_scope import QueueScope
 from domain.user import Principal, Role
 
@@ -43,7 +44,7 @@ class CreateApiKey(Model):
 
     name: KeyName
     role: Role = Field(examples=["publisher"])
-    expires_at: AwareDatetime | None = Field(None, strict=False, examples=["2027-01-31T12:00:00Z"])
+    expires_at: Moment | None = Field(None, examples=["2027-01-31T12:00:00Z"])
     queues: tuple[QueuePattern, ...] = Field(
         (),
         strict=False,

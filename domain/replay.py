@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from domain.model import Model
+from domain.moment import Moment
 from domain.names import QueueName
 
 Status = Annotated[int, Field(ge=100, le=599)]
@@ -21,8 +22,8 @@ class DeadLetterFilter(Model):
     error: tuple[str, ...] = Field((), strict=False, description="error classes (timeout, dns …), any of them")
     message_ids: tuple[str, ...] = Field((), strict=False, max_length=10_000)
     headers: dict[str, str] = Field(default_factory=dict, description="headers of the message with these values")
-    since: AwareDatetime | None = Field(None, strict=False)
-    until: AwareDatetime | None = Field(None, strict=False)
+    since: Moment | None = Field(None)
+    until: Moment | None = Field(None)
 
 
 class ReplayRequest(Model):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from domain.audit import AuditEntry, AuditFilter
 from domain.model import Model
+from domain.moment import Moment
 from routes.api import Api, Reply, services
 from routes.inputs import PageQuery
 from routes.paging import paged
@@ -22,8 +23,8 @@ class AuditQuery(PageQuery):
     user: str | None = Field(None, max_length=255)
     action: str | None = Field(None, max_length=100, description="the route's name, as in createQueue")
     resource: str | None = Field(None, max_length=1000, description="the name of a queue, user, consumer …")
-    since: AwareDatetime | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
-    until: AwareDatetime | None = Field(None, description="before this moment")
+    since: Moment | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
+    until: Moment | None = Field(None, description="before this moment")
 
 
 class AuditDetails(Model):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from domain.attempt import Attempt, AttemptFilter, Result
 from domain.model import Model
+from domain.moment import Moment
 from domain.names import ShortString
 from middlewares.auth import caller
 from routes.api import Api, Reply, services
@@ -26,8 +27,8 @@ class WhichDeliveries(PageQuery):
     queue_name: ShortString | None = None
     message_id: str | None = Field(None, max_length=255)
     result: Result | None = None
-    since: AwareDatetime | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
-    until: AwareDatetime | None = Field(None, description="before this moment")
+    since: Moment | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
+    until: Moment | None = Field(None, description="before this moment")
 
 
 class AttemptDetails(Model):

@@ -99,7 +99,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Key, Schema], dict[s
     whole = {key: _whole(schema, components) for key, schema in schemas.items() if key[1] == "query"}
     schemas |= whole
     referred = set(re.findall(_REF.format(model=r"([^'\"]+)"), str([schemas, components])))
-    return schemas, {name: schema for name, schema in components.items() if name in referred}
+    return schemas, {name: _shown_masked(schema) for name, schema in components.items() if name in referred}
 
 
 def _operation(one: Operation, tag: str, schemas: dict[Key, Schema], components: dict[str, Schema]) -> Schema:
@@ -154,8 +154,16 @@ def _request_body(one: Operation, schemas: dict[Key, Schema], components: dict[s
     content: dict[str, Schema] = {"application/json": {"schema": schema, "example": example}}
     if one.lines is not None:
         content[NDJSON] = {"schema": {"type": "string", "description": f"one JSON value of `{one.lines}` a line"}}
-    whole = _whole(schema, components)
-    return {"required": bool(whole.get("required")), "content": content}
+    return {"required": True, "content": content}
+
+
+def _shown_masked(schema: Any) -> Any:
+    """Without `writeOnly`, which pydantic gives to secrets: answers have them, as asterisks."""
+    if isinstance(schema, list):
+        return [_shown_masked(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _shown_masked(item) for name, item in schema.items() if (name, item) != ("writeOnly", True)}
 
 
 def _whole(schema: Schema, components: dict[str, Schema]) -> Schema:
