@@ -19,11 +19,12 @@ class WhichReplay(Query):
     replay_id: str = Field(min_length=1, max_length=100)
 
 
-def _queue_of(query: WhichReplay) -> list[str | None]:
+def _queues_of(query: WhichReplay) -> list[str | None]:
     try:
-        return [services.replays.get(query.replay_id).queue_name]
+        replay = services.replays.get(query.replay_id)
     except NotFound:  # not to be told from one of another queue
         return [None]
+    return [replay.queue_name, replay.dead_letter_queue]
 
 
 def _both_queues(body: ReplayRequest) -> list[str]:
@@ -31,7 +32,7 @@ def _both_queues(body: ReplayRequest) -> list[str]:
 
 
 _BOTH_QUEUES = Touches(_both_queues)
-_ITS_REPLAY = Touches(_queue_of)
+_ITS_REPLAY = Touches(_queues_of)
 
 
 @api.post(

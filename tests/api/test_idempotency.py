@@ -101,6 +101,25 @@ def test_an_answer_that_blames_us_frees_the_key(service: Service, broker: Broker
     assert (answer.status_code, answer.headers.get("Idempotent-Replayed")) == (200, None)
 
 
+def test_a_message_that_may_be_in_its_queue_is_not_published_again(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    service = make_service(publish_timeout=0.5)
+    service.post("/createQueue", {"queueName": "orders"})
+    body = {"queueName": "orders", "message": "once"}
+    broker.suspend()
+    try:
+        first = keyed(service, "k", "/messagePublish", body)
+    finally:
+        broker.resume()
+    assert_problem(first, 504, "publish_unconfirmed")
+    wait_until(lambda: len(service.post("/getMessages", {"queueName": "orders"}).json) == 1)
+    second = keyed(service, "k", "/messagePublish", body)
+    assert (second.status_code, second.data) == (504, first.data)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert len(service.post("/getMessages", {"queueName": "orders"}).json) == 1
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "é"])
 def test_a_key_that_is_none_is_refused(api: Api, key: str) -> None:
     body = {"username": "carol", "password": "correct horse battery", "role": "viewer"}
