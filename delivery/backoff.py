@@ -32,6 +32,16 @@ def retry_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: f
     return max(1000, round(delay * 1000))
 
 
+def rungs(policy: RetryPolicy) -> frozenset[int]:
+    """All delays in milliseconds that the policy can come to, when no target asks for a longer one."""
+    steps = range(2 * JITTER_STEPS + 1)
+    spreads = [(step + 0.5) / len(steps) for step in steps]
+    delays = (
+        retry_delay(policy, attempt, spread) for attempt in range(1, len(policy.schedule) + 1) for spread in spreads
+    )
+    return frozenset(delay for delay in delays if delay is not None)
+
+
 def retry_after(value: str, now: float) -> float | None:
     """Seconds that a Retry-After header asks for: a number of them, or a date (RFC 9110 §10.2.3); None for nonsense.
     `now` in Unix seconds."""

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from delivery.attempts import AttemptBuffer
+from delivery.backoff import rungs
 from delivery.target_guard import Guard
 from domain.attempt import Attempt
 from domain.registry import Report, Subscription
@@ -26,6 +27,7 @@ from gateway.http import HttpClient
 log = structlog.get_logger("workerrmq.delivery")
 
 _SNAPSHOT_EVERY = 0.5
+_TEND_EVERY = 60.0
 _CLOSING = 2.0
 """Seconds that the connections get to say goodbye."""
 
@@ -104,7 +106,13 @@ class ConsumerThread:
         self._loop = loop = Loop()
         self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
-        self._publisher = Publisher(loop, self._url, f"{self._name}-copies", on_channel=ladder.on_channel, patient=True)
+        self._publisher = Publisher(
+            loop,
+            self._url,
+            f"{self._name}-copies",
+            on_channel=lambda channel: ladder.on_channel(channel, time.monotonic()),
+            patient=True,
+        )
         self._wiring = Wiring(
             loop, HttpClient(loop, self._guard), self._publisher, ladder, Breakers(loop), self._attempts
         )
@@ -112,6 +120,8 @@ class ConsumerThread:
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
         self._invalid: dict[str, Report] = {}
+        self._tended: dict[str, int] = {}
+        self._tended_at = 0.0
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
@@ -132,6 +142,19 @@ class ConsumerThread:
         for key, subscription in wanted.items():
             if key not in leaving:
                 self._run_one(subscription)
+        self._tend_ladder()
+
+    def _tend_ladder(self) -> None:
+        """Keep the rungs of those that run; looked at when they change, and every minute."""
+        running = {key: consumer.subscription.revision for key, consumer in self._consumers.items()}
+        now = time.monotonic()
+        if running != self._tended or now > self._tended_at + _TEND_EVERY:
+            self._tended, self._tended_at = running, now
+            policies = {consumer.subscription.spec.retry for consumer in self._unordered()}
+            self._wiring.ladder.keep(frozenset().union(*map(rungs, policies)), now)
+
+    def _unordered(self) -> list[Consumer]:
+        return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]
 
     def _run_one(self, subscription: Subscription) -> None:
         """Start it, or change the one that runs. One that cannot be delivered is reported, and the others go on."""

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 import pycurl
+import structlog
 
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
@@ -18,6 +19,9 @@ from gateway.http_target import Easy, Target
 
 _CONNECTIONS = 1024
 """Idle connections that the pool keeps, over all targets."""
+
+
+log = structlog.get_logger("workerrmq.delivery")
 
 
 class HttpClient:
@@ -124,4 +128,7 @@ class HttpClient:
     def _finish(self, curl: pycurl.Curl, code: int, text: str) -> None:
         self._multi.remove_handle(curl)
         self.in_flight -= 1
-        curl.owner.finished(code, text)
+        try:
+            curl.owner.finished(code, text)
+        except Exception:  # the others that have finished with it must not be lost
+            log.exception("answer_failed")

@@ -68,7 +68,7 @@ class Target:
 class Easy:
     """One curl handle: one request at a time."""
 
-    __slots__ = ("_after", "_body", "_connecting", "_done", "_objection", "_read", "_target", "curl")
+    __slots__ = ("_after", "_body", "_complete", "_connecting", "_done", "_objection", "_read", "_target", "curl")
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -78,6 +78,7 @@ class Easy:
         self._after: bytes | None = None  # the answer's Retry-After; curl's own reading of it ends at six hours
         self._objection: str | None = None  # the guard's, to the address last tried
         self._connecting = False  # to an address that the guard lets through
+        self._complete = False  # whether the headers came to their end; curl takes what came for all
         self.curl = curl = pycurl.Curl()
         curl.owner = self
         spec = target.spec
@@ -101,7 +102,7 @@ class Easy:
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         self._done, self._body, self._read = done, b"", 0
-        self._after, self._objection, self._connecting = None, None, False
+        self._after, self._objection, self._connecting, self._complete = None, None, False, False
         if url is not None:
             self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
@@ -125,8 +126,13 @@ class Easy:
         return int(pycurl.PREREQFUNC_OK if self._objection is None else pycurl.PREREQFUNC_ABORT)
 
     def _on_header(self, line: bytes) -> None:
-        if line[:12].lower() == b"retry-after:":
+        """The status line, then each header, then an empty line; the same again after an interim answer (1xx)."""
+        if len(line) <= 2:
+            self._complete = True
+        elif line[:1] in b"Rr" and line[:12].lower() == b"retry-after:":
             self._after = line[12:]
+        elif line[:5] == b"HTTP/":
+            self._complete = False
 
     def _on_body(self, chunk: bytes) -> int | None:
         if len(self._body) < self._target.kept:
@@ -142,6 +148,8 @@ class Easy:
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection
             answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
+        elif not self._complete:
+            answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
             after = None

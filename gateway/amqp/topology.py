@@ -37,23 +37,37 @@ def declare_base(channel: Any) -> None:
 
 
 class Ladder:
-    """Declares rungs as they are needed, on the channel that publishes to them: the broker works in that order."""
+    """The rungs, on the channel that publishes to them: the broker works in that order.
+
+    Those of the consumers that run are kept declared, so that a rung is seldom younger than what is put on it: a quorum
+    queue of RabbitMQ 3.10 does not survive a kill in its first second. Others are declared as they are needed.
+    """
 
     def __init__(self) -> None:
         self._channel: Any = None
+        self._kept: frozenset[int] = frozenset()
         self._declared: dict[int, float] = {}
+        self._moved: dict[int, int] = {}  # a delay whose rung does not answer → the one beside it
 
-    def on_channel(self, channel: Any) -> None:
-        """Use `channel` from now on; what a lost one declared may be gone."""
+    def on_channel(self, channel: Any, now: float) -> None:
+        """Use `channel` from now on; what a lost one declared may be gone. `now` in seconds, of any steady clock."""
         self._channel, self._declared = channel, {}
         declare_base(channel)
+        self.keep(self._kept, now)
 
-    def ensure(self, delay: int, now: float) -> None:
-        """Make sure that the rung of `delay` milliseconds is there. `now` in seconds, of any steady clock."""
+    def keep(self, delays: frozenset[int], now: float) -> None:
+        """Keep the rungs of these delays (milliseconds); to be called every minute or so. Others expire."""
+        self._kept = delays
+        for delay in delays:
+            self.ensure(delay, now)
+
+    def ensure(self, delay: int, now: float) -> int:
+        """The delay of the rung to use for `delay`, which is there when the next message comes by this channel."""
+        delay = self._moved.get(delay, delay)
         if self._channel is None or not self._channel.is_open:
-            return  # what is published without it comes back, and finds the next channel
+            return delay  # what is published without it comes back, and finds the next channel
         if now < self._declared.get(delay, float("-inf")) + _REDECLARE:
-            return
+            return delay
         self._declared[delay] = now
         name = f"{RETRY}.{delay / 1000:.10g}s"
         arguments = {
@@ -66,10 +80,16 @@ class Ladder:
         }
         self._channel.queue_declare(name, durable=True, arguments=arguments, callback=None)
         self._channel.queue_bind(name, RETRY, arguments={"x-match": "all", DELAY: str(delay)}, callback=None)
+        return delay
 
     def forget(self) -> None:
         """A rung was not there after all: declare all of them anew."""
         self._declared.clear()
+
+    def avoid(self, delay: int) -> None:
+        """The rung of `delay` takes messages and never confirms them: use one a millisecond longer from now on."""
+        if delay not in self._moved:
+            self._moved[delay] = delay + 1
 
 
 def dead_letter_queue(queue: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 
 from delivery.backoff import reconnect_delay
 from delivery.copies import Earlier, dead_letter, reply, retry_copy
-from domain.errors import Unroutable, WorkerError
+from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
 from domain.message import Message
 from domain.outcome import Answer
 from domain.registry import Subscription
@@ -21,6 +21,12 @@ from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
+_CONFIRM_WITHIN = 30.0
+"""Seconds that the broker has to confirm a copy, as long as it is there and takes messages."""
+_UNCONFIRMED = PublishUnconfirmed("The broker has not confirmed a copy in time.")
+
+Mend = Callable[[WorkerError], None]
+"""Does what it can about the reason for which a copy was not taken."""
 Safe = Callable[[], None]
 """Called when the broker has confirmed the copy; never, if the delivery loses its channel before."""
 
@@ -44,11 +50,19 @@ class Copier:
     def retry(self, delivery: Delivery, answer: Answer, delay: int, safe: Safe) -> None:
         """Put a copy on the retry ladder for `delay` milliseconds."""
 
-        def make() -> Message:
-            self._wiring.ladder.ensure(delay, time.monotonic())
-            return retry_copy(delivery.source, self._name, answer, delay, RETRY, time.time())
+        ladder = self._wiring.ladder
 
-        self._publish(delivery, make, safe, self._wiring.ladder.forget)
+        def make() -> Message:
+            rung = ladder.ensure(delay, time.monotonic())
+            return retry_copy(delivery.source, self._name, answer, rung, RETRY, time.time())
+
+        def mend(error: WorkerError) -> None:
+            if isinstance(error, Unroutable):
+                ladder.forget()
+            elif error is _UNCONFIRMED:
+                ladder.avoid(delay)
+
+        self._publish(delivery, make, safe, mend)
 
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
         """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere."""
@@ -57,35 +71,44 @@ class Copier:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
             return dead_letter(delivery.source, self._name, answer, why, self._address, time.time(), earlier)
 
-        def unroutable() -> None:
-            self._address = self._own_address
-            self._intake.declare_dead_letter_queue(lambda: None)
+        def mend(error: WorkerError) -> None:
+            if isinstance(error, Unroutable):
+                self._address = self._own_address
+                self._intake.declare_dead_letter_queue(lambda: None)
 
-        self._publish(delivery, make, safe, unroutable)
+        self._publish(delivery, make, safe, mend)
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
         """Send the target's answer to whom the message asks to be answered. One who is gone needs no answer."""
         self._publish(delivery, lambda: reply(delivery.source, answer), safe, None)
 
-    def _publish(
-        self, delivery: Delivery, make: Callable[[], Message], safe: Safe, unroutable: Callable[[], None] | None
-    ) -> None:
+    def _publish(self, delivery: Delivery, make: Callable[[], Message], safe: Safe, mend: Mend | None) -> None:
         if not delivery.session.alive:
             return
+        loop, verdicts = self._wiring.loop, 0
 
         def published(error: WorkerError | None) -> None:
-            if not delivery.session.alive:
+            """The first verdict counts: the broker's, or ours when it gives none in time."""
+            nonlocal verdicts
+            verdicts += 1
+            loop.remove_timeout(deadline)
+            if verdicts > 1 or not delivery.session.alive:
                 return
-            if error is None or (unroutable is None and isinstance(error, Unroutable)):
+            if error is None or (mend is None and isinstance(error, Unroutable)):
                 safe()
                 return
             identity = delivery.source.message_id
             self._failed(error.detail)
             log.warning("copy_failed", reason=error.detail, consumer=self._name, message_id=identity)
-            if unroutable is not None and isinstance(error, Unroutable):
-                unroutable()
+            if mend is not None:
+                mend(error)
             pause = reconnect_delay(delivery.tries, random.random())
             delivery.tries += 1
-            self._wiring.loop.call_later(pause, lambda: self._publish(delivery, make, safe, unroutable))
+            loop.call_later(pause, lambda: self._publish(delivery, make, safe, mend))
 
+        def overdue() -> None:
+            if self._wiring.publisher.up and self._wiring.publisher.blocked is None:
+                published(_UNCONFIRMED)
+
+        deadline = loop.call_later(_CONFIRM_WITHIN, overdue)
         self._wiring.publisher.publish(make(), published)

@@ -120,6 +120,7 @@ def test_dead_letters_are_kept_in_a_queue_of_ours_when_the_named_exchange_leads_
     publish(channel, queue, *"123")
     lost = QueueFacts("classic", (f"{queue}-dlx", None))
     consumers.deliver(queue, target.url("/status/422"), facts=lost)
+    wait_until(lambda: (one := consumers.report(queue)) and one.dead_lettered == 3)
     letters = take(channel, f"{queue}.dlq", 3)
     assert sorted(letter.body for letter in letters) == [b"1", b"2", b"3"]
     wait_until(lambda: (one := consumers.report(queue)) and one.in_flight == 0)

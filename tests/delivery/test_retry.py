@@ -82,7 +82,7 @@ def test_a_target_may_ask_for_most_of_a_day(
     asked = formatdate(time.time() + hours * 3600, usegmt=True).replace(" ", "%20") if as_date else str(hours * 3600)
     publish(channel, queue, b"body")
     consumers.deliver(queue, target.url(f"/retry-after?seconds={asked}"), retry=ONE_SECOND)
-    (rung,) = wait_until(lambda: rungs(broker))
+    (rung,) = wait_until(lambda: [rung for rung in rungs(broker) if rung != "1s"])  # its own is there at once
     assert hours * 3600 - 5 <= float(rung.removesuffix("s")) <= hours * 3600 * 1.1
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.backoff import LONGEST_RETRY_AFTER, reconnect_delay, retry_after, retry_delay
+from delivery.backoff import LONGEST_RETRY_AFTER, reconnect_delay, retry_after, retry_delay, rungs
 from domain.consumer import RetryPolicy
 
 spreads = st.floats(0, 1, exclude_max=True)
@@ -79,3 +79,12 @@ def test_reconnecting_starts_soon_and_is_never_further_apart_than_seven_seconds(
 )  # fmt: skip
 def test_retry_after_is_seconds_or_any_of_the_three_dates_of_http(value: str, seconds: float | None) -> None:
     assert retry_after(value, now=784_111_740.0) == seconds
+
+
+def test_the_rungs_of_a_policy_are_all_delays_that_it_can_come_to() -> None:
+    policy = RetryPolicy(schedule=(5, 30), jitter=0.2)
+    assert rungs(policy) == {4000, 4500, 5000, 5500, 6000, 24_000, 27_000, 30_000, 33_000, 36_000}
+    drawn = {retry_delay(policy, attempt, spread / 1000) for attempt in (1, 2) for spread in range(1000)}
+    assert drawn == rungs(policy)
+    assert rungs(RetryPolicy(schedule=(5,), jitter=0)) == {5000}
+    assert not rungs(RetryPolicy(schedule=()))
