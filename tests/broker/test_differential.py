@@ -20,7 +20,7 @@ from tests.support.rabbitmq import RabbitNode
 
 Step = tuple[Any, ...]
 QUEUES = ("one", "two")
-# Not among them: limits that drop the oldest, which the embedded broker does not yet apply to a requeue (test_limits)
+# Not among them: limits that drop the oldest, where the brokers still differ at times (see test_limits for what holds)
 ARGUMENTS: tuple[dict[str, Any], ...] = (
     {},
     {"x-max-length": 2, "x-overflow": "reject-publish"},

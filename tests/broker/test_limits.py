@@ -69,14 +69,6 @@ def test_unacked_messages_do_not_fill_a_queue(channel: BlockingChannel, unique_n
     channel.basic_ack(held[-1].tag, multiple=True)
 
 
-@pytest.mark.parametrize(
-    "broker",
-    [
-        "rabbitmq",
-        pytest.param("embedded", marks=pytest.mark.xfail(reason="a requeue may take its queue over the limit")),
-    ],
-    indirect=True,
-)
 def test_a_requeue_drops_the_oldest_of_a_full_queue(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, arguments={"x-max-length": 2})
     publish_confirmed(channel, unique_name, *"12")
