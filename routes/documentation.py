@@ -28,11 +28,13 @@ _DOCS_CSP = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-
 
 
 class Description:
-    """What is described, built when it is first asked for. Two threads may both build it: they build the same."""
+    """What is described, in both forms, each made when it is first asked for. Two threads may both make it: they make
+    the same."""
 
     def __init__(self, apis: list[Api]) -> None:
         self._apis = apis
         self._document: dict[str, Any] | None = None
+        self._page: str | None = None
 
     def document(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -40,10 +42,19 @@ class Description:
             self._document = document([(one.blueprint.name, one.operations) for one in self._apis], VERSION)
         return self._document
 
+    def page(self) -> str:
+        """The same as HTML."""
+        if self._page is None:
+            described = self.document()
+            about = [marked(part) for part in described["info"]["description"].split("\n\n")]
+            parts = {"about": about, "sections": sections(described), "schemas": schema_rows(described)}
+            self._page = render_template("docs.html", document=described, **parts)
+        return self._page
 
-def _document() -> dict[str, Any]:
+
+def _description() -> Description:
     description: Description = current_app.extensions["description"]
-    return description.document()
+    return description
 
 
 def _cached(content: bytes | str, media: str, **headers: str) -> Response:
@@ -53,17 +64,13 @@ def _cached(content: bytes | str, media: str, **headers: str) -> Response:
 @api.get("/openapi.json", public=True, answer=dict[str, Any])
 def openapi() -> Response:
     """This document: OpenAPI 3.1."""
-    return _cached(to_json(_document()) + b"\n", "application/json")
+    return _cached(to_json(_description().document()) + b"\n", "application/json")
 
 
 @api.get("/docs", public=True, media=_HTML)
 def docs() -> Response:
     """This document as a page: every operation with its role, parameters, schemas and an example to paste."""
-    described = _document()
-    about = [marked(part) for part in described["info"]["description"].split("\n\n")]
-    parts = {"about": about, "sections": sections(described), "schemas": schema_rows(described)}
-    page = render_template("docs.html", document=described, **parts)
-    return _cached(page, _HTML, **{"Content-Security-Policy": _DOCS_CSP})
+    return _cached(_description().page(), _HTML, **{"Content-Security-Policy": _DOCS_CSP})
 
 
 @api.get("/docs/style.css", public=True, media=_CSS)
