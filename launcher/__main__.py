@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
+from typing import IO
 
 import config
+from config import Settings
 from launcher.api import Api
-from launcher.errors import StartFailed
+from launcher.errors import PortTaken, StartFailed
 from launcher.lock import take_lock
 from launcher.log_files import LogTail, last_line
 from launcher.plan import Plan, make_plan
@@ -19,6 +22,7 @@ from launcher.terminal import complain, report, say
 from launcher.welcome import welcome
 
 START_SECONDS = 90
+_PORT_RACES = 3
 
 
 class StopSignal:
@@ -41,15 +45,22 @@ def main() -> int:
     try:
         settings = config.load()
         lock = take_lock(private_directory(settings.data_dir))
-        plan = make_plan(settings, settings.data_dir)
-        supervision = Supervision(plan, lock)
-        try:
-            return _run(plan, supervision, stop)
-        finally:
-            supervision.end()
+        for _ in range(_PORT_RACES):
+            with suppress(PortTaken):
+                return _start(settings, lock, stop)
+        return _start(settings, lock, stop)
     except StartFailed as exc:
         complain(str(exc))
         return 1
+
+
+def _start(settings: Settings, lock: IO[str], stop: StopSignal) -> int:
+    plan = make_plan(settings, settings.data_dir)
+    supervision = Supervision(plan, lock)
+    try:
+        return _run(plan, supervision, stop)
+    finally:
+        supervision.end()
 
 
 def _run(plan: Plan, supervision: Supervision, stop: StopSignal) -> int:
@@ -71,7 +82,9 @@ def _until_ready(plan: Plan, supervision: Supervision, stop: StopSignal, api: Ap
         _check(supervision)
         for death in supervision.deaths():
             log = plan.data_dir / "logs" / f"{death.part}.log"
-            raise StartFailed(f"{death.part} ended at start ({death.how}): {last_line(log)} (more in {log})")
+            why = last_line(log)
+            failure = PortTaken if "address already in use" in why.lower() else StartFailed
+            raise failure(f"{death.part} ended at start ({death.how}): {why} (more in {log})")
         if {part.name for part in plan.parts} <= supervision.up and api.ready():
             return True
         if time.monotonic() > deadline:

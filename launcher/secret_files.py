@@ -19,18 +19,18 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def made_once(file: Path) -> str:
-    """The secret in `file`: 256 random bits in URL-safe characters, made if there is no such file yet."""
+def made_once(file: Path, size: int = 32) -> str:
+    """The secret in `file`: `size` random bytes in URL-safe characters, made if there is no such file yet."""
     try:
-        return file.read_text().strip() or _make(file)
+        return file.read_text().strip() or _make(file, size)
     except FileNotFoundError:
-        return _make(file)
+        return _make(file, size)
     except OSError as exc:
         raise StartFailed(f"cannot read {file}: {exc.strerror}") from None
 
 
-def _make(file: Path) -> str:
-    secret = secrets.token_urlsafe(32)
+def _make(file: Path, size: int) -> str:
+    secret = secrets.token_urlsafe(size)
     unfinished = file.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -45,6 +45,20 @@ def test_the_embedded_parts_take_other_ports(installation: Installation) -> None
     assert installation.call("GET", "/getQueues").status_code == 200
 
 
+def test_two_that_start_at_once_do_not_take_each_others_ports(installation: Installation) -> None:
+    other = Installation()
+    try:
+        (other.project / ".venv").symlink_to((installation.project / ".venv").readlink())
+        installation.run()
+        other.run()
+
+        for one in (installation, other):
+            one.wait_ready()
+            assert one.call("GET", "/getQueues").status_code == 200
+    finally:
+        other.remove()
+
+
 def test_the_web_port_is_taken(installation: Installation) -> None:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -75,7 +75,13 @@ class Installation:
 
     def start(self, timeout: float = 60, **settings: str) -> Process:
         """Start run.sh and wait until it says that it is ready."""
-        process = self.run(**settings)
+        self.run(**settings)
+        return self.wait_ready(timeout)
+
+    def wait_ready(self, timeout: float = 60) -> Process:
+        """Wait until run.sh, started, says that it is ready."""
+        process = self._process
+        assert process is not None, "never started"
         process.wait_ready(lambda: READY in process.output(), timeout)
         shown = re.search(r"password (\S+) \(shown only", process.output())
         self.password = shown[1] if shown else self.password
