@@ -1,7 +1,7 @@
 """An embedded AMQP 0-9-1 broker: `python -m broker`, or in the process:
 
-    with broker.running() as amqp_url:
-        pika.BlockingConnection(pika.URLParameters(amqp_url))
+with broker.running() as amqp_url:
+    pika.BlockingConnection(pika.URLParameters(amqp_url))
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """AMQP errors as values: a reply code, a text and a scope. Knows no sockets and raises nothing by itself.
 
-    AmqpError            a reply code with its text; its scope follows from the code
+AmqpError            a reply code with its text; its scope follows from the code
 """
 
 # Reply codes that close only the channel; every other one closes the connection.

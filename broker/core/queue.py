@@ -55,7 +55,7 @@ class Queue:
 
     @property
     def type(self) -> str:
-        """"classic" or "quorum"."""
+        """ "classic" or "quorum"."""
         return self.rules.type
 
     @property

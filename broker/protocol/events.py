@@ -1,11 +1,11 @@
 """What the bytes of a client meant, as values.
 
-    Greeting      the protocol header was right
-    Mismatch      it was not: answer with ours and close (AMQP 0-9-1 §4.2.2)
-    Publish       basic.publish with its content, properties and body undecoded
-    Ack           basic.ack
-    Method        any other method that was legal in its state
-    Violation     the connection must close
+Greeting      the protocol header was right
+Mismatch      it was not: answer with ours and close (AMQP 0-9-1 §4.2.2)
+Publish       basic.publish with its content, properties and body undecoded
+Ack           basic.ack
+Method        any other method that was legal in its state
+Violation     the connection must close
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Connection:
 
     @property
     def state(self) -> str:
-        """"starting", "running", "blocked" or "closing"."""
+        """ "starting", "running", "blocked" or "closing"."""
         if self.protocol.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
             return "closing"
         if self.protocol.state is not ConnectionState.OPEN:

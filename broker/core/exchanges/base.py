@@ -34,7 +34,7 @@ class Binding:
 
     @property
     def kind(self) -> str:
-        """"queue" or "exchange"."""
+        """ "queue" or "exchange"."""
         return self.key[0]
 
     @property

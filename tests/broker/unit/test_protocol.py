@@ -181,12 +181,12 @@ def test_a_large_body_is_cut_to_the_frame_size() -> None:
 def test_half_sent_messages_on_many_channels_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.protocol.connection.MAX_ASSEMBLED", 10_000)
     connection = opened()
-    unfinished = publish(b"x" * 8000)[:-(8000 - 4088) - 8]
+    unfinished = publish(b"x" * 8000)[: -(8000 - 4088) - 8]
     assert list(connection.receive(unfinished)) == []
     list(connection.receive(method(2, commands.Channel.Open, "")))
-    assert list(connection.receive(publish(b"x" * 8000, channel=2)[:-(8000 - 4088) - 8])) == []
+    assert list(connection.receive(publish(b"x" * 8000, channel=2)[: -(8000 - 4088) - 8])) == []
     list(connection.receive(method(3, commands.Channel.Open, "")))
-    (event,) = connection.receive(publish(b"x" * 8000, channel=3)[:-(8000 - 4088) - 8])
+    (event,) = connection.receive(publish(b"x" * 8000, channel=3)[: -(8000 - 4088) - 8])
     assert isinstance(event, Violation)
     assert event.error.code == 506
 
