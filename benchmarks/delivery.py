@@ -1,6 +1,6 @@
 """How fast one ConsumerThread forwards a queue to an HTTP server, beside two yardsticks in the same run.
 
-    python -m benchmarks.delivery [--messages 20000] [--rounds 3] [--memory 200000]
+    python -m benchmarks.delivery [--messages 40000] [--rounds 3] [--memory 200000]
 
 (a) a thread per consumer with pika and requests, as such workers are mostly written; (b) pika consuming and acking the
 same queue with no HTTP at all, which is as fast as a Python consumer can get. RabbitMQ and nginx are started for it.
@@ -31,7 +31,7 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.consumer_thread import ConsumerThread
 
 QUEUE = "benchmark"
-PREFETCH = 64
+PREFETCH = 128
 BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
 
 
@@ -41,19 +41,21 @@ def ours(amqp_url: str, target: str, count: int, report: Connection) -> None:
     thread = ConsumerThread(amqp_url)
     thread.start()
     thread.apply([Subscription("1", 1, ConsumerSpec(queue_name=QUEUE, url=target, prefetch=PREFETCH))])
-    delivered = 0
+    seen: list[tuple[float, float, int]] = []  # when, CPU seconds, delivered: at each snapshot of the thread's own
     memory: list[int] = []
-    began, cpu = 0.0, 0.0
+    delivered = 0
     while delivered < count:
-        time.sleep(0.005)
+        time.sleep(0.002)
         reports = thread.snapshot().consumers
-        delivered = reports[0].delivered if reports else 0
-        if delivered and not began:  # the first snapshot with a delivery; what came before is not counted
-            began, cpu, first = time.perf_counter(), time.process_time(), delivered
+        now = reports[0].delivered if reports else 0
+        if now > delivered:
+            seen.append((time.perf_counter(), time.process_time(), now))
+            delivered = now
         if delivered >= len(memory) * 20_000:
             memory.append(_rss())
-    seconds = time.perf_counter() - began
-    report.send((count - first, seconds, time.process_time() - cpu, memory))
+    # Between the first snapshot that has deliveries and the last before the end: neither start nor idling counts.
+    (began, cpu_began, first), (ended, cpu_ended, last) = seen[0], seen[-2]
+    report.send((last - first, ended - began, cpu_ended - cpu_began, memory))
     thread.stop(5)
     thread.join(8)
 
@@ -159,7 +161,7 @@ def _rss() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=20_000, help="messages a round, 1 KB each")
+    parser.add_argument("--messages", type=int, default=40_000, help="messages a round, 1 KB each; 20,000 at least")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", type=int, default=0, help="also forward this many and print the memory (KB)")
     options = parser.parse_args()
@@ -169,7 +171,7 @@ def main() -> None:
     with servers.rabbitmq() as node, servers.nginx() as target:
         for _ in range(options.rounds):
             for name in CONTENDERS:
-                count = options.messages // 5 if name.startswith("(a)") else options.messages
+                count = options.messages // 8 if name.startswith("(a)") else options.messages
                 messages, seconds, cpu, _ = run(name, node.amqp_url, target, count)
                 rates[name].append(messages / seconds)
                 cpus[name].append(cpu / messages * 1e6)

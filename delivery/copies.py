@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES
@@ -32,8 +32,7 @@ _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "
 _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where and as what a delivery arrived: queue, and the exchange and routing key that it came by."""
 
     queue: str

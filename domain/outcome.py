@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Outcome(Enum):
@@ -33,8 +33,7 @@ class ErrorClass(Enum):
     """no request can be made of the message, as when it lacks a value that the URL needs"""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back from a target: a status, or the class of the error. `seconds` is how long it took, `retry_after`
     how many seconds the target asked us to wait."""
 

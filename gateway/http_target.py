@@ -68,17 +68,16 @@ class Target:
 class Easy:
     """One curl handle: one request at a time."""
 
-    __slots__ = ("_after", "_body", "_complete", "_connecting", "_done", "_objection", "_read", "_target", "curl")
+    __slots__ = ("_body", "_connecting", "_done", "_head", "_objection", "_read", "_target", "curl")
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._done: Done | None = None
         self._body = b""
         self._read = 0
-        self._after: bytes | None = None  # the answer's Retry-After; curl's own reading of it ends at six hours
+        self._head: list[bytes] = []  # the answer's lines up to the empty one; curl bounds them
         self._objection: str | None = None  # the guard's, to the address last tried
         self._connecting = False  # to an address that the guard lets through
-        self._complete = False  # whether the headers came to their end; curl takes what came for all
         self.curl = curl = pycurl.Curl()
         curl.owner = self
         spec = target.spec
@@ -93,7 +92,7 @@ class Easy:
         curl.setopt(pycurl.TIMEOUT_MS, round(spec.timeout * 1000))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(spec.connect_timeout * 1000))
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
-        curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         if spec.url.startswith("https"):
             curl.setopt(pycurl.CAINFO, _CA_FILE)
         if target.client.guard is not None:
@@ -102,7 +101,8 @@ class Easy:
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         self._done, self._body, self._read = done, b"", 0
-        self._after, self._objection, self._connecting, self._complete = None, None, False, False
+        self._objection, self._connecting = None, False
+        self._head.clear()
         if url is not None:
             self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
@@ -125,15 +125,6 @@ class Easy:
         self._objection = self._target.objection(address)
         return int(pycurl.PREREQFUNC_OK if self._objection is None else pycurl.PREREQFUNC_ABORT)
 
-    def _on_header(self, line: bytes) -> None:
-        """The status line, then each header, then an empty line; the same again after an interim answer (1xx)."""
-        if len(line) <= 2:
-            self._complete = True
-        elif line[:1] in b"Rr" and line[:12].lower() == b"retry-after:":
-            self._after = line[12:]
-        elif line[:5] == b"HTTP/":
-            self._complete = False
-
     def _on_body(self, chunk: bytes) -> int | None:
         if len(self._body) < self._target.kept:
             self._body = (self._body + chunk)[: self._target.kept]
@@ -148,13 +139,11 @@ class Easy:
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection
             answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
-        elif not self._complete:
+        elif self._head[-1:] != _END_OF_HEAD:  # curl takes what came for all
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
-            after = None
-            if self._after is not None and status in _MAY_DELAY:
-                after = retry_after(self._after.decode("latin-1"), time.time())
+            after = self._retry_after() if status in _MAY_DELAY else None
             content_type = curl.getinfo(pycurl.CONTENT_TYPE) if self._target.spec.reply else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
             answer = Answer(status, None, "", seconds, after, self._body, content_type)
@@ -162,7 +151,15 @@ class Easy:
         self._target.idle.append(self)
         done(answer)
 
+    def _retry_after(self) -> float | None:
+        """Seconds that the target asks for; curl's own reading of it ends at six hours."""
+        for line in self._head:
+            if line[:12].lower() == b"retry-after:":
+                return retry_after(line[12:].decode("latin-1"), time.time())
+        return None
 
+
+_END_OF_HEAD = [b"\r\n"]
 _MAY_DELAY = (429, 503)
 """Statuses whose Retry-After is honoured (RFC 6585 §4, RFC 9110 §15.6.4)."""
 
