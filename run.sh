@@ -63,7 +63,8 @@ case "$command" in
     start) exec .venv/bin/python -m launcher ;;
     test)
         install requirements-test.txt
-        exec .venv/bin/python -m pytest -m "not soak" "$@" # a later -m among the arguments wins
+        # Most tests wait for servers, so four processes keep two cores busy. A later -m or -n among the arguments wins.
+        exec .venv/bin/python -m pytest -n 4 --dist loadgroup -m "not soak" "$@"
         ;;
     reset-password) exec .venv/bin/python -m launcher.reset_password "$@" ;;
 esac
