@@ -52,11 +52,13 @@ def test_a_new_prefetch_holds_for_what_comes_next_and_repeats_nothing(
     target.release()
     wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (before + after, after))
     assert target.held == after
-    while target.count < 20:
+
+    def all_delivered() -> bool:
         target.release()
-        wait_until(lambda: target.held in (after, 20 % after))
-    target.release()
-    wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (20, 0))
+        one = consumers.report(queue)
+        return one is not None and (one.delivered, one.in_flight) == (20, 0)
+
+    wait_until(all_delivered)
     assert set(target.ids().values()) == {1}
 
 
