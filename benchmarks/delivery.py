@@ -1,9 +1,9 @@
-"""How fast one ConsumerThread forwards a queue to an HTTP server, beside two yardsticks in the same run.
+"""How fast one ConsumerThread forwards queues to an HTTP server, beside two yardsticks in the same run.
 
-    python -m benchmarks.delivery [--messages 40000] [--rounds 3] [--memory 200000]
+    python -m benchmarks.delivery [--messages 40000] [--queues 1] [--rounds 3] [--memory 200000]
 
 (a) a thread per consumer with pika and requests, as such workers are mostly written; (b) pika consuming and acking the
-same queue with no HTTP at all, which is as fast as a Python consumer can get. RabbitMQ and nginx are started for it.
+same queues with no HTTP at all, which is as fast as a Python consumer can get. RabbitMQ and nginx are started for it.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from domain.registry import Subscription
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.consumer_thread import ConsumerThread
 
-QUEUE = "benchmark"
 PREFETCH = 128
 BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
 
 
-def ours(amqp_url: str, target: str, count: int, report: Connection) -> None:
-    """One ConsumerThread, one consumer, its defaults."""
+def ours(amqp_url: str, target: str, queues: list[str], count: int, report: Connection) -> None:
+    """One ConsumerThread, a consumer for each queue."""
     logs.configure("error", "json")
     thread = ConsumerThread(amqp_url)
     thread.start()
-    thread.apply([Subscription("1", 1, ConsumerSpec(queue_name=QUEUE, url=target, prefetch=PREFETCH))])
+    thread.apply(
+        [Subscription(name, 1, ConsumerSpec(queue_name=name, url=target, prefetch=PREFETCH)) for name in queues]
+    )
     seen: list[tuple[float, float, int]] = []  # when, CPU seconds, delivered: at each snapshot of the thread's own
     memory: list[int] = []
     delivered = 0
     while delivered < count:
         time.sleep(0.002)
-        reports = thread.snapshot().consumers
-        now = reports[0].delivered if reports else 0
+        now = sum(report.delivered for report in thread.snapshot().consumers)
         if now > delivered:
             seen.append((time.perf_counter(), time.process_time(), now))
             delivered = now
@@ -60,36 +60,39 @@ def ours(amqp_url: str, target: str, count: int, report: Connection) -> None:
     thread.join(8)
 
 
-def requests_per_thread(amqp_url: str, target: str, count: int, report: Connection) -> None:
-    """(a): one thread, BlockingConnection, requests.Session, an ack for each message."""
-    done: list[None] = []
+def requests_per_thread(amqp_url: str, target: str, queues: list[str], count: int, report: Connection) -> None:
+    """(a): for each queue a thread, a BlockingConnection and a requests.Session; an ack for each message."""
 
-    def consume() -> None:
+    def consume(queue: str) -> None:
         connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
         session = requests.Session()
+        left = count // len(queues)
 
         def on_message(_channel: object, method: object, _properties: object, body: bytes) -> None:
+            nonlocal left
             session.post(target, data=body, headers={"Content-Type": "application/json"}, timeout=30).raise_for_status()
             channel.basic_ack(method.delivery_tag)  # type: ignore[attr-defined]
-            done.append(None)
-            if len(done) == count:
+            left -= 1
+            if not left:
                 channel.stop_consuming()
 
-        channel.basic_consume(QUEUE, on_message)
+        channel.basic_consume(queue, on_message)
         channel.start_consuming()
         connection.close()
 
-    thread = threading.Thread(target=consume)
+    threads = [threading.Thread(target=consume, args=(queue,)) for queue in queues]
     began, cpu = time.perf_counter(), time.process_time()
-    thread.start()
-    thread.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
 
 
-def pika_alone(amqp_url: str, _target: str, count: int, report: Connection) -> None:
-    """(b): SelectConnection, an ack for each message, nothing else."""
+def pika_alone(amqp_url: str, _target: str, queues: list[str], count: int, report: Connection) -> None:
+    """(b): one SelectConnection, a channel for each queue; an ack for each message, nothing else."""
     seen = 0
     began = cpu = 0.0
 
@@ -102,37 +105,46 @@ def pika_alone(amqp_url: str, _target: str, count: int, report: Connection) -> N
         if seen == count:
             connection.close()
 
-    def on_channel(channel: object) -> None:
+    def consume(channel: object, queue: str) -> None:
         channel.basic_qos(prefetch_count=PREFETCH)  # type: ignore[attr-defined]
-        channel.basic_consume(QUEUE, on_message)  # type: ignore[attr-defined]
+        channel.basic_consume(queue, on_message)  # type: ignore[attr-defined]
+
+    def on_open(opened: SelectConnection) -> None:
+        for queue in queues:
+            opened.channel(on_open_callback=lambda channel, queue=queue: consume(channel, queue))
 
     connection = SelectConnection(
         pika.URLParameters(amqp_url),
-        on_open_callback=lambda opened: opened.channel(on_open_callback=on_channel),
+        on_open_callback=on_open,
         on_close_callback=lambda closed, _reason: closed.ioloop.stop(),
     )
     connection.ioloop.start()
     report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
 
 
-CONTENDERS: dict[str, Callable[[str, str, int, Connection], None]] = {
+CONTENDERS: dict[str, Callable[[str, str, list[str], int, Connection], None]] = {
     "ConsumerThread": ours,
     "(a) pika + requests": requests_per_thread,
     "(b) pika, no HTTP": pika_alone,
 }
 
 
-def fill(amqp_url: str, count: int) -> None:
-    """Put `count` persistent messages into the queue, confirmed."""
+def fill(amqp_url: str, queues: list[str], count: int) -> None:
+    """Put `count` persistent messages into the queues, confirmed."""
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True)
-        channel.queue_purge(QUEUE)
+        for queue in queues:
+            channel.queue_declare(queue, durable=True)
+            channel.queue_purge(queue)
     publisher = PublisherThread(amqp_url)
     publisher.start()
     for first in range(0, count, 5000):
         batch = [
-            Message(QUEUE, BODY, properties=Properties(content_type="application/json", message_id=f"msg-{number}"))
+            Message(
+                queues[number % len(queues)],
+                BODY,
+                properties=Properties(content_type="application/json", message_id=f"msg-{number}"),
+            )
             for number in range(first, min(first + 5000, count))
         ]
         failed = [result for result in publisher.publish(batch, 60) if result]
@@ -141,12 +153,12 @@ def fill(amqp_url: str, count: int) -> None:
     publisher.stop()
 
 
-def run(name: str, amqp_url: str, target: str, count: int) -> tuple[int, float, float, list[int]]:
+def run(name: str, amqp_url: str, target: str, queues: list[str], count: int) -> tuple[int, float, float, list[int]]:
     """Messages, wall seconds, CPU seconds and memory samples of one contender in a process of its own."""
-    fill(amqp_url, count)
+    fill(amqp_url, queues, count)
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=CONTENDERS[name], args=(amqp_url, target, count, sending))
+    process = context.Process(target=CONTENDERS[name], args=(amqp_url, target, queues, count, sending))
     process.start()
     sending.close()
     result: tuple[int, float, float, list[int]] = receiving.recv()
@@ -162,22 +174,24 @@ def _rss() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=40_000, help="messages a round, 1 KB each; 20,000 at least")
+    parser.add_argument("--queues", type=int, default=1, help="queues, with a consumer each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", type=int, default=0, help="also forward this many and print the memory (KB)")
     options = parser.parse_args()
     logs.configure("error", "json")
+    queues = [f"benchmark-{number}" for number in range(options.queues)]
     rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     cpus: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with servers.rabbitmq() as node, servers.nginx() as target:
         for _ in range(options.rounds):
             for name in CONTENDERS:
                 count = options.messages // 8 if name.startswith("(a)") else options.messages
-                messages, seconds, cpu, _ = run(name, node.amqp_url, target, count)
+                messages, seconds, cpu, _ = run(name, node.amqp_url, target, queues, count)
                 rates[name].append(messages / seconds)
                 cpus[name].append(cpu / messages * 1e6)
-        memory = run("ConsumerThread", node.amqp_url, target, options.memory)[3] if options.memory else []
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, RabbitMQ, nginx; "
-          f"{options.rounds} rounds of {options.messages} messages of {len(BODY)} bytes, medians\n")  # fmt: skip
+        memory = run("ConsumerThread", node.amqp_url, target, queues, options.memory)[3] if options.memory else []
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, RabbitMQ, nginx")
+    print(f"{options.queues} queue(s), {options.rounds} rounds of {options.messages} messages of 1 KB, medians\n")
     print(f"{'':22}{'messages/s':>12}{'CPU µs/message':>16}{'ratio':>8}")
     base = statistics.median(rates["ConsumerThread"])
     for name in CONTENDERS:

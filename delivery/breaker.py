@@ -33,6 +33,8 @@ class Breaker:
         """Whether the state has changed. While it is not closed only the probe's answer counts: the others were on
         their way before."""
         if self.state is State.CLOSED:
+            if not failed and not self._failed:
+                return False  # what came before the first failure of a window need not be in it
             self._count(failed)
             if self._row < self._policy.failures and self._failed < _WINDOW * _SHARE:
                 return False
