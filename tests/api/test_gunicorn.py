@@ -62,10 +62,10 @@ def test_a_reload_under_load_loses_no_request(gunicorn: MakeGunicorn) -> None:
         server.process.signal(signal.SIGHUP)
         wait_until(lambda count=count: server.process.output().count("Booting worker") >= count, 30)
         wait_until(lambda count=count: server.process.output().count("Worker exiting") >= count - 2, 30)
+    wait_until(lambda: len(statuses) > 20, 30)
     over.set()
     for thread in threads:
         thread.join()
-    assert len(statuses) > 20
     assert set(statuses) == {200}
 
 
