@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from app import APIS
 from domain.attempt import Attempt
@@ -138,27 +137,6 @@ def test_patterns_know_stars_and_question_marks_and_nothing_else(
 
 
 MINE, OTHERS = "orders.new", "secret.plans"
-TO_OTHERS: dict[str, Any] = {
-    "POST /createQueue": {"queueName": "secret.more"},
-    "GET /getQueue": {"queueName": OTHERS},
-    "POST /purgeQueue": {"queueName": OTHERS},
-    "DELETE /deleteQueue": {"queueName": OTHERS},
-    "POST /messagePublish": {"queueName": OTHERS, "message": "x"},
-    "POST /getMessages": {"queueName": OTHERS, "ackMode": "take"},
-    "POST /createConsumer": {"queueName": OTHERS, "url": "http://127.0.0.1:1/", "name": "mine"},
-    "GET /getConsumers": {"queueName": OTHERS},
-    "GET /getConsumer": {"name": "spy"},
-    "POST /pauseConsumer": {"name": "spy"},
-    "POST /resumeConsumer": {"name": "spy"},
-    "PATCH /updateConsumer": {"name": "spy", "timeout": 1},
-    "DELETE /deleteConsumer": {"name": "spy"},
-    "POST /testConsumer": {"name": "spy"},
-    "GET /getDeliveries": {"queueName": OTHERS},
-    "POST /replayDeadLetters": {"queueName": MINE, "deadLetterQueue": OTHERS},
-    "GET /getReplay": {"replayId": "unknown"},
-}
-"""For each operation on queues a request to one that is not the key's. All others are refused whatever is sent."""
-OPEN_LISTS = {"GET /getQueues"}
 
 
 @pytest.fixture
@@ -170,25 +148,6 @@ def scoped(service: Service) -> Api:
     spy = {"queueName": OTHERS, "url": "http://127.0.0.1:1/", "name": "spy"}
     assert service.post("/createConsumer", spy).status_code == 201
     return with_key(service, create(service, "scoped", "admin", queues=["orders.*"]))
-
-
-def send(api: Api, method: str, path: str, given: Any) -> TestResponse:
-    return api(method, path, **({"query_string": given} if method == "GET" else {"json": given}))
-
-
-def test_a_scoped_key_is_refused_whatever_is_not_its_queue_and_nothing_is_done(service: Service, scoped: Api) -> None:
-    lists = {"/getUsers": "username,role", "/getConsumers": "name,desiredState", "/getExchanges": "exchange"}
-    before = [service.get(path, fields=fields).json for path, fields in lists.items()]
-    for one in OPERATIONS:
-        named = f"{one.method} {one.path}"
-        if one.role is None or named in OPEN_LISTS:
-            continue
-        answer = send(scoped, one.method, one.path, TO_OTHERS.get(named, {"page": 1} if one.method == "GET" else {}))
-        assert_problem(answer, 403, "outside_key_scope", "orders.*")
-        assert "canary" not in answer.text
-    assert [service.get(path, fields=fields).json for path, fields in lists.items()] == before
-    [held] = service.post("/getMessages", {"queueName": OTHERS}).json
-    assert held["message"] == "canary"
 
 
 def test_a_scoped_key_works_on_its_own_queues(service: Service, scoped: Api) -> None:
@@ -225,8 +184,9 @@ def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
         ("/createQueue", {"queueName": "orders.dlx", "deadLetterExchange": "", "deadLetterRoutingKey": OTHERS}),
         ("/createQueue", {"queueName": "orders.dlx", "deadLetterExchange": ""}),
         ("/createQueue", {"queueName": "orders.dlx", "arguments": {"x-dead-letter-exchange": "amq.fanout"}}),
+        ("/replayDeadLetters", {"queueName": MINE, "deadLetterQueue": OTHERS}),
     ):
-        assert_problem(scoped("POST", path, json=body), 403, "outside_key_scope")
+        assert_problem(scoped("POST", path, json=body), 403, "outside_key_scope", "orders.*")
     [held] = scoped("POST", "/getMessages", json={"queueName": MINE}).json
     assert held["message"] == "canary", "nothing of the batch was published"
 
