@@ -33,6 +33,7 @@ from routes import (
     errors,
     exchanges,
     messages,
+    overview,
     queues,
     replays,
     system,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 APIS = [
+    overview.api,
     queues.api,
     exchanges.api,
     messages.api,

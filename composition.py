@@ -32,6 +32,7 @@ from services.health import Health
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
+from services.overview import Overviews
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
@@ -42,6 +43,7 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
     """All services, over a store and a publisher that need not be up, nor started."""
     management = ManagementClient(settings.management_url, settings.vhost)
     queue_gateway = QueueGateway(management)
+    connection_gateway = ConnectionGateway(management)
     epoch = Epoch(settings.data_dir / "epoch")
     password = settings.admin_password.get_secret_value()
     first_admin = FirstAdmin(store, settings.admin_username, password, partial(print, flush=True))
@@ -65,10 +67,11 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
         messages=Messages(publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout),
         consumers=consumer_service,
+        overviews=Overviews(store.consumers, store.heartbeats, queue_gateway, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
-        connections=Connections(ConnectionGateway(management), ChannelGateway(management)),
+        connections=Connections(connection_gateway, ChannelGateway(management)),
         users=UserAccounts(store, epoch),
         api_keys=api_keys,
         login=Login(store, epoch, api_keys, first_admin, settings.token_ttl),

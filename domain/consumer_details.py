@@ -20,7 +20,8 @@ State = Literal["running", "failing", "waiting", "paused", "suspended"]
 
 
 class WorkerReport(Model):
-    """What one worker process says of a consumer. Counts are since that process took it up."""
+    """What one worker process says of a consumer. Counts are since that process took it up. `successRate`, from 0 to 1,
+    and the latencies are of its last 200 answers; null before the first."""
 
     worker: str
     state: str
@@ -34,11 +35,15 @@ class WorkerReport(Model):
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None
+    success_rate: float | None
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
 
 
 class ConsumerDetails(ConsumerSpec):
     """`desiredState` is what was asked for, `state` what the live workers make of it, `reason` why, if it does not run.
-    Counts are sums over those workers."""
+    Counts are sums over those workers. `successRate` (0 to 1) and the latencies, in milliseconds, are of the last 200
+    answers of each worker, the latencies those of the slowest."""
 
     consumer_id: str
     revision: int
@@ -53,6 +58,9 @@ class ConsumerDetails(ConsumerSpec):
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None
+    success_rate: float | None
+    latency_p50_ms: float | None
+    latency_p99_ms: float | None
     workers: list[WorkerReport]
     created_at: datetime
     updated_at: datetime

@@ -20,7 +20,8 @@ class Page(Generic[Entity]):
 
 
 class QueueDetails(Model):
-    """A queue. Counts are messages, `messageBytes` bytes of bodies, rates messages per second.
+    """A queue. Counts are messages, `messageBytes` bytes of bodies, rates messages per second: in (`publish`), out to
+    consumers (`deliver`) and settled by them (`ack`).
 
     They are RabbitMQ's statistics, so up to five seconds old (https://www.rabbitmq.com/docs/management#statistics-interval).
     """
@@ -40,6 +41,7 @@ class QueueDetails(Model):
     consumers: int
     publish_rate: float
     deliver_rate: float
+    ack_rate: float
 
 
 class ConnectionDetails(Model):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from domain.consumer import ConsumerSpec, RetiringSecret
+from domain.queue_scope import QueueScope
 
 Desired = Literal["enabled", "paused", "suspended"]
 """`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
@@ -44,6 +45,19 @@ class RegisteredConsumer:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerFilter:
+    """Which consumers are wanted: those that agree with all that is given, of the queues that `only` admits. `name` is
+    a part of the name, in any case; `ids` are the only ones, `not_ids` those that are not."""
+
+    queue_name: str | None = None
+    name: str = ""
+    desired: Desired | None = None
+    ids: frozenset[str] | None = None
+    not_ids: frozenset[str] = frozenset()
+    only: QueueScope | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueFacts:
     """What the broker says of a queue. `dead_letter` is the exchange and the routing key (None: the message's own) that
     it names for its dead letters, or None when it names none; `single_active` whether it serves one consumer at a time
@@ -70,7 +84,8 @@ class Subscription:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one worker process says of one consumer. Counts are since that process took it up; `error` is the last
-    failure, `last_status` the last HTTP status."""
+    failure, `last_status` the last HTTP status. Of the last `answers` (200 at most) so many `succeeded`, and half of
+    them took `p50_ms` at most, 99 % of them `p99_ms`."""
 
     consumer_id: str
     revision: int
@@ -84,6 +99,10 @@ class Report:
     last_status: int | None = None
     error: str | None = None
     error_at: datetime | None = None
+    answers: int = 0
+    succeeded: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
-from domain.consumer_details import ConsumerDetails
+from domain.consumer_details import ConsumerDetails, State
 from domain.errors import NotFound
 from domain.names import QueueName
 from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
+from domain.registry import ConsumerFilter
 from middlewares.auth import caller
 from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
@@ -24,6 +25,8 @@ class ConsumersQuery(PageQuery):
     """Which consumers."""
 
     queue_name: QueueName | None = Field(None, description="only those of this queue")
+    name: str = Field("", max_length=255, description="part of the consumer's name, in any case")
+    state: State | None = Field(None, description="only those in this state")
 
 
 class ConsumerQuery(WhichConsumer, Query):
@@ -75,7 +78,8 @@ def create_consumer(body: NewConsumer) -> Reply:
 @api.get("/getConsumers", role="viewer", touches=FILTERED, query=ConsumersQuery, answer=list[ConsumerDetails])
 def get_consumers(query: ConsumersQuery) -> Reply:
     """The consumers by name: what is wanted of each, and what the live workers make of it."""
-    return paged(services.consumers.page(query.page, query.page_size, query.queue_name, caller().queues), query)
+    wanted = ConsumerFilter(query.queue_name, query.name, only=caller().queues)
+    return paged(services.consumers.page(query.page, query.page_size, wanted, query.state), query)
 
 
 @api.get(

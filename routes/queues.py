@@ -36,7 +36,15 @@ class QueuesQuery(NamedQuery):
     """Which queues."""
 
     sort: Literal[
-        "queueName", "messages", "ready", "unacked", "messageBytes", "consumers", "publishRate", "deliverRate"
+        "queueName",
+        "messages",
+        "ready",
+        "unacked",
+        "messageBytes",
+        "consumers",
+        "publishRate",
+        "deliverRate",
+        "ackRate",
     ] = "queueName"
 
 

@@ -14,6 +14,7 @@ from services.health import Health
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
+from services.overview import Overviews
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
@@ -28,6 +29,7 @@ class Services:
     exchanges: Exchanges
     messages: Messages
     consumers: Consumers
+    overviews: Overviews
     deliveries: Deliveries
     replays: Replays
     samples: Samples

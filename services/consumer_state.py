@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from domain.consumer_details import ConsumerDetails, State, WorkerReport, masked_headers, masked_url
-from domain.registry import Actual, Heartbeat, RegisteredConsumer
+from domain.registry import Actual, ConsumerFilter, Heartbeat, RegisteredConsumer, Report
 
 _WORST_FIRST: dict[Actual, State] = {
     "suspended": "suspended",  # the registry hears of it within a second
@@ -20,15 +22,57 @@ _WORST_FIRST: dict[Actual, State] = {
     "draining": "waiting",
     "starting": "waiting",
 }
+_RANKS = {state: rank for rank, state in enumerate(_WORST_FIRST)}
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def details(consumer: RegisteredConsumer, workers: Sequence[Heartbeat]) -> ConsumerDetails:
-    """`consumer` beside its state by the live `workers`, secrets masked."""
-    reports = _reports(consumer.id, workers)
-    state, reason = _state(consumer, reports, bool(workers))
-    latest = max(reports, key=lambda report: report.last_error_at or _NEVER, default=None)
-    failed = latest if latest and latest.last_error_at else None
+class Live:
+    """The reports of all live workers, by consumer."""
+
+    def __init__(self, workers: Sequence[Heartbeat]) -> None:
+        self.any_worker = bool(workers)
+        self._reports: dict[str, list[tuple[str, Report]]] = defaultdict(list)
+        for beat in workers:
+            for report in beat.consumers:
+                self._reports[report.consumer_id].append((beat.worker, report))
+
+    def of(self, consumer_id: str) -> list[tuple[str, Report]]:
+        """What each worker that runs it says, with the worker's name."""
+        return self._reports.get(consumer_id, [])
+
+    def worst(self, consumer_id: str) -> Report | None:
+        """What the worker says that fares worst with it; None when no worker runs it."""
+        reports = [report for _, report in self.of(consumer_id)]
+        return min(reports, key=lambda report: _RANKS[report.state], default=None)
+
+    def state(self, consumer_id: str) -> tuple[State, str | None]:
+        """The state of an enabled consumer, and why: one worker that fails makes it fail; otherwise one that runs makes
+        it run."""
+        if worst := self.worst(consumer_id):
+            return _WORST_FIRST[worst.state], worst.reason
+        if self.any_worker:
+            return "waiting", "no worker has taken it up yet; that takes about a second"
+        return "waiting", "no worker is alive: run WorkerRMQ.py, or gunicorn with CONSUMERS=inline"
+
+    def narrowed(self, wanted: ConsumerFilter, state: State) -> ConsumerFilter:
+        """Of the consumers that are wanted only those in this state."""
+        if state in ("paused", "suspended"):
+            return replace(wanted, desired=state)
+        states = {consumer_id: self.state(consumer_id)[0] for consumer_id in self._reports}
+        if state == "waiting":
+            others = frozenset(key for key, found in states.items() if found != "waiting")
+            return replace(wanted, desired="enabled", not_ids=others)
+        return replace(wanted, desired="enabled", ids=frozenset(key for key, found in states.items() if found == state))
+
+
+def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
+    """`consumer` beside its state by the live workers, secrets masked."""
+    found = live.of(consumer.id)
+    reports = [report for _, report in found]
+    state, reason = live.state(consumer.id) if consumer.state == "enabled" else (consumer.state, consumer.reason)
+    latest = max(reports, key=lambda report: report.error_at or _NEVER, default=None)
+    failed = latest if latest and latest.error_at else None
+    answers = sum(report.answers for report in reports)
     spec = consumer.spec
     # Not validated again: one that a newer release finds invalid must still be seen, and changed.
     return ConsumerDetails.model_construct(
@@ -44,44 +88,32 @@ def details(consumer: RegisteredConsumer, workers: Sequence[Heartbeat]) -> Consu
         dead_lettered=sum(report.dead_lettered for report in reports),
         requeued=sum(report.requeued for report in reports),
         last_status=next((one.last_status for one in [latest, *reports] if one and one.last_status), None),
-        last_error=failed.last_error if failed else None,
-        last_error_at=failed.last_error_at if failed else None,
-        workers=reports,
+        last_error=failed.error if failed else None,
+        last_error_at=failed.error_at if failed else None,
+        success_rate=sum(report.succeeded for report in reports) / answers if answers else None,
+        latency_p50_ms=max((one.p50_ms for one in reports if one.p50_ms is not None), default=None),
+        latency_p99_ms=max((one.p99_ms for one in reports if one.p99_ms is not None), default=None),
+        workers=[_shown(worker, report) for worker, report in found],
         created_at=consumer.created_at,
         updated_at=consumer.updated_at,
     )
 
 
-def _state(consumer: RegisteredConsumer, reports: Sequence[WorkerReport], any_worker: bool) -> tuple[State, str | None]:
-    """One worker that fails makes the consumer fail; otherwise one that runs makes it run."""
-    if consumer.state != "enabled":
-        return consumer.state, consumer.reason
-    for reported, state in _WORST_FIRST.items():
-        for report in reports:
-            if report.state == reported:
-                return state, report.reason
-    if any_worker:
-        return "waiting", "no worker has taken it up yet; that takes about a second"
-    return "waiting", "no worker is alive: run WorkerRMQ.py, or gunicorn with CONSUMERS=inline"
-
-
-def _reports(consumer_id: str, workers: Sequence[Heartbeat]) -> list[WorkerReport]:
-    return [
-        WorkerReport(
-            worker=beat.worker,
-            state=report.state,
-            reason=report.reason,
-            revision=report.revision,
-            in_flight=report.in_flight,
-            delivered=report.delivered,
-            retried=report.retried,
-            dead_lettered=report.dead_lettered,
-            requeued=report.requeued,
-            last_status=report.last_status,
-            last_error=report.error,
-            last_error_at=report.error_at,
-        )
-        for beat in workers
-        for report in beat.consumers
-        if report.consumer_id == consumer_id
-    ]
+def _shown(worker: str, report: Report) -> WorkerReport:
+    return WorkerReport(
+        worker=worker,
+        state=report.state,
+        reason=report.reason,
+        revision=report.revision,
+        in_flight=report.in_flight,
+        delivered=report.delivered,
+        retried=report.retried,
+        dead_lettered=report.dead_lettered,
+        requeued=report.requeued,
+        last_status=report.last_status,
+        last_error=report.error,
+        last_error_at=report.error_at,
+        success_rate=report.succeeded / report.answers if report.answers else None,
+        latency_p50_ms=report.p50_ms,
+        latency_p99_ms=report.p99_ms,
+    )

@@ -9,16 +9,15 @@ from pydantic import ValidationError
 
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
-from domain.consumer_details import ConsumerDetails
+from domain.consumer_details import ConsumerDetails, State
 from domain.details import Page
 from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound
-from domain.queue_scope import QueueScope
-from domain.registry import RegisteredConsumer
+from domain.registry import ConsumerFilter, RegisteredConsumer
 from gateway.management import QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.target_names import TargetNames
-from services.consumer_state import details
+from services.consumer_state import Live, details
 from services.deliverability import check_deliverable
 
 
@@ -53,14 +52,11 @@ class Consumers:
         consumer, new = self._registry.create(self._deliverable(wanted.stored() | {"url": url}))
         return self._details(consumer), new, self._hindrances(wanted.queue_name)
 
-    def page(
-        self, number: int, size: int, queue_name: str | None = None, only: QueueScope | None = None
-    ) -> Page[ConsumerDetails]:
-        """One page of the consumers, by name, or of those of one queue, of the queues that `only` admits; the first
-        page is 1."""
-        found = self._registry.find(number, size, queue_name, only)
-        workers = self._heartbeats.live()
-        return Page([details(consumer, workers) for consumer in found.items], found.total)
+    def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
+        """One page of the consumers that are wanted, and in this state, by name; the first page is 1."""
+        live = Live(self._heartbeats.live())
+        found = self._registry.find(number, size, live.narrowed(wanted, state) if state else wanted)
+        return Page([details(consumer, live) for consumer in found.items], found.total)
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
         """One consumer."""
@@ -109,7 +105,7 @@ class Consumers:
         return found
 
     def _only_one_of(self, queue_name: str) -> RegisteredConsumer:
-        found = self._registry.find(size=20, queue_name=queue_name)
+        found = self._registry.find(size=20, wanted=ConsumerFilter(queue_name))
         if not found.total:
             raise NotFound(f"The queue {queue_name!r} has no consumer.", code="consumer_not_found")
         if found.total > 1:
@@ -126,7 +122,7 @@ class Consumers:
         return spec
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
-        return details(consumer, self._heartbeats.live())
+        return details(consumer, Live(self._heartbeats.live()))
 
     def _hindrances(self, queue_name: str) -> list[str]:
         try:

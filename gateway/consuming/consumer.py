@@ -105,6 +105,7 @@ class Consumer:
             last_status=counters.last_status,
             error=counters.error,
             error_at=counters.error_at,
+            **counters.recent.summary()._asdict(),
         )
 
     # --- taking and not taking -------------------------------------------------------------------------------------

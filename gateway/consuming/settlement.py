@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -15,6 +15,7 @@ import structlog
 from delivery.attempts import SAMPLE
 from delivery.backoff import retry_delay
 from delivery.outcome import compile_rules
+from delivery.recent import RecentAnswers
 from delivery.request import RequestBuilder
 from delivery.rest import Rest
 from delivery.template import Unsendable
@@ -64,6 +65,7 @@ class Counters:
     last_status: int | None = None
     error: str | None = None
     error_at: datetime | None = None
+    recent: RecentAnswers = field(default_factory=RecentAnswers)
 
 
 class Settlement:
@@ -113,6 +115,7 @@ class Settlement:
         if not delivery.session.alive:
             return
         self.counters.last_status = answer.status
+        self.counters.recent.add(answer.seconds, outcome is Outcome.SUCCESS)
         if outcome is Outcome.SUCCESS:
             self.counters.failing = False
             self._rest.clear()

@@ -22,6 +22,13 @@ class ConnectionGateway:
         known = [_details(one) for one in found if "user" in one]
         return sorted(known, key=lambda one: (one.connected_at or datetime.max.replace(tzinfo=UTC), one.connection_id))
 
+    def blocked(self) -> list[str]:
+        """The names of those that the broker keeps from publishing
+        (https://www.rabbitmq.com/docs/connection-blocked)."""
+        path = ("vhosts", self._client.vhost, "connections")
+        found = self._client.get(*path, subject="virtual host", query={"columns": "name,state"})
+        return [one["name"] for one in found if one.get("state") in ("blocked", "blocking")]
+
     def close(self, connection_id: str, reason: str) -> None:
         """Close it from the broker's side; its client reads `reason`. Raises NotFound."""
         headers = {"X-Reason": reason.encode()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain.details import Page, QueueDetails
+from domain.overview import QueueOutline
 from domain.queue import QueueSpec
 from domain.selection import Selection
 from gateway.management.client import ManagementClient
@@ -12,7 +13,12 @@ from gateway.management.pages import read_page
 
 _COLUMNS = (
     "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
-    "message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details"
+    "message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
+)
+
+_OUTLINE_COLUMNS = (
+    "name,arguments,messages_ready,messages_unacknowledged,consumers,message_stats.publish_details,"
+    "message_stats.deliver_get_details,message_stats.ack_details"
 )
 
 _SORT_COLUMNS = {
@@ -23,6 +29,7 @@ _SORT_COLUMNS = {
     "consumers": "consumers",
     "publishRate": "message_stats.publish_details.rate",
     "deliverRate": "message_stats.deliver_get_details.rate",
+    "ackRate": "message_stats.ack_details.rate",
 }
 
 
@@ -46,6 +53,12 @@ class QueueGateway:
         """One queue. Raises NotFound."""
         return _details(self._client.get("queues", self._client.vhost, name, subject="queue", name=name))
 
+    def outlines(self) -> list[QueueOutline]:
+        """All queues, in one call."""
+        query: dict[str, str | int] = {"columns": _OUTLINE_COLUMNS}
+        found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
+        return [_outline(one) for one in found]
+
     def purge(self, name: str) -> None:
         """Drop the messages that are ready; those with a consumer stay with it. Raises NotFound, Locked."""
         self._call("DELETE", name, "contents")
@@ -63,7 +76,6 @@ class QueueGateway:
 
 def _details(queue: dict[str, Any]) -> QueueDetails:
     """A queue just made has no statistics yet: then there is nothing in it."""
-    stats = queue.get("message_stats") or {}
     return QueueDetails(
         queue_name=queue["name"],
         type=queue.get("type", "classic"),
@@ -78,6 +90,28 @@ def _details(queue: dict[str, Any]) -> QueueDetails:
         unacked=queue.get("messages_unacknowledged", 0),
         message_bytes=queue.get("message_bytes", 0),
         consumers=queue.get("consumers", 0),
-        publish_rate=float(stats.get("publish_details", {}).get("rate", 0)),
-        deliver_rate=float(stats.get("deliver_get_details", {}).get("rate", 0)),
+        publish_rate=_rate(queue, "publish"),
+        deliver_rate=_rate(queue, "deliver_get"),
+        ack_rate=_rate(queue, "ack"),
     )
+
+
+def _outline(queue: dict[str, Any]) -> QueueOutline:
+    arguments = queue.get("arguments") or {}
+    to_a_queue = arguments.get("x-dead-letter-exchange") == ""
+    return QueueOutline(
+        name=queue["name"],
+        ready=queue.get("messages_ready", 0),
+        unacked=queue.get("messages_unacknowledged", 0),
+        consumers=queue.get("consumers", 0),
+        publish_rate=_rate(queue, "publish"),
+        deliver_rate=_rate(queue, "deliver_get"),
+        ack_rate=_rate(queue, "ack"),
+        dead_letter_queue=arguments.get("x-dead-letter-routing-key") if to_a_queue else None,
+    )
+
+
+def _rate(queue: dict[str, Any], what: str) -> float:
+    """Messages a second."""
+    stats = queue.get("message_stats") or {}
+    return float(stats.get(f"{what}_details", {}).get("rate", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,11 +16,13 @@ from delivery.signing import retire
 from domain.consumer import ConsumerSpec
 from domain.details import Page
 from domain.errors import Conflict, NotFound
-from domain.queue_scope import QueueScope
-from domain.registry import Desired, RegisteredConsumer
+from domain.overview import ConsumerOutline
+from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, translated
 from gateway.mongo.consumer_documents import ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
+
+_ALL = ConsumerFilter()
 
 
 class ConsumerRegistry:
@@ -77,16 +80,20 @@ class ConsumerRegistry:
 
     @translated
     def find(
-        self, number: int = 1, size: int = 100, queue_name: str | None = None, only: QueueScope | None = None
+        self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL
     ) -> Page[RegisteredConsumer]:
-        """One page of the consumers by name, all or one queue's, of the queues that `only` admits; the first page is
-        1."""
-        wanted: Document = {"queueName": {"$regex": only.regex}} if only else {}
-        if queue_name is not None:
-            wanted = {"queueName": queue_name}
+        """One page of the consumers that are wanted, by name; the first page is 1."""
+        query = _query(wanted)
         collection = self._collection()
-        found = collection.find(wanted).sort("name", 1).skip((number - 1) * size).limit(size)
-        return Page([self._documents.loaded(document) for document in found], collection.count_documents(wanted))
+        found = collection.find(query).sort("name", 1).skip((number - 1) * size).limit(size)
+        return Page([self._documents.loaded(document) for document in found], collection.count_documents(query))
+
+    @translated
+    def outlines(self) -> list[ConsumerOutline]:
+        """All consumers by name, without what they deliver where: nothing is unsealed, nothing validated."""
+        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt")
+        found = self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)
+        return [ConsumerOutline(*(document[field] for field in fields)) for document in found]
 
     @translated
     def enabled(self) -> list[RegisteredConsumer]:
@@ -165,6 +172,23 @@ class ConsumerRegistry:
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         self._touch()
         return self._documents.loaded(changed[1])
+
+
+def _query(wanted: ConsumerFilter) -> Document:
+    query: Document = {}
+    if wanted.queue_name is not None:
+        query["queueName"] = wanted.queue_name
+    elif wanted.only:
+        query["queueName"] = {"$regex": wanted.only.regex}
+    if wanted.name:
+        query["name"] = {"$regex": re.escape(wanted.name), "$options": "i"}
+    if wanted.desired:
+        query["state"] = wanted.desired
+    if wanted.ids is not None:
+        query["_id"] = {"$in": sorted(wanted.ids)}
+    elif wanted.not_ids:
+        query["_id"] = {"$nin": sorted(wanted.not_ids)}
+    return query
 
 
 def _named(spec: ConsumerSpec) -> ConsumerSpec:

@@ -87,6 +87,43 @@ def test_the_state_is_what_the_live_workers_say_and_counts_are_their_sum(service
     ]
 
 
+def test_consumers_are_found_by_part_of_their_name_and_by_their_state(service: Service) -> None:
+    ids = {
+        name: create_consumer(service, name=name)["consumerId"] for name in ("Fails", "fine", "idle", "halted", "bad")
+    }
+    service.post("/pauseConsumer", {"name": "halted"})
+    assert service.store.consumers.suspend(ids["bad"], 1, "HTTP 404")
+    beat(service, "one", Report(ids["fine"], 1, "running"), Report(ids["Fails"], 1, "running"))
+    beat(service, "two", Report(ids["Fails"], 1, "breaker-open"))
+
+    def names(**query: Any) -> list[str]:
+        answer = service.get("/getConsumers", **query)
+        assert answer.headers["X-Total-Count"] == str(len(answer.get_json()))
+        return [one["name"] for one in answer.get_json()]
+
+    assert names(name="FA") == ["Fails"]
+    assert names(name=".") == []
+    by_state = {state: names(state=state) for state in ("running", "failing", "waiting", "paused", "suspended")}
+    assert by_state == {
+        "running": ["fine"],
+        "failing": ["Fails"],
+        "waiting": ["idle"],
+        "paused": ["halted"],
+        "suspended": ["bad"],
+    }
+
+
+def test_success_and_latency_are_of_the_last_answers_of_all_workers(service: Service) -> None:
+    consumer_id = create_consumer(service)["consumerId"]
+    before = service.get("/getConsumer", queueName="orders").get_json()
+    assert (before["successRate"], before["latencyP50Ms"], before["latencyP99Ms"]) == (None, None, None)
+    beat(service, "one", Report(consumer_id, 1, "running", answers=100, succeeded=100, p50_ms=2.0, p99_ms=90.0))
+    beat(service, "two", Report(consumer_id, 1, "failing", answers=100, succeeded=50, p50_ms=3.0, p99_ms=80.0))
+    seen = service.get("/getConsumer", queueName="orders").get_json()
+    assert (seen["successRate"], seen["latencyP50Ms"], seen["latencyP99Ms"]) == (0.75, 3.0, 90.0)
+    assert [one["successRate"] for one in seen["workers"]] == [1.0, 0.5]
+
+
 def test_from_log_in_to_the_target_by_http_alone(make_service: Callable[..., Service], target: Target) -> None:
     service = make_service(consumers="inline")
     assert service.post("/createQueue", {"queueName": "orders"}).status_code == 201

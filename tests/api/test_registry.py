@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from domain.consumer import BearerAuth, ConsumerSpec
 from domain.errors import Conflict, NotFound, StoreUnavailable
-from domain.registry import Heartbeat, Report
+from domain.registry import ConsumerFilter, Heartbeat, Report
 from gateway.mongo import Store, open_store
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.secrets import KEY_FILE
@@ -165,7 +165,7 @@ def test_lists_come_in_pages_with_the_total(registry: ConsumerRegistry) -> None:
         registry.create(spec(name=f"c{number}", queue_name="even" if number % 2 == 0 else "odd"))
     page = registry.find(2, 2)
     assert ([one.spec.name for one in page.items], page.total) == (["c2", "c3"], 5)
-    page = registry.find(queue_name="odd")
+    page = registry.find(wanted=ConsumerFilter(queue_name="odd"))
     assert ([one.spec.name for one in page.items], page.total) == (["c1", "c3"], 2)
 
 

@@ -30,6 +30,19 @@ def test_a_2xx_takes_the_message_off_the_queue(
     assert target.connections_opened <= 5
 
 
+def test_a_consumer_reports_how_its_last_answers_went_and_how_long_they_took(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, "1", "2", "3")
+    target.answer = lambda request: 400 if request.body == b"2" else 200
+    consumers.deliver(queue, target.url("/ok"))
+    report = wait_until(lambda: (one := consumers.report(queue)) and one.answers == 3 and one)
+    assert report.succeeded == 2
+    assert report.p50_ms is not None
+    assert report.p99_ms is not None
+    assert 0 < report.p50_ms <= report.p99_ms
+
+
 def test_the_target_gets_the_message_as_published_and_what_says_which_it_is(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
