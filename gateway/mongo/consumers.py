@@ -79,9 +79,7 @@ class ConsumerRegistry:
         return self._documents.loaded(document)
 
     @translated
-    def find(
-        self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL
-    ) -> Page[RegisteredConsumer]:
+    def find(self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL) -> Page[RegisteredConsumer]:
         """One page of the consumers that are wanted, by name; the first page is 1."""
         query = _query(wanted)
         collection = self._collection()
