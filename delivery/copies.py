@@ -83,13 +83,23 @@ def dead_letter(
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
+def bare_dead_letter(source: Source, address: tuple[str, str | None]) -> Message:
+    """For a message whose headers leave no room to say why it died: as it was published, but for what would act on the
+    broker."""
+    _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
+    headers = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    exchange, routing_key = address
+    bare = replace(sent, headers=headers or None, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
+    return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
+
+
 def reply(source: Source, answer: Answer) -> Message:
     """The target's answer for the message's `reply_to`, under its correlation id; transient, as RPC replies are."""
     properties = Properties(
-        content_type=answer.content_type,
+        content_type=_name(answer.content_type, "application/octet-stream") if answer.content_type else None,
         correlation_id=source.properties.correlation_id,
         headers={PREFIX + "status": answer.status},
-        message_id=f"reply-to-{source.message_id}",
+        message_id=_name(f"reply-to-{source.message_id}", "reply"),
         delivery_mode=1,
     )
     return Message(source.properties.reply_to or "", answer.body, properties=properties)

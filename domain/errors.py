@@ -13,6 +13,7 @@ WorkerError
 ├── Throttled              too many tries; carries retry_after
 ├── Unroutable             the broker had no queue for the message
 ├── PublishRefused         the broker took the message and said no (nack, alarm, full queue)
+│   └── Unwritable         AMQP cannot carry it: its properties and headers are too large for a frame, or malformed
 ├── PublishUnconfirmed     no answer in time: it may have been published
 ├── BrokerUnavailable      RabbitMQ, or its management API, cannot be reached
 └── StoreUnavailable       MongoDB cannot be reached
@@ -91,6 +92,10 @@ class Unroutable(WorkerError):
 
 
 class PublishRefused(WorkerError):
+    code = "publish_refused"
+
+
+class Unwritable(PublishRefused):
     code = "publish_refused"
 
 

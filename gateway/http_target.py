@@ -144,7 +144,7 @@ class Easy:
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
             after = self._retry_after() if status in _MAY_DELAY else None
-            content_type = curl.getinfo(pycurl.CONTENT_TYPE) if self._target.spec.reply else None
+            content_type = self._content_type() if self._target.spec.reply else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
             answer = Answer(status, None, "", seconds, after, self._body, content_type)
         self._done = None
@@ -157,6 +157,11 @@ class Easy:
             if line[:12].lower() == b"retry-after:":
                 return retry_after(line[12:].decode("latin-1"), time.time())
         return None
+
+    def _content_type(self) -> str | None:
+        """Not by `getinfo`, which cannot decode whatever a target may write."""
+        value: bytes | None = self.curl.getinfo_raw(pycurl.CONTENT_TYPE)
+        return None if value is None else value.decode(errors="replace")
 
 
 _END_OF_HEAD = [b"\r\n"]

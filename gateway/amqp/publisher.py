@@ -10,7 +10,7 @@ from typing import Any
 import pika
 import structlog
 
-from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, WorkerError
+from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
@@ -75,8 +75,8 @@ class Publisher:
         return len(self._unconfirmed) + len(self._waiting)
 
     def publish(self, message: Message, done: Done) -> None:
-        """Publish once there is a channel. `done` gets Unroutable, PublishRefused (the broker said no, or the message
-        cannot be encoded) or PublishUnconfirmed (the connection went first); it is always called from the loop."""
+        """Publish once there is a channel. `done` gets Unroutable, PublishRefused (the broker said no), Unwritable
+        or PublishUnconfirmed (the connection went first); it is always called from the loop."""
         if self.channel is None:
             self._waiting.append((message, done))
         else:
@@ -96,9 +96,12 @@ class Publisher:
             if message.properties.headers:
                 self._check_size(properties)
             self.channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
+        except (pika.exceptions.ChannelWrongStateError, pika.exceptions.ConnectionWrongStateError):
+            self._waiting.append((message, done))  # it is closing; another follows
+            return
         except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError, struct.error) as exc:
             # pika encodes before it writes, so nothing of this message is on the wire
-            done(PublishRefused(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
+            done(Unwritable(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
             return
         self._tag += 1
         self._unconfirmed[self._tag] = _Sent(message, done)

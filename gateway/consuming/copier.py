@@ -9,8 +9,8 @@ from collections.abc import Callable
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import Earlier, dead_letter, reply, retry_copy
-from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
+from delivery.copies import Earlier, bare_dead_letter, dead_letter, reply, retry_copy
+from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.outcome import Answer
 from domain.registry import Subscription
@@ -47,8 +47,9 @@ class Copier:
         self._own_address: tuple[str, str | None] = ("", own)
         self._address = subscription.queue.dead_letter or self._own_address
 
-    def retry(self, delivery: Delivery, answer: Answer, delay: int, safe: Safe) -> None:
-        """Put a copy on the retry ladder for `delay` milliseconds."""
+    def retry(self, delivery: Delivery, answer: Answer, delay: int, safe: Safe, unfit: Safe) -> None:
+        """Put a copy on the retry ladder for `delay` milliseconds. `unfit` is called instead when there can be none,
+        for the message has no room for what a copy must say."""
 
         ladder = self._wiring.ladder
 
@@ -62,10 +63,11 @@ class Copier:
             elif error is _UNCONFIRMED:
                 ladder.avoid(delay)
 
-        self._publish(delivery, make, safe, mend)
+        self._publish(delivery, make, safe, mend, unfit)
 
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
-        """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere."""
+        """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere. It
+        says why, as far as there is room."""
 
         def make() -> Message:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
@@ -76,13 +78,23 @@ class Copier:
                 self._address = self._own_address
                 self._intake.declare_dead_letter_queue(lambda: None)
 
-        self._publish(delivery, make, safe, mend)
+        def unfit() -> None:
+            self._publish(delivery, lambda: bare_dead_letter(delivery.source, self._address), safe, mend)
+
+        self._publish(delivery, make, safe, mend, unfit)
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
         """Send the target's answer to whom the message asks to be answered. One who is gone needs no answer."""
-        self._publish(delivery, lambda: reply(delivery.source, answer), safe, None)
+        self._publish(delivery, lambda: reply(delivery.source, answer), safe, None, unfit=safe)
 
-    def _publish(self, delivery: Delivery, make: Callable[[], Message], safe: Safe, mend: Mend | None) -> None:
+    def _publish(
+        self,
+        delivery: Delivery,
+        make: Callable[[], Message],
+        safe: Safe,
+        mend: Mend | None,
+        unfit: Safe | None = None,
+    ) -> None:
         if not delivery.session.alive:
             return
         loop, verdicts = self._wiring.loop, 0
@@ -100,11 +112,14 @@ class Copier:
             identity = delivery.source.message_id
             self._failed(error.detail)
             log.warning("copy_failed", reason=error.detail, consumer=self._name, message_id=identity)
+            if unfit is not None and isinstance(error, Unwritable):
+                unfit()
+                return
             if mend is not None:
                 mend(error)
             pause = reconnect_delay(delivery.tries, random.random())
             delivery.tries += 1
-            loop.call_later(pause, lambda: self._publish(delivery, make, safe, mend))
+            loop.call_later(pause, lambda: self._publish(delivery, make, safe, mend, unfit))
 
         def overdue() -> None:
             if self._wiring.publisher.up and self._wiring.publisher.blocked is None:

@@ -143,16 +143,24 @@ class Settlement:
         if outcome is Outcome.RETRY:
             delay = retry_delay(self._spec.retry, delivery.attempt, random.random(), answer.retry_after)
         if delay is None:
-            result: Result = "rejected" if outcome is Outcome.REJECT else "exhausted"
-            self._record(delivery, answer, result, None)
-            self._copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
+            self._give_up(delivery, answer, "rejected" if outcome is Outcome.REJECT else "exhausted")
             return
         self._record(delivery, answer, "retried", delay)
         if self._ordered:
             self.counters.retried += 1
             self._owner.wait(delivery, delay / 1000)
         else:
-            self._copier.retry(delivery, answer, delay, lambda: self._settled(delivery, "retried"))
+            self._copier.retry(
+                delivery,
+                answer,
+                delay,
+                safe=lambda: self._settled(delivery, "retried"),
+                unfit=lambda: self._give_up(delivery, answer, "exhausted"),
+            )
+
+    def _give_up(self, delivery: Delivery, answer: Answer, result: Result) -> None:
+        self._record(delivery, answer, result, None)
+        self._copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
 
     def _failed(self, reason: str) -> None:
         self.counters.failing, self.counters.error, self.counters.error_at = True, reason, datetime.now(UTC)

@@ -9,7 +9,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.delivery.breaking import close_connection
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
-from tests.support.amqp import get, publish, ready, take, wait_ready
+from tests.support.amqp import get, publish, ready, take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
@@ -114,18 +114,21 @@ def test_a_failure_while_copies_have_no_connection_waits_for_the_next_one(
         wait_until(lambda: (one := consumers.report(unique_name)) and (one.delivered, one.in_flight) == (1, 0))
 
 
-def test_headers_too_large_for_a_copy_do_not_take_the_copies_of_others_along(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+@pytest.mark.parametrize(("status", "ordering"), [(422, "none"), (500, "none"), (500, "queue")])
+def test_a_message_whose_headers_leave_no_room_for_reasons_is_dead_lettered_as_it_was_and_holds_nobody_up(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int, ordering: str
 ) -> None:
-    big = f"{queue}-big"
-    channel.queue_declare(big, durable=True)
-    publish(channel, big, b"body", headers={"big": "x" * (131_072 - 100)})  # frame_max is 131,072
-    publish(channel, queue, b"body")
-    consumers.deliver(big, target.url("/status/422"))
-    wait_until(lambda: (one := consumers.report(big)) and "AMQP" in (one.error or ""))
-    consumers.deliver(queue, target.url("/status/422"))
-    wait_ready(channel, f"{queue}.dlq", 1)
-    assert (one := consumers.report(big))
-    assert "lost" not in (one.error or "")
-    consumers.end()
-    assert ready(channel, big) == 1
+    target.answer = lambda request: status if request.body == b"large" else 200
+    large = {"x-large": "x" * 130_900}  # a frame has 131,072 bytes, and a larger one would end the connection
+    publish(channel, queue, b"large", headers=large, message_id="m-1", expiration="3600000")
+    publish(channel, queue, b"small")
+    consumers.deliver(queue, target.url(), retry=ONE_SECOND, ordering=ordering)
+    (letter,) = take(channel, f"{queue}.dlq", 1)
+    assert (letter.body, letter.headers, letter.properties.message_id) == (b"large", large, "m-1")
+    assert letter.properties.expiration is None
+
+    def settled() -> bool:
+        one = consumers.report(queue)
+        return one is not None and (one.delivered, one.dead_lettered, one.in_flight) == (1, 1, 0)
+
+    wait_until(settled)

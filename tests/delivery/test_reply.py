@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pika
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from tests.delivery.raw_server import answering
 from tests.delivery.running import Consumers
-from tests.support.amqp import publish, ready
+from tests.support.amqp import publish, ready, take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -61,3 +63,20 @@ def test_without_reply_nothing_is_answered(
     wait_until(lambda: (report := consumers.report(queue)) and report.delivered == 1)
     consumers.end(5)
     assert ready(channel, replies) == 0
+
+
+@pytest.mark.parametrize(
+    ("content_type", "shown"),
+    [(b"text/plain; \xff", "text/plain; \ufffd"), (b"a" * 300, "application/octet-stream"), (b"", None)],
+    ids=["not UTF-8", "longer than AMQP allows", "empty"],
+)
+def test_whatever_content_type_a_target_answers_its_caller_is_answered(
+    consumers: Consumers, channel: BlockingChannel, queue: str, content_type: bytes, shown: str | None
+) -> None:
+    replies = channel.queue_declare("", exclusive=True).method.queue
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: " + content_type + b"\r\n\r\nok") as address:
+        consumers.deliver(queue, f"http://{address}/", reply=True)
+        publish(channel, queue, b"x", reply_to=replies, message_id="m" * 255)
+        (answer,) = take(channel, replies, 1)
+    assert (answer.body, answer.properties.content_type) == (b"ok", shown)
+    wait_until(lambda: (report := consumers.report(queue)) and report.delivered == 1)
