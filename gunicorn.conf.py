@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _settings = load()
 
-SLOW_CLIENT = 5  # seconds that one read from a client may take, and that a connection may stay silent at first
+SLOW_CLIENT = 5  # seconds that one read from a client, or one write to it, may take
 
 
 class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
@@ -32,10 +32,17 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
             log.propagate = True
         self.error_log.setLevel(logging.NOTSET)
 
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """What a client did to its connection deserves no traceback."""
+        if msg.startswith("Socket error"):
+            self.warning("A client broke off, or was too slow to send its request or to take its answer.")
+        else:
+            super().exception(msg, *args, **kwargs)
+
 
 bind = _settings.bind
 workers = _settings.web_workers
-worker_class = "gthread"
+worker_class = "slow_clients.Worker"
 threads = _settings.web_threads
 keepalive = 30
 timeout = 60
@@ -47,13 +54,15 @@ logger_class = OurLogger
 
 
 def when_ready(server: Arbiter) -> None:
-    """Clients that connect and say nothing, or stop in the middle, must not hold a thread: the kernel sees to that."""
+    """A client that stops in the middle must not hold a thread for long: the kernel sees to that. Those that drip are
+    for slow_clients.py."""
     for listener in server.LISTENERS:
         sock = listener.sock
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SLOW_CLIENT)
-        # Accepted sockets inherit it (socket(7)).
+        # Accepted sockets inherit these (socket(7)).
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SLOW_CLIENT, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SLOW_CLIENT, 0))
 
 
 def post_worker_init(worker: Worker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from select import select
 from threading import Event, Thread
 
 import requests
@@ -75,25 +77,95 @@ def test_it_ends_cleanly_when_told_to(gunicorn: MakeGunicorn) -> None:
     assert "Traceback" not in server.process.output()
 
 
-def test_idle_clients_hold_no_thread(gunicorn: MakeGunicorn) -> None:
+HEAD = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+LARGE = HEAD + b"Content-Length: 200000\r\n\r\n" + b" " * 100_000
+
+
+def connections(stack: ExitStack, server: Gunicorn, *begun: bytes) -> list[socket.socket]:
+    """Clients that have sent so much, which is not all."""
+    made = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in begun]
+    for connection, part in zip(made, begun, strict=True):
+        connection.sendall(part)
+        connection.settimeout(30)
+    return made
+
+
+def unanswered(connection: socket.socket) -> bool:
+    return not select([connection], [], [], 0)[0]
+
+
+def test_clients_that_are_idle_or_drip_hold_no_thread_and_are_dismissed(gunicorn: MakeGunicorn) -> None:
     server = gunicorn("--workers", "1", "--threads", "2")
+    drips = (HEAD, HEAD + b"Content-Length: 100\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n")
     with ExitStack() as stack:
-        for _ in range(12):
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        connections(stack, server, *[b""] * 12)
+        slow = connections(stack, server, *drips * 4)
+        for _ in range(5):
+            for connection in slow:
+                connection.sendall(b"1")
+            assert server.call("GET", "/health/live").status_code == 200
+        assert all(unanswered(connection) for connection in slow), "they were still waited for"
+        waiting = slow
+        while waiting := [connection for connection in waiting if unanswered(connection)]:
+            for connection in waiting:
+                connection.sendall(b"1")
+            select(waiting, [], [], 0.2)
+        assert [connection.recv(4096)[:12] for connection in slow] == [b"HTTP/1.1 408"] * len(slow)
+
+
+def test_clients_that_stop_or_drip_in_a_large_body_are_told_so_and_the_others_are_served(
+    gunicorn: MakeGunicorn,
+) -> None:
+    server = gunicorn("--workers", "1", "--threads", "6")
+    with ExitStack() as stack:
+        slow = connections(stack, server, *[LARGE] * 4)
         assert server.call("GET", "/health/live").status_code == 200
-
-
-def test_a_client_that_stops_in_its_body_is_told_so_and_the_others_are_served(gunicorn: MakeGunicorn) -> None:
-    server = gunicorn("--workers", "1", "--threads", "4")
-    head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    with ExitStack() as stack:
-        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(4)]
+        assert all(unanswered(connection) for connection in slow)
+        drippers = slow[:2]
+        while dripping := [connection for connection in drippers if unanswered(connection)]:
+            for connection in dripping:
+                connection.sendall(b" ")
+            select(dripping, [], [], 0.2)
         for connection in slow:
-            connection.sendall(head)
-            connection.settimeout(30)
+            assert read_statuses(connection, 1) == [408]
+    assert server.process.output().count('"code":"body_timeout"') == 4
+
+
+def test_a_client_that_does_not_take_its_answers_loses_its_thread(gunicorn: MakeGunicorn) -> None:
+    server = gunicorn("--workers", "1", "--threads", "1")
+    with ExitStack() as stack:
+        for connection in connections(stack, server, b""):
+            connection.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 200)  # some 40 MB in return
+        wait_until(lambda: '"/docs"' in server.process.output())
         assert server.call("GET", "/health/live").status_code == 200
-        answers = [connection.recv(4096) for connection in slow]
-    assert [answer.split(b" ")[1] for answer in answers] == [b"408"] * 4
+    assert "Traceback" not in server.process.output()
+
+
+def test_requests_that_come_together_or_in_pieces_are_all_answered(gunicorn: MakeGunicorn) -> None:
+    server = gunicorn("--workers", "1", "--threads", "2")
+    get = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    post = HEAD + b"Content-Length: 2\r\n\r\n{}"
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    expecting = HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    with ExitStack() as stack:
+        [together, in_pieces, waiting] = connections(stack, server, get + post + get, get[:5], expecting)
+        statuses = read_statuses(together, 3)
+        for piece in (get[5:], chunked[:30], chunked[30:-1], chunked[-1:], post):
+            in_pieces.sendall(piece)
+        assert (statuses, read_statuses(in_pieces, 3)) == ([200, 400, 200], [200, 400, 400])
+        assert waiting.recv(4096).startswith(b"HTTP/1.1 100 ")
+        waiting.sendall(b"{}")
+        assert read_statuses(waiting, 1) == [400]
+
+
+def read_statuses(connection: socket.socket, count: int) -> list[int]:
+    """Of so many answers."""
+    received = b""
+    while len(found := re.findall(rb"HTTP/1.1 (\d+) [^\0]*?\r\n\r\n[^\0]*?}\n", received)) < count:
+        more = connection.recv(65536)
+        assert more, received
+        received += more
+    return [int(status) for status in found]
 
 
 def test_a_chunked_body_over_the_limit_is_refused(gunicorn: MakeGunicorn) -> None:
