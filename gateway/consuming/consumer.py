@@ -233,14 +233,17 @@ class Consumer:
         self._check_left()
 
     def give_back(self, delivery: Delivery) -> None:
-        """It goes back to its place in the queue, uncharged."""
+        """It goes back to its place in the queue, uncharged. Where order matters, so does all that came after it."""
         self.settlement.counters.requeued += 1
         if self.dispatcher.ordered:
             delivery.session.leave()
+            self.dispatcher.given_back()
+            if not self.intake.leaving:
+                self._renew()
+            self._check_left()
         else:
             delivery.session.give_back(delivery.tag)
-        self.dispatcher.settled(delivery)
-        self._check_left()
+            self.dispatcher.settled(delivery)
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt it once more after so long, in its order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from delivery.lanes import Lanes, key_function
@@ -25,6 +25,14 @@ class _Wait:
     attempt: int
     not_before: float
     first_failed: float
+    message_id: str
+
+
+def _identity(delivery: Delivery) -> Hashable:
+    """What tells a message when it comes again, on another channel: its id, or where the publisher gave none its
+    content, of which the first in a lane is as good as any other."""
+    source = delivery.source
+    return delivery.key, source.properties.message_id or (source.routing_key, hash(source.body))
 
 
 class Dispatcher:
@@ -43,7 +51,7 @@ class Dispatcher:
         self._lanes: Lanes[Delivery] = Lanes()
         self._ready: deque[Delivery] = deque()
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
-        self._waits: OrderedDict[str, _Wait] = OrderedDict()  # by message id
+        self._waits: OrderedDict[Hashable, _Wait] = OrderedDict()  # by identity
         self._bucket: TokenBucket | None = None
         self._timer = False
         self.sending = 0
@@ -75,19 +83,22 @@ class Dispatcher:
             return
         delivery.key = self._key(delivery.source.properties.headers, delivery.source.body)
         self._here[delivery.tag] = delivery
-        if wait := self._waits.get(delivery.source.message_id):
-            delivery.attempt, delivery.first_failed = wait.attempt, wait.first_failed
         if self._lanes.add(delivery.key, delivery):
             self._go_on(delivery)
 
     def settled(self, delivery: Delivery) -> None:
-        """It is acked, or given back; the next of its lane may go."""
+        """Its fate is safe; the next of its lane may go."""
         self.sending -= 1
         if self._key is not None:
-            self._waits.pop(delivery.source.message_id, None)
+            if self._waits:
+                self._waits.pop(_identity(delivery), None)
             following = self._lanes.finish(delivery.key)
             if following is not None:
                 self._go_on(following)
+
+    def given_back(self) -> None:
+        """One that was sent goes back with its channel, and how often it was attempted is remembered."""
+        self.sending -= 1
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt it once more after so long; until then its lane waits. For ordered consumers only."""
@@ -95,8 +106,9 @@ class Dispatcher:
         self._here[delivery.tag] = delivery
         delivery.attempt += 1
         delivery.first_failed = delivery.first_failed or time.time()
-        wait = _Wait(delivery.attempt, time.monotonic() + seconds, delivery.first_failed)
-        self._waits[delivery.source.message_id] = wait
+        not_before = time.monotonic() + seconds
+        wait = _Wait(delivery.attempt, not_before, delivery.first_failed, delivery.source.message_id)
+        self._waits[_identity(delivery)] = wait
         if len(self._waits) > _REMEMBERED:
             self._waits.popitem(last=False)
         self._go_on(delivery)
@@ -115,9 +127,12 @@ class Dispatcher:
         self.sending = 0
 
     def _go_on(self, delivery: Delivery) -> None:
-        """Offer the first of a lane, now or when its wait is over."""
-        wait = self._waits.get(delivery.source.message_id)
-        seconds = wait.not_before - time.monotonic() if wait else 0
+        """Offer the first of a lane, now or when its wait is over, which may be from before the channel was lost."""
+        seconds = 0.0
+        if self._waits and (wait := self._waits.get(_identity(delivery))):
+            delivery.attempt, delivery.first_failed = wait.attempt, wait.first_failed
+            delivery.source = delivery.source._replace(message_id=wait.message_id)
+            seconds = wait.not_before - time.monotonic()
         if seconds <= 0:
             self._offer(delivery)
         elif seconds <= _HELD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
@@ -14,6 +15,7 @@ from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
+from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
 from tests.support.target_http import Request
 
@@ -141,3 +143,55 @@ def test_an_ordered_consumer_with_a_wrong_url_gives_its_messages_back_in_order(
     consumers.run(queue, target.url("/ok"), ordering="queue")
     wait_until(lambda: len(target.delivered()) == 5)
     assert delivered_order(target) == ["000", "000", "001", "002", "003", "004"]
+
+
+@pytest.mark.parametrize("ordering", ["queue", BY_HEADER])
+def test_a_change_of_prefetch_lets_nothing_overtake_what_is_in_flight(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, ordering: Any
+) -> None:
+    publish_numbered(channel, queue, 4)
+    consumers.deliver(queue, target.url("/hold"), ordering=ordering, prefetch=2)
+    wait_until(lambda: target.held == 1)
+    consumers.run(queue, target.url("/ok"), ordering=ordering, prefetch=8)
+    consumers.wait(queue, "running", revision=2)
+    assert target.count == 1
+    target.release()
+    wait_until(lambda: len(target.delivered()) == 4)
+    assert delivered_order(target) == ["000", "001", "002", "003"]
+
+
+def test_what_the_old_target_of_an_ordered_consumer_refuses_goes_to_the_new_one_in_its_place(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish_numbered(channel, queue, 4)
+    consumers.deliver(queue, target.url("/hold"), ordering="queue")
+    wait_until(lambda: target.held == 1)
+    consumers.run(queue, target.url("/ok"), ordering="queue")
+    consumers.wait(queue, "running", revision=2)
+    target.release(404)
+    wait_until(lambda: len(target.delivered()) == 4)
+    assert delivered_order(target) == ["000", "000", "001", "002", "003"]
+
+
+def test_a_backoff_beyond_the_brokers_consumer_timeout_is_survived_in_order(
+    rabbitmq: RabbitNode, unique_name: str, target: Target
+) -> None:
+    target.answer = lambda request: 500 if request.body == b"first" and len(target.requests) < 3 else 200
+    rabbitmq.set_consumer_timeout(1.5)
+    consumers = Consumers(rabbitmq.amqp_url)
+    try:
+        with rabbitmq.connect() as connection:
+            channel = connection.channel()
+            channel.queue_declare(unique_name, durable=True)
+            publish(channel, unique_name, "first", "second", "third")  # without ids
+            consumers.deliver(unique_name, target.url(), ordering="queue", retry={"schedule": (4, 1), "jitter": 0})
+            requests = target.wait_for(5, 30)
+            wait_until(lambda: ready(channel, unique_name) == 0)
+    finally:
+        consumers.end()
+        rabbitmq.set_consumer_timeout(None)
+    assert [request.body for request in requests] == [b"first", b"first", b"first", b"second", b"third"]
+    assert [request.headers["x-delivery-attempt"] for request in requests[:3]] == ["1", "2", "3"]
+    assert len({request.id for request in requests}) == 3
+    assert requests[1].when - requests[0].when >= 4
+    assert "delivery acknowledgement on channel" in rabbitmq.process.output()

@@ -120,6 +120,15 @@ class RabbitNode(BrokerNode):
     def close_connections(self) -> None:
         self.ctl("close_all_connections", "closed by a test")
 
+    def set_consumer_timeout(self, seconds: float | None) -> None:
+        """How long channels that are opened from now on may hold a message unsettled; None is RabbitMQ's default."""
+        timeout, tick = (1_800_000, 60_000) if seconds is None else (round(seconds * 1000), 500)
+        self.ctl(
+            "eval",
+            f"application:set_env(rabbit, consumer_timeout, {timeout}),"
+            f"application:set_env(rabbit, channel_tick_interval, {tick}).",
+        )
+
     def set_memory_alarm(self, on: bool) -> None:
         self.ctl("set_vm_memory_high_watermark", "0.000001" if on else "0.4")
         status = 503 if on else 200
