@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 from flask import Flask
 
+from cli import rmq
 from domain.errors import StoreUnavailable
 from gateway.mongo import Store
 
 
 def install(app: Flask, store: Store) -> None:
     """Add our commands to `flask`."""
+    app.cli.add_command(rmq)  # where the project is installed, flask finds it by its entry point, without the app
 
     @app.cli.command("rotate-secret-key")
     def rotate_secret_key() -> None:

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "middlewares": {"services", "domain"},
     "routes": {"middlewares", "services", "domain"},
     "broker": set(),
+    "cli": set(),
     "lib": set(),
 }
 """For each of our packages the others that it may import."""
@@ -27,11 +28,12 @@ DRIVERS = {
     "werkzeug": {"routes", "middlewares"},
     "pika": {"gateway"},
     "pycurl": {"gateway"},
-    "requests": {"gateway"},
+    "requests": {"gateway", "cli"},
     "pymongo": {"gateway"},
     "bson": {"gateway"},
     "flask_pymongo": set(),
     "pamqp": {"broker"},
+    "prometheus_client": {"gateway"},
 }
 """For each driver the packages that may know it."""
 

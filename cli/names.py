@@ -1,0 +1,75 @@
+"""What each operation of the API is called as a command, and which of its fields are shown as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUPS = {
+    "audit": "Who changed what.",
+    "bindings": "Which messages of an exchange go to which queue.",
+    "connections": "Clients of the broker.",
+    "consumers": "What delivers a queue's messages to a URL.",
+    "dead-letters": "Messages that could not be delivered: look at them, and send them again.",
+    "deliveries": "The log of attempts.",
+    "exchanges": "Exchanges of the broker.",
+    "keys": "API keys, for programs.",
+    "messages": "Messages that wait in a queue.",
+    "queues": "Queues of the broker.",
+    "users": "Users of the API.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """`command`, with its group before it; `columns` of a list; `argument`, an optional field that has its place
+    rather than an option."""
+
+    command: str
+    columns: str = ""
+    argument: str = ""
+
+
+NAMES = {
+    "createQueue": Name("queues create"),
+    "getQueues": Name("queues list", "queueName type messages ready unacked consumers publishRate deliverRate"),
+    "getQueue": Name("queues get"),
+    "purgeQueue": Name("queues purge"),
+    "deleteQueue": Name("queues delete"),
+    "createExchange": Name("exchanges create"),
+    "getExchanges": Name("exchanges list", "exchange type durable internal publishInRate publishOutRate"),
+    "deleteExchange": Name("exchanges delete"),
+    "bindQueue": Name("bindings create", argument="queueName"),
+    "unbindQueue": Name("bindings delete", argument="queueName"),
+    "getBindings": Name("bindings list", "exchange queueName destinationExchange routingKey arguments"),
+    "messagePublish": Name("publish"),
+    "getMessages": Name("messages get", "exchange routingKey redelivered bytes message"),
+    "createConsumer": Name("consumers create"),
+    "getConsumers": Name("consumers list", "name queueName url state delivered retried deadLettered reason lastError"),
+    "getConsumer": Name("consumers get", argument="name"),
+    "pauseConsumer": Name("consumers pause", argument="name"),
+    "resumeConsumer": Name("consumers resume", argument="name"),
+    "updateConsumer": Name("consumers update", argument="name"),
+    "deleteConsumer": Name("consumers delete", argument="name"),
+    "testConsumer": Name("consumers test", argument="name"),
+    "getDeliveries": Name("deliveries list", "at consumer queueName messageId attempt result status error durationMs"),
+    "replayDeadLetters": Name("dead-letters replay"),
+    "getReplay": Name("dead-letters progress"),
+    "getConnections": Name("connections list", "connectionId connectionName user peer state channels connectedAt"),
+    "getChannels": Name("connections channels", "connectionId number state consumers prefetch unacked unconfirmed"),
+    "closeConnection": Name("connections close"),
+    "login": Name("login"),
+    "logout": Name("logout"),
+    "createUser": Name("users create"),
+    "getUsers": Name("users list"),
+    "updateUser": Name("users update"),
+    "deleteUser": Name("users delete"),
+    "createApiKey": Name("keys create"),
+    "getApiKeys": Name("keys list", "name role queues createdBy expiresAt lastUsedAt"),
+    "deleteApiKey": Name("keys delete"),
+    "getAuditLog": Name("audit list", "at user action resource remote status"),
+    "getOverview": Name("overview"),
+    "healthLive": Name("alive"),
+    "healthReady": Name("health"),
+    "metrics": Name("metrics"),
+    "openapiJson": Name("openapi"),
+}

@@ -1,0 +1,120 @@
+"""The service at the other end: one HTTP request at a time, and every way that it can fail as a sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import requests
+from requests.auth import AuthBase
+
+from cli.exits import Failed, LoginNeeded, Unreachable
+from cli.logins import Logins
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+TIMEOUT = (5, 60)  # seconds: to connect, and between two pieces of the answer
+
+
+class Service:
+    """One service, and the token that it is asked with. Used by one thread."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url = url
+        self._bearer = _Bearer(token)
+        self._session = requests.Session()
+
+    @classmethod
+    def meant(cls, url: str | None) -> Service:
+        """The one at `url`, else of WORKERRMQ_URL, else logged in to last, else on this machine; with the key of
+        WORKERRMQ_API_KEY, else the login. Raises UsageError."""
+        logins = Logins.of_user()
+        url = _checked(url or os.environ.get("WORKERRMQ_URL") or logins.last_url() or DEFAULT_URL)
+        return cls(url, os.environ.get("WORKERRMQ_API_KEY") or logins.token(url))
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """The answer, which is a success; `body` goes as JSON, `data` as it is. Raises Failed, Unreachable and
+        LoginNeeded."""
+        try:
+            answer = self._session.request(
+                method,
+                self.url + path,
+                params=query,
+                json=body,
+                data=data,
+                headers=headers,
+                auth=self._bearer,
+                timeout=TIMEOUT,
+                allow_redirects=False,  # a POST would come out as a GET
+            )
+        except requests.RequestException as exc:
+            raise Unreachable(f"{self.url} cannot be reached: {_reason(exc)}.") from None
+        except UnicodeError:
+            raise click.UsageError("What is given must be UTF-8.") from None
+        if answer.status_code < 300:
+            return answer
+        raise self._refusal(answer)
+
+    def _refusal(self, answer: requests.Response) -> Failed:
+        if answer.is_redirect:
+            return Unreachable(f"{self.url} leads on to {answer.headers['Location']}: log in to that instead.")
+        problem = problem_of(answer)
+        if problem is None:
+            return Unreachable(
+                f"{self.url} answered {answer.status_code}, and not as WorkerRMQ does. Is the URL right?"
+            )
+        if answer.status_code == 401:
+            return LoginNeeded(self._why_login(problem["detail"]))
+        return Failed(str(problem["detail"]), problem)
+
+    def _why_login(self, detail: str) -> str:
+        if not self._bearer.token:
+            return f"You are not logged in to {self.url}. Do so with: flask rmq login"
+        return f"{detail} Log in with: flask rmq login"
+
+
+def problem_of(answer: requests.Response) -> dict[str, Any] | None:
+    """The refusal (RFC 9457) that an answer is, or None when it is something else."""
+    try:
+        content = answer.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) and "detail" in content else None
+
+
+class _Bearer(AuthBase):
+    """The token. Being there at all keeps requests from sending what ~/.netrc has for the host."""
+
+    def __init__(self, token: str | None) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.token:
+            request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise click.UsageError(f"The URL of the service must look like https://rmq.example.com, not {url!r}.")
+    return url.rstrip("/")
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    known = re.search(r"\[Errno -?\d+\] ([^'\")]+)|(certificate verify failed[^'\")]*)", str(error))
+    return next((part for part in known.groups() if part), "") if known else type(error).__name__

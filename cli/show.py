@@ -1,0 +1,89 @@
+"""What people read: tables, and one thing field by field. What comes from outside cannot steer the terminal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+_GAP = 2
+_NARROWEST = 12  # columns that a column keeps at least
+
+
+def as_json(content: Any) -> None:
+    """For programs, and with line breaks for people who look."""
+    click.echo(json.dumps(content, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """One line an item. On a terminal the widest columns are cut until a line fits."""
+    columns = columns or [name for name, value in items[0].items() if not isinstance(value, (dict, list))]
+    rows = [[cell(item.get(name)) for name in columns] for item in items]
+    widths = _fitting([max(map(len, column)) for column in zip(columns, *rows, strict=True)])
+    numbers = [all(isinstance(item.get(name), (int, float, type(None))) for item in items) for name in columns]
+    click.secho(_line(columns, widths, numbers), bold=True)
+    for row in rows:
+        click.echo(_line(row, widths, numbers))
+
+
+def details(item: dict[str, Any]) -> None:
+    """One line a field, those within fields with dots: retry.jitter."""
+    lines = list(_flat(item))
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, value in lines:
+        click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}")
+
+
+def _flat(item: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in item.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def done(content: dict[str, Any]) -> None:
+    """The sentence of a change, and what it says beside: a new key, warnings."""
+    click.echo(cell(content["message"]))
+    for name, value in content.items():
+        if isinstance(value, list):
+            for one in value:
+                click.echo(f"{name}: {cell(one)}")
+        elif name != "message" and not isinstance(value, dict):
+            click.echo(f"{name}: {cell(value)}")
+
+
+def cell(value: Any) -> str:
+    """A value in one line, control characters escaped."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case dict() | list():
+            text = json.dumps(value, ensure_ascii=False) if value else "-"
+        case _:
+            text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _fitting(widths: list[int]) -> list[int]:
+    if not sys.stdout.isatty():
+        return widths
+    room = shutil.get_terminal_size().columns - _GAP * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widest = widths.index(max(widths))
+        widths[widest] = max(_NARROWEST, widths[widest] - (sum(widths) - room))
+    return widths
+
+
+def _line(texts: Sequence[str], widths: Sequence[int], numbers: Sequence[bool]) -> str:
+    cut = [text if len(text) <= width else f"{text[: width - 1]}…" for text, width in zip(texts, widths, strict=True)]
+    aligned = [t.rjust(w) if right else t.ljust(w) for t, w, right in zip(cut, widths, numbers, strict=True)]
+    return (" " * _GAP).join(aligned).rstrip()

@@ -1,0 +1,70 @@
+"""Fixtures of the command line's tests: one real service on the embedded broker and store, and a shell before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.client import Gunicorn
+from tests.cli.shell import Shell
+from tests.support.embedded import EmbeddedNode
+from tests.support.store import StoreNode
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one worker: they share a service."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("cli"))
+
+
+@pytest.fixture(scope="session")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+    """A service with its consumers inside, over a broker and a store of its own."""
+    directory = tmp_path_factory.mktemp("remote")
+    broker, store = EmbeddedNode(directory / "broker"), StoreNode(directory / "store")
+    settings = {
+        "CONSUMERS": "inline",
+        "TARGET_ALLOW": "127.0.0.0/8",
+        "RABBITMQ_URL": broker.amqp_url,
+        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+        "MONGO_URI": store.url + "/cli",
+    }
+    service = Gunicorn(directory, settings)
+    try:
+        broker.start()
+        store.start()
+        service.start()
+        yield service
+    finally:
+        for process in (service.process, broker.process, store.process):
+            if process.running:
+                process.kill()
+
+
+@pytest.fixture(scope="session")
+def token(remote: Gunicorn) -> str:
+    """The admin's."""
+    return remote.login()
+
+
+@pytest.fixture
+def stranger(remote: Gunicorn, tmp_path: Path) -> Shell:
+    """A shell of somebody who is not logged in."""
+    return Shell(tmp_path, remote.url)
+
+
+@pytest.fixture
+def shell(stranger: Shell, token: str) -> Shell:
+    """A shell with the admin's token in its environment."""
+    stranger.environment["WORKERRMQ_API_KEY"] = token
+    return stranger
+
+
+@pytest.fixture
+def queue(shell: Shell, unique_name: str) -> str:
+    """A queue that is there."""
+    shell.done("queues", "create", unique_name)
+    return unique_name

@@ -1,0 +1,65 @@
+"""Who one is, and which service is meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.api.client import PASSWORD, Gunicorn
+from tests.cli.shell import Shell
+from tests.support.processes import free_port
+from tests.support.target import Target
+
+
+def test_a_login_is_kept_for_its_owner_only_until_the_logout(stranger: Shell) -> None:
+    assert "flask rmq login" in stranger.fails(4, "queues", "list")
+    said = stranger.done("login", typed=f"{PASSWORD}\n")
+    assert "as admin, admin, until" in said
+    assert PASSWORD not in said
+    stranger.done("queues", "list")
+    kept = stranger.home / ".config" / "workerrmq" / "logins.json"
+    assert (kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    token = next(iter(json.loads(kept.read_text())["tokens"].values()))
+    stranger.done("logout")
+    stranger.fails(4, "queues", "list")
+    assert token not in kept.read_text()
+    stranger.environment["WORKERRMQ_API_KEY"] = token
+    assert "Log in with" in stranger.fails(4, "queues", "list")
+
+
+def test_the_service_that_was_logged_in_to_is_meant_from_then_on(stranger: Shell, remote: Gunicorn) -> None:
+    stranger.environment["WORKERRMQ_URL"] = None
+    stranger.done("--url", f"{remote.url}/", "login", "admin", "--password-stdin", typed=f"{PASSWORD}\n")
+    stranger.done("queues", "list")
+
+
+def test_the_configuration_is_where_the_user_has_it(stranger: Shell, tmp_path: Path) -> None:
+    stranger.environment["XDG_CONFIG_HOME"] = str(tmp_path / "elsewhere")
+    stranger.done("login", "--password-stdin", typed=PASSWORD)
+    assert (tmp_path / "elsewhere" / "workerrmq" / "logins.json").is_file()
+
+
+def test_a_wrong_password_is_said_to_be_wrong(stranger: Shell) -> None:
+    assert "wrong" in stranger.fails(1, "login", "--password-stdin", typed="not the password")
+
+
+def test_a_service_that_is_away_is_said_to_be(stranger: Shell) -> None:
+    stranger.environment["WORKERRMQ_URL"] = f"http://127.0.0.1:{free_port()}"
+    assert "cannot be reached: Connection refused" in stranger.fails(3, "queues", "list")
+    assert "dead-letters" in stranger.done("--help")
+    stranger.environment["WORKERRMQ_URL"] = "rmq.example.com"
+    assert "must look like https://" in stranger.fails(2, "queues", "list")
+
+
+def test_what_is_another_service_is_said_to_be(stranger: Shell, target: Target) -> None:
+    stranger.environment["WORKERRMQ_URL"] = target.url("")
+    assert "Is the URL right?" in stranger.fails(3, "queues", "list")
+
+
+def test_what_a_service_can_do_is_remembered_for_its_next_absence(stranger: Shell, remote: Gunicorn) -> None:
+    assert "create" in stranger.done("queues", "--help")
+    (kept,) = (stranger.home / ".cache" / "workerrmq").iterdir()
+    gone = kept.read_text()
+    stranger.environment["WORKERRMQ_URL"] = remote.url
+    kept.write_text(gone.replace("Create a queue", "Remembered"))
+    assert "Remembered" in stranger.done("queues", "--help")
