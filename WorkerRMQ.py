@@ -15,6 +15,7 @@ import logs
 from config import Settings, load
 from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
+from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler
 
@@ -33,6 +34,7 @@ def main() -> None:
     logs.configure(settings.log_level, settings.log_format)
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that only sigwait below gets them
+    keep_in(settings.metrics_dir)
     store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
     worker = reconciler(settings, store)
     worker.start()

@@ -18,10 +18,11 @@ import user_commands
 from composition import services_of
 from config import Settings, SettingsError, load
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.metrics.instruments import count_request
 from gateway.mongo import CLIENT_OPTIONS, Store
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
-from middlewares.request_log import RequestLog
+from middlewares.request_log import RequestLog, note_route
 from middlewares.security_headers import SecurityHeaders
 from routes import (
     api_keys,
@@ -33,6 +34,7 @@ from routes import (
     errors,
     exchanges,
     messages,
+    metrics,
     overview,
     queues,
     replays,
@@ -59,6 +61,7 @@ APIS = [
     api_keys.api,
     audit_log.api,
     system.api,
+    metrics.api,
     documentation.api,
 ]
 
@@ -86,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.install(app)
     commands.install(app, store)
     user_commands.install(app, services.users)
+    app.before_request(note_route)
     app.before_request(runtime.start)  # without gunicorn nobody else does
     for api in APIS:
         app.register_blueprint(api.blueprint)
@@ -94,7 +98,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _wrapped(wsgi_app: WSGIApplication, settings: Settings) -> WSGIApplication:
-    wrapped: WSGIApplication = RequestLog(SecurityHeaders(wsgi_app))
+    wrapped: WSGIApplication = RequestLog(SecurityHeaders(wsgi_app), count_request)
     if hops := settings.trusted_proxies:
         return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
     return wrapped

@@ -18,8 +18,11 @@ from gateway.management import (
     MessageGateway,
     QueueGateway,
 )
+from gateway.metrics.exposition import Exposition
+from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store
 from gateway.target_names import TargetNames
+from routes.documentation import VERSION
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.bundle import Services
@@ -32,6 +35,7 @@ from services.health import Health
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
+from services.metrics import Metrics
 from services.overview import Overviews
 from services.queues import Queues
 from services.replays import Replays
@@ -62,6 +66,8 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
         store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
     )
     api_keys = ApiKeys(store, epoch)
+    health = Health(probes)
+    exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
@@ -74,8 +80,9 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=UserAccounts(store, epoch),
         api_keys=api_keys,
-        login=Login(store, epoch, api_keys, first_admin, settings.token_ttl),
+        login=Login(store, epoch, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()),
         idempotency=Idempotency(store),
         audit=AuditLog(store.audit),
-        health=Health(probes),
+        health=health,
+        metrics=Metrics(exposition, health, queue_gateway, store.consumers, store.heartbeats, VERSION),
     )

@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from delivery.target_guard import Guard
 from domain.user import check_password
 
+MIN_TOKEN = 16
+"""Characters of a token that somebody else makes up."""
+
 
 class SettingsError(SystemExit):
     """Ends the process with the sentence that says which variable to change."""
@@ -50,6 +53,9 @@ class Settings(BaseSettings):
         "inline", description="inline: web workers consume too; external: only WorkerRMQ.py does"
     )
     data_dir: Path = Field(Path("var"), description="files of the embedded parts, and of this host")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer token that reads GET /metrics and nothing else, MongoDB away or not"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
     web_workers: int = Field(1, ge=1, le=256, description="gunicorn worker processes")
@@ -86,6 +92,13 @@ class Settings(BaseSettings):
             check_password(value.get_secret_value())
         return value
 
+    @field_validator("metrics_token")
+    @classmethod
+    def _token(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < MIN_TOKEN:
+            raise ValueError(f"must be at least {MIN_TOKEN} characters long: openssl rand -hex 32 makes one")
+        return value
+
     @field_validator("bind")
     @classmethod
     def _bind(cls, value: str) -> str:
@@ -106,6 +119,11 @@ class Settings(BaseSettings):
     def _targets(cls, value: str) -> str:
         Guard(value)
         return value
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the processes of this host count."""
+        return self.data_dir / "metrics"
 
     @property
     def guard(self) -> Guard:

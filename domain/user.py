@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, SecretStr
 from domain.model import Model
 from domain.queue_scope import QueueScope
 
-Role = Literal["viewer", "publisher", "operator", "admin"]
-"""Each may do all that the one before it may: a viewer reads; a publisher also publishes; an operator also manages
-queues, consumers and connections; an admin also manages users."""
+Role = Literal["monitor", "viewer", "publisher", "operator", "admin"]
+"""Each may do all that the one before it may: a monitor reads the metrics, a viewer everything; a publisher also
+publishes; an operator also manages queues, consumers and connections; an admin also manages users."""
 
-RANKS: dict[Role, int] = {"viewer": 0, "publisher": 1, "operator": 2, "admin": 3}
+RANKS: dict[Role, int] = {"monitor": 0, "viewer": 1, "publisher": 2, "operator": 3, "admin": 4}
 
 MIN_PASSWORD_BYTES = 12
 MAX_PASSWORD_BYTES = 72  # bcrypt uses no more; a longer password would be weaker than it looks

@@ -184,6 +184,7 @@ class ConsumerThread:
         consumer.drain(lambda: self._left(consumer))
 
     def _left(self, consumer: Consumer) -> None:
+        consumer.tell()
         self._leaving.discard(consumer)
         if self._stopping and not self._leaving:
             self._close()
@@ -221,7 +222,12 @@ class ConsumerThread:
     def _take_snapshot(self) -> None:
         reports = (*(consumer.report() for consumer in self._consumers.values()), *self._invalid.values())
         self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
+        self._tell()
         self._wiring.loop.call_later(_SNAPSHOT_EVERY, self._take_snapshot)
+
+    def _tell(self) -> None:
+        for consumer in (*self._consumers.values(), *self._leaving):
+            consumer.tell()
 
     # --- stopping: take no more, finish, hand back, close ------------------------------------------------------------
 
@@ -245,6 +251,7 @@ class ConsumerThread:
 
     def _end(self, at_the_latest: float) -> None:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
+            self._tell()
             self._wiring.http.close()
             self._wiring.loop.finish()
         else:

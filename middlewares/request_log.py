@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,6 +23,10 @@ log = structlog.get_logger("workerrmq.access")
 _ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _REQUEST_ID = "workerrmq.request_id"
 _NOTES = "workerrmq.notes"
+_ROUTE = "workerrmq.route"
+
+Count = Callable[[str, str, int, float], None]
+"""Takes the template of the route, the method, the status and the seconds that it took."""
 
 
 def request_id() -> str:
@@ -35,11 +39,17 @@ def note(**fields: Any) -> None:
     request.environ[_NOTES].update(fields)
 
 
-class RequestLog:
-    """Logs each request and gives its id back as X-Request-ID; the id is in every other line that it causes, too."""
+def note_route() -> None:
+    """Remember which route the current request is for; to be called before it is handled."""
+    if request.url_rule is not None:
+        request.environ[_ROUTE] = request.url_rule.rule
 
-    def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
+
+class RequestLog:
+    """Logs and counts each request; its id goes back as X-Request-ID, and is in every other line that it causes."""
+
+    def __init__(self, app: WSGIApplication, count: Count) -> None:
+        self._app, self._count = app, count
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -64,13 +74,15 @@ class RequestLog:
             path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")  # PEP 3333
             if not path.isprintable():  # a terminal must not be told anything by a path
                 path = ascii(path)[1:-1]
+            seconds = time.perf_counter() - started
+            self._count(environ.get(_ROUTE, "none"), environ["REQUEST_METHOD"], status, seconds)
             log.log(
                 _level(status, path),
                 "request",
                 method=environ["REQUEST_METHOD"],
                 path=path,
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 3),
+                duration_ms=round(seconds * 1000, 3),
                 remote=environ.get("REMOTE_ADDR"),
                 **notes,
             )

@@ -43,9 +43,9 @@ _IDEMPOTENCY_KEY: Schema = {
 _ABOUT = """Manages RabbitMQ, and pushes every queue's messages to HTTP APIs.
 
 `POST /login` gives a token for `Authorization: Bearer …`, `POST /createApiKey` one for programs.
-`x-required-role` is the least role that may call an
-operation: a viewer reads, a publisher also publishes, an operator also manages queues, consumers and connections, an
-admin also manages users. Every refusal is `application/problem+json` (RFC 9457) with a stable `code`."""
+`x-required-role` is the least role that may call an operation: a monitor reads the metrics, a viewer everything, a
+publisher also publishes, an operator also manages queues, consumers and connections, an admin also manages users. Every
+refusal is `application/problem+json` (RFC 9457) with a stable `code`."""
 
 
 def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str) -> Schema:

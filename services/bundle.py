@@ -14,6 +14,7 @@ from services.health import Health
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
+from services.metrics import Metrics
 from services.overview import Overviews
 from services.queues import Queues
 from services.replays import Replays
@@ -40,3 +41,4 @@ class Services:
     idempotency: Idempotency
     audit: AuditLog
     health: Health
+    metrics: Metrics

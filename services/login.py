@@ -27,16 +27,28 @@ CACHE_SECONDS = 2.0
 """How long another host may go on trusting a token that was revoked; on this host the epoch ends that at once."""
 
 
+MONITOR = Principal("setting:METRICS_TOKEN", "monitor")
+"""Who asks with METRICS_TOKEN. The name cannot be a user's: those have no colon."""
+
+
 class Login:
     """Thread-safe. Every method raises StoreUnavailable when the store is needed and away."""
 
     def __init__(
-        self, store: Store, epoch: Epoch, api_keys: ApiKeys, first_admin: FirstAdmin, token_seconds: int
+        self,
+        store: Store,
+        epoch: Epoch,
+        api_keys: ApiKeys,
+        first_admin: FirstAdmin,
+        token_seconds: int,
+        metrics_token: str = "",
     ) -> None:
+        """Who has the `metrics_token` is a monitor, whether the store is there or not."""
         self._store = store
         self._epoch = epoch
         self._api_keys = api_keys
         self._first_admin = first_admin
+        self._metrics_token = digest(metrics_token) if metrics_token else ""
         self._lifetime = timedelta(seconds=token_seconds)
         self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, CACHE_SECONDS)
         self._lock = Lock()
@@ -84,6 +96,8 @@ class Login:
     def principal(self, token: str) -> Principal:
         """Who the token or API key belongs to, as what it is now. Raises Unauthenticated."""
         hashed = digest(token)
+        if hashed == self._metrics_token:
+            return MONITOR
         epoch = self._epoch.now()  # before the store is asked: what is revoked meanwhile must not be kept
         with self._lock:
             known = self._known.get(hashed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from domain.errors import BrokerUnavailable, NotFound, Unroutable, WorkerError
@@ -10,6 +11,7 @@ from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import ExchangeGateway, MessageGateway
+from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 
 TRUSTED_SECONDS = 10.0
 """How long an exchange that was seen is taken to exist."""
@@ -57,8 +59,15 @@ class Messages:
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         barred = {exchange: self._bar(exchange) for exchange in {message.exchange for message in messages}}
         sound = [message for message in messages if not barred[message.exchange]]
-        results = iter(self._publisher.publish(sound, self._timeout))
-        return [barred[message.exchange] or next(results) for message in messages]
+        began = time.perf_counter()
+        results = self._publisher.publish(sound, self._timeout)
+        if sound:
+            CONFIRM_SECONDS.labels("one" if len(sound) == 1 else "batch").observe(time.perf_counter() - began)
+        remaining = iter(results)
+        errors = [barred[message.exchange] or next(remaining) for message in messages]
+        for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
+            PUBLISHES.labels(result).inc(count)
+        return errors
 
     def _bar(self, exchange: str) -> WorkerError | None:
         """Why nothing can be published to `exchange`."""

@@ -15,6 +15,7 @@ from pika.spec import Basic
 
 from delivery.backoff import reconnect_delay
 from gateway.amqp.loop import Loop
+from gateway.metrics.instruments import RECONNECTS
 
 HEARTBEAT = 10
 """Seconds. A broker that stalls is noticed within two of them (https://www.rabbitmq.com/docs/heartbeats)."""
@@ -97,6 +98,7 @@ class Link:
         self._parameters.socket_timeout = self._parameters.stack_timeout = HEARTBEAT
         self._connection: _Connection | None = None
         self._failures = 0
+        self._lost_before = False
         self._closing = False
         self.up = False
         self.error: str | None = "not connected yet"
@@ -124,6 +126,8 @@ class Link:
 
     def _opened(self, connection: Any) -> None:
         self._failures, self.error, self.up = 0, None, True
+        if self._lost_before:
+            RECONNECTS.labels(self._name).inc()
         log.info("broker_connected", connection=self._name)
         self._on_up(connection)
 
@@ -133,6 +137,7 @@ class Link:
     def _lost(self, _connection: Any, reason: BaseException) -> None:
         was_up, self.up = self.up, False
         if was_up and not self._closing:
+            self._lost_before = True
             self._on_down(_sentence(reason))
         self._retry(_sentence(reason))
 

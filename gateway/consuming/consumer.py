@@ -18,6 +18,7 @@ from gateway.consuming.dispatcher import Dispatcher
 from gateway.consuming.intake import Intake
 from gateway.consuming.session import Delivery, Session
 from gateway.consuming.settlement import Settlement
+from gateway.consuming.tally import Tally
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -40,6 +41,7 @@ class Consumer:
         self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew)
         self.intake = Intake(wiring.loop, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = self._settlement()
+        self._tally = Tally()
         self._held: list[Delivery] = []  # arrived while another message tries the target
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
@@ -107,6 +109,11 @@ class Consumer:
             error_at=counters.error_at,
             **counters.recent.summary()._asdict(),
         )
+
+    def tell(self) -> None:
+        """Tell the instruments what was counted since the last call."""
+        spec = self.subscription.spec
+        self._tally.tell(spec.name or spec.queue_name, spec.queue_name, self.settlement.counters)
 
     # --- taking and not taking -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +27,9 @@ from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.intake import Intake
 from gateway.consuming.session import Delivery
+from gateway.consuming.tally import NO_ATTEMPTS
 from gateway.consuming.wiring import Wiring
+from gateway.metrics.instruments import ATTEMPT_BUCKETS
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -66,6 +69,10 @@ class Counters:
     error: str | None = None
     error_at: datetime | None = None
     recent: RecentAnswers = field(default_factory=RecentAnswers)
+    attempts: list[int] = field(default_factory=NO_ATTEMPTS.copy)
+    """by how long they took, as ATTEMPT_BUCKETS"""
+    seconds: float = 0.0
+    """that all of these took"""
 
 
 class Settlement:
@@ -112,6 +119,8 @@ class Settlement:
             self._breaker.not_asked(probe=probe)
         else:
             self._breaker.answered(outcome is Outcome.RETRY and answer.status != _THROTTLED, probe=probe)
+            self.counters.attempts[bisect_left(ATTEMPT_BUCKETS, answer.seconds)] += 1
+            self.counters.seconds += answer.seconds
         if not delivery.session.alive:
             return
         self.counters.last_status = answer.status

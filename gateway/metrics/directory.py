@@ -1,0 +1,101 @@
+"""The files in which the processes of a host count, and which of them belong to the living.
+
+Every process has files of its own, under a name that nobody else ever had, and is alive for as long as it holds the
+lock on `<name>.alive`: the kernel lets go of it however the process ends. Process numbers would not do: they are used
+again, and two containers that share the directory have the same ones.
+
+The first process of a host starts from nothing. Every other one folds what the dead have counted into one set of files,
+so that nothing is lost and a worker that keeps dying does not fill the directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_RETIRED = "retired"
+_KINDS = ("counter", "histogram")
+
+
+class Directory:
+    """Thread-safe: whatever it does to files of others it does under the directory's lock."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._names: dict[int, tuple[str, IO[bytes]]] = {}  # by process number: a fork is another process
+
+    def name(self) -> str:
+        """The name of this process, claimed when it is first asked for."""
+        number = os.getpid()
+        if number not in self._names:
+            self._names = {number: self._claim()}
+        return self._names[number][0]
+
+    @contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        """While others neither claim nor fold; with `shared`, beside others that only read."""
+        with (self.path / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            yield
+
+    def _claim(self) -> tuple[str, IO[bytes]]:
+        name = secrets.token_hex(8)
+        with self.locked():
+            claims = list(self.path.glob("*.alive"))
+            dead = [claim for claim in claims if not _held(claim)]
+            if len(dead) == len(claims):
+                self._clear()
+            else:
+                self._fold(dead)
+            claim = (self.path / f"{name}.alive").open("wb")
+            fcntl.flock(claim, fcntl.LOCK_EX)
+        return name, claim
+
+    def _clear(self) -> None:
+        for file in (*self.path.glob("*.db"), *self.path.glob("*.alive")):
+            file.unlink()
+
+    def _fold(self, dead: list[Path]) -> None:
+        for kind in _KINDS:
+            files = [file for claim in dead if (file := self.path / f"{kind}_{claim.stem}.db").exists()]
+            if files:
+                self._fold_kind(kind, files)
+        for claim in dead:
+            claim.unlink()
+
+    def _fold_kind(self, kind: str, files: list[Path]) -> None:
+        retired = self.path / f"{kind}_{_RETIRED}.db"
+        sources = [*files, retired] if retired.exists() else files
+        merged = MultiProcessCollector.merge([str(file) for file in sources], accumulate=False)
+        unfinished = retired.with_suffix(".new")
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+        written = MmapedDict(str(unfinished))
+        for metric in merged:
+            for sample in metric.samples:
+                key = mmap_key(
+                    metric.name, sample.name, list(sample.labels), list(sample.labels.values()), metric.documentation
+                )
+                written.write_value(key, sample.value, 0.0)
+        written.close()
+        for file in files:  # killed between here and the next line we lose counts, rather than count twice
+            file.unlink()
+        unfinished.replace(retired)
+
+
+def _held(claim: Path) -> bool:
+    with claim.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

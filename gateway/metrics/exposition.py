@@ -1,0 +1,62 @@
+"""What Prometheus reads: the counts of all processes of this host, and the gauges of the one that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from domain.gauge import Readings
+from gateway.metrics.directory import Directory
+from gateway.metrics.instruments import OTHER
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class Exposition:
+    """Thread-safe."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    def text(self, gauges: Iterable[Readings], consumers: frozenset[str] | None) -> bytes:
+        """In Prometheus' text format. Of consumers that are not among `consumers` nothing is said any more; None: of
+        all."""
+        registry = CollectorRegistry()
+        registry.register(_Counts(self._directory, consumers))
+        registry.register(_Gauges(gauges))
+        return generate_latest(registry)
+
+
+class _Counts:
+    def __init__(self, directory: Directory, consumers: frozenset[str] | None) -> None:
+        self._directory, self._consumers = directory, consumers
+
+    def collect(self) -> Iterator[Metric]:
+        with self._directory.locked(shared=True):
+            files = [str(file) for file in Path(self._directory.path).glob("*.db")]
+            metrics = MultiProcessCollector.merge(files, accumulate=True)
+        for metric in metrics:
+            if self._consumers is not None:
+                metric.samples = [one for one in metric.samples if self._is_there(one.labels.get("consumer"))]
+            if metric.samples:
+                yield metric
+
+    def _is_there(self, consumer: str | None) -> bool:
+        assert self._consumers is not None
+        return consumer is None or consumer == OTHER or consumer in self._consumers
+
+
+class _Gauges:
+    def __init__(self, gauges: Iterable[Readings]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        for readings in self._gauges:
+            family = GaugeMetricFamily(readings.gauge.name, readings.gauge.meaning, labels=readings.gauge.labels)
+            for labels, value in readings.values.items():
+                family.add_metric(labels, value)
+            yield family

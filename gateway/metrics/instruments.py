@@ -1,0 +1,113 @@
+"""What is counted where it happens. In memory, until `keep_in` names the directory that all processes of a host share.
+
+Each has labels, so that none makes a file before that. docs/METRICS.md says what they mean.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, values
+
+from gateway.metrics.directory import Directory
+
+REGISTRY = CollectorRegistry()
+
+DELIVERIES = Counter(
+    "workerrmq_deliveries",
+    "Deliveries that were settled, by outcome.",
+    ("consumer", "queue", "outcome"),
+    registry=REGISTRY,
+)
+
+
+class Tallied(Histogram):
+    """A histogram that takes many observations at once, counted elsewhere."""
+
+    def add(self, counts: Sequence[int], seconds: float) -> None:
+        """So many more in each bucket (not cumulative), and their sum."""
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+        self._sum.inc(seconds)
+
+
+ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds; what takes longer is in one more."""
+
+ATTEMPT_SECONDS = Tallied(
+    "workerrmq_attempt_seconds",
+    "How long targets took to answer, or the attempt to fail.",
+    ("consumer", "queue"),
+    buckets=ATTEMPT_BUCKETS,
+    registry=REGISTRY,
+)
+RECONNECTS = Counter(
+    "workerrmq_broker_reconnects",
+    "Connections to the broker that came back after they were lost.",
+    ("connection",),
+    registry=REGISTRY,
+)
+PUBLISHES = Counter(
+    "workerrmq_publishes", "Messages that clients published by the API, by result.", ("result",), registry=REGISTRY
+)
+CONFIRM_SECONDS = Histogram(
+    "workerrmq_confirm_seconds",
+    "How long the broker took to confirm what one request published.",
+    ("kind",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    registry=REGISTRY,
+)
+HTTP_REQUESTS = Counter(
+    "workerrmq_http_requests", "Requests to the API.", ("route", "method", "status"), registry=REGISTRY
+)
+HTTP_SECONDS = Histogram(
+    "workerrmq_http_request_seconds",
+    "How long requests to the API took.",
+    ("route", "method"),
+    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    registry=REGISTRY,
+)
+
+COUNTED = (DELIVERIES, ATTEMPT_SECONDS, RECONNECTS, PUBLISHES, CONFIRM_SECONDS, HTTP_REQUESTS, HTTP_SECONDS)
+
+
+MAX_CONSUMERS = 500
+"""Consumers with a series of their own in one process; those that it meets later are counted together."""
+OTHER = "other"
+_own: set[tuple[str, str]] = set()
+
+
+def series_of(consumer: str, queue: str) -> tuple[str, str]:
+    """The labels under which a consumer's deliveries are counted. For the loop's thread."""
+    pair = (consumer, queue)
+    if pair not in _own:
+        if len(_own) >= MAX_CONSUMERS:
+            return OTHER, OTHER
+        _own.add(pair)
+    return pair
+
+
+def count_request(route: str, method: str, status: int, seconds: float) -> None:
+    """One request to the API; `route` is its template, never its path."""
+    method = method if method in _METHODS else OTHER
+    HTTP_REQUESTS.labels(route, method, str(status)).inc()
+    HTTP_SECONDS.labels(route, method).observe(seconds)
+
+
+_METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
+
+
+def keep_in(path: Path) -> Directory:
+    """Count in files under `path` from now on; a process that called before starts anew. Every process that forks off
+    counts in files of its own."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() complains
+    for instrument in COUNTED:
+        instrument.clear()
+    _own.clear()
+    directory = Directory(path)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)  # prometheus_client looks nowhere else
+    values.ValueClass = values.MultiProcessValue(directory.name)
+    return directory

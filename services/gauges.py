@@ -1,0 +1,95 @@
+"""What monitoring reads off the broker, the registry and the workers: each gauge with its meaning, and how it is read.
+
+Decides on what it is given; asks nobody. All of it is about the whole service, so every host reads the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from domain.gauge import Gauge, Readings
+from domain.overview import ConsumerOutline, QueueOutline
+from domain.registry import Heartbeat
+from services.consumer_state import Live
+from services.health import Dependency
+from services.troubles import dead_letter_queues
+
+MAX_SERIES = 1000
+"""Queues and consumers with a series of their own, by name; the others are summed up as `other`."""
+OTHER = "other"
+_LADDER = "workerrmq.retry."
+
+BUILD = Gauge("workerrmq_build_info", "Always 1; which release runs, on which Python.", ("version", "python"))
+UP = Gauge("workerrmq_dependency_up", "Whether a dependency answers.", ("dependency",))
+ANSWERED_IN = Gauge("workerrmq_dependency_seconds", "How long a dependency took to answer.", ("dependency",))
+WORKERS = Gauge("workerrmq_workers", "Worker processes whose heartbeat is not older than five seconds, on all hosts.")
+CONSUMERS = Gauge("workerrmq_consumers", "Consumers by state.", ("state",))
+STATE = Gauge("workerrmq_consumer_state", "1 for the state that a consumer is in.", ("consumer", "queue", "state"))
+BREAKER = Gauge(
+    "workerrmq_breaker_state", "0 closed, 1 half open, 2 open; the worst over all workers.", ("consumer", "queue")
+)
+IN_FLIGHT = Gauge("workerrmq_in_flight", "Messages that workers hold unsettled.", ("consumer", "queue"))
+READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))
+UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
+QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Consumers that the broker serves from a queue.", ("queue",))
+RETRIES = Gauge("workerrmq_retries_waiting", "Messages that wait on the retry ladder.")
+DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
+
+GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, IN_FLIGHT, READY, UNACKED, QUEUE_CONSUMERS,
+          RETRIES, DEAD)  # fmt: skip
+
+_BREAKERS = {"breaker-open": 2, "probing": 1}
+
+
+def of_dependencies(found: Iterable[Dependency]) -> Iterator[Readings]:
+    found = list(found)
+    yield UP.reads({(one.name,): float(one.up) for one in found})
+    yield ANSWERED_IN.reads({(one.name,): one.milliseconds / 1000 for one in found})
+
+
+def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
+    dead = dead_letter_queues(queues)
+    ready: dict[tuple[str, ...], float] = defaultdict(float)
+    unacked, consumers, letters = ready.copy(), ready.copy(), ready.copy()
+    retries = 0
+    for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
+        if queue.name.startswith(_LADDER):
+            retries += queue.ready + queue.unacked
+            continue
+        labels = (queue.name if number < MAX_SERIES else OTHER,)
+        ready[labels] += queue.ready
+        unacked[labels] += queue.unacked
+        consumers[labels] += queue.consumers
+        if queue.name in dead:
+            letters[labels] += queue.ready + queue.unacked
+    yield READY.reads(ready)
+    yield UNACKED.reads(unacked)
+    yield QUEUE_CONSUMERS.reads(consumers)
+    yield DEAD.reads(letters)
+    yield RETRIES.reads({(): retries})
+
+
+def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat]) -> Iterator[Readings]:
+    live = Live(workers)
+    states: dict[tuple[str, ...], float] = {}
+    breakers: dict[tuple[str, ...], float] = {}
+    in_flight: dict[tuple[str, ...], float] = {}
+    totals: Counter[str] = Counter()
+    for number, one in enumerate(sorted(consumers, key=lambda one: one.name)):
+        state = live.state(one.id)[0] if one.desired == "enabled" else one.desired
+        totals[state] += 1
+        labels = (one.name, one.queue_name) if number < MAX_SERIES else (OTHER, OTHER)
+        reports = [report for _, report in live.of(one.id)]
+        states[*labels, state] = 1
+        worst = max((_BREAKERS.get(report.state, 0) for report in reports), default=0)
+        breakers[labels] = max(breakers.get(labels, 0), worst)
+        in_flight[labels] = in_flight.get(labels, 0) + sum(report.in_flight for report in reports)
+    yield WORKERS.reads({(): len(workers)})
+    yield CONSUMERS.reads({(state,): totals[state] for state in STATES})
+    yield STATE.reads(states)
+    yield BREAKER.reads(breakers)
+    yield IN_FLIGHT.reads(in_flight)
+
+
+STATES = ("running", "failing", "waiting", "paused", "suspended")

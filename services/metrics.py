@@ -1,0 +1,61 @@
+"""What Prometheus scrapes: the counts of this host's processes, and the gauges of the service, in about a second."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+
+from domain.gauge import Readings
+from domain.overview import ConsumerOutline
+from domain.registry import Heartbeat
+from gateway.management import QueueGateway
+from gateway.metrics.exposition import CONTENT_TYPE, Exposition
+from gateway.mongo.consumers import ConsumerRegistry
+from gateway.mongo.heartbeats import Heartbeats
+from services import gauges
+from services.fresh import Fresh
+from services.health import TIMEOUT, Dependency, Health
+
+Workers = tuple[Sequence[ConsumerOutline], Sequence[Heartbeat]]
+
+
+class Metrics:
+    """Thread-safe. What is away when it is asked has no gauges then; the counts are always there."""
+
+    content_type = CONTENT_TYPE
+
+    def __init__(
+        self,
+        exposition: Exposition,
+        health: Health,
+        queues: QueueGateway,
+        registry: ConsumerRegistry,
+        heartbeats: Heartbeats,
+        version: str,
+    ) -> None:
+        def workers() -> Workers:
+            return registry.outlines(), heartbeats.live()
+
+        self._exposition, self._health, self._version = exposition, health, version
+        self._queues = Fresh(queues.outlines, "metrics-queues")
+        self._workers = Fresh(workers, "metrics-workers")
+
+    def scrape(self) -> bytes:
+        """In Prometheus' text format."""
+        until = time.monotonic() + TIMEOUT
+        self._queues.ask()
+        self._workers.ask()
+        dependencies = self._health.dependencies()
+        workers = self._workers.latest(until)
+        names = frozenset(one.name for one in workers[0]) if workers else None
+        return self._exposition.text(self._read(dependencies, workers, until), names)
+
+    def _read(self, dependencies: Sequence[Dependency], workers: Workers | None, until: float) -> Iterator[Readings]:
+        yield gauges.BUILD.reads({(self._version, platform.python_version()): 1})
+        yield from gauges.of_dependencies(dependencies)
+        if workers is not None:
+            yield from gauges.of_workers(*workers)
+        queues = self._queues.latest(until)
+        if queues is not None:
+            yield from gauges.of_queues(queues)

@@ -1,0 +1,211 @@
+"""GET /metrics: counts of all processes of the host whoever is asked, gauges of the whole service, within bounds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.metrics import instruments
+from gateway.metrics.directory import Directory
+from gateway.metrics.exposition import Exposition
+from tests.api.client import PASSWORD, Gunicorn
+from tests.api.conftest import database_of
+from tests.support.metrics import Scrape
+from tests.support.node import BrokerNode
+from tests.support.processes import Process, wait_until
+from tests.support.store import StoreNode
+from tests.support.target import Target
+from tests.support.worker import worker_process
+
+TOKEN = "a token for Prometheus"
+
+
+class Host:
+    """Two web workers and a worker process that share a DATA_DIR."""
+
+    def __init__(self, web: Gunicorn, worker: Process) -> None:
+        self.web, self.worker = web, worker
+        self.token = web.login()
+
+    def post(self, path: str, method: str = "POST", **body: object) -> None:
+        answer = self.web.call(method, path, self.token, json=body)
+        assert answer.ok, answer.text
+
+    def scrape(self) -> Scrape:
+        answer = self.web.call("GET", "/metrics", TOKEN)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        return Scrape(answer.text)
+
+    def delivered(self, queue: str, outcome: str = "delivered") -> float:
+        return self.scrape().value("workerrmq_deliveries_total", queue=queue, outcome=outcome)
+
+
+@pytest.fixture
+def host(
+    gunicorn: Callable[..., Gunicorn], broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str
+) -> Iterator[Host]:
+    """A host that is ready for work."""
+    settings = {
+        "RABBITMQ_URL": broker.amqp_url,
+        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+        "MONGO_URI": store.uri(database_of(unique_name)),
+        "DATA_DIR": str(tmp_path / "shared"),
+        "SECRET_KEY": "a secret key for tests",
+        "TARGET_ALLOW": "127.0.0.0/8",
+        "METRICS_TOKEN": TOKEN,
+    }
+    web = gunicorn("--workers", "2", **settings)
+    worker = worker_process(tmp_path / "worker", settings)
+    worker.start()
+    one = Host(web, worker)
+    wait_until(lambda: web.call("GET", "/health/ready").ok, 20, "readiness")
+    yield one
+    worker.kill()
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_the_counts_of_all_processes_of_a_host_are_whole_whoever_is_asked_and_outlive_who_counted(
+    host: Host, target: Target, unique_name: str
+) -> None:
+    queue = unique_name
+    host.post("/createQueue", queueName=queue)
+    host.post("/createConsumer", queueName=queue, url=target.url(), name="shop")
+    for _ in range(6):
+        host.post("/messagePublish", queueName=queue, message="x")
+    wait_until(lambda: host.delivered(queue) == 6, 20, "six deliveries")
+    seen = [host.scrape() for _ in range(6)]  # by both web workers
+    for scrape in seen:
+        assert scrape.value("workerrmq_publishes_total", result="confirmed") == 6
+        assert scrape.value("workerrmq_confirm_seconds_count", kind="one") == 6
+        assert scrape.value("workerrmq_attempt_seconds_count", consumer="shop", queue=queue) == 6
+        assert scrape.value("workerrmq_http_requests_total", route="/messagePublish", method="POST", status="200") == 6
+        assert scrape.value("workerrmq_http_request_seconds_count", route="/messagePublish", method="POST") == 6
+
+    host.worker.kill()
+    host.worker.start()
+    host.post("/messagePublish", queueName=queue, message="x")
+    wait_until(lambda: host.delivered(queue) > 6, 30, "the new worker's delivery")
+    assert host.delivered(queue) == 7
+    assert host.scrape().value("workerrmq_attempt_seconds_bucket", consumer="shop", le="+Inf") == 7
+
+    host.post("/deleteConsumer", "DELETE", name="shop")
+    wait_until(lambda: "shop" not in host.scrape().labels("workerrmq_deliveries_total", "consumer"), 20, "its end")
+    assert "shop" not in host.scrape().labels("workerrmq_attempt_seconds_bucket", "consumer")
+
+
+def test_gauges_say_what_waits_where_and_what_fails(host: Host, target: Target, unique_name: str) -> None:
+    queue = unique_name
+    host.post("/createQueue", queueName=queue)
+    host.post("/createQueue", queueName=f"{queue}.lonely")
+    host.post("/messagePublish", queueName=f"{queue}.lonely", message="x")
+    policy = {"retry": {"schedule": [600]}, "breaker": {"failures": 3, "openSeconds": 600}, "prefetch": 1}
+    host.post("/createConsumer", queueName=queue, url=target.url("/status/503"), name="shop", **policy)
+    for _ in range(4):
+        host.post("/messagePublish", queueName=queue, message="x")
+
+    def settled() -> bool:
+        scrape = host.scrape()
+        return (
+            scrape.value("workerrmq_retries_waiting") == 2
+            and scrape.value("workerrmq_queue_messages_ready", queue=queue) == 2
+            and scrape.value("workerrmq_breaker_state", consumer="shop") == 2
+            and scrape.value("workerrmq_consumer_state", consumer="shop", state="failing") == 1
+        )
+
+    wait_until(settled, 40, "two retries, and the breaker open")
+    scrape = host.scrape()
+    assert scrape.value("workerrmq_workers") == 1
+    assert scrape.value("workerrmq_consumers", state="failing") == 1
+    assert scrape.value("workerrmq_queue_messages_ready", queue=f"{queue}.lonely") == 1
+    assert scrape.value("workerrmq_queue_consumers", queue=f"{queue}.lonely") == 0
+    assert scrape.value("workerrmq_dependency_up") == 3
+    assert scrape.value("workerrmq_build_info") == 1
+    assert scrape.value("workerrmq_deliveries_total", consumer="shop", outcome="retried") == 2
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_the_metrics_are_there_whatever_is_away(
+    host: Host, broker: BrokerNode, store: StoreNode, unique_name: str
+) -> None:
+    host.post("/createQueue", queueName=unique_name)
+    wait_until(lambda: unique_name in host.scrape().labels("workerrmq_queue_messages_ready", "queue"), 20)
+    store.kill()
+    broker.suspend()
+    try:
+
+        def both_missed() -> bool:
+            scrape = host.scrape()
+            down = {name: scrape.value("workerrmq_dependency_up", dependency=name) for name in ("store", "management")}
+            return not any(down.values()) and scrape.value("workerrmq_http_requests_total", route="/metrics") > 0
+
+        wait_until(both_missed, 20, "store and broker being missed")
+    finally:
+        broker.resume()
+
+
+def test_who_may_read_them_and_that_their_token_opens_nothing_else(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn(METRICS_TOKEN=TOKEN)
+    admin = server.login()
+    key = {"name": "prometheus", "role": "monitor"}
+    monitor = server.call("POST", "/createApiKey", admin, json=key).json()["key"]
+    for token in (TOKEN, monitor, admin):
+        assert server.call("GET", "/metrics", token).status_code == 200
+    for token in (TOKEN, monitor):
+        assert server.call("GET", "/getQueues", token).status_code == 403
+    assert server.call("GET", "/metrics").status_code == 401
+    assert server.call("GET", "/metrics", TOKEN + "x").status_code == 401
+    body = {"username": "x", "password": PASSWORD, "role": "monitor"}
+    assert server.call("POST", "/createUser", TOKEN, json=body).status_code == 403
+
+
+def test_whatever_is_asked_for_the_labels_stay_few(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = gunicorn(METRICS_TOKEN=TOKEN)
+    for number in range(5):
+        server.call("GET", f"/nowhere/{number}")
+        server.call(f"MADE{number}", "/health/live")
+    scrape = Scrape(server.call("GET", "/metrics", TOKEN).text)
+    assert scrape.value("workerrmq_http_requests_total", route="none", status="404", method="GET") == 5
+    assert scrape.labels("workerrmq_http_requests_total", "method") == {"GET", "other"}
+    assert not [route for route in scrape.labels("workerrmq_http_requests_total", "route") if "nowhere" in route]
+
+
+def test_beyond_so_many_consumers_they_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instruments, "MAX_CONSUMERS", 2)
+    monkeypatch.setattr(instruments, "_own", set())
+    pairs = [instruments.series_of(name, name) for name in ("a", "b", "c", "a")]
+    assert pairs == [("a", "a"), ("b", "b"), ("other", "other"), ("a", "a")]
+
+
+def test_who_starts_first_starts_from_nothing_and_the_dead_are_folded_into_one(tmp_path: Path) -> None:
+    def life(number: int) -> None:
+        """Count once as a process of its own, and die without a word."""
+        child = os.fork()
+        if child == 0:
+            instruments.keep_in(tmp_path)
+            instruments.RECONNECTS.labels("test").inc()
+            instruments.HTTP_SECONDS.labels("/", "GET").observe(0.003 * number)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    life(1)
+    first = Directory(tmp_path)
+    assert first.name(), "claims, and clears what a process left that nobody outlived"
+    assert not list(tmp_path.glob("*.db"))
+    life(1)
+    life(2)
+    second = Directory(tmp_path)
+    assert second.name() != first.name()
+    assert {file.name for file in tmp_path.glob("*.db")} == {"counter_retired.db", "histogram_retired.db"}
+    scrape = _scrape(first)
+    assert scrape.value("workerrmq_broker_reconnects_total") == 2
+    assert scrape.value("workerrmq_http_request_seconds_sum") == pytest.approx(0.009)
+    assert scrape.value("workerrmq_http_request_seconds_bucket", le="0.005") == 1
+    assert scrape.value("workerrmq_http_request_seconds_bucket", le="0.01") == 2
+
+
+def _scrape(directory: Directory) -> Scrape:
+    return Scrape(Exposition(directory).text([], None).decode())
