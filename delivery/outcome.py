@@ -1,4 +1,4 @@
-"""From an answer to an outcome: the settlement table of docs/ARCHITECTURE.md, changeable per consumer."""
+"""From an answer to an outcome: the settlement table of docs/DELIVERY.md, changeable per consumer."""
 
 from __future__ import annotations
 
