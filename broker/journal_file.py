@@ -84,8 +84,8 @@ class JournalFile:
         db.execute("DELETE FROM content WHERE id NOT IN (SELECT content FROM entry)")
 
     def reader(self) -> sqlite3.Connection:
-        """Another connection, to read bodies while a batch is being committed."""
-        return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
+        """Another connection, to read bodies while a batch is being committed; for one thread at a time."""
+        return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
 
     def definitions(self) -> Iterator[tuple[str, bytes]]:
         """(kind, value) of every definition."""

@@ -1,0 +1,183 @@
+"""Connections to the brokers of this process, and what they do on channels."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from broker.core.channel import Channel as CoreChannel
+from broker.core.message import Entry
+from broker.core.users import User
+from emulators.entities import Arguments, Exchange, Queue
+from emulators.in_process import EmulatorError, InProcessBroker, enter, leave
+from emulators.message import Message
+from emulators.workers import Workers
+
+Callback = Callable[[Message], object]
+
+_log = logging.getLogger(__name__)
+_numbers = count(1)
+
+
+class Connection:
+    """A connection to this process's broker of the name `hostname:port`, or, with `path`, to the one that keeps durable
+    queues and persistent messages in that directory. Any login is let in.
+    """
+
+    def __init__(self, hostname: str = "localhost", port: int = 5672, userid: str = "guest", password: str = "guest",
+                 virtual_host: str = "/", transport: str = "memory", path: Path | str = "") -> None:  # fmt: skip
+        self.hostname, self.port, self.userid, self.password = hostname, port, userid, password
+        self.virtual_host, self.transport = virtual_host, transport
+        self._address = Path(path).resolve() if path else f"{hostname}:{port}"
+        self._lock = threading.Lock()
+        self._broker: InProcessBroker | None = None
+        self._channels: list[Channel] = []
+
+    def connect(self) -> Connection:
+        """Open it, if it is not. Raises EmulatorError when `path` cannot be used, as while another process uses it."""
+        with self._lock:
+            self._broker = self._broker or enter(self._address)
+        return self
+
+    def channel(self) -> Channel:
+        """A new channel; opens the connection first, if need be."""
+        self.connect()
+        with self._lock:
+            if self._broker is None:
+                raise EmulatorError("The connection is closed.")
+            self._channels.append(Channel(self, self._broker))
+            return self._channels[-1]
+
+    def disconnect(self) -> None:
+        """Close its channels and itself, and delete its exclusive queues. Nothing happens the second time."""
+        with self._lock:
+            broker, self._broker = self._broker, None
+            channels, self._channels = self._channels, []
+        if broker is not None:
+            for channel in channels:
+                channel.close()
+            with broker.operation() as now:
+                for vhost in broker.core.vhosts.values():
+                    for queue in [queue for queue in vhost.queues.values() if queue.owner is self]:
+                        vhost.delete_queue(queue.name, now)
+            leave(self._address)
+
+    release = disconnect
+    __enter__ = connect
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
+
+
+class Channel:
+    """What one client does. Each of its consumers runs its callback in a thread of its own, one message at a time."""
+
+    def __init__(self, connection: Connection, broker: InProcessBroker) -> None:
+        self._broker = broker
+        self._closed = False
+        self._workers = Workers(partial(Message.delivered, self))
+        with broker.operation(safely=True):
+            self.vhost = broker.core.add_vhost(connection.virtual_host)
+        self.core = CoreChannel(self.vhost, User(connection.userid, ""), connection, self._workers)
+
+    @contextmanager
+    def operation(self, *, safely: bool = False) -> Iterator[float]:
+        """See InProcessBroker.operation."""
+        with self._broker.operation(safely=safely) as now:
+            if self._closed:
+                raise EmulatorError("The channel is closed.")
+            yield now
+
+    def exchange_declare(self, exchange: str, type: str = "direct", durable: bool = True,  # noqa: A002 - kombu's name
+                         auto_delete: bool = False, arguments: Arguments = None) -> Exchange:  # fmt: skip
+        """The exchange, made if it was not there; `type` is direct, fanout, headers or topic."""
+        return Exchange(exchange, type, durable, auto_delete, self, arguments)
+
+    def queue_declare(self, queue: str = "", durable: bool = True, exclusive: bool = False, auto_delete: bool = False,
+                      arguments: Arguments = None) -> Queue:  # fmt: skip
+        """The queue, made if it was not there; one without a name gets one."""
+        return Queue(queue, None, "", durable, exclusive, auto_delete, self, arguments)
+
+    def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Arguments = None) -> None:
+        """Bind a queue to an exchange; `arguments` are what a headers exchange compares."""
+        with self.operation(safely=True):
+            self.vhost.bind(exchange, "queue", queue, routing_key, arguments)
+
+    def basic_publish(self, message: Message, exchange: str = "", routing_key: str = "") -> None:
+        """Publish. A persistent message in a durable queue is on disk afterwards, if the connection has a `path`; what
+        is routed to no queue is dropped. Raises EmulatorError when a full queue refuses it.
+        """
+        packed = message.packed(exchange, routing_key)
+        with self.operation(safely=True) as now:
+            if self.vhost.publish(packed, now).refused:
+                raise EmulatorError(f"A queue that {routing_key!r} leads to is full and refuses the message.")
+
+    def basic_get(self, queue: str, no_ack: bool = False, timeout: float | None = 0) -> Message | None:
+        """The first message that waits, or that comes within `timeout` seconds (None: any time); or None."""
+        with self.operation():
+            found = self._broker.wait_for(partial(self._take, queue, no_ack), timeout)
+            return found and Message.delivered(None if no_ack else self, *found)
+
+    def _take(self, queue: str, no_ack: bool) -> tuple[int, Entry] | None:
+        if self._closed:
+            raise EmulatorError("The channel was closed.")
+        return self.core.get(self.vhost.queue(queue), no_ack, time.time())
+
+    def basic_qos(self, prefetch_count: int, a_global: bool = False) -> None:
+        """At most so many unsettled messages (0: any number) for each later consumer, or for all of the channel."""
+        with self.operation() as now:
+            self.core.qos(prefetch_count, a_global, now)
+
+    def basic_consume(self, queue: str, callback: Callback, no_ack: bool = False, consumer_tag: str = "") -> str:
+        """Call back with each message, from a background thread; the consumer's tag. A message whose callback fails is
+        dead-lettered where its queue has dead letters; else it stays unsettled, and goes back when the channel closes.
+        """
+        tag = consumer_tag or f"consumer-{next(_numbers)}"
+        with self.operation() as now:
+            # Even with no_ack the core keeps what was not begun: `_process` acks it.
+            consumer = self.core.consume(self.vhost.queue(queue), tag, now=now)
+            self._workers.add(tag, partial(self._process, queue, callback, no_ack))
+            self.core.start(consumer, now)
+        return tag
+
+    def _process(self, queue: str, callback: Callback, no_ack: bool, message: Message) -> None:
+        """In the consumer's thread."""
+        try:
+            if no_ack:
+                message.ack()
+            callback(message)
+        except Exception:  # noqa: BLE001 - whatever it was, the next message is not to blame
+            _log.exception("A callback has failed with a message from the queue %r.", queue)
+            with suppress(EmulatorError):  # settled already, or the queue or the channel is gone
+                if "x-dead-letter-exchange" in self.vhost.queue(queue).arguments:
+                    message.reject()
+
+    def basic_ack(self, delivery_tag: int) -> None:
+        """The message is done with."""
+        with self.operation() as now:
+            self.core.ack(delivery_tag, False, now)
+
+    def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
+        """The message goes back to its place in the queue, or to the queue's dead letters, if there are any."""
+        with self.operation() as now:
+            self.core.nack(delivery_tag, False, requeue, now)
+
+    def close(self) -> None:
+        """Consumers finish the message that they have, then all that is unsettled goes back. Within a callback, other
+        consumers are not waited for. Nothing happens the second time.
+        """
+        if self._closed:
+            return
+        with self._broker.operation() as now:
+            for tag in list(self.core.consumers):
+                self.core.cancel(tag, now)
+        self._workers.stop()
+        with self._broker.operation() as now:
+            self._closed = True
+            self.core.close(now)

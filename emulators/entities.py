@@ -1,0 +1,124 @@
+"""Exchanges and queues to hold in hand, declared when they are made with a channel, or else when first used."""
+
+from __future__ import annotations
+
+from functools import cache
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from broker.core.exchanges import TYPES
+from broker.core.message import Message as CoreMessage
+from emulators.in_process import EmulatorError
+from emulators.message import Message
+
+if TYPE_CHECKING:
+    from emulators.channel import Channel
+
+Arguments = dict[str, Any] | None
+
+
+class Entity:
+    """What is declared once."""
+
+    channel: Channel | None = None
+
+    def on(self, channel: Channel | None = None) -> Channel:
+        """Declare it on `channel`, unless it is declared; its channel. Without any it is one of Connection()'s."""
+        if self.channel is None:
+            channel = channel or _channel_of_the_process()
+            self._declare(channel)
+            self.channel = channel
+        return self.channel
+
+    def _declare(self, channel: Channel) -> None:
+        raise NotImplementedError
+
+
+class Exchange(Entity):
+    """An exchange; `type` is direct, fanout, headers or topic."""
+
+    def __init__(self, name: str, type: str = "direct", durable: bool = True, auto_delete: bool = False,  # noqa: A002
+                 channel: Channel | None = None, arguments: Arguments = None) -> None:  # fmt: skip
+        """Raises EmulatorError for another type."""
+        if type not in TYPES:
+            raise EmulatorError(f"There is no exchange type {type!r}: use {', '.join(sorted(TYPES))}.")
+        self.name, self.type = name, type
+        self.durable, self.auto_delete, self.arguments = durable, auto_delete, arguments
+        if channel is not None:
+            self.on(channel)
+
+    def _declare(self, channel: Channel) -> None:
+        with channel.operation(safely=True):
+            channel.vhost.declare_exchange(self.name, self.type, durable=self.durable, auto_delete=self.auto_delete,
+                                           arguments=self.arguments)  # fmt: skip
+
+    def bind_to(self, queue_name: str, routing_key: str = "", arguments: Arguments = None) -> None:
+        """Bind a queue to it, which is made if it was not there."""
+        channel = self.on()
+        if queue_name not in channel.vhost.queues:
+            channel.queue_declare(queue_name)
+        channel.queue_bind(queue_name, self.name, routing_key, arguments)
+
+    def get_bound_queues(self, routing_key: str = "") -> list[str]:
+        """The names of the queues to which it routes that key, when there are no headers."""
+        channel = self.on()
+        with channel.operation():
+            probe = CoreMessage.create(self.name, routing_key, b"")
+            return [queue.name for queue in channel.vhost.route(probe, channel.vhost.exchange(self.name))]
+
+
+class Queue(Entity):
+    """A queue, and its binding to `exchange`, if that is given."""
+
+    def __init__(self, name: str = "", exchange: Exchange | str | None = None, routing_key: str = "",
+                 durable: bool = True, exclusive: bool = False, auto_delete: bool = False,
+                 channel: Channel | None = None, arguments: Arguments = None) -> None:  # fmt: skip
+        self.name, self.exchange, self.routing_key = name, exchange, routing_key
+        self.durable, self.exclusive, self.auto_delete, self.arguments = durable, exclusive, auto_delete, arguments
+        if channel is not None:
+            self.on(channel)
+
+    def _declare(self, channel: Channel) -> None:
+        with channel.operation(safely=True) as now:
+            owner = channel.core.owner if self.exclusive else None
+            self.name = channel.vhost.declare_queue(self.name, now, durable=self.durable, auto_delete=self.auto_delete,
+                                                    owner=owner, arguments=self.arguments).name  # fmt: skip
+        if self.exchange:
+            channel.queue_bind(self.name, name_of(self.exchange, channel), self.routing_key)
+
+    def put(self, message: Message) -> None:
+        """Add a message."""
+        self.on().basic_publish(message, "", self.name)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Message:
+        """The first message, to be settled. Raises queue.Empty when none has come within `timeout` seconds (None: any
+        time), or when there is none and it is not to `block`.
+        """
+        message = self.on().basic_get(self.name, timeout=timeout if block else 0)
+        if message is None:
+            raise Empty
+        return message
+
+    def qsize(self) -> int:
+        """How many messages wait."""
+        with self.on().operation():
+            return self.on().vhost.queue(self.name).ready_count
+
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return not self.qsize()
+
+
+def name_of(exchange: Exchange | str | None, channel: Channel) -> str:
+    """The name of an exchange, declared on `channel` if it was not; "" for the default exchange."""
+    if isinstance(exchange, Exchange):
+        exchange.on(channel)
+        return exchange.name
+    return exchange or ""
+
+
+@cache
+def _channel_of_the_process() -> Channel:
+    from emulators.channel import Connection
+
+    return Connection().channel()

@@ -1,0 +1,125 @@
+"""One core broker for all threads of a process: a lock, a clock and, given a directory, a journal on disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from broker.core.broker import Broker
+from broker.errors import AmqpError
+from broker.journal_file import JournalRefused
+from broker.recovery import recover
+from broker.storage import Storage
+
+Found = TypeVar("Found")
+
+
+class EmulatorError(Exception):
+    """What was asked for cannot be; says why in one sentence."""
+
+
+class InProcessBroker:
+    """Who uses `core` does so inside `with operation()`, which holds the lock; users' callbacks never run there."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """Without `directory` nothing is kept. Raises JournalRefused."""
+        lock = threading.RLock()
+        self._changed, self._earlier = threading.Condition(lock), threading.Condition(lock)
+        self._storage = None if directory is None else Storage(directory)
+        self.core = Broker() if self._storage is None else recover(self._storage, time.time())
+        self.core.deadlines.on_earlier = lambda _: self._earlier.notify()
+        self.connections = 0
+        self._closed = False
+        if self._storage is not None:
+            self._storage.start(lambda: None, self._from_writer)  # every operation flushes: no need to be told when
+        threading.Thread(target=self._keep_time, name="emulator clock", daemon=True).start()
+
+    @contextmanager
+    def operation(self, *, safely: bool = False) -> Iterator[float]:
+        """One use of `core`; yields `now`, in epoch seconds. `safely` returns when all that it recorded is on disk; on
+        a full disk that is when there is room again. Raises EmulatorError for what the core refuses.
+        """
+        with self._changed:
+            if self._closed:
+                raise EmulatorError("The broker is closed.")
+            now, journal = time.time(), self.core.journal
+            recorded = journal.records
+            try:
+                self.core.tick(now)
+                yield now
+                if safely and journal.records != recorded:
+                    committed = threading.Event()
+                    journal.on_commit(committed.set)
+                    self._flush()
+                    self.wait_for(lambda: committed.is_set() or self._closed)  # what is left, `close` commits
+            except AmqpError as refusal:
+                raise EmulatorError(refusal.text) from refusal
+            finally:
+                self._flush()
+                self._changed.notify_all()
+
+    def wait_for(self, found: Callable[[], Found], timeout: float | None = None) -> Found:
+        """Inside an operation: the first true value of `found`, asked after each change, or its last after `timeout`
+        seconds. Meanwhile others have their turn.
+        """
+        return self._changed.wait_for(found, timeout)
+
+    def _flush(self) -> None:
+        if self._storage is not None and not self._closed:
+            self._storage.flush()
+
+    def _from_writer(self, news: Callable[[], None]) -> None:
+        """The journal's thread tells the core. Once closed, nobody flushes: `Storage.close` commits what is left."""
+        with self._changed:
+            if not self._closed:
+                news()
+                self._changed.notify_all()
+
+    def _keep_time(self) -> None:
+        """The clock's thread: any operation does what is due, so it does one whenever something is."""
+        with self._earlier:
+            while not self._closed:
+                with self.operation():
+                    due = self.core.next_deadline()
+                self._earlier.wait(None if due is None else max(0.0, due - time.time()))
+
+    def close(self) -> None:
+        """Commit what is left and let the directory go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            self._earlier.notify()
+        if self._storage is not None:  # without the lock, for which the journal's thread may wait
+            self._storage.close()
+
+
+_running: dict[str | Path, InProcessBroker] = {}
+_entrance = threading.Lock()
+
+
+def enter(address: str | Path) -> InProcessBroker:
+    """The broker of that name, or with its journal in that directory, started for the first who enters. Raises
+    EmulatorError when the directory cannot be used, as while another process uses it.
+    """
+    with _entrance:
+        if address not in _running:
+            try:
+                _running[address] = InProcessBroker(address if isinstance(address, Path) else None)
+            except JournalRefused as refusal:
+                raise EmulatorError(str(refusal)) from refusal
+        _running[address].connections += 1
+        return _running[address]
+
+
+def leave(address: str | Path) -> None:
+    """The last to leave closes a broker with a directory. One without lives on, for its messages' sake."""
+    with _entrance:
+        broker = _running[address]
+        broker.connections -= 1
+        if isinstance(address, Path) and not broker.connections:
+            del _running[address]
+            broker.close()

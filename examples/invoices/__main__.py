@@ -1,0 +1,7 @@
+"""See examples.invoices."""
+
+import sys
+
+from examples.invoices.main import main
+
+sys.exit(main())
