@@ -65,6 +65,15 @@ class Target:
         return self._known[address]
 
 
+class _Lent(socket.socket):
+    """Closed as soon as curl has taken a copy of its number and let it go."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Easy:
     """One curl handle: one request at a time."""
 
@@ -116,7 +125,7 @@ class Easy:
             return int(pycurl.SOCKET_BAD)
         self._connecting = True
         try:
-            return socket.socket(address.family, address.socktype, address.protocol)  # curl gets a copy of its number
+            return _Lent(address.family, address.socktype, address.protocol)
         except OSError:
             return int(pycurl.SOCKET_BAD)
 

@@ -1,4 +1,4 @@
-"""A server that answers whatever comes with the same bytes, and then says no more."""
+"""A server that answers whatever comes with given bytes, and then says no more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,16 +18,20 @@ from cryptography.x509.oid import NameOID
 
 
 @contextmanager
-def answering(answer: bytes, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """The host and port of such a server; it ends with the block."""
+def answering(
+    answer: bytes | Callable[[], bytes], tls: ssl.SSLContext | None = None, *, hang: bool = False
+) -> Iterator[str]:
+    """The host and port of such a server; it ends with the block. After its answer it closes the connection, or with
+    `hang` waits until the client does."""
 
     class Connection(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             try:
                 connection = tls.wrap_socket(self.request, server_side=True) if tls else self.request
                 connection.recv(65_536)
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_WR)
+                connection.sendall(answer if isinstance(answer, bytes) else answer())
+                if not hang:
+                    connection.shutdown(socket.SHUT_WR)
                 connection.recv(65_536)  # until the client has read and closed
             except OSError:
                 pass

@@ -8,39 +8,12 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.target_guard import Guard
-from domain.consumer import ConsumerSpec
-from domain.outcome import Answer, ErrorClass
-from gateway.amqp.loop import Loop
-from gateway.http import HttpClient
+from domain.outcome import ErrorClass
+from tests.delivery.client import Client
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, wait_ready
 from tests.support.processes import free_port
 from tests.support.target import Target
-
-
-class Client:
-    """An HTTP client on a loop that runs while it waits for an answer."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.loop = Loop()
-        self.loop.activate_poller()
-        self.http = HttpClient(self.loop, guard)
-
-    def post(self, url: str) -> Answer:
-        """The answer to one request by a consumer of its own."""
-        answers: list[Answer] = []
-        target = self.http.target(ConsumerSpec(queue_name="q", url=url, timeout=5))
-        self.loop.call_later(0, lambda: target.send([], b"x", answers.append))
-        while not answers:
-            self.loop.poll()
-            self.loop.process_timeouts()
-        return answers[0]
-
-    def close(self) -> None:
-        self.http.close()
-        self.loop.deactivate_poller()
-        self.loop.close()
-
 
 MakeClient = Callable[[Guard], Client]
 

@@ -22,6 +22,7 @@ RAW = {
     "header that is none": (b"HTTP/1.1 200 OK\r\nno colon\r\n" + EMPTY, None),
     "status below 100": (b"HTTP/1.1 042 Odd\r\n" + EMPTY, "protocol"),
     "switching protocols": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "reset"),
+    "100 Continue, then 200": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + EMPTY, ""),
     "early hints, then 200": (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n" + EMPTY, ""),
     "status cut off": (b"HTTP/1.1 20", None),
     "headers cut off": (b"HTTP/1.1 200 OK\r\nContent-Le", "reset"),
@@ -33,6 +34,16 @@ RAW = {
     "gzip bomb": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 60003\r\n\r\n" + GZIP_BOMB, ""),
 }
 """Answers, and what is made of them: an error class; "" a success; None a failure of whichever class."""
+
+
+HANGING = {
+    "before the end of the status": b"HTTP/1.1 20",
+    "in the headers": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "in the body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok",
+    "in a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nok",
+    "after 100 Continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+}
+"""Answers after which the connection stays open and nothing more comes."""
 
 
 def test_every_failure_has_its_class_and_a_target_that_works_is_served_meanwhile(
@@ -50,6 +61,8 @@ def test_every_failure_has_its_class_and_a_target_that_works_is_served_meanwhile
         target.url("/ok").replace("http:", "https:"): "timeout",  # it waits for the end of what is no request
     }
     with ExitStack() as servers:
+        for answer in HANGING.values():
+            expected[f"http://{servers.enter_context(answering(answer, hang=True))}/"] = "timeout"
         for answer, error in RAW.values():
             expected[f"http://{servers.enter_context(answering(answer))}/"] = error
         expected[f"https://{servers.enter_context(answering(b'', self_signed(tmp_path)))}/"] = "tls"
@@ -94,6 +107,16 @@ def test_a_target_that_hangs_is_cut_at_its_timeout_and_the_connection_is_not_use
     assert letter.headers["workerrmq-error"] == "timeout"
     wait_until(lambda: target.open_connections == 0)
     assert ready(channel, queue) == 0
+
+
+def test_a_target_that_closes_every_connection_which_it_promised_to_keep_costs_no_attempt(
+    consumers: Consumers, channel: BlockingChannel, queue: str
+) -> None:
+    publish(channel, queue, *map(str, range(30)))
+    with answering(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok") as address:
+        consumers.deliver(queue, f"http://{address}/", prefetch=3)
+        report = wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 30 and one, 20)
+    assert report.error is None
 
 
 def test_a_target_that_comes_back_is_delivered_to(

@@ -1,0 +1,35 @@
+"""The HTTP client that deliveries go by, without queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from delivery.target_guard import Guard
+from domain.consumer import ConsumerSpec
+from domain.outcome import Answer
+from gateway.amqp.loop import Loop
+from gateway.http import HttpClient
+
+
+class Client:
+    """An HTTP client on a loop that runs while it waits for an answer."""
+
+    def __init__(self, guard: Guard | None = None) -> None:
+        self.loop = Loop()
+        self.loop.activate_poller()
+        self.http = HttpClient(self.loop, guard)
+
+    def post(self, url: str, **fields: Any) -> Answer:
+        """The answer to one request by a consumer of its own."""
+        answers: list[Answer] = []
+        target = self.http.target(ConsumerSpec(queue_name="q", url=url, timeout=5, **fields))
+        self.loop.call_later(0, lambda: target.send([], b"x", answers.append))
+        while not answers:
+            self.loop.poll()
+            self.loop.process_timeouts()
+        return answers[0]
+
+    def close(self) -> None:
+        self.http.close()
+        self.loop.deactivate_poller()
+        self.loop.close()
