@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "middlewares": {"services", "domain"},
     "routes": {"middlewares", "services", "domain"},
     "broker": set(),
+    "emulators": {"broker"},
     "cli": set(),
     "lib": set(),
 }
@@ -33,6 +34,7 @@ DRIVERS = {
     "bson": {"gateway"},
     "flask_pymongo": set(),
     "pamqp": {"broker"},
+    "kombu": {"lib"},
     "prometheus_client": {"gateway"},
 }
 """For each driver the packages that may know it."""
