@@ -140,7 +140,7 @@ class Channel:
         """
         tag = consumer_tag or f"consumer-{next(_numbers)}"
         with self.operation() as now:
-            # Even with no_ack the core keeps what was not begun: `_process` acks it.
+            # Even with no_ack the core keeps what was not begun: `_process` takes it.
             consumer = self.core.consume(self.vhost.queue(queue), tag, now=now)
             self._workers.add(tag, partial(self._process, queue, callback, no_ack))
             self.core.start(consumer, now)
@@ -150,7 +150,7 @@ class Channel:
         """In the consumer's thread."""
         try:
             if no_ack:
-                message.ack()
+                message.take()
             callback(message)
         except Exception:  # noqa: BLE001 - whatever it was, the next message is not to blame
             _log.exception("A callback has failed with a message from the queue %r.", queue)

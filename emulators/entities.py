@@ -60,11 +60,11 @@ class Exchange(Entity):
         channel.queue_bind(queue_name, self.name, routing_key, arguments)
 
     def get_bound_queues(self, routing_key: str = "") -> list[str]:
-        """The names of the queues to which it routes that key, when there are no headers."""
+        """The names, in order, of the queues to which it routes that key, when there are no headers."""
         channel = self.on()
         with channel.operation():
             probe = CoreMessage.create(self.name, routing_key, b"")
-            return [queue.name for queue in channel.vhost.route(probe, channel.vhost.exchange(self.name))]
+            return sorted(queue.name for queue in channel.vhost.route(probe, channel.vhost.exchange(self.name)))
 
 
 class Queue(Entity):

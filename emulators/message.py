@@ -32,7 +32,7 @@ class Message:
                  delivery_info: dict[str, Any] | None = None) -> None:  # fmt: skip
         self._body, self._encoded = body, isinstance(body, bytes)
         self.content_type = content_type or (BYTES if self._encoded else JSON)
-        self.content_encoding = content_encoding or ("binary" if self._encoded else "utf-8")
+        self.content_encoding = content_encoding or ("binary" if self.content_type == BYTES else "utf-8")
         self.headers, self.properties, self.delivery_info = headers or {}, properties or {}, delivery_info or {}
         self._channel: Channel | None = None
 
@@ -82,6 +82,11 @@ class Message:
         """It is done with. Nothing happens to one that was taken with no_ack: it was before."""
         if self._channel is not None or not self.delivery_info:
             self._settled_on().basic_ack(self.delivery_info["delivery_tag"])
+
+    def take(self) -> None:
+        """Ack it before it is worked on, as no_ack has it."""
+        self.ack()
+        self._channel = None
 
     def reject(self, requeue: bool = False) -> None:
         """It goes back to its queue, or to the queue's dead letters, if there are any."""

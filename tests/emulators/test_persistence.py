@@ -1,0 +1,89 @@
+"""A connection with a path: what was published is there after any end of the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from emulators.kombu_emulator import Connection, EmulatorError, Message, Producer
+from tests.support.processes import Process, wait_until
+
+PROJECT = Path(__file__).parents[2]
+
+PUBLISHES_UNTIL_KILLED = """
+import itertools, sys
+from emulators.kombu_emulator import Connection, Message
+channel = Connection(path=sys.argv[1]).channel()
+channel.exchange_declare("events", type="topic").bind_to("kept", "#")
+for number in itertools.count():
+    channel.basic_publish(Message(number), "events", "any")
+    print(number, flush=True)
+"""
+
+
+def test_every_publish_that_returned_survives_kill_9(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", PUBLISHES_UNTIL_KILLED, str(tmp_path / "data")]
+    publishing = Process(program, tmp_path / "log", os.environ | {"PYTHONPATH": str(PROJECT)})
+    publishing.start()
+    publishing.wait_ready(lambda: publishing.output().count("\n") > 50, 30)
+    with pytest.raises(EmulatorError, match="is in use by another"):
+        Connection(path=tmp_path / "data").connect()
+    publishing.kill()
+    returned = [int(line) for line in publishing.output().split()]
+    with Connection(path=tmp_path / "data") as connection:
+        queue = connection.channel().queue_declare("kept")
+        kept = [queue.get().body for _ in range(queue.qsize())]
+        assert kept[: len(returned)] == returned
+        assert len(kept) - len(returned) <= 1
+        Producer(connection.channel(), "events").publish("the binding is kept, too")
+        assert queue.qsize() == 1
+
+
+def test_what_is_acked_is_gone_and_what_is_not_comes_again(tmp_path: Path) -> None:
+    with Connection(path=tmp_path) as connection:
+        channel = connection.channel()
+        kept = channel.queue_declare("kept")
+        fleeting = channel.queue_declare("fleeting", durable=False)
+        for number in range(3):
+            kept.put(Message(number))
+        kept.put(Message("transient", properties={"delivery_mode": 1}))
+        fleeting.put(Message("x"))
+        kept.get().ack()
+        kept.get()
+    with Connection(path=tmp_path) as connection:
+        channel = connection.channel()
+        kept = channel.queue_declare("kept")
+        got: list[int] = []
+        channel.basic_consume("kept", lambda message: got.append(message.body))  # bodies are read by another thread
+        wait_until(lambda: got == [1, 2], 5, "what was not acked")
+        assert channel.queue_declare("fleeting", durable=False).empty()
+
+
+def test_many_threads_publish_into_one_journal(tmp_path: Path) -> None:
+    with Connection(path=tmp_path) as connection:
+        channel = connection.channel()
+        channel.queue_declare("kept")
+
+        def publish(name: str) -> None:
+            for number in range(25):
+                channel.basic_publish(Message([name, number]), routing_key="kept")
+
+        threads = [threading.Thread(target=publish, args=(name,)) for name in "abcdefgh"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with Connection(path=tmp_path) as connection:
+        queue = connection.channel().queue_declare("kept")
+        kept = [queue.get().body for _ in range(queue.qsize())]
+    assert sorted(kept) == [[name, number] for name in "abcdefgh" for number in range(25)]
+
+
+def test_a_path_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").write_bytes(b"something else, of more than a hundred bytes".ljust(200))
+    with pytest.raises(EmulatorError, match="is not an SQLite file"):
+        Connection(path=tmp_path).connect()
