@@ -88,9 +88,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn calls `enqueue_req`, always in its main thread, when there may be something to read of a connection, and
     `murder_pending` about once a second."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._encrypted = self.cfg.is_ssl
+
     def enqueue_req(self, conn: Any) -> None:
         """Read what is there; the connection goes to a thread, or on waiting."""
-        if self.cfg.is_ssl:
+        if self._encrypted:
             super().enqueue_req(conn)
             return
         if conn.parser is None:
@@ -129,9 +133,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
 
 def _available(connection: socket.socket) -> bytes | None:
     """What has come, without waiting for it; None when nothing has, empty when nothing will."""
-    connection.setblocking(False)
     try:
-        return connection.recv(WAITED_FOR)
+        return connection.recv(WAITED_FOR, socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:
