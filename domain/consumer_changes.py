@@ -8,7 +8,8 @@ from pydantic import Field, SecretStr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from domain.consumer import ConsumerSpec, HttpUrl
-from domain.consumer_details import MASK, masked_url
+from domain.credentials import MASK, carried_along, unmasked_url
+from domain.errors import Invalid
 from domain.model import Model
 from domain.names import QueueName
 
@@ -38,15 +39,30 @@ class _Changes(WhichConsumer):
     their own fields in the same way (JSON Merge Patch, RFC 7396). A value that comes back masked stays what it is."""
 
     def applied_to(self, spec: ConsumerSpec) -> dict[str, Any]:
-        """The fields of `spec` with the changes made; to be validated as a ConsumerSpec."""
+        """The fields of `spec` with the changes made; to be validated as a ConsumerSpec. Raises Invalid when the URL
+        leads elsewhere and credentials would follow that are not given anew."""
         after = spec.stored()
         changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(WhichConsumer.model_fields))
-        if changes.get("url") == masked_url(spec.url):
-            del changes["url"]
-        for name, given in changes.items():
-            value = _unmasked(given, after.get(name))
+        given = {name: _revealed(value) for name, value in changes.items()}
+        if isinstance(changes.get("url"), str):
+            changes["url"] = unmasked_url(changes["url"], spec.url)
+        for name, change in changes.items():
+            value = _unmasked(change, after.get(name))
             after[name] = {**after[name], **value} if name in _MERGED and isinstance(value, dict) else value
-        return _without_nulls(after)
+        after = _without_nulls(after)
+        if carried := carried_along(spec, {"url": spec.url, "headers": {}, "auth": None} | after, given):
+            raise Invalid(
+                f"The new URL leads to another scheme, host or port, so give {' and '.join(carried)} again, "
+                "or null to drop them: credentials do not follow by themselves.",
+                fields=[(field, "must be given again, for the URL leads elsewhere") for field in carried],
+            )
+        return after
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _revealed(item) for name, item in value.items()}
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _unmasked(value: Any, before: Any) -> Any:

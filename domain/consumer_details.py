@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Literal
 
 from domain.consumer import ConsumerSpec
 from domain.model import Model
 from domain.registry import Desired
-
-MASK = "**********"
-"""Stands for what is never shown, as SecretStr shows itself. Sent back in a change it means: leave it as it is."""
-
-_SECRET_HEADER = re.compile("auth|cookie|credential|key|passw|secret|session|signature|token", re.IGNORECASE)
-_PASSWORD_IN_URL = re.compile(r"(?<=://)(?P<user>[^/@:?#]*):[^/@]*@")
 
 State = Literal["running", "failing", "waiting", "paused", "suspended"]
 
@@ -43,7 +36,8 @@ class WorkerReport(Model):
 class ConsumerDetails(ConsumerSpec):
     """`desiredState` is what was asked for, `state` what the live workers make of it, `reason` why, if it does not run.
     Counts are sums over those workers. `successRate` (0 to 1) and the latencies, in milliseconds, are of the last 200
-    answers of each worker, the latencies those of the slowest."""
+    answers of each worker, the latencies those of the slowest. Until `signingOverlapUntil` requests are signed with
+    replaced signing secrets too."""
 
     consumer_id: str
     revision: int
@@ -62,15 +56,6 @@ class ConsumerDetails(ConsumerSpec):
     latency_p50_ms: float | None
     latency_p99_ms: float | None
     workers: list[WorkerReport]
+    signing_overlap_until: datetime | None
     created_at: datetime
     updated_at: datetime
-
-
-def masked_headers(headers: dict[str, str]) -> dict[str, str]:
-    """The same headers, with the values of those that look like credentials masked."""
-    return {name: MASK if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
-
-
-def masked_url(url: str) -> str:
-    """The same URL, with a password in it masked."""
-    return _PASSWORD_IN_URL.sub(rf"\g<user>:{MASK}@", url)

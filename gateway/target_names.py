@@ -20,15 +20,20 @@ class TargetNames:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
-    def check_url(self, url: str) -> str | None:
-        """Why a consumer may not have this URL, in a sentence; None when it may, or its name leads nowhere yet."""
+    def judge(self, url: str) -> tuple[str | None, str | None]:
+        """Why a consumer may not have this URL, and what a person should know who gives it one that it may have: that
+        its name leads nowhere just now. Sentences, or None."""
         if refusal := self._guard.check_url(url):
-            return refusal
+            return refusal, None
         host = host_of(url)
-        refusals = [self._guard.check_address(address, host) for address in _addresses(host)]
-        if refusals and all(refusals):
-            return refusals[0] if host in str(refusals[0]) else f"{host} resolves to what is closed: {refusals[0]}"
-        return None
+        addresses = _addresses(host)
+        if not addresses:
+            return None, f"The name {host} leads to no address just now; deliveries are tried again until it does."
+        refusals = [self._guard.check_address(address, host) for address in addresses]
+        if all(refusals):
+            reason = str(refusals[0])
+            return reason if host in reason else f"{host} resolves to what is closed: {reason}", None
+        return None, None
 
 
 def _addresses(host: str) -> list[str]:

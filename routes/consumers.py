@@ -39,8 +39,8 @@ class ConsumerAnswer(Done):
     consumer: ConsumerDetails
 
 
-class NewConsumerAnswer(ConsumerAnswer):
-    """`warnings` say what still keeps it from running."""
+class ChangedConsumerAnswer(ConsumerAnswer):
+    """`warnings` say what still keeps it from running, or from reaching its target."""
 
     warnings: list[str]
 
@@ -63,7 +63,7 @@ _ITS_CONSUMER = Touches(_queue_of)
     idempotent=True,
     touches=ITS_QUEUE,
     body=NewConsumer,
-    answer=NewConsumerAnswer,
+    answer=ChangedConsumerAnswer,
     status=(200, 201),
     refuses=(409,),
 )
@@ -126,12 +126,13 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=ConsumerChanges,
-    answer=ConsumerAnswer,
+    answer=ChangedConsumerAnswer,
     refuses=(404, 409),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
     """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed."""
-    return done("Consumer has been updated successfully.", consumer=services.consumers.update(body))
+    consumer, warnings = services.consumers.update(body)
+    return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
 
 
 @api.delete(

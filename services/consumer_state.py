@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from domain.consumer_details import ConsumerDetails, State, WorkerReport, masked_headers, masked_url
+from domain.consumer_details import ConsumerDetails, State, WorkerReport
+from domain.credentials import masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Heartbeat, RegisteredConsumer, Report
 
 _WORST_FIRST: dict[Actual, State] = {
@@ -94,6 +95,9 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
         latency_p50_ms=max((one.p50_ms for one in reports if one.p50_ms is not None), default=None),
         latency_p99_ms=max((one.p99_ms for one in reports if one.p99_ms is not None), default=None),
         workers=[_shown(worker, report) for worker, report in found],
+        signing_overlap_until=max(
+            (old.until for old in consumer.retiring_secrets if old.until > datetime.now(UTC)), default=None
+        ),
         created_at=consumer.created_at,
         updated_at=consumer.updated_at,
     )

@@ -49,8 +49,9 @@ class Consumers:
                 code="url_missing",
                 fields=[("url", "is missing, and DEFAULT_TARGET_URL is not set")],
             )
-        consumer, new = self._registry.create(self._deliverable(wanted.stored() | {"url": url}))
-        return self._details(consumer), new, self._hindrances(wanted.queue_name)
+        spec, warnings = self._deliverable(wanted.stored() | {"url": url})
+        consumer, new = self._registry.create(spec)
+        return self._details(consumer), new, [*self._hindrances(wanted.queue_name), *warnings]
 
     def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
         """One page of the consumers that are wanted, and in this state, by name; the first page is 1."""
@@ -76,14 +77,14 @@ class Consumers:
             consumer = self._registry.set_state(consumer.id, "enabled")
         return self._details(consumer)
 
-    def update(self, changes: ConsumerChanges) -> ConsumerDetails:
-        """Change it; a suspended one gets another try. Raises Invalid when the result would make no sense, and
-        TargetRefused when its URL may not be called."""
+    def update(self, changes: ConsumerChanges) -> tuple[ConsumerDetails, list[str]]:
+        """Change it; a suspended one gets another try. The consumer, and what keeps its URL from being reached. Raises
+        Invalid when the result would make no sense, and TargetRefused when its URL may not be called."""
         consumer = self.find_one(changes)
-        spec = self._deliverable(changes.applied_to(consumer.spec))
+        spec, warnings = self._deliverable(changes.applied_to(consumer.spec))
         if spec != consumer.spec:
             consumer = self._registry.update(consumer.id, spec)
-        return self._details(consumer)
+        return self._details(consumer), warnings
 
     def delete(self, which: WhichConsumer) -> RegisteredConsumer:
         """Remove it; what it holds is finished or goes back to the queue. The consumer as it was."""
@@ -116,10 +117,9 @@ class Consumers:
             )
         return found.items[0]
 
-    def _deliverable(self, fields: dict[str, object]) -> ConsumerSpec:
+    def _deliverable(self, fields: dict[str, object]) -> tuple[ConsumerSpec, list[str]]:
         spec = _validated(fields)
-        check_deliverable(spec, self._targets)
-        return spec
+        return spec, check_deliverable(spec, self._targets)
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, Live(self._heartbeats.live()))

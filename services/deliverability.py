@@ -8,12 +8,14 @@ from delivery.outcome import compile_rules
 from delivery.signing import decode_secret
 from delivery.template import UrlTemplate
 from domain.consumer import ConsumerSpec
+from domain.credentials import left_masked
 from domain.errors import Invalid, TargetRefused
 from gateway.target_names import TargetNames
 
 
-def check_deliverable(spec: ConsumerSpec, targets: TargetNames) -> None:
-    """Raises Invalid with the fields that are wrong, and TargetRefused when nothing may go to the URL."""
+def check_deliverable(spec: ConsumerSpec, targets: TargetNames) -> list[str]:
+    """What does not keep it from being delivered later, but does so now. Raises Invalid with the fields that are wrong,
+    and TargetRefused when nothing may go to the URL."""
     secret = spec.signing_secret
     checks: dict[str, Callable[[], object]] = {
         "url": lambda: UrlTemplate(spec.url),
@@ -21,10 +23,15 @@ def check_deliverable(spec: ConsumerSpec, targets: TargetNames) -> None:
         "signingSecret": lambda: decode_secret(secret.get_secret_value()) if secret else None,
     }
     wrong = [(field, sentence) for field, check in checks.items() if (sentence := _sentence(check))]
+    wrong += [
+        (field, "is the mask of what is never shown; give the value itself") for field in left_masked(spec.stored())
+    ]
     if wrong:
         raise Invalid("The consumer would not be valid.", fields=wrong)
-    if refusal := targets.check_url(spec.url):
+    refusal, warning = targets.judge(spec.url)
+    if refusal:
         raise TargetRefused(refusal, fields=[("url", refusal)])
+    return [warning] if warning else []
 
 
 def _sentence(check: Callable[[], object]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from domain.consumer import ConsumerSpec, RetiringSecret
-from domain.consumer_details import masked_url
+from domain.credentials import masked_url
 from domain.registry import RegisteredConsumer
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from domain.credentials import MASK
 from tests.api.consumers import CONSUMER, URL, create_consumer
 from tests.api.service import Service, assert_problem
 
@@ -115,3 +117,58 @@ def test_what_was_shown_masked_may_be_sent_back_and_stays_what_it_is(service: Se
     assert service.store.consumers.get("basic").spec.stored()["auth"] == {**login, "username": "you"}
     service.patch("/updateConsumer", {"name": "orders", "signingSecret": None})
     assert service.store.consumers.get("orders").spec.signing_secret is None
+
+
+LOGIN = {"auth": {"type": "bearer", "token": "canary"}, "headers": {"X-Api-Key": "canary", "X-Env": "prod"}}
+MASKED = {"auth": {"type": "bearer", "token": MASK}, "headers": {"X-Api-Key": MASK}}
+
+
+@pytest.mark.parametrize("url", ["https://thief.example/", "http://erp.example/", "https://erp.example:8443/"])
+@pytest.mark.parametrize("sent", [{}, MASKED], ids=["left out", "masked"])
+def test_credentials_do_not_follow_to_another_place_unless_they_are_given_again(
+    service: Service, url: str, sent: dict[str, Any]
+) -> None:
+    create_consumer(service, **LOGIN)
+    answer = service.patch("/updateConsumer", {"queueName": "orders", "url": url} | sent)
+    problem = assert_problem(answer, 400, "invalid_request", "auth and headers.X-Api-Key")
+    assert [error["field"] for error in problem["errors"]] == ["auth", "headers.X-Api-Key"]
+    assert service.store.consumers.get("orders").spec.url == URL
+    dropped = {"auth": None, "headers": {"X-Api-Key": None}}
+    for again in (LOGIN, dropped):
+        answer = service.patch("/updateConsumer", {"queueName": "orders", "url": url} | again)
+        assert answer.status_code == 200, answer.get_json()
+        service.patch("/updateConsumer", {"queueName": "orders", "url": URL} | LOGIN)
+
+
+def test_credentials_stay_when_the_url_leads_to_the_same_place(service: Service) -> None:
+    create_consumer(service, **LOGIN)
+    changed = service.patch("/updateConsumer", {"queueName": "orders", "url": "https://ERP.example:443/v2"} | MASKED)
+    assert changed.status_code == 200, changed.get_json()
+    assert service.store.consumers.get("orders").spec.stored()["auth"] == LOGIN["auth"]
+
+
+def test_a_masked_password_in_a_url_goes_to_another_path_but_not_to_another_place(service: Service) -> None:
+    create_consumer(service, url="https://robot:canary@erp.example/in")
+    service.patch("/updateConsumer", {"queueName": "orders", "url": f"https://robot:{MASK}@erp.example/out"})
+    assert service.store.consumers.get("orders").spec.url == "https://robot:canary@erp.example/out"
+    for user_and_host in (f"robot:{MASK}@thief.example", f"other:{MASK}@erp.example"):
+        answer = service.patch("/updateConsumer", {"queueName": "orders", "url": f"https://{user_and_host}/out"})
+        problem = assert_problem(answer, 400, "invalid_request")
+        assert problem["errors"][0] == {
+            "field": "url",
+            "detail": "is the mask of what is never shown; give the value itself",
+        }
+
+
+@pytest.mark.parametrize("masked", [MASKED, {"url": f"https://robot:{MASK}@erp.example/"}])
+def test_a_new_consumer_is_not_made_of_masks(service: Service, masked: dict[str, Any]) -> None:
+    assert_problem(service.post("/createConsumer", CONSUMER | masked), 400, "invalid_request")
+
+
+def test_how_long_a_replaced_signing_secret_holds_is_shown(service: Service) -> None:
+    created = create_consumer(service, signingSecret=f"whsec_{'A' * 32}")
+    assert created["signingOverlapUntil"] is None
+    changes = {"queueName": "orders", "signingSecret": f"whsec_{'B' * 32}"}
+    until = service.patch("/updateConsumer", changes).get_json()["consumer"]["signingOverlapUntil"]
+    left = datetime.fromisoformat(until) - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=55) < left <= timedelta(hours=24)
