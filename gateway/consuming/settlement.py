@@ -150,7 +150,10 @@ class Settlement:
         """The attempt counts: to the ladder, or into a dead-letter queue when there is none left."""
         delay = None
         if outcome is Outcome.RETRY:
-            delay = retry_delay(self._spec.retry, delivery.attempt, random.random(), answer.retry_after)
+            policy, attempt = self._spec.retry, delivery.attempt
+            if policy.schedule and not self._breaker.closed and not self._ordered:
+                attempt = min(attempt, len(policy.schedule))  # one that tried a target which is down is not given up
+            delay = retry_delay(policy, attempt, random.random(), answer.retry_after)
         if delay is None:
             self._give_up(delivery, answer, "rejected" if outcome is Outcome.REJECT else "exhausted")
             return

@@ -31,6 +31,18 @@ def test_a_target_that_is_down_for_a_while_costs_no_message_and_little_traffic(
     assert ready(channel, f"{queue}.dlq") == 0
 
 
+def test_no_message_is_given_up_for_trying_a_target_that_is_down(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    target.answer = 503
+    publish(channel, queue, *"123")
+    consumers.run(queue, target.url(), breaker={"failures": 3, "openSeconds": 1}, retry={"schedule": (1,), "jitter": 0})
+    target.wait_for(3 + 6, 30)  # by then each has been tried more often than the schedule has it
+    target.answer = 200
+    wait_until(lambda: len(target.delivered()) == 3, 20)
+    assert ready(channel, f"{queue}.dlq") == 0
+
+
 def test_an_open_breaker_leaves_messages_ready_in_their_queue(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
