@@ -31,7 +31,7 @@ def reconciler(settings: Settings, store: Store) -> Reconciler:
 
 def main() -> None:
     settings = load()
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that only sigwait below gets them
     keep_in(settings.metrics_dir)
@@ -40,7 +40,7 @@ def main() -> None:
     worker.start()
     log.info("worker_started")
     received = signal.sigwait(signals)
-    log.info("worker_stopping", signal=signal.Signals(received).name, drain_timeout=settings.drain_timeout)
+    log.info("worker_stopping", signal=signal.Signals(received).name, drain_seconds=settings.drain_timeout)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second one ends us at once
     worker.stop(settings.drain_timeout)
     store.close()

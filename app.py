@@ -73,8 +73,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     threads: `start` them after the last fork. Raises SettingsError.
     """
     settings = settings or load()
-    logs.configure(settings.log_level, settings.log_format)
     _check_writable(settings.data_dir)
+    logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
@@ -87,7 +87,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
-    commands.install(app, store)
+    commands.install(app, store, settings.data_dir)
     user_commands.install(app, services.users)
     app.before_request(note_route)
     app.before_request(runtime.start)  # without gunicorn nobody else does

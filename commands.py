@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from flask import Flask
 
 from cli import rmq
 from domain.errors import StoreUnavailable
 from gateway.mongo import Store
+from log_level import LEVELS, set_for_all
 
 
-def install(app: Flask, store: Store) -> None:
+def install(app: Flask, store: Store, data_dir: Path) -> None:
     """Add our commands to `flask`."""
     app.cli.add_command(rmq)  # where the project is installed, flask finds it by its entry point, without the app
 
@@ -28,3 +31,9 @@ def install(app: Flask, store: Store) -> None:
         if unreadable:
             names = ", ".join(unreadable)
             raise click.ClickException(f"No key of SECRET_KEY opens the secrets of {names}. Set them again.")
+
+    @app.cli.command("log-level")
+    @click.argument("level", type=click.Choice([*LEVELS, "default"]))
+    def log_level(level: str) -> None:
+        """Have all processes of this host log from LEVEL on, at once; `default` gives them their LOG_LEVEL back."""
+        set_for_all(data_dir, None if level == "default" else level)

@@ -41,6 +41,7 @@ from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
 from services.users import UserAccounts
+from services.worker_count import WorkerCount
 
 
 def services_of(settings: Settings, store: Store, publisher: PublisherThread) -> Services:
@@ -57,7 +58,7 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
             raise BrokerUnavailable(publisher.error or "not connected")
 
     probes = {
-        "store": store.ping,
+        "store": lambda: store.ping(0.8),  # before the patience of Health ends, so that its reason is heard
         "broker": broker,
         # Every vhost has this exchange, and no more than the tag `management` is needed to look at it.
         "management": lambda: management.get("exchanges", management.vhost, "amq.direct", subject="virtual host"),
@@ -66,7 +67,7 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
         store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
     )
     api_keys = ApiKeys(store, epoch)
-    health = Health(probes)
+    health = Health(probes, WorkerCount(store.heartbeats, store.consumers))
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),

@@ -26,7 +26,7 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        logs.configure(_settings.log_level, _settings.log_format)
+        logs.configure(_settings.log_level, _settings.log_format, _settings.data_dir)
         for log in (self.error_log, self.access_log):
             log.handlers.clear()
             log.propagate = True

@@ -1,7 +1,8 @@
 """Logging for every process of ours: one JSON object a line on stderr, or coloured lines on a terminal.
 
 Our modules log by `structlog.get_logger("workerrmq.…")` and fields; what gunicorn, pika, pymongo and werkzeug log by
-the standard library comes out in the same format. Nobody logs bodies, query strings or credentials.
+the standard library comes out in the same format. Nobody logs bodies, query strings or credentials. docs/LOGGING.md has
+every event.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from typing import Literal, cast
 
@@ -16,25 +18,32 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from log_level import LogLevel
+
 _QUIET = {"pika": logging.CRITICAL, "pymongo": logging.WARNING, "urllib3": logging.WARNING}
 """At lower levels these log frames and documents, secrets included, and pika every failure seven times over."""
 
+_NUMBERS = logging.getLevelNamesMapping()
 _write_lock = Lock()
+_level = LogLevel(logging.INFO)
 
 
-def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
-    """Set up structlog and the standard library's logging. May be called again; the last call holds."""
-    number = logging.getLevelNamesMapping()[level.upper()]
+def configure(level: str, style: Literal["auto", "json", "console"], directory: Path | None = None) -> None:
+    """Set up structlog and the standard library's logging. May be called again; the last call holds. With a
+    `directory` the level changes while the process runs (log_level.py)."""
+    global _level  # noqa: PLW0603 - one log, one level
+    _level = LogLevel(_NUMBERS[level.upper()], directory)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     before = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     after: list[Processor] = [_timed, structlog.processors.format_exc_info, *_renderer(console)]
     structlog.configure(
-        processors=[*before, _named, *after],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[_is_enough, *before, _named, *after],
+        wrapper_class=_Bound,
         logger_factory=_Line,
         cache_logger_on_first_use=True,
     )
     handler = _Handler()
+    handler.addFilter(lambda record: record.levelno >= _level.now())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
@@ -43,9 +52,9 @@ def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler, *(other for other in root.handlers if not isinstance(other, _Handler))]
-    root.setLevel(number)
+    root.setLevel(logging.DEBUG)  # the handler decides
     for name, lowest in _QUIET.items():
-        logging.getLogger(name).setLevel(max(lowest, number))
+        logging.getLogger(name).setLevel(lowest)
     logging.getLogger("werkzeug").addFilter(_is_not_an_access_line)
     logging.captureWarnings(True)
 
@@ -55,6 +64,19 @@ def _renderer(console: bool) -> list[Processor]:
         return [_json]
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain, timestamp_key="time")]
+
+
+class _Bound(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc]
+    """Says whether a level is logged now, for those who would else put together what nobody reads."""
+
+    def is_enabled_for(self, level: int) -> bool:
+        return level >= _level.now()
+
+
+def _is_enough(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if _NUMBERS[method.upper()] < _level.now():
+        raise structlog.DropEvent
+    return event
 
 
 def _named(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:

@@ -19,6 +19,7 @@ from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.topology import Ladder, declare_base
+from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
 from gateway.consuming.wiring import Wiring
@@ -114,7 +115,13 @@ class ConsumerThread:
             patient=True,
         )
         self._wiring = Wiring(
-            loop, HttpClient(loop, self._guard), self._publisher, ladder, Breakers(loop), self._attempts
+            loop,
+            HttpClient(loop, self._guard),
+            self._publisher,
+            ladder,
+            Breakers(loop),
+            self._attempts,
+            AttemptLog(),
         )
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
@@ -172,7 +179,8 @@ class ConsumerThread:
             if consumer is not None:
                 self._drain(key)
             reason = f"it cannot be delivered: {exc}"
-            log.error("consumer_suspended", reason=reason, consumer=subscription.spec.name)
+            spec = subscription.spec
+            log.error("consumer_suspended", consumer=spec.name or spec.queue_name, queue=spec.queue_name, reason=reason)
             self._invalid[key] = Report(key, subscription.revision, "suspended", reason)
         else:
             if self._connection is not None:
@@ -223,6 +231,7 @@ class ConsumerThread:
         reports = (*(consumer.report() for consumer in self._consumers.values()), *self._invalid.values())
         self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
         self._tell()
+        self._wiring.log.refresh()
         self._wiring.loop.call_later(_SNAPSHOT_EVERY, self._take_snapshot)
 
     def _tell(self) -> None:

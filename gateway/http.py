@@ -131,4 +131,4 @@ class HttpClient:
         try:
             curl.owner.finished(code, text)
         except Exception:  # the others that have finished with it must not be lost
-            log.exception("answer_failed")
+            log.exception("answer_crashed")

@@ -57,4 +57,4 @@ def _error_in(line: bytes) -> str:
         return ""
     if not isinstance(entry, dict) or entry.get("level") not in _LEVELS:
         return ""
-    return " ".join(str(entry[key]) for key in ("event", "error", "detail") if entry.get(key))
+    return " ".join(str(entry[key]) for key in ("event", "reason", "error") if entry.get(key))

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from flask import request
 
+from domain.trace import trace_id
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger("workerrmq.access")
 
+_LONGEST_CORRELATION = 200
 _ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _REQUEST_ID = "workerrmq.request_id"
 _NOTES = "workerrmq.notes"
@@ -32,6 +35,16 @@ Count = Callable[[str, str, int, float], None]
 def request_id() -> str:
     """The id of the current request: the client's X-Request-ID when it is well-formed, else one of ours."""
     return str(request.environ[_REQUEST_ID])
+
+
+def correlation_id() -> str | None:
+    """The current request's X-Correlation-ID, if it can be one of AMQP's short strings and a line of the log."""
+    return _correlation_id(request.environ)
+
+
+def _correlation_id(environ: WSGIEnvironment) -> str | None:
+    given: str = environ.get("HTTP_X_CORRELATION_ID", "")
+    return given if 0 < len(given) <= _LONGEST_CORRELATION and given.isascii() and given.isprintable() else None
 
 
 def note(**fields: Any) -> None:
@@ -57,9 +70,10 @@ class RequestLog:
         environ[_REQUEST_ID] = identity = given if _ID.fullmatch(given) else secrets.token_hex(8)
         environ[_NOTES] = notes = {"user": None}
         context = {"request_id": identity}
-        correlation_id = environ.get("HTTP_X_CORRELATION_ID", "")
-        if _ID.fullmatch(correlation_id):
-            context["correlation_id"] = correlation_id
+        if correlation := _correlation_id(environ):
+            context["correlation_id"] = correlation
+        if trace := trace_id(environ.get("HTTP_TRACEPARENT")):
+            context["trace_id"] = trace
         status = 500
 
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -82,7 +96,7 @@ class RequestLog:
                 method=environ["REQUEST_METHOD"],
                 path=path,
                 status=status,
-                duration_ms=round(seconds * 1000, 3),
+                milliseconds=round(seconds * 1000, 3),
                 remote=environ.get("REMOTE_ADDR"),
                 **notes,
             )

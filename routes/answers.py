@@ -77,11 +77,23 @@ class DependencyState(Model):
     detail: str | None
 
 
+class WorkersState(Model):
+    """How many worker processes live, on all hosts, and how many seconds ago the latest and the longest silent of them
+    was heard of; `detail` says so when consumers are enabled and nobody runs them."""
+
+    live: int
+    enabled_consumers: int
+    latest_heartbeat_seconds: float | None
+    oldest_heartbeat_seconds: float | None
+    detail: str | None
+
+
 class Ready(Model):
-    """Everything that the service needs answers."""
+    """Everything that the service needs answers. `workers` is null when the store has not told in time."""
 
     status: Literal["ready"]
     dependencies: dict[str, DependencyState]
+    workers: WorkersState | None
 
 
 class FieldProblem(Model):

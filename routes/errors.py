@@ -68,7 +68,7 @@ def problem(status: int, code: str, detail: str, retry_after: float | None = Non
         "errors": [],
         **members,
     }
-    answer = Response(to_json(content) + b"\n", status, content_type="application/problem+json")
+    answer = Response(to_json(content, by_alias=True) + b"\n", status, content_type="application/problem+json")
     if status in {429, 503}:
         answer.headers["Retry-After"] = str(max(1, math.ceil(retry_after or RETRY_AFTER)))
     if status == 401:
@@ -80,7 +80,7 @@ def _domain_error(error: errors.WorkerError) -> Response:
     fields = [{"field": name, "detail": sentence} for name, sentence in error.fields]
     status = status_of(error)
     if status >= 500:
-        note(detail=error.detail, cause=_named(error.__cause__))
+        note(reason=error.detail, cause=_named(error.__cause__))
     return problem(status, error.code, error.detail, error.retry_after, errors=fields)
 
 
@@ -106,7 +106,7 @@ def _no_such_route() -> str:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected error", exc_info=error)
+    log.error("request_crashed", exc_info=error)
     return problem(500, "internal_error", "This is a fault of the service; its log tells more under the requestId.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,14 +11,13 @@ from domain.errors import WorkerError
 from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from domain.publication import PublishRequest
-from middlewares.request_log import note
+from domain.trace import trace_headers
+from middlewares.request_log import correlation_id, note
 from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
 from routes.scope import ITS_QUEUE, Touches
 
 api = Api("messages")
-
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def _published(body: PublishRequest) -> Iterator[str | None]:
@@ -52,13 +50,14 @@ def message_publish(body: PublishRequest) -> Reply:
     with one result a message, in order: send those again whose status is not `published`. When all failed alike, the
     answer is that error.
     """
-    correlation_id, trace = _correlation_id(), _trace()
+    correlation = correlation_id()
+    trace = trace_headers(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
     if body.messages is None:
-        message = body.to_message(correlation_id, trace)
+        message = body.to_message(correlation, trace)
         note(message_id=message.properties.message_id)
         services.messages.publish(message)
         return done("Message has been published successfully.", messageId=message.properties.message_id)
-    batch = [item.to_message(correlation_id, trace) for item in body.messages]
+    batch = [item.to_message(correlation, trace) for item in body.messages]
     note(messages=len(batch))
     return _batch_reply(batch, services.messages.publish_all(batch))
 
@@ -87,18 +86,3 @@ def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None])
 def _result(message: Message, error: WorkerError | None) -> dict[str, Any]:
     result = {"messageId": message.properties.message_id, "status": "failed" if error else "published"}
     return result | {"code": error.code, "detail": error.detail} if error else result
-
-
-def _correlation_id() -> str | None:
-    """X-Correlation-ID, if it can be one of AMQP's short strings."""
-    given = request.headers.get("X-Correlation-ID", "")
-    return given if 0 < len(given) <= 200 and given.isascii() and given.isprintable() else None
-
-
-def _trace() -> dict[str, str]:
-    """The W3C trace context (https://www.w3.org/TR/trace-context/#traceparent-header); a malformed one is dropped."""
-    parent = request.headers.get("traceparent", "")
-    if not _TRACEPARENT.fullmatch(parent):
-        return {}
-    state = request.headers.get("tracestate", "")
-    return {"traceparent": parent, "tracestate": state} if 0 < len(state) <= 512 else {"traceparent": parent}

@@ -7,9 +7,10 @@ from typing import Any
 from flask import Response
 
 from domain.errors import WorkerError
-from routes.answers import Alive, Ready
+from routes.answers import Alive, DependencyState, Ready, WorkersState
 from routes.api import Api, Reply, services
 from routes.errors import problem
+from services.health import Findings
 
 api = Api("system")
 
@@ -19,9 +20,9 @@ class NotReady(WorkerError):
 
     code = "not_ready"
 
-    def __init__(self, detail: str, dependencies: dict[str, Any]) -> None:
+    def __init__(self, detail: str, members: dict[str, Any]) -> None:
         super().__init__(detail)
-        self.dependencies = dependencies
+        self.members = members
 
 
 @api.get("/health/live", public=True, answer=Alive)
@@ -32,14 +33,36 @@ def live() -> Reply:
 
 @api.get("/health/ready", public=True, answer=Ready, refuses=(503,))
 def ready() -> Reply:
-    """Say whether each dependency answers, and after how many milliseconds. 503 when one is down."""
-    found = services.health.dependencies()
-    shown = {one.name: {"up": one.up, "milliseconds": one.milliseconds, "detail": one.detail} for one in found}
-    if down := [one.name for one in found if not one.up]:
-        raise NotReady(f"Not ready: {', '.join(down)} cannot be reached.", shown)
-    return Reply({"status": "ready", "dependencies": shown})
+    """Say whether each dependency answers, and after how many milliseconds; and how many workers live.
+
+    503 when a dependency is down. That no worker lives is said, but no reason for 503: the API works without one.
+    """
+    found = services.health.look()
+    members = {"dependencies": _dependencies(found), "workers": _workers(found)}
+    if down := [one.name for one in found.dependencies if not one.up]:
+        raise NotReady(f"Not ready: {', '.join(down)} cannot be reached.", members)
+    return Reply({"status": "ready", **members})
+
+
+def _dependencies(found: Findings) -> dict[str, DependencyState]:
+    return {
+        one.name: DependencyState(up=one.up, milliseconds=one.milliseconds, detail=one.detail)
+        for one in found.dependencies
+    }
+
+
+def _workers(found: Findings) -> WorkersState | None:
+    if (workers := found.workers) is None:
+        return None
+    return WorkersState(
+        live=workers.live,
+        enabled_consumers=workers.enabled_consumers,
+        latest_heartbeat_seconds=workers.latest_heartbeat,
+        oldest_heartbeat_seconds=workers.oldest_heartbeat,
+        detail=workers.detail,
+    )
 
 
 @api.blueprint.errorhandler(NotReady)
 def _not_ready(error: NotReady) -> Response:
-    return problem(503, error.code, error.detail, dependencies=error.dependencies)
+    return problem(503, error.code, error.detail, **error.members)

@@ -65,7 +65,7 @@ class ApiKeys:
         try:
             self._keys.used(key, now)
         except StoreUnavailable as exc:  # no reason to refuse the request
-            log.warning("the use of a key could not be noted", detail=exc.detail)
+            log.warning("api_key_use_not_noted", reason=exc.detail)
 
 
 def digest(secret: str) -> str:

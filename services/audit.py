@@ -66,7 +66,7 @@ class AuditLog:
             try:
                 self._entries.add(batch)
             except StoreUnavailable as exc:
-                log.warning("the audit log cannot be written", waiting=len(self._waiting), detail=exc.detail)
+                log.warning("audit_log_not_written", waiting=len(self._waiting), reason=exc.detail)
                 self._again(batch)
 
     def _next(self) -> list[AuditEntry]:
@@ -77,7 +77,7 @@ class AuditLog:
                 self._lost += len(self._waiting)
                 self._waiting.clear()
             if self._lost:
-                log.error("audit entries are lost", count=self._lost)
+                log.error("audit_entries_lost", count=self._lost)
                 self._lost = 0
             return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
 

@@ -52,7 +52,7 @@ class Idempotency:
         try:
             change()
         except StoreUnavailable as exc:  # the request itself is done: its answer counts
-            log.warning("an idempotency key stays in flight for two minutes", detail=exc.detail)
+            log.warning("idempotency_key_held", reason=exc.detail)
 
 
 def _replayed(found: Known, fingerprint: str) -> KeptAnswer:

@@ -58,7 +58,7 @@ class Login:
         try:
             self._first_admin.ensure()
         except StoreUnavailable as exc:
-            log.warning("the first user could not be looked for yet", detail=exc.detail)
+            log.warning("first_user_not_sought", reason=exc.detail)
 
     def login(self, username: str, password: str, address: str) -> tuple[str, Grant, User]:
         """A new token, what it stands for, and the user.

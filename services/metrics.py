@@ -46,7 +46,7 @@ class Metrics:
         until = time.monotonic() + TIMEOUT
         self._queues.ask()
         self._workers.ask()
-        dependencies = self._health.dependencies()
+        dependencies = self._health.look().dependencies
         workers = self._workers.latest(until)
         names = frozenset(one.name for one in workers[0]) if workers else None
         return self._exposition.text(self._read(dependencies, workers, until), names)

@@ -69,7 +69,7 @@ class Reconciler:
             try:
                 self._turn()
             except Exception:  # a fault of ours must not leave the consumers unsteered
-                log.exception("reconciliation_failed")
+                log.exception("reconciliation_crashed")
             if self._stopping.wait(PERIOD):
                 return
 
@@ -122,7 +122,7 @@ class Reconciler:
         except WorkerError as exc:
             if self._complaints.get(what) != exc.code:
                 self._complaints[what] = exc.code
-                log.warning(f"{what}_unavailable", reason=exc.detail)
+                log.warning("dependency_unavailable", dependency=what, reason=exc.detail)
         else:
             if self._complaints.pop(what, None):
-                log.info(f"{what}_available")
+                log.info("dependency_available", dependency=what)

@@ -109,4 +109,4 @@ class Replays:
         try:
             self._store.put(replay.model_copy(update=changes))
         except StoreUnavailable as exc:  # the replay itself needs no store
-            log.warning("store_unavailable", reason=exc.detail)
+            log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)

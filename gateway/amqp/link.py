@@ -148,7 +148,9 @@ class Link:
         self.error = reason
         delay = reconnect_delay(self._failures, random.random())
         if self._failures in (0, 10) or self._failures % 100 == 0:
-            log.warning("broker_connection_lost", connection=self._name, reason=reason, retry_in=round(delay, 2))
+            log.warning(
+                "broker_connection_lost", connection=self._name, reason=reason, retry_in_seconds=round(delay, 2)
+            )
         self._failures += 1
         self._loop.call_later(delay, self._reopen)
 

@@ -34,7 +34,7 @@ class Loop(IOLoop):  # type: ignore[misc]
                     self.poll()
                     self.process_timeouts()
                 except Exception:
-                    log.exception("callback_failed")
+                    log.exception("callback_crashed")
         finally:
             self.deactivate_poller()
             self.close()

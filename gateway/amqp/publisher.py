@@ -38,7 +38,7 @@ class Publisher:
         patient: bool = False,
     ) -> None:
         """A `patient` one waits for its confirms while the broker blocks it, as those can who have no deadline."""
-        self._loop, self._patient = loop, patient
+        self._loop, self._name, self._patient = loop, name, patient
         self._link = Link(loop, url, name, on_up=self._connected, on_down=self._disconnected)
         self._on_channel = on_channel
         self._connection: Any = None
@@ -144,7 +144,7 @@ class Publisher:
 
     def _channel_closed(self, channel: Any, reason: BaseException) -> None:
         if channel is self.channel and self._connection is not None and self._connection.is_open:
-            log.warning("publisher_channel_closed", reason=str(reason))
+            log.warning("publisher_channel_closed", connection=self._name, reason=str(reason))
             self._lose(str(reason))
             self._loop.call_later(0.25, self._open_channel)
 
@@ -178,7 +178,7 @@ class Publisher:
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self.blocked = frame.method.reason or "resource alarm"
-        log.warning("broker_blocked", reason=self.blocked)
+        log.warning("broker_blocked", connection=self._name, reason=self.blocked)
         if self._patient:
             return
         blocked, self._unconfirmed = self._unconfirmed, OrderedDict()
@@ -187,7 +187,7 @@ class Publisher:
 
     def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
         self.blocked = None
-        log.info("broker_unblocked")
+        log.info("broker_unblocked", connection=self._name)
 
 
 class _Sent:

@@ -205,7 +205,9 @@ class Consumer:
         else:
             state: Actual = "standby" if code == 403 and self.dispatcher.ordered else "waiting"
             if self._tries == 0:
-                log.warning(f"consumer_{state}", reason=reason, **self._who())
+                log.warning(
+                    "consumer_standby" if state == "standby" else "consumer_waiting", reason=reason, **self._who()
+                )
             self._set(state, reason)
             self._tries += 1
             self.wiring.loop.call_later(min(_LONGEST_WAIT, 0.125 * 2 ** min(self._tries, 10)), self._take)
@@ -229,7 +231,7 @@ class Consumer:
         try:
             self.settlement.send(delivery)
         except Exception as exc:  # a message that we cannot send must not take the connection with it
-            log.exception("request_failed", message_id=delivery.source.message_id, **self._who())
+            log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who())
             answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be made: {exc}", 0.0)
             self.settlement.answered(delivery, answer)
 

@@ -111,7 +111,14 @@ class Copier:
                 return
             identity = delivery.source.message_id
             self._failed(error.detail)
-            log.warning("copy_failed", reason=error.detail, consumer=self._name, message_id=identity)
+            log.warning(
+                "copy_failed",
+                consumer=self._name,
+                queue=delivery.source.queue,
+                message_id=identity,
+                correlation_id=delivery.source.properties.correlation_id,
+                reason=error.detail,
+            )
             if unfit is not None and isinstance(error, Unwritable):
                 unfit()
                 return

@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from delivery.attempts import SAMPLE
 from delivery.backoff import retry_delay
 from delivery.outcome import compile_rules
@@ -30,8 +28,6 @@ from gateway.consuming.session import Delivery
 from gateway.consuming.tally import NO_ATTEMPTS
 from gateway.consuming.wiring import Wiring
 from gateway.metrics.instruments import ATTEMPT_BUCKETS
-
-log = structlog.get_logger("workerrmq.delivery")
 
 _THROTTLED = 429
 """Too Many Requests says nothing against the target's health."""
@@ -99,6 +95,7 @@ class Settlement:
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
         self._rest = Rest()
+        self._log = wiring.log
         self.counters = Counters()
 
     def send(self, delivery: Delivery) -> None:
@@ -128,8 +125,9 @@ class Settlement:
         if outcome is Outcome.SUCCESS:
             self.counters.failing = False
             self._rest.clear()
-            if random.random() < SAMPLE:
-                self._record(delivery, answer, "delivered", None)
+            kept = random.random() < SAMPLE
+            if kept or self._log.verbose:
+                self._record(delivery, answer, "delivered", None, kept=kept)
             if self._spec.reply and delivery.source.properties.reply_to:
                 self._copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
             else:
@@ -194,8 +192,10 @@ class Settlement:
 
     # --- saying so -------------------------------------------------------------------------------------------------
 
-    def _record(self, delivery: Delivery, answer: Answer, result: Result, delay: int | None) -> None:
-        """For the log of attempts, and a failure for the process's own log too. `delay` in milliseconds."""
+    def _record(
+        self, delivery: Delivery, answer: Answer, result: Result, delay: int | None, *, kept: bool = True
+    ) -> None:
+        """For the log of attempts, if it is `kept` there, and for the process's own. `delay` in milliseconds."""
         now = datetime.now(UTC)
         attempt = Attempt(
             at=now,
@@ -212,17 +212,9 @@ class Settlement:
             next_at=None if delay is None else now + timedelta(milliseconds=delay),
             sampled=result == "delivered",
         )
-        self._wiring.attempts.add(attempt)
-        if result != "delivered":
-            log.warning(
-                "delivery_failed",
-                consumer=attempt.consumer,
-                queue=attempt.queue,
-                message_id=attempt.message_id,
-                correlation_id=delivery.source.properties.correlation_id,
-                attempt=attempt.attempt,
-                result=result,
-                reason=attempt.reason,
-                duration_ms=attempt.duration_ms,
-                retry_in_ms=delay,
-            )
+        if kept:
+            self._wiring.attempts.add(attempt)
+        if result == "delivered":
+            self._log.delivered(attempt, delivery.source.properties)
+        else:
+            self._log.failed(attempt, delivery.source.properties, delay)

@@ -8,6 +8,7 @@ from delivery.attempts import AttemptBuffer
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.topology import Ladder
+from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.http import HttpClient
 
@@ -22,3 +23,4 @@ class Wiring:
     ladder: Ladder
     breakers: Breakers
     attempts: AttemptBuffer
+    log: AttemptLog

@@ -61,6 +61,12 @@ class Heartbeats:
         return len(self._live(max_age_seconds))
 
     @translated
+    def ages(self, max_age_seconds: float = 5) -> list[float]:
+        """For each worker that was heard of in the last `max_age_seconds`, how many seconds ago that was."""
+        now = datetime.now(UTC)
+        return [max(0.0, (now - beat["at"]).total_seconds()) for beat in self._live(max_age_seconds)]
+
+    @translated
     def remove(self, worker: str) -> None:
         """Forget a worker that says goodbye, so that nobody waits for its silence to be noticed."""
         self._reported.pop(worker, None)

@@ -12,6 +12,7 @@ from flask import Flask
 from app import create_app
 from config import Settings
 from tests.api.client import ADMIN, PASSWORD, Api, Gunicorn, add_user
+from tests.api.host import METRICS_TOKEN, Host
 from tests.api.service import Service
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
@@ -109,6 +110,40 @@ def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Cal
     yield start
     for one in made:
         one.process.stop()
+
+
+@pytest.fixture
+def make_host(
+    gunicorn: Callable[..., Gunicorn], broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str
+) -> Iterator[Callable[..., Host]]:
+    """Starts hosts over the store and each broker in turn; does not wait for them to be ready."""
+    made: list[Host] = []
+
+    def make(**settings: str) -> Host:
+        places = {
+            "RABBITMQ_URL": broker.amqp_url,
+            "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+            "MONGO_URI": store.uri(database_of(unique_name)),
+            "DATA_DIR": str(tmp_path / "shared"),
+            "SECRET_KEY": "a secret key for tests",
+            "TARGET_ALLOW": "127.0.0.0/8",
+            "METRICS_TOKEN": METRICS_TOKEN,
+            **settings,
+        }
+        made.append(Host(gunicorn("--workers", "2", **places), tmp_path / f"worker-{len(made)}", places))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.worker.kill()
+
+
+@pytest.fixture
+def host(make_host: Callable[..., Host]) -> Host:
+    """One that is ready for work."""
+    one = make_host()
+    one.wait_ready()
+    return one
 
 
 def database_of(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,59 +12,13 @@ from gateway.metrics import instruments
 from gateway.metrics.directory import Directory
 from gateway.metrics.exposition import Exposition
 from tests.api.client import PASSWORD, Gunicorn
-from tests.api.conftest import database_of
+from tests.api.host import METRICS_TOKEN as TOKEN
+from tests.api.host import Host
 from tests.support.metrics import Scrape
 from tests.support.node import BrokerNode
-from tests.support.processes import Process, wait_until
+from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
-from tests.support.worker import worker_process
-
-TOKEN = "a token for Prometheus"
-
-
-class Host:
-    """Two web workers and a worker process that share a DATA_DIR."""
-
-    def __init__(self, web: Gunicorn, worker: Process) -> None:
-        self.web, self.worker = web, worker
-        self.token = web.login()
-
-    def post(self, path: str, method: str = "POST", **body: object) -> None:
-        answer = self.web.call(method, path, self.token, json=body)
-        assert answer.ok, answer.text
-
-    def scrape(self) -> Scrape:
-        answer = self.web.call("GET", "/metrics", TOKEN)
-        assert answer.status_code == 200, answer.text
-        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        return Scrape(answer.text)
-
-    def delivered(self, queue: str, outcome: str = "delivered") -> float:
-        return self.scrape().value("workerrmq_deliveries_total", queue=queue, outcome=outcome)
-
-
-@pytest.fixture
-def host(
-    gunicorn: Callable[..., Gunicorn], broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str
-) -> Iterator[Host]:
-    """A host that is ready for work."""
-    settings = {
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "MONGO_URI": store.uri(database_of(unique_name)),
-        "DATA_DIR": str(tmp_path / "shared"),
-        "SECRET_KEY": "a secret key for tests",
-        "TARGET_ALLOW": "127.0.0.0/8",
-        "METRICS_TOKEN": TOKEN,
-    }
-    web = gunicorn("--workers", "2", **settings)
-    worker = worker_process(tmp_path / "worker", settings)
-    worker.start()
-    one = Host(web, worker)
-    wait_until(lambda: web.call("GET", "/health/ready").ok, 20, "readiness")
-    yield one
-    worker.kill()
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
