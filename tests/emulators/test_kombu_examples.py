@@ -25,8 +25,8 @@ def test_basic_producer_consumer_pattern(capsys: pytest.CaptureFixture[str]) -> 
 
     consumer = Consumer(channel, queues=[queue], callbacks=[callback])
     consumer.consume()
+    wait_until(lambda: capsys.readouterr().out == "Received: {'message': 'Hello, World!'}\n", 5, "the callback")
     conn.disconnect()
-    assert capsys.readouterr().out == "Received: {'message': 'Hello, World!'}\n"
 
 
 def test_using_exchanges_for_routing() -> None:
