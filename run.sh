@@ -51,6 +51,14 @@ install() {
     cp "$lock" "$stamp"
 }
 
+# Let the flask of .venv find `flask rmq` by its entry point: from any directory, and without the settings of the service.
+install_commands() {
+    if [ .venv/installed-commands -nt pyproject.toml ]; then return; fi
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+        --editable . || fail "pip could not install the command line (its reason is above)"
+    touch .venv/installed-commands
+}
+
 command="${1:-start}"
 shift $(($# > 0))
 case "$command" in
@@ -59,6 +67,7 @@ case "$command" in
 esac
 make_venv
 install requirements.txt
+install_commands
 case "$command" in
     start) exec .venv/bin/python -m launcher ;;
     test)

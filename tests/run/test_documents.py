@@ -1,0 +1,68 @@
+"""README and tutorial do what they say when they are pasted, block by block, and show what they say they show."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.support.installation import Installation
+from tests.support.processes import free_port, wait_until
+
+PROJECT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```bash\n(?P<commands>.*?)^```\n(?:```\n(?P<output>.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+
+ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
+"""What the fixture does before, and what runs this very test."""
+
+
+@pytest.mark.timeout(400)  # the first start installs everything
+@pytest.mark.parametrize("document", ["README.md", "docs/TUTORIAL.md"])
+def test_every_block_does_what_the_document_says(installation: Installation, document: str) -> None:
+    installation.start()
+    text = (PROJECT / document).read_text()
+    text = text.replace(":5000", f":{installation.port}").replace("8099", str(free_port()))
+    text = re.sub(r"PASSWORD='.*'", f"PASSWORD='{installation.password}'", text)
+    blocks = [(ELSEWHERE.sub("", block["commands"]), block["output"] or "") for block in BLOCK.finditer(text)]
+    script = "".join(commands + _reading(output) for commands, output in blocks)
+    pasted = installation.as_newcomer(
+        "bash", "-c", f"{script}\necho; echo done; wait", log="pasted.log", WORKERRMQ_URL=installation.url
+    )
+
+    pasted.start()
+
+    try:
+        wait_until(lambda: "\ndone\n" in pasted.output(), 60, "the end of what was pasted")
+    except AssertionError as late:
+        raise AssertionError(f"{late}, it showed:\n{pasted.output()}") from None
+    finally:
+        pasted.kill()
+    shown = " ".join(pasted.output().split())
+    for line in "".join(output for _, output in blocks).splitlines():
+        assert re.search(_pattern(line), shown), f"nothing shown is like {line!r}:\n{pasted.output()}"
+
+
+def _reading(output: str) -> str:
+    """What a reader does before going on: see the deliveries arrive."""
+    lines = [line for line in output.splitlines() if line.startswith("delivered from")]
+    return "".join(f"until grep -qF {shlex.quote(line)} ../pasted.log; do sleep 0.1; done\n" for line in lines)
+
+
+def _pattern(line: str) -> str:
+    """A line of a document as a pattern, in which … is anything."""
+    return ".*".join(re.escape(" ".join(part.split())) for part in line.split("…"))
+
+
+@pytest.mark.timeout(400)
+def test_the_command_line_works_from_any_directory_without_settings(first_installation: Installation) -> None:
+    flask = first_installation.project / ".venv/bin/flask"
+    settings = {"WORKERRMQ_URL": first_installation.url, "MONGO_URI": "nonsense", "RABBITMQ_URL": "nonsense"}
+    command = f"cd / && {shlex.quote(str(flask))} rmq health --json"
+
+    asked = first_installation.as_newcomer("bash", "-c", command, log="asked.log", **settings)
+    asked.start()
+    wait_until(lambda: not asked.running, 30, "the answer")
+
+    assert '"status": "ready"' in asked.output()
