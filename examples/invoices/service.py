@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +49,7 @@ class RestBroker:
 
     def __init__(self, api: RestApi) -> None:
         self._api = api
-        self._servers: list[BaseWSGIServer] = []
+        self._servers: dict[str, BaseWSGIServer] = {}
 
     def declare_queue(self, queue_name: str, dead_letter_queue: str | None = None) -> None:
         """The dead-letter queue is made with the consumer, and has this name then."""
@@ -74,15 +74,17 @@ class RestBroker:
 
         server = make_server("127.0.0.1", 0, app, threaded=True)
         Thread(target=server.serve_forever, daemon=True).start()
-        self._servers.append(server)
-        url = f"http://127.0.0.1:{server.port}/"
-        self._api("POST", "createConsumer", queueName=queue_name, name=f"invoices-{server.port}", url=url)
+        name, url = f"invoices-{queue_name}", f"http://127.0.0.1:{server.port}/"
+        with suppress(InvoiceError):
+            self._api("DELETE", "deleteConsumer", name=name)  # one that was left when a run was killed
+        self._api("POST", "createConsumer", queueName=queue_name, name=name, url=url)
+        self._servers[name] = server
         say(f"{queue_name} is delivered to {url}")
 
     def close(self) -> None:
         """Delete the consumers and end their services."""
-        for server in self._servers:
-            self._api("DELETE", "deleteConsumer", name=f"invoices-{server.port}")
+        for name, server in self._servers.items():
+            self._api("DELETE", "deleteConsumer", name=name)
             server.shutdown()
 
 
