@@ -28,10 +28,11 @@ from config import Settings
 from domain.publication import PublishRequest
 from routes.api import Api, Reply, done
 from routes.scope import NO_QUEUE
-from tests.api.client import ADMIN, add_user
+from services.bundle import Services
 from tests.support.store import StoreNode
 
 BODY = b'{"queueName": "orders", "message": "' + b"x" * 1024 + b'"}'
+PASSWORD = "correct horse battery"
 ROUNDS = 7
 
 api = Api("benchmark")
@@ -99,8 +100,9 @@ def main() -> None:
         try:
             app = create_app(_settings(Path(place), store))
             app.register_blueprint(api.blueprint)
-            add_user(app, ADMIN, "admin")
-            token, _, _ = app.extensions["services"].login.login(ADMIN, "correct horse battery", "")
+            services: Services = app.extensions["services"]
+            services.users.create("benchmark", PASSWORD, "publisher")
+            token, _, _ = services.login.login("benchmark", PASSWORD, "")
             rounds = [[microseconds(way, token, given.requests) for way in (bare(), app)] for _ in range(ROUNDS)]
         finally:
             store.shutdown()

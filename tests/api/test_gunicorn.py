@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from select import select
-from threading import Event, Thread
+from threading import Event, get_ident
 
+import pytest
 import requests
 
 from tests.api.client import ADMIN, PASSWORD, ROOT, Gunicorn
+from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.store import StoreNode
 
@@ -48,27 +51,48 @@ def test_what_is_revoked_on_one_worker_is_revoked_on_all(gunicorn: MakeGunicorn)
     assert {server.call("GET", "/getUsers", token).status_code for _ in range(12)} == {401}
 
 
-def test_a_reload_under_load_loses_no_request(gunicorn: MakeGunicorn) -> None:
-    server = gunicorn("--workers", "2")
-    statuses: list[int] = []
-    over = Event()
-
-    def load() -> None:
+def publish_until(over: Event, server: Gunicorn, token: str, queue: str, kept_alive: bool) -> list[tuple[int, str]]:
+    """What one client was answered: the status, and the id of the message. Its connections are new, or one is kept."""
+    answers = []
+    with requests.Session() as session:
         while not over.is_set():
-            statuses.append(server.call("GET", "/health/live").status_code)
+            identity = f"{get_ident()}-{len(answers)}"
+            body = {"queueName": queue, "message": "x", "properties": {"messageId": identity}}
+            headers = {"Authorization": f"Bearer {token}"} | ({} if kept_alive else {"Connection": "close"})
+            answer = session.post(f"{server.url}/messagePublish", json=body, headers=headers, timeout=30)
+            answers.append((answer.status_code, identity))
+    return answers
 
-    threads = [Thread(target=load) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for count in (4, 6):
-        server.process.signal(signal.SIGHUP)
-        wait_until(lambda count=count: server.process.output().count("Booting worker") >= count, 30)
-        wait_until(lambda count=count: server.process.output().count("Worker exiting") >= count - 2, 30)
-    wait_until(lambda: len(statuses) > 20, 30)
-    over.set()
-    for thread in threads:
-        thread.join()
-    assert set(statuses) == {200}
+
+@pytest.mark.parametrize("by", ["reloads", "max_requests"])
+def test_workers_that_are_replaced_under_load_lose_no_request_and_no_message(
+    gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str, by: str
+) -> None:
+    options = ["--workers", "2", "--threads", "4", *(["--max-requests", "40"] if by == "max_requests" else [])]
+    server = gunicorn(*options, RABBITMQ_URL=broker.amqp_url, RABBITMQ_MANAGEMENT_URL=broker.management_url)
+    wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")
+    token = server.login()
+    assert server.call("POST", "/createQueue", token, json={"queueName": unique_name}).ok
+    over = Event()
+    with ThreadPoolExecutor(4) as clients:
+        running = [
+            clients.submit(publish_until, over, server, token, unique_name, number % 2 == 0) for number in range(4)
+        ]
+        try:
+            for count in (4, 6, 8):
+                if by == "reloads":
+                    server.process.signal(signal.SIGHUP)
+                wait_until(lambda count=count: server.process.output().count("Booting worker") >= count, 60)
+                wait_until(lambda count=count: server.process.output().count("Worker exiting") >= count - 2, 60)
+        finally:
+            over.set()
+        answers = [answer for client in running for answer in client.result()]
+    assert {status for status, _ in answers} == {200}
+    with broker.connect() as connection:
+        channel = connection.channel()
+        held = [channel.basic_get(unique_name)[1].message_id for _ in answers]
+        assert channel.basic_get(unique_name)[0] is None
+    assert sorted(held) == sorted(identity for _, identity in answers), "each 200 is in the queue once"
 
 
 def test_it_ends_cleanly_when_told_to(gunicorn: MakeGunicorn) -> None:
