@@ -228,3 +228,33 @@ def test_the_projects_own_config_has_an_entry_for_each(here: Terminals) -> None:
     for name in ("rabbitmq", "redis", "sqs", "memory"):
         Path("config.yml").write_text(config.replace("use: rabbitmq", f"use: {name}"))
         assert mq._settings()[1].startswith({"rabbitmq": "amqp"}.get(name, name))
+
+
+def test_the_documents_snippet_runs(embedded: EmbeddedNode, here: Terminals) -> None:
+    here.configure("rabbitmq", url=embedded.amqp_url)
+    snippet = re.search(r"```python\n(.*?)```", (PROJECT / "docs/EXAMPLES.md").read_text(), re.DOTALL)
+    assert snippet
+
+    process = here.run("-u", "-c", snippet[1])
+
+    wait_until(lambda: process.output() == "some values\n", 30, "the message being printed")
+
+
+def test_one_failure_after_the_other_makes_longer_pauses(here: Terminals, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.configure("memory", url="memory://")
+    pauses: list[float] = []
+
+    class Failing(mq.Consumer):
+        def process(self, message: dict[str, object]) -> None:
+            if len(pauses) == 7:
+                raise KeyboardInterrupt
+            raise ValueError("not today")
+
+    consumer = Failing(id="queue1", exchange="failing")
+    mq.Producer(id="p", exchange="failing").produce({"n": 1})
+    monkeypatch.setattr("lib.mq.time.sleep", pauses.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        consumer.consume()
+
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]

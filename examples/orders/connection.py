@@ -1,0 +1,98 @@
+"""How the demo talks to the broker: connects, publishes, and consumes through outages. A connection has one thread."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPConnectionError, AMQPError, ChannelWrongStateError
+
+from examples.orders.topology import declare
+
+Handle = Callable[[BlockingChannel, pika.spec.Basic.Deliver, pika.BasicProperties, dict[str, Any]], None]
+NEVER = Event()
+
+
+def say(who: str, what: str) -> None:
+    """Print a line, in one piece and at once."""
+    print(f"{who:>13} | {what}\n", end="", flush=True)
+
+
+def heading(text: str) -> None:
+    """Print where a new part begins."""
+    print(f"\n== {text}", flush=True)
+
+
+def connect(url: str, **changes: Any) -> pika.BlockingConnection:
+    """A connection with heartbeats and timeouts (seconds), and with pika's parameters changed as told.
+
+    Raises AMQPConnectionError with a sentence, whatever is the cause.
+    """
+    try:
+        parameters = pika.URLParameters(url)
+        chosen = {"heartbeat": 60, "blocked_connection_timeout": 300, "socket_timeout": 10, **changes}
+        for name, value in chosen.items():
+            setattr(parameters, name, value)
+        return pika.BlockingConnection(parameters)
+    except (AMQPError, AMQPConnectorException, OSError, ValueError, LookupError) as error:
+        reason = str(error) or "nobody answers"
+        hint = "RABBITMQ_URL names the broker; without it, the project's own is started."
+        raise AMQPConnectionError(f"Cannot use the broker at {url.rpartition('@')[2]}: {reason}. {hint}") from error
+
+
+@contextmanager
+def channel_to(url: str, **changes: Any) -> Iterator[BlockingChannel]:
+    """A channel of a connection of its own, with publisher confirms and one message at a time."""
+    with connect(url, **changes) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_qos(prefetch_count=1)
+        yield channel
+
+
+def publish(channel: BlockingChannel, exchange: str, key: str, message: dict[str, Any], **properties: Any) -> None:
+    """Come back when the broker has the message, on disk where it goes to a durable queue."""
+    persistent = pika.BasicProperties(delivery_mode=2, content_type="application/json", **properties)
+    channel.basic_publish(exchange, key, json.dumps(message).encode(), persistent)
+
+
+def temporary(channel: BlockingChannel, **arguments: Any) -> str:
+    """A queue that ends with its connection."""
+    return str(channel.queue_declare("", exclusive=True, arguments=arguments).method.queue)
+
+
+def drain(channel: BlockingChannel, queue: str) -> list[str]:
+    """Take all that is in a queue."""
+    taken = iter(lambda: channel.basic_get(queue, auto_ack=True)[2], None)
+    return [body.decode().strip() for body in taken]
+
+
+def consume(url: str, who: str, queue: str, handle: Handle, ended: Event = NEVER) -> None:
+    """Hand messages to `handle`: ack, or nack for ValueError and the like. Until `ended`, and the queue is empty."""
+    while True:
+        try:
+            with channel_to(url) as channel:
+                declare(channel)
+                say(who, f"waits for messages in queue {queue}")
+                for method, properties, body in channel.consume(queue, inactivity_timeout=0.2):
+                    if method is not None:
+                        _settle(channel, who, handle, method, properties, body)
+                    elif ended.is_set():
+                        return
+        except (AMQPConnectionError, ChannelWrongStateError) as error:
+            say(who, f"lost the broker ({type(error).__name__}): connects again in a second")
+            time.sleep(1)
+
+
+def _settle(channel: BlockingChannel, who: str, handle: Handle, method: Any, properties: Any, body: bytes) -> None:
+    try:
+        handle(channel, method, properties, json.loads(body))
+        channel.basic_ack(method.delivery_tag)
+    except (ValueError, LookupError, TypeError) as error:
+        say(who, f"nack, not to be requeued: {error!r:.80}")
+        channel.basic_nack(method.delivery_tag, requeue=False)

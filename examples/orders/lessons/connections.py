@@ -1,0 +1,109 @@
+"""Lessons about connections: knowing that a message is safe, and that the other side is still there."""
+
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread, current_thread
+from typing import Any
+
+from pika.exceptions import AMQPConnectionError, UnroutableError
+
+from examples.orders.connection import channel_to, connect, consume, drain, publish, say, temporary
+from examples.orders.embedded import private
+from examples.orders.topology import ORDERS, declare
+
+
+def publisher_confirms(url: str) -> None:
+    """Publisher confirms: the broker says that it has the message; with mandatory, that a queue has it"""
+    with connect(url) as connection:
+        channel = connection.channel()
+        channel.basic_publish("", "no-such-queue", b"order 1")
+        say("publisher", "without confirms, to a queue that does not exist: no error, and order 1 is gone")
+        channel.confirm_delivery()
+        channel.basic_publish("", temporary(channel), b"order 2", mandatory=True)
+        say("publisher", "with confirms, to a queue that exists: confirmed, order 2 is in it")
+        try:
+            channel.basic_publish("", "no-such-queue", b"order 3", mandatory=True)
+        except UnroutableError as error:
+            say("publisher", f"with confirms, to the other: Unroutable, {error.messages[0].body.decode()} came back")
+
+
+def heartbeats(url: str) -> None:
+    """Heartbeats: who sends nothing for two of them is taken for dead, and cut off"""
+    with connect(url, heartbeat=1) as attentive:
+        busy = connect(url, heartbeat=1)
+        attentive.sleep(4)
+        say("attentive", f"4 s in connection.sleep(), heartbeats of 1 s answered: connected is {attentive.is_open}")
+        try:
+            busy.process_data_events()
+        except AMQPConnectionError as error:
+            say("busy", f"4 s of work in which pika was not called: cut off ({type(error).__name__})")
+
+
+def reconnection(url: str) -> None:
+    """Reconnection: the broker (one of this lesson's own) is restarted in the middle, and nothing is lost"""
+    waiting, done, ended = list(range(1, 7)), set(), Event()
+
+    def process(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
+        done.add(order["order"])
+        say("worker", f"processed order {order['order']}")
+
+    with private() as broker:
+        with channel_to(broker.url) as channel:
+            declare(channel)
+        worker = Thread(target=consume, args=(broker.url, "worker", "orders", process, ended), daemon=True)
+        worker.start()
+        while waiting:
+            try:
+                with channel_to(broker.url) as channel:
+                    while waiting:
+                        publish(channel, ORDERS, "order", {"order": waiting[0]})
+                        say("publisher", f"order {waiting.pop(0)} confirmed")
+                        if len(waiting) == 3:
+                            broker.stop()
+            except AMQPConnectionError as error:
+                say("publisher", f"order {waiting[0]} not confirmed ({type(error).__name__}), so it is sent again")
+                broker.start()
+        ended.set()
+        worker.join()
+    say("result", f"{len(done)} of 6 orders processed")
+
+
+def timeouts(url: str) -> None:
+    """Timeouts: nobody waits for ever for a broker that does not answer, or that does not accept any more"""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        try:
+            connect(f"amqp://127.0.0.1:{mute.getsockname()[1]}", stack_timeout=1)
+        except AMQPConnectionError as error:
+            say("client", f"a server that accepts and says nothing, stack_timeout=1: {type(error.__cause__).__name__}")
+    with private() as broker, channel_to(broker.url, blocked_connection_timeout=1) as channel:
+        broker.process.send_signal(signal.SIGUSR1)
+        say("broker", "out of memory (so it is told): takes nothing from publishers until that is over")
+        try:
+            while True:
+                channel.basic_publish("", "anywhere", b"order 1")
+        except AMQPConnectionError as error:
+            say("publisher", f"blocked_connection_timeout=1: {type(error).__name__}")
+
+
+def thread_safety(url: str) -> None:
+    """Thread safety: a pika connection belongs to one thread, so each thread has one, or asks the one that has it"""
+    with channel_to(url) as channel, ThreadPoolExecutor() as threads:
+        queue, acked_by = temporary(channel), list[str]()
+
+        def shop(number: int) -> None:
+            with channel_to(url) as own:
+                for order in range(5):
+                    own.basic_publish("", queue, f"order {number}-{order}".encode())
+
+        def ack() -> None:
+            channel.basic_ack(method.delivery_tag)
+            acked_by.append(current_thread().name)
+
+        list(threads.map(shop, range(4)))
+        method, _, _ = channel.basic_get(queue)
+        say("shops", f"4 threads with a connection each published 5 orders each: {1 + len(drain(channel, queue))} came")
+        threads.submit(channel.connection.add_callback_threadsafe, ack)
+        while not acked_by:
+            channel.connection.process_data_events(1)
+        say("worker", f"another thread has the connection's, {acked_by[0]}, ack: add_callback_threadsafe()")

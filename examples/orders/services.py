@@ -1,0 +1,100 @@
+"""Who works on orders: the shop that publishes them, workers, those who only want to know, and the stock (RPC)."""
+
+import time
+from collections import Counter
+from threading import Event
+from typing import Any
+from uuid import uuid4
+
+from examples.orders.connection import NEVER, channel_to, consume, publish, say
+from examples.orders.topology import EVENTS, LOGS, ORDERS, declare
+
+ITEMS = ("keyboard", "mouse", "monitor", "cable", "headset")
+STOCK = {"keyboard": 12, "mouse": 40, "monitor": 0}
+
+
+def produce(url: str, count: int = 10) -> None:
+    """Publish orders. Every tenth has an expired card, so that it will fail."""
+    batch = uuid4().hex[:4]
+    with channel_to(url) as channel:
+        declare(channel)
+        for number in range(1, count + 1):
+            item, card = ITEMS[number % len(ITEMS)], "expired" if number % 10 == 0 else "valid"
+            order = {"order": f"{batch}-{number}", "item": item, "quantity": number % 3 + 1, "card": card}
+            publish(channel, ORDERS, "order", order)
+            say("shop", f"order {order['order']}, {order['quantity']} x {item} -> {ORDERS}, key order -> queue orders")
+            publish(channel, LOGS, "order.created", order)
+
+
+def worker(url: str, name: str = "W1", ended: Event = NEVER, seconds: float = 0.5) -> None:
+    """Process orders, one at a time: an event and a log entry for each, then ack; nack for those that fail."""
+
+    def process(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
+        say(name, f"takes {order['order']}{', which another worker left' if method.redelivered else ''}")
+        time.sleep(seconds)
+        if order["card"] == "expired":
+            publish(channel, LOGS, "order.failed", order)
+            raise ValueError(f"{order['order']}: card expired")
+        publish(channel, EVENTS, "", order)
+        publish(channel, LOGS, "order.completed", order)
+        say(name, f"ack {order['order']}; event -> {EVENTS}, log order.completed -> {LOGS}")
+
+    consume(url, name, "orders", process, ended)
+
+
+def notification(url: str, ended: Event = NEVER) -> None:
+    """Tell customers."""
+
+    def notify(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
+        say("notification", f"to the customer: your {order['item']} is on its way ({order['order']})")
+
+    consume(url, "notification", "notifications", notify, ended)
+
+
+def analytics(url: str, ended: Event = NEVER) -> None:
+    """Count what is sold."""
+    sold: Counter[str] = Counter()
+
+    def count(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
+        sold[order["item"]] += order["quantity"]
+        say("analytics", f"sold so far: {', '.join(f'{number} x {item}' for item, number in sold.items())}")
+
+    consume(url, "analytics", "analytics", count, ended)
+
+
+def logs(url: str, ended: Event = NEVER) -> None:
+    """Print every log entry whose key matches order.#."""
+
+    def log(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
+        say("logs", f"{method.routing_key} {order['order']} (the key matches order.#)")
+
+    consume(url, "logs", "logs", log, ended)
+
+
+def rpc_server(url: str, ended: Event = NEVER) -> None:
+    """Answer requests, each to the queue that its reply_to names, with its correlation_id."""
+
+    def answer(channel: Any, method: Any, properties: Any, request: dict[str, Any]) -> None:
+        stock = STOCK.get(request["item"])
+        publish(channel, "", properties.reply_to, {"stock": stock}, correlation_id=properties.correlation_id)
+        say("rpc-server", f"{request['item']}: {stock} -> reply_to {properties.reply_to}")
+
+    consume(url, "rpc-server", "rpc.inventory", answer, ended)
+
+
+def rpc_client(url: str) -> None:
+    """Ask for three items, one after the other. Raises TimeoutError when nobody answers."""
+    with channel_to(url) as channel:
+        declare(channel)
+        replies = channel.queue_declare("", exclusive=True).method.queue
+        for item in ("keyboard", "monitor", "unicorn"):
+            asked = uuid4().hex
+            say("rpc-client", f"how many {item}? -> queue rpc.inventory, correlation_id {asked[:8]}; waits")
+            request = {"reply_to": replies, "correlation_id": asked, "expiration": "5000"}
+            publish(channel, "", "rpc.inventory", {"item": item}, **request)
+            for _, properties, body in channel.consume(replies, auto_ack=True, inactivity_timeout=5):
+                if properties is None:
+                    raise TimeoutError("Nobody answered in 5 s: start `python -m examples.orders rpc-server`.")
+                if properties.correlation_id == asked:
+                    say("rpc-client", f"answer to {asked[:8]}: {body.decode()}")
+                    break

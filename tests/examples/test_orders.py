@@ -1,0 +1,269 @@
+"""The order demo: every command does what its document says, in terminals of their own, on both brokers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pika
+import pytest
+
+from examples.orders.__main__ import COMMANDS
+from tests.support.node import BrokerNode
+from tests.support.processes import Process, wait_until
+
+PROJECT = Path(__file__).parents[2]
+
+
+class Terminals:
+    """Commands of the demo that share a broker, each with its own output."""
+
+    def __init__(self, directory: Path, url: str = "") -> None:
+        self.url = url
+        self._directory = directory
+        inherited = {name: value for name, value in os.environ.items() if name != "RABBITMQ_URL"}
+        self._environment = inherited | {"DATA_DIR": str(directory)} | ({"RABBITMQ_URL": url} if url else {})
+        self._started: list[Process] = []
+
+    def run(self, *words: str) -> Process:
+        """Start `python -m examples.orders WORDS`; does not wait."""
+        log = self._directory / f"{len(self._started)}.log"
+        command = [sys.executable, "-m", "examples.orders", *words]
+        self._started.append(Process(command, log, self._environment, PROJECT))
+        self._started[-1].start()
+        return self._started[-1]
+
+    def output(self, *words: str, status: int = 0) -> str:
+        """All that a command says that ends by itself."""
+        process = self.run(*words)
+        wait_until(lambda: not process.running, 90, f"the end of {words}")
+        assert process.returncode == status, process.output()
+        assert "Traceback" not in process.output()
+        return process.output()
+
+    def interrupt(self, process: Process) -> None:
+        """Ctrl+C; it must end in order."""
+        process.signal(signal.SIGINT)
+        wait_until(lambda: not process.running, 15, "the end after Ctrl+C")
+        assert process.returncode == 0, process.output()
+        assert "Traceback" not in process.output()
+        assert "Stopped." in process.output()
+
+    def address(self) -> str:
+        """The URL of the broker that they share."""
+        return self.url or (self._directory / "orders/addresses").read_text().split()[0]
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.running:
+                process.stop()
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"orders-{name}"))
+                                         for name in ("embedded", "rabbitmq")])  # fmt: skip
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminals]:
+    """Terminals without RABBITMQ_URL, and with it."""
+    node: BrokerNode | None = request.getfixturevalue("rabbitmq_node") if request.param == "rabbitmq" else None
+    terminals = Terminals(tmp_path_factory.mktemp("orders"), node.amqp_url if node else "")
+    yield terminals
+    terminals.close()
+    if node:
+        node.reset()
+
+
+@pytest.fixture
+def terminals(place: Terminals) -> Iterator[Terminals]:
+    """The same, whose commands end with the test."""
+    yield place
+    place.close()
+
+
+@pytest.fixture(scope="module")
+def everything(place: Terminals) -> str:
+    """What `python -m examples.orders` prints."""
+    return place.output()
+
+
+def said(output: str, who: str) -> list[str]:
+    """What one of them said."""
+    return re.findall(rf"^ *{re.escape(who)} \| (.*)$", output, re.MULTILINE)
+
+
+def lesson(output: str, number: int) -> str:
+    """What was printed in a lesson."""
+    found = re.search(rf"^== Lesson {number}: .*?(?=^== |\Z)", output, re.MULTILINE | re.DOTALL)
+    assert found, output
+    return found[0]
+
+
+def test_ten_orders_go_their_ways(everything: str) -> None:
+    orders = {re.match(r"order (\S+),", line)[1] for line in said(everything, "shop")}  # type: ignore[index]
+    worked = said(everything, "W1") + said(everything, "W2")
+    failed = {order for order in orders if order.endswith("-10")}
+
+    assert len(orders) == 10
+    assert {line.split()[1].strip(";") for line in worked if line.startswith("ack")} == orders - failed
+    assert [line for line in worked if "card expired" in line]
+    assert {
+        line.split("(")[1].strip(")") for line in said(everything, "notification") if "customer" in line
+    } == orders - failed
+    assert sum("sold so far" in line for line in said(everything, "analytics")) == 9
+    logged = {line.split()[0] for line in said(everything, "logs") if "matches" in line}
+    assert logged == {"order.created", "order.completed", "order.failed"}
+    assert f'"{failed.pop()}"' in said(everything, "orders.failed")[1]
+    assert said(everything, "orders.failed")[1].endswith("rejected from queue orders")
+
+
+def test_the_fast_worker_does_more(everything: str) -> None:
+    first, second = (sum("takes" in line for line in said(everything, name)) for name in ("W1", "W2"))
+    assert first > second > 0
+
+
+def test_the_client_has_its_answers(everything: str) -> None:
+    answers = [json.loads(line.partition(": ")[2]) for line in said(everything, "rpc-client") if "answer" in line]
+    assert answers == [{"stock": 12}, {"stock": 0}, {"stock": None}]
+
+
+@pytest.mark.parametrize(
+    ("number", "sentences"),
+    [
+        (1, ["no error, and order 1 is gone", "confirmed, order 2 is in it", "Unroutable, order 3 came back"]),
+        (2, ["connected is True", "cut off (StreamLostError)"]),
+        (3, ["order 4 not confirmed", "lost the broker", "6 of 6 orders processed"]),
+        (4, ["AMQPConnectorStackTimeout", "blocked_connection_timeout=1: ConnectionBlockedTimeout"]),
+        (5, ["20 came", "the connection's, MainThread"]),
+        (6, ["x-match=any | {'format': 'pdf', 'country': 'FR'}: arrived",
+             "x-match=all | {'format': 'pdf', 'country': 'FR'}: not routed here"]),
+        (7, ["bound with order got ['order']", "alternate exchange got ['odrer']"]),
+        (8, ["dead letters | order 1, order 2"]),
+        (9, ["got fraud alert, invoice, newsletter"]),
+        (10, ["got 20, in order"]),
+        (11, ["gave the message back 3 times; x-delivery-limit is 2", "got ['poison']"]),
+        (12, ["got basic.cancel for its consumer: True"]),
+        (13, ["nacked 7 times", "got all 10"]),
+    ],
+)  # fmt: skip
+def test_each_lesson_shows_what_it_says(everything: str, number: int, sentences: list[str]) -> None:
+    for sentence in sentences:
+        assert sentence in lesson(everything, number)
+
+
+def test_the_quorum_lesson_knows_its_broker(everything: str, place: Terminals) -> None:
+    expected = "RabbitMQ 3." if place.url else "replicates on RabbitMQ only: this is the embedded one"
+    assert expected in lesson(everything, 11)
+
+
+def test_each_service_works_in_a_terminal_of_its_own(terminals: Terminals) -> None:
+    services = {name: terminals.run(name) for name in ("worker", "notification", "analytics", "logs")}
+    orders = [line.split(",")[0].split()[1] for line in said(terminals.output("produce"), "shop")]
+
+    wait_until(lambda: "order.failed" in services["logs"].output(), 30, "the last order")
+    wait_until(lambda: services["notification"].output().count("to the customer") >= 9, 10, "nine notifications")
+
+    for service in services.values():
+        terminals.interrupt(service)
+    assert [line.split()[1] for line in said(services["worker"].output(), "W1") if "takes" in line] == orders
+    assert "sold so far" in services["analytics"].output()
+    assert f"order.completed {orders[0]}" in services["logs"].output()
+
+
+def test_what_a_worker_left_another_takes(terminals: Terminals) -> None:
+    terminals.output("produce")
+    first = terminals.run("worker", "W1")
+    wait_until(lambda: "takes" in first.output(), 30, "the first order")
+    terminals.interrupt(first)
+    left = said(first.output(), "W1")[-1].split()[1]
+
+    second, third = terminals.run("worker", "W2"), terminals.run("worker", "W3")
+
+    def both() -> str:
+        return second.output() + third.output()
+
+    wait_until(lambda: f"{left}, which another worker left" in both(), 30, "the order that was left")
+    wait_until(lambda: "card expired" in both(), 30, "the last order")
+    taken = re.findall(r"takes (\S+?),?\s", both())
+    assert len(taken) == len(set(taken))
+
+
+def test_rpc_in_two_terminals(terminals: Terminals) -> None:
+    server = terminals.run("rpc-server")
+
+    answered = terminals.output("rpc-client")
+
+    assert "answer to" in answered
+    assert "keyboard: 12 -> reply_to" in server.output()
+    terminals.interrupt(server)
+
+
+def test_malformed_orders_do_not_stop_a_worker(terminals: Terminals) -> None:
+    worker = terminals.run("worker")
+    wait_until(lambda: "waits for" in worker.output(), 30, "the worker being there")
+    with pika.BlockingConnection(pika.URLParameters(terminals.address())) as connection:
+        for body in (b"{nonsense", b"[1]", b'{"order": 1}'):
+            connection.channel().basic_publish("orders.direct", "order", body)
+
+    wait_until(lambda: worker.output().count("nack, not to be requeued") == 3, 30, "all of them")
+    assert "JSONDecodeError" in worker.output()
+
+
+def test_an_exchange_of_another_type_is_said_in_a_sentence(terminals: Terminals) -> None:
+    keeper = terminals.run("broker")
+    wait_until(lambda: terminals.url or "embedded, amqp://" in keeper.output(), 30, "the broker")
+    with pika.BlockingConnection(pika.URLParameters(terminals.address())) as connection:
+        channel = connection.channel()
+        channel.exchange_delete("logs.topic")
+        channel.exchange_declare("logs.topic", "direct", durable=True)
+
+        said = terminals.output("produce", status=1)
+
+        channel.exchange_delete("logs.topic")
+    assert "inequivalent arg 'type' for exchange 'logs.topic'" in said
+    assert "Delete what is in the way there" in said
+    terminals.interrupt(keeper)
+
+
+def test_the_embedded_broker_ends_with_its_last_user(tmp_path: Path) -> None:
+    with closing(Terminals(tmp_path)) as terminals:
+        terminals.output("produce")
+
+        wait_until(lambda: not _answers(terminals.address()), 15, "the end of the broker")
+
+        said = terminals.output("rpc-client", status=1)  # and it comes back
+        assert "Nobody answered in 5 s: start `python -m examples.orders rpc-server`." in said
+        worker = terminals.run("worker")
+        wait_until(lambda: "takes" in worker.output(), 30, "an order from the time before")
+
+
+def _answers(url: str) -> bool:
+    try:
+        pika.BlockingConnection(pika.URLParameters(url)).close()
+    except pika.exceptions.AMQPConnectionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("amqp://guest:secret@127.0.0.1:1/", "Cannot use the broker at 127.0.0.1:1/: nobody answers."),
+        ("http://localhost", "Cannot use the broker at http://localhost: "),
+    ],
+)
+def test_a_broker_that_is_not_there_is_said_in_a_sentence(tmp_path: Path, url: str, sentence: str) -> None:
+    with closing(Terminals(tmp_path, url)) as terminals:
+        said = terminals.output("worker", status=1)
+
+    assert said.startswith(sentence)
+    assert said.count("\n") == 1
+    assert "secret" not in said
+
+
+def test_the_document_names_every_command() -> None:
+    document = (PROJECT / "docs/EXAMPLES.md").read_text()
+    assert set(re.findall(r"`python -m examples\.orders ([\w-]+)", document)) == set(COMMANDS)
