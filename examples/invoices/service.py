@@ -24,15 +24,18 @@ from examples.invoices.message_utilits import InvoiceError
 from launcher.supervisor_config import dies_with_parent
 
 
-class RestApi:
-    """WorkerRMQ's REST API, logged in. What it refuses, and its absence, is an InvoiceError."""
+class RestBroker:
+    """See desk.Broker. Each queue that is consumed gets a Flask app, and a consumer that delivers there. What the
+    product refuses, and its absence, is an InvoiceError.
+    """
 
     def __init__(self, url: str, username: str, password: str) -> None:
         self._url, self._session = url.rstrip("/"), requests.Session()
-        token = self("POST", "login", username=username, password=password)["token"]
+        self._servers: dict[str, BaseWSGIServer] = {}
+        token = self._ask("POST", "login", username=username, password=password)["token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def __call__(self, method: str, route: str, **body: str) -> dict[str, str]:
+    def _ask(self, method: str, route: str, **body: str) -> dict[str, str]:
         try:
             answer = self._session.request(method, f"{self._url}/{route}", json=body, timeout=30)
             said: dict[str, str] = answer.json()
@@ -43,21 +46,13 @@ class RestApi:
             raise InvoiceError(f"WorkerRMQ refuses {route}: {said.get('detail')}")
         return said
 
-
-class RestBroker:
-    """See desk.Broker. Each queue that is consumed gets a Flask app, and a consumer that delivers there."""
-
-    def __init__(self, api: RestApi) -> None:
-        self._api = api
-        self._servers: dict[str, BaseWSGIServer] = {}
-
     def declare_queue(self, queue_name: str, dead_letter_queue: str | None = None) -> None:
         """The dead-letter queue is made with the consumer, and has this name then."""
-        self._api("POST", "createQueue", queueName=queue_name)
+        self._ask("POST", "createQueue", queueName=queue_name)
 
     def publish(self, queue_name: str, message: str) -> None:
         """Returns when the broker has confirmed it."""
-        self._api("POST", "messagePublish", queueName=queue_name, message=message)
+        self._ask("POST", "messagePublish", queueName=queue_name, message=message)
 
     def consume(self, queue_name: str, callback: Callable[[str], object]) -> None:
         """Have each message delivered to a service of its own. Its 422 dead-letters one, its 500 has it come again."""
@@ -76,15 +71,15 @@ class RestBroker:
         Thread(target=server.serve_forever, daemon=True).start()
         name, url = f"invoices-{queue_name}", f"http://127.0.0.1:{server.port}/"
         with suppress(InvoiceError):
-            self._api("DELETE", "deleteConsumer", name=name)  # one that was left when a run was killed
-        self._api("POST", "createConsumer", queueName=queue_name, name=name, url=url)
+            self._ask("DELETE", "deleteConsumer", name=name)  # one that was left when a run was killed
+        self._ask("POST", "createConsumer", queueName=queue_name, name=name, url=url)
         self._servers[name] = server
         say(f"{queue_name} is delivered to {url}")
 
     def close(self) -> None:
         """Delete the consumers and end their services."""
         for name, server in self._servers.items():
-            self._api("DELETE", "deleteConsumer", name=name)
+            self._ask("DELETE", "deleteConsumer", name=name)
             server.shutdown()
 
 
@@ -94,7 +89,7 @@ def product() -> Iterator[Callable[[], Broker]]:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     user, password = os.environ.get("ADMIN_USERNAME", "admin"), os.environ.get("ADMIN_PASSWORD", "")
     if url := os.environ.get("WORKERRMQ_URL"):
-        yield partial(RestBroker, RestApi(url, user, password))
+        yield partial(RestBroker, url, user, password)
         return
     say("Starting a WorkerRMQ of our own …")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -111,7 +106,7 @@ def product() -> Iterator[Callable[[], Broker]]:
                 assert launcher.stdout is not None
                 if not any("Ctrl+C stops it" in line for line in launcher.stdout):
                     raise InvoiceError("WorkerRMQ could not start: see above.")
-                yield partial(RestBroker, RestApi(f"http://{bind}", user, password))
+                yield partial(RestBroker, f"http://{bind}", user, password)
             finally:
                 launcher.terminate()
                 launcher.communicate()
