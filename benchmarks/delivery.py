@@ -16,11 +16,13 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 
 import pika
 import requests
 from pika.adapters.select_connection import SelectConnection
+from pydantic import SecretStr
 
 import logs
 from benchmarks import servers
@@ -34,14 +36,15 @@ PREFETCH = 128
 BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
 
 
-def ours(amqp_url: str, target: str, queues: list[str], count: int, report: Connection) -> None:
-    """One ConsumerThread, a consumer for each queue."""
+def ours(
+    amqp_url: str, target: str, queues: list[str], count: int, report: Connection, secret: SecretStr | None = None
+) -> None:
+    """One ConsumerThread, a consumer for each queue; with a `secret` it signs."""
     logs.configure("error", "json")
     thread = ConsumerThread(amqp_url)
     thread.start()
-    thread.apply(
-        [Subscription(name, 1, ConsumerSpec(queue_name=name, url=target, prefetch=PREFETCH)) for name in queues]
-    )
+    specs = [ConsumerSpec(queue_name=name, url=target, prefetch=PREFETCH, signing_secret=secret) for name in queues]
+    thread.apply([Subscription(spec.queue_name, 1, spec) for spec in specs])
     seen: list[tuple[float, float, int]] = []  # when, CPU seconds, delivered: at each snapshot of the thread's own
     memory: list[int] = []
     delivered = 0
@@ -122,8 +125,12 @@ def pika_alone(amqp_url: str, _target: str, queues: list[str], count: int, repor
     report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
 
 
+signing = partial(ours, secret=SecretStr("whsec_" + "A" * 43 + "="))
+"""As Standard Webhooks asks for: an HMAC-SHA256 over each body."""
+
 CONTENDERS: dict[str, Callable[[str, str, list[str], int, Connection], None]] = {
     "ConsumerThread": ours,
+    "ConsumerThread, signing": signing,
     "(a) pika + requests": requests_per_thread,
     "(b) pika, no HTTP": pika_alone,
 }
@@ -192,11 +199,11 @@ def main() -> None:
         memory = run("ConsumerThread", node.amqp_url, target, queues, options.memory)[3] if options.memory else []
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, RabbitMQ, nginx")
     print(f"{options.queues} queue(s), {options.rounds} rounds of {options.messages} messages of 1 KB, medians\n")
-    print(f"{'':22}{'messages/s':>12}{'CPU µs/message':>16}{'ratio':>8}")
+    print(f"{'':24}{'messages/s':>12}{'CPU µs/message':>16}{'ratio':>8}")
     base = statistics.median(rates["ConsumerThread"])
     for name in CONTENDERS:
         rate = statistics.median(rates[name])
-        print(f"{name:22}{rate:12,.0f}{statistics.median(cpus[name]):16.0f}{base / rate:8.2f}")
+        print(f"{name:24}{rate:12,.0f}{statistics.median(cpus[name]):16.0f}{base / rate:8.2f}")
     print("\nratio: ConsumerThread's rate divided by that of the row")
     if memory:
         print(f"resident memory every 20,000 messages, in KB: {' '.join(map(str, memory))}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,27 +17,9 @@ import logs
 from benchmarks import servers
 from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
-from tests.support.node import BrokerNode
-from tests.support.processes import Process, wait_until
+from tests.support.processes import wait_until
 from tests.support.store import StoreNode
-
-PROJECT = Path(__file__).parents[1]
-SECRET = "benchmark"
-
-
-def worker(broker: BrokerNode, uri: str, directory: Path) -> Process:
-    """The worker process."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "MONGO_URI": uri,
-        "SECRET_KEY": SECRET,
-        "DATA_DIR": str(directory),
-        "LOG_LEVEL": "warning",
-        "TARGET_ALLOW": "127.0.0.0/8",
-    }
-    return Process([sys.executable, str(PROJECT / "WorkerRMQ.py")], directory / "worker.log", environment, directory)
+from tests.support.worker import SECRET, worker_process
 
 
 def usage(pid: int) -> tuple[float, float]:
@@ -59,7 +40,7 @@ def main() -> None:
         node = StoreNode(directory / "store")
         node.start()
         store = open_store(node.uri("many"), SECRET, directory)
-        process = worker(broker, node.uri("many"), directory)
+        process = worker_process(broker, node.uri("many"), directory)
         try:
             with pika.BlockingConnection(pika.URLParameters(broker.amqp_url)) as connection:
                 channel = connection.channel()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from domain.consumer import ConsumerSpec
+from domain.consumer import ConsumerSpec, RateLimit
 from gateway.mongo import Store, open_store
 from tests.delivery.oracle import publish_ids, wait_delivered
 from tests.support.amqp import wait_ready
@@ -19,9 +18,8 @@ from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
+from tests.support.worker import SECRET, worker_process
 
-_PROJECT = Path(__file__).parents[2]
-SECRET = "a secret key for tests"
 PREFETCH = 50
 IDS = [f"m-{number}" for number in range(600)]
 
@@ -37,18 +35,10 @@ def registry(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def workers(broker: BrokerNode, store: StoreNode, tmp_path: Path) -> Iterator[list[Process]]:
     """Two worker processes, not yet started."""
-    settings = {
-        "PATH": os.environ["PATH"],
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "MONGO_URI": store.uri("workers"),
-        "SECRET_KEY": SECRET,
-        "DATA_DIR": str(tmp_path),
-        "TARGET_ALLOW": "127.0.0.0/8",
-        "DRAIN_TIMEOUT": "20",
-    }
-    program = [sys.executable, str(_PROJECT / "WorkerRMQ.py")]
-    made = [Process(program, tmp_path / f"worker-{number}.log", settings, tmp_path) for number in (1, 2)]
+    made = [
+        worker_process(broker, store.uri("workers"), tmp_path, f"worker-{number}", DRAIN_TIMEOUT="20")
+        for number in (1, 2)
+    ]
     yield made
     for one in made:
         if one.running:
@@ -91,3 +81,30 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_repeats_nothin
     wait_delivered(target, IDS)
     wait_ready(channel, queue, 0)
     assert target.count == len(IDS)
+
+
+def test_workers_share_a_rate_limit_and_the_share_of_one_that_dies_goes_to_the_other(
+    registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    limit = RateLimit(per_second=40, burst=2)
+    spec = ConsumerSpec(queue_name=queue, url=target.url(), prefetch=4, rate_limit=limit)
+    consumer = registry.consumers.create(spec)[0]
+    for worker in workers:
+        worker.start()
+    wait_until(lambda: running(registry) == 2, 30)
+    publish_ids(channel, queue, IDS)
+    both = rate(target, 60)
+    os.kill(workers[0].pid, signal.SIGKILL)
+    wait_until(lambda: registry.heartbeats.count() == 1, 20)
+    alone = rate(target, 60)
+    assert both <= 44, "a second, of both together"
+    assert 24 < alone <= 44, "a second: not half of the limit any more"
+    registry.consumers.update(consumer.id, spec.model_copy(update={"rate_limit": None}))
+    wait_delivered(target, IDS)
+
+
+def rate(target: Target, count: int) -> float:
+    """Requests a second over the next `count`, after those that a change of shares may still have let through."""
+    first = target.count + 10
+    requests = target.wait_for(first + count, 60)
+    return count / (requests[first + count - 1].when - requests[first - 1].when)

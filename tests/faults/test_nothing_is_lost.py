@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from domain.consumer import ConsumerSpec, RetryPolicy
-from domain.message import Message, Properties
-from gateway.amqp.publisher_thread import PublisherThread
 from gateway.mongo import open_store
+from tests.faults.scene import ids_in, publish
 from tests.support.node import BrokerNode
-from tests.support.processes import Process, wait_until
+from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.target_process import TargetProcess
+from tests.support.worker import SECRET, worker_process
 
-PROJECT = Path(__file__).parents[2]
 PREFETCH = 64
-SECRET = "a secret key for tests"
-
-
-def worker(broker: BrokerNode, store_uri: str, directory: Path) -> Process:
-    """The worker process, configured as an operator would."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "MONGO_URI": store_uri,
-        "SECRET_KEY": SECRET,
-        "DATA_DIR": str(directory),
-        "LOG_LEVEL": "error",
-        "TARGET_ALLOW": "127.0.0.0/8",
-    }
-    return Process([sys.executable, str(PROJECT / "WorkerRMQ.py")], directory / "worker.log", environment, directory)
-
-
-def publish(broker: BrokerNode, queue: str, count: int) -> set[str]:
-    """Publish `count` messages of 1 KB; the ids that the broker has confirmed."""
-    with broker.connect() as connection:
-        connection.channel().queue_declare(queue, durable=True)
-    publisher = PublisherThread(broker.amqp_url)
-    publisher.start()
-    messages = [Message(queue, b"x" * 1024, properties=Properties(message_id=f"msg-{n}")) for n in range(count)]
-    results = [result for n in range(0, count, 1000) for result in publisher.publish(messages[n : n + 1000], 60)]
-    publisher.stop()
-    return {f"msg-{n}" for n, result in enumerate(results) if result is None}
-
-
-def ids_in(broker: BrokerNode, queue: str) -> Counter[str]:
-    """The message ids that wait in a queue; they stay there."""
-    found: Counter[str] = Counter()
-    with broker.connect() as connection:
-        channel = connection.channel()
-        while (got := channel.basic_get(queue))[0] is not None:
-            found[got[1].message_id] += 1
-    return found
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
@@ -67,7 +25,7 @@ def test_no_message_is_lost_when_worker_and_broker_are_killed_and_the_target_fai
     target = TargetProcess(tmp_path / "target")
     uri = store.uri("faults")
     registry = open_store(uri, SECRET, tmp_path)
-    process = worker(broker, uri, tmp_path)
+    process = worker_process(broker, uri, tmp_path)
     try:
         accepted = publish(broker, unique_name, count)
         assert len(accepted) == count
