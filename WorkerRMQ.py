@@ -17,16 +17,22 @@ from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store, open_store
+from gateway.tracing import Tracing, open_tracing
 from services.reconciler import Reconciler
 
 log = structlog.get_logger("workerrmq.worker")
 
+_LAST_SPANS = 2.0
+"""Seconds to send them."""
 
-def reconciler(settings: Settings, store: Store) -> Reconciler:
+
+def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Reconciler:
     """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
     management = ManagementClient(settings.management_url, settings.vhost)
     url = settings.rabbitmq_url.get_secret_value()
-    return Reconciler(store, DeadLetterGateway(management), lambda: ConsumerThread(url, guard=settings.guard))
+    return Reconciler(
+        store, DeadLetterGateway(management), lambda: ConsumerThread(url, guard=settings.guard, tracing=tracing)
+    )
 
 
 def main() -> None:
@@ -36,13 +42,16 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that only sigwait below gets them
     keep_in(settings.metrics_dir)
     store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
-    worker = reconciler(settings, store)
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
+    worker = reconciler(settings, store, tracing)
     worker.start()
     log.info("worker_started")
     received = signal.sigwait(signals)
     log.info("worker_stopping", signal=signal.Signals(received).name, drain_seconds=settings.drain_timeout)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second one ends us at once
     worker.stop(settings.drain_timeout)
+    if tracing is not None:
+        tracing.stop(_LAST_SPANS)
     store.close()
     log.info("worker_stopped")
 

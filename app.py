@@ -22,6 +22,7 @@ from gateway.metrics.instruments import count_request
 from gateway.mongo import CLIENT_OPTIONS, Store
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
+from gateway.tracing import Tracing, open_tracing
 from middlewares.request_log import RequestLog, note_route
 from middlewares.security_headers import SecurityHeaders
 from routes import (
@@ -79,11 +80,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
     store = _store(app, settings)
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
     publisher = PublisherThread(settings.rabbitmq_url.get_secret_value())
     app.extensions["store"] = store
-    app.extensions["services"] = services = services_of(settings, store, publisher)
+    app.extensions["services"] = services = services_of(settings, store, publisher, tracing)
     app.extensions["runtime"] = runtime = Runtime(
-        _parts(settings, store, publisher, services), services.login.prepare, settings.drain_timeout
+        _parts(settings, store, publisher, services, tracing), services.login.prepare, settings.drain_timeout
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
@@ -114,9 +116,13 @@ def _check_writable(directory: Path) -> None:
         raise SettingsError(f"configuration: DATA_DIR {directory} cannot be written by this user")
 
 
-def _parts(settings: Settings, store: Store, publisher: PublisherThread, services: Services) -> list[Part]:
-    consumers = [reconciler(settings, store)] if settings.consumers == "inline" else []
-    return [publisher, services.replays, services.audit, *consumers]
+def _parts(
+    settings: Settings, store: Store, publisher: PublisherThread, services: Services, tracing: Tracing | None
+) -> list[Part]:
+    """In the order of their start; they stop in reverse."""
+    parts: list[Part] = [tracing] if tracing else []
+    parts += [publisher, services.replays, services.audit]
+    return [*parts, reconciler(settings, store, tracing)] if settings.consumers == "inline" else parts
 
 
 def _store(app: Flask, settings: Settings) -> Store:

@@ -22,6 +22,7 @@ from gateway.metrics.exposition import Exposition
 from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store
 from gateway.target_names import TargetNames
+from gateway.tracing import Tracing
 from routes.documentation import VERSION
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
@@ -44,7 +45,9 @@ from services.users import UserAccounts
 from services.worker_count import WorkerCount
 
 
-def services_of(settings: Settings, store: Store, publisher: PublisherThread) -> Services:
+def services_of(
+    settings: Settings, store: Store, publisher: PublisherThread, tracing: Tracing | None = None
+) -> Services:
     """All services, over a store and a publisher that need not be up, nor started."""
     management = ManagementClient(settings.management_url, settings.vhost)
     queue_gateway = QueueGateway(management)
@@ -72,7 +75,9 @@ def services_of(settings: Settings, store: Store, publisher: PublisherThread) ->
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout),
+        messages=Messages(
+            publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout, tracing
+        ),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, queue_gateway, connection_gateway),
         samples=Samples(consumer_service, settings.guard),

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
+    otel_exporter_otlp_endpoint: str = Field(
+        "", description="where spans go by OTLP over HTTP, as http://127.0.0.1:4318; empty: none are made"
+    )
     web_workers: int = Field(1, ge=1, le=256, description="gunicorn worker processes")
     web_threads: int = Field(8, ge=1, le=256, description="request threads of each web worker")
     trusted_proxies: int = Field(0, ge=0, le=10, description="reverse proxies in front whose X-Forwarded-* count")
@@ -107,7 +110,7 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port, as in 127.0.0.1:5000")
         return value
 
-    @field_validator("default_target_url")
+    @field_validator("default_target_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _target(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

@@ -24,6 +24,7 @@ from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
 from gateway.consuming.wiring import Wiring
 from gateway.http import HttpClient
+from gateway.tracing import Tracing
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -59,9 +60,15 @@ class ConsumerThread:
     Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`. Start it after a fork.
     """
 
-    def __init__(self, url: str, name: str = "workerrmq-consumer", guard: Guard | None = None) -> None:
-        """`guard` says which targets may be called; without one, all."""
-        self._url, self._name, self._guard = url, name, guard
+    def __init__(
+        self,
+        url: str,
+        name: str = "workerrmq-consumer",
+        guard: Guard | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
+        self._url, self._name, self._guard, self._tracing = url, name, guard, tracing
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -122,6 +129,7 @@ class ConsumerThread:
             Breakers(loop),
             self._attempts,
             AttemptLog(),
+            self._tracing,
         )
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None

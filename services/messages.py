@@ -12,6 +12,7 @@ from domain.message import Message
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import ExchangeGateway, MessageGateway
 from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
+from gateway.tracing import Tracing
 
 TRUSTED_SECONDS = 10.0
 """How long an exchange that was seen is taken to exist."""
@@ -26,12 +27,19 @@ class Messages:
     """
 
     def __init__(
-        self, publisher: PublisherThread, exchanges: ExchangeGateway, held: MessageGateway, timeout: float
+        self,
+        publisher: PublisherThread,
+        exchanges: ExchangeGateway,
+        held: MessageGateway,
+        timeout: float,
+        tracing: Tracing | None = None,
     ) -> None:
+        """With `tracing`, each call has a span."""
         self._publisher = publisher
         self._exchanges = exchanges
         self._held = held
         self._timeout = timeout
+        self._tracing = tracing
         self._seen: dict[str, float] = {}
 
     def publish(self, message: Message) -> None:
@@ -60,7 +68,7 @@ class Messages:
         barred = {exchange: self._bar(exchange) for exchange in {message.exchange for message in messages}}
         sound = [message for message in messages if not barred[message.exchange]]
         began = time.perf_counter()
-        results = self._publisher.publish(sound, self._timeout)
+        results = self._sent(sound)
         if sound:
             CONFIRM_SECONDS.labels("one" if len(sound) == 1 else "batch").observe(time.perf_counter() - began)
         remaining = iter(results)
@@ -68,6 +76,12 @@ class Messages:
         for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
             PUBLISHES.labels(result).inc(count)
         return errors
+
+    def _sent(self, messages: Sequence[Message]) -> list[WorkerError | None]:
+        def send(messages: Sequence[Message]) -> list[WorkerError | None]:
+            return self._publisher.publish(messages, self._timeout)
+
+        return self._tracing.publish(messages, send) if self._tracing and messages else send(messages)
 
     def _bar(self, exchange: str) -> WorkerError | None:
         """Why nothing can be published to `exchange`."""

@@ -97,7 +97,7 @@ class Session:
 class Delivery:
     """One message in flight, and where to settle it."""
 
-    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "source", "tag", "tries")
+    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "source", "span", "tag", "tries")
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int) -> None:
         self.session, self.tag = session, tag
@@ -110,3 +110,5 @@ class Delivery:
         """Unix seconds, where the message's headers do not tell"""
         self.tries = 0
         """how often its copy could not be published"""
+        self.span: Any = None
+        """of the attempt under way, where attempts are traced"""

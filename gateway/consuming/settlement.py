@@ -95,7 +95,7 @@ class Settlement:
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
         self._rest = Rest()
-        self._log = wiring.log
+        self._log, self._tracing = wiring.log, wiring.tracing
         self.counters = Counters()
 
     def send(self, delivery: Delivery) -> None:
@@ -105,6 +105,9 @@ class Settlement:
         except Unsendable as exc:
             self.answered(delivery, Answer(None, ErrorClass.UNSENDABLE, str(exc), 0.0))
         else:
+            if self._tracing is not None:
+                delivery.span = self._tracing.attempt(self._name, delivery.source, delivery.attempt)
+                headers = self._tracing.lines(delivery.span, headers)
             self._target.send(headers, body, partial(self.answered, delivery), url)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
@@ -112,6 +115,9 @@ class Settlement:
         message to somebody again."""
         outcome = self._decide(answer)
         probe, delivery.probe = delivery.probe, False
+        if self._tracing is not None and delivery.span is not None:
+            self._tracing.answered(delivery.span, outcome, answer)
+            delivery.span = None
         if answer.error in _NEVER_ASKED:
             self._breaker.not_asked(probe=probe)
         else:

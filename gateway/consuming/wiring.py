@@ -11,6 +11,7 @@ from gateway.amqp.topology import Ladder
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.http import HttpClient
+from gateway.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class Wiring:
     breakers: Breakers
     attempts: AttemptBuffer
     log: AttemptLog
+    tracing: Tracing | None

@@ -36,6 +36,7 @@ DRIVERS = {
     "pamqp": {"broker"},
     "kombu": {"lib"},
     "prometheus_client": {"gateway"},
+    "opentelemetry": {"gateway"},
 }
 """For each driver the packages that may know it."""
 

@@ -1,0 +1,78 @@
+"""A collector of spans: takes OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp) and keeps them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+@dataclass(frozen=True)
+class Span:
+    """Ids in hexadecimal; `error` is the description of a status that is one."""
+
+    name: str
+    kind: int
+    trace: str
+    id: str
+    parent: str
+    error: str
+    attributes: dict[str, Any]
+    service: str
+
+
+class Collector:
+    """Runs in a thread until `stop`. Any thread may look at `spans`."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/v1/traces":
+                    collector.spans += _spans_in(body)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _spans_in(body: bytes) -> list[Span]:
+    request = ExportTraceServiceRequest()
+    request.ParseFromString(body)
+    return [
+        Span(
+            name=span.name,
+            kind=span.kind,
+            trace=span.trace_id.hex(),
+            id=span.span_id.hex(),
+            parent=span.parent_span_id.hex(),
+            error=span.status.message if span.status.code == span.status.STATUS_CODE_ERROR else "",
+            attributes=_attributes(span.attributes),
+            service=str(_attributes(resource.resource.attributes)["service.name"]),
+        )
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def _attributes(found: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in found}
