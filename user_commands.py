@@ -1,6 +1,6 @@
 """`flask users …`: the users from the shell, even when nobody can log in to the API.
 
-They take hold as those of the API do: on this host at once, on others within two seconds.
+They take hold as those of the API do: on this host at once, on others within two seconds; and are in the audit log.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from pydantic import ValidationError
 
 from domain.errors import WorkerError
 from domain.user import CreateUser, Role, User, check_password
+from gateway.mongo import Store
+from services.shell_accounts import ShellAccounts
 from services.users import UserAccounts
 
 _ROLES = click.Choice(get_args(Role))
 _PAGE = 500
 
 
-def install(app: Flask, accounts: UserAccounts) -> None:
+def install(app: Flask, user_accounts: UserAccounts) -> None:
     """Add them to `flask`."""
+    store: Store = app.extensions["store"]
+    accounts = ShellAccounts(user_accounts, store.audit)
     users = AppGroup("users", help="List, create, change and delete users of the API.")
     app.cli.add_command(users)
 

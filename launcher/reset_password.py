@@ -11,6 +11,7 @@ from gateway.epoch import Epoch
 from gateway.mongo import open_store
 from launcher.plan import STORE_FILE
 from launcher.terminal import complain, say
+from services.shell_accounts import ShellAccounts
 from services.users import UserAccounts
 
 
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> int:
     password = secrets.token_urlsafe(12)
     store = open_store(uri, settings.secret_key.get_secret_value(), settings.data_dir)
     try:
-        UserAccounts(store, Epoch(settings.data_dir / "epoch")).update(username, password, None)
+        accounts = UserAccounts(store, Epoch(settings.data_dir / "epoch"))
+        ShellAccounts(accounts, store.audit).update(username, password)
     except WorkerError as exc:
         complain(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")
         return 1

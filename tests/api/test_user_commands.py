@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 
 import pytest
@@ -51,6 +52,19 @@ def test_a_change_takes_hold_of_a_running_service_at_once(api: Api, run: Run) ->
     assert user.login("carol", "another good one").status_code == 200
     assert run("delete", "carol").output == "carol is deleted.\n"
     assert user("GET", "/getConsumers").status_code == 401
+
+
+def test_changes_are_in_the_audit_log_and_their_passwords_are_not(api: Api, run: Run) -> None:
+    run("create", "carol", "--role", "viewer", "--password-stdin", typed=f"{PASSWORD}\n")
+    run("set-password", "carol", "--password-stdin", typed="another good one\n")
+    run("delete", "carol")
+    run("delete", "carol")
+    answer = api("GET", "/getAuditLog?resource=carol")
+    assert [(one["action"], one["status"]) for one in reversed(answer.json)] == [
+        ("createUser", 201), ("updateUser", 200), ("deleteUser", 200)
+    ]  # fmt: skip
+    assert {one["user"] for one in answer.json} == {f"shell:{getpass.getuser()}"}
+    assert "another good one" not in answer.text
 
 
 def test_what_cannot_be_is_refused_with_a_sentence(run: Run) -> None:

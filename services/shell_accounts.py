@@ -1,0 +1,65 @@
+"""The users as they are changed from a shell: there is no request to record, so every change records itself."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from datetime import UTC, datetime
+
+from domain.audit import AuditEntry
+from domain.details import Page
+from domain.user import Role, User
+from gateway.mongo.audit import AuditEntries
+from services.users import UserAccounts
+
+
+class ShellAccounts:
+    """UserAccounts, whose changes are in the audit log once they are made: by `shell:` and the name of who is logged in
+    to the machine, which no user and no key of the API can have. Raises what UserAccounts raises."""
+
+    def __init__(self, accounts: UserAccounts, audit: AuditEntries) -> None:
+        self._accounts = accounts
+        self._audit = audit
+
+    def page(self, number: int, size: int) -> Page[User]:
+        """As UserAccounts.page."""
+        return self._accounts.page(number, size)
+
+    def create(self, username: str, password: str, role: Role) -> User:
+        """As UserAccounts.create."""
+        user = self._accounts.create(username, password, role)
+        self._record("createUser", username, 201)
+        return user
+
+    def update(
+        self, username: str, password: str | None = None, role: Role | None = None, disabled: bool | None = None
+    ) -> User:
+        """As UserAccounts.update."""
+        user = self._accounts.update(username, password, role, disabled)
+        self._record("updateUser", username, 200)
+        return user
+
+    def delete(self, username: str) -> None:
+        """As UserAccounts.delete."""
+        self._accounts.delete(username)
+        self._record("deleteUser", username, 200)
+
+    def _record(self, action: str, username: str, status: int) -> None:
+        entry = AuditEntry(
+            entry_id=secrets.token_hex(12),
+            at=datetime.now(UTC),
+            user=f"shell:{_login()}",
+            action=action,
+            resource={"username": username},
+            remote="",
+            status=status,
+            request_id="",
+        )
+        self._audit.add([entry])
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container whose user has no name
+        return "unknown"
