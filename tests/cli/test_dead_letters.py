@@ -71,6 +71,25 @@ def test_on_a_terminal_a_bar_shows_how_far_it_has_come(shell: Shell, dead: str, 
     assert "100%" in shown
 
 
+def test_what_lost_its_queue_while_it_waited_comes_back_to_one_that_is_made_again(
+    shell: Shell, queue: str, target: Target
+) -> None:
+    target.answer = 503
+    shell.done("consumers", "create", queue, "--url", target.url(), "--retry-schedule", "3", "--retry-jitter", "0")
+    shell.done("publish", queue, "orphan")
+    rung = ("queues", "list", "--name", "workerrmq.retry.3s")
+    wait_until(lambda: [one for one in shell.json(*rung) if one["messages"]], message="the retry on the ladder")
+    shell.done("consumers", "delete", queue)
+    shell.done("queues", "delete", queue)
+    orphaned = "workerrmq.orphaned"
+    wait_until(lambda: shell.json("dead-letters", "list", queue, "--dead-letter-queue", orphaned), message="an orphan")
+
+    shell.done("queues", "create", queue)
+    shell.done("dead-letters", "replay", queue, "--dead-letter-queue", orphaned)
+
+    assert [one["message"] for one in shell.json("messages", "get", queue)] == ["orphan"]
+
+
 def test_what_is_not_there_is_refused(shell: Shell, unique_name: str) -> None:
     assert "no queue" in shell.fails(1, "dead-letters", "list", unique_name)
     assert shell.fails(1, "dead-letters", "replay", unique_name)

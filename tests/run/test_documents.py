@@ -23,10 +23,11 @@ ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
 def test_every_block_does_what_the_document_says(installation: Installation, document: str) -> None:
     installation.start()
     text = (PROJECT / document).read_text()
-    text = text.replace(":5000", f":{installation.port}").replace("8099", str(free_port()))
+    target = free_port()
+    text = text.replace(":5000", f":{installation.port}").replace("8099", str(target))
     text = re.sub(r"PASSWORD='.*'", f"PASSWORD='{installation.password}'", text)
     blocks = [(ELSEWHERE.sub("", block["commands"]), block["output"] or "") for block in BLOCK.finditer(text)]
-    script = "".join(commands + _reading(output) for commands, output in blocks)
+    script = "".join(_paced(commands, target) + _reading(output) for commands, output in blocks)
     pasted = installation.as_newcomer(
         "bash", "-c", f"{script}\necho; echo done; wait", log="pasted.log", WORKERRMQ_URL=installation.url
     )
@@ -42,6 +43,12 @@ def test_every_block_does_what_the_document_says(installation: Installation, doc
     shown = " ".join(pasted.output().split())
     for line in "".join(output for _, output in blocks).splitlines():
         assert re.search(_pattern(line), shown), f"nothing shown is like {line!r}:\n{pasted.output()}"
+
+
+def _paced(commands: str, target: int) -> str:
+    """As slow as a person: the target listens before the next line is there."""
+    listens = f"(exec 3<>/dev/tcp/127.0.0.1/{target}) 2>/dev/null"
+    return re.sub(r"^(python3 .*&.*\n)", rf"\1until {listens}; do sleep 0.1; done\n", commands, flags=re.MULTILINE)
 
 
 def _reading(output: str) -> str:
