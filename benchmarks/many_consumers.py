@@ -19,7 +19,7 @@ from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
-from tests.support.worker import SECRET, worker_process
+from tests.support.worker import SECRET, worker_on
 
 
 def usage(pid: int) -> tuple[float, float]:
@@ -40,7 +40,7 @@ def main() -> None:
         node = StoreNode(directory / "store")
         node.start()
         store = open_store(node.uri("many"), SECRET, directory)
-        process = worker_process(broker, node.uri("many"), directory)
+        process = worker_on(broker, node.uri("many"), directory)
         try:
             with pika.BlockingConnection(pika.URLParameters(broker.amqp_url)) as connection:
                 channel = connection.channel()

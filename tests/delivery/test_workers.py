@@ -18,7 +18,7 @@ from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
-from tests.support.worker import SECRET, worker_process
+from tests.support.worker import SECRET, worker_on
 
 PREFETCH = 50
 IDS = [f"m-{number}" for number in range(600)]
@@ -36,8 +36,7 @@ def registry(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
 def workers(broker: BrokerNode, store: StoreNode, tmp_path: Path) -> Iterator[list[Process]]:
     """Two worker processes, not yet started."""
     made = [
-        worker_process(broker, store.uri("workers"), tmp_path, f"worker-{number}", DRAIN_TIMEOUT="20")
-        for number in (1, 2)
+        worker_on(broker, store.uri("workers"), tmp_path, f"worker-{number}", DRAIN_TIMEOUT="20") for number in (1, 2)
     ]
     yield made
     for one in made:

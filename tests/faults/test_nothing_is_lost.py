@@ -13,7 +13,7 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.target_process import TargetProcess
-from tests.support.worker import SECRET, worker_process
+from tests.support.worker import SECRET, worker_on
 
 PREFETCH = 64
 
@@ -25,7 +25,7 @@ def test_no_message_is_lost_when_worker_and_broker_are_killed_and_the_target_fai
     target = TargetProcess(tmp_path / "target")
     uri = store.uri("faults")
     registry = open_store(uri, SECRET, tmp_path)
-    process = worker_process(broker, uri, tmp_path)
+    process = worker_on(broker, uri, tmp_path)
     try:
         accepted = publish(broker, unique_name, count)
         assert len(accepted) == count

@@ -13,7 +13,7 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.target_process import TargetProcess
-from tests.support.worker import SECRET, worker_process
+from tests.support.worker import SECRET, worker_on
 
 PROBES = 40
 """One a second instead of every 30 seconds: the outage is one of twenty minutes."""
@@ -29,7 +29,7 @@ def test_what_waits_for_a_target_that_is_down_is_all_delivered_once_it_is_up(
     other = f"{unique_name}-other"
     uri = store.uri("outage")
     registry = open_store(uri, SECRET, tmp_path)
-    process = worker_process(broker, uri, tmp_path)
+    process = worker_on(broker, uri, tmp_path)
     retry, breaker = RetryPolicy(schedule=(1, 2, 4)), BreakerPolicy(open_seconds=1)
     try:
         down.answer(503)

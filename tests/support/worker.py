@@ -1,24 +1,29 @@
-"""The worker process, configured as an operator would."""
+"""WorkerRMQ.py as a process of its own."""
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.node import BrokerNode
 from tests.support.processes import Process
 
-_PROGRAM = Path(__file__).parents[2] / "WorkerRMQ.py"
+_PROJECT = Path(__file__).parents[2]
 SECRET = "a secret key for tests"
 
 
-def worker_process(
-    broker: BrokerNode, store_uri: str, directory: Path, name: str = "worker", **settings: str
-) -> Process:
-    """WorkerRMQ.py, not yet started; `settings` are those of .env.example. Targets may be on this machine."""
-    environment = {
-        "PATH": os.environ["PATH"],
+def worker_process(directory: Path, settings: Mapping[str, str]) -> Process:
+    """One that is not yet started. Its log is in `directory`, which is also where it runs."""
+    directory.mkdir(parents=True, exist_ok=True)
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LOG_FORMAT": "json", **settings}
+    return Process([sys.executable, str(_PROJECT / "WorkerRMQ.py")], directory / "worker.log", environment, directory)
+
+
+def worker_on(broker: BrokerNode, store_uri: str, directory: Path, name: str = "worker", **settings: str) -> Process:
+    """One that is not yet started, on this broker and store; `directory` is its DATA_DIR, its log in `name` there.
+    Targets may be on this machine."""
+    usual = {
         "RABBITMQ_URL": broker.amqp_url,
         "RABBITMQ_MANAGEMENT_URL": broker.management_url,
         "MONGO_URI": store_uri,
@@ -26,6 +31,5 @@ def worker_process(
         "DATA_DIR": str(directory),
         "LOG_LEVEL": "error",
         "TARGET_ALLOW": "127.0.0.0/8",
-        **settings,
     }
-    return Process([sys.executable, str(_PROGRAM)], directory / f"{name}.log", environment, directory)
+    return worker_process(directory / name, usual | settings)
