@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from domain.details import ChannelDetails, ConnectionDetails
@@ -9,16 +11,22 @@ from domain.model import Model
 from domain.publication import Label
 from routes.answers import ConnectionDone
 from routes.api import Api, Reply, done, services
-from routes.inputs import PageQuery
-from routes.paging import paged
+from routes.paging import NamedQuery, paged
 from routes.scope import NO_QUEUE
 
 api = Api("connections")
 
 
-class ChannelsQuery(PageQuery):
-    """Which channels."""
+class ConnectionsQuery(NamedQuery):
+    """Which connections, by `connectionId` or `connectionName`."""
 
+    sort: Literal["connectedAt", "connectionId", "connectionName", "user", "state", "channels"] = "connectedAt"
+
+
+class ChannelsQuery(NamedQuery):
+    """Which channels, by `connectionId`."""
+
+    sort: Literal["connectionId", "user", "state", "consumers", "prefetch", "unacked", "unconfirmed"] = "connectionId"
     connection_id: str | None = Field(None, min_length=1, max_length=1000, description="only those of this connection")
 
 
@@ -29,16 +37,16 @@ class CloseConnection(Model):
     reason: Label = "closed by an operator of WorkerRMQ"
 
 
-@api.get("/getConnections", role="viewer", touches=NO_QUEUE, query=PageQuery, answer=list[ConnectionDetails])
-def get_connections(query: PageQuery) -> Reply:
+@api.get("/getConnections", role="viewer", touches=NO_QUEUE, query=ConnectionsQuery, answer=list[ConnectionDetails])
+def get_connections(query: ConnectionsQuery) -> Reply:
     """The open connections to the broker, the oldest first; this service's own are among them."""
-    return paged(services.connections.page(query.page, query.page_size), query)
+    return paged(services.connections.page(query.selection()), query)
 
 
 @api.get("/getChannels", role="viewer", touches=NO_QUEUE, query=ChannelsQuery, answer=list[ChannelDetails])
 def get_channels(query: ChannelsQuery) -> Reply:
     """The channels on the connections to the broker: who consumes, and how much is not acked or confirmed yet."""
-    return paged(services.connections.channels(query.page, query.page_size, query.connection_id), query)
+    return paged(services.connections.channels(query.selection(), query.connection_id), query)
 
 
 @api.delete(

@@ -13,7 +13,6 @@ from domain.model import Model
 from domain.names import NewName, QueueName
 from routes.answers import Done, ExchangeDone
 from routes.api import Api, Reply, done, services
-from routes.inputs import PageQuery
 from routes.paging import NamedQuery, paged
 from routes.scope import NO_QUEUE
 
@@ -33,9 +32,10 @@ class DeleteExchange(Model):
     if_unused: bool = Field(False, description="only when it has no binding")
 
 
-class BindingsQuery(PageQuery):
-    """Which bindings."""
+class BindingsQuery(NamedQuery):
+    """Which bindings, by the names of their ends or the routing key."""
 
+    sort: Literal["exchange", "queueName", "destinationExchange", "routingKey"] = "exchange"
     exchange: QueueName | None = Field(None, description="only those from this exchange")
     queue_name: QueueName | None = Field(None, description="only those to this queue")
 
@@ -100,5 +100,5 @@ def unbind_queue(body: BindingSpec) -> Reply:
 @api.get("/getBindings", role="viewer", touches=NO_QUEUE, query=BindingsQuery, answer=list[BindingDetails])
 def get_bindings(query: BindingsQuery) -> Reply:
     """The bindings, but for those that every queue has to the default exchange."""
-    page = services.exchanges.bindings(query.page, query.page_size, query.exchange, query.queue_name)
+    page = services.exchanges.bindings(query.selection(), query.exchange, query.queue_name)
     return paged(page, query)

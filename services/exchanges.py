@@ -6,6 +6,7 @@ from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
 from domain.selection import Selection
 from gateway.management import BindingGateway, ExchangeGateway
+from services.selecting import selected
 
 
 class Exchanges:
@@ -37,8 +38,12 @@ class Exchanges:
         self._bindings.unbind(spec)
 
     def bindings(
-        self, number: int, size: int, exchange: str | None = None, queue_name: str | None = None
+        self, wanted: Selection, exchange: str | None = None, queue_name: str | None = None
     ) -> Page[BindingDetails]:
-        """One page of the bindings, of those of an exchange, of a queue, or between the two."""
-        found = self._bindings.all(exchange, queue_name)
-        return Page(found[(number - 1) * size : number * size], len(found))
+        """The bindings that are asked for, by the names of both ends or the routing key: of all, of those of an
+        exchange, of a queue, or between the two. Raises Invalid for a pattern that is no regular expression."""
+        return selected(
+            self._bindings.all(exchange, queue_name),
+            wanted,
+            lambda one: (one.exchange, one.queue_name, one.destination_exchange, one.routing_key),
+        )

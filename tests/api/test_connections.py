@@ -54,6 +54,24 @@ def test_pages_say_how_many_there_are(service: Service, broker: BrokerNode) -> N
         assert {page.headers["X-Total-Count"] for page in pages} == {"3"}
 
 
+def test_lists_are_filtered_by_name_sorted_and_cut_to_fields(service: Service, broker: BrokerNode) -> None:
+    def names(**query: Any) -> list[str]:
+        answer = service.get("/getConnections", fields="connectionName", **query)
+        return [one["connectionName"] for one in answer.get_json()]
+
+    with open_named(broker, "Till 7") as seven, open_named(broker, "till 8") as eight:
+        seven.channel()
+        eight.channel()
+        wait_until(lambda: sorted(names(name="TILL")) == ["Till 7", "till 8"], 30)
+        assert names(name="till", sort="connectionName", descending="true") == ["till 8", "Till 7"]
+        assert names(name="^till [0-7]$", useRegex="true") == ["Till 7"]
+        connection_id = wait_until(lambda: named(service, "till 8"))["connectionId"]
+        assert names(name=connection_id) == ["till 8"]
+        wait_until(lambda: len(service.get("/getChannels", name=connection_id).get_json()) == 1, 30)
+    problem = assert_problem(service.get("/getConnections", name="(", useRegex="true"), 400, "invalid_request")
+    assert problem["errors"][0]["field"] == "name"
+
+
 def test_channels_show_what_is_on_them(service: Service, broker: BrokerNode) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     service.post("/messagePublish", {"messages": [{"queueName": "orders", "message": "x"}] * 3})

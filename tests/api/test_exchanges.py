@@ -143,6 +143,8 @@ def test_bindings_are_listed_of_all_of_an_exchange_of_a_queue_and_between(servic
         {"exchange": "b", "queueName": queue, "destinationExchange": None, "routingKey": "#", "arguments": {}}
     ]
     assert service.get("/getBindings", pageSize=2).headers["X-Total-Count"] == "5"
+    named = service.get("/getBindings", name=queue[3:], sort="exchange", fields="exchange").get_json()
+    assert [one["exchange"] for one in named] == sorted(one["exchange"] for one in named) != []
     assert ends(queueName="nope") == ends(exchange="nope") == set()
 
 

@@ -1,0 +1,68 @@
+"""Lists that RabbitMQ gives only whole: filtered, sorted and cut into pages here, as it does with its others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import regex
+from pydantic.alias_generators import to_snake
+
+from domain.details import Page
+from domain.errors import Invalid
+from domain.model import Model
+from domain.selection import Selection
+
+Item = TypeVar("Item", bound=Model)
+Names = Callable[[Item], Iterable[str | None]]
+
+MATCHING_SECONDS = 0.5
+"""For all items together: a client's regular expression may backtrack for ever."""
+
+
+def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
+    """The `wanted` page of those one of whose `names` fits its pattern; in their order where it says none.
+
+    Raises Invalid for a pattern that is no regular expression, or takes too long.
+    """
+    found = _matching(items, wanted, names) if wanted.pattern else list(items)
+    if wanted.sort:
+        attribute = to_snake(wanted.sort)
+        found.sort(key=lambda item: _place(getattr(item, attribute)))
+    if wanted.descending:
+        found.reverse()
+    first = (wanted.number - 1) * wanted.size
+    return Page(found[first : first + wanted.size], len(found))
+
+
+def _matching(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> list[Item]:
+    if not wanted.regex:
+        part = wanted.pattern.lower()
+        return [item for item in items if any(part in name.lower() for name in names(item) if name)]
+    until = time.monotonic() + MATCHING_SECONDS
+    try:
+        pattern = regex.compile(wanted.pattern, regex.IGNORECASE)
+        return [
+            item
+            for item in items
+            if any(pattern.search(name, timeout=max(0.001, until - time.monotonic())) for name in names(item) if name)
+        ]
+    except regex.error:
+        raise _invalid("is not a regular expression") from None
+    except TimeoutError:
+        raise _invalid("is a regular expression that takes too long; make it simpler") from None
+
+
+def _invalid(sentence: str) -> Invalid:
+    return Invalid(f"name: {sentence}", fields=[("name", sentence)])
+
+
+def _place(value: Any) -> tuple[int, float, str]:
+    """What is absent comes first, then numbers and times, then text in any case."""
+    if value is None:
+        return 0, 0, ""
+    if isinstance(value, datetime):
+        return 1, value.timestamp(), ""
+    return (1, value, "") if isinstance(value, int | float) else (2, 0, str(value).lower())
