@@ -30,6 +30,7 @@ def command(operation: Operation, description: Description) -> click.Command:
             show.as_json(content)
         else:
             show.table([{"dependency": name, **state} for name, state in content["dependencies"].items()], [])
+            show.details({"workers": content.get("workers")})
         if refused:
             raise refused
 

@@ -77,7 +77,7 @@ class Service:
             )
         if answer.status_code == 401:
             return LoginNeeded(self._why_login(problem["detail"]))
-        return Failed(str(problem["detail"]), problem)
+        return Failed(_sentence(problem), problem)
 
     def _why_login(self, detail: str) -> str:
         if not self._bearer.token:
@@ -106,8 +106,17 @@ class _Bearer(AuthBase):
         return request
 
 
+def _sentence(problem: dict[str, Any]) -> str:
+    """The detail, and which fields are wrong where it does not say so itself."""
+    detail = str(problem["detail"])
+    fields = [f"{one['field']}: {one['detail']}" for one in problem.get("errors", []) if one["detail"] not in detail]
+    return f"{detail} {'; '.join(fields)}".rstrip()
+
+
 def _checked(url: str) -> str:
     parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise click.UsageError("The URL of the service must not hold a login: use flask rmq login.")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise click.UsageError(f"The URL of the service must look like https://rmq.example.com, not {url!r}.")
     return url.rstrip("/")

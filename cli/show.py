@@ -31,11 +31,19 @@ def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 
 
 def details(item: dict[str, Any]) -> None:
-    """One line a field, those within fields with dots: retry.jitter."""
-    lines = list(_flat(item))
+    """One line a field, those within fields with dots (retry.jitter); then its lists, as tables."""
+    tables = {name: value for name, value in item.items() if _is_list_of_items(value)}
+    lines = [(name, value) for name, value in _flat(item) if name not in tables]
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}")
+    for name, items in tables.items():
+        click.secho(f"\n{name}:", bold=True)
+        table(items, [])
+
+
+def _is_list_of_items(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def _flat(item: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,21 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
         for process in (service.process, broker.process, store.process):
             if process.running:
                 process.kill()
+
+
+@pytest.fixture
+def gunicorn(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
+    """Starts services of other settings; they end with the test."""
+    made: list[Gunicorn] = []
+
+    def start(**settings: str) -> Gunicorn:
+        made.append(Gunicorn(tmp_path, settings))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.process.stop()
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,8 @@ def test_a_service_that_is_away_is_said_to_be(stranger: Shell) -> None:
     assert "dead-letters" in stranger.done("--help")
     stranger.environment["WORKERRMQ_URL"] = "rmq.example.com"
     assert "must look like https://" in stranger.fails(2, "queues", "list")
+    stranger.environment["WORKERRMQ_URL"] = f"http://admin:{PASSWORD}@127.0.0.1"
+    assert PASSWORD not in stranger.fails(2, "queues", "list")
 
 
 def test_what_is_another_service_is_said_to_be(stranger: Shell, target: Target) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.api.client import PASSWORD
+from collections.abc import Callable
+
+from tests.api.client import PASSWORD, Gunicorn
 from tests.cli.shell import Shell
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 from tests.support.target import Target
 
 
@@ -130,6 +132,21 @@ def test_connections_are_listed_and_closed(shell: Shell) -> None:
     assert "workerrmq-publisher" in shell.done("connections", "list")
     assert shell.json("connections", "channels")
     assert "no connection called" in shell.fails(1, "connections", "close", "no such one")
+
+
+def test_which_field_is_wrong_is_said_too(shell: Shell, queue: str) -> None:
+    secret = ("--signing-secret-stdin", "--url", "http://127.0.0.1:1/")
+    assert "signingSecret: must be whsec_" in shell.fails(1, "consumers", "create", queue, *secret, typed="short\n")
+
+
+def test_health_is_a_failure_while_something_is_away(stranger: Shell, gunicorn: Callable[..., Gunicorn]) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    lonely = gunicorn(MONGO_URI=f"mongodb://{nowhere}/none", RABBITMQ_URL=f"amqp://{nowhere}/")
+    stranger.environment["WORKERRMQ_URL"] = lonely.url
+    found = stranger.run("health")
+    assert found.exit_code == 1
+    assert "Not ready" in found.stderr
+    assert {"store", "broker", "management", "no"} <= set(found.stdout.split())
 
 
 def test_health_names_each_dependency(shell: Shell) -> None:
