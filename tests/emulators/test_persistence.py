@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,33 +16,59 @@ from tests.support.processes import Process, wait_until
 
 PROJECT = Path(__file__).parents[2]
 
-PUBLISHES_UNTIL_KILLED = """
-import itertools, sys
+PUBLISHES_AND_IS_KILLED = """
+import os, signal, sys
 from emulators.kombu_emulator import Connection, Message
 channel = Connection(path=sys.argv[1]).channel()
 channel.exchange_declare("events", type="topic").bind_to("kept", "#")
-for number in itertools.count():
+for number in range(100):
     channel.basic_publish(Message(number), "events", "any")
-    print(number, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+HOLDS = """
+import signal, sys
+from emulators.kombu_emulator import Connection
+Connection(path=sys.argv[1]).connect()
+print("held", flush=True)
+signal.pause()
 """
 
 
-def test_every_publish_that_returned_survives_kill_9(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", PUBLISHES_UNTIL_KILLED, str(tmp_path / "data")]
-    publishing = Process(program, tmp_path / "log", os.environ | {"PYTHONPATH": str(PROJECT)})
-    publishing.start()
-    publishing.wait_ready(lambda: publishing.output().count("\n") > 50, 30)
-    with pytest.raises(EmulatorError, match="is in use by another"):
-        Connection(path=tmp_path / "data").connect()
-    publishing.kill()
-    returned = [int(line) for line in publishing.output().split()]
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[[str], Process]]:
+    """Start a program on the directory `data`; it is killed in the end."""
+    started: list[Process] = []
+
+    def start(program: str) -> Process:
+        command = [sys.executable, "-c", program, str(tmp_path / "data")]
+        started.append(Process(command, tmp_path / "log", os.environ | {"PYTHONPATH": str(PROJECT)}))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def test_a_message_is_on_disk_when_its_publish_returns(run: Callable[[str], Process], tmp_path: Path) -> None:
+    publishing = run(PUBLISHES_AND_IS_KILLED)
+    wait_until(lambda: not publishing.running, 30, "its end")
+    assert publishing.returncode == -signal.SIGKILL
     with Connection(path=tmp_path / "data") as connection:
         queue = connection.channel().queue_declare("kept")
-        kept = [queue.get().body for _ in range(queue.qsize())]
-        assert kept[: len(returned)] == returned
-        assert len(kept) - len(returned) <= 1
+        assert [queue.get().body for _ in range(queue.qsize())] == list(range(100))
         Producer(connection.channel(), "events").publish("the binding is kept, too")
         assert queue.qsize() == 1
+
+
+def test_one_process_at_a_time_uses_a_directory(run: Callable[[str], Process], tmp_path: Path) -> None:
+    holding = run(HOLDS)
+    holding.wait_ready(lambda: "held" in holding.output(), 30)
+    with pytest.raises(EmulatorError, match="is in use by another"):
+        Connection(path=tmp_path / "data").connect()
+    holding.kill()
+    Connection(path=tmp_path / "data").connect().disconnect()
+    run(HOLDS).wait_ready(lambda: holding.output().count("held") == 2, 30)
 
 
 def test_what_is_acked_is_gone_and_what_is_not_comes_again(tmp_path: Path) -> None:
