@@ -38,11 +38,13 @@ class _Changes(WhichConsumer):
     """What to change of a consumer. What is left out stays, null resets to the default. `headers` and policies merge by
     their own fields in the same way (JSON Merge Patch, RFC 7396). A value that comes back masked stays what it is."""
 
+    if_revision: int | None = Field(None, ge=1, description="only when this is its `revision` still")
+
     def applied_to(self, spec: ConsumerSpec) -> dict[str, Any]:
         """The fields of `spec` with the changes made; to be validated as a ConsumerSpec. Raises Invalid when the URL
         leads elsewhere and credentials would follow that are not given anew."""
         after = spec.stored()
-        changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(WhichConsumer.model_fields))
+        changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(_Changes.model_fields))
         given = {name: _revealed(value) for name, value in changes.items()}
         if isinstance(changes.get("url"), str):
             changes["url"] = unmasked_url(changes["url"], spec.url)

@@ -127,10 +127,12 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     touches=_ITS_CONSUMER,
     body=ConsumerChanges,
     answer=ChangedConsumerAnswer,
-    refuses=(404, 409),
+    refuses=(404, 409, 412),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
-    """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed."""
+    """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed.
+
+    With `ifRevision` only when nobody else has changed it since it had that `revision`: 412 otherwise."""
     consumer, warnings = services.consumers.update(body)
     return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
 

@@ -47,8 +47,8 @@ REFUSALS = {
         ),
     ),
     412: Refusal(
-        "ifEmpty or ifUnused does not hold.",
-        ("precondition_failed", "queue_not_empty", "queue_in_use", "exchange_in_use"),
+        "ifEmpty, ifUnused or ifRevision does not hold.",
+        ("precondition_failed", "queue_not_empty", "queue_in_use", "exchange_in_use", "consumer_changed"),
     ),
     413: Refusal("The body is over the limit.", ("body_too_large",)),
     415: Refusal("The body is not of a type that is taken.", ("unsupported_media_type",)),

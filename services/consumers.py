@@ -5,13 +5,15 @@ Nothing here starts or stops a delivery: workers read the registry, and make it 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pydantic import ValidationError
 
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
 from domain.details import Page
-from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound
+from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from gateway.management import QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
@@ -79,12 +81,20 @@ class Consumers:
 
     def update(self, changes: ConsumerChanges) -> tuple[ConsumerDetails, list[str]]:
         """Change it; a suspended one gets another try. The consumer, and what keeps its URL from being reached. Raises
-        Invalid when the result would make no sense, and TargetRefused when its URL may not be called."""
-        consumer = self.find_one(changes)
-        spec, warnings = self._deliverable(changes.applied_to(consumer.spec))
-        if spec != consumer.spec:
-            consumer = self._registry.update(consumer.id, spec)
-        return self._details(consumer), warnings
+        Invalid when the result would make no sense, TargetRefused when its URL may not be called, and
+        PreconditionFailed when it has another revision than the one that is asked for."""
+        while True:  # what somebody else changes meanwhile must not be undone by this
+            consumer = self.find_one(changes)
+            if changes.if_revision not in (None, consumer.revision):
+                raise PreconditionFailed(
+                    f"Consumer {consumer.spec.name!r} has revision {consumer.revision} now: see what has changed.",
+                    code="consumer_changed",
+                )
+            spec, warnings = self._deliverable(changes.applied_to(consumer.spec))
+            with suppress(PreconditionFailed):
+                if spec != consumer.spec:
+                    consumer = self._registry.update(consumer.id, spec, consumer.revision)
+                return self._details(consumer), warnings
 
     def delete(self, which: WhichConsumer) -> RegisteredConsumer:
         """Remove it; what it holds is finished or goes back to the queue. The consumer as it was."""

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from delivery.signing import retire
 from domain.consumer import ConsumerSpec
 from domain.details import Page
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, translated
@@ -103,13 +103,14 @@ class ConsumerRegistry:
         return [consumer for consumer in found if consumer.state == "enabled"]
 
     @translated
-    def update(self, consumer_id: str, spec: ConsumerSpec) -> RegisteredConsumer:
+    def update(self, consumer_id: str, spec: ConsumerSpec, revision: int | None = None) -> RegisteredConsumer:
         """Put `spec` in place of the old one; what was suspended is enabled by that, what was paused stays so. A
         signing secret that another replaces holds for a while still.
 
-        Raises NotFound, and Conflict when its name is taken.
+        Raises NotFound, Conflict when its name is taken, and PreconditionFailed when it is not of that `revision`.
         """
         spec = _named(spec)
+        wanted: Document = {"_id": consumer_id} if revision is None else {"_id": consumer_id, "revision": revision}
 
         def fields(document: Document) -> Document:
             before = self._documents.loaded(document)
@@ -118,7 +119,11 @@ class ConsumerRegistry:
             return resting | {"state": "enabled", "reason": None} if document["state"] == "suspended" else resting
 
         try:
-            return self._changed({"_id": consumer_id}, fields)
+            return self._changed(wanted, fields)
+        except NotFound:
+            if revision is None or self.get(consumer_id).revision == revision:
+                raise
+            raise PreconditionFailed(f"The consumer is no longer of revision {revision}.") from None
         except DuplicateKeyError:
             raise Conflict(f"Another consumer is called {spec.name!r}.") from None
 

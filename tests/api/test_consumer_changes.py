@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +30,28 @@ def test_a_change_leaves_what_it_does_not_name_and_null_resets(service: Service)
     assert (changed["prefetch"], changed["timeout"], changed["url"]) == (20, 30, URL)
     assert changed["headers"] == {"X-Env": "prod", "X-New": "1"}
     assert changed["retry"] == {"schedule": [1, 2], "jitter": 0.1}
+
+
+def test_with_a_revision_only_what_has_not_been_changed_since_is_changed(service: Service) -> None:
+    seen = create_consumer(service, prefetch=10)["revision"]
+    mine = {"queueName": "orders", "ifRevision": seen, "timeout": 7}
+    assert service.patch("/updateConsumer", {"queueName": "orders", "prefetch": 20}).status_code == 200
+    assert_problem(service.patch("/updateConsumer", mine), 412, "consumer_changed", f"revision {seen + 1}")
+    answer = service.patch("/updateConsumer", mine | {"ifRevision": seen + 1})
+    assert answer.status_code == 200
+    changed = answer.get_json()["consumer"]
+    assert (changed["timeout"], changed["prefetch"], changed["revision"]) == (7, 20, seen + 2)
+
+
+def test_of_changes_at_once_to_different_fields_none_is_undone(service: Service) -> None:
+    create_consumer(service)
+    fields = {"prefetch": 3, "timeout": 7, "connectTimeout": 2, "payload": "envelope", "reply": True, "method": "PUT"}
+    with ThreadPoolExecutor(len(fields)) as threads:
+        changes = [{"queueName": "orders", name: value} for name, value in fields.items()]
+        answers = list(threads.map(lambda change: service.patch("/updateConsumer", change), changes))
+    assert {answer.status_code for answer in answers} == {200}
+    consumer = service.get("/getConsumer", queueName="orders").get_json()
+    assert {name: consumer[name] for name in fields} == fields
 
 
 def test_what_is_one_of_several_kinds_is_replaced_as_a_whole(service: Service) -> None:
