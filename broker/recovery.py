@@ -61,6 +61,7 @@ def _fill(queues: dict[int, Queue], file: JournalFile, now: float) -> None:
     messages: dict[int, Message] = {}
     for key, exchange, routing_key, properties, size in file.contents():
         message = Message(_text(exchange), _text(routing_key), properties, b"")
+        message.hide_blind_copies()
         message.body, message.size, message.content_id, message.pageable = None, size, key, True
         messages[key] = message
     for key, queue_id, position, content, expires_at, redelivered, deliveries in file.entries():

@@ -81,7 +81,10 @@ class Storage:
             message.content_id = self._last_content
             self._filling.contents[message.content_id] = (
                 message.exchange.encode("utf-8", "surrogateescape"),
-                message.routing_key.encode("utf-8", "surrogateescape"), message.properties, message.body)  # fmt: skip
+                message.routing_key.encode("utf-8", "surrogateescape"),
+                message.stored_properties(),
+                message.body,
+            )
             self._bytes += message.size
             self.backlog += message.size
         message.copies += 1

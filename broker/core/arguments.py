@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
 
 from broker.errors import AmqpError
-from broker.protocol.table import Table, Value
+from broker.protocol.table import Table, Timestamp, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +33,50 @@ class _Invalid(Exception):
     """An argument's value is not acceptable; says why in RabbitMQ's (Erlang's) words."""
 
 
-_TYPES = ((bool, "bool"), (int, "signedint"), (float, "double"), (str, "longstr"), (list, "array"), (dict, "table"))
+_TYPES = (
+    (bool, "bool"), (Timestamp, "timestamp"), (int, "signedint"), (float, "double"), (str, "longstr"),
+    (bytes, "longstr"), (bytearray, "binary"), (Decimal, "decimal"), (list, "array"), (dict, "table"),
+)  # fmt: skip
+
+# The longest time to live, in milliseconds: ten years.
+LONGEST_TTL = 315_360_000_000
 
 
 def type_name(value: Value) -> str:
     """The type of a table's value, as RabbitMQ calls it."""
-    if isinstance(value, int) and not -(2**31) <= value < 2**31:
+    if type(value) is int and not -(2**31) <= value < 2**31:
         return "long"
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "void")
 
 
-def _integer(least: int, most: int | None = None) -> Callable[[Value], int]:
+def _integer(value: Value) -> int:
+    if type(value) is not int:
+        raise _Invalid(f'"expected integer, got {type_name(value)}"')
+    return value
+
+
+def _count(least: int, most: int | None = None) -> Callable[[Value], int]:
     def check(value: Value) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _Invalid(f'"expected integer, got {type_name(value)}"')
+        if _integer(value) < 0:
+            raise _Invalid(f"{{value_negative,{value}}}")
         if value < least:
-            raise _Invalid(f"{{value_negative,{value}}}" if value < 0 else "{value_zero,0}")
+            raise _Invalid(f"{{value_zero,{value}}}")
         if most is not None and value > most:
             raise _Invalid(f"{{max_value_exceeded,{value}}}")
-        return value
+        return int(value)
 
     return check
 
 
 def _milliseconds(least: int) -> Callable[[Value], float]:
-    integer = _integer(least)
-    return lambda value: integer(value) / 1000
+    count = _count(least)
+
+    def check(value: Value) -> float:
+        if count(value) > LONGEST_TTL:
+            raise _Invalid(f"{{value_too_large,{value}}}")
+        return int(value) / 1000
+
+    return check
 
 
 def _text(value: Value) -> str:
@@ -65,77 +85,101 @@ def _text(value: Value) -> str:
     return value
 
 
-def _one_of(complaint: str, *allowed: Value) -> Callable[[Value], Value]:
-    def check(value: Value) -> Value:
-        if type(value) is not type(allowed[0]):
-            raise _Invalid(f"{{unacceptable_type,{type_name(value)}}}")
-        if value not in allowed:
+def _one_of(complaint: str, *allowed: str) -> Callable[[Value], str]:
+    def check(value: Value) -> str:
+        if _text(value) not in allowed:
             raise _Invalid(complaint.format(value))
-        return value
+        return str(value)
 
     return check
 
 
+def _flag(value: Value) -> bool:
+    if not isinstance(value, bool):
+        raise _Invalid(f"{{unacceptable_type,{type_name(value)}}}")
+    return value
+
+
+def _version(value: Value) -> int:
+    if _count(0)(value) not in (1, 2):
+        raise _Invalid(f"\"unsupported queue version '{value}'\"")
+    return int(value)
+
+
 def _limit(value: Value) -> int | None:
-    """A negative delivery limit is none."""
-    limit = _integer(-(2**63))(value)
-    return None if limit < 0 else limit
+    """A delivery limit that is no number is none."""
+    return value if type(value) is int else None
 
 
 _STRATEGY = _one_of("invalid_dlx_strategy", "at-most-once", "at-least-once")
+_CLASSIC, _QUORUM = frozenset({"classic"}), frozenset({"quorum"})
+_BOTH, _NEITHER = _CLASSIC | _QUORUM, frozenset[str]()
 
-# argument → (field of QueueRules, check); a field of "" is accepted and has no effect here
-_CHECKS: dict[str, tuple[str, Callable[[Value], Value]]] = {
-    "x-queue-type": ("type", _one_of("unsupported queue type '{}'", "classic", "quorum")),
-    "x-message-ttl": ("message_ttl", _milliseconds(0)),
-    "x-expires": ("expires", _milliseconds(1)),
-    "x-max-length": ("max_length", _integer(0)),
-    "x-max-length-bytes": ("max_bytes", _integer(0)),
-    "x-overflow": ("overflow", _one_of("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx")),
-    "x-dead-letter-exchange": ("dead_letter_exchange", _text),
-    "x-dead-letter-routing-key": ("dead_letter_routing_key", _text),
-    "x-dead-letter-strategy": ("at_least_once", lambda value: _STRATEGY(value) == "at-least-once"),
-    "x-max-priority": ("max_priority", _integer(0, 255)),
-    "x-single-active-consumer": ("single_active_consumer", _one_of("", False, True)),
-    "x-delivery-limit": ("delivery_limit", _limit),
-    "x-queue-mode": ("", _one_of("\"unsupported queue mode '{}'\"", "default", "lazy")),
-    "x-queue-version": ("", _one_of("\"unsupported queue version '{}'\"", 1, 2)),
-    "x-queue-master-locator": ("", _text),
-    "x-quorum-initial-group-size": ("", _integer(1)),
-    "x-max-in-memory-length": ("", _integer(0)),
-    "x-max-in-memory-bytes": ("", _integer(0)),
-}
 
-# Arguments whose difference makes a redeclaration inequivalent; RabbitMQ ignores the rest.
-DEFINING = (*(name for name, (field, _) in _CHECKS.items() if field), "x-queue-mode", "x-queue-version")
+class _Argument(NamedTuple):
+    """How an argument is checked and which types of queue take it. A `field` of "" is accepted without effect here."""
 
-_NOT_CLASSIC = {"x-delivery-limit", "x-dead-letter-strategy", "x-quorum-initial-group-size", "x-max-in-memory-length",
-                "x-max-in-memory-bytes"}  # fmt: skip
-_NOT_QUORUM = {"x-max-priority", "x-queue-mode", "x-queue-master-locator", "x-queue-version"}
+    field: str
+    check: Callable[[Value], Value]
+    types: frozenset[str]
+
+
+# In the order in which RabbitMQ looks at them.
+_ARGUMENTS = {
+    "x-expires": _Argument("expires", _milliseconds(1), _BOTH),
+    "x-message-ttl": _Argument("message_ttl", _milliseconds(0), _BOTH),
+    "x-dead-letter-exchange": _Argument("dead_letter_exchange", _text, _BOTH),
+    "x-dead-letter-routing-key": _Argument("dead_letter_routing_key", _text, _BOTH),
+    "x-dead-letter-strategy": _Argument("at_least_once", lambda value: _STRATEGY(value) == "at-least-once", _QUORUM),
+    "x-max-length": _Argument("max_length", _count(0), _BOTH),
+    "x-max-length-bytes": _Argument("max_bytes", _count(0), _BOTH),
+    "x-max-in-memory-length": _Argument("", _count(0), _QUORUM),
+    "x-max-in-memory-bytes": _Argument("", _count(0), _QUORUM),
+    "x-max-priority": _Argument("max_priority", _count(0, 255), _CLASSIC),
+    "x-overflow": _Argument("overflow", _one_of("invalid_overflow", "drop-head", "reject-publish",
+                                                "reject-publish-dlx"), _BOTH),
+    "x-queue-mode": _Argument("", _one_of("\"unsupported queue mode '{}'\"", "default", "lazy"), _CLASSIC),
+    "x-queue-version": _Argument("", _version, _CLASSIC),
+    "x-single-active-consumer": _Argument("single_active_consumer", _flag, _BOTH),
+    "x-queue-type": _Argument("type", _one_of("\"unsupported queue type '{}'\"", "classic", "quorum", "stream"), _BOTH),
+    "x-quorum-initial-group-size": _Argument("", _count(1), _QUORUM),
+    "x-queue-leader-locator": _Argument("", _one_of("invalid_queue_locator_arg", "client-local", "balanced", "random",
+                                                            "least-leaders"), _QUORUM),
+    "x-delivery-limit": _Argument("delivery_limit", _limit, _QUORUM),
+    "x-queue-master-locator": _Argument("", lambda value: value, _CLASSIC),
+    "x-max-age": _Argument("", _text, _NEITHER),
+    "x-stream-max-segment-size-bytes": _Argument("", _count(0), _NEITHER),
+    "x-initial-cluster-size": _Argument("", _count(1), _NEITHER),
+}  # fmt: skip
+
+
+def defining(queue_type: str) -> Iterator[str]:
+    """The arguments whose difference makes a redeclaration inequivalent; RabbitMQ ignores the rest."""
+    return (name for name, argument in _ARGUMENTS.items() if queue_type in argument.types)
 
 
 def read_rules(arguments: Table, name: str, vhost: str) -> QueueRules:
     """The rules that `arguments` ask for. Raises AmqpError 406, or 540 for a stream queue."""
-    if arguments.get("x-queue-type") == "stream":
-        raise AmqpError(540, f"queue '{name}' in vhost '{vhost}': stream queues are not supported by this broker")
-    chosen: dict[str, Value] = {}
-    for argument, value in arguments.items():
-        if argument not in _CHECKS:
-            continue
-        field, check = _CHECKS[argument]
-        try:
-            checked = check(value)
-        except _Invalid as invalid:
-            raise AmqpError(406, f"invalid arg '{argument}' for queue '{name}' in vhost '{vhost}': {invalid}") from None
-        if field:
-            chosen[field] = checked
-    rules = QueueRules(**chosen)
-    refused = _NOT_QUORUM if rules.type == "quorum" else _NOT_CLASSIC
-    for argument in arguments:
-        if argument in refused:
-            raise AmqpError(406, f"invalid arg '{argument}' for queue '{name}' in vhost '{vhost}' of queue type "
-                                 f"rabbit_{rules.type}_queue")  # fmt: skip
-    if rules.dead_letter_routing_key is not None and rules.dead_letter_exchange is None:
-        raise AmqpError(406, f"invalid arg 'x-dead-letter-routing-key' for queue '{name}' in vhost '{vhost}': "
-                             "routing_key_but_no_dlx_defined")  # fmt: skip
-    return rules
+    what = f"queue '{name}' in vhost '{vhost}'"
+    dead_letters = arguments.get("x-dead-letter-exchange", "")
+    if not isinstance(dead_letters, str):
+        raise AmqpError(406, f"invalid type '{type_name(dead_letters)}' for arg 'x-dead-letter-exchange' in {what}")
+    kind = _checked("x-queue-type", arguments.get("x-queue-type", "classic"), what)
+    if kind == "stream":
+        raise AmqpError(540, f"{what}: stream queues are not supported by this broker")
+    present = [(each, it) for each, it in _ARGUMENTS.items() if each in arguments]
+    chosen = {it.field: _checked(each, arguments[each], what) for each, it in present if kind in it.types}
+    chosen.pop("", None)
+    if "x-dead-letter-routing-key" in arguments and "x-dead-letter-exchange" not in arguments:
+        raise AmqpError(406, f"invalid arg 'x-dead-letter-routing-key' for {what}: routing_key_but_no_dlx_defined")
+    for each in arguments:
+        if each in _ARGUMENTS and kind not in _ARGUMENTS[each].types:
+            raise AmqpError(406, f"invalid arg '{each}' for {what} of queue type rabbit_{kind}_queue")
+    return QueueRules(**chosen)
+
+
+def _checked(argument: str, value: Value, what: str) -> Value:
+    try:
+        return _ARGUMENTS[argument].check(value)
+    except _Invalid as invalid:
+        raise AmqpError(406, f"invalid arg '{argument}' for {what}: {invalid}") from None

@@ -98,15 +98,12 @@ class Channel:
 
     def publish(self, message: Message, mandatory: bool, now: float) -> None:
         """basic.publish. Raises 403, 404, 406."""
+        self._publisher.check_exchange(message)
         if message.essentials.reply_to is not None:
             direct_reply.rewrite(self, message)
         tag = self._publisher.admit(message)
         if self.transaction is not None:
-            self.vhost.exchange(message.exchange)
             self.transaction.publish(message, mandatory)
-        elif message.routing_key.startswith(direct_reply.PREFIX) and not message.exchange:
-            routed = direct_reply.reply(self.vhost, message)
-            self._publisher.conclude(tag, message, mandatory=mandatory, routed=routed, recorded=False)
         else:
             self._publisher.route(tag, message, mandatory, now)
 
@@ -246,24 +243,28 @@ class Channel:
             self._settle(settled, verdict, now)
 
     def _settle(self, settled: list[Unsettled], verdict: str, now: float) -> None:
+        if verdict == "reject":
+            settled = sorted(settled, key=_precedence, reverse=True)
         for one in settled:
             if verdict == "ack":
                 one.queue.ack(one.entry)
             elif verdict == "reject":
                 one.queue.reject(one.entry)
             else:
-                one.queue.requeue(one.entry, now)
+                one.queue.requeue(one.entry)
             self.ledger.settled(one)
-        self.vhost.dead_letters.deliver(now)
+        returned = {one.queue: None for one in settled} if verdict == "requeue" else {}
+        for queue in returned:
+            queue.hold_limits(now)
         freed = {one.consumer: None for one in settled if one.consumer is not None}
         if self.global_prefetch:
             freed |= dict.fromkeys(self.consumers.values())
         for consumer in freed:
             if self.consumers.get(consumer.tag) is consumer:
                 consumer.queue.wake(consumer, now)
-        if verdict == "requeue":
-            for queue in {one.queue: None for one in settled}:
-                queue.dispatch(now)
+        for queue in returned:
+            queue.dispatch(now)
+        self.vhost.dead_letters.deliver(now)
 
     def close(self, now: float) -> None:
         """The channel is gone: cancel its consumers and requeue what is unacked."""
@@ -278,3 +279,9 @@ class Channel:
         self._settle(self.ledger.take_all(), "requeue", now)
         for consumer in gone:
             consumer.queue.consumer_gone(now)
+        self.vhost.dead_letters.deliver(now)
+
+
+def _precedence(one: Unsettled) -> int:
+    """What a consumer rejects together becomes dead letters by priority, as with RabbitMQ; basic.get's one by one."""
+    return 0 if one.consumer is None else one.queue.ready.priority(one.entry)

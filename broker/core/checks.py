@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from broker.core.arguments import type_name
+from broker.core.arguments import LONGEST_TTL, type_name
 from broker.core.message import Message
 from broker.errors import AmqpError
 from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.queue import Queue
-
-# RabbitMQ's longest time to live, in milliseconds: about 49 days.
-LONGEST_TTL = 0xFFFFFFFF
 
 
 def expiration(text: str) -> None:

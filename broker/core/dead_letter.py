@@ -23,7 +23,7 @@ def dead_letter(message: Message, queue: str, reason: str, exchange: str, routin
         "queue": encode_value(queue),
         "time": encode_value(Timestamp(now)),
         "exchange": encode_value(message.exchange),
-        "routing-keys": encode_value(_visible_keys(message)),
+        "routing-keys": encode_value([message.routing_key, *message.visible_copies()]),
     }
     if expiration is not None:
         death["original-expiration"] = encode_value(message.essentials.expiration)
@@ -34,15 +34,12 @@ def dead_letter(message: Message, queue: str, reason: str, exchange: str, routin
             headers[f"x-first-death-{name}"] = encode_value(value)
     if routing_key is not None:
         headers.pop("CC", None)
-    headers.pop("BCC", None)
     fields["headers"] = join(headers)
-    return Message(exchange, message.routing_key if routing_key is None else routing_key, wire.join(fields),
-                   message.body or b"")  # fmt: skip
-
-
-def _visible_keys(message: Message) -> list[str]:
-    copies = message.headers.get("CC")
-    return [message.routing_key, *(copies if isinstance(copies, list) else [])]
+    letter = Message(exchange, message.routing_key if routing_key is None else routing_key, wire.join(fields),
+                     message.body or b"")  # fmt: skip
+    if routing_key is None:
+        letter.blind_copies = message.blind_copies
+    return letter
 
 
 def _count_death(death: dict[str, bytes], events: bytes) -> bytes:

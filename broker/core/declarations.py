@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
-from broker.core.arguments import DEFINING, type_name
+from broker.core.arguments import defining, type_name
 from broker.core.exchanges import TYPES, Exchange
 from broker.errors import AmqpError
 from broker.protocol.table import Table, Value
@@ -25,11 +27,26 @@ def refuse_reserved(kind: str, name: str) -> None:
         raise AmqpError(403, f"{kind} name '{name}' contains reserved prefix 'amq.*'")
 
 
-def check_exchange(name: str, kind: str, arguments: Table, vhost: str) -> None:
-    """Raises 403, 406 or 503 for an exchange that cannot be."""
-    refuse_default_exchange(name)
+def new_queue_name(name: str, arguments: Table) -> str:
+    """The name that a queue gets: a new one for none given. Raises 403, 406."""
+    refuse_reserved("queue", name)
+    if name:
+        return name
+    if arguments.get("x-queue-type") == "quorum":
+        raise AmqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue")
+    return "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
+def check_exchange_type(name: str, kind: str) -> None:
+    """Raises 403 for the default exchange, 503 for a type that there is not."""
     if kind not in TYPES:
         raise AmqpError(503, f"unknown exchange type '{kind}'")
+    refuse_default_exchange(name)
+
+
+def check_new_exchange(name: str, arguments: Table, vhost: str) -> None:
+    """Raises 403 or 406 for an exchange that cannot be."""
+    refuse_reserved("exchange", name)
     alternate = arguments.get("alternate-exchange", "")
     if not isinstance(alternate, str):
         raise AmqpError(406, f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in exchange "
@@ -52,8 +69,6 @@ def check_queue_type(name: str, durable: bool, auto_delete: bool, owner: object 
     """Raises 406 for what a quorum queue cannot be (RabbitMQ docs: quorum-queues § feature matrix)."""
     if arguments.get("x-queue-type") != "quorum":
         return
-    if not name:
-        raise AmqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue")
     wrong = {"auto-delete": auto_delete, "exclusive-owner": owner is not None, "non-durable": not durable}
     for prop, is_set in wrong.items():
         if is_set:
@@ -77,12 +92,11 @@ def check_same_queue(known: Queue, durable: bool, auto_delete: bool, owner: obje
                      arguments: Table) -> None:  # fmt: skip
     """Raises 405 or 406 where a redeclaration differs."""
     what = f"queue '{known.name}' in vhost '{known.vhost.name}'"
-    check_access(known, owner)
-    _same("durable", what, durable, known.durable)
-    _same("auto_delete", what, auto_delete, known.auto_delete)
     if known.owner is not owner:
         refuse_locked(known)
-    for name in DEFINING:
+    _same("durable", what, durable, known.durable)
+    _same("auto_delete", what, auto_delete, known.auto_delete)
+    for name in defining(known.type):
         _same_argument(name, what, arguments, known.arguments)
 
 
@@ -94,6 +108,8 @@ def _same(prop: str, what: str, received: Value, current: Value) -> None:
 
 def _same_argument(name: str, what: str, received: Table, current: Table) -> None:
     if received.get(name) == current.get(name):
+        return
+    if name == "x-queue-type" and received.get(name, "classic") == current.get(name, "classic"):
         return
     if name in received and name in current:
         _same(name, what, received[name], current[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from broker.core.message import Entry, Message
@@ -50,10 +51,13 @@ def rewrite(channel: Channel, message: Message) -> None:
     message.properties = wire.join(fields)
 
 
-def reply(vhost: Vhost, message: Message) -> bool:
-    """Deliver a reply to the channel that waits for it; False when there is none any more."""
-    channel = vhost.reply_channels.get(message.routing_key)
-    if channel is None or not channel.sink.writable:
-        return False
-    channel.sink.deliver(channel.reply_tag, channel.next_tag(), Entry(message, 0, None))
-    return True
+def deliver(vhost: Vhost, message: Message, keys: Iterable[str]) -> None:
+    """Deliver a message to those of `keys` that are reply names: each once, and to nobody whose client is gone.
+
+    A reply name is no queue, so that a mandatory message comes back (RabbitMQ docs: direct-reply-to § caveats).
+    """
+    for key in keys:
+        if key.startswith(PREFIX):
+            channel = vhost.reply_channels.get(key)
+            if channel is not None and channel.sink.writable:
+                channel.sink.deliver(channel.reply_tag, channel.next_tag(), Entry(message, 0, None))

@@ -29,30 +29,36 @@ class Expiry:
         own = message.essentials.expiration
         if own is not None and (ttl is None or int(own) / 1000 < ttl):
             ttl = int(own) / 1000
-        return None if ttl is None else now + ttl
-
-    def watch(self, now: float) -> None:
-        """See to it that the first of the heads to expire does so in time."""
+        if ttl is None:
+            return None
         self.active = True
-        moments = [head.expires_at for head in self._queue.ready.heads() if head.expires_at is not None]
-        if moments:
-            self._wake_at(max(min(moments), now))
+        return now + ttl
 
-    def _wake_at(self, moment: float) -> None:
-        if self._wakes_at is None or moment < self._wakes_at:
-            self._wakes_at = moment
-            self._queue.vhost.deadlines.add(moment, self._expire_messages)
-
-    def _expire_messages(self, now: float) -> None:
-        """Drop what has expired at the head: messages behind one that has not wait (RabbitMQ docs: ttl § caveats)."""
-        self._wakes_at = None
-        if self._queue.deleted:
-            return
+    def check(self, now: float) -> None:
+        """Drop what has expired at the head, and see to what follows (RabbitMQ docs: ttl § caveats; priority §
+        interaction with other features): messages behind one that has not expired wait.
+        """
         if self._queue.drop_expired(AT_ONCE, now):
             self._wake_at(now + BREATHER)
         else:
             self.watch(now)
-        self._queue.vhost.dead_letters.deliver(now)
+
+    def watch(self, now: float) -> None:
+        """See to it that the head goes when it expires."""
+        head = self._queue.ready.head()
+        if head is not None and head.expires_at is not None:
+            self._wake_at(max(head.expires_at, now))
+
+    def _wake_at(self, moment: float) -> None:
+        if self._wakes_at is None or moment < self._wakes_at:
+            self._wakes_at = moment
+            self._queue.vhost.deadlines.add(moment, self._wake)
+
+    def _wake(self, now: float) -> None:
+        self._wakes_at = None
+        if not self._queue.deleted:
+            self.check(now)
+            self._queue.vhost.dead_letters.deliver(now)
 
     def unused_from(self, now: float) -> None:
         """The queue has no consumer from now on: `x-expires` begins to run."""

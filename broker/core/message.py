@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from broker.protocol import properties as wire
-from broker.protocol.table import Table, decode_table, join, split
+from broker.protocol.table import Table, Value, decode_table
 
 
 class Message:
@@ -14,10 +14,11 @@ class Message:
     `properties` are the encoded flags and values of the content header. `content_id` and `copies` belong to the
     journal: the stored row, and how many stored places refer to it. `body` is None while it is paged out; it may be
     only if `pageable`: with one place stored and another not, settling the first would take the row from the second.
+    `blind_copies` are routing keys that nobody gets to see, but that the message's dead letters keep.
     """
 
-    __slots__ = ("_headers", "body", "content_id", "copies", "essentials", "exchange", "pageable", "properties",
-                 "routing_key", "size")  # fmt: skip
+    __slots__ = ("_headers", "blind_copies", "body", "content_id", "copies", "essentials", "exchange", "pageable",
+                 "properties", "routing_key", "size")  # fmt: skip
 
     def __init__(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> None:
         """Raises MalformedProperties."""
@@ -30,6 +31,7 @@ class Message:
         self.content_id = 0
         self.copies = 0
         self.pageable = False
+        self.blind_copies: tuple[str, ...] = ()
         self._headers: Table | None = None
 
     @classmethod
@@ -50,24 +52,34 @@ class Message:
         return wire.decode(self.properties)
 
     def routing_keys(self) -> tuple[str, ...]:
-        """The routing key and those in the CC and BCC headers (RabbitMQ docs: sender-selected distribution)."""
+        """The routing key and the keys of its copies (RabbitMQ docs: sender-selected distribution)."""
         raw = self.essentials.headers
         if raw is None or b"CC" not in raw:
-            return (self.routing_key,)
-        keys = [self.routing_key]
-        for name in ("CC", "BCC"):
-            value = self.headers.get(name)
-            keys += [key for key in value if isinstance(key, str)] if isinstance(value, list) else []
-        return tuple(keys)
+            return (self.routing_key, *self.blind_copies)
+        return (self.routing_key, *self.visible_copies(), *self.blind_copies)
+
+    def visible_copies(self) -> list[str]:
+        """The keys in the CC header."""
+        return _keys(self.headers.get("CC"))
 
     def hide_blind_copies(self) -> None:
         """Take the BCC header, if any, out of what consumers get. It still routes."""
-        if b"\x03BCC" not in self.properties:
+        if b"\x03BCC" not in self.properties or "BCC" not in self.headers:
             return
-        fields = wire.split(self.properties)
-        headers = split(fields["headers"])
-        headers.pop("BCC", None)
-        self.properties = wire.join({**fields, "headers": join(headers)})
+        self.blind_copies = tuple(_keys(self.headers["BCC"]))
+        self.properties = wire.without_header(self.properties, "BCC")
+        self.essentials = wire.essentials(self.properties)
+        self._headers = None
+
+    def stored_properties(self) -> bytes:
+        """The properties for the journal: with the blind copies."""
+        if not self.blind_copies:
+            return self.properties
+        return wire.with_header(self.properties, "BCC", list(self.blind_copies))
+
+
+def _keys(copies: Value) -> list[str]:
+    return [key for key in copies if isinstance(key, str)] if isinstance(copies, list) else []
 
 
 class Entry:

@@ -32,9 +32,13 @@ class Publisher:
         """Confirm from now on; nothing changes the second time."""
         self.confirms = self.confirms or Confirms(self._sink.confirmed)
 
-    def admit(self, message: Message) -> int:
-        """Check a message and number it; 0 without confirms. Raises 403, 406."""
+    def check_exchange(self, message: Message) -> None:
+        """Whether the user may publish where the message is to go. Raises 403, 404."""
         self._user.require("write", "exchange", message.exchange, self._vhost.name)
+        self._vhost.public_exchange(message.exchange)
+
+    def admit(self, message: Message) -> int:
+        """Check a message and number it; 0 without confirms. Raises 406."""
         needed = message.essentials
         if needed.user_id is not None and needed.user_id != self._user.name and "impersonator" not in self._user.tags:
             raise AmqpError(406, f"user_id property set to '{needed.user_id}' but authenticated user was "
@@ -48,26 +52,25 @@ class Publisher:
         return 0 if self.confirms is None else self.confirms.next()
 
     def route(self, tag: int, message: Message, mandatory: bool, now: float) -> None:
-        """Publish to the message's exchange. Raises 403, 404."""
+        """Publish to the message's exchange; return what went nowhere, if asked to; confirm now or, when the journal
+        was touched, once that is on disk. Raises 403, 404.
+        """
         journal = self._vhost.journal
         before = journal.records
         routing = self._vhost.publish(message, now)
-        if routing.refused and tag and self.confirms is not None:
-            self.confirms.refuse(tag)
-        else:
-            routed = bool(routing.queues or routing.refused)
-            self.conclude(tag, message, mandatory=mandatory, routed=routed, recorded=journal.records != before)
-
-    def conclude(self, tag: int, message: Message, *, mandatory: bool, routed: bool, recorded: bool) -> None:
-        """Return what went nowhere, if asked to; confirm now or, when the journal was touched, once that is on disk."""
-        if mandatory and not routed:
+        if mandatory and not (routing.queues or routing.refused):
             self._sink.returned(message, AmqpError(312, "NO_ROUTE"))
         if not tag or self.confirms is None:
             return
-        if not recorded:
+        if routing.refused:
+            self.confirms.refuse(tag)
+        elif journal.records == before:
             self.confirms.take(tag)
             self._sink.confirms_due()
-            return
+        else:
+            self._confirm_on_commit(tag)
+
+    def _confirm_on_commit(self, tag: int) -> None:
         journal = self._vhost.journal
         if self._batch != journal.batch:
             self._batch = journal.batch

@@ -10,6 +10,7 @@ from broker.core.counters import Counters
 from broker.core.dead_letter import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from broker.core.expiry import Expiry
 from broker.core.message import Entry, Message
+from broker.core.overflow import Overflow
 from broker.core.pages import Pages
 from broker.core.ready import Ready
 from broker.core.rota import Rota
@@ -50,6 +51,7 @@ class Queue:
         self.journaled = durable and owner is None
         self.ready = Ready(rules.max_priority)
         self._journal = vhost.journal
+        self._overflow = Overflow(rules, self.ready)
         self._expiry = Expiry(self)
         self._expiry.unused_from(now)
 
@@ -87,15 +89,15 @@ class Queue:
 
     def offer(self, message: Message, now: float) -> bool:
         """Take a routed message; False when the overflow rule refuses it (RabbitMQ docs: maxlength)."""
-        rules = self.rules
-        if rules.overflow != "drop-head" and self._is_full(1, message.size):
-            if rules.overflow == "reject-publish-dlx":
+        overflow = self._overflow
+        if overflow.refuses and overflow.exceeded(1, message.size):
+            if overflow.dead_letters:
                 self.vhost.dead_letters.send(self, Entry(message, 0, None), MAXLEN)
             return False
         self.counters.published += 1
         entry = Entry(message, self.next_position, self._expiry.of(message, now))
         self.next_position += 1
-        if self.journaled and (message.essentials.persistent or rules.type == "quorum"):
+        if self.journaled and (message.essentials.persistent or self.rules.type == "quorum"):
             self._journal.store(self.id, entry)
         if not self.ready.count:
             consumer = self.rota.next()
@@ -104,35 +106,30 @@ class Queue:
                 consumer.take(entry)
                 return True
         self.ready.push(entry)
-        self._drop_head()
-        if entry.expires_at is not None:
-            self._expiry.watch(now)
+        if overflow.drops or entry.expires_at is not None:
+            self.hold_limits(now)
         if len(self.rota):
             self.dispatch(now)
         return True
+
+    def hold_limits(self, now: float) -> None:
+        """Messages have come, or come back: the oldest give way if there are too many, and the expired go."""
+        if self._overflow.drops:
+            while self.ready.count and self._overflow.exceeded():
+                self._drop(self.ready.pop(), MAXLEN)
+        if self._expiry.active:
+            self._expiry.check(now)
 
     def restore(self, entry: Entry) -> None:
         """Put back what the journal held, in order of position."""
         self.ready.push(entry)
         self.pages.count_out(entry)
+        self._expiry.active |= entry.expires_at is not None
         self.next_position = entry.position + 1
 
     def restored(self, now: float) -> None:
-        """All is back: what has expired meanwhile goes."""
+        """All is back: what has expired meanwhile goes when the broker has started."""
         self._expiry.watch(now)
-
-    def _drop_head(self) -> None:
-        """Let go of the oldest while there are too many, unless the overflow rule is to refuse new ones."""
-        rules = self.rules
-        if rules.overflow == "drop-head" and (rules.max_length is not None or rules.max_bytes is not None):
-            while self.ready.count and self._is_full(0, 0):
-                self._drop(self.ready.pop(), MAXLEN)
-
-    def _is_full(self, more: int, more_bytes: int) -> bool:
-        rules = self.rules
-        return (rules.max_length is not None and self.ready.count + more > rules.max_length) or (
-            rules.max_bytes is not None and self.ready.bytes + more_bytes > rules.max_bytes
-        )
 
     # --- out
 
@@ -148,7 +145,7 @@ class Queue:
             self._hand_over(entry, consumer.no_ack)
             consumer.take(entry)
             if self._expiry.active:
-                self._expiry.watch(now)
+                self._expiry.check(now)
 
     def get(self, no_ack: bool, now: float) -> Entry | None:
         """Take the first message for basic.get, or None."""
@@ -157,7 +154,7 @@ class Queue:
         if entry is not None:
             self._hand_over(entry, no_ack, got=True)
         if self._expiry.active:
-            self._expiry.watch(now)
+            self._expiry.check(now)
         return entry
 
     def _take(self, now: float) -> Entry | None:
@@ -176,10 +173,10 @@ class Queue:
     def drop_expired(self, most: int, now: float) -> bool:
         """Drop up to `most` messages that have expired; whether there may be more."""
         for _ in range(most):
-            entry = self.ready.pop_expired(now)
-            if entry is None:
+            head = self.ready.head()
+            if head is None or head.expires_at is None or head.expires_at > now:
                 return False
-            self._drop(entry, EXPIRED)
+            self._drop(self.ready.pop(), EXPIRED)
         return True
 
     def _hand_over(self, entry: Entry, no_ack: bool, *, got: bool = False) -> None:
@@ -206,8 +203,8 @@ class Queue:
         if self._take_back(entry):
             self._drop(entry, REJECTED)
 
-    def requeue(self, entry: Entry, now: float) -> None:
-        """Put the message back where it was; the caller calls `dispatch` when all are back."""
+    def requeue(self, entry: Entry) -> None:
+        """Put the message back where it was; the caller calls `hold_limits` and `dispatch` when all are back."""
         if not self._take_back(entry):
             return
         entry.redelivered = True
@@ -220,9 +217,6 @@ class Queue:
         if entry.journal_id:
             self._journal.touch(entry)
         self.ready.put_back(entry)
-        self._drop_head()
-        if entry.expires_at is not None:
-            self._expiry.watch(now)
 
     def _take_back(self, entry: Entry) -> bool:
         if entry not in self.unacked:

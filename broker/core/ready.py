@@ -64,10 +64,12 @@ class Ready:
         self.count += 1
         self.bytes += entry.message.size
 
+    def priority(self, entry: Entry) -> int:
+        """What the message's priority means in this queue."""
+        return min(entry.message.essentials.priority or 0, len(self._lanes) - 1)
+
     def _lane_of(self, entry: Entry) -> _Lane:
-        if len(self._lanes) == 1:
-            return self._lanes[0]
-        return self._lanes[min(entry.message.essentials.priority or 0, len(self._lanes) - 1)]
+        return self._lanes[0] if len(self._lanes) == 1 else self._lanes[self.priority(entry)]
 
     def pop(self) -> Entry:
         """Take the first entry. There must be one."""
@@ -76,21 +78,9 @@ class Ready:
         self.bytes -= entry.message.size
         return entry
 
-    def pop_expired(self, now: float) -> Entry | None:
-        """Take an entry that has expired at the head of its lane; None when no head has."""
-        for lane in self._lanes:
-            if len(lane):
-                moment = lane.head().expires_at
-                if moment is not None and moment <= now:
-                    self.count -= 1
-                    entry = lane.pop()
-                    self.bytes -= entry.message.size
-                    return entry
-        return None
-
-    def heads(self) -> Iterator[Entry]:
-        """The first entry of each lane."""
-        return (lane.head() for lane in self._lanes if len(lane))
+    def head(self) -> Entry | None:
+        """The first entry, None where there is none."""
+        return next((lane.head() for lane in reversed(self._lanes) if len(lane)), None)
 
     def from_the_end(self) -> Iterator[Entry]:
         """The entries that wait longest to go out, first. What was returned is near the head and left out."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from broker.core import declarations
+from broker.core import declarations, direct_reply
 from broker.core.arguments import read_rules
 from broker.core.bindings import Bindings
 from broker.core.dead_letter_office import DeadLetterOffice
@@ -64,16 +62,23 @@ class Vhost:
         except KeyError:
             raise AmqpError(404, f"no exchange '{name}' in vhost '{self.name}'") from None
 
+    def public_exchange(self, name: str) -> Exchange:
+        """The exchange of that name, if clients may publish to it. Raises 403, 404."""
+        exchange = self.exchange(name)
+        if exchange.internal:
+            raise AmqpError(403, f"cannot publish to internal exchange '{name}' in vhost '{self.name}'")
+        return exchange
+
     def declare_exchange(self, name: str, kind: str, *, durable: bool = False, auto_delete: bool = False,
                          internal: bool = False, arguments: Table | None = None) -> Exchange:  # fmt: skip
         """The exchange, made if it was not there. Raises 403, 406, 503."""
         arguments = arguments or {}
-        declarations.check_exchange(name, kind, arguments, self.name)
+        declarations.check_exchange_type(name, kind)
         known = self.exchanges.get(name)
         if known is not None:
             declarations.check_same_exchange(known, kind, durable, auto_delete, internal, arguments, self.name)
             return known
-        declarations.refuse_reserved("exchange", name)
+        declarations.check_new_exchange(name, arguments, self.name)
         exchange = TYPES[kind](name, durable=durable, auto_delete=auto_delete, internal=internal, arguments=arguments)
         self.exchanges[name] = exchange
         if durable:
@@ -121,15 +126,15 @@ class Vhost:
         Raises 403, 405, 406, 540.
         """
         arguments = arguments or {}
+        name = declarations.new_queue_name(name, arguments)
+        durable = durable and owner is None  # what is exclusive does not survive its connection
         known = self.queues.get(name)
         if known is not None:
             declarations.check_same_queue(known, durable, auto_delete, owner, arguments)
             known.used_at = now
             return known
-        declarations.refuse_reserved("queue", name)
-        declarations.check_queue_type(name, durable, auto_delete, owner, arguments, self.name)
-        name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         rules = read_rules(arguments, name, self.name)
+        declarations.check_queue_type(name, durable, auto_delete, owner, arguments, self.name)
         queue = Queue(self, name, rules, durable=durable, auto_delete=auto_delete, owner=owner, arguments=arguments,
                       queue_id=self._next_queue_id(), now=now)  # fmt: skip
         self.queues[name] = queue
@@ -209,9 +214,7 @@ class Vhost:
 
     def publish(self, message: Message, now: float) -> Routing:
         """Route a message and hand it to its queues. Raises 403, 404."""
-        exchange = self.exchange(message.exchange)
-        if exchange.internal:
-            raise AmqpError(403, f"cannot publish to internal exchange '{exchange.name}' in vhost '{self.name}'")
+        exchange = self.public_exchange(message.exchange)
         exchange.published_in += 1
         queues = self.route(message, exchange)
         exchange.published_out += len(queues)
@@ -230,6 +233,7 @@ class Vhost:
         """The queues that a message published to `exchange` goes to, each once."""
         keys = message.routing_keys()
         if not exchange.name:
+            direct_reply.deliver(self, message, keys)
             return list({key: self.queues[key] for key in keys if key in self.queues}.values())
         found: dict[str, Queue] = {}
         seen = {exchange.name}

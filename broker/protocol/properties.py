@@ -131,6 +131,21 @@ def join(fields: dict[str, bytes]) -> bytes:
     return _FLAGS.pack(sum(flag for flag, _ in present)) + b"".join(value for _, value in present)
 
 
+def with_header(properties: bytes, name: str, value: Value) -> bytes:
+    """The properties with one header set. Raises MalformedProperties, MalformedTable, TypeError."""
+    fields = split(properties)
+    headers = table.split(fields["headers"]) if "headers" in fields else {}
+    headers[name] = table.encode_value(value)
+    return join({**fields, "headers": table.join(headers)})
+
+
+def without_header(properties: bytes, name: str) -> bytes:
+    """The properties without one header. Raises MalformedProperties, MalformedTable."""
+    fields = split(properties)
+    headers = {key: value for key, value in table.split(fields["headers"]).items() if key != name}
+    return join({**fields, "headers": table.join(headers)})
+
+
 def decode(properties: bytes) -> Table:
     """Every property by name, decoded. Raises MalformedProperties."""
     try:

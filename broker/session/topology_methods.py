@@ -10,9 +10,14 @@ from broker.errors import AmqpError
 from broker.session.channel import ChannelSession
 
 
+def _one_line(name: str) -> str:
+    """A name as topology methods take it: RabbitMQ leaves line ends out."""
+    return name.replace("\n", "").replace("\r", "")
+
+
 def exchange_declare(channel: ChannelSession, method: commands.Exchange.Declare, now: float) -> None:
     """exchange.declare."""
-    name = method.exchange
+    name = _one_line(method.exchange)
     refuse_default_exchange(name)
     if method.passive:
         channel.vhost.exchange(name)
@@ -20,7 +25,7 @@ def exchange_declare(channel: ChannelSession, method: commands.Exchange.Declare,
         arguments = method.arguments or {}
         channel.require("configure", "exchange", name)
         alternate = arguments.get("alternate-exchange")
-        if isinstance(alternate, str):
+        if isinstance(alternate, str) and name not in channel.vhost.exchanges:
             channel.require("read", "exchange", name)
             channel.require("write", "exchange", alternate)
         channel.vhost.declare_exchange(name, method.exchange_type, durable=method.durable,
@@ -32,33 +37,36 @@ def exchange_declare(channel: ChannelSession, method: commands.Exchange.Declare,
 
 def exchange_delete(channel: ChannelSession, method: commands.Exchange.Delete, now: float) -> None:
     """exchange.delete."""
-    channel.require("configure", "exchange", method.exchange)
-    channel.vhost.delete_exchange(method.exchange, if_unused=method.if_unused)
+    name = _one_line(method.exchange)
+    channel.require("configure", "exchange", name)
+    channel.vhost.delete_exchange(name, if_unused=method.if_unused)
     if not method.nowait:
         channel.reply(commands.Exchange.DeleteOk)
 
 
 def exchange_bind(channel: ChannelSession, method: commands.Exchange.Bind, now: float) -> None:
     """exchange.bind (RabbitMQ docs: e2e)."""
-    channel.require("write", "exchange", method.destination)
-    channel.require("read", "exchange", method.source)
-    channel.vhost.bind(method.source, "exchange", method.destination, method.routing_key, method.arguments)
+    source, destination = _one_line(method.source), _one_line(method.destination)
+    channel.require("write", "exchange", destination)
+    channel.require("read", "exchange", source)
+    channel.vhost.bind(source, "exchange", destination, method.routing_key, method.arguments)
     if not method.nowait:
         channel.reply(commands.Exchange.BindOk)
 
 
 def exchange_unbind(channel: ChannelSession, method: commands.Exchange.Unbind, now: float) -> None:
     """exchange.unbind."""
-    channel.require("write", "exchange", method.destination)
-    channel.require("read", "exchange", method.source)
-    channel.vhost.unbind(method.source, "exchange", method.destination, method.routing_key, method.arguments)
+    source, destination = _one_line(method.source), _one_line(method.destination)
+    channel.require("write", "exchange", destination)
+    channel.require("read", "exchange", source)
+    channel.vhost.unbind(source, "exchange", destination, method.routing_key, method.arguments)
     if not method.nowait:
         channel.reply(commands.Exchange.UnbindOk)
 
 
 def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: float) -> None:
     """queue.declare."""
-    name = method.queue
+    name = _one_line(method.queue)
     if name == QUEUE or name.startswith(PREFIX):
         _declare_reply(channel, method)
         return
@@ -70,12 +78,10 @@ def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: 
         arguments = method.arguments or {}
         channel.require("configure", "queue", name or "amq.gen-")
         dead_letters = arguments.get("x-dead-letter-exchange")
-        if isinstance(dead_letters, str):
+        if isinstance(dead_letters, str) and name not in channel.vhost.queues:
             channel.require("read", "queue", name or "amq.gen-")
             channel.require("write", "exchange", dead_letters)
         owner = channel.connection if method.exclusive else None
-        if name in channel.vhost.queues:
-            check_access(channel.vhost.queues[name], channel.connection)
         queue = channel.vhost.declare_queue(name, now, durable=method.durable, auto_delete=method.auto_delete,
                                             owner=owner, arguments=arguments)  # fmt: skip
         if owner is not None:
@@ -96,7 +102,7 @@ def _declare_reply(channel: ChannelSession, method: commands.Queue.Declare) -> N
 
 def queue_delete(channel: ChannelSession, method: commands.Queue.Delete, now: float) -> None:
     """queue.delete."""
-    name = channel.queue_name(method.queue)
+    name = _one_line(channel.queue_name(method.queue))
     channel.require("configure", "queue", name)
     if name in channel.vhost.queues:
         check_access(channel.vhost.queues[name], channel.connection)
@@ -118,11 +124,12 @@ def queue_purge(channel: ChannelSession, method: commands.Queue.Purge, now: floa
 def queue_bind(channel: ChannelSession, method: commands.Queue.Bind, now: float) -> None:
     """queue.bind."""
     name, routing_key = _binding(channel, method.queue, method.routing_key)
+    exchange = _one_line(method.exchange)
     channel.require("write", "queue", name)
-    channel.require("read", "exchange", method.exchange)
+    channel.require("read", "exchange", exchange)
     if name in channel.vhost.queues:
         check_access(channel.vhost.queues[name], channel.connection)
-    channel.vhost.bind(method.exchange, "queue", name, routing_key, method.arguments)
+    channel.vhost.bind(exchange, "queue", name, routing_key, method.arguments)
     if not method.nowait:
         channel.reply(commands.Queue.BindOk)
 
@@ -130,15 +137,16 @@ def queue_bind(channel: ChannelSession, method: commands.Queue.Bind, now: float)
 def queue_unbind(channel: ChannelSession, method: commands.Queue.Unbind, now: float) -> None:
     """queue.unbind."""
     name, routing_key = _binding(channel, method.queue, method.routing_key)
+    exchange = _one_line(method.exchange)
     channel.require("write", "queue", name)
-    channel.require("read", "exchange", method.exchange)
+    channel.require("read", "exchange", exchange)
     if name in channel.vhost.queues:
         check_access(channel.vhost.queues[name], channel.connection)
-    channel.vhost.unbind(method.exchange, "queue", name, routing_key, method.arguments)
+    channel.vhost.unbind(exchange, "queue", name, routing_key, method.arguments)
     channel.reply(commands.Queue.UnbindOk)
 
 
 def _binding(channel: ChannelSession, queue: str, routing_key: str) -> tuple[str, str]:
     """Queue and routing key; when both are empty, both are the last queue (AMQP 0-9-1 §1.7.2.3)."""
-    name = channel.queue_name(queue)
+    name = _one_line(channel.queue_name(queue))
     return name, name if not queue and not routing_key else routing_key

@@ -13,7 +13,6 @@ from broker.protocol import properties as wire
 from broker.protocol.connection import return_payload
 from broker.protocol.content import deliver_payload
 from broker.protocol.methods import short_string
-from broker.protocol.table import encode_value, join, split
 
 if TYPE_CHECKING:
     from broker.session.connection import Connection
@@ -75,7 +74,4 @@ def delivered_properties(entry: Entry, always_count: bool = False) -> bytes:
     """
     if not entry.deliveries and not always_count:
         return entry.message.properties
-    fields = wire.split(entry.message.properties)
-    headers = split(fields["headers"]) if "headers" in fields else {}
-    headers["x-delivery-count"] = encode_value(entry.deliveries)
-    return wire.join({**fields, "headers": join(headers)})
+    return wire.with_header(entry.message.properties, "x-delivery-count", entry.deliveries)

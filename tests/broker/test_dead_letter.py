@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.support.amqp import Message, bodies, publish_confirmed, take, wait_ready
+from tests.support.amqp import Message, Subscription, bodies, publish_confirmed, take, wait_ready
 
 
 @pytest.fixture
@@ -181,3 +181,41 @@ def test_dead_letters_go_to_every_queue_bound(channel: BlockingChannel, unique_n
     publish_confirmed(channel, unique_name, "x")
     reject(channel, unique_name)
     assert bodies(take(channel, dead, 1) + take(channel, second, 1)) == ["x", "x"]
+
+
+def test_a_dead_letter_keeps_its_copies_the_blind_ones_unseen(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    channel.exchange_declare(unique_name, "direct")
+    name = f"{unique_name}-source"
+    channel.queue_declare(name, arguments={"x-dead-letter-exchange": unique_name})
+    channel.queue_bind(dead, unique_name, "hidden")
+    headers = {"CC": ["seen"], "BCC": ["hidden"]}
+    publish_confirmed(channel, name, "x", headers=headers)
+    reject(channel, name)
+    letter = take(channel, dead, 1)[0]
+    assert letter.headers["CC"] == ["seen"]
+    assert "BCC" not in letter.headers
+    assert death(letter)["routing-keys"] == [name, "seen"]
+
+
+def test_a_key_for_dead_letters_replaces_all_copies(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+    name, seen = source(channel, unique_name, dead), f"{unique_name}-seen"
+    channel.queue_declare(seen)
+    publish_confirmed(channel, name, "x", headers={"CC": [seen], "BCC": [seen]})
+    take(channel, seen, 1)
+    reject(channel, name)
+    assert "CC" not in take(channel, dead, 1)[0].headers
+    wait_ready(channel, seen, 0)
+
+
+def test_rejected_together_the_highest_priority_is_dead_lettered_first(
+    channel: BlockingChannel, unique_name: str, dead: str
+) -> None:
+    name = source(channel, unique_name, dead, max_priority=3)
+    subscription = Subscription(channel, name)
+    publish_confirmed(channel, name, "low", priority=1)
+    publish_confirmed(channel, name, "high", priority=3)
+    assert bodies(subscription.wait(2)) == ["low", "high"]
+    channel.basic_nack(subscription.messages[-1].tag, multiple=True, requeue=False)
+    assert bodies(take(channel, dead, 2)) == ["high", "low"]

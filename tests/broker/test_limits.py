@@ -150,3 +150,22 @@ def test_lazy_mode_is_accepted(channel: BlockingChannel, unique_name: str) -> No
     channel.queue_declare(unique_name, arguments={"x-queue-mode": "lazy"})
     publish(channel, unique_name, *"123")
     assert bodies(take(channel, unique_name, 3)) == ["1", "2", "3"]
+
+
+def test_an_expired_message_waits_behind_one_of_a_higher_priority(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(unique_name, arguments={"x-max-priority": 3})
+    publish_confirmed(channel, unique_name, "lasting", priority=3)
+    publish_confirmed(channel, unique_name, "expired", priority=1, expiration="0")
+    assert ready(channel, unique_name) == 2
+    assert bodies(take(channel, unique_name, 1)) == ["lasting"]
+    wait_ready(channel, unique_name, 0)
+
+
+def test_messages_that_come_back_together_drop_the_oldest_together(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(unique_name, arguments={"x-max-length": 3})
+    publish_confirmed(channel, unique_name, *"123")
+    held = take(channel, unique_name, 3, auto_ack=False)
+    publish_confirmed(channel, unique_name, *"45")
+    channel.basic_nack(held[-1].tag, multiple=True, requeue=True)
+    channel.basic_qos()  # answered after the requeue
+    assert bodies(take(channel, unique_name, 3)) == ["3", "4", "5"]

@@ -45,38 +45,6 @@ def test_a_redeclaration_that_differs_is_refused(
     assert not refusal.connection_closed
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({"x-message-ttl": "soon"}, "x-message-ttl"),
-        ({"x-message-ttl": -1}, "x-message-ttl"),
-        ({"x-expires": 0}, "x-expires"),
-        ({"x-max-length": -5}, "x-max-length"),
-        ({"x-max-length-bytes": "big"}, "x-max-length-bytes"),
-        ({"x-max-priority": 256}, "x-max-priority"),
-        ({"x-max-priority": "high"}, "x-max-priority"),
-        ({"x-overflow": "explode"}, "x-overflow"),
-        ({"x-queue-type": "cubic"}, "x-queue-type"),
-        ({"x-dead-letter-exchange": 7}, "x-dead-letter-exchange"),
-        ({"x-dead-letter-routing-key": "k"}, "routing_key_but_no_dlx_defined"),
-        ({"x-queue-mode": "eager"}, "x-queue-mode"),
-        ({"x-single-active-consumer": "yes"}, "x-single-active-consumer"),
-    ],
-)
-def test_a_nonsensical_argument_is_refused(
-    channel: BlockingChannel, unique_name: str, arguments: dict[str, Any], reason: str
-) -> None:
-    with refused(406) as refusal:
-        channel.queue_declare(unique_name, arguments=arguments)
-    assert "PRECONDITION_FAILED - invalid " in refusal.text
-    assert reason in refusal.text
-
-
-def test_unknown_arguments_are_accepted_and_ignored(channel: BlockingChannel, unique_name: str) -> None:
-    channel.queue_declare(unique_name, arguments={"x-anything": "goes", "and": 1})
-    assert channel.queue_declare(unique_name, arguments={}, passive=True).method.queue == unique_name
-
-
 def test_looking_for_a_missing_queue_is_404(channel: BlockingChannel, unique_name: str) -> None:
     with refused(404) as refusal:
         channel.queue_declare(unique_name, passive=True)

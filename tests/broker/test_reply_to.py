@@ -57,3 +57,31 @@ def test_asking_without_listening_is_refused(channel: BlockingChannel, queue: st
 
 def test_the_pseudo_queue_can_be_looked_for(channel: BlockingChannel) -> None:
     assert channel.queue_declare(REPLY_TO, passive=True).method.queue == REPLY_TO
+
+
+def test_a_reply_name_is_no_queue_to_a_mandatory_message(
+    connect: Connect, channel: BlockingChannel, queue: str
+) -> None:
+    answers = ask(channel, queue)
+    other = connect().channel()
+    request = take(other, queue, 1)[0]
+    other.confirm_delivery()
+    with pytest.raises(UnroutableError):
+        other.basic_publish("", request.properties.reply_to, b"answer", mandatory=True)
+    assert answers.wait(1)[0].body == b"answer"
+
+
+@pytest.mark.parametrize("name", [f"{REPLY_TO}.nobody", f"{REPLY_TO}."])
+def test_an_answer_to_a_name_nobody_had_goes_nowhere(channel: BlockingChannel, name: str) -> None:
+    channel.confirm_delivery()
+    channel.basic_publish("", name, b"answer")
+    with refused(404) as refusal:
+        channel.queue_declare(name, passive=True)
+    assert refusal.text == f"NOT_FOUND - no queue '{name}' in vhost '/'"
+
+
+def test_a_channel_waits_for_replies_once(channel: BlockingChannel) -> None:
+    channel.basic_consume(REPLY_TO, lambda *_: None, auto_ack=True)
+    with refused(406) as refusal:
+        channel.basic_consume(REPLY_TO, lambda *_: None, auto_ack=True)
+    assert refusal.text == "PRECONDITION_FAILED - reply consumer already set"

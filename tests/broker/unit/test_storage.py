@@ -187,6 +187,22 @@ def test_a_dead_letter_moves_in_one_batch(tmp_path: Path) -> None:
     world.storage.close()
 
 
+def test_a_dead_letter_finds_its_blind_copies_after_a_restart(tmp_path: Path) -> None:
+    world = DiskWorld(tmp_path)
+    durable(world, x_dead_letter_exchange="")
+    durable(world, "hidden")
+    world.client().publish("q", "x", headers={"BCC": ["hidden"], "n": 1}, **PERSISTENT)
+    world.vhost.queues["hidden"].purge()
+    world.commit()
+    world, client = again(world, tmp_path)
+    entry = client.get("q")
+    assert entry is not None
+    assert entry.message.headers == {"n": 1}
+    client.nack(1, requeue=False)
+    assert client.drain("hidden") == ["x"]
+    world.storage.close()
+
+
 def test_a_quorum_queue_keeps_what_is_not_persistent_and_its_count_of_failures(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()

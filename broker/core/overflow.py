@@ -1,0 +1,29 @@
+"""How much may wait in a queue, and what gives way when it is more (RabbitMQ docs: maxlength)."""
+
+from __future__ import annotations
+
+from math import inf
+
+from broker.core.arguments import QueueRules
+from broker.core.ready import Ready
+
+
+class Overflow:
+    """Watches the ready messages of one queue. At most one of `drops` (the oldest) and `refuses` (the new) is true;
+    neither is where there is no limit. `dead_letters` what it refuses, or not.
+    """
+
+    __slots__ = ("_most", "_most_bytes", "_ready", "dead_letters", "drops", "refuses")
+
+    def __init__(self, rules: QueueRules, ready: Ready) -> None:
+        self._ready = ready
+        self._most = inf if rules.max_length is None else rules.max_length
+        self._most_bytes = inf if rules.max_bytes is None else rules.max_bytes
+        limited = rules.max_length is not None or rules.max_bytes is not None
+        self.drops = limited and rules.overflow == "drop-head"
+        self.refuses = limited and not self.drops
+        self.dead_letters = rules.overflow == "reject-publish-dlx"
+
+    def exceeded(self, more: int = 0, more_bytes: int = 0) -> bool:
+        """Whether too much waits, or would with `more` messages of `more_bytes` together."""
+        return self._ready.count + more > self._most or self._ready.bytes + more_bytes > self._most_bytes
