@@ -65,7 +65,8 @@ def _meant(ctx: click.Context, param: click.Parameter, url: str | None) -> None:
 def rmq() -> None:
     """Work with a WorkerRMQ service, here or anywhere.
 
-    Log in with `flask rmq login`, or set WORKERRMQ_URL and WORKERRMQ_API_KEY. Every command takes --json.
+    Log in with `flask rmq login`, or set WORKERRMQ_URL and WORKERRMQ_API_KEY. With --json the answers are for
+    programs.
 
     \b
     Exit status, with a sentence on stderr unless it is 0:
