@@ -68,6 +68,8 @@ def main() -> None:
             options.run(url, *options.words)
     except KeyboardInterrupt:
         print("\nStopped. What was not acknowledged is in its queue again.")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read this has seen enough
     except AMQPChannelError as error:
         sys.exit(f"The broker refuses: {error.args[-1]}. Delete what is in the way there, or use another vhost.")
     except (AMQPConnectionError, OSError) as error:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any
 
@@ -48,11 +48,15 @@ def connect(url: str, **changes: Any) -> pika.BlockingConnection:
 @contextmanager
 def channel_to(url: str, **changes: Any) -> Iterator[BlockingChannel]:
     """A channel of a connection of its own, with publisher confirms and one message at a time."""
-    with connect(url, **changes) as connection:
+    connection = connect(url, **changes)
+    try:
         channel = connection.channel()
         channel.confirm_delivery()
         channel.basic_qos(prefetch_count=1)
         yield channel
+    finally:
+        with suppress(AMQPError):  # a line that is dead already must not hide what ended this, as Ctrl+C
+            connection.close()
 
 
 def publish(channel: BlockingChannel, exchange: str, key: str, message: dict[str, Any], **properties: Any) -> None:

@@ -75,6 +75,8 @@ def rpc_server(url: str, ended: Event = NEVER) -> None:
     """Answer requests, each to the queue that its reply_to names, with its correlation_id."""
 
     def answer(channel: Any, method: Any, properties: Any, request: dict[str, Any]) -> None:
+        if not properties.reply_to:
+            raise ValueError("nobody to answer: no reply_to")
         stock = STOCK.get(request["item"])
         publish(channel, "", properties.reply_to, {"stock": stock}, correlation_id=properties.correlation_id)
         say("rpc-server", f"{request['item']}: {stock} -> reply_to {properties.reply_to}")

@@ -15,6 +15,7 @@ import pika
 import pytest
 
 from examples.orders.__main__ import COMMANDS
+from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 
@@ -194,10 +195,16 @@ def test_what_a_worker_left_another_takes(terminals: Terminals) -> None:
 def test_rpc_in_two_terminals(terminals: Terminals) -> None:
     server = terminals.run("rpc-server")
 
+    wait_until(lambda: "waits for" in server.output(), 30, "the server being there")
+    with pika.BlockingConnection(pika.URLParameters(terminals.address())) as connection:
+        for body in (b'{"item": "mouse"}', b"[]", b"\xff"):  # no reply_to, no item, no JSON
+            connection.channel().basic_publish("", "rpc.inventory", body)
+
     answered = terminals.output("rpc-client")
 
     assert "answer to" in answered
     assert "keyboard: 12 -> reply_to" in server.output()
+    assert server.output().count("nack, not to be requeued") == 3
     terminals.interrupt(server)
 
 
@@ -267,3 +274,18 @@ def test_a_broker_that_is_not_there_is_said_in_a_sentence(tmp_path: Path, url: s
 def test_the_document_names_every_command() -> None:
     document = (PROJECT / "docs/EXAMPLES.md").read_text()
     assert set(re.findall(r"`python -m examples\.orders ([\w-]+)", document)) == set(COMMANDS)
+
+
+def test_a_service_outlives_its_broker_and_still_ends_by_ctrl_c(tmp_path: Path) -> None:
+    node = EmbeddedNode(tmp_path / "broker")
+    with closing(Terminals(tmp_path, node.amqp_url)) as terminals:
+        node.start()
+        worker = terminals.run("worker")
+        wait_until(lambda: "waits for" in worker.output(), 30, "the worker being there")
+        node.restart()
+        wait_until(lambda: worker.output().count("waits for") == 2, 30, "the worker being back")
+        node.stop()
+        wait_until(lambda: worker.output().count("lost the broker") >= 3, 30, "the worker noticing")
+
+        terminals.interrupt(worker)
+    node.shutdown()
