@@ -30,6 +30,7 @@ from routes import (
     audit_log,
     connections,
     consumers,
+    dashboard,
     deliveries,
     documentation,
     errors,
@@ -64,6 +65,7 @@ APIS = [
     system.api,
     metrics.api,
     documentation.api,
+    dashboard.api,
 ]
 
 

@@ -37,13 +37,15 @@ class Trouble(Model):
 
 
 class QueueTotals(Model):
-    """All queues together. Counts are messages, rates messages per second; `deadLetters` are part of `messages`."""
+    """All queues together. Counts are messages, rates messages per second. `retries` wait on the service's own retry
+    ladder, whose queues and rates do not count; `deadLetters` are part of `messages`."""
 
     queues: int
     messages: int
     ready: int
     unacked: int
     dead_letters: int
+    retries: int
     publish_rate: float
     deliver_rate: float
     ack_rate: float

@@ -16,7 +16,7 @@ from gateway.management import ConnectionGateway, QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
-from services.troubles import dead_letter_queues, of_consumers, of_queues, worst_first
+from services.troubles import LADDER, dead_letter_queues, of_consumers, of_queues, worst_first
 
 _KEPT = 2.0  # seconds
 _SHOWN = 100
@@ -85,6 +85,8 @@ class Overviews:
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
+    retries = sum(queue.ready for queue in queues if queue.name.startswith(LADDER))
+    queues = [queue for queue in queues if not queue.name.startswith(LADDER)]
     dead = dead_letter_queues(queues)
     ready, unacked = sum(queue.ready for queue in queues), sum(queue.unacked for queue in queues)
     return QueueTotals(
@@ -93,6 +95,7 @@ def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
         ready=ready,
         unacked=unacked,
         dead_letters=sum(queue.ready + queue.unacked for queue in queues if queue.name in dead),
+        retries=retries,
         publish_rate=round(sum(queue.publish_rate for queue in queues), 1),
         deliver_rate=round(sum(queue.deliver_rate for queue in queues), 1),
         ack_rate=round(sum(queue.ack_rate for queue in queues), 1),

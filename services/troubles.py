@@ -13,7 +13,7 @@ from domain.registry import Report
 from services.consumer_state import Live
 
 _ORPHANED = "workerrmq.orphaned"
-_OURS = "workerrmq."
+LADDER = "workerrmq.retry."
 _PATIENCE = timedelta(seconds=10)
 """A consumer that was changed so lately may be on its way."""
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
@@ -90,7 +90,7 @@ def _of_queue(kind: TroubleKind, name: str, reason: str, messages: int) -> Troub
 
 def _unconsumed(queue: QueueOutline, consumers: Sequence[ConsumerOutline]) -> str:
     """A sentence, or nothing where somebody takes its messages, or would if he could."""
-    if not queue.ready or queue.consumers or queue.name.startswith(_OURS):
+    if not queue.ready or queue.consumers or queue.name.startswith(LADDER):
         return ""
     if any(consumer.desired != "paused" for consumer in consumers):
         return ""

@@ -1,0 +1,44 @@
+// The log of attempts: what was tried, what came back, when it is tried again.
+
+import { get } from "./api.js";
+import { el, link } from "./dom.js";
+import { badge, milliseconds, time } from "./format.js";
+import { PAGE_SIZE, choice, pager, search, table } from "./table.js";
+
+const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "delivered"].map((one) => [one, one])];
+
+export function attemptTable(caption, empty) {
+  return table({
+    caption,
+    empty,
+    key: (one) => `${one.at} ${one.consumerId} ${one.messageId} ${one.attempt}`,
+    columns: [
+      { title: "At", value: (one) => one.at, cell: (one) => time(one.at) },
+      { title: "Result", value: (one) => one.result, cell: (one) => badge(one.result) },
+      { title: "Answer", value: (one) => one.reason, kind: "wide" },
+      { title: "Took", value: (one) => milliseconds(one.durationMs), kind: "number" },
+      { title: "Attempt", value: (one) => one.attempt, kind: "number" },
+      { title: "Again at", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
+      { title: "Consumer", value: (one) => one.consumer, cell: (one) => link(one.consumer, ["consumer", one.consumer]) },
+      { title: "Message", value: (one) => one.messageId, cell: (one) => link(one.messageId, ["attempts"], { messageId: one.messageId }), kind: "wide" },
+    ],
+  });
+}
+
+export function show(place) {
+  const list = attemptTable("Attempts", "None, of the last seven days.");
+  const pages = pager(place);
+
+  async function refresh(signal) {
+    const query = Object.fromEntries(["consumer", "queueName", "messageId", "result"].map((name) => [name, place.query.get(name)]));
+    const { data, total } = await get("getDeliveries", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    list.show(data);
+    pages.show(total);
+  }
+
+  const tools = el("div", { class: "tools" },
+    search(place, "Consumer", "consumer"), search(place, "Queue", "queueName"), search(place, "Message id", "messageId"),
+    choice(place, "Result", "result", RESULTS));
+  const about = el("p", {}, "Every failure of the last seven days, and one in a hundred successes. Names must be whole.");
+  return { title: "Attempts", content: [el("h1", {}, "Attempts"), about, tools, ...list.content, pages.node], refresh };
+}

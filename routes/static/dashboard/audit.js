@@ -1,0 +1,34 @@
+// Who changed what, for admins.
+
+import { get } from "./api.js";
+import { el } from "./dom.js";
+import { time } from "./format.js";
+import { PAGE_SIZE, pager, search, table } from "./table.js";
+
+export function show(place) {
+  const list = table({
+    caption: "Audit log",
+    empty: "Nothing of that kind.",
+    key: (entry) => entry.requestId + entry.at,
+    columns: [
+      { title: "At", value: (entry) => entry.at, cell: (entry) => time(entry.at) },
+      { title: "User", value: (entry) => entry.user || "" },
+      { title: "Action", value: (entry) => entry.action },
+      { title: "What", value: (entry) => Object.values(entry.resource).join(", "), kind: "wide" },
+      { title: "Answer", value: (entry) => entry.status, kind: "number" },
+      { title: "From", value: (entry) => entry.remote },
+    ],
+  });
+  const pages = pager(place);
+
+  async function refresh(signal) {
+    const query = Object.fromEntries(["user", "action", "resource"].map((name) => [name, place.query.get(name)]));
+    const { data, total } = await get("getAuditLog", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    list.show(data);
+    pages.show(total);
+  }
+
+  const tools = el("div", { class: "tools" }, search(place, "User", "user"), search(place, "Action", "action"), search(place, "What", "resource"));
+  const about = el("p", {}, "What was changed in the last 90 days, or refused. Names must be whole.");
+  return { title: "Audit log", content: [el("h1", {}, "Audit log"), about, tools, ...list.content, pages.node], refresh };
+}

@@ -1,0 +1,86 @@
+// Live lines. What was seen is remembered while the page is open: the API tells how things are, not how they were.
+
+import { el, fill, svg } from "./dom.js";
+import { rate } from "./format.js";
+
+const REMEMBERED = 180; // points: a quarter of an hour at one in five seconds
+const SHOWN = 120; // seconds: a chart is at least so wide
+const TONES = ["--line-1", "--line-2", "--line-3"];
+const seen = new Map();
+
+// Remember the values of one thing now; `times` of all it remembers, and a list of values for each line.
+export function remember(key, values) {
+  const past = seen.get(key) || { times: [], lines: values.map(() => []) };
+  seen.delete(key);
+  seen.set(key, past); // the most recent last, so that what is not looked at any more goes first
+  if (seen.size > 1500) seen.delete(seen.keys().next().value);
+  past.times.push(Date.now() / 1000);
+  values.forEach((value, line) => past.lines[line].push(value));
+  if (past.times.length > REMEMBERED) [past.times, ...past.lines].forEach((list) => list.shift());
+  return past;
+}
+
+// Counters made rates: what has been added a second since the last look. A counter that starts anew counts as still.
+const counters = new Map();
+export function perSecond(key, values) {
+  const now = Date.now() / 1000;
+  const before = counters.get(key);
+  counters.set(key, { now, values });
+  if (!before || now <= before.now) return values.map(() => 0);
+  return values.map((value, line) => Math.max(0, (value - before.values[line]) / (now - before.now)));
+}
+
+// A few lines as small as a word. For the eye only: the numbers stand beside it.
+export function sparkline(past) {
+  const width = 96, height = 22;
+  const top = Math.max(1, ...past.lines.flat());
+  const step = width / (Math.max(past.times.length, 24) - 1);
+  const left = width - step * (past.times.length - 1);
+  const lines = past.lines.map((values, line) => svg("polyline", {
+    class: `line-${line + 1}`,
+    points: values.map((value, at) => `${(left + at * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`).join(" "),
+  }));
+  return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...lines);
+}
+
+// A chart of `titles`, one line each; `show(past)` as `remember` answers.
+export function chart(label, titles) {
+  const figures = titles.map(() => el("b"));
+  const legend = el("ul", { class: "legend" }, ...titles.map((title, line) =>
+    el("li", {}, el("span", { class: `key line-${line + 1}`, "aria-hidden": "true" }), `${title} `, figures[line])));
+  const canvas = el("div", { class: "canvas", role: "img", "aria-label": label });
+  const node = el("figure", { class: "chart" }, el("figcaption", {}, el("span", {}, label), legend), canvas);
+  let plot = null;
+  let latest = null;
+
+  async function draw() {
+    const { default: UPlot } = await import("./vendor/uPlot.min.js");
+    const colour = (name) => getComputedStyle(node).getPropertyValue(name).trim();
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const lines = titles.map((_, line) => ({ stroke: colour(TONES[line]), width: 2, points: { show: false } }));
+    plot?.destroy();
+    fill(canvas);
+    plot = new UPlot({
+      width: Math.max(canvas.clientWidth, 200), height: 180,
+      legend: { show: false }, cursor: { show: false },
+      scales: { x: { range: () => [Math.min(latest.times[0], latest.times.at(-1) - SHOWN), latest.times.at(-1)] }, y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
+      series: [{}, ...lines],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString("sv-SE")), space: 90, size: 28 },
+        { ...axis, size: 56, values: (_, ticks) => ticks.map(rate) }],
+    }, [latest.times, ...latest.lines], canvas);
+  }
+
+  const widened = new ResizeObserver(() => plot?.setSize({ width: Math.max(canvas.clientWidth, 200), height: 180 }));
+  widened.observe(canvas);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", () => node.isConnected && draw());
+
+  function show(past) {
+    latest = past;
+    figures.forEach((figure, line) => { figure.textContent = rate(past.lines[line].at(-1)); });
+    if (plot) plot.setData([past.times, ...past.lines]);
+    else draw();
+  }
+
+  return { node, show };
+}

@@ -1,0 +1,89 @@
+// One consumer: its state and why, how its target does, its last attempts, and what can be done about it.
+
+import { get, may } from "./api.js";
+import { chart, perSecond, remember } from "./charts.js";
+import { attemptTable } from "./attempts.js";
+import { askToDelete, pauseOrResume } from "./consumer_actions.js";
+import { editConsumer } from "./consumer_form.js";
+import { address, button, el, fill, fillOn, link } from "./dom.js";
+import { ago, badge, count, milliseconds, percent, reasonOf, stateOf } from "./format.js";
+import { table } from "./table.js";
+
+const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "ordering", "retry", "outcomes",
+  "rateLimit", "breaker", "headers", "forwardHeaders", "auth", "signingSecret", "reply", "createdAt", "updatedAt"];
+
+export function show(place) {
+  const name = place.path[1];
+  let latest = null;
+  const state = el("p", { class: "verdict", role: "status" });
+  const actions = el("div", { class: "tools" });
+  const totals = el("dl", { class: "figures" });
+  const lines = chart("Messages a second", ["delivered", "retried", "dead-lettered"]);
+  const attempts = attemptTable("The last attempts: failures, and a sample of the successes", "None in the last seven days.");
+  const workers = table({
+    caption: "Workers",
+    empty: "No worker runs it.",
+    key: (one) => one.worker,
+    columns: [
+      { title: "Worker", value: (one) => one.worker, kind: "wide" },
+      { title: "State", value: (one) => one.state },
+      { title: "In flight", value: (one) => one.inFlight, kind: "number" },
+      { title: "Delivered", value: (one) => one.delivered, kind: "number" },
+      { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
+      { title: "p99", value: (one) => milliseconds(one.latencyP99Ms), kind: "number" },
+      { title: "Why", value: (one) => one.reason || one.lastError || "", kind: "wide" },
+    ],
+  });
+  const facts = el("dl", { class: "facts" });
+
+  async function refresh(signal) {
+    const [{ data: consumer }, { data: tried }] = await Promise.all([
+      get("getConsumer", { name }, signal),
+      get("getDeliveries", { consumer: name, pageSize: 10 }, signal),
+    ]);
+    latest = consumer;
+    fillOn(state, [stateOf(consumer), reasonOf(consumer)], () => [badge(stateOf(consumer)), " ", reasonOf(consumer)]);
+    fillOn(actions, consumer.desiredState, () => buttons(consumer.desiredState));
+    const counts = [consumer.delivered, consumer.retried, consumer.deadLettered];
+    lines.show(remember(`consumer ${name}`, perSecond(`consumer ${name}`, counts)));
+    fill(totals, ...figures(consumer));
+    attempts.show(tried);
+    workers.show(consumer.workers);
+    fillOn(facts, consumer.revision, () => SHOWN.map((field) => fact(field, consumer[field])));
+  }
+
+  function buttons(desired) {
+    const links = [el("a", { href: address(["attempts"], { consumer: name }), role: "button", class: "quiet" }, "Attempts")];
+    if (!may("operator")) return links;
+    return [
+      pauseOrResume(name, desired),
+      button("Edit", () => editConsumer(latest), { class: "quiet" }),
+      el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, "Test the target"),
+      ...links,
+      button("Delete", () => askToDelete(name, () => { location.hash = "#/consumers"; }), { class: "quiet" }),
+    ];
+  }
+
+  const heading = el("h1", {}, "Consumer ", el("span", { class: "name" }, name));
+  return {
+    title: name,
+    content: [heading, state, actions, totals, lines.node, el("h2", {}, "Attempts"), ...attempts.content,
+      el("h2", {}, "Workers"), ...workers.content, el("h2", {}, "How it delivers"), facts],
+    refresh,
+  };
+}
+
+function figures(consumer) {
+  const error = consumer.lastError ? `${consumer.lastError}, ${ago(consumer.lastErrorAt)}` : "none";
+  return [
+    ["in flight", count(consumer.inFlight)], ["success", percent(consumer.successRate)],
+    ["p50", milliseconds(consumer.latencyP50Ms)], ["p99", milliseconds(consumer.latencyP99Ms)],
+    ["delivered", count(consumer.delivered)], ["retried", count(consumer.retried)],
+    ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)], ["last error", error],
+  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+}
+
+function fact(field, value) {
+  const shown = value === null || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return el("div", {}, el("dt", {}, field), el("dd", {}, field === "queueName" ? link(shown, ["queue", shown]) : shown));
+}

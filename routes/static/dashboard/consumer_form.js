@@ -1,0 +1,95 @@
+// The form of a consumer, to create one or to change it. What is left as it was is not sent.
+
+import { post } from "./api.js";
+import { update } from "./consumer_actions.js";
+import { ask } from "./dialog.js";
+import { el } from "./dom.js";
+import { json } from "./form.js";
+
+const METHODS = ["POST", "PUT", "PATCH"].map((method) => [method, method]);
+const PAYLOADS = [["raw", "raw: the body as it is"], ["envelope", "envelope: JSON with all that AMQP says"], ["cloudevents", "cloudevents"]];
+
+export function createConsumer(queueName) {
+  ask({
+    title: "Create a consumer",
+    about: [el("p", {}, "It takes the messages of a queue and sends each to a URL.")],
+    fields: [
+      { name: "queueName", label: "Queue", required: true, value: queueName },
+      { name: "name", label: "Name", hint: "empty: the queue's name" },
+      ...common({}),
+    ],
+    submit: "Create consumer",
+    async run(values) {
+      const { data } = await post("createConsumer", values);
+      return [`Created the consumer ${data.consumer.name}.`, ...data.warnings].join(" ");
+    },
+  });
+}
+
+export function editConsumer(consumer) {
+  ask({
+    title: `Edit ${consumer.name}`,
+    about: [el("p", {}, "What is emptied goes back to its default. A suspended consumer gets another try.")],
+    fields: common(consumer),
+    submit: "Save",
+    async run(values, changed) {
+      const changes = [...changed].map((name) => [name, values[name] === undefined ? null : values[name]]);
+      await update(consumer.name, Object.fromEntries(changes));
+      return `Changed ${consumer.name}.`;
+    },
+  });
+}
+
+function common(consumer) {
+  return [
+    { name: "url", label: "URL", kind: "url", value: consumer.url, hint: "where each message is sent to" },
+    { name: "method", label: "Method", kind: "select", options: METHODS, value: consumer.method },
+    { name: "payload", label: "Payload", kind: "select", options: PAYLOADS, value: consumer.payload },
+    { name: "timeout", label: "Timeout", kind: "number", value: consumer.timeout, hint: "seconds; default 30" },
+    { name: "prefetch", label: "Messages at once", kind: "number", value: consumer.prefetch, hint: "default 64" },
+    {
+      name: "ordering", label: "Order", value: orderingText(consumer.ordering), read: ordering,
+      hint: "none, queue, header:NAME or json:PATH as in json:customer.id",
+    },
+    {
+      name: "retry", label: "Retry after", value: consumer.retry?.schedule.join(", "), read: schedule,
+      hint: "seconds before each further attempt; default 5, 30, 120, 600, 1800, 7200; “never” for none",
+    },
+    {
+      name: "rateLimit", label: "At most so many a second", value: consumer.rateLimit?.perSecond, read: perSecond,
+      hint: "over all workers; empty: no limit",
+    },
+    {
+      name: "headers", label: "Headers", kind: "area", read: json, hint: 'JSON, as in {"X-Env": "prod"}',
+      value: Object.keys(consumer.headers || {}).length ? JSON.stringify(consumer.headers, null, 2) : "",
+    },
+    {
+      name: "signingSecret", label: "Signing secret", value: consumer.signingSecret, autocomplete: "off",
+      hint: "whsec_…; never shown again",
+    },
+  ];
+}
+
+function orderingText(value) {
+  if (!value) return "";
+  return value.header ? `header:${value.header}` : value.jsonPath ? `json:${value.jsonPath}` : value;
+}
+
+function ordering(given) {
+  if (given.startsWith("header:")) return { header: given.slice(7) };
+  if (given.startsWith("json:")) return { jsonPath: given.slice(5) };
+  return given || undefined;
+}
+
+function schedule(given) {
+  if (given === "") return undefined;
+  const delays = given === "never" ? [] : given.split(/[\s,]+/).filter(Boolean).map(Number);
+  if (delays.some(Number.isNaN)) throw new Error("must be seconds with commas between them, as in 5, 30, 120");
+  return { schedule: delays };
+}
+
+function perSecond(given) {
+  if (given === "") return undefined;
+  if (Number.isNaN(Number(given))) throw new Error("must be a number");
+  return { perSecond: Number(given) };
+}

@@ -1,0 +1,33 @@
+// The queues that hold dead letters, the fullest first.
+
+import { get } from "./api.js";
+import { el, link } from "./dom.js";
+import { bytes, count, rate } from "./format.js";
+import { PAGE_SIZE, pager, table } from "./table.js";
+
+const CALLED = "(\\.dlq|^workerrmq\\.orphaned)$";
+
+export function show(place) {
+  const list = table({
+    caption: "Dead-letter queues",
+    empty: "There is none, so there are no dead letters.",
+    key: (one) => one.queueName,
+    columns: [
+      { title: "Queue", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["dead-letter-queue", one.queueName]), kind: "wide" },
+      { title: "Dead letters", value: (one) => one.messages, cell: (one) => count(one.messages), kind: "number" },
+      { title: "New/s", value: (one) => rate(one.publishRate), kind: "number" },
+      { title: "Size", value: (one) => bytes(one.messageBytes), kind: "number" },
+    ],
+  });
+  const pages = pager(place);
+
+  async function refresh(signal) {
+    const query = { name: CALLED, useRegex: "true", sort: "messages", descending: "true" };
+    const { data, total } = await get("getQueues", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    list.show(data);
+    pages.show(total);
+  }
+
+  const about = el("p", {}, "Messages that their targets refused, or that ran out of attempts. Look why, mend it, and replay them.");
+  return { title: "Dead letters", content: [el("h1", {}, "Dead letters"), about, ...list.content, pages.node], refresh };
+}

@@ -1,0 +1,56 @@
+// Dialogs: forms, confirmations, a look at something. The browser's own <dialog> keeps the focus inside and closes on Esc.
+
+import { button, el } from "./dom.js";
+import { form } from "./form.js";
+import { refreshNow } from "./live.js";
+import { tell } from "./notice.js";
+
+export function open(title, ...content) {
+  const heading = el("h2", { id: "dialog-title" }, title);
+  const box = el("article", {}, heading, ...content);
+  const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, box);
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+export function look(title, ...content) {
+  const dialog = open(title, ...content, el("div", { class: "buttons" }, button("Close", () => dialog.close())));
+  return dialog;
+}
+
+// A form in a dialog. `run(values, changed)` may answer a sentence to say when it is done.
+export function ask({ title, about = [], fields, submit, danger, run }) {
+  const cancel = button("Cancel", () => dialog.close(), { class: "quiet" });
+  const asked = form({
+    fields,
+    submit,
+    danger,
+    extra: [cancel],
+    async run(values, changed) {
+      const view = location.hash;
+      const said = await run(values, changed);
+      dialog.close();
+      if (said) tell(said);
+      if (location.hash === view) await refreshNow();
+    },
+  });
+  const dialog = open(title, ...about, asked.node);
+  dialog.querySelector("input, textarea, select, button")?.focus();
+  return { dialog, asked };
+}
+
+// For what cannot be undone: the button works once the name has been typed.
+export function confirmByName({ title, text, name, verb, run, fields = [] }) {
+  const typed = { name: "typed", label: `Type ${name} to confirm`, required: true };
+  const { asked } = ask({ title, about: [el("p", {}, text)], fields: [typed, ...fields], submit: verb, danger: true, run });
+  const { control } = asked.value("typed");
+  const check = () => { asked.send.disabled = control.value !== name; };
+  control.addEventListener("input", check);
+  check();
+}
+
+// For what is easily undone, or hardly does harm.
+export function confirm({ title, text, verb, run }) {
+  ask({ title, about: [el("p", {}, text)], fields: [], submit: verb, run });
+}

@@ -1,0 +1,57 @@
+// Making elements. Text is always text: nothing here, or anywhere else, takes markup from a string.
+
+export function el(name, properties = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "class") node.className = value;
+    else if (value === true) node.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(key, value);
+  }
+  node.append(...present(children));
+  return node;
+}
+
+export function svg(name, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+export function fill(node, ...children) {
+  node.replaceChildren(...present(children));
+  return node;
+}
+
+// Fill a node anew only when `state` is another than last time, so that focus and selection survive a refresh. What has
+// the focus gives it to what has the same label afterwards.
+const states = new WeakMap();
+export function fillOn(node, state, build) {
+  const wanted = JSON.stringify(state);
+  if (states.get(node) === wanted) return;
+  states.set(node, wanted);
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  fill(node, ...[build()].flat());
+  if (!focused) return;
+  const again = [...node.querySelectorAll("button, a")];
+  (again.find((one) => one.textContent === focused.textContent) || again[0])?.focus();
+}
+
+export function button(label, onclick, properties = {}) {
+  return el("button", { type: "button", onclick, ...properties }, label);
+}
+
+// A link to a view: `link("orders", ["queues", "orders"])`.
+export function link(text, path, query) {
+  return el("a", { href: address(path, query) }, text);
+}
+
+export function address(path, query) {
+  const given = new URLSearchParams(query || {}).toString();
+  return `#/${path.map(encodeURIComponent).join("/")}${given ? `?${given}` : ""}`;
+}
+
+function present(children) {
+  return children.flat().filter((child) => child !== null && child !== undefined && child !== false && child !== "");
+}

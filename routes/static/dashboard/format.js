@@ -1,0 +1,79 @@
+// Numbers, times and states as people read them.
+
+import { el } from "./dom.js";
+
+const whole = new Intl.NumberFormat("en");
+const fraction = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+export const NOTHING = "–";
+
+export function count(value) {
+  return value === null || value === undefined ? NOTHING : whole.format(value);
+}
+
+export function rate(value) {
+  return value === null || value === undefined ? NOTHING : value < 10 ? fraction.format(value) : count(Math.round(value));
+}
+
+export function percent(share) {
+  if (share === null || share === undefined) return NOTHING;
+  return `${share > 0.99 && share < 1 ? fraction.format(Math.floor(share * 1000) / 10) : Math.round(share * 100)} %`;
+}
+
+export function milliseconds(value) {
+  if (value === null || value === undefined) return NOTHING;
+  return value < 1000 ? `${value < 10 ? fraction.format(value) : Math.round(value)} ms` : `${fraction.format(value / 1000)} s`;
+}
+
+export function bytes(value) {
+  if (value < 1024) return `${value} B`;
+  return value < 1048576 ? `${fraction.format(value / 1024)} KiB` : `${fraction.format(value / 1048576)} MiB`;
+}
+
+export function ago(moment) {
+  if (!moment) return NOTHING;
+  const seconds = Math.max(0, (Date.now() - Date.parse(moment)) / 1000);
+  if (Number.isNaN(seconds)) return String(moment);
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return seconds < 172800 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} days ago`;
+}
+
+export function time(moment) {
+  const at = new Date(moment);
+  if (!moment || Number.isNaN(at.getTime())) return moment ? String(moment) : NOTHING;
+  const shown = at.toLocaleString("sv-SE"); // 2026-01-31 12:00:00, in the reader's time zone
+  return el("time", { datetime: at.toISOString(), title: at.toISOString() }, shown);
+}
+
+export function plural(number, one, many = `${one}s`) {
+  return `${count(number)} ${number === 1 ? one : many}`;
+}
+
+// Sign and colour of a state: the sign is for those who do not see the colour.
+const STATES = {
+  running: ["●", "good"], delivered: ["●", "good"], finished: ["●", "good"],
+  failing: ["▲", "bad"], suspended: ["■", "bad"], "breaker open": ["◆", "bad"], rejected: ["■", "bad"],
+  exhausted: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
+  resting: ["▲", "bad"], "trying one": ["◇", "warn"],
+  waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
+  paused: ["‖", "idle"], disabled: ["‖", "idle"],
+};
+
+export function badge(state) {
+  const [sign, tone] = STATES[state] || ["○", "idle"];
+  return el("span", { class: `badge ${tone}` }, el("span", { "aria-hidden": "true" }, sign), ` ${state}`);
+}
+
+const FINER = { "breaker-open": "breaker open", probing: "trying one", resting: "resting" };
+
+// A consumer's state, finer than the API's where its workers tell why it fails.
+export function stateOf(consumer) {
+  if (consumer.state !== "failing") return consumer.state;
+  const finer = consumer.workers.map((worker) => FINER[worker.state]).find(Boolean);
+  return finer || "failing";
+}
+
+export function reasonOf(consumer) {
+  return consumer.reason || (consumer.state === "failing" ? consumer.lastError : "") || "";
+}

@@ -1,0 +1,66 @@
+// API keys for programs, for admins. A key is shown once, when it is made.
+
+import { get, post, remove } from "./api.js";
+import { ask, confirmByName, look } from "./dialog.js";
+import { button, el } from "./dom.js";
+import { ago, time } from "./format.js";
+import { PAGE_SIZE, pager, table } from "./table.js";
+import { ROLES } from "./users.js";
+
+export function show(place) {
+  const list = table({
+    caption: "API keys",
+    empty: "There is none.",
+    key: (key) => key.name,
+    columns: [
+      { title: "Key", value: (key) => key.name, kind: "wide" },
+      { title: "Role", value: (key) => key.role },
+      { title: "Queues", value: (key) => key.queues.join(", ") || "all", kind: "wide" },
+      { title: "Ends", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
+      { title: "Last used", value: (key) => ago(key.lastUsedAt) },
+      { title: "Made by", value: (key) => key.createdBy },
+      { title: "Actions", value: () => "", cell: (key) => button("Delete", () => askToDelete(key), { class: "quiet", "aria-label": `Delete ${key.name}` }), kind: "actions" },
+    ],
+  });
+  const pages = pager(place);
+
+  async function refresh(signal) {
+    const { data, total } = await get("getApiKeys", { page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    list.show(data);
+    pages.show(total);
+  }
+
+  const tools = el("div", { class: "tools" }, button("Create API key", createKey));
+  return { title: "API keys", content: [el("h1", {}, "API keys"), tools, ...list.content, pages.node], refresh };
+}
+
+function createKey() {
+  ask({
+    title: "Create an API key",
+    fields: [
+      { name: "name", label: "Name", required: true },
+      { name: "role", label: "Role", kind: "select", options: ROLES, value: "publisher" },
+      { name: "queues", label: "Only these queues", read: (given) => given.split(/[\s,]+/).filter(Boolean), hint: "with commas between them; * is anything, as in orders.*; empty: all" },
+      { name: "expiresAt", label: "Ends at", kind: "datetime-local", read: (given) => (given ? new Date(given).toISOString() : undefined) },
+    ],
+    submit: "Create API key",
+    async run(values) {
+      const { data } = await post("createApiKey", values);
+      const shown = el("input", { readonly: true, value: data.key, "aria-label": "The key", onfocus: () => shown.select() });
+      setTimeout(() => look(`The key ${values.name}`, el("p", {}, "Copy it now: it is not shown again."), shown));
+    },
+  });
+}
+
+function askToDelete({ name }) {
+  confirmByName({
+    title: `Delete the API key ${name}?`,
+    text: "Programs that use it are refused at once.",
+    name,
+    verb: "Delete API key",
+    async run() {
+      await remove("deleteApiKey", { name });
+      return `Deleted the API key ${name}.`;
+    },
+  });
+}

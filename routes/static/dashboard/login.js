@@ -1,0 +1,25 @@
+// The way in.
+
+import { logIn } from "./api.js";
+import { el, fill } from "./dom.js";
+import { form } from "./form.js";
+
+export function showLogin(entered) {
+  const asked = form({
+    fields: [
+      { name: "username", label: "User name", required: true, autocomplete: "username" },
+      { name: "password", label: "Password", kind: "password", required: true, autocomplete: "current-password" },
+    ],
+    submit: "Log in",
+    async run({ username, password }) {
+      await logIn(username, password);
+      entered();
+    },
+  });
+  const heading = el("h1", {}, "WorkerRMQ");
+  const about = el("p", {}, "Queues, and what becomes of their messages.");
+  const more = el("p", {}, el("a", { href: "docs" }, "The API"));
+  fill(document.getElementById("main"), el("section", { class: "login" }, heading, about, asked.node, more));
+  document.title = "Log in · WorkerRMQ";
+  asked.value("username").focus();
+}

@@ -1,0 +1,51 @@
+// The page: who is logged in, the views there are for them, and the one that is shown.
+
+import { logOut, may, session } from "./api.js";
+import { button, el, fill } from "./dom.js";
+import { stop } from "./live.js";
+import { showLogin } from "./login.js";
+import { complain } from "./notice.js";
+import { route } from "./router.js";
+
+const VIEWS = [
+  ["", "Now", "viewer"],
+  ["queues", "Queues", "viewer"],
+  ["consumers", "Consumers", "viewer"],
+  ["dead-letters", "Dead letters", "viewer"],
+  ["attempts", "Attempts", "viewer"],
+  ["connections", "Connections", "viewer"],
+  ["publish", "Publish", "publisher"],
+  ["users", "Users", "admin"],
+  ["keys", "API keys", "admin"],
+  ["audit", "Audit log", "admin"],
+];
+
+function start() {
+  const current = session.current;
+  const top = document.getElementById("top");
+  top.hidden = !current;
+  if (!current) {
+    stop();
+    document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+    showLogin(start);
+    return;
+  }
+  const items = VIEWS.filter(([, , role]) => may(role)).map(([view, title]) =>
+    el("li", {}, el("a", { href: `#/${view}`, "data-view": view }, title)));
+  fill(document.getElementById("views"), ...items);
+  const who = el("span", {}, current.username === current.role ? current.role : `${current.username}, ${current.role}`);
+  fill(document.getElementById("who"), who, button("Log out", () => logOut().catch(complain), { class: "quiet" }));
+  route();
+}
+
+addEventListener("hashchange", () => session.current && route());
+addEventListener("loggedout", start);
+addEventListener("unhandledrejection", (event) => complain(event.reason));
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.closest("input, textarea, select, dialog")) return;
+  const box = document.querySelector("main input[type=search]");
+  if (!box) return;
+  event.preventDefault();
+  box.focus();
+});
+start();

@@ -1,0 +1,58 @@
+// A look at messages: body, headers and properties. They are somebody else's words, so they are shown as text only.
+
+import { post } from "./api.js";
+import { look } from "./dialog.js";
+import { el } from "./dom.js";
+import { bytes, count, plural } from "./format.js";
+import { complain } from "./notice.js";
+
+export async function peek(queueName, number, signal) {
+  const wanted = { queueName, count: number, ackMode: "peek", truncateBytes: 65536 };
+  return (await post("getMessages", wanted, signal)).data;
+}
+
+export async function lookInto(queueName) {
+  try {
+    const messages = await peek(queueName, 10);
+    const shown = messages.map((message, place) =>
+      el("details", { open: place === 0 }, el("summary", {}, `Message ${place + 1}, ${bytes(message.bytes)}`), ...contents(message)));
+    const about = messages.length ? `The first ${plural(messages.length, "message")} of ${queueName}; they stay where they are.`
+      : `No message is ready in ${queueName}.`;
+    look(`Messages in ${queueName}`, el("p", {}, about), ...shown);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+export function lookAt(message) {
+  look(`Message ${message.properties.messageId || "without an id"}`, ...contents(message));
+}
+
+function contents(message) {
+  const { headers = {}, ...properties } = message.properties;
+  return [
+    el("h3", {}, message.bodyBase64 === null ? "Body" : "Body (Base64: it is not text)"),
+    el("pre", { class: "body", tabindex: "0" }, pretty(message)),
+    message.truncated ? el("p", {}, `Cut: the whole body has ${count(message.bytes)} bytes.`) : null,
+    el("h3", {}, "Headers"), facts(headers),
+    el("h3", {}, "Properties"), facts({ exchange: message.exchange, routingKey: message.routingKey, ...properties }),
+  ].filter(Boolean);
+}
+
+function pretty({ message, bodyBase64, truncated }) {
+  if (bodyBase64 !== null) return bodyBase64;
+  if (truncated) return message;
+  try {
+    const value = JSON.parse(message);
+    return typeof value === "object" ? JSON.stringify(value, null, 2) : message;
+  } catch {
+    return message;
+  }
+}
+
+function facts(known) {
+  const entries = Object.entries(known);
+  if (!entries.length) return el("p", {}, "None.");
+  return el("dl", { class: "facts" }, ...entries.map(([term, value]) =>
+    el("div", {}, el("dt", {}, term), el("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)))));
+}

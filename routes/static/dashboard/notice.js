@@ -1,0 +1,24 @@
+// Short messages about what was done, or why not; a screen reader says them.
+
+import { button, el } from "./dom.js";
+
+const SHOWN = 8000; // milliseconds; refusals stay until they are closed
+
+export function tell(text) {
+  show(text, "good", "status");
+}
+
+export function complain(error) {
+  if (error.name === "AbortError") return;
+  const where = error.requestId ? ` (request ${error.requestId})` : "";
+  show(`${error.message}${where}`, "bad", "alert");
+}
+
+function show(text, tone, role) {
+  const close = button("Close", () => note.remove(), { class: "quiet", "aria-label": "Close this message" });
+  const note = el("div", { class: `notice ${tone}`, role }, el("span", {}, text), close);
+  const place = document.getElementById("notices");
+  place.append(note);
+  while (place.children.length > 4) place.firstChild.remove();
+  if (tone === "good") setTimeout(() => note.remove(), SHOWN);
+}

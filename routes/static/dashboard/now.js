@@ -1,0 +1,108 @@
+// The start page: what is wrong now, the worst first, with the button that helps beside it; then how much is going on.
+
+import { get, may } from "./api.js";
+import { chart, remember } from "./charts.js";
+import { resume } from "./consumer_actions.js";
+import { createConsumer } from "./consumer_form.js";
+import { address, button, el, fill, fillOn, link } from "./dom.js";
+import { ago, badge, count, plural, rate } from "./format.js";
+import { createQueue } from "./queues.js";
+
+const SHOWN = 25;
+
+// Title and tone of each kind of trouble, where its name leads, and what waits because of it.
+const KINDS = {
+  broker_unavailable: ["Broker away", "bad", null],
+  no_worker: ["No worker", "bad", null],
+  consumer_suspended: ["Suspended", "bad", "consumer"],
+  breaker_open: ["Breaker open", "bad", "consumer"],
+  consumer_failing: ["Failing", "bad", "consumer"],
+  dead_letters: ["Dead letters", "warn", "dead-letter-queue"],
+  queue_unconsumed: ["Nobody takes these", "warn", "queue"],
+  consumer_waiting: ["Waiting", "warn", "consumer"],
+  connection_blocked: ["Blocked", "bad", null],
+};
+
+export function show() {
+  const verdict = el("p", { class: "verdict", role: "status" }, "Looking …");
+  const list = el("ul", { class: "troubles" });
+  const totals = el("dl", { class: "figures" });
+  const states = el("div", { class: "states" });
+  const lines = chart("Messages a second, all queues", ["in", "out", "acked"]);
+
+  async function refresh(signal) {
+    const { data } = await get("getOverview", {}, signal);
+    fillOn(verdict, [data.troubleCount, data.troubles.some(isBad)], () => judge(data));
+    fillOn(list, data.troubles, () => data.troubles.slice(0, SHOWN).map(item).concat(rest(data.troubleCount)));
+    fillOn(states, data.consumers, () => Object.entries(data.consumers).map(state));
+    fill(totals, ...figures(data));
+    if (data.totals) {
+      const { publishRate, deliverRate, ackRate } = data.totals;
+      lines.show(remember("all", [publishRate, deliverRate, ackRate]));
+    }
+  }
+
+  const heading = el("h1", {}, "What is wrong now");
+  const going = el("section", { "aria-labelledby": "going" }, el("h2", { id: "going" }, "What is going on"), states, totals, lines.node);
+  return { title: "Now", content: [heading, verdict, list, going], refresh };
+}
+
+const isBad = (trouble) => KINDS[trouble.kind][1] === "bad";
+
+function judge(data) {
+  if (!data.troubleCount) return el("span", { class: "good" }, "● All is well.");
+  const tone = data.troubles.some(isBad) ? "bad" : "warn";
+  return el("span", { class: tone }, `▲ ${plural(data.troubleCount, "thing")} to look at.`);
+}
+
+function item(trouble) {
+  const [title, tone, view] = KINDS[trouble.kind];
+  const name = view ? link(trouble.name, [view, trouble.name]) : trouble.name;
+  const facts = [
+    trouble.messages ? `${plural(trouble.messages, "message")} ${trouble.messages === 1 ? "waits" : "wait"}` : "",
+    view === "consumer" && trouble.queueName !== trouble.name ? `queue ${trouble.queueName}` : "",
+    trouble.since ? ago(trouble.since) : "",
+  ].filter(Boolean);
+  const what = el("p", { class: "what" }, el("span", { class: `tag ${tone}` }, title), " ", el("strong", {}, name));
+  const why = el("p", { class: "why" }, trouble.reason);
+  const about = facts.length ? el("p", { class: "facts" }, facts.join(" · ")) : null;
+  return el("li", { class: tone }, el("div", {}, what, why, about), el("div", { class: "buttons" }, ...helps(trouble)));
+}
+
+function helps({ kind, name, queueName, reason }) {
+  const operator = may("operator");
+  const log = el("a", { href: address(["attempts"], { consumer: name }), role: "button", class: "quiet" }, "Attempts");
+  const test = operator && el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, "Test");
+  if (kind === "consumer_suspended") return [operator && button("Resume", () => resume(name)), test, log];
+  if (kind === "breaker_open" || kind === "consumer_failing") return [test, log];
+  if (kind === "consumer_waiting" && operator && reason.includes("no queue")) {
+    return [button("Create queue", () => createQueue(queueName))];
+  }
+  if (kind === "dead_letters") {
+    return [el("a", { href: address(["dead-letter-queue", name]), role: "button" }, operator ? "Look and replay" : "Look")];
+  }
+  if (kind === "queue_unconsumed" && operator && !reason.includes("paused")) {
+    return [button("Create consumer", () => createConsumer(queueName))];
+  }
+  return [];
+}
+
+function rest(total) {
+  return total > SHOWN ? [el("li", { class: "more" }, `and ${count(total - SHOWN)} more: see the lists.`)] : [];
+}
+
+function state([name, number]) {
+  return el("a", { href: address(["consumers"], { state: name }), class: number ? "" : "none" }, badge(name), ` ${count(number)}`);
+}
+
+function figures({ totals, workers }) {
+  const shown = [["workers", count(workers)]];
+  if (totals) {
+    shown.push(
+      ["queues", count(totals.queues)], ["ready", count(totals.ready)], ["to be retried", count(totals.retries)], ["unacked", count(totals.unacked)],
+      ["dead letters", count(totals.deadLetters)], ["in/s", rate(totals.publishRate)],
+      ["out/s", rate(totals.deliverRate)], ["acked/s", rate(totals.ackRate)],
+    );
+  }
+  return shown.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+}

@@ -1,0 +1,69 @@
+// Two forms: one message into a queue, and a sample to a consumer's target.
+
+import { may, post } from "./api.js";
+import { el, fill } from "./dom.js";
+import { form, json } from "./form.js";
+import { milliseconds } from "./format.js";
+import { tell } from "./notice.js";
+
+export function show(place) {
+  const content = [el("h1", {}, "Publish and test"), publish(place.query.get("queue") || "")];
+  if (may("operator")) content.push(test(place.query.get("consumer") || ""));
+  return { title: "Publish", content, refresh: async () => {} };
+}
+
+function publish(queueName) {
+  const asked = form({
+    fields: [
+      { name: "queueName", label: "Queue", value: queueName, hint: "or, instead, exchange and routing key" },
+      { name: "exchange", label: "Exchange" },
+      { name: "routingKey", label: "Routing key" },
+      { name: "message", label: "Message", kind: "area", rows: 6, read: body, hint: "JSON goes as JSON, anything else as text" },
+      { name: "contentType", label: "Content type", hint: "empty: application/json or text/plain" },
+      { name: "correlationId", label: "Correlation id" },
+      { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, as in {"x-tenant": "acme"}' },
+    ],
+    submit: "Publish",
+    async run({ contentType, correlationId, headers, ...where }) {
+      const { data } = await post("messagePublish", { ...where, properties: { contentType, correlationId, headers } });
+      tell(`Published: it is in its queue, as message ${data.messageId}.`);
+    },
+  });
+  return el("section", { "aria-labelledby": "publish" }, el("h2", { id: "publish" }, "Publish a message"), asked.node);
+}
+
+function test(name) {
+  const result = el("div", { class: "result", role: "status" });
+  const asked = form({
+    fields: [
+      { name: "name", label: "Consumer", required: true, value: name },
+      { name: "message", label: "Sample", kind: "area", rows: 4, read: (given) => (given === "" ? undefined : body(given)), hint: 'empty: {"sample": true}' },
+    ],
+    submit: "Send the sample",
+    async run(values) {
+      fill(result);
+      const { data } = await post("testConsumer", values);
+      fill(result, ...answer(data));
+    },
+  });
+  const about = el("p", {}, "It is sent as a delivery would be, signed and all. No queue is touched, and nothing is retried.");
+  return el("section", { "aria-labelledby": "test" }, el("h2", { id: "test" }, "Test a consumer's target"), about, asked.node, result);
+}
+
+function answer(data) {
+  const meaning = { success: "would be delivered", retry: "would be tried again", reject: "would be dead-lettered", suspend: "would rest or suspend the consumer" };
+  const tone = data.outcome === "success" ? "good" : "bad";
+  return [
+    el("p", {}, el("span", { class: `tag ${tone}` }, data.outcome), ` ${data.reason}, in ${milliseconds(data.durationMs)}: a message ${meaning[data.outcome]}.`),
+    data.body ? el("pre", { class: "body", tabindex: "0" }, data.body) : null,
+  ];
+}
+
+function body(given) {
+  try {
+    const value = JSON.parse(given);
+    return value === null ? given : value;
+  } catch {
+    return given;
+  }
+}

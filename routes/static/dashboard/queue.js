@@ -1,0 +1,108 @@
+// One queue: how its messages move, who consumes it, and what can be done to it.
+
+import { get, may, post, remove } from "./api.js";
+import { chart, perSecond, remember } from "./charts.js";
+import { createConsumer } from "./consumer_form.js";
+import { confirmByName } from "./dialog.js";
+import { address, button, el, fill, fillOn, link } from "./dom.js";
+import { badge, bytes, count, percent, rate, reasonOf, stateOf } from "./format.js";
+import { lookInto } from "./messages.js";
+import { table } from "./table.js";
+
+export function show(place) {
+  const name = place.path[1];
+  const totals = el("dl", { class: "figures" });
+  const lines = chart("Messages a second", ["in", "out", "delivered to targets"]);
+  const facts = el("dl", { class: "facts" });
+  const consumers = table({
+    caption: "Consumers of this queue",
+    empty: "It has none here.",
+    key: (one) => one.consumerId,
+    columns: [
+      { title: "Consumer", value: (one) => one.name, cell: (one) => link(one.name, ["consumer", one.name]) },
+      { title: "State", value: stateOf, cell: (one) => badge(stateOf(one)) },
+      { title: "Target", value: (one) => one.url, kind: "wide" },
+      { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
+      { title: "Why", value: reasonOf, kind: "wide" },
+    ],
+  });
+
+  async function refresh(signal) {
+    const [{ data: queue }, { data: found }] = await Promise.all([
+      get("getQueue", { queueName: name }, signal),
+      get("getConsumers", { queueName: name, pageSize: 500 }, signal),
+    ]);
+    const delivered = found.reduce((sum, one) => sum + one.delivered, 0);
+    const [done] = perSecond(`queue ${name}`, [delivered]);
+    lines.show(remember(`lines ${name}`, [queue.publishRate, queue.deliverRate, done]));
+    fill(totals, ...figures(queue));
+    consumers.show(found);
+    fillOn(facts, [queue.arguments, queue.policy, queue.type, queue.durable], () => about(queue));
+  }
+
+  const heading = el("h1", {}, "Queue ", el("span", { class: "name" }, name));
+  const whose = el("h2", {}, "Consumers");
+  const what = el("h2", {}, "What it is");
+  return {
+    title: name,
+    content: [heading, el("div", { class: "tools" }, ...actions(name)), totals, lines.node, whose, ...consumers.content, what, facts],
+    refresh,
+  };
+}
+
+function actions(name) {
+  const links = [
+    may("publisher") && el("a", { href: address(["publish"], { queue: name }), role: "button" }, "Publish"),
+    el("a", { href: address(["attempts"], { queueName: name }), role: "button", class: "quiet" }, "Attempts"),
+  ];
+  if (!may("operator")) return links;
+  return [
+    ...links,
+    el("a", { href: address(["dead-letter-queue", name]), role: "button", class: "quiet" }, "Messages as dead letters"),
+    button("Look at messages", () => lookInto(name), { class: "quiet" }),
+    button("Create consumer", () => createConsumer(name), { class: "quiet" }),
+    button("Purge", () => askToPurge(name), { class: "quiet" }),
+    button("Delete", () => askToDelete(name), { class: "quiet" }),
+  ];
+}
+
+function figures(queue) {
+  return [
+    ["ready", count(queue.ready)], ["unacked", count(queue.unacked)], ["size", bytes(queue.messageBytes)],
+    ["consumers", count(queue.consumers)], ["in/s", rate(queue.publishRate)], ["out/s", rate(queue.deliverRate)],
+    ["acked/s", rate(queue.ackRate)],
+  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+}
+
+function about(queue) {
+  const known = { type: queue.type, durable: queue.durable ? "yes" : "no", policy: queue.policy || "none", ...queue.arguments };
+  return Object.entries(known).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, String(value))));
+}
+
+export function askToPurge(name) {
+  confirmByName({
+    title: `Purge ${name}?`,
+    text: "All messages in it are dropped for good, but for those that a consumer holds.",
+    name,
+    verb: "Purge queue",
+    async run() {
+      await post("purgeQueue", { queueName: name });
+      return `Purged ${name}.`;
+    },
+  });
+}
+
+function askToDelete(name) {
+  confirmByName({
+    title: `Delete ${name}?`,
+    text: "The queue and all messages in it are dropped for good. Its consumers wait until it is made again.",
+    name,
+    verb: "Delete queue",
+    fields: [{ name: "ifEmpty", label: "Only if it is empty", kind: "check", value: false }],
+    async run({ ifEmpty }) {
+      await remove("deleteQueue", { queueName: name, ifEmpty });
+      location.hash = "#/queues";
+      return `Deleted ${name}.`;
+    },
+  });
+}

@@ -1,0 +1,100 @@
+// Dead letters back to their queue: those that are chosen, those that a filter describes, or all; and how far it has come.
+
+import { Refused, get, may, post } from "./api.js";
+import { el, fill } from "./dom.js";
+import { form } from "./form.js";
+import { count, plural } from "./format.js";
+import { complain, tell } from "./notice.js";
+
+const EVERY = 400; // milliseconds
+
+export function replayForm(deadLetterQueue, { done }) {
+  if (!may("operator")) return { choose() {} };
+  let ids = [];
+  const progress = el("div", { class: "progress", role: "status" });
+  const asked = form({
+    fields: [
+      { name: "queueName", label: "Back to the queue", required: true, value: deadLetterQueue.replace(/\.dlq$/, ""), hint: "where a message does not tell itself" },
+      { name: "which", label: "Which", kind: "select", options: [["all", "all"], ["chosen", "those chosen below (none yet)"], ["filtered", "those that fit"]] },
+      { name: "status", label: "HTTP status", read: numbers, hint: "any of these, as in 500, 503" },
+      { name: "error", label: "Error", read: words, hint: "any of these: timeout, connect, dns, tls …" },
+      { name: "since", label: "Failed since", kind: "datetime-local", read: moment },
+      { name: "until", label: "Failed before", kind: "datetime-local", read: moment },
+      { name: "perSecond", label: "At most so many a second", kind: "number" },
+      { name: "dryRun", label: "Only count them", kind: "check" },
+    ],
+    submit: "Replay",
+    async run(values) {
+      const { data } = await post("replayDeadLetters", request(deadLetterQueue, values, ids));
+      await follow(data, progress);
+      done();
+    },
+  });
+  const which = asked.value("which").control;
+  const filters = ["status", "error", "since", "until"].map((name) => asked.value(name).node);
+  const chosenOption = which.querySelector("[value=chosen]");
+  const update = () => filters.forEach((node) => { node.hidden = which.value !== "filtered"; });
+  which.addEventListener("change", update);
+  update();
+
+  function choose(chosen) {
+    const before = ids.length;
+    ids = [...chosen];
+    chosenOption.textContent = `those chosen below (${ids.length || "none yet"})`;
+    if (ids.length && !before && which.value === "all") which.value = "chosen";
+    if (!ids.length && which.value === "chosen") which.value = "all";
+    update();
+  }
+
+  const node = el("section", { class: "replay", "aria-labelledby": "replay" }, el("h2", { id: "replay" }, "Replay"), asked.node, progress);
+  return { node, choose };
+}
+
+function request(deadLetterQueue, { queueName, which, perSecond, dryRun, ...filter }, ids) {
+  if (which === "chosen" && !ids.length) throw new Refused(0, { detail: "Choose messages below first." });
+  const wanted = { all: {}, chosen: { messageIds: ids }, filtered: filter }[which];
+  return { queueName, deadLetterQueue, filter: wanted, perSecond, dryRun };
+}
+
+async function follow(begun, place) {
+  const bar = el("progress", { "aria-label": "Replay", max: 1, value: 0 });
+  const text = el("span", {}, "Beginning …");
+  fill(place, bar, text);
+  let replay = begun;
+  while (replay.state === "running") {
+    await new Promise((resolve) => { setTimeout(resolve, EVERY); });
+    try {
+      replay = (await get("getReplay", { replayId: begun.replayId })).data;
+    } catch (error) {
+      complain(error);
+      return;
+    }
+    bar.max = Math.max(1, replay.total);
+    bar.value = replay.examined;
+    text.textContent = `${count(replay.replayed)} replayed; ${count(replay.examined)} of ${count(replay.total)} looked at.`;
+  }
+  const said = result(replay);
+  fill(place, el("span", {}, said));
+  if (replay.state === "finished") tell(said);
+  else complain(new Error(said));
+}
+
+function result(replay) {
+  if (replay.dryRun) return `${plural(replay.matched, "dead letter")} of ${count(replay.total)} would be replayed.`;
+  const failed = replay.failed ? ` ${count(replay.failed)} could not be published and stay.` : "";
+  const why = replay.reason ? ` ${replay.reason}` : "";
+  const state = replay.state === "finished" ? "" : ` The replay is ${replay.state}.`;
+  return `${plural(replay.replayed, "dead letter")} replayed.${failed}${state}${why}`;
+}
+
+const words = (given) => given.split(/[\s,]+/).filter(Boolean);
+
+function numbers(given) {
+  const found = words(given).map(Number);
+  if (found.some(Number.isNaN)) throw new Error("must be numbers, as in 500, 503");
+  return found;
+}
+
+function moment(given) {
+  return given ? new Date(given).toISOString() : undefined;
+}

@@ -1,0 +1,77 @@
+// Which view is shown: the part of the address after #. Views are modules that are fetched when they are first needed.
+//
+// A view is `show(place)` and answers { title, content, refresh }: `content` are nodes made once, and `refresh(signal)`
+// fetches and fills them, again and again. `place` has the path's parts, and the query, which `set` changes in place.
+
+import { fill } from "./dom.js";
+import { refreshNow, stop, watch } from "./live.js";
+
+const VIEWS = {
+  "": () => import("./now.js"),
+  queues: () => import("./queues.js"),
+  queue: () => import("./queue.js"),
+  consumers: () => import("./consumers.js"),
+  consumer: () => import("./consumer.js"),
+  "dead-letters": () => import("./dead_letters.js"),
+  "dead-letter-queue": () => import("./dead_letter_queue.js"),
+  attempts: () => import("./attempts.js"),
+  connections: () => import("./connections.js"),
+  publish: () => import("./publish.js"),
+  users: () => import("./users.js"),
+  keys: () => import("./keys.js"),
+  audit: () => import("./audit.js"),
+};
+const LISTS = { queue: "queues", consumer: "consumers", "dead-letter-queue": "dead-letters" };
+
+let turn = 0;
+
+export async function route() {
+  const mine = ++turn;
+  const place = read();
+  const load = VIEWS[place.path[0]] || VIEWS[""];
+  stop();
+  const { show } = await load();
+  if (mine !== turn) return;
+  const main = document.getElementById("main");
+  const view = show(place);
+  fill(main, ...view.content);
+  document.title = `${view.title} · WorkerRMQ`;
+  mark(LISTS[place.path[0]] || place.path[0]);
+  const heading = main.querySelector("h1");
+  heading.tabIndex = -1;
+  heading.focus();
+  await watch(view.refresh);
+}
+
+function read() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const given = new URLSearchParams(query);
+  return {
+    path: path.split("/").map(decoded),
+    query: given,
+    set(changes) {
+      for (const [key, value] of Object.entries(changes)) {
+        if (value === "" || value === null) given.delete(key);
+        else given.set(key, value);
+      }
+      const text = given.toString();
+      history.replaceState(null, "", `#/${path}${text ? `?${text}` : ""}`);
+      return refreshNow();
+    },
+  };
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function mark(current) {
+  for (const item of document.querySelectorAll("#views a")) {
+    if (item.dataset.view === current) item.setAttribute("aria-current", "page");
+    else item.removeAttribute("aria-current");
+  }
+}

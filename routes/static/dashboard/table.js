@@ -1,0 +1,102 @@
+// A list as a table that is changed in place: only cells whose value is another are made anew, so that focus, selection
+// and scrolling survive a refresh. Its pager and search go through the API's page, pageSize and name.
+
+import { el, fill } from "./dom.js";
+import { count } from "./format.js";
+
+export const PAGE_SIZE = 50;
+
+// `columns`: { title, value(row), cell(row), kind }; `value` is compared, and shown unless there is a `cell`. `kind` is
+// "number" (to the right), "wide" (may wrap) or "actions".
+export function table({ caption, columns, key, empty }) {
+  const shown = new Map();
+  const body = el("tbody");
+  const head = columns.map((one) => el("th", { scope: "col", class: one.kind || "" }, one.title));
+  const name = el("caption", { class: "hidden" }, caption);
+  const nothing = el("p", { class: "empty", hidden: true }, empty);
+  const frame = el("table", {}, name, el("thead", {}, el("tr", {}, ...head)), body);
+  const scroller = el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": caption }, frame);
+
+  function show(rows) {
+    const wanted = new Set();
+    let before = null;
+    for (const row of rows) {
+      const id = key(row);
+      wanted.add(id);
+      const line = shown.get(id) || shown.set(id, newLine(columns)).get(id);
+      update(line, row, columns);
+      const next = before ? before.nextSibling : body.firstChild;
+      if (next !== line.node) body.insertBefore(line.node, next);
+      before = line.node;
+    }
+    for (const [id, line] of shown) {
+      if (wanted.has(id)) continue;
+      line.node.remove();
+      shown.delete(id);
+    }
+    nothing.hidden = rows.length > 0;
+    scroller.hidden = rows.length === 0;
+  }
+
+  return { content: [scroller, nothing], show };
+}
+
+function newLine(columns) {
+  const cells = columns.map((one, index) => {
+    const properties = { class: one.kind || "", "data-title": one.title };
+    return index === 0 ? el("th", { scope: "row", ...properties }) : el("td", properties);
+  });
+  return { node: el("tr", {}, ...cells), cells, values: columns.map(() => undefined) };
+}
+
+function update(line, row, columns) {
+  columns.forEach((column, index) => {
+    const value = JSON.stringify(column.value(row)) ?? "";
+    if (line.values[index] === value) return;
+    line.values[index] = value;
+    const shown = column.cell ? column.cell(row) : column.value(row);
+    fill(line.cells[index], ...[shown].flat().map((one) => (one instanceof Node ? one : String(one ?? ""))));
+  });
+}
+
+export function pager(place) {
+  const previous = el("button", { type: "button", class: "quiet", onclick: () => turn(-1) }, "Previous");
+  const next = el("button", { type: "button", class: "quiet", onclick: () => turn(1) }, "Next");
+  const where = el("span", { role: "status" });
+  const node = el("nav", { class: "pager", "aria-label": "Pages" }, previous, where, next);
+  const page = () => Number(place.query.get("page")) || 1;
+  const turn = (by) => place.set({ page: page() + by });
+
+  function show(total, size = PAGE_SIZE) {
+    const last = Math.max(1, Math.ceil(total / size));
+    previous.disabled = page() <= 1;
+    next.disabled = page() >= last;
+    where.textContent = `${count(total)} in all, page ${page()} of ${last}`;
+  }
+
+  return { node, show, page };
+}
+
+// A field that searches while one types.
+export function search(place, label, name = "name") {
+  let timer = 0;
+  const input = el("input", {
+    id: `search-${name}`,
+    type: "search",
+    value: place.query.get(name) || "",
+    autocomplete: "off",
+    oninput: () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => place.set({ [name]: input.value.trim(), page: null }), 250);
+    },
+  });
+  return el("div", { class: "filter" }, el("label", { for: input.id }, label), input);
+}
+
+// A choice of `options`: pairs of value and text.
+export function choice(place, label, name, options) {
+  const current = place.query.get(name) || "";
+  const items = options.map(([value, text]) => el("option", { value, selected: value === current }, text));
+  const select = el("select", { id: `choice-${name}`, onchange: () => place.set({ [name]: select.value, page: null }) }, ...items);
+  return el("div", { class: "filter" }, el("label", { for: select.id }, label), select);
+}

@@ -1,0 +1,104 @@
+// Users and their roles, for admins.
+
+import { get, patch, post, remove } from "./api.js";
+import { ask, confirmByName } from "./dialog.js";
+import { button, el } from "./dom.js";
+import { badge, time } from "./format.js";
+import { refreshNow } from "./live.js";
+import { complain, tell } from "./notice.js";
+import { PAGE_SIZE, pager, table } from "./table.js";
+
+export const ROLES = [
+  ["viewer", "viewer: reads"], ["publisher", "publisher: also publishes"],
+  ["operator", "operator: also manages queues and consumers"], ["admin", "admin: also manages users"],
+];
+
+export function show(place) {
+  const list = table({
+    caption: "Users",
+    empty: "There is none.",
+    key: (user) => user.username,
+    columns: [
+      { title: "User", value: (user) => user.username, kind: "wide" },
+      { title: "Role", value: (user) => user.role },
+      { title: "State", value: (user) => user.disabled, cell: (user) => (user.disabled ? badge("disabled") : "") },
+      { title: "Created", value: (user) => user.createdAt, cell: (user) => time(user.createdAt) },
+      { title: "Changed", value: (user) => user.updatedAt, cell: (user) => time(user.updatedAt) },
+      { title: "Actions", value: (user) => [user.disabled, user.role], cell: actions, kind: "actions" },
+    ],
+  });
+  const pages = pager(place);
+
+  async function refresh(signal) {
+    const { data, total } = await get("getUsers", { page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    list.show(data);
+    pages.show(total);
+  }
+
+  const tools = el("div", { class: "tools" }, button("Create user", createUser));
+  return { title: "Users", content: [el("h1", {}, "Users"), tools, ...list.content, pages.node], refresh };
+}
+
+function createUser() {
+  ask({
+    title: "Create a user",
+    fields: [
+      { name: "username", label: "User name", required: true },
+      { name: "password", label: "Password", kind: "password", required: true, hint: "12 to 72 bytes", autocomplete: "new-password" },
+      { name: "role", label: "Role", kind: "select", options: ROLES },
+    ],
+    submit: "Create user",
+    async run(values) {
+      await post("createUser", values);
+      return `Created the user ${values.username}.`;
+    },
+  });
+}
+
+function actions(user) {
+  const named = (verb) => ({ class: "quiet", "aria-label": `${verb} ${user.username}` });
+  const turn = user.disabled ? "Enable" : "Disable";
+  return [
+    button("Edit", () => edit(user), named("Edit")),
+    button(turn, () => setDisabled(user, !user.disabled), named(turn)),
+    button("Delete", () => askToDelete(user), named("Delete")),
+  ];
+}
+
+function edit(user) {
+  ask({
+    title: `Edit ${user.username}`,
+    fields: [
+      { name: "role", label: "Role", kind: "select", options: ROLES, value: user.role },
+      { name: "password", label: "New password", kind: "password", hint: "empty: as it is; a new one ends all their logins", autocomplete: "new-password" },
+    ],
+    submit: "Save",
+    async run(values) {
+      await patch("updateUser", { username: user.username, ...values });
+      return `Changed ${user.username}.`;
+    },
+  });
+}
+
+async function setDisabled({ username }, disabled) {
+  try {
+    await patch("updateUser", { username, disabled });
+    tell(`${disabled ? "Disabled" : "Enabled"} ${username}.`);
+    await refreshNow();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function askToDelete({ username }) {
+  confirmByName({
+    title: `Delete the user ${username}?`,
+    text: "All their logins end at once.",
+    name: username,
+    verb: "Delete user",
+    async run() {
+      await remove("deleteUser", { username });
+      return `Deleted ${username}.`;
+    },
+  });
+}

@@ -1,0 +1,109 @@
+"""One Chromium and one service for all tests of the dashboard: gunicorn with its consumers inside, on the embedded
+broker. With WRITE_IMAGES=1 they write the screenshots of docs/images anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.api.client import Gunicorn
+from tests.browser.dashboard import Dashboard
+from tests.browser.service import Service
+from tests.support.embedded import EmbeddedNode
+from tests.support.store import StoreNode
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs them all: a browser and a service are dear."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; skipped where it is not installed, unless REQUIRE_BROWSER=1 forbids that."""
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail("REQUIRE_BROWSER=1, but there is no chromium")
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=program, args=FLAGS)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service, and its API as an admin."""
+    directory = tmp_path_factory.mktemp("dashboard")
+    broker, store = EmbeddedNode(directory / "broker"), StoreNode(directory / "store")
+    settings = {
+        "MONGO_URI": store.uri("dashboard"),
+        "RABBITMQ_URL": broker.amqp_url,
+        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+        "TARGET_ALLOW": "127.0.0.0/8",
+        "CONSUMERS": "inline",
+    }
+    gunicorn = Gunicorn(directory, settings)
+    with ExitStack() as stack:
+        stack.callback(store.shutdown)
+        stack.callback(broker.shutdown)
+        broker.start()
+        store.start()
+        stack.callback(gunicorn.process.stop)
+        gunicorn.start()
+        yield Service(gunicorn)
+
+
+@pytest.fixture
+def open_dashboard(browser: Browser, service: Service) -> Iterator[Callable[..., Dashboard]]:
+    """Opens dashboards, each in a browser without a past. Whatever went wrong inside fails the test when it is over."""
+    opened: list[Dashboard] = []
+
+    def make(**options: Any) -> Dashboard:
+        opened.append(Dashboard(browser, service.url, **options))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+    assert [fault for one in opened for fault in one.faults] == []
+
+
+@pytest.fixture
+def dashboard(open_dashboard: Callable[..., Dashboard], service: Service) -> Dashboard:
+    """One where the admin is logged in."""
+    return open_dashboard(session=service.session)
+
+
+@pytest.fixture
+def picture() -> Callable[[Dashboard, str], None]:
+    """Keeps what a dashboard shows as an image of the documentation, if that is wanted."""
+
+    def take(dashboard: Dashboard, name: str) -> None:
+        if os.environ.get("WRITE_IMAGES") == "1":
+            dashboard.page.mouse.move(0, 0)
+            dashboard.page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
+
+    return take

@@ -1,0 +1,181 @@
+"""What can be done by the dashboard's buttons and forms really happens."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from tests.api.client import PASSWORD
+from tests.browser.dashboard import Dashboard
+from tests.browser.service import Service
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+
+def dead_letters(service: Service, target: Target, queue: str, *statuses: int) -> None:
+    """A queue whose messages the target has refused with these statuses; from now on it takes them."""
+    by_body = {str(status).encode(): status for status in statuses}
+    target.answer = lambda request: by_body[request.body]
+    service.queue(queue, *map(str, statuses))
+    service.post("/createConsumer", queueName=queue, url=target.url("/ok"), retry={"schedule": []})
+    wait_until(lambda: service.messages(f"{queue}.dlq") == len(statuses), 20)
+    target.answer = 200
+    target.clear()
+
+
+def test_dead_letters_that_are_chosen_are_replayed_and_no_others(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    dead_letters(service, target, "chosen", 400, 413, 422)
+    dashboard.open("dead-letter-queue/chosen.dlq", "Dead letters in chosen.dlq")
+    dashboard.row("HTTP 413").get_by_role("checkbox").check()
+    expect(dashboard.field("Which")).to_have_value("chosen")
+    dashboard.button("Replay").click()
+    expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
+    assert [request.body for request in target.wait_for(1)] == [b"413"]
+    expect(dashboard.row("HTTP 413")).to_have_count(0)
+    assert service.messages("chosen.dlq") == 2
+
+
+def test_dead_letters_that_fit_a_filter_are_counted_and_replayed(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    dead_letters(service, target, "filtered", 400, 422, 500)
+    dashboard.open("dead-letter-queue/filtered.dlq", "Dead letters in filtered.dlq")
+    dashboard.field("Which").select_option("filtered")
+    dashboard.field("HTTP status").fill("400, 500")
+    dashboard.field("Only count them").check()
+    dashboard.button("Replay").click()
+    expect(dashboard.notice("2 dead letters of 3 would be replayed.")).to_be_visible()
+    assert target.count == 0
+    dashboard.field("Only count them").uncheck()
+    dashboard.button("Replay").click()
+    expect(dashboard.notice("2 dead letters replayed.")).to_be_visible()
+    assert {request.body for request in target.wait_for(2)} == {b"400", b"500"}
+
+
+def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_there(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    service.queue("mistyped", "x")
+    service.post("/createConsumer", queueName="mistyped", url=target.url("/status/410"))
+    trouble = dashboard.trouble("Suspended", "mistyped").filter(has_text="410")
+    dashboard.see(trouble, 20)
+    expect(dashboard.page.locator(".troubles > li").first).to_contain_text("Suspended")
+    trouble.get_by_role("link", name="mistyped", exact=True).click()
+    dashboard.button("Edit").click()
+    dashboard.field("URL").fill("nonsense")
+    dashboard.button("Save").click()
+    expect(dashboard.field("URL")).to_have_attribute("aria-invalid", "true")
+    expect(dashboard.page.get_by_role("alert").filter(has_text="http://")).to_be_visible()
+    dashboard.expect_refusal(400)
+    dashboard.field("URL").fill(target.url("/ok"))
+    dashboard.button("Save").click()
+    expect(dashboard.notice("Changed mistyped.")).to_be_visible()
+    wait_until(lambda: service.messages("mistyped") == 0, 20)
+    assert service.get("/getConsumer", queueName="mistyped")["prefetch"] == 64, "what was not touched stays"
+
+
+def test_a_queue_is_purged_and_deleted_only_when_its_name_was_typed(dashboard: Dashboard, service: Service) -> None:
+    service.queue("full", "1", "2")
+    dashboard.open("queue/full", "Queue full")
+    dashboard.button("Purge").click()
+    dashboard.field("Type full to confirm").fill("ful")
+    expect(dashboard.button("Purge queue")).to_be_disabled()
+    dashboard.field("Type full to confirm").fill("full")
+    dashboard.button("Purge queue").click()
+    expect(dashboard.notice("Purged full.")).to_be_visible()
+    assert service.messages("full") == 0
+    dashboard.button("Delete").click()
+    dashboard.field("Type full to confirm").fill("full")
+    dashboard.button("Delete queue").click()
+    expect(dashboard.heading("Queues")).to_be_visible()
+    assert service.get("/getQueues", name="full") == []
+
+
+def test_a_message_that_no_queue_takes_is_said_to_be_lost_nowhere(dashboard: Dashboard) -> None:
+    dashboard.open("publish?queue=nowhere-at-all", "Publish and test")
+    dashboard.field("Message").fill("x")
+    dashboard.button("Publish").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="no queue named 'nowhere-at-all'")).to_be_visible()
+    dashboard.expect_refusal(422)
+
+
+def test_a_sample_shows_what_the_target_answers(dashboard: Dashboard, service: Service, target: Target) -> None:
+    service.post("/createConsumer", queueName="sampled", url=target.url("/status/418"))
+    dashboard.open("publish?consumer=sampled", "Publish and test")
+    dashboard.button("Send the sample").click()
+    result = dashboard.page.locator(".result")
+    expect(result).to_contain_text("HTTP 418")
+    expect(result).to_contain_text("status 418")
+    assert target.requests[-1].body == b'{"sample": true}'
+
+
+def test_an_attempt_leads_to_all_attempts_of_its_message(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    dead_letters(service, target, "tried", 400, 422)
+    dashboard.open("attempts?consumer=tried", "Attempts")
+    dashboard.see(dashboard.row("HTTP 422"))
+    dashboard.row("HTTP 422").get_by_role("link").last.click()
+    expect(dashboard.row("HTTP 400")).to_have_count(0)
+    expect(dashboard.row("HTTP 422")).to_be_visible()
+
+
+def test_a_connection_is_closed(dashboard: Dashboard, service: Service) -> None:
+    dashboard.open("connections", "Connections")
+    ours = dashboard.row("workerrmq-publisher")
+    before = {one["connectionId"] for one in service.get("/getConnections")}
+    ours.get_by_role("button").click()
+    dashboard.button("Close connection").click()
+    expect(dashboard.notice("Closed the connection.")).to_be_visible()
+    wait_until(lambda: before - {one["connectionId"] for one in service.get("/getConnections")}, 15)
+    wait_until(lambda: requests.get(f"{service.url}/health/ready", timeout=10).ok, 15)
+
+
+def test_users_are_made_changed_disabled_and_deleted(dashboard: Dashboard, service: Service) -> None:
+    def user() -> dict[str, object] | None:
+        return next((one for one in service.get("/getUsers") if one["username"] == "nadia"), None)
+
+    dashboard.open("users", "Users")
+    dashboard.button("Create user").click()
+    dashboard.field("User name").fill("nadia")
+    dashboard.field("Password").fill("short")
+    dashboard.button("Create user").click()
+    expect(dashboard.page.locator("dialog .wrong").filter(has_text="12 bytes")).to_be_visible()
+    dashboard.expect_refusal(400)
+    dashboard.field("Password").fill(PASSWORD)
+    dashboard.button("Create user").click()
+    expect(dashboard.row("nadia")).to_contain_text("viewer")
+    dashboard.button("Edit nadia").click()
+    dashboard.field("Role").select_option("operator")
+    dashboard.button("Save").click()
+    expect(dashboard.row("nadia")).to_contain_text("operator")
+    dashboard.button("Disable nadia").click()
+    expect(dashboard.row("nadia")).to_contain_text("disabled")
+    assert user() == {**(user() or {}), "role": "operator", "disabled": True}
+    dashboard.button("Delete nadia").click()
+    dashboard.field("Type nadia to confirm").fill("nadia")
+    dashboard.button("Delete user").click()
+    expect(dashboard.row("nadia")).to_have_count(0)
+    assert user() is None
+
+
+@pytest.mark.parametrize("queues", ["", "orders.*, invoices"])
+def test_an_api_key_is_shown_once_and_deleted(dashboard: Dashboard, service: Service, queues: str) -> None:
+    dashboard.open("keys", "API keys")
+    dashboard.button("Create API key").click()
+    dashboard.field("Name").fill("robot")
+    dashboard.field("Only these queues").fill(queues)
+    dashboard.button("Create API key").click()
+    expect(dashboard.field("The key")).to_have_value(re.compile("^wrmq_"))
+    dashboard.button("Close").click()
+    expect(dashboard.row("robot")).to_contain_text(queues or "all")
+    dashboard.button("Delete robot").click()
+    dashboard.field("Type robot to confirm").fill("robot")
+    dashboard.button("Delete API key").click()
+    expect(dashboard.row("robot")).to_have_count(0)
+    assert "robot" not in [one["name"] for one in service.get("/getApiKeys")]

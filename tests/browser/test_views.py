@@ -1,0 +1,177 @@
+"""Every view: for those who see little, in a narrow window, in the dark, and with hostile words on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.api.client import PASSWORD
+from tests.browser.dashboard import Dashboard
+from tests.browser.service import Service
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+Open = Callable[..., Dashboard]
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+VIEWS = {
+    "": "What is wrong now",
+    "queues": "Queues",
+    "queue/views": "Queue views",
+    "consumers": "Consumers",
+    "consumer/views": "Consumer views",
+    "dead-letters": "Dead letters",
+    "dead-letter-queue/views.dlq": "Dead letters in views.dlq",
+    "attempts": "Attempts",
+    "connections": "Connections",
+    "publish": "Publish and test",
+    "users": "Users",
+    "keys": "API keys",
+    "audit": "Audit log",
+}
+
+
+@pytest.fixture(scope="module")
+def furnished(service: Service) -> Service:
+    """Something to see in every view: a consumer that fails, dead letters, hostile names, users and keys."""
+    with Target() as target:
+        service.post("/createQueue", queueName="views")
+        service.post("/createQueue", queueName=HOSTILE)
+        headers = {"x-hostile": HOSTILE}
+        service.post(
+            "/createConsumer", queueName="views", url=target.url("/status/422"), headers=headers, retry={"schedule": []}
+        )
+        service.post("/createConsumer", queueName=HOSTILE, name=HOSTILE, url=target.url("/ok?") + "<script>")
+        for message in (HOSTILE, {"html": HOSTILE}):
+            properties = {"headers": headers, "type": HOSTILE}
+            service.post("/messagePublish", queueName="views", message=message, properties=properties)
+        service.post("/createApiKey", name="shop", role="publisher", queues=["orders.*"])
+        for role in ("viewer", "publisher", "operator"):
+            service.post("/createUser", username=role, password=PASSWORD, role=role)
+        wait_until(lambda: service.messages("views.dlq") == 2, 20)
+    return service
+
+
+@pytest.mark.parametrize(("dark", "rules"), [(False, ()), (True, ("color-contrast",))], ids=["light", "dark"])
+def test_axe_finds_no_violation(furnished: Service, open_dashboard: Open, dark: bool, rules: tuple[str, ...]) -> None:
+    """In the dark the page is another in its colours only."""
+    dashboard = open_dashboard(dark=dark)
+    found = {"log in": dashboard.axe(*rules)}
+    dashboard.log_in()
+    for view, heading in VIEWS.items():
+        dashboard.open(view, heading)
+        found[view] = dashboard.axe(*rules)
+    dashboard.open("queue/views", "Queue views")
+    for dialog in ("Create consumer", "Purge", "Look at messages"):
+        dashboard.button(dialog).click()
+        found[dialog] = dashboard.axe(*rules)
+        dashboard.page.keyboard.press("Escape")
+        expect(dashboard.page.locator("dialog")).to_have_count(0)
+    assert {view: violations for view, violations in found.items() if violations} == {}
+
+
+def test_in_a_narrow_window_nothing_is_cut_off(furnished: Service, open_dashboard: Open) -> None:
+    dashboard = open_dashboard(width=360, session=furnished.session)
+    wider: dict[str, int] = {}
+    for view, heading in VIEWS.items():
+        dashboard.open(view, heading)
+        width = dashboard.page.evaluate("document.documentElement.scrollWidth")
+        wider |= {view: width} if width > 360 else {}
+    assert wider == {}
+    assert dashboard.axe() == []
+
+
+def test_hostile_names_and_bodies_are_shown_as_the_text_that_they_are(furnished: Service, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.on("dialog", lambda dialog: dashboard.faults.append(f"a script ran: {dialog.message}"))
+    for view, heading in VIEWS.items():
+        dashboard.open(view, heading)
+    dashboard.open("queues", "Queues")
+    dashboard.link(HOSTILE).click()
+    expect(dashboard.heading(f"Queue {HOSTILE}")).to_be_visible()
+    dashboard.open("consumers", "Consumers")
+    dashboard.link(HOSTILE).first.click()
+    expect(page.locator("dl.facts")).to_contain_text("<script>")
+    dashboard.open("dead-letter-queue/views.dlq", "Dead letters in views.dlq")
+    dashboard.row(HOSTILE).first.get_by_role("button", name="Look").click()
+    expect(page.locator("dialog")).to_contain_text(HOSTILE)
+    assert page.locator("img").count() == 0
+    assert page.locator("body script").count() == 0
+
+
+def test_lists_are_searched_and_the_address_remembers_it(furnished: Service, dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    expect(dashboard.link("views")).to_be_visible()
+    dashboard.page.keyboard.press("/")
+    dashboard.page.keyboard.type("IMG SRC")
+    expect(dashboard.link("views")).to_have_count(0)
+    expect(dashboard.link(HOSTILE)).to_be_visible()
+    assert "name=IMG" in dashboard.page.url
+    dashboard.page.reload()
+    expect(dashboard.link(HOSTILE)).to_be_visible()
+    expect(dashboard.link("views")).to_have_count(0)
+    dashboard.open("consumers", "Consumers")
+    dashboard.field("State").select_option("paused")
+    expect(dashboard.page.get_by_text("There is no such consumer.")).to_be_visible()
+
+
+def test_lists_come_in_pages(service: Service, dashboard: Dashboard) -> None:
+    for number in range(51):
+        service.post("/createQueue", queueName=f"paged-{number:02}")
+    dashboard.open("queues?name=paged-", "Queues")
+    expect(dashboard.page.get_by_text("51 in all, page 1 of 2")).to_be_visible()
+    expect(dashboard.link("paged-50")).to_have_count(0)
+    dashboard.button("Next").click()
+    expect(dashboard.link("paged-50")).to_be_visible()
+    expect(dashboard.button("Next")).to_be_disabled()
+
+
+@pytest.mark.parametrize(
+    ("role", "hidden"),
+    [
+        ("viewer", ["Publish", "Purge", "Delete", "Create consumer", "Look at messages"]),
+        ("publisher", ["Purge", "Delete", "Create consumer", "Look at messages"]),
+        ("operator", []),
+    ],
+)
+def test_what_a_role_may_not_do_is_not_offered(
+    furnished: Service, open_dashboard: Open, role: str, hidden: list[str]
+) -> None:
+    dashboard = open_dashboard()
+    dashboard.log_in(role)
+    dashboard.open("queue/views", "Queue views")
+    offered = {name for name in ["Publish", "Purge", "Delete", "Create consumer", "Look at messages"]
+               if dashboard.page.locator("main").get_by_role("button", name=name, exact=True).count()}  # fmt: skip
+    assert offered == {"Publish", "Purge", "Delete", "Create consumer", "Look at messages"} - set(hidden)
+    for view in ("Users", "API keys", "Audit log"):
+        expect(dashboard.link(view)).to_have_count(0)
+    for view, heading in VIEWS.items():
+        if view not in ("users", "keys", "audit"):
+            dashboard.open(view, heading)
+
+
+def test_who_is_logged_out_elsewhere_is_asked_to_log_in_and_comes_back_to_the_same_view(
+    furnished: Service, open_dashboard: Open
+) -> None:
+    dashboard = open_dashboard()
+    dashboard.log_in()
+    dashboard.open("consumers", "Consumers")
+    dashboard.page.evaluate(
+        "fetch('logout', {method: 'POST', headers: {Authorization: 'Bearer ' +"
+        " JSON.parse(sessionStorage.getItem('workerrmq.session')).token}})"
+    )
+    dashboard.look_back()
+    expect(dashboard.button("Log in")).to_be_visible()
+    dashboard.expect_refusal(401)
+    dashboard.field("User name").fill("admin")
+    dashboard.field("Password").fill("wrong password")
+    dashboard.button("Log in").click()
+    expect(dashboard.page.get_by_role("alert")).to_contain_text(re.compile("password", re.IGNORECASE))
+    dashboard.expect_refusal(401)
+    dashboard.field("Password").fill(PASSWORD)
+    dashboard.button("Log in").click()
+    expect(dashboard.heading("Consumers")).to_be_visible()
