@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.api.client import PASSWORD, Gunicorn
@@ -58,10 +60,33 @@ def test_what_is_another_service_is_said_to_be(stranger: Shell, target: Target) 
     assert "Is the URL right?" in stranger.fails(3, "queues", "list")
 
 
-def test_what_a_service_can_do_is_remembered_for_its_next_absence(stranger: Shell, remote: Gunicorn) -> None:
-    assert "create" in stranger.done("queues", "--help")
+def test_what_a_service_can_do_is_known_while_it_is_away_and_looked_up_anew_when_it_is_back(
+    stranger: Shell, gunicorn: Callable[..., Gunicorn]
+) -> None:
+    service = gunicorn()
+    stranger.environment["WORKERRMQ_URL"] = service.url
+    stranger.done("queues", "--help")
     (kept,) = (stranger.home / ".cache" / "workerrmq").iterdir()
-    gone = kept.read_text()
-    stranger.environment["WORKERRMQ_URL"] = remote.url
-    kept.write_text(gone.replace("Create a queue", "Remembered"))
+    kept.write_text(kept.read_text().replace("Create a queue", "Remembered"))
     assert "Remembered" in stranger.done("queues", "--help")
+
+    os.utime(kept, (0, 0))
+    service.process.stop()
+
+    assert "Remembered" in stranger.done("queues", "--help")
+    assert "cannot be reached" in stranger.fails(3, "queues", "list")
+    service.start()
+    assert "Create a queue" in stranger.done("queues", "--help")
+
+
+def test_what_netrc_has_for_the_host_is_not_sent(shell: Shell) -> None:
+    (shell.home / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    (shell.home / ".netrc").chmod(0o600)
+    shell.done("queues", "list")
+
+
+def test_logins_that_cannot_be_read_are_said_to_be(stranger: Shell) -> None:
+    logins = stranger.home / ".config" / "workerrmq" / "logins.json"
+    logins.parent.mkdir(parents=True)
+    logins.write_text("{broken")
+    assert f"{logins} cannot be read" in stranger.fails(1, "queues", "list")

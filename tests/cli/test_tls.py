@@ -1,4 +1,4 @@
-"""docs/deploy/nginx.conf as it stands, before a real service: TLS for the command line, by an authority of one's own."""
+"""docs/deploy/nginx.conf as it stands, before a real service: TLS for the command line, by an own authority."""
 
 from __future__ import annotations
 
