@@ -87,17 +87,15 @@ def _option(one: Field) -> click.Option:
     if one.kind == "secret":
         return click.Option([key(one), f"--{one.name}"], is_flag=True, help=text or "ask for it")
     several = one.kind in ("list", "map")
-    hint = "may be given several times" if several else "JSON, or @FILE or @- for it" if one.kind == "json" else ""
+    hint = "may be given several times" if several else "JSON, @FILE or @- reads it" if one.kind == "json" else ""
+    kind = _type(one)
     return click.Option(
         [key(one), f"--{one.name}"],
-        type=_type(one),
+        type=kind,
         multiple=several,
-        metavar=_METAVARS.get(one.kind),
+        metavar="NUMBER" if kind.name.startswith(("integer", "float")) else None,
         help="; ".join(part for part in (text, hint) if part),
     )
-
-
-_METAVARS = {"integer": "NUMBER", "number": "NUMBER"}
 
 
 def _from_stdin(one: Field) -> click.Option:
@@ -115,7 +113,8 @@ def _type(one: Field) -> click.ParamType[Any]:
     if "enum" in schema:
         return click.Choice(schema["enum"])
     if schema.get("type") == "integer":
-        return click.IntRange(schema.get("minimum"), schema.get("maximum"))
+        limits = schema.get("minimum"), schema.get("maximum")
+        return click.INT if limits == (None, None) else click.IntRange(*limits)
     if schema.get("type") == "number":
         least = schema.get("minimum", schema.get("exclusiveMinimum"))
         return click.FloatRange(least, schema.get("maximum"), min_open="exclusiveMinimum" in schema)
