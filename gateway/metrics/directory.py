@@ -11,8 +11,10 @@ so that nothing is lost and a worker that keeps dying does not fill the director
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +24,9 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 _RETIRED = "retired"
-_KINDS = ("counter", "histogram")
+_SIZES = {"counter": 2 << 20, "histogram": 6 << 20}
+"""Bytes that are taken of the disk beforehand, enough for what the instruments' labels allow: writing to a mapped file
+that the disk has no room for kills the process."""
 
 
 class Directory:
@@ -34,7 +38,7 @@ class Directory:
         self._names: dict[int, tuple[str, IO[bytes]]] = {}  # by process number: a fork is another process
 
     def name(self) -> str:
-        """The name of this process, claimed when it is first asked for."""
+        """The name of this process, claimed when it is first asked for. Raises OSError when the disk is full, say."""
         number = os.getpid()
         if number not in self._names:
             self._names = {number: self._claim()}
@@ -58,6 +62,8 @@ class Directory:
                 self._fold(dead)
             claim = (self.path / f"{name}.alive").open("wb")
             fcntl.flock(claim, fcntl.LOCK_EX)
+            for kind, size in _SIZES.items():
+                _reserve(self.path / f"{kind}_{name}.db", size)
         return name, claim
 
     def _clear(self) -> None:
@@ -65,7 +71,7 @@ class Directory:
             file.unlink()
 
     def _fold(self, dead: list[Path]) -> None:
-        for kind in _KINDS:
+        for kind in _SIZES:
             files = [file for claim in dead if (file := self.path / f"{kind}_{claim.stem}.db").exists()]
             if files:
                 self._fold_kind(kind, files)
@@ -77,8 +83,7 @@ class Directory:
         sources = [*files, retired] if retired.exists() else files
         merged = MultiProcessCollector.merge([str(file) for file in sources], accumulate=False)
         unfinished = retired.with_suffix(".new")
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
+        _reserve(unfinished, sum(_used(file) for file in sources))
         written = MmapedDict(str(unfinished))
         for metric in merged:
             for sample in metric.samples:
@@ -90,6 +95,22 @@ class Directory:
         for file in files:  # killed between here and the next line we lose counts, rather than count twice
             file.unlink()
         unfinished.replace(retired)
+
+
+def _reserve(file: Path, size: int) -> None:
+    try:
+        with file.open("wb") as out:
+            os.posix_fallocate(out.fileno(), 0, size)
+    except OSError:
+        with suppress(OSError):
+            file.unlink()
+        raise
+
+
+def _used(file: Path) -> int:
+    """Bytes of it that hold values; they stand in its first four."""
+    with file.open("rb") as counted:
+        return max(mmap.PAGESIZE, int.from_bytes(counted.read(4), sys.byteorder))
 
 
 def _held(claim: Path) -> bool:

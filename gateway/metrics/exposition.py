@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -11,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from domain.gauge import Readings
 from gateway.metrics.directory import Directory
-from gateway.metrics.instruments import OTHER
+from gateway.metrics.instruments import OTHER, REGISTRY
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -19,7 +18,8 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 class Exposition:
     """Thread-safe."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory | None) -> None:
+        """Without a directory, of this process alone."""
         self._directory = directory
 
     def text(self, gauges: Iterable[Readings], consumers: frozenset[str] | None) -> bytes:
@@ -32,14 +32,11 @@ class Exposition:
 
 
 class _Counts:
-    def __init__(self, directory: Directory, consumers: frozenset[str] | None) -> None:
+    def __init__(self, directory: Directory | None, consumers: frozenset[str] | None) -> None:
         self._directory, self._consumers = directory, consumers
 
     def collect(self) -> Iterator[Metric]:
-        with self._directory.locked(shared=True):
-            files = [str(file) for file in Path(self._directory.path).glob("*.db")]
-            metrics = MultiProcessCollector.merge(files, accumulate=True)
-        for metric in metrics:
+        for metric in REGISTRY.collect() if self._directory is None else _merged(self._directory):
             if self._consumers is not None:
                 metric.samples = [one for one in metric.samples if self._is_there(one.labels.get("consumer"))]
             if metric.samples:
@@ -48,6 +45,13 @@ class _Counts:
     def _is_there(self, consumer: str | None) -> bool:
         assert self._consumers is not None
         return consumer is None or consumer == OTHER or consumer in self._consumers
+
+
+def _merged(directory: Directory) -> Iterable[Metric]:
+    with directory.locked(shared=True):
+        files = [str(file) for file in directory.path.glob("*.db")]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files, accumulate=True)
+    return merged
 
 
 class _Gauges:

@@ -9,9 +9,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 
 from gateway.metrics.directory import Directory
+
+log = structlog.get_logger("workerrmq.metrics")
 
 REGISTRY = CollectorRegistry()
 
@@ -100,14 +103,20 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
 _METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
 
 
-def keep_in(path: Path) -> Directory:
+def keep_in(path: Path) -> Directory | None:
     """Count in files under `path` from now on; a process that called before starts anew. Every process that forks off
-    counts in files of its own."""
+    counts in files of its own. None when there is no room for them: then each process counts for itself."""
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() complains
     for instrument in COUNTED:
         instrument.clear()
     _own.clear()
-    directory = Directory(path)
+    try:
+        directory = Directory(path)
+        directory.name()
+    except OSError as exc:
+        log.warning("metrics_not_shared", reason=f"{path}: {exc.strerror}")
+        values.ValueClass = values.MutexValue
+        return None
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)  # prometheus_client looks nowhere else
     values.ValueClass = values.MultiProcessValue(directory.name)
     return directory

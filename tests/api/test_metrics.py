@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,12 +150,13 @@ def test_who_starts_first_starts_from_nothing_and_the_dead_are_folded_into_one(t
     life(1)
     first = Directory(tmp_path)
     assert first.name(), "claims, and clears what a process left that nobody outlived"
-    assert not list(tmp_path.glob("*.db"))
+    assert _scrape(first).value("workerrmq_broker_reconnects_total") == 0
     life(1)
     life(2)
     second = Directory(tmp_path)
     assert second.name() != first.name()
-    assert {file.name for file in tmp_path.glob("*.db")} == {"counter_retired.db", "histogram_retired.db"}
+    whose = {file.stem.split("_")[1] for file in tmp_path.glob("*.db")}
+    assert whose == {"retired", first.name(), second.name()}
     scrape = _scrape(first)
     assert scrape.value("workerrmq_broker_reconnects_total") == 2
     assert scrape.value("workerrmq_http_request_seconds_sum") == pytest.approx(0.009)
@@ -161,5 +164,17 @@ def test_who_starts_first_starts_from_nothing_and_the_dead_are_folded_into_one(t
     assert scrape.value("workerrmq_http_request_seconds_bucket", le="0.01") == 2
 
 
-def _scrape(directory: Directory) -> Scrape:
+def test_on_a_full_disk_a_process_counts_for_itself_and_lives(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        directory = instruments.keep_in(tmp_path)
+        instruments.RECONNECTS.labels("test").inc()
+        alone = directory is None and _scrape(directory).value("workerrmq_broker_reconnects_total") == 1
+        os._exit(0 if alone else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _scrape(directory: Directory | None) -> Scrape:
     return Scrape(Exposition(directory).text([], None).decode())
