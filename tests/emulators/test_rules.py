@@ -69,9 +69,10 @@ def test_what_is_rejected_is_a_dead_letter_that_says_why(channel: Channel) -> No
 def test_messages_expire_by_themselves(channel: Channel) -> None:
     got: list[Any] = []
     queue, dead = dead_lettering(channel, "short-lived", **{"x-message-ttl": 20})
+    dead_lettering(channel, "of any age")
     Consumer(channel, [dead], [lambda message: got.append(message.body)]).consume()
     queue.put(Message("by the queue"))
-    Producer(channel, routing_key="short-lived").publish("by its own", expiration=0.001)
+    Producer(channel, routing_key="of any age").publish("by its own", expiration=0.1)
     wait_until(lambda: sorted(got) == ["by its own", "by the queue"], 5, "dead letters")
 
 
