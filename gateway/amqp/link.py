@@ -68,6 +68,11 @@ class _Connection(SelectConnection):  # type: ignore[misc]
             self._loop.at_turn_end(self._flush)
         self._outgoing.append(data)
 
+    def write(self, frames: bytes) -> None:
+        """Write whole frames at the end of this turn of the loop; the connection must be open."""
+        self.bytes_sent += len(frames)
+        self._adapter_emit_data(frames)
+
     def _flush(self) -> None:
         data, self._outgoing = b"".join(self._outgoing), []
         if self._transport is not None:

@@ -1,17 +1,12 @@
-"""Between our properties and pika's. A copy must carry what came, so pika's reading and writing of header values is
-mended where the two do not match."""
+"""Header values as pika reads and writes them, mended where the two do not match: a copy must carry what came."""
 
 from __future__ import annotations
 
 import struct
 from typing import Any
 
-import pika
 import pika.data
 
-from domain.message import Properties
-
-_FIELDS = Properties.__slots__
 _encode_value = pika.data.encode_value
 _decode_value = pika.data.decode_value
 
@@ -49,8 +44,3 @@ def _decode_any_value(encoded: bytes, offset: int) -> tuple[Any, int]:
 
 pika.data.encode_value = _encode_any_value
 pika.data.decode_value = _decode_any_value
-
-
-def to_pika(properties: Properties) -> pika.BasicProperties:
-    """The properties as pika publishes them."""
-    return pika.BasicProperties(**{name: getattr(properties, name) for name in _FIELDS})

@@ -12,14 +12,11 @@ import structlog
 
 from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
+from gateway.amqp.frames import publish_frames
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
-from gateway.amqp.properties import to_pika
 
 log = structlog.get_logger("workerrmq.amqp")
-
-_HEADER_FRAME = 20
-"""Bytes of a content header frame that are neither properties nor headers (AMQP 0-9-1 §4.2.3, §4.2.6.1)."""
 
 Done = Callable[[WorkerError | None], None]
 """Called once for each message: None when it is confirmed and routed."""
@@ -77,10 +74,10 @@ class Publisher:
     def publish(self, message: Message, done: Done) -> None:
         """Publish once there is a channel. `done` gets Unroutable, PublishRefused (the broker said no), Unwritable
         or PublishUnconfirmed (the connection went first); it is always called from the loop."""
-        if self.channel is None:
-            self._waiting.append((message, done))
-        else:
+        if self.channel is not None and self.channel.is_open and self._connection.is_open:
             self._send(message, done)
+        else:  # one that is closing is followed by another
+            self._waiting.append((message, done))
 
     def give_up(self, done: Done) -> bool:
         """Forget a message that still waits for a channel. False when it was sent, or is not ours."""
@@ -92,26 +89,13 @@ class Publisher:
 
     def _send(self, message: Message, done: Done) -> None:
         try:
-            properties = to_pika(message.properties)
-            if message.properties.headers:
-                self._check_size(properties)
-            self.channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
-        except (pika.exceptions.ChannelWrongStateError, pika.exceptions.ConnectionWrongStateError):
-            self._waiting.append((message, done))  # it is closing; another follows
-            return
+            frames = publish_frames(self.channel.channel_number, self._connection.params.frame_max, message)
         except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError, struct.error) as exc:
-            # pika encodes before it writes, so nothing of this message is on the wire
             done(Unwritable(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
             return
+        self._connection.write(frames)
         self._tag += 1
         self._unconfirmed[self._tag] = _Sent(message, done)
-
-    def _check_size(self, properties: Any) -> None:
-        """A content header is never split over frames (AMQP 0-9-1 §4.2.6), and the broker closes the connection, with
-        the messages of all others, over a frame that is too large."""
-        size = sum(map(len, properties.encode())) + _HEADER_FRAME
-        if size > self._connection.params.frame_max > 0:
-            raise ValueError(f"its properties and headers take {size} bytes, more than a frame has")
 
     # --- what pika calls -------------------------------------------------------------------------------------------
 

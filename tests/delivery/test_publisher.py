@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, WorkerError
+from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message, Properties
 from gateway.amqp.publisher_thread import PublisherThread
 from tests.delivery.breaking import close_connection
@@ -102,7 +102,7 @@ def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
         message("k" * 300),
     ]
     results = publisher.publish([message(queue), *odd, message(queue)], 10)
-    assert kinds(results) == [type(None), *[PublishRefused] * len(odd), type(None)]
+    assert kinds(results) == [type(None), *[Unwritable] * len(odd), type(None)]
     assert ready(channel, queue) == 2
 
 
