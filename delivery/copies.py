@@ -52,6 +52,12 @@ class Earlier:
     first_failed: float
 
 
+def times_returned(headers: Mapping[str, Any] | None) -> int:
+    """How often a quorum queue has had the message back (https://www.rabbitmq.com/docs/quorum-queues#feature-matrix)."""
+    count = headers.get("x-delivery-count", 0) if headers else 0
+    return count if isinstance(count, int) else 0
+
+
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """How many attempts a message has behind it. Nonsense in the header counts as none."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
@@ -120,7 +126,7 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = dict(properties.headers or {})
-    if not attempts_charged(headers):
+    if not _is_copy(headers):
         return exchange, routing_key, Properties(**fields)
     aside = headers.get(_ASIDE)
     aside = aside if isinstance(aside, dict) else {}
@@ -131,20 +137,20 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
 
 
+def returned_copy(source: Source) -> Message:
+    """For the end of the queue that it came from, with as many attempts charged as before: to the broker it is new."""
+    before = source.properties.headers or {}
+    charged = {name: before[name] for name in (_FIRST_FAILED,) if name in before}
+    return _with_history(source, {ATTEMPTS: attempts_charged(before), **charged}, "", source.queue)
+
+
 def _copy(
     source: Source, consumer: str, answer: Answer, now: float, extra: dict[str, Any], exchange: str, routing_key: str
 ) -> Message:
-    came_by, came_with, sent = original(source.exchange, source.routing_key, source.properties)
-    headers = dict(sent.headers or {})
-    aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
-    aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
     before = source.properties.headers or {}
     moment = _moment(now)
-    headers |= {
+    history = {
         ATTEMPTS: attempts_charged(before) + 1,
-        QUEUE: source.queue,
-        _EXCHANGE: came_by,
-        _ROUTING_KEY: came_with,
         PREFIX + "consumer": consumer,
         PREFIX + "reason": answer.reason[:500],
         _FIRST_FAILED: before.get(_FIRST_FAILED, moment),
@@ -152,9 +158,19 @@ def _copy(
         **extra,
     }
     if answer.status is not None:
-        headers[PREFIX + "status"] = answer.status
+        history[PREFIX + "status"] = answer.status
     if answer.error is not None:
-        headers[PREFIX + "error"] = answer.error.value
+        history[PREFIX + "error"] = answer.error.value
+    return _with_history(source, history, exchange, routing_key)
+
+
+def _with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
+    """The message with what `original` needs, and what else shall be said of it."""
+    came_by, came_with, sent = original(source.exchange, source.routing_key, source.properties)
+    headers = dict(sent.headers or {})
+    aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
+    aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
+    headers |= {QUEUE: source.queue, _EXCHANGE: came_by, _ROUTING_KEY: came_with, **history}
     if aside:
         headers[_ASIDE] = aside
     persistent = replace(
@@ -162,6 +178,11 @@ def _copy(
         cluster_id=None,
     )  # fmt: skip
     return Message(routing_key, source.body, exchange, persistent)
+
+
+def _is_copy(headers: Mapping[str, Any]) -> bool:
+    charged = headers.get(ATTEMPTS)
+    return isinstance(charged, int) and 0 <= charged < 2**31 and isinstance(headers.get(QUEUE), str)
 
 
 def _moment(seconds: float) -> str:

@@ -61,11 +61,13 @@ class ConsumerFilter:
 class QueueFacts:
     """What the broker says of a queue. `dead_letter` is the exchange and the routing key (None: the message's own) that
     it names for its dead letters, or None when it names none; `single_active` whether it serves one consumer at a time
-    (https://www.rabbitmq.com/docs/consumers#single-active-consumer)."""
+    (https://www.rabbitmq.com/docs/consumers#single-active-consumer). It drops a message that comes back more often than
+    `delivery_limit` (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling); None: it drops none."""
 
     type: str = "classic"
     dead_letter: tuple[str, str | None] | None = None
     single_active: bool = False
+    delivery_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Consumers:
             )
         spec, warnings = self._deliverable(wanted.stored() | {"url": url})
         consumer, new = self._registry.create(spec)
-        return self._details(consumer), new, [*self._hindrances(wanted.queue_name), *warnings]
+        return self._details(consumer), new, [*self._hindrances(spec), *warnings]
 
     def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
         """One page of the consumers that are wanted, and in this state, by name; the first page is 1."""
@@ -134,14 +134,21 @@ class Consumers:
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, Live(self._heartbeats.live()))
 
-    def _hindrances(self, queue_name: str) -> list[str]:
+    def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         try:
-            self._queues.get(queue_name)
+            queue = self._queues.get(spec.queue_name)
         except NotFound:
-            return [f"There is no queue {queue_name!r} yet; the consumer starts when it is created."]
+            return [f"There is no queue {spec.queue_name!r} yet; the consumer starts when it is created."]
         except BrokerUnavailable as exc:
             return [f"The consumer starts when RabbitMQ can be reached. {exc.detail}"]
-        return []
+        return [_DELIVERY_LIMIT] if queue.type == "quorum" and spec.ordering != "none" else []
+
+
+_DELIVERY_LIMIT = (
+    "The queue is a quorum queue, and an ordered consumer gives back what it holds while its target is down: messages "
+    "that come back more often than its x-delivery-limit (from RabbitMQ 4.0 on 20, if it has none) are dropped or "
+    "dead-lettered by RabbitMQ. Set it high enough, or use a classic queue."
+)
 
 
 def _validated(fields: dict[str, object]) -> ConsumerSpec:

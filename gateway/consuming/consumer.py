@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from delivery.copies import Source, attempts_charged
+from delivery.copies import Source, attempts_charged, times_returned
 from domain.outcome import Answer, ErrorClass
 from domain.registry import Actual, Report, Subscription
 from gateway.consuming.dispatcher import Dispatcher
@@ -145,7 +145,7 @@ class Consumer:
         else:
             self.intake.cancel(then)
             for delivery in back:
-                session.give_back(delivery.tag)
+                self._requeue(delivery)
 
     def _renew(self) -> None:
         """Consume anew: with another prefetch, or on another channel because this one has held messages for long."""
@@ -251,8 +251,17 @@ class Consumer:
                 self._renew()
             self._check_left()
         else:
-            delivery.session.give_back(delivery.tag)
+            self._requeue(delivery)
             self.dispatcher.settled(delivery)
+
+    def _requeue(self, delivery: Delivery) -> None:
+        """By nack, as often as its queue bears that; when once more might be too often, as a copy. (Where order matters
+        there is no such way: a copy would lose its place.)"""
+        limit = self.subscription.queue.delivery_limit
+        if limit is None or times_returned(delivery.source.properties.headers) < limit - 1:
+            delivery.session.give_back(delivery.tag)
+        else:
+            self.settlement.copier.give_back(delivery)
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt it once more after so long, in its order."""

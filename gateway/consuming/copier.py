@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import Earlier, bare_dead_letter, dead_letter, reply, retry_copy
+from delivery.copies import Earlier, bare_dead_letter, dead_letter, reply, retry_copy, returned_copy
 from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.outcome import Answer
@@ -82,6 +82,18 @@ class Copier:
             self._publish(delivery, lambda: bare_dead_letter(delivery.source, self._address), safe, mend)
 
         self._publish(delivery, make, safe, mend, unfit)
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Put a copy at the end of its queue, which does not know then how often it has come back, and ack it. One that
+        has no room for a copy goes back as it is."""
+        session, tag = delivery.session, delivery.tag
+        self._publish(
+            delivery,
+            lambda: returned_copy(delivery.source),
+            safe=lambda: session.finish(tag),
+            mend=lambda _error: None,
+            unfit=lambda: session.give_back(tag),
+        )
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
         """Send the target's answer to whom the message asks to be answered. One who is gone needs no answer."""

@@ -89,7 +89,7 @@ class Settlement:
         self._owner, self._wiring, self._breaker = owner, wiring, breaker
         self._spec, self._id = spec, subscription.id
         self._name = spec.name or spec.queue_name
-        self._copier = Copier(wiring, subscription, intake, self._failed)
+        self.copier = Copier(wiring, subscription, intake, self._failed)
         self._decide = compile_rules(spec.outcomes)
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
@@ -135,7 +135,7 @@ class Settlement:
             if kept or self._log.verbose:
                 self._record(delivery, answer, "delivered", None, kept=kept)
             if self._spec.reply and delivery.source.properties.reply_to:
-                self._copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
+                self.copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
             else:
                 self.counters.delivered += 1
                 self._owner.finish(delivery)
@@ -166,7 +166,7 @@ class Settlement:
             self.counters.retried += 1
             self._owner.wait(delivery, delay / 1000)
         else:
-            self._copier.retry(
+            self.copier.retry(
                 delivery,
                 answer,
                 delay,
@@ -176,7 +176,7 @@ class Settlement:
 
     def _give_up(self, delivery: Delivery, answer: Answer, result: Result) -> None:
         self._record(delivery, answer, result, None)
-        self._copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
+        self.copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
 
     def _failed(self, reason: str) -> None:
         self.counters.failing, self.counters.error, self.counters.error_at = True, reason, datetime.now(UTC)

@@ -7,6 +7,9 @@ from typing import Any
 from domain.registry import QueueFacts
 from gateway.management.client import ManagementClient
 
+_USUAL_LIMIT = 20
+"""Of quorum queues for which none is set, from RabbitMQ 4.0 on. Earlier ones have none, where this does no harm."""
+
 
 class DeadLetterGateway:
     """The queues of one virtual host. Raises what ManagementClient.call raises."""
@@ -29,4 +32,14 @@ def _facts(queue: dict[str, Any]) -> QueueFacts:
     exchange = arguments.get("x-dead-letter-exchange", policy.get("dead-letter-exchange"))
     key = arguments.get("x-dead-letter-routing-key", policy.get("dead-letter-routing-key"))
     dead_letter = None if exchange is None else (exchange, key)
-    return QueueFacts(queue.get("type", "classic"), dead_letter, arguments.get("x-single-active-consumer") is True)
+    kind = queue.get("type", "classic")
+    limits = arguments.get("x-delivery-limit"), policy.get("delivery-limit")
+    single_active = arguments.get("x-single-active-consumer") is True
+    return QueueFacts(kind, dead_letter, single_active, _limit(*limits) if kind == "quorum" else None)
+
+
+def _limit(*limits: object) -> int | None:
+    """The lower one counts, and a negative one is none (https://www.rabbitmq.com/docs/quorum-queues#delivery-limit)."""
+    given = [limit for limit in limits if isinstance(limit, int)]
+    limit = min(given, default=_USUAL_LIMIT)
+    return None if limit < 0 else limit

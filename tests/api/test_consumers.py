@@ -19,7 +19,7 @@ def test_the_customers_example_is_taken_and_answered_as_it_stands(make_service: 
     assert answer.status_code == 201
     content = answer.get_json()
     assert content["message"] == "Consumer has been created successfully."
-    assert content["warnings"] == []
+    assert all("erp.example" in warning for warning in content["warnings"]), "its name leads nowhere, at most"
     consumer = content["consumer"]
     assert (consumer["queueName"], consumer["name"], consumer["url"]) == ("example_queue", "example_queue", URL)
 
@@ -136,3 +136,14 @@ def test_reading_takes_a_viewer_and_changing_an_operator(service: Service) -> No
     ):
         assert_problem(service.call(method, path, body, role="publisher"), 403, "forbidden")
     assert service.post("/pauseConsumer", which, role="operator").status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "ordering", "warned"), [
+    ("quorum", "queue", True), ("quorum", "none", False), ("classic", "queue", False),
+])  # fmt: skip
+def test_an_ordered_consumer_of_a_queue_that_may_drop_what_it_gives_back_is_warned_of(
+    service: Service, kind: str, ordering: str, warned: bool
+) -> None:
+    assert service.post("/createQueue", {"queueName": "orders", "type": kind}).status_code == 201
+    answer = service.post("/createConsumer", CONSUMER | {"url": "http://127.0.0.1:9/", "ordering": ordering})
+    assert any("x-delivery-limit" in warning for warning in answer.get_json()["warnings"]) is warned

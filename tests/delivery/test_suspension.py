@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from domain.registry import QueueFacts
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready, wait_ready
 from tests.support.processes import wait_until
@@ -78,3 +80,25 @@ def test_a_suspended_consumer_does_not_keep_the_others_from_theirs(
     consumers.deliver(other, target.url())
     publish(channel, other, b"body")
     wait_until(lambda: (one := consumers.report(other)) and one.delivered == 1)
+
+
+def test_a_quorum_queue_that_drops_what_comes_back_often_drops_nothing_that_goes_back(
+    consumers: Consumers, channel: BlockingChannel, unique_name: str, target: Target
+) -> None:
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 3}
+    channel.queue_declare(unique_name, durable=True, arguments=arguments)
+    publish(channel, unique_name, *map(str, range(12)), expiration="600000")
+    facts = QueueFacts("quorum", delivery_limit=3)
+    for round_ in range(1, 7):
+        consumers.deliver(unique_name, target.url("/hold"), prefetch=12, facts=facts)
+        wait_until(lambda: target.held == 12)
+        target.release(404)
+        consumers.wait(unique_name, "suspended", revision=round_)
+        wait_ready(channel, unique_name, 12)
+    consumers.deliver(unique_name, target.url("/ok"), facts=facts, payload="envelope")
+    requests = target.wait_for(6 * 12 + 12)[6 * 12 :]
+    envelopes = [json.loads(request.body) for request in requests]
+    assert sorted(int(one["body"]) for one in envelopes) == list(range(12))
+    assert {(one["attempt"], one["routingKey"], one["properties"]["expiration"]) for one in envelopes} == {
+        (1, unique_name, "600000")
+    }

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.copies import ATTEMPTS, DELAY, Source, attempts_charged, dead_letter, original, retry_copy
+from delivery.copies import (
+    ATTEMPTS,
+    DELAY,
+    Source,
+    attempts_charged,
+    dead_letter,
+    original,
+    retry_copy,
+    returned_copy,
+)
 from domain.message import Message, Properties
 from domain.outcome import Answer, ErrorClass
 
@@ -72,6 +81,21 @@ def test_however_often_it_is_tried_the_message_is_what_the_publisher_sent(
         assert attempts_charged(one.properties.headers) == charged
     assert original(one.exchange, one.routing_key, one.properties) == (exchange, routing_key, sent)
     assert (one.body, one.message_id) == (b"{}", sent.message_id)
+
+
+@given(properties, st.integers(0, 2), st.integers(1, 3))
+def test_a_message_that_is_put_back_as_a_copy_is_what_the_publisher_sent_and_charged_no_more(
+    sent: Properties, charged: int, times: int
+) -> None:
+    one = source(sent)
+    for _ in range(charged):
+        one = returned(retried(one))
+    for _ in range(times):
+        copy = returned_copy(one)
+        assert (copy.exchange, copy.routing_key) == ("", "orders")
+        one = returned(copy)
+    assert attempts_charged(one.properties.headers) == charged
+    assert original(one.exchange, one.routing_key, one.properties) == ("shop", "order.created", sent)
 
 
 @given(properties, st.booleans())
