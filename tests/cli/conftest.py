@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from app import create_app
 from tests.api.client import Gunicorn
+from tests.api.conftest import end, settings_for
+from tests.cli.lonely import Lonely
 from tests.cli.shell import Shell
 from tests.support.embedded import EmbeddedNode
 from tests.support.store import StoreNode
@@ -45,18 +48,14 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
 
 
 @pytest.fixture
-def gunicorn(tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
-    """Starts services of other settings; they end with the test."""
-    made: list[Gunicorn] = []
-
-    def start(**settings: str) -> Gunicorn:
-        made.append(Gunicorn(tmp_path, settings))
-        made[-1].start()
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.process.stop()
+def lonely(tmp_path: Path) -> Iterator[Lonely]:
+    """A service whose broker and store are away, and which may go away itself."""
+    app = create_app(settings_for(tmp_path / "var"))
+    service = Lonely(app)
+    service.start()
+    yield service
+    service.stop()
+    end(app)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.api.client import PASSWORD, Gunicorn
+from tests.cli.lonely import Lonely
 from tests.cli.shell import Shell
 from tests.support.processes import free_port
 from tests.support.target import Target
@@ -61,21 +61,20 @@ def test_what_is_another_service_is_said_to_be(stranger: Shell, target: Target) 
 
 
 def test_what_a_service_can_do_is_known_while_it_is_away_and_looked_up_anew_when_it_is_back(
-    stranger: Shell, gunicorn: Callable[..., Gunicorn]
+    stranger: Shell, lonely: Lonely
 ) -> None:
-    service = gunicorn()
-    stranger.environment["WORKERRMQ_URL"] = service.url
+    stranger.environment["WORKERRMQ_URL"] = lonely.url
     stranger.done("queues", "--help")
     (kept,) = (stranger.home / ".cache" / "workerrmq").iterdir()
     kept.write_text(kept.read_text().replace("Create a queue", "Remembered"))
     assert "Remembered" in stranger.done("queues", "--help")
 
     os.utime(kept, (0, 0))
-    service.process.stop()
+    lonely.stop()
 
     assert "Remembered" in stranger.done("queues", "--help")
     assert "cannot be reached" in stranger.fails(3, "queues", "list")
-    service.start()
+    lonely.start()
     assert "Create a queue" in stranger.done("queues", "--help")
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tests.api.client import PASSWORD, Gunicorn
+from tests.api.client import PASSWORD
+from tests.cli.lonely import Lonely
 from tests.cli.shell import Shell
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import wait_until
 from tests.support.target import Target
 
 
@@ -139,9 +138,7 @@ def test_which_field_is_wrong_is_said_too(shell: Shell, queue: str) -> None:
     assert "signingSecret: must be whsec_" in shell.fails(1, "consumers", "create", queue, *secret, typed="short\n")
 
 
-def test_health_is_a_failure_while_something_is_away(stranger: Shell, gunicorn: Callable[..., Gunicorn]) -> None:
-    nowhere = f"127.0.0.1:{free_port()}"
-    lonely = gunicorn(MONGO_URI=f"mongodb://{nowhere}/none", RABBITMQ_URL=f"amqp://{nowhere}/")
+def test_health_is_a_failure_while_something_is_away(stranger: Shell, lonely: Lonely) -> None:
     stranger.environment["WORKERRMQ_URL"] = lonely.url
     found = stranger.run("health")
     assert found.exit_code == 1
