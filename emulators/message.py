@@ -40,7 +40,8 @@ class Message:
     def delivered(cls, channel: Channel | None, tag: int, entry: Entry, consumer: str = "") -> Message:
         """A message to be settled on `channel`, if that is given. It has the body, which the core may let go of."""
         known, properties = entry.message, entry.message.decoded_properties()
-        content_type, encoding, headers = map(properties.pop, ("content_type", "content_encoding", "headers"))
+        content_type, encoding = (properties.pop(name, "") for name in ("content_type", "content_encoding"))
+        headers = properties.pop("headers", {})
         info = {"exchange": known.exchange, "routing_key": known.routing_key, "redelivered": entry.redelivered,
                 "delivery_tag": tag, "consumer_tag": consumer}  # fmt: skip
         message = cls(known.body, content_type, encoding, headers, properties | headers.pop(_OTHERS, {}), info)

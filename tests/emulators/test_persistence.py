@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pika
 import pytest
 
+import broker
 from emulators.kombu_emulator import Connection, EmulatorError, Message, Producer
 from tests.support.processes import Process, wait_until
 
@@ -109,6 +111,19 @@ def test_many_threads_publish_into_one_journal(tmp_path: Path) -> None:
         queue = connection.channel().queue_declare("kept")
         kept = [queue.get().body for _ in range(queue.qsize())]
     assert sorted(kept) == [[name, number] for name in "abcdefgh" for number in range(25)]
+
+
+def test_what_a_broker_has_left_in_the_directory_can_be_taken(tmp_path: Path) -> None:
+    with broker.running(tmp_path) as url, pika.BlockingConnection(pika.URLParameters(url)) as client:
+        plain = client.channel()
+        plain.confirm_delivery()
+        plain.queue_declare("kept", durable=True)
+        plain.basic_publish("", "kept", b"without a content type", pika.BasicProperties(delivery_mode=2))
+    with Connection(path=tmp_path) as connection:
+        got: list[Message] = []
+        connection.channel().basic_consume("kept", got.append)
+        wait_until(lambda: got, 5, "the message")
+        assert (got[0].body, got[0].headers) == (b"without a content type", {})
 
 
 def test_a_path_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_the_cycle_goes_round_and_ctrl_c_ends_it(terminal: Terminal, stop: signa
     assert_restored(terminal.directory)
 
 
+@pytest.mark.xdist_group("run")  # with the other tests that use the usual ports of the machine
 @pytest.mark.timeout(120)
 def test_the_same_cycle_as_services_behind_a_product_of_its_own(terminal: Terminal) -> None:
     process = terminal.run("--service", BIND="127.0.0.1:1", TMPDIR=str(terminal.directory))
