@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+from contextlib import suppress
 from pathlib import Path
 
 FILE = "log_level"
@@ -16,12 +17,15 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 class LogLevel:
-    """Thread-safe. Without a directory nobody can set another."""
+    """Thread-safe. Without a directory, or where no file can be made, nobody can set another."""
 
     def __init__(self, own: int, directory: Path | None = None) -> None:
         """`own` is a number of the standard library's logging."""
         self._own = own
-        self._shared = bytearray(1) if directory is None else _mapped(directory / FILE)
+        self._shared: bytearray | mmap.mmap = bytearray(1)
+        if directory is not None:
+            with suppress(OSError):  # a log that cannot be changed is better than none
+                self._shared = _mapped(directory / FILE)
 
     def now(self) -> int:
         """The level that is in force, as a number of the standard library's logging."""

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -35,14 +34,14 @@ class Directory:
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._names: dict[int, tuple[str, IO[bytes]]] = {}  # by process number: a fork is another process
+        self._names: dict[int, str] = {}  # by process number: a fork is another process
 
     def name(self) -> str:
         """The name of this process, claimed when it is first asked for. Raises OSError when the disk is full, say."""
         number = os.getpid()
         if number not in self._names:
             self._names = {number: self._claim()}
-        return self._names[number][0]
+        return self._names[number]
 
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
@@ -51,7 +50,8 @@ class Directory:
             fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
 
-    def _claim(self) -> tuple[str, IO[bytes]]:
+    def _claim(self) -> str:
+        """The lock is let go of when the process ends, and not before."""
         name = secrets.token_hex(8)
         with self.locked():
             claims = list(self.path.glob("*.alive"))
@@ -60,11 +60,10 @@ class Directory:
                 self._clear()
             else:
                 self._fold(dead)
-            claim = (self.path / f"{name}.alive").open("wb")
-            fcntl.flock(claim, fcntl.LOCK_EX)
+            fcntl.flock(os.open(self.path / f"{name}.alive", os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
             for kind, size in _SIZES.items():
                 _reserve(self.path / f"{kind}_{name}.db", size)
-        return name, claim
+        return name
 
     def _clear(self) -> None:
         for file in (*self.path.glob("*.db"), *self.path.glob("*.alive")):
