@@ -32,6 +32,7 @@ class Server:
       core.Channel), `client_properties`, `mechanism`, `heartbeat` (seconds), `frame_max` (bytes), `channel_max`, `tls`,
       `bytes_in`, `bytes_out`, `frames_in`, `frames_out`.
     addresses: (host, port) pairs it listens on.
+    data_dir: where the journal is, None without one.
     started_at: epoch seconds.
     """
 
@@ -42,6 +43,7 @@ class Server:
         Raises JournalRefused.
         """
         self.started_at = time.time()
+        self.data_dir = data_dir
         self.storage = None if data_dir is None else Storage(data_dir)
         self.core = Broker() if self.storage is None else recover(self.storage, self.started_at)
         self.connections: dict[str, Connection] = {}

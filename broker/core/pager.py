@@ -18,7 +18,7 @@ _AIM = 0.7
 
 
 class Pager:
-    """`limit` is in bytes of bodies in memory. `on_pressure` hears whether twice the limit is passed all the same."""
+    """`limit` is in bytes of bodies in memory. `on_pressure` hears whether `most` is passed all the same."""
 
     def __init__(self, queues: Callable[[], Iterable[Queue]], limit: int = 512 * 2**20) -> None:
         self.limit = limit
@@ -26,6 +26,11 @@ class Pager:
         self._queues = queues
         self._unchecked = 0
         self._pressed = False
+
+    @property
+    def most(self) -> int:
+        """Bytes of bodies in memory above which publishers have to wait."""
+        return 2 * self.limit
 
     def grown(self, size: int) -> None:
         """Bodies of `size` bytes together have come."""
@@ -43,7 +48,7 @@ class Pager:
         resident = self.resident()
         if resident > self.limit:
             resident -= self._page_out(resident - int(self.limit * _AIM))
-        pressed = resident > 2 * self.limit or (self._pressed and resident > self.limit)
+        pressed = resident > self.most or (self._pressed and resident > self.limit)
         if pressed != self._pressed:
             self._pressed = pressed
             if self.on_pressure is not None:

@@ -131,7 +131,7 @@ def vhost_consumers(call: Call) -> Any:
 def consumers_of(call: Call, wanted: Callable[[Consumer], bool]) -> list[Item]:
     """The consumers, of all connections, that are wanted."""
     return [
-        details.of_consumer(consumer, connection, number)
+        details.of_consumer(consumer, connection, number, call.node)
         for connection in call.server.connections.values()
         for number, channel in connection.channels.items()
         for consumer in channel.consumers.values()

@@ -112,6 +112,8 @@ def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
         "message_bytes": queue.ready_bytes + queue.unacked_bytes,
         "message_bytes_ready": queue.ready_bytes,
         "message_bytes_unacknowledged": queue.unacked_bytes,
+        "message_bytes_ram": queue.resident_bytes,
+        "message_bytes_paged_out": queue.pages.bytes,
         **rates.added(queue, _totals(queue), now),
     }
     stats = queue_stats(queue)
@@ -201,7 +203,7 @@ def of_channel(connection: Connection, number: int, node: str) -> Item:
     }
 
 
-def of_consumer(consumer: Consumer, connection: Connection, number: int) -> Item:
+def of_consumer(consumer: Consumer, connection: Connection, number: int, node: str) -> Item:
     """A consumer of a channel, as `GET /api/consumers` lists it."""
     return {
         "consumer_tag": consumer.tag,
@@ -212,16 +214,17 @@ def of_consumer(consumer: Consumer, connection: Connection, number: int) -> Item
         "prefetch_count": consumer.prefetch,
         "arguments": plain(consumer.arguments),
         "queue": {"name": consumer.queue.name, "vhost": consumer.queue.vhost.name},
-        "channel_details": channel_details(connection, number),
+        "channel_details": channel_details(connection, number, node),
     }
 
 
-def channel_details(connection: Connection, number: int) -> Item:
+def channel_details(connection: Connection, number: int, node: str) -> Item:
     """How other entities refer to a channel."""
     host, port = connection.peer
     return {
         "connection_name": connection.name,
         "name": f"{connection.name} ({number})",
+        "node": node,
         "number": number,
         "peer_host": host,
         "peer_port": port,

@@ -62,9 +62,17 @@ def overview(call: Call) -> Item:
         "statistics_db_event_queue": 0,
         "node": call.node,
         "listeners": listeners(call),
-        "contexts": [],
+        "contexts": [{"node": call.node, **context} for context in _contexts(call)],
     }
     return columns(document, call.query)
+
+
+def _contexts(call: Call) -> list[Item]:
+    """What is served over HTTP, and where."""
+    return [
+        {"description": "RabbitMQ Management", "path": "/", "ip": host, "port": str(port), "ssl_opts": []}
+        for host, port in call.api_addresses
+    ]
 
 
 def listeners(call: Call) -> list[Item]:
@@ -94,6 +102,13 @@ def _node(call: Call) -> Item:
     pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
     descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    used = {
+        "mem_used": pages * os.sysconf("SC_PAGE_SIZE"),
+        "disk_free": shutil.disk_usage(call.server.data_dir or ".").free,
+        "fd_used": descriptors,
+        "sockets_used": len(call.server.connections),
+        "proc_used": threading.active_count(),
+    }
     return {
         "name": call.node,
         "type": "disc",
@@ -110,21 +125,18 @@ def _node(call: Call) -> Item:
             for name in ("PLAIN", "AMQPLAIN")
         ],
         "applications": [],
-        "contexts": [],
+        "contexts": _contexts(call),
         "enabled_plugins": ["rabbitmq_management"],
-        "mem_used": pages * os.sysconf("SC_PAGE_SIZE"),
-        "mem_limit": 0,
+        "mem_calculation_strategy": "rss",
+        "mem_limit": call.core.pager.most,
         "mem_alarm": "memory" in call.server.alarms,
-        "disk_free": shutil.disk_usage(".").free,
         "disk_free_limit": 0,
         "disk_free_alarm": "disk" in call.server.alarms,
-        "fd_used": descriptors,
         "fd_total": limit,
         "sockets_total": limit,
-        "proc_used": threading.active_count(),
         "proc_total": limit,
-        "sockets_used": len(call.server.connections),
         "run_queue": 0,
+        **call.rates.added(call.core, used, call.now),
     }
 
 
@@ -138,10 +150,15 @@ def cluster_name(call: Call) -> Item:
 @routes.add("GET", "policies")
 @routes.add("GET", "policies/{vhost}")
 @routes.add("GET", "operator-policies")
+@routes.add("GET", "operator-policies/{vhost}")
 @routes.add("GET", "parameters", tag="policymaker")
+@routes.add("GET", "parameters/{component}", tag="policymaker")
+@routes.add("GET", "parameters/{component}/{vhost}", tag="policymaker")
 @routes.add("GET", "global-parameters", tag="policymaker")
 @routes.add("GET", "vhost-limits")
+@routes.add("GET", "vhost-limits/{vhost}")
 @routes.add("GET", "user-limits")
+@routes.add("GET", "user-limits/{user}")
 @routes.add("GET", "feature-flags")
 def nothing(call: Call) -> list[Any]:
     """Lists of what this broker has none of."""

@@ -196,6 +196,7 @@ def delete_permission(call: Call) -> Response:
 
 @routes.add("GET", "topic-permissions", tag="administrator")
 @routes.add("GET", "users/{user}/topic-permissions", tag="administrator")
+@routes.add("GET", "vhosts/{vhost}/topic-permissions", tag="administrator")
 def topic_permissions(call: Call) -> list[Any]:
     """There are none: permissions are by exchange and queue here."""
     return []

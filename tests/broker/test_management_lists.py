@@ -21,7 +21,8 @@ FIELDS = {
                  "message_stats", "listeners", "contexts", "exchange_types", "rates_mode", "churn_rates"},
     "nodes": {"name", "type", "running", "uptime", "mem_used", "mem_alarm", "mem_limit", "disk_free", "disk_free_limit",
               "disk_free_alarm", "fd_used", "fd_total", "sockets_used", "sockets_total", "proc_used", "proc_total",
-              "os_pid", "partitions", "processors", "rates_mode", "applications", "auth_mechanisms"},
+              "os_pid", "partitions", "processors", "rates_mode", "applications", "auth_mechanisms", "contexts",
+              "mem_used_details", "fd_used_details", "mem_calculation_strategy"},
     "vhosts": {"name", "description", "tags", "metadata", "tracing", "cluster_state"},
     "users": {"name", "password_hash", "hashing_algorithm", "tags", "limits"},
     "permissions": {"user", "vhost", "configure", "write", "read"},
@@ -31,7 +32,8 @@ FIELDS = {
 QUEUE = {
     "name", "vhost", "type", "state", "durable", "auto_delete", "exclusive", "arguments", "node", "messages",
     "messages_ready", "messages_unacknowledged", "messages_details", "consumers", "consumer_utilisation", "memory",
-    "message_bytes", "message_bytes_ready", "message_bytes_unacknowledged", "policy", "exclusive_consumer_tag",
+    "message_bytes", "message_bytes_ready", "message_bytes_unacknowledged", "message_bytes_ram",
+    "message_bytes_paged_out", "policy", "exclusive_consumer_tag",
     "effective_policy_definition", "message_stats", "single_active_consumer_tag", "consumer_details",
 }  # fmt: skip
 CONNECTION = {
@@ -67,6 +69,29 @@ def test_every_kind_has_its_fields(broker: BrokerNode, queue: str, kind: str) ->
     assert answer.headers["content-type"] == "application/json"
     items = answer.json() if isinstance(answer.json(), list) else [answer.json()]
     assert FIELDS[kind] <= set(items[0])
+
+
+def test_the_overview_says_where_the_api_is(broker: BrokerNode) -> None:
+    overview = broker.management.get("overview").json()
+    context = overview["contexts"][0]
+    assert {"description", "path", "ip"} <= set(context)
+    assert (context["node"], context["port"]) == (overview["node"], str(broker.management_port))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("vhosts", "/", "topic-permissions"),
+        ("user-limits", "guest"),
+        ("vhost-limits", "/"),
+        ("parameters", "federation"),
+        ("parameters", "federation", "/"),
+        ("operator-policies", "/"),
+    ],
+)
+def test_what_there_is_none_of_is_an_empty_list(broker: BrokerNode, path: tuple[str, ...]) -> None:
+    answer = broker.management.get(*path)
+    assert (answer.status_code, answer.json()) == (200, [])
 
 
 def test_a_queue_tells_its_messages_and_consumers(
