@@ -12,6 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from delivery.target_guard import Guard
 from tests.delivery.running import Consumers
 from tests.support.node import BrokerNode
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture
@@ -36,6 +37,18 @@ def queue(channel: BlockingChannel, unique_name: str) -> str:
     """A durable classic queue, empty."""
     channel.queue_declare(unique_name, durable=True)
     return unique_name
+
+
+@pytest.fixture
+def between(broker: BrokerNode, proxy: Callable[[int], Proxy]) -> Proxy:
+    """A breakable proxy before the broker; see `proxied_url`."""
+    return proxy(broker.port)
+
+
+@pytest.fixture
+def proxied_url(broker: BrokerNode, between: Proxy) -> str:
+    """The broker's URL by way of the proxy."""
+    return broker.amqp_url.replace(str(broker.port), str(between.port))
 
 
 @pytest.fixture

@@ -37,12 +37,11 @@ def test_a_connection_that_is_reset_again_and_again_loses_nothing(
     make_consumers: Callable[..., Consumers],
     channel: BlockingChannel,
     queue: str,
-    broker: BrokerNode,
-    proxy: Callable[[int], Proxy],
+    between: Proxy,
+    proxied_url: str,
     target: Target,
 ) -> None:
-    between = proxy(broker.port)
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    consumers = make_consumers(proxied_url)
     publish_ids(channel, queue, IDS)
     url = target.url("/random?fail=0.2")
     consumers.deliver(queue, url, prefetch=10, retry=RETRY, breaker=PATIENT)
@@ -64,12 +63,11 @@ def test_what_was_in_flight_when_the_connection_broke_is_delivered_again_under_i
     make_consumers: Callable[..., Consumers],
     channel: BlockingChannel,
     queue: str,
-    broker: BrokerNode,
-    proxy: Callable[[int], Proxy],
+    between: Proxy,
+    proxied_url: str,
     target: Target,
 ) -> None:
-    between = proxy(broker.port)
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    consumers = make_consumers(proxied_url)
     publish_ids(channel, queue, IDS[:5])
     consumers.deliver(queue, target.url("/hold"), prefetch=5)
     wait_until(lambda: target.held == 5)
@@ -103,13 +101,12 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
     make_consumers: Callable[..., Consumers],
     channel: BlockingChannel,
     queue: str,
-    broker: BrokerNode,
-    proxy: Callable[[int], Proxy],
+    between: Proxy,
+    proxied_url: str,
     target: Target,
 ) -> None:
-    between = proxy(broker.port)
     between.refuse()
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    consumers = make_consumers(proxied_url)
     consumers.run(queue, target.url())
     publish(channel, queue, b"body")
     report = consumers.wait(queue, "waiting")
@@ -122,13 +119,11 @@ def test_a_broker_that_stalls_is_noticed_and_its_messages_are_delivered_when_it_
     make_consumers: Callable[..., Consumers],
     channel: BlockingChannel,
     queue: str,
-    broker: BrokerNode,
-    proxy: Callable[[int], Proxy],
+    between: Proxy,
+    proxied_url: str,
     target: Target,
 ) -> None:
-    between = proxy(broker.port)
-    url = broker.amqp_url.replace(str(broker.port), str(between.port))
-    consumers = make_consumers(f"{url}?heartbeat=1")
+    consumers = make_consumers(f"{proxied_url}?heartbeat=1")
     consumers.deliver(queue, target.url(), retry=AT_ONCE)
     between.drop = True
     consumers.wait(queue, "waiting", timeout=30)

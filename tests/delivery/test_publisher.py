@@ -143,10 +143,9 @@ def test_without_a_broker_nothing_is_published_and_the_caller_hears_so_in_time(m
 
 
 def test_a_broker_that_stalls_leaves_it_open_whether_the_message_was_published(
-    make_publisher: Make, broker: BrokerNode, proxy: Callable[[int], Proxy], channel: BlockingChannel, queue: str
+    make_publisher: Make, between: Proxy, proxied_url: str, channel: BlockingChannel, queue: str
 ) -> None:
-    between = proxy(broker.port)
-    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    publisher = make_publisher(proxied_url)
     assert publisher.publish([message(queue)], 10) == [None]
     between.stall()
     assert kinds(publisher.publish([message(queue)], 0.5)) == [PublishUnconfirmed]
@@ -156,10 +155,9 @@ def test_a_broker_that_stalls_leaves_it_open_whether_the_message_was_published(
 
 
 def test_a_connection_lost_before_the_confirm_leaves_it_open_too(
-    make_publisher: Make, broker: BrokerNode, proxy: Callable[[int], Proxy], queue: str
+    make_publisher: Make, between: Proxy, proxied_url: str, queue: str
 ) -> None:
-    between = proxy(broker.port)
-    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    publisher = make_publisher(proxied_url)
     assert publisher.publish([message(queue)], 10) == [None]
     between.stall()
     with ThreadPoolExecutor(1) as caller:
@@ -189,11 +187,10 @@ def test_a_connection_closed_by_the_broker_comes_back(
 
 
 def test_a_message_of_a_moment_without_connection_is_published_when_it_is_back_in_time(
-    make_publisher: Make, broker: BrokerNode, proxy: Callable[[int], Proxy], channel: BlockingChannel, queue: str
+    make_publisher: Make, between: Proxy, proxied_url: str, channel: BlockingChannel, queue: str
 ) -> None:
-    between = proxy(broker.port)
     between.refuse()
-    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    publisher = make_publisher(proxied_url)
     with ThreadPoolExecutor(1) as caller:
         result = caller.submit(publisher.publish, [message(queue)], 20)
         wait_until(lambda: publisher.error not in (None, "not connected yet"))

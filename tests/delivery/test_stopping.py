@@ -9,7 +9,6 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import publish, ready, take, wait_ready
-from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.proxy import Proxy
 from tests.support.target import Target
@@ -65,12 +64,11 @@ def test_stopping_takes_its_deadline_and_no_longer_when_the_broker_does_not_answ
     make_consumers: Callable[..., Consumers],
     channel: BlockingChannel,
     queue: str,
-    broker: BrokerNode,
-    proxy: Callable[[int], Proxy],
+    between: Proxy,
+    proxied_url: str,
     target: Target,
 ) -> None:
-    between = proxy(broker.port)
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(between.port)))
+    consumers = make_consumers(proxied_url)
     consumers.deliver(queue, target.url())
     between.stall()
     consumers.thread.stop(1)
