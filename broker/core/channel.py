@@ -162,7 +162,8 @@ class Channel:
             raise AmqpError(530, f"attempt to reuse consumer tag '{tag}'")
         if queue.type == "quorum" and self.global_prefetch:
             raise AmqpError(540, f"queue '{queue.name}' in vhost '{self.vhost.name}' does not support global qos")
-        if any(other.exclusive for other in queue.consumers) or (exclusive and queue.consumers):
+        single = queue.rules.single_active_consumer
+        if any(other.exclusive for other in queue.consumers) or (exclusive and (queue.consumers or single)):
             raise AmqpError(403, f"queue '{queue.name}' in vhost '{self.vhost.name}' in exclusive use")
         consumer = Consumer(self, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=self.prefetch_count,
                             priority=checks.consumer_priority(queue, arguments), arguments=arguments)  # fmt: skip

@@ -12,11 +12,14 @@ from typing import Any
 from pamqp import base, commands
 
 from broker.errors import AmqpError
+from broker.protocol import access
 from broker.protocol.table import MalformedTable, Value, decode_table, encode_table
 
 _FIXED = {"octet": struct.Struct(">B"), "short": struct.Struct(">H"), "long": struct.Struct(">I"),
           "longlong": struct.Struct(">Q"), "timestamp": struct.Struct(">Q")}  # fmt: skip
 _INDEX = struct.Struct(">I")
+
+_METHODS: dict[int, type[base.Frame]] = {**commands.INDEX_MAPPING, access.Request.index: access.Request}
 
 # method class → its arguments' (name, type)
 _SIGNATURES: dict[type[base.Frame], list[tuple[str, str]]] = {}
@@ -33,7 +36,7 @@ def decode_method(payload: bytes) -> base.Frame:
     if len(payload) < 4:
         raise AmqpError(501, "method frame cut short")
     index = _INDEX.unpack_from(payload)[0]
-    kind: type[base.Frame] | None = commands.INDEX_MAPPING.get(index)
+    kind: type[base.Frame] | None = _METHODS.get(index)
     if kind is None:
         raise AmqpError(540, f"method {index >> 16}.{index & 0xFFFF} is not known")
     method = object.__new__(kind)

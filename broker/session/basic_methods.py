@@ -1,4 +1,4 @@
-"""basic.*, confirm.* and tx.*, but for the hot ones: publish and ack (AMQP 0-9-1 §1.8 and §1.9)."""
+"""basic.*, confirm.*, tx.* and access.*, but for the hot ones: publish and ack (AMQP 0-9-1 §1.8 and §1.9)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pamqp import commands
 
 from broker.core import direct_reply
 from broker.errors import AmqpError
+from broker.protocol import access
 from broker.protocol.methods import encode_method
 from broker.session.channel import ChannelSession
 from broker.session.wire_sink import delivered_properties
@@ -108,6 +109,11 @@ def tx_rollback(channel: ChannelSession, method: commands.Tx.Rollback, now: floa
     """tx.rollback."""
     channel.core.tx_rollback()
     channel.reply(commands.Tx.RollbackOk)
+
+
+def grant(channel: ChannelSession, method: access.Request, now: float) -> None:
+    """access.request."""
+    channel.reply(access.RequestOk, 1)
 
 
 def flow(channel: ChannelSession, method: commands.Channel.Flow, now: float) -> None:

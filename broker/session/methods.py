@@ -7,6 +7,7 @@ from typing import Any
 
 from pamqp import base, commands
 
+from broker.protocol import access
 from broker.session import basic_methods as basic
 from broker.session import topology_methods as topology
 from broker.session.channel import ChannelSession
@@ -35,4 +36,5 @@ METHODS: dict[type[base.Frame], Callable[[ChannelSession, Any, float], None]] = 
     commands.Tx.Commit: basic.tx_commit,
     commands.Tx.Rollback: basic.tx_rollback,
     commands.Channel.Flow: basic.flow,
+    access.Request: basic.grant,
 }
