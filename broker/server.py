@@ -7,6 +7,7 @@ What `broker/management.py` may rely on is `Server` as written here. It offers
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import time
 from pathlib import Path
@@ -17,6 +18,10 @@ from broker.recovery import recover
 from broker.session.connection import Connection
 from broker.session.transport import Offer
 from broker.storage import Storage
+
+# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms), and how often to look, in seconds.
+DISK_FREE_LIMIT = 50_000_000
+LOOK_EVERY = 5.0
 
 # Seconds that clients have to answer connection.close when the broker stops.
 FAREWELL = 2.0
@@ -32,7 +37,7 @@ class Server:
       core.Channel), `client_properties`, `mechanism`, `heartbeat` (seconds), `frame_max` (bytes), `channel_max`, `tls`,
       `bytes_in`, `bytes_out`, `frames_in`, `frames_out`.
     addresses: (host, port) pairs it listens on.
-    data_dir: where the journal is, None without one.
+    data_dir: where the journal is, None without one. disk_free_limit: bytes below which its disk is nearly full.
     started_at: epoch seconds.
     """
 
@@ -50,6 +55,9 @@ class Server:
         self.addresses: list[tuple[str, int]] = []
         # "memory" and "disk": why publishers are blocked now (RabbitMQ docs: alarms).
         self.alarms: set[str] = set()
+        self.disk_free_limit = 0 if data_dir is None else DISK_FREE_LIMIT
+        self._disk_troubles: set[str] = set()
+        self._disk_timer: asyncio.TimerHandle | None = None
         self.core.pager.on_pressure = lambda pressed: self.set_alarm("memory", pressed)
         if memory_limit is not None:
             self.core.pager.limit = memory_limit
@@ -68,7 +76,8 @@ class Server:
         if self.storage is not None:
             flush = self.storage.flush
             self.storage.start(lambda: self._loop.call_soon(flush), self._loop.call_soon_threadsafe)
-            self.storage.on_trouble = lambda failing: self.set_alarm("disk", failing)
+            self.storage.on_trouble = lambda failing: self._disk_trouble("cannot be written", failing)
+            self._look_at_disk()
         self.core.deadlines.on_earlier = self._arm
         self._tick()
 
@@ -96,8 +105,9 @@ class Server:
             for line in list(self._lines.values()):
                 line.abort()
             await asyncio.sleep(0)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._disk_timer):
+            if timer is not None:
+                timer.cancel()
         if self.storage is not None:
             self.storage.close()
 
@@ -120,6 +130,20 @@ class Server:
         if not self.alarms:
             for line in list(self._lines.values()):
                 line.unblock()
+
+    def free_disk(self) -> int:
+        """Bytes that are free where the journal is."""
+        return shutil.disk_usage(self.data_dir or ".").free
+
+    def _look_at_disk(self) -> None:
+        self._disk_trouble("nearly full", self.free_disk() < self.disk_free_limit)
+        self._disk_timer = self._loop.call_later(LOOK_EVERY, self._look_at_disk)
+
+    def _disk_trouble(self, trouble: str, there: bool) -> None:
+        """The alarm is on as long as there is any trouble."""
+        if there != (trouble in self._disk_troubles):
+            self._disk_troubles ^= {trouble}
+            self.set_alarm("disk", bool(self._disk_troubles))
 
     # --- lines
 

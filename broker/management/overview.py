@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def _node(call: Call) -> Item:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     used = {
         "mem_used": pages * os.sysconf("SC_PAGE_SIZE"),
-        "disk_free": shutil.disk_usage(call.server.data_dir or ".").free,
+        "disk_free": call.server.free_disk(),
         "fd_used": descriptors,
         "sockets_used": len(call.server.connections),
         "proc_used": threading.active_count(),
@@ -130,7 +129,7 @@ def _node(call: Call) -> Item:
         "mem_calculation_strategy": "rss",
         "mem_limit": call.core.pager.most,
         "mem_alarm": "memory" in call.server.alarms,
-        "disk_free_limit": 0,
+        "disk_free_limit": call.server.disk_free_limit,
         "disk_free_alarm": "disk" in call.server.alarms,
         "fd_total": limit,
         "sockets_total": limit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import socket
 import ssl
@@ -19,6 +20,7 @@ from pamqp import commands
 import broker
 from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.protocol.methods import encode_method
+from broker.server import Server
 from tests.broker.unit.test_command import command
 
 
@@ -150,3 +152,21 @@ def test_the_line_can_be_encrypted(tmp_path: Path) -> None:
         channel.basic_publish("", queue, bytes(500_000))
         assert channel.basic_get(queue)[2] == bytes(500_000)
         connection.close()
+
+
+def test_a_nearly_full_disk_raises_an_alarm_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.server.LOOK_EVERY", 0.01)
+
+    async def scenario() -> None:
+        server = Server(tmp_path)
+        await server.start()
+        for limit, alarms in ((2**62, {"disk"}), (0, set())):
+            server.disk_free_limit = limit
+            async with asyncio.timeout(10):
+                while server.alarms != alarms:
+                    await asyncio.sleep(0.01)
+        await server.stop()
+
+    asyncio.run(scenario())
