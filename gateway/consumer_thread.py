@@ -236,7 +236,8 @@ class ConsumerThread:
             consumer.disconnected(reason)
 
     def _take_snapshot(self) -> None:
-        reports = (*(consumer.report() for consumer in self._consumers.values()), *self._invalid.values())
+        running = (*self._consumers.values(), *self._leaving)
+        reports = (*(consumer.report() for consumer in running), *self._invalid.values())
         self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
         self._tell()
         self._wiring.log.refresh()

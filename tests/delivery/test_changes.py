@@ -82,8 +82,9 @@ def test_a_removed_consumer_finishes_what_it_holds_and_takes_no_more(
     consumers.deliver(queue, target.url("/hold"), prefetch=2)
     wait_until(lambda: target.held == 2)
     consumers.remove(queue)
-    wait_until(lambda: consumers.report(queue) is None)
+    assert consumers.wait(queue, "draining").in_flight == 2
     target.release(200)
+    wait_until(lambda: consumers.report(queue) is None)
     wait_until(lambda: channel.queue_declare(queue, passive=True).method.consumer_count == 0)
     wait_ready(channel, queue, 3)
     assert target.count == 2
