@@ -16,10 +16,28 @@ import pytest
 
 from examples.orders.__main__ import COMMANDS
 from tests.support.embedded import EmbeddedNode
-from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 
 PROJECT = Path(__file__).parents[2]
+LESSONS = {
+    1: ["no error, and order 1 is gone", "confirmed, order 2 is in it", "Unroutable, order 3 came back"],
+    2: ["connected is True", "cut off (StreamLostError)"],
+    3: ["order 4 not confirmed", "lost the broker", "6 of 6 orders processed"],
+    4: ["AMQPConnectorStackTimeout", "blocked_connection_timeout=1: ConnectionBlockedTimeout"],
+    5: ["20 came", "the connection's, MainThread"],
+    6: [
+        "x-match=any | {'format': 'pdf', 'country': 'FR'}: arrived",
+        "x-match=all | {'format': 'pdf', 'country': 'FR'}: not routed here",
+    ],
+    7: ["bound with order got ['order']", "alternate exchange got ['odrer']"],
+    8: ["dead letters | order 1, order 2"],
+    9: ["got fraud alert, invoice, newsletter"],
+    10: ["got 20, in order"],
+    11: ["gave the message back 3 times; x-delivery-limit is 2", "got ['poison']"],
+    12: ["got basic.cancel for its consumer: True"],
+    13: ["nacked 7 times", "got all 10"],
+}
+"""What each lesson must say, on either broker."""
 
 
 class Terminals:
@@ -66,29 +84,13 @@ class Terminals:
                 process.stop()
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"orders-{name}"))
-                                         for name in ("embedded", "rabbitmq")])  # fmt: skip
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminals]:
-    """Terminals without RABBITMQ_URL, and with it."""
-    node: BrokerNode | None = request.getfixturevalue("rabbitmq_node") if request.param == "rabbitmq" else None
-    terminals = Terminals(tmp_path_factory.mktemp("orders"), node.amqp_url if node else "")
-    yield terminals
-    terminals.close()
-    if node:
-        node.reset()
-
-
-@pytest.fixture
-def terminals(place: Terminals) -> Iterator[Terminals]:
-    """The same, whose commands end with the test."""
-    yield place
-    place.close()
-
-
-@pytest.fixture(scope="module")
-def everything(place: Terminals) -> str:
-    """What `python -m examples.orders` prints."""
-    return place.output()
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def terminals(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminals]:
+    """Terminals without RABBITMQ_URL, and with it; the commands in them end with the test."""
+    url = request.getfixturevalue("rabbitmq").amqp_url if request.param == "rabbitmq" else ""
+    some = Terminals(tmp_path, url)
+    yield some
+    some.close()
 
 
 def said(output: str, who: str) -> list[str]:
@@ -103,7 +105,20 @@ def lesson(output: str, number: int) -> str:
     return found[0]
 
 
-def test_ten_orders_go_their_ways(everything: str) -> None:
+def test_all_of_it_in_one_terminal(terminals: Terminals) -> None:
+    everything = terminals.output()  # takes its time, so all is asked of one run
+
+    ten_orders_went_their_ways(everything)
+    the_fast_worker_did_more(everything)
+    the_client_had_its_answers(everything)
+    for number, sentences in LESSONS.items():
+        for sentence in sentences:
+            assert sentence in lesson(everything, number)
+    the_broker = "RabbitMQ 3." if terminals.url else "replicates on RabbitMQ only: this is the embedded one"
+    assert the_broker in lesson(everything, 11)
+
+
+def ten_orders_went_their_ways(everything: str) -> None:
     orders = {re.match(r"order (\S+),", line)[1] for line in said(everything, "shop")}  # type: ignore[index]
     worked = said(everything, "W1") + said(everything, "W2")
     failed = {order for order in orders if order.endswith("-10")}
@@ -121,43 +136,14 @@ def test_ten_orders_go_their_ways(everything: str) -> None:
     assert said(everything, "orders.failed")[1].endswith("rejected from queue orders")
 
 
-def test_the_fast_worker_does_more(everything: str) -> None:
+def the_fast_worker_did_more(everything: str) -> None:
     first, second = (sum("takes" in line for line in said(everything, name)) for name in ("W1", "W2"))
     assert first > second > 0
 
 
-def test_the_client_has_its_answers(everything: str) -> None:
+def the_client_had_its_answers(everything: str) -> None:
     answers = [json.loads(line.partition(": ")[2]) for line in said(everything, "rpc-client") if "answer" in line]
     assert answers == [{"stock": 12}, {"stock": 0}, {"stock": None}]
-
-
-@pytest.mark.parametrize(
-    ("number", "sentences"),
-    [
-        (1, ["no error, and order 1 is gone", "confirmed, order 2 is in it", "Unroutable, order 3 came back"]),
-        (2, ["connected is True", "cut off (StreamLostError)"]),
-        (3, ["order 4 not confirmed", "lost the broker", "6 of 6 orders processed"]),
-        (4, ["AMQPConnectorStackTimeout", "blocked_connection_timeout=1: ConnectionBlockedTimeout"]),
-        (5, ["20 came", "the connection's, MainThread"]),
-        (6, ["x-match=any | {'format': 'pdf', 'country': 'FR'}: arrived",
-             "x-match=all | {'format': 'pdf', 'country': 'FR'}: not routed here"]),
-        (7, ["bound with order got ['order']", "alternate exchange got ['odrer']"]),
-        (8, ["dead letters | order 1, order 2"]),
-        (9, ["got fraud alert, invoice, newsletter"]),
-        (10, ["got 20, in order"]),
-        (11, ["gave the message back 3 times; x-delivery-limit is 2", "got ['poison']"]),
-        (12, ["got basic.cancel for its consumer: True"]),
-        (13, ["nacked 7 times", "got all 10"]),
-    ],
-)  # fmt: skip
-def test_each_lesson_shows_what_it_says(everything: str, number: int, sentences: list[str]) -> None:
-    for sentence in sentences:
-        assert sentence in lesson(everything, number)
-
-
-def test_the_quorum_lesson_knows_its_broker(everything: str, place: Terminals) -> None:
-    expected = "RabbitMQ 3." if place.url else "replicates on RabbitMQ only: this is the embedded one"
-    assert expected in lesson(everything, 11)
 
 
 def test_each_service_works_in_a_terminal_of_its_own(terminals: Terminals) -> None:
