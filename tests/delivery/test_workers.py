@@ -82,6 +82,7 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_repeats_nothin
     assert target.count == len(IDS)
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # the store tells workers of one another, no broker
 def test_workers_share_a_rate_limit_and_the_share_of_one_that_dies_goes_to_the_other(
     registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
