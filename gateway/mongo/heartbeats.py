@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -23,34 +24,42 @@ class Heartbeats:
     def __init__(self, database: Database[Document]) -> None:
         self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
         self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
-        self._reported: dict[str, tuple[tuple[Report, ...], float]] = {}  # by worker: what, and when
+        self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, under which mark
+        self._read: dict[str, tuple[str, tuple[Report, ...]]] = {}  # by worker: the mark of what was read, and that
 
     @translated
     def beat(self, heartbeat: Heartbeat) -> None:
         """Store what a worker says of itself, in place of what it said before."""
         # Replacements, not $set: the embedded store would turn the times into strings.
         worker = {"_id": heartbeat.worker}
-        consumers, at = self._reported.get(heartbeat.worker, ((), float("-inf")))
+        consumers, at, mark = self._reported.get(heartbeat.worker, ((), float("-inf"), ""))
         if heartbeat.consumers != consumers or time.monotonic() - at > _REPEATED_EVERY:
             reports = {"at": heartbeat.at, "consumers": [asdict(report) for report in heartbeat.consumers]}
             self._reports().replace_one(worker, worker | reports, upsert=True)
-            self._reported[heartbeat.worker] = heartbeat.consumers, time.monotonic()
-        beat = {"at": heartbeat.at, "started_at": heartbeat.started_at, "connected": heartbeat.connected}
+            mark = mark if heartbeat.consumers == consumers else secrets.token_hex(8)
+            self._reported[heartbeat.worker] = heartbeat.consumers, time.monotonic(), mark
+        beat = {"at": heartbeat.at, "started_at": heartbeat.started_at, "connected": heartbeat.connected, "told": mark}
         self._beats().replace_one(worker, worker | beat, upsert=True)
 
     @translated
     def live(self, max_age_seconds: float = 5) -> list[Heartbeat]:
-        """The workers that were heard of in the last `max_age_seconds`, by name."""
+        """The workers that were heard of in the last `max_age_seconds`, by name. What they say of their consumers is
+        read again when it has changed: it may be a thousand reports."""
         beats = self._live(max_age_seconds)
-        names = [beat["_id"] for beat in beats]
-        reports = {found["_id"]: found["consumers"] for found in self._reports().find({"_id": {"$in": names}})}
+        marks: dict[str, str] = {beat["_id"]: beat["told"] for beat in beats}
+        read = {name: known for name, known in self._read.items() if marks.get(name) == known[0]}
+        if changed := [name for name in marks if name not in read]:
+            for found in self._reports().find({"_id": {"$in": changed}}):
+                reports = tuple(Report(**report) for report in found["consumers"])
+                read[found["_id"]] = marks[found["_id"]], reports
+        self._read = read
         return [
             Heartbeat(
                 worker=beat["_id"],
                 at=beat["at"],
                 started_at=beat["started_at"],
                 connected=bool(beat["connected"]),
-                consumers=tuple(Report(**report) for report in reports.get(beat["_id"], ())),
+                consumers=read[beat["_id"]][1] if beat["_id"] in read else (),
             )
             for beat in beats
         ]

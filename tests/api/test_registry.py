@@ -214,6 +214,20 @@ def test_a_heartbeat_replaces_the_one_before_and_comes_back_as_it_was(opened: St
     assert opened.heartbeats.live() == [latest]
 
 
+def test_another_process_sees_every_change_and_reads_what_has_not_changed_no_second_time(
+    opened: Store, store: StoreNode, tmp_path: Path
+) -> None:
+    reader = open_store(store.uri("registry"), "", tmp_path)
+    for delivered in (1, 2):
+        changed = heartbeat("host:1", delivered=delivered)
+        opened.heartbeats.beat(changed)
+        assert reader.heartbeats.live() == [changed]
+        before = reader.heartbeats.live()[0].consumers
+        opened.heartbeats.beat(changed)
+        assert reader.heartbeats.live()[0].consumers is before
+    reader.close()
+
+
 def test_silent_and_departed_workers_are_not_live(opened: Store) -> None:
     opened.heartbeats.beat(heartbeat("silent", age=6))
     opened.heartbeats.beat(heartbeat("departed"))
