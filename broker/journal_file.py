@@ -43,7 +43,7 @@ class Batch:
     entries: dict[int, Row] = field(default_factory=dict)
     gone_contents: list[int] = field(default_factory=list)
     gone_entries: list[int] = field(default_factory=list)
-    touched: dict[int, tuple[int, int]] = field(default_factory=dict)
+    touched: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     definitions: dict[tuple[str, bytes], bytes | None] = field(default_factory=dict)
 
 
@@ -115,8 +115,8 @@ class JournalFile:
             self._insert("entry", 7, [(key, *row) for key, row in batch.entries.items()])
             self._delete("entry", batch.gone_entries)
             self._delete("content", batch.gone_contents)
-            for key, (redelivered, deliveries) in batch.touched.items():
-                db.execute("UPDATE entry SET redelivered=?, deliveries=? WHERE id=?", (redelivered, deliveries, key))
+            for key, changed in batch.touched.items():
+                db.execute("UPDATE entry SET position=?, redelivered=?, deliveries=? WHERE id=?", (*changed, key))
             for (kind, name), value in batch.definitions.items():
                 if value is None:
                     db.execute("DELETE FROM definition WHERE kind=? AND key=?", (kind, name))

@@ -74,7 +74,7 @@ def _fill(queues: dict[int, Queue], file: JournalFile, now: float) -> None:
         entry.redelivered = bool(redelivered) or not file.was_clean
         queues[queue_id].restore(entry)
     for queue in queues.values():
-        queue.restored(now)
+        queue.expiry.watch(now)  # what has expired meanwhile goes when the broker has started
 
 
 def _text(raw: bytes) -> str:

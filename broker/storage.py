@@ -113,9 +113,10 @@ class Storage:
         self._record()
         row = self._filling.entries.get(entry.journal_id)
         if row is None:
-            self._filling.touched[entry.journal_id] = (entry.redelivered, entry.deliveries)
+            self._filling.touched[entry.journal_id] = (entry.position, entry.redelivered, entry.deliveries)
         else:
-            self._filling.entries[entry.journal_id] = (*row[:4], entry.redelivered, entry.deliveries)
+            self._filling.entries[entry.journal_id] = (row[0], entry.position, *row[2:4], entry.redelivered,
+                                                       entry.deliveries)  # fmt: skip
 
     def define(self, kind: str, key: str, value: dict[str, Any]) -> None:
         """See Journal.define."""

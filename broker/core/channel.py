@@ -252,9 +252,9 @@ class Channel:
             elif verdict == "reject":
                 one.queue.reject(one.entry)
             else:
-                one.queue.requeue(one.entry)
+                one.queue.requeue(one.entry, verdict == "requeue")
             self.ledger.settled(one)
-        returned = {one.queue: None for one in settled} if verdict == "requeue" else {}
+        returned = {one.queue: None for one in settled} if verdict in ("requeue", "return") else {}
         for queue in returned:
             queue.hold_limits(now)
         freed = {one.consumer: None for one in settled if one.consumer is not None}
@@ -277,7 +277,7 @@ class Channel:
         if self.transaction is not None:
             self.tx_rollback()
         # Requeued before the queues look for other consumers, so that these get the messages in their old order.
-        self._settle(self.ledger.take_all(), "requeue", now)
+        self._settle(self.ledger.take_all(), "return", now)
         for consumer in gone:
             consumer.queue.consumer_gone(now)
         self.vhost.dead_letters.deliver(now)

@@ -39,9 +39,15 @@ def copies(message: Message) -> None:
 
 
 def consumer_priority(queue: Queue, arguments: Table) -> int:
-    """The `x-priority` of a subscription. Raises 406 (RabbitMQ docs: consumer-priority)."""
+    """The `x-priority` of a subscription. Raises 406 for that and for arguments of other types of queue
+    (RabbitMQ docs: consumer-priority).
+    """
     priority = arguments.get("x-priority", 0)
     if isinstance(priority, bool) or not isinstance(priority, int):
         raise AmqpError(406, f"invalid arg 'x-priority' for queue '{queue.name}' in vhost '{queue.vhost.name}': "
                              f'"expected integer, got {type_name(priority)}"')  # fmt: skip
+    for argument in ("x-cancel-on-ha-failover", "x-stream-offset"):
+        if argument in arguments and (queue.type == "quorum" or argument == "x-stream-offset"):
+            raise AmqpError(406, f"invalid arg '{argument}' for queue '{queue.name}' in vhost '{queue.vhost.name}' of "
+                                 f"queue type rabbit_{queue.type}_queue")  # fmt: skip
     return priority

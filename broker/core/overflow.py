@@ -13,7 +13,7 @@ class Overflow:
     neither is where there is no limit. `dead_letters` what it refuses, or not.
     """
 
-    __slots__ = ("_most", "_most_bytes", "_ready", "dead_letters", "drops", "refuses")
+    __slots__ = ("_ahead", "_most", "_most_bytes", "_ready", "dead_letters", "drops", "refuses")
 
     def __init__(self, rules: QueueRules, ready: Ready) -> None:
         self._ready = ready
@@ -23,6 +23,13 @@ class Overflow:
         self.drops = limited and rules.overflow == "drop-head"
         self.refuses = limited and not self.drops
         self.dead_letters = rules.overflow == "reject-publish-dlx"
+        self._ahead = 0 if rules.type == "quorum" else 1
+
+    def refuses_one_of(self, size: int) -> bool:
+        """Whether a message of `size` bytes is refused. A quorum queue refuses once it is over its limit, a classic one
+        what would take it there.
+        """
+        return self.refuses and self.exceeded(self._ahead, self._ahead * size)
 
     def exceeded(self, more: int = 0, more_bytes: int = 0) -> bool:
         """Whether too much waits, or would with `more` messages of `more_bytes` together."""

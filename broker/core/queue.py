@@ -12,6 +12,7 @@ from broker.core.expiry import Expiry
 from broker.core.message import Entry, Message
 from broker.core.overflow import Overflow
 from broker.core.pages import Pages
+from broker.core.places import Places
 from broker.core.ready import Ready
 from broker.core.rota import Rota
 from broker.protocol.table import Table
@@ -47,13 +48,13 @@ class Queue:
         self.pages = Pages(vhost.journal)
         self.deleted = False
         self.used_at = now
-        self.next_position = 0
+        self._places = Places(rules)
         self.journaled = durable and owner is None
         self.ready = Ready(rules.max_priority)
         self._journal = vhost.journal
         self._overflow = Overflow(rules, self.ready)
-        self._expiry = Expiry(self)
-        self._expiry.unused_from(now)
+        self.expiry = Expiry(self)
+        self.expiry.unused_from(now)
 
     @property
     def type(self) -> str:
@@ -90,13 +91,12 @@ class Queue:
     def offer(self, message: Message, now: float) -> bool:
         """Take a routed message; False when the overflow rule refuses it (RabbitMQ docs: maxlength)."""
         overflow = self._overflow
-        if overflow.refuses and overflow.exceeded(1, message.size):
+        if overflow.refuses_one_of(message.size):
             if overflow.dead_letters:
                 self.vhost.dead_letters.send(self, Entry(message, 0, None), MAXLEN)
             return False
         self.counters.published += 1
-        entry = Entry(message, self.next_position, self._expiry.of(message, now))
-        self.next_position += 1
+        entry = Entry(message, self._places.last(), self.expiry.of(message, now))
         if self.journaled and (message.essentials.persistent or self.rules.type == "quorum"):
             self._journal.store(self.id, entry)
         if not self.ready.count:
@@ -117,19 +117,15 @@ class Queue:
         if self._overflow.drops:
             while self.ready.count and self._overflow.exceeded():
                 self._drop(self.ready.pop(), MAXLEN)
-        if self._expiry.active:
-            self._expiry.check(now)
+        if self.expiry.active:
+            self.expiry.check(now)
 
     def restore(self, entry: Entry) -> None:
         """Put back what the journal held, in order of position."""
         self.ready.push(entry)
         self.pages.count_out(entry)
-        self._expiry.active |= entry.expires_at is not None
-        self.next_position = entry.position + 1
-
-    def restored(self, now: float) -> None:
-        """All is back: what has expired meanwhile goes when the broker has started."""
-        self._expiry.watch(now)
+        self.expiry.active |= entry.expires_at is not None
+        self._places.restored(entry)
 
     # --- out
 
@@ -144,8 +140,8 @@ class Queue:
                 return
             self._hand_over(entry, consumer.no_ack)
             consumer.take(entry)
-            if self._expiry.active:
-                self._expiry.check(now)
+            if self.expiry.active:
+                self.expiry.check(now)
 
     def get(self, no_ack: bool, now: float) -> Entry | None:
         """Take the first message for basic.get, or None."""
@@ -153,8 +149,8 @@ class Queue:
         entry = self._take(now)
         if entry is not None:
             self._hand_over(entry, no_ack, got=True)
-        if self._expiry.active:
-            self._expiry.check(now)
+        if self.expiry.active:
+            self.expiry.check(now)
         return entry
 
     def _take(self, now: float) -> Entry | None:
@@ -203,8 +199,10 @@ class Queue:
         if self._take_back(entry):
             self._drop(entry, REJECTED)
 
-    def requeue(self, entry: Entry) -> None:
-        """Put the message back where it was; the caller calls `hold_limits` and `dispatch` when all are back."""
+    def requeue(self, entry: Entry, by_client: bool = True) -> None:
+        """Put the message back, `by_client` or because its channel is gone; the caller calls `hold_limits` and
+        `dispatch` when all are back.
+        """
         if not self._take_back(entry):
             return
         entry.redelivered = True
@@ -214,6 +212,7 @@ class Queue:
             if limit is not None and entry.deliveries > limit:
                 self._drop(entry, DELIVERY_LIMIT)
                 return
+        self._places.give_back(entry, by_client)
         if entry.journal_id:
             self._journal.touch(entry)
         self.ready.put_back(entry)
@@ -288,7 +287,7 @@ class Queue:
             if self.auto_delete and not self.deleted:
                 self.vhost.delete_queue(self.name, now)
             else:
-                self._expiry.unused_from(now)
+                self.expiry.unused_from(now)
         elif self.rules.single_active_consumer:
             self.dispatch(now)
 

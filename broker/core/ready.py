@@ -55,10 +55,12 @@ class Ready:
         self.bytes += entry.message.size
 
     def put_back(self, entry: Entry) -> None:
-        """Return an entry to its old position."""
+        """Return an entry to its position."""
         lane = self._lane_of(entry)
         if lane.fresh and entry < lane.fresh[0] and not lane.returned:
             lane.fresh.appendleft(entry)
+        elif not lane.fresh or lane.fresh[-1] < entry:
+            lane.fresh.append(entry)
         else:
             heapq.heappush(lane.returned, entry)
         self.count += 1

@@ -169,3 +169,47 @@ def test_messages_that_come_back_together_drop_the_oldest_together(channel: Bloc
     channel.basic_nack(held[-1].tag, multiple=True, requeue=True)
     channel.basic_qos()  # answered after the requeue
     assert bodies(take(channel, unique_name, 3)) == ["3", "4", "5"]
+
+
+@pytest.mark.parametrize(("limit", "order"), [({}, ["2", "3", "1"]), ({"x-delivery-limit": 5}, ["1", "2", "3"])])
+def test_a_quorum_queue_without_a_delivery_limit_puts_what_comes_back_at_its_end(
+    channel: BlockingChannel, unique_name: str, limit: dict[str, int], order: list[str]
+) -> None:
+    channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"} | limit)
+    publish_confirmed(channel, unique_name, *"123")
+    channel.basic_nack(take(channel, unique_name, 1, auto_ack=False)[0].tag)
+    wait_ready(channel, unique_name, 3)
+    assert bodies(take(channel, unique_name, 3)) == order
+
+
+def test_a_quorum_queue_gives_first_what_came_back_first(connect: Connect, unique_name: str) -> None:
+    channel = connect().channel()
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 5}
+    channel.queue_declare(unique_name, durable=True, arguments=arguments)
+    publish_confirmed(channel, unique_name, *"1234")
+    held = take(channel, unique_name, 3, auto_ack=False)
+    for message in reversed(held):
+        channel.basic_nack(message.tag)
+        channel.basic_qos()
+    wait_ready(channel, unique_name, 4)
+    assert bodies(take(channel, unique_name, 4)) == ["3", "2", "1", "4"]
+
+
+def test_a_quorum_queue_hands_a_lost_channels_messages_out_first(
+    connect: Connect, channel: BlockingChannel, unique_name: str
+) -> None:
+    channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
+    publish_confirmed(channel, unique_name, *"123")
+    lost = connect().channel()
+    Subscription(lost, unique_name, consumer_tag="lost").wait(3)
+    publish_confirmed(channel, unique_name, "4")
+    lost.connection.close()
+    wait_ready(channel, unique_name, 4)
+    assert bodies(take(channel, unique_name, 4)) == list("1234")
+
+
+def test_a_quorum_queue_takes_no_arguments_of_mirrors_and_streams(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
+    with refused(406) as refusal:
+        channel.basic_consume(unique_name, lambda *_: None, arguments={"x-cancel-on-ha-failover": True})
+    assert "of queue type rabbit_quorum_queue" in refusal.text

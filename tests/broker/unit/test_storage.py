@@ -221,6 +221,26 @@ def test_a_quorum_queue_keeps_what_is_not_persistent_and_its_count_of_failures(t
     world.storage.close()
 
 
+def test_what_a_quorum_queue_put_at_its_end_is_there_after_a_restart(tmp_path: Path) -> None:
+    world = DiskWorld(tmp_path)
+    durable(world, x_queue_type="quorum")
+    client = world.client()
+    client.publish("q", "1", "2", "3")
+    world.commit()
+    client.get("q")
+    client.nack(1, requeue=True)
+    client.get("q")
+    client.close()
+    world.commit()
+    world, client = again(world, tmp_path)
+    assert client.drain("q") == ["2", "3", "1"]
+    client.publish("q", "4", "5")
+    client.get("q")
+    client.close()
+    assert client.drain("q") == ["4", "5"]
+    world.storage.close()
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_after_a_crash_any_message_may_have_been_delivered(tmp_path: Path, clean: bool) -> None:
     world = DiskWorld(tmp_path)
