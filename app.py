@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,7 +24,7 @@ from gateway.mongo import CLIENT_OPTIONS, Store
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from gateway.tracing import Tracing, open_tracing
-from middlewares.request_log import RequestLog, note_route
+from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
 from routes import (
     api_keys,
@@ -48,7 +49,7 @@ from services.bundle import Services
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 APIS = [
     overview.api,
@@ -93,16 +94,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.install(app)
     commands.install(app, store, settings.data_dir)
     user_commands.install(app, services.users)
-    app.before_request(note_route)
-    app.before_request(runtime.start)  # without gunicorn nobody else does
     for api in APIS:
         app.register_blueprint(api.blueprint)
-    app.wsgi_app = _wrapped(app.wsgi_app, settings)  # type: ignore[method-assign,assignment]
+    app.wsgi_app = _wrapped(app.wsgi_app, runtime, settings)  # type: ignore[method-assign,assignment]
     return app
 
 
-def _wrapped(wsgi_app: WSGIApplication, settings: Settings) -> WSGIApplication:
-    wrapped: WSGIApplication = RequestLog(SecurityHeaders(wsgi_app), count_request)
+def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, settings: Settings) -> WSGIApplication:
+    def started(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        runtime.start()  # without gunicorn nobody else does
+        return wsgi_app(environ, start_response)
+
+    wrapped: WSGIApplication = RequestLog(SecurityHeaders(started), count_request)
     if hops := settings.trusted_proxies:
         return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
     return wrapped

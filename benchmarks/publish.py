@@ -1,6 +1,6 @@
 """How fast messages get into RabbitMQ over HTTP: this service beside RabbitMQ's own management API, in the same run.
 
-    python -m benchmarks.publish [--seconds 8] [--rounds 3] [--workers 2] [--threads 16]
+    python -m benchmarks.publish [--seconds 8] [--rounds 3] [--workers 2] [--threads 8]
 
 1 KB persistent messages to a durable queue, confirmed before they are answered, over 32 kept-alive connections. Each
 way goes one message a request; this service also 100 a request. RabbitMQ, the store and gunicorn are started for it.
@@ -185,7 +185,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=8, help="of each way in each round")
     options.add_argument("--rounds", type=int, default=3, help="the median is shown")
     options.add_argument("--workers", type=int, default=2, help="gunicorn worker processes")
-    options.add_argument("--threads", type=int, default=16, help="request threads of each")
+    options.add_argument("--threads", type=int, default=8, help="request threads of each")
     given = options.parse_args()
     with servers.rabbitmq() as broker, gunicorn(broker, given.workers, given.threads) as (url, session):
         compared = ways(url, _log_in(url), broker)

@@ -52,10 +52,9 @@ def note(**fields: Any) -> None:
     request.environ[_NOTES].update(fields)
 
 
-def note_route() -> None:
+def note_route(template: str) -> None:
     """Remember which route the current request is for; to be called before it is handled."""
-    if request.url_rule is not None:
-        request.environ[_ROUTE] = request.url_rule.rule
+    request.environ[_ROUTE] = template
 
 
 class RequestLog:

@@ -28,6 +28,7 @@ from werkzeug.local import LocalProxy
 from domain.model import Model
 from domain.user import Role
 from middlewares.auth import authorize
+from middlewares.request_log import note_route
 from routes.audit import audited
 from routes.idempotency import once
 from routes.inputs import Query, read_body, read_query
@@ -85,6 +86,7 @@ class Operation:
 
     def __call__(self) -> Response:
         """Handle the current request. Raises domain errors."""
+        note_route(self.path)
         if self.method == "GET":
             return self._handled({})
         inputs: dict[str, Any] = {}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from flask import current_app, request
 
 from domain.errors import Invalid
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _RAW = "workerrmq.body"
 
@@ -35,11 +39,12 @@ def read(types: tuple[str, ...] = ("application/json",)) -> bytes:
 
     Raises UnsupportedType, TooLarge, TooSlow, and Invalid when it ends early.
     """
-    if request.environ.get("CONTENT_TYPE") not in types:  # else it is just so, and nothing needs parsing
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") not in types:  # else it is just so, and nothing needs parsing
         _check_type(types)
-    if request.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedType("Send the body without Content-Encoding.")
-    request.environ[_RAW] = raw = _whole()
+    environ[_RAW] = raw = _whole(environ)
     return raw
 
 
@@ -58,12 +63,12 @@ def _check_type(types: tuple[str, ...]) -> None:
         raise UnsupportedType("Send the body in UTF-8.")
 
 
-def _whole() -> bytes:
+def _whole(environ: WSGIEnvironment) -> bytes:
     # Werkzeug's own limit cuts chunked bodies off in silence: the server's stream is read and measured here.
-    stream = request.environ["wsgi.input"]
+    stream = environ["wsgi.input"]
     limit: int = current_app.config["MAX_BODY_BYTES"]
     length = request.content_length
-    if length is None and not request.environ.get("wsgi.input_terminated"):
+    if length is None and not environ.get("wsgi.input_terminated"):
         return b""
     if length is not None and length > limit:
         raise TooLarge(f"The body has {length} bytes; at most {limit} are taken.")
