@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from domain.api_key import ApiKey
 from domain.details import Page
 from domain.errors import Conflict, NotFound
-from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, counted, translated
 
 
 class ApiKeys:
@@ -50,7 +50,7 @@ class ApiKeys:
         """One page of the keys by name; the first page is 1."""
         collection = self._collection()
         found = collection.find().sort("_id", 1).skip((number - 1) * size).limit(size)
-        return Page([_key(document) for document in found], collection.count_documents({}))
+        return Page([_key(document) for document in found], counted(collection, {}))
 
     @translated
     def used(self, key: ApiKey, now: datetime) -> None:

@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, counted, translated
 
 FORGOTTEN_AFTER = 7 * 24 * 3600  # seconds
 
@@ -41,7 +41,7 @@ class Attempts:
         query = _query(wanted)
         collection = self._collection()
         found = collection.find(query, {"_id": 0}).sort("at", DESCENDING).skip((number - 1) * size).limit(size)
-        return Page([_loaded(document) for document in found], collection.count_documents(query))
+        return Page([_loaded(document) for document in found], counted(collection, query))
 
 
 def _query(wanted: AttemptFilter) -> Document:

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError
 
 from domain.audit import AuditEntry, AuditFilter
 from domain.details import Page
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, counted, translated
 
 KEPT = 90 * 24 * 3600  # seconds
 _DUPLICATE = 11000
@@ -43,7 +43,7 @@ class AuditEntries:
         query = _query(wanted)
         collection = self._collection()
         found = collection.find(query).sort("at", DESCENDING).skip((number - 1) * size).limit(size)
-        return Page([_entry(document) for document in found], collection.count_documents(query))
+        return Page([_entry(document) for document in found], counted(collection, query))
 
 
 def _query(wanted: AuditFilter) -> Document:

@@ -64,3 +64,11 @@ def change(
         if collection.replace_one(unchanged, after).matched_count:
             return before, after
     return None
+
+
+def counted(collection: Collection[Document], query: Document) -> int:
+    """How many documents fit, for a list's total. The command `count`: the embedded store takes a tenth of a second for
+    the aggregation that pymongo makes of count_documents, and a thousandth for this
+    (https://www.mongodb.com/docs/manual/reference/command/count/)."""
+    answer = collection.database.command("count", collection.name, query=query)
+    return int(answer["n"])

@@ -18,7 +18,7 @@ from domain.details import Page
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
-from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, counted, translated
 from gateway.mongo.consumer_documents import ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
@@ -84,7 +84,7 @@ class ConsumerRegistry:
         query = _query(wanted)
         collection = self._collection()
         found = collection.find(query).sort("name", 1).skip((number - 1) * size).limit(size)
-        return Page([self._documents.loaded(document) for document in found], collection.count_documents(query))
+        return Page([self._documents.loaded(document) for document in found], counted(collection, query))
 
     @translated
     def outlines(self) -> list[ConsumerOutline]:

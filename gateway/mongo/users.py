@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from domain.details import Page
 from domain.errors import Conflict, NotFound
 from domain.user import Role, User
-from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, counted, translated
 
 
 class Users:
@@ -51,7 +51,7 @@ class Users:
         """One page of the users by name; the first page is 1."""
         collection = self._collection()
         found = collection.find().sort("_id", 1).skip((number - 1) * size).limit(size)
-        return Page([_user(document) for document in found], collection.count_documents({}))
+        return Page([_user(document) for document in found], counted(collection, {}))
 
     @translated
     def count(self) -> int:

@@ -29,7 +29,7 @@ def beat(service: Service, *reports: Report) -> None:
 
 
 def seen(service: Service) -> dict[str, Any]:
-    answer = service.get("/getOverview", role="viewer")
+    answer = service.get("/getOverview")
     assert answer.status_code == 200
     found: dict[str, Any] = answer.get_json()
     return found
