@@ -16,7 +16,7 @@ from broker.core.channel import Channel as CoreChannel
 from broker.core.message import Entry
 from broker.core.users import User
 from emulators.entities import Arguments, Exchange, Queue
-from emulators.in_process import EmulatorError, InProcessBroker, enter, leave
+from emulators.in_process import EmulatorError, InProcessBroker, shared
 from emulators.message import Message
 
 Callback = Callable[[Message], object]
@@ -27,32 +27,34 @@ _this_thread = threading.local()
 
 
 class Connection:
-    """A connection to this process's broker of the name `hostname:port`, or, with `path`, to the one that keeps durable
-    queues and persistent messages in that directory. Any login is let in.
+    """A connection to this process's broker of the name `hostname:port`; or, with `path`, to its own, which keeps
+    durable queues and persistent messages in that directory. Any login is let in.
     """
 
     def __init__(self, hostname: str = "localhost", port: int = 5672, userid: str = "guest", password: str = "guest",
                  virtual_host: str = "/", transport: str = "memory", path: Path | str = "") -> None:  # fmt: skip
         self.hostname, self.port, self.userid, self.password = hostname, port, userid, password
         self.virtual_host, self.transport = virtual_host, transport
-        self._address = Path(path).resolve() if path else f"{hostname}:{port}"
+        self._path = path
         self._lock = threading.Lock()
         self._broker: InProcessBroker | None = None
         self._channels: list[Channel] = []
 
     def connect(self) -> Connection:
-        """Open it, if it is not. Raises EmulatorError when `path` cannot be used, as while another process uses it."""
+        """Open it, if it is not. Raises EmulatorError when `path` cannot be used, as while another connection does."""
         with self._lock:
-            self._broker = self._broker or enter(self._address)
+            self._connected()
         return self
+
+    def _connected(self) -> InProcessBroker:
+        if self._broker is None:
+            self._broker = InProcessBroker(Path(self._path)) if self._path else shared(f"{self.hostname}:{self.port}")
+        return self._broker
 
     def channel(self) -> Channel:
         """A new channel; opens the connection first, if need be."""
-        self.connect()
         with self._lock:
-            if self._broker is None:
-                raise EmulatorError("The connection is closed.")
-            self._channels.append(Channel(self, self._broker))
+            self._channels.append(Channel(self, self._connected()))
             return self._channels[-1]
 
     def disconnect(self) -> None:
@@ -64,10 +66,11 @@ class Connection:
             for channel in channels:
                 channel.close()
             with broker.operation() as now:
-                for vhost in broker.core.vhosts.values():
-                    for queue in [queue for queue in vhost.queues.values() if queue.owner is self]:
-                        vhost.delete_queue(queue.name, now)
-            leave(self._address)
+                vhost = broker.core.add_vhost(self.virtual_host)
+                for queue in [queue for queue in vhost.queues.values() if queue.owner is self]:
+                    vhost.delete_queue(queue.name, now)
+            if self._path:
+                broker.close()
 
     release = disconnect
     __enter__ = connect

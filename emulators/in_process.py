@@ -1,7 +1,5 @@
 """One core broker for all threads of a process: a lock, a clock and, given a directory, a journal on disk."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,13 +24,15 @@ class InProcessBroker:
     """Who uses `core` does so inside `with operation()`, which holds the lock; users' callbacks never run there."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """Without `directory` nothing is kept. Raises JournalRefused."""
+        """Without `directory` nothing is kept. Raises EmulatorError when it cannot be used, as while another does."""
         lock = threading.RLock()
         self._changed, self._earlier = threading.Condition(lock), threading.Condition(lock)
-        self._storage = None if directory is None else Storage(directory)
-        self.core = Broker() if self._storage is None else recover(self._storage, time.time())
+        try:
+            self._storage = None if directory is None else Storage(directory)
+            self.core = Broker() if self._storage is None else recover(self._storage, time.time())
+        except JournalRefused as refusal:
+            raise EmulatorError(str(refusal)) from refusal
         self.core.deadlines.on_earlier = lambda _: self._earlier.notify()
-        self.connections = 0
         self._closed = False
         if self._storage is not None:
             self._storage.start(lambda: None, self._from_writer)  # every operation flushes: no need to be told when
@@ -97,29 +97,13 @@ class InProcessBroker:
             self._storage.close()
 
 
-_running: dict[str | Path, InProcessBroker] = {}
+_running: dict[str, InProcessBroker] = {}
 _entrance = threading.Lock()
 
 
-def enter(address: str | Path) -> InProcessBroker:
-    """The broker of that name, or with its journal in that directory, started for the first who enters. Raises
-    EmulatorError when the directory cannot be used, as while another process uses it.
-    """
+def shared(name: str) -> InProcessBroker:
+    """The process's broker of that name, started for the first who asks. It lives on, for its messages' sake."""
     with _entrance:
-        if address not in _running:
-            try:
-                _running[address] = InProcessBroker(address if isinstance(address, Path) else None)
-            except JournalRefused as refusal:
-                raise EmulatorError(str(refusal)) from refusal
-        _running[address].connections += 1
-        return _running[address]
-
-
-def leave(address: str | Path) -> None:
-    """The last to leave closes a broker with a directory. One without lives on, for its messages' sake."""
-    with _entrance:
-        broker = _running[address]
-        broker.connections -= 1
-        if isinstance(address, Path) and not broker.connections:
-            del _running[address]
-            broker.close()
+        if name not in _running:
+            _running[name] = InProcessBroker()
+        return _running[name]

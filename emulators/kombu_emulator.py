@@ -10,13 +10,10 @@ The rules are RabbitMQ's, as broker.core has them; `arguments` are its x-argumen
 priorities, lengths). Any number of threads may use all of it. What cannot be is an EmulatorError.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from queue import Empty
 from typing import Any
 
-from broker.protocol.properties import PROPERTIES
 from emulators.channel import Callback, Channel, Connection
 from emulators.entities import Exchange, Queue, name_of
 from emulators.in_process import EmulatorError
@@ -39,9 +36,7 @@ class Producer:
     def publish(self, body: Any, routing_key: str | None = None, exchange: Exchange | str | None = None,
                 headers: dict[str, Any] | None = None, expiration: float | None = None,
                 **properties: Any) -> None:  # fmt: skip
-        """See Channel.basic_publish. `expiration` is in seconds; `properties` are AMQP's, as `priority`."""
-        if unknown := properties.keys() - PROPERTIES:
-            raise EmulatorError(f"There is no property {', '.join(unknown)}: use {', '.join(PROPERTIES)}.")
+        """See Channel.basic_publish. `expiration` is in seconds; `properties` are the message's, as `priority`."""
         if expiration is not None:
             properties["expiration"] = int(expiration * 1000)
         content_type, encoding = properties.pop("content_type", ""), properties.pop("content_encoding", "")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 JSON, BYTES = "application/json", "application/data"
 
-# What the broker acts on travels as AMQP has it, all other properties just as they are, in a header.
+# What the broker acts on travels as AMQP has it; all properties, just as they are, in a header.
 _ACTED_ON = ("delivery_mode", "priority", "expiration")
-_OTHERS = "x-emulator-properties"
+_AS_THEY_ARE = "x-emulator-properties"
 
 
 class Message:
@@ -44,7 +44,7 @@ class Message:
         headers = properties.pop("headers", {})
         info = {"exchange": known.exchange, "routing_key": known.routing_key, "redelivered": entry.redelivered,
                 "delivery_tag": tag, "consumer_tag": consumer}  # fmt: skip
-        message = cls(known.body, content_type, encoding, headers, properties | headers.pop(_OTHERS, {}), info)
+        message = cls(known.body, content_type, encoding, headers, properties | headers.pop(_AS_THEY_ARE, {}), info)
         message._channel = channel
         return message
 
@@ -62,7 +62,6 @@ class Message:
     def packed(self, exchange: str, routing_key: str) -> CoreMessage:
         """As the core takes it, persistent unless `properties` say otherwise. Raises EmulatorError."""
         acted_on = {"delivery_mode": 2} | {name: self.properties[name] for name in _ACTED_ON if name in self.properties}
-        others = {name: value for name, value in self.properties.items() if name not in _ACTED_ON}
         try:
             check_expiration(str(acted_on.get("expiration", 0)))
             body = self._body
@@ -71,7 +70,7 @@ class Message:
                 body = text.encode(self.content_encoding)
             return CoreMessage.create(exchange, routing_key, body, {
                 **acted_on, "content_type": self.content_type, "content_encoding": self.content_encoding,
-                "headers": self.headers | ({_OTHERS: others} if others else {}),
+                "headers": self.headers | {_AS_THEY_ARE: self.properties},
             })  # fmt: skip
         except AmqpError as refusal:
             raise EmulatorError(f"The message cannot be published: {refusal.text}.") from refusal

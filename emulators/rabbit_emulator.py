@@ -1,45 +1,33 @@
 """A message broker as one class: named queues that all of a process share, consumers in threads, dead letters."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from emulators.kombu_emulator import Channel, Connection, Message
+from emulators.kombu_emulator import Connection, Message
 
 _NAME = "rabbit-emulator"
 
 _log = logging.getLogger(__name__)
 
 
-class Waiting(Mapping[str, list[Any]]):
-    """The messages that wait for a consumer, by queue, as they are now."""
+class Waiting:
+    """An attribute: the messages that wait for a consumer, by queue, as they are when it is asked for."""
 
-    @cached_property
-    def _channel(self) -> Channel:
-        return Connection(_NAME).channel()
-
-    def __getitem__(self, queue_name: str) -> list[Any]:
-        with self._channel.operation():
-            ready = self._channel.vhost.queues[queue_name].ready
-            return [Message.delivered(None, 0, entry).body for entry in ready]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(self._channel.vhost.queues))
-
-    def __len__(self) -> int:
-        return len(self._channel.vhost.queues)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
+    def __get__(self, *_: object) -> dict[str, list[Any]]:
+        with Connection(_NAME) as connection:
+            channel = connection.channel()
+            with channel.operation():
+                return {
+                    name: [Message.delivered(None, 0, entry).body for entry in queue.ready]
+                    for name, queue in channel.vhost.queues.items()
+                }
 
 
 class RabbitMQ:
     """A client of the process's queues. Messages are strings, bytes, or whatever JSON can hold."""
 
-    queues: ClassVar[Mapping[str, list[Any]]] = Waiting()
+    queues = Waiting()
     _dead_letter_queues: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:

@@ -193,8 +193,6 @@ def refused(channel: Channel, what: str) -> None:  # noqa: PLR0912 - a table of 
             channel.basic_publish(Message(1, properties={"priority": 300}), routing_key="q")
         case "expiration":
             channel.basic_publish(Message(1, properties={"expiration": "soon"}), routing_key="q")
-        case "property":
-            Producer(channel, routing_key="q").publish(1, retry=True)
         case "serializer":
             Producer(channel, routing_key="q", serializer="yaml")
         case "callback":
@@ -225,7 +223,6 @@ def refused(channel: Channel, what: str) -> None:  # noqa: PLR0912 - a table of 
         ("header", r"object has no AMQP field type"),
         ("priority", r"'priority': 300.*range"),
         ("expiration", r"invalid expiration 'soon'"),
-        ("property", r"There is no property retry: use content_type"),
         ("serializer", r"There is no serializer 'yaml': use json; bytes go as they are\."),
         ("callback", r"needs a callback"),
         ("json", r"says that it is application/json, but it is not: Expecting property name"),
