@@ -28,11 +28,6 @@ def everything(url: str) -> None:
     teach(url)
 
 
-def stay(url: str) -> None:
-    """Use the broker, and do nothing with it, until Ctrl+C."""
-    signal.pause()
-
-
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "demo": (demo, "all services in this terminal, and ten orders"),
     "worker": (services.worker, "process orders (default ID: W1)"),
@@ -43,7 +38,6 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "rpc-server": (services.rpc_server, "answer questions about the stock"),
     "rpc-client": (services.rpc_client, "ask three"),
     "lessons": (teach, f"what production needs besides: all of 1 to {len(LESSONS)}, or those of the numbers N"),
-    "broker": (stay, "keep the project's broker running until Ctrl+C"),
 }
 
 

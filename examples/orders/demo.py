@@ -22,9 +22,7 @@ def demo(url: str) -> None:
                 threads.submit(service, url, served)
             heading("RPC: a question goes to a queue; the answer comes to the asker's own, told by its correlation_id")
             rpc_client(url)
-            heading(
-                "Ten orders, two workers: each gets one at a time (prefetch 1), so W1, who is fast, does more than W2"
-            )
+            heading("Ten orders, two workers with one order at a time (prefetch 1): W1 is fast, and does more than W2")
             workers = [threads.submit(worker, url, name, worked, pace) for name, pace in (("W1", 0.1), ("W2", 0.4))]
             produce(url)
             worked.set()

@@ -1,6 +1,6 @@
 """What a demo may leave out and production may not: numbered lessons, each of which prints what happened."""
 
-from examples.orders.connection import heading
+from examples.orders.connection import channel_to, heading
 from examples.orders.lessons import connections as connection
 from examples.orders.lessons import queues as queue
 
@@ -12,7 +12,8 @@ LESSONS = (
 
 
 def teach(url: str, *numbers: int) -> None:
-    """Give the lessons of these numbers, or all."""
+    """Give the lessons of these numbers, or all, each on a channel of its own."""
     for number in numbers or range(1, len(LESSONS) + 1):
         heading(f"Lesson {number}: {LESSONS[number - 1].__doc__}")
-        LESSONS[number - 1](url)
+        with channel_to(url) as channel:
+            LESSONS[number - 1](url, channel)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread, current_thread
 from typing import Any
 
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, UnroutableError
 
 from examples.orders.connection import channel_to, connect, consume, drain, publish, say, temporary
@@ -13,22 +14,20 @@ from examples.orders.embedded import private
 from examples.orders.topology import ORDERS, declare
 
 
-def publisher_confirms(url: str) -> None:
+def publisher_confirms(url: str, channel: BlockingChannel) -> None:
     """Publisher confirms: the broker says that it has the message; with mandatory, that a queue has it"""
-    with connect(url) as connection:
-        channel = connection.channel()
-        channel.basic_publish("", "no-such-queue", b"order 1")
-        say("publisher", "without confirms, to a queue that does not exist: no error, and order 1 is gone")
-        channel.confirm_delivery()
-        channel.basic_publish("", temporary(channel), b"order 2", mandatory=True)
-        say("publisher", "with confirms, to a queue that exists: confirmed, order 2 is in it")
-        try:
-            channel.basic_publish("", "no-such-queue", b"order 3", mandatory=True)
-        except UnroutableError as error:
-            say("publisher", f"with confirms, to the other: Unroutable, {error.messages[0].body.decode()} came back")
+    plain = channel.connection.channel()
+    plain.basic_publish("", "no-such-queue", b"order 1")
+    say("publisher", "without confirms, to a queue that does not exist: no error, and order 1 is gone")
+    channel.basic_publish("", temporary(channel), b"order 2", mandatory=True)
+    say("publisher", "with confirms, to a queue that exists: confirmed, order 2 is in it")
+    try:
+        channel.basic_publish("", "no-such-queue", b"order 3", mandatory=True)
+    except UnroutableError as error:
+        say("publisher", f"with confirms, to the other: Unroutable, {error.messages[0].body.decode()} came back")
 
 
-def heartbeats(url: str) -> None:
+def heartbeats(url: str, channel: BlockingChannel) -> None:
     """Heartbeats: who sends nothing for two of them is taken for dead, and cut off"""
     with connect(url, heartbeat=1) as attentive:
         busy = connect(url, heartbeat=1)
@@ -40,7 +39,7 @@ def heartbeats(url: str) -> None:
             say("busy", f"4 s of work in which pika was not called: cut off ({type(error).__name__})")
 
 
-def reconnection(url: str) -> None:
+def reconnection(url: str, channel: BlockingChannel) -> None:
     """Reconnection: the broker (one of this lesson's own) is restarted in the middle, and nothing is lost"""
     waiting, done, ended = list(range(1, 7)), set(), Event()
 
@@ -49,15 +48,15 @@ def reconnection(url: str) -> None:
         say("worker", f"processed order {order['order']}")
 
     with private() as broker:
-        with channel_to(broker.url) as channel:
-            declare(channel)
+        with channel_to(broker.url) as own:
+            declare(own)
         worker = Thread(target=consume, args=(broker.url, "worker", "orders", process, ended), daemon=True)
         worker.start()
         while waiting:
             try:
-                with channel_to(broker.url) as channel:
+                with channel_to(broker.url) as own:
                     while waiting:
-                        publish(channel, ORDERS, "order", {"order": waiting[0]})
+                        publish(own, ORDERS, "order", {"order": waiting[0]})
                         say("publisher", f"order {waiting.pop(0)} confirmed")
                         if len(waiting) == 3:
                             broker.stop()
@@ -69,26 +68,26 @@ def reconnection(url: str) -> None:
     say("result", f"{len(done)} of 6 orders processed")
 
 
-def timeouts(url: str) -> None:
+def timeouts(url: str, channel: BlockingChannel) -> None:
     """Timeouts: nobody waits for ever for a broker that does not answer, or that does not accept any more"""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         try:
             connect(f"amqp://127.0.0.1:{mute.getsockname()[1]}", stack_timeout=1)
         except AMQPConnectionError as error:
             say("client", f"a server that accepts and says nothing, stack_timeout=1: {type(error.__cause__).__name__}")
-    with private() as broker, channel_to(broker.url, blocked_connection_timeout=1) as channel:
+    with private() as broker, channel_to(broker.url, blocked_connection_timeout=1) as own:
         broker.process.send_signal(signal.SIGUSR1)
         say("broker", "out of memory (so it is told): takes nothing from publishers until that is over")
         try:
             while True:
-                channel.basic_publish("", "anywhere", b"order 1")
+                own.basic_publish("", "anywhere", b"order 1")
         except AMQPConnectionError as error:
             say("publisher", f"blocked_connection_timeout=1: {type(error).__name__}")
 
 
-def thread_safety(url: str) -> None:
+def thread_safety(url: str, channel: BlockingChannel) -> None:
     """Thread safety: a pika connection belongs to one thread, so each thread has one, or asks the one that has it"""
-    with channel_to(url) as channel, ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor() as threads:
         queue, acked_by = temporary(channel), list[str]()
 
         def shop(number: int) -> None:

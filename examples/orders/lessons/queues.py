@@ -6,131 +6,115 @@ from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import NackError
 
-from examples.orders.connection import channel_to, drain, say, temporary
-
-EMBEDDED = "WorkerRMQ embedded broker"
+from examples.orders.connection import drain, say, temporary
 
 
-def broker(channel: BlockingChannel) -> str:
-    """Its name and version, as it says when one connects; pika's blocking connection keeps that to itself."""
-    known = channel.connection._impl.server_properties
-    return EMBEDDED if known.get("platform") == EMBEDDED else f"{known['product']} {known['version']}"
-
-
-def headers_exchange(url: str) -> None:
+def headers_exchange(url: str, channel: BlockingChannel) -> None:
     """Headers exchange: routes by headers, not by routing key"""
-    with channel_to(url) as channel:
-        channel.exchange_declare("lesson.headers", "headers", auto_delete=True)
-        for match in ("all", "any"):
-            wanted = {"format": "pdf", "country": "ES"}
-            queue = temporary(channel)
-            channel.queue_bind(queue, "lesson.headers", arguments={"x-match": match, **wanted})
-            for headers in (wanted, {"format": "pdf", "country": "FR"}, {"format": "xml"}):
-                channel.basic_publish("lesson.headers", "", b"", BasicProperties(headers=headers))
-                say(f"x-match={match}", f"{headers}: {'arrived' if drain(channel, queue) else 'not routed here'}")
+    channel.exchange_declare("lesson.headers", "headers", auto_delete=True)
+    for match in ("all", "any"):
+        wanted = {"format": "pdf", "country": "ES"}
+        queue = temporary(channel)
+        channel.queue_bind(queue, "lesson.headers", arguments={"x-match": match, **wanted})
+        for headers in (wanted, {"format": "pdf", "country": "FR"}, {"format": "xml"}):
+            channel.basic_publish("lesson.headers", "", b"", BasicProperties(headers=headers))
+            say(f"x-match={match}", f"{headers}: {'arrived' if drain(channel, queue) else 'not routed here'}")
 
 
-def alternate_exchange(url: str) -> None:
+def alternate_exchange(url: str, channel: BlockingChannel) -> None:
     """Alternate exchange: gets what an exchange cannot route, which is otherwise dropped"""
-    with channel_to(url) as channel:
-        known, unknown = temporary(channel), temporary(channel)
-        channel.exchange_declare("lesson.unrouted", "fanout", auto_delete=True)
-        channel.queue_bind(unknown, "lesson.unrouted")
-        arguments = {"alternate-exchange": "lesson.unrouted"}
-        channel.exchange_declare("lesson.routed", "direct", auto_delete=True, arguments=arguments)
-        channel.queue_bind(known, "lesson.routed", "order")
-        for key in ("order", "odrer"):
-            channel.basic_publish("lesson.routed", key, key.encode())
-        say("known", f"the queue bound with order got {drain(channel, known)}")
-        say("unknown", f"the queue behind the alternate exchange got {drain(channel, unknown)}")
+    known, unknown = temporary(channel), temporary(channel)
+    channel.exchange_declare("lesson.unrouted", "fanout", auto_delete=True)
+    channel.queue_bind(unknown, "lesson.unrouted")
+    arguments = {"alternate-exchange": "lesson.unrouted"}
+    channel.exchange_declare("lesson.routed", "direct", auto_delete=True, arguments=arguments)
+    channel.queue_bind(known, "lesson.routed", "order")
+    for key in ("order", "odrer"):
+        channel.basic_publish("lesson.routed", key, key.encode())
+    say("known", f"the queue bound with order got {drain(channel, known)}")
+    say("unknown", f"the queue behind the alternate exchange got {drain(channel, unknown)}")
 
 
-def time_to_live(url: str) -> None:
+def time_to_live(url: str, channel: BlockingChannel) -> None:
     """TTL: what has waited too long leaves its queue, here for a dead-letter queue"""
-    with channel_to(url) as channel:
-        late = temporary(channel)
-        arguments = {"x-message-ttl": 300, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": late}
-        queue = temporary(channel, **arguments)
-        channel.basic_publish("", queue, b"order 1")
-        channel.basic_publish("", queue, b"order 2", BasicProperties(expiration="100"))
-        say("queue", "order 1 may wait 300 ms, as the queue says; order 2 100 ms, as its own expiration says")
-        channel.connection.sleep(0.5)
-        say("dead letters", f"{', '.join(drain(channel, late))}: what is not first in its queue waits on")
+    late = temporary(channel)
+    arguments = {"x-message-ttl": 300, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": late}
+    queue = temporary(channel, **arguments)
+    channel.basic_publish("", queue, b"order 1")
+    channel.basic_publish("", queue, b"order 2", BasicProperties(expiration="100"))
+    say("queue", "order 1 may wait 300 ms, as the queue says; order 2 100 ms, as its own expiration says")
+    channel.connection.sleep(0.5)
+    say("dead letters", f"{', '.join(drain(channel, late))}: what is not first in its queue waits on")
 
 
-def priority(url: str) -> None:
+def priority(url: str, channel: BlockingChannel) -> None:
     """Priority queue: the urgent overtake those who wait"""
-    with channel_to(url) as channel:
-        queue = temporary(channel, **{"x-max-priority": 9})
-        for name, urgency in (("newsletter", 1), ("invoice", 5), ("fraud alert", 9)):
-            channel.basic_publish("", queue, name.encode(), BasicProperties(priority=urgency))
-            say("publisher", f"{name}, priority {urgency}")
-        say("consumer", f"got {', '.join(drain(channel, queue))}")
+    queue = temporary(channel, **{"x-max-priority": 9})
+    for name, urgency in (("newsletter", 1), ("invoice", 5), ("fraud alert", 9)):
+        channel.basic_publish("", queue, name.encode(), BasicProperties(priority=urgency))
+        say("publisher", f"{name}, priority {urgency}")
+    say("consumer", f"got {', '.join(drain(channel, queue))}")
 
 
-def lazy(url: str) -> None:
+def lazy(url: str, channel: BlockingChannel) -> None:
     """Lazy queue: its messages wait on disk, not in memory"""
-    with channel_to(url) as channel:
-        queue = temporary(channel, **{"x-queue-mode": "lazy"})
-        for number in range(20):
-            channel.basic_publish("", queue, str(number).encode().ljust(100_000))
-        say("publisher", f"20 messages of 100 KB are in a queue with x-queue-mode=lazy on {broker(channel)}")
-        say("RabbitMQ", "has them on disk only; from 3.12 on it does so in any classic queue")
-        say("embedded", "has on disk only what exceeds its --memory-limit, in any queue")
-        say("consumer", f"got {len(drain(channel, queue))}, in order")
+    queue = temporary(channel, **{"x-queue-mode": "lazy"})
+    for number in range(20):
+        channel.basic_publish("", queue, str(number).encode().ljust(100_000))
+    say("publisher", "20 messages of 100 KB are in a queue with x-queue-mode=lazy")
+    say("RabbitMQ", "has them on disk only; from 3.12 on it does so in any classic queue")
+    say("embedded", "has on disk only what exceeds its --memory-limit, in any queue")
+    say("consumer", f"got {len(drain(channel, queue))}, in order")
 
 
-def quorum(url: str) -> None:
+def quorum(url: str, channel: BlockingChannel) -> None:
     """Quorum queue: replicated over the nodes of a RabbitMQ cluster, and it counts failed deliveries"""
-    with channel_to(url) as channel:
-        dead, queue = temporary(channel), f"lesson.quorum.{uuid4().hex}"
-        arguments = {"x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": ""}
-        arguments["x-dead-letter-routing-key"] = dead
-        channel.queue_declare(queue, durable=True, arguments=arguments)
-        if broker(channel) == EMBEDDED:
-            say("broker", "replicates on RabbitMQ only: this is the embedded one, a single process")
-        else:
-            say("broker", f"{broker(channel)}: has a copy on each node of its cluster, by default on up to 3")
-        channel.basic_publish("", queue, b"poison")
-        attempts = 0
-        for method, _, _ in channel.consume(queue, inactivity_timeout=0.5):
-            if method is None:
-                break
-            attempts += 1
-            channel.basic_reject(method.delivery_tag, requeue=True)
-        say("worker", f"gave the message back {attempts} times; x-delivery-limit is 2")
-        say("dead letters", f"got {drain(channel, dead)}")
-        channel.queue_delete(queue)
+    dead, queue = temporary(channel), f"lesson.quorum.{uuid4().hex}"
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": ""}
+    arguments["x-dead-letter-routing-key"] = dead
+    channel.queue_declare(queue, durable=True, arguments=arguments)
+    known = channel.connection._impl.server_properties  # pika's blocking connection keeps them to itself
+    if known.get("platform") == "WorkerRMQ embedded broker":
+        say("broker", "replicates on RabbitMQ only: this is the embedded one, a single process")
+    else:
+        say("broker", f"{known['product']} {known['version']}: has copies on up to 3 nodes of its cluster, by default")
+    channel.basic_publish("", queue, b"poison")
+    attempts = 0
+    for method, _, _ in channel.consume(queue, inactivity_timeout=0.5):
+        if method is None:
+            break
+        attempts += 1
+        channel.basic_reject(method.delivery_tag, requeue=True)
+    say("worker", f"gave the message back {attempts} times; x-delivery-limit is 2")
+    say("dead letters", f"got {drain(channel, dead)}")
+    channel.queue_delete(queue)
 
 
-def consumer_cancellation(url: str) -> None:
+def consumer_cancellation(url: str, channel: BlockingChannel) -> None:
     """Consumer cancellation: who consumes from a queue that is deleted is told so, and can go on elsewhere"""
     told: list[str] = []
-    with channel_to(url) as channel:
-        channel.add_on_cancel_callback(lambda frame: told.append(frame.method.consumer_tag))
-        queue, other = temporary(channel), temporary(channel)
-        tag = channel.basic_consume(queue, lambda *_: None)
-        channel.connection.channel().queue_delete(queue)
-        say("operator", "deletes the queue that the worker consumes from")
-        while not told:
-            channel.connection.process_data_events(1)
-        channel.basic_consume(other, lambda *_: None)
-        say("worker", f"got basic.cancel for its consumer: {told == [tag]}; consumes from another queue now")
+    channel.add_on_cancel_callback(lambda frame: told.append(frame.method.consumer_tag))
+    queue, other = temporary(channel), temporary(channel)
+    tag = channel.basic_consume(queue, lambda *_: None)
+    channel.connection.channel().queue_delete(queue)
+    say("operator", "deletes the queue that the worker consumes from")
+    while not told:
+        channel.connection.process_data_events(1)
+    channel.basic_consume(other, lambda *_: None)
+    say("worker", f"got basic.cancel for its consumer: {told == [tag]}; consumes from another queue now")
 
 
-def flow_control(url: str) -> None:
+def flow_control(url: str, channel: BlockingChannel) -> None:
     """Flow control: a queue that is full refuses, so that the publisher slows down to its consumer's pace"""
-    with channel_to(url) as channel:
-        queue = temporary(channel, **{"x-max-length": 3, "x-overflow": "reject-publish"})
-        taken, refusals = [], 0
-        for number in range(1, 11):
-            while True:
-                try:
-                    channel.basic_publish("", queue, f"order {number}".encode())
-                    break
-                except NackError:
-                    refusals += 1
-                    taken.append(channel.basic_get(queue, auto_ack=True)[2])
-        say("publisher", f"10 orders through a queue of at most 3: nacked {refusals} times, and then it waited")
-        say("consumer", f"slow, and got all {len(taken) + len(drain(channel, queue))}")
-        say("broker", "one that runs out of memory stops reading from all publishers: lesson 4 shows that")
+    queue = temporary(channel, **{"x-max-length": 3, "x-overflow": "reject-publish"})
+    taken = []
+    for number in range(1, 11):
+        while True:
+            try:
+                channel.basic_publish("", queue, f"order {number}".encode())
+                break
+            except NackError:
+                taken.append(channel.basic_get(queue, auto_ack=True)[2])
+    say("publisher", f"10 orders through a queue of at most 3: nacked {len(taken)} times, and then it waited")
+    say("consumer", f"slow, and got all {len(taken) + len(drain(channel, queue))}")
+    say("broker", "one that runs out of memory stops reading from all publishers: lesson 4 shows that")
