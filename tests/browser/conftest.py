@@ -104,6 +104,7 @@ def picture() -> Callable[[Dashboard, str], None]:
     def take(dashboard: Dashboard, name: str) -> None:
         if os.environ.get("WRITE_IMAGES") == "1":
             dashboard.page.mouse.move(0, 0)
-            dashboard.page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
+            part = {"x": 0, "y": 0, "width": 1280, "height": 640}
+            dashboard.page.screenshot(path=IMAGES / f"{name}.png", clip=part, animations="disabled")
 
     return take

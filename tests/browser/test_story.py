@@ -22,7 +22,8 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
     open_dashboard: Open, service: Service, target: Target, hands: Hands, picture: Picture
 ) -> None:
     name = f"orders-{hands.__name__.lower()}"
-    dashboard = open_dashboard()
+    dark = hands is Keyboard
+    dashboard = open_dashboard(dark=dark)
     do = hands(dashboard)
     page = dashboard.page
 
@@ -64,12 +65,14 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
     dashboard.see(dashboard.trouble("Failing", name).filter(has_text="HTTP 500"))
     dead_letters = dashboard.trouble("Dead letters", f"{name}.dlq").filter(has_text="1 message waits")
     dashboard.see(dead_letters)
-    picture(dashboard, f"failing-{hands.__name__.lower()}")
+    picture(dashboard, "now-dark" if dark else "now")
 
     target.answer = 200
     do.press(dead_letters.get_by_role("button", name="Look and replay"))
     why = dashboard.row("exhausted: HTTP 500").filter(has_text="this one fails")
     expect(why).to_be_visible()
+    if not dark:
+        picture(dashboard, "dead-letters")
     do.press(why.get_by_role("button", name="Look"))
     expect(page.locator("dialog pre")).to_have_text("this one fails")
     do.press(dashboard.button("Close"))
