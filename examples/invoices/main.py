@@ -1,25 +1,23 @@
 """Runs the three systems side by side, a thread for each, until Ctrl+C."""
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import nullcontext
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
-from threading import Event
 
 from emulators.rabbit_emulator import RabbitMQ
-from examples.invoices import service
 from examples.invoices.crm import crm
-from examples.invoices.desk import Broker, Desk, say
+from examples.invoices.desk import Desk
 from examples.invoices.dms import dms
-from examples.invoices.message_utilits import InvoiceError
+from examples.invoices.message_utilits import InvoiceError, say
 from examples.invoices.one_c import one_c
 from examples.invoices.sample_pdf import make_sample
+from examples.invoices.service import RestBroker, product
+
+SYSTEMS = {"1c": one_c, "dms": dms, "crm": crm}
 
 
 def main() -> int:
@@ -32,7 +30,7 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         pdf = options.pdf or make_sample(Path("pdfs/sample.pdf"))
-        with service.product() if options.service else nullcontext(RabbitMQ) as connect:
+        with product() if options.service else nullcontext(RabbitMQ) as connect:
             _run(connect, pdf)
     except KeyboardInterrupt:
         say("Stopped.")
@@ -42,15 +40,9 @@ def main() -> int:
     return 0
 
 
-def _run(connect: Callable[[], Broker], pdf: Path) -> None:
-    """Raises KeyboardInterrupt, and what has ended a system."""
-    stop = Event()
-    with ThreadPoolExecutor() as threads:
-        sit_down = partial(Desk, connect=connect, pdf=pdf, stop=stop)
-        systems = [threads.submit(system, sit_down) for system in (one_c, dms, crm)]
-        try:
-            wait(systems, return_when=FIRST_EXCEPTION)
-        finally:
-            stop.set()
-    for system in systems:
-        system.result()
+def _run(connect: Callable[[], RabbitMQ | RestBroker], pdf: Path) -> None:
+    """Raises KeyboardInterrupt, and what a system cannot begin for."""
+    with ExitStack() as until_the_end, ThreadPoolExecutor() as threads:
+        desks = [until_the_end.enter_context(closing(Desk(system, connect(), pdf))) for system in SYSTEMS]
+        list(threads.map(lambda desk: SYSTEMS[desk.system](desk), desks))
+        signal.pause()

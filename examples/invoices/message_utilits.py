@@ -1,11 +1,12 @@
 """Messages with a PDF inside: JSON, with the file in Base64."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64decode, b64encode
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+say = partial(print, flush=True)
 
 
 class InvoiceError(Exception):

@@ -1,7 +1,5 @@
 """A PDF of one page to send around (ISO 32000-1 §7.5: header, objects, cross-reference table, trailer)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 _TEXT = b"BT /F1 24 Tf 72 720 Td (Invoice 1: 3 boxes of apples, 42.00) Tj ET"

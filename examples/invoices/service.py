@@ -1,7 +1,5 @@
 """WorkerRMQ in the place of a broker: it takes messages by REST, and delivers them by HTTP."""
 
-from __future__ import annotations
-
 import logging
 import os
 import secrets
@@ -19,14 +17,13 @@ import requests
 from flask import Flask, request
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from examples.invoices.desk import Broker, say
-from examples.invoices.message_utilits import InvoiceError
+from examples.invoices.message_utilits import InvoiceError, say
 from launcher.supervisor_config import dies_with_parent
 
 
 class RestBroker:
-    """See desk.Broker. Each queue that is consumed gets a Flask app, and a consumer that delivers there. What the
-    product refuses, and its absence, is an InvoiceError.
+    """What emulators.rabbit_emulator.RabbitMQ is, by REST. Each queue that is consumed gets a Flask app, and a consumer
+    that delivers there. What the product refuses, and its absence, is an InvoiceError.
     """
 
     def __init__(self, url: str, username: str, password: str) -> None:
@@ -84,7 +81,7 @@ class RestBroker:
 
 
 @contextmanager
-def product() -> Iterator[Callable[[], Broker]]:
+def product() -> Iterator[Callable[[], RestBroker]]:
     """Connects to the WorkerRMQ at WORKERRMQ_URL, or to one of our own that is gone afterwards. Raises InvoiceError."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     user, password = os.environ.get("ADMIN_USERNAME", "admin"), os.environ.get("ADMIN_PASSWORD", "")

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 from pypdf import PdfReader
@@ -164,17 +164,13 @@ def test_a_malformed_message_is_a_dead_letter_and_the_next_one_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stop, rabbit, sample = Event(), RabbitMQ(), make_sample(tmp_path / "sample.pdf")
+    rabbit, sample = RabbitMQ(), make_sample(tmp_path / "sample.pdf")
     rabbit.publish("1c_queue", "{oops")
     rabbit.publish("1c_queue", create_pdf_msg("contract.archived", "dms", "1c", sample))
     rabbit.publish("1c_queue", create_pdf_msg("invoice.created", "crm", "1c", sample))
-    working = Thread(target=one_c, args=(lambda system: Desk(system, RabbitMQ, sample, stop),))
-    working.start()
-    try:
+    with closing(Desk("1c", RabbitMQ(), sample)) as desk:
+        one_c(desk)
         wait_until(lambda: RabbitMQ.queues.get("dms_queue"), 5, "an answer")
-    finally:
-        stop.set()
-        working.join(5)
     assert json.loads(RabbitMQ.queues["dms_queue"][0])["event"] == "invoice.approved"
     assert RabbitMQ.queues["1c_queue.dlq"][0] == "{oops"
     assert "1c takes invoice.created, and not contract.archived." in caplog.text
