@@ -1,6 +1,6 @@
 """What a hostile target does to the other consumers of its worker: their latency beside each way to misbehave.
 
-    python -m benchmarks.hostile [--seconds 2] [--rounds 3] [--rate 200]
+    python -m benchmarks.hostile [--seconds 2] [--rounds 3] [--rate 200] [--only hangs]
 
 Two consumers get the same steady traffic, each at its own target. One target answers; the other answers too, then turns
 hostile. Latency is from the publish to the request at the target that answers, so the broker is in it. RabbitMQ is
@@ -196,8 +196,8 @@ def p99(seen: list[Seen]) -> float:
     return latencies[int(len(latencies) * 0.99)] * 1000
 
 
-def watched(seconds: float, rounds: int, rate: float) -> tuple[list[Seen], dict[str, list[Seen]]]:
-    """What was seen beside a target that answers, and beside each hostile one."""
+def watched(seconds: float, rounds: int, rate: float, only: str) -> tuple[list[Seen], dict[str, list[Seen]]]:
+    """What was seen beside a target that answers, and beside each hostile one with `only` in its name."""
     before: list[Seen] = []
     found: dict[str, list[Seen]] = defaultdict(list)
     with ExitStack() as stack:
@@ -212,8 +212,9 @@ def watched(seconds: float, rounds: int, rate: float) -> tuple[list[Seen], dict[
         traffic = Traffic(node.amqp_url, rate)
         scene = Scene(worker, channel, good, seconds)
         scene.watch(urls["500"])  # the first seconds are those of a cold start
+        chosen = {name: url for name, url in urls.items() if only in name}
         for _ in range(rounds):
-            for number, (name, url) in enumerate(urls.items()):
+            for number, (name, url) in enumerate(chosen.items()):
                 if number % 3 == 0:
                     before.append(scene.watch(friendly))
                 found[name].append(scene.watch(url))
@@ -226,9 +227,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2, help="how long each behaviour is watched, each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=float, default=200, help="messages a second for each consumer")
+    parser.add_argument("--only", default="", help="part of the names of the behaviours to watch")
     options = parser.parse_args()
     logs.configure("critical", "json")
-    before, found = watched(options.seconds, options.rounds, options.rate)
+    before, found = watched(options.seconds, options.rounds, options.rate, options.only)
     usual, each = p99(before), [p99([one]) for one in before]
     print(f"p99 beside a target that answers: {usual:.1f} ms; single windows {min(each):.1f} to {max(each):.1f} ms\n")
     print(f"{'beside a target that':32}{'p99 ms':>8}{'ratio':>7}{'delivered':>11}{'retried':>9}{'back':>6}{'MB':>6}")
