@@ -30,7 +30,7 @@ from benchmarks import servers
 from benchmarks.publish import PASSWORD, QUEUE, Way, load
 from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
-from tests.browser.conftest import FLAGS
+from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until

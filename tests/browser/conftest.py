@@ -16,19 +16,9 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.api.client import Gunicorn
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
+from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
 from tests.support.store import StoreNode
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -104,7 +94,8 @@ def picture() -> Callable[[Dashboard, str], None]:
     def take(dashboard: Dashboard, name: str) -> None:
         if os.environ.get("WRITE_IMAGES") == "1":
             dashboard.page.mouse.move(0, 0)
-            part = {"x": 0, "y": 0, "width": 1280, "height": 640}
-            dashboard.page.screenshot(path=IMAGES / f"{name}.png", clip=part, animations="disabled")
+            dashboard.page.screenshot(
+                path=IMAGES / f"{name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": 640}, animations="disabled"
+            )
 
     return take
