@@ -41,7 +41,7 @@ class Connection:
         self._channels: list[Channel] = []
 
     def connect(self) -> Connection:
-        """Open it, if it is not. Raises EmulatorError when `path` cannot be used, as while another connection does."""
+        """Open it, if it is not. Raises EmulatorError when `path` cannot be used, as while it is in use."""
         with self._lock:
             self._connected()
         return self

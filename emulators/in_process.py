@@ -24,7 +24,7 @@ class InProcessBroker:
     """Who uses `core` does so inside `with operation()`, which holds the lock; users' callbacks never run there."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """Without `directory` nothing is kept. Raises EmulatorError when it cannot be used, as while another does."""
+        """Without `directory` nothing is kept. Raises EmulatorError when that cannot be used, as while in use."""
         lock = threading.RLock()
         self._changed, self._earlier = threading.Condition(lock), threading.Condition(lock)
         try:

@@ -7,10 +7,9 @@ import fcntl
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from pika.exceptions import AMQPConnectionError
@@ -22,11 +21,12 @@ PLACE = PROJECT / os.environ.get("DATA_DIR", "var") / "orders"
 
 
 class Broker:
-    """`python -m broker` as a child process, on free ports that it keeps over restarts."""
+    """`python -m broker` as a child process, on free ports that it keeps when it is closed and started again."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, place: Path | str) -> None:
+        self.place = Path(place)
         self._ports = ["0", "0"]
+        self.start()
 
     def start(self) -> None:
         """Come back when it can be used. Raises OSError, with the place of its log."""
@@ -42,22 +42,10 @@ class Broker:
         self.url = f"amqp://guest:guest@127.0.0.1:{self._ports[0]}/%2F"
         self.management = ready[2]
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it in order, its data kept."""
         self.process.terminate()
         self.process.wait()
-
-
-@contextmanager
-def private() -> Iterator[Broker]:
-    """A broker that nobody else uses, and whose data nobody keeps."""
-    with tempfile.TemporaryDirectory() as place:
-        broker = Broker(Path(place))
-        broker.start()
-        try:
-            yield broker
-        finally:
-            broker.stop()
 
 
 @contextmanager
@@ -89,13 +77,10 @@ def _answering() -> tuple[str, str] | None:
 
 def keep() -> None:
     """Run the shared broker until its last user has gone."""
-    broker = Broker(PLACE)
-    with suppress(OSError):  # another terminal was first, or broker.log tells
-        broker.start()
+    with suppress(OSError), closing(Broker(PLACE)) as broker:  # another terminal was first, or broker.log tells
         (PLACE / "addresses").write_text(f"{broker.url} {broker.management}")
         with (PLACE / "users").open("a") as users:
             fcntl.flock(users, fcntl.LOCK_EX)
-            broker.stop()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from tempfile import TemporaryDirectory
 from threading import Event, Thread, current_thread
 from typing import Any
 
@@ -10,7 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, UnroutableError
 
 from examples.orders.connection import channel_to, connect, consume, drain, publish, say, temporary
-from examples.orders.embedded import private
+from examples.orders.embedded import Broker
 from examples.orders.topology import ORDERS, declare
 
 
@@ -47,7 +49,7 @@ def reconnection(url: str, channel: BlockingChannel) -> None:
         done.add(order["order"])
         say("worker", f"processed order {order['order']}")
 
-    with private() as broker:
+    with TemporaryDirectory() as place, closing(Broker(place)) as broker:
         with channel_to(broker.url) as own:
             declare(own)
         worker = Thread(target=consume, args=(broker.url, "worker", "orders", process, ended), daemon=True)
@@ -59,7 +61,7 @@ def reconnection(url: str, channel: BlockingChannel) -> None:
                         publish(own, ORDERS, "order", {"order": waiting[0]})
                         say("publisher", f"order {waiting.pop(0)} confirmed")
                         if len(waiting) == 3:
-                            broker.stop()
+                            broker.close()
             except AMQPConnectionError as error:
                 say("publisher", f"order {waiting[0]} not confirmed ({type(error).__name__}), so it is sent again")
                 broker.start()
@@ -75,7 +77,9 @@ def timeouts(url: str, channel: BlockingChannel) -> None:
             connect(f"amqp://127.0.0.1:{mute.getsockname()[1]}", stack_timeout=1)
         except AMQPConnectionError as error:
             say("client", f"a server that accepts and says nothing, stack_timeout=1: {type(error.__cause__).__name__}")
-    with private() as broker, channel_to(broker.url, blocked_connection_timeout=1) as own:
+    with TemporaryDirectory() as place, closing(Broker(place)) as broker:
+        own = connect(broker.url, blocked_connection_timeout=1).channel()
+        own.confirm_delivery()
         broker.process.send_signal(signal.SIGUSR1)
         say("broker", "out of memory (so it is told): takes nothing from publishers until that is over")
         try:
