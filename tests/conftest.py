@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +15,10 @@ from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.store import StoreNode
 from tests.support.target import Target
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has put the suite in the background. Whatever the tests start would inherit that, and not end by Ctrl+C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

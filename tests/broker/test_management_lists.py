@@ -72,10 +72,11 @@ def test_every_kind_has_its_fields(broker: BrokerNode, queue: str, kind: str) ->
 
 
 def test_the_overview_says_where_the_api_is(broker: BrokerNode) -> None:
-    overview = broker.management.get("overview").json()
-    context = overview["contexts"][0]
+    # RabbitMQ takes a few seconds after its start to know.
+    context = wait_until(lambda: broker.management.get("overview").json()["contexts"], 15, "contexts")[0]
     assert {"description", "path", "ip"} <= set(context)
-    assert (context["node"], context["port"]) == (overview["node"], str(broker.management_port))
+    node = broker.management.get("overview").json()["node"]
+    assert (context["node"], context["port"]) == (node, str(broker.management_port))
 
 
 @pytest.mark.parametrize(
