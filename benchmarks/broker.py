@@ -78,9 +78,11 @@ class Run:
         self._started = time.perf_counter()
         self._publish()
 
+    def _unsettled(self) -> int:
+        return self._published - min(self._confirmed if self._scenario.persistent else self._consumed, self._consumed)
+
     def _publish(self) -> None:
-        behind = self._confirmed if self._scenario.persistent else self._consumed
-        while self._published < self._total and self._published - min(behind, self._consumed) < WINDOW:
+        while self._published < self._total and self._unsettled() < WINDOW:
             self._publisher.basic_publish("", "benchmark", BODY, self._properties)
             self._published += 1
 
@@ -97,7 +99,7 @@ class Run:
         if self._consumed == self._total and (not self._scenario.persistent or self._confirmed == self._total):
             self.seconds = time.perf_counter() - self._started
             self._consumer.queue_delete("benchmark", callback=lambda _: self._connection.ioloop.stop())
-        elif self._published < self._total and self._consumed % 100 == 0:
+        elif self._unsettled() <= WINDOW - 100:
             self._publish()
 
 
