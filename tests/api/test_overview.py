@@ -46,7 +46,8 @@ def test_where_all_is_well_there_is_no_trouble(service: Service) -> None:
     found = seen(service)
     assert (found["troubles"], found["troubleCount"], found["workers"]) == ([], 0, 1)
     assert found["consumers"] == {"running": 1, "failing": 0, "waiting": 0, "paused": 0, "suspended": 0}
-    assert (found["totals"]["queues"], found["totals"]["messages"]) == (1, 0)
+    assert found["totals"]["queues"] >= 1  # a queue of the retry ladder may be there, too
+    assert found["totals"]["messages"] == 0
 
 
 def test_the_worst_comes_first_and_says_why(service: Service) -> None:

@@ -39,7 +39,7 @@ def amqplain(monkeypatch: pytest.MonkeyPatch) -> type[AmqplainCredentials]:
     return AmqplainCredentials
 
 
-class RecoverAsync(spec.Basic.Recover):  # type: ignore[misc]
+class RecoverAsync(spec.Basic.Recover):  # type: ignore[misc,name-defined]
     """basic.recover-async, which pika has not."""
 
     INDEX = 0x003C0064

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; skipped where it is not installed, unless REQUIRE_BROWSER=1 forbids that."""
     program = shutil.which("chromium")
@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=program, args=FLAGS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service, and its API as an admin."""
     directory = tmp_path_factory.mktemp("dashboard")
