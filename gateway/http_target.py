@@ -84,7 +84,7 @@ class Easy:
         self._done: Done | None = None
         self._body = b""
         self._read = 0
-        self._head: list[bytes] = []  # the answer's lines up to the empty one; curl bounds them
+        self._head: list[bytes] = []  # lines of interim answers, the answer and its trailers; curl bounds them
         self._objection: str | None = None  # the guard's, to the address last tried
         self._connecting = False  # to an address that the guard lets through
         self.curl = curl = pycurl.Curl()
@@ -148,7 +148,7 @@ class Easy:
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection
             answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
-        elif self._head[-1:] != _END_OF_HEAD:  # curl takes what came for all
+        elif self._ends_in_head():  # curl takes what came for all
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
@@ -160,11 +160,22 @@ class Easy:
         self._target.idle.append(self)
         done(answer)
 
+    def _ends_in_head(self) -> bool:
+        """Whether no empty line came after the last status line; trailers may have come after that."""
+        for line in reversed(self._head):
+            if line in _EMPTY:
+                return False
+            if line[:5] == _STATUS_LINE:
+                break
+        return True
+
     def _retry_after(self) -> float | None:
-        """Seconds that the target asks for; curl's own reading of it ends at six hours."""
-        for line in self._head:
+        """Seconds that the target asks for, in its last answer; curl's own reading of it ends at six hours."""
+        for line in reversed(self._head):
             if line[:12].lower() == b"retry-after:":
                 return retry_after(line[12:].decode("latin-1"), time.time())
+            if line[:5] == _STATUS_LINE:
+                break
         return None
 
     def _content_type(self) -> str | None:
@@ -173,7 +184,8 @@ class Easy:
         return None if value is None else value.decode(errors="replace")
 
 
-_END_OF_HEAD = [b"\r\n"]
+_STATUS_LINE = b"HTTP/"
+_EMPTY = (b"\r\n", b"\n")
 _MAY_DELAY = (429, 503)
 """Statuses whose Retry-After is honoured (RFC 6585 §4, RFC 9110 §15.6.4)."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.outcome import Answer
+from domain.outcome import Answer, ErrorClass
 from tests.delivery.client import Client
 from tests.delivery.raw_server import answering
 from tests.support.target import Target
@@ -70,3 +70,24 @@ def test_what_is_said_in_between_is_no_answer(client: Client, status: int) -> No
     final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
     with answering(b"HTTP/1.1 %d Between\r\n\r\n" % status + final) as address:
         assert client.post(f"http://{address}/").status == 202
+
+
+TRAILED = OK + b"\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [TRAILED, b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"], ids=["trailers", "bare LF"])
+def test_an_answer_is_whole_also_with_trailers_and_with_bare_line_ends(client: Client, answer: bytes) -> None:
+    with answering(answer) as address:
+        assert client.post(f"http://{address}/").status == 200
+
+
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["at once", "after an interim one"])
+def test_an_answer_that_ends_in_its_headers_is_none(client: Client, interim: bytes) -> None:
+    with answering(interim + OK + b"\r\nContent-Length: 2\r\n") as address:
+        assert client.post(f"http://{address}/").error is ErrorClass.RESET
+
+
+def test_when_to_come_back_is_not_read_from_an_interim_answer(client: Client) -> None:
+    final = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    with answering(b"HTTP/1.1 103 Early Hints\r\nRetry-After: 60\r\n\r\n" + final) as address:
+        assert client.post(f"http://{address}/").retry_after is None
