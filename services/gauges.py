@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from domain.gauge import Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
+from gateway.amqp.topology import is_rung
 from services.consumer_state import Live
 from services.health import Dependency
 from services.troubles import dead_letter_queues
@@ -18,7 +19,6 @@ from services.troubles import dead_letter_queues
 MAX_SERIES = 1000
 """Queues and consumers with a series of their own, by name; the others are summed up as `other`."""
 OTHER = "other"
-_LADDER = "workerrmq.retry."
 
 BUILD = Gauge("workerrmq_build_info", "Always 1; which release runs, on which Python.", ("version", "python"))
 UP = Gauge("workerrmq_dependency_up", "Whether a dependency answers.", ("dependency",))
@@ -54,7 +54,7 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     unacked, consumers, letters = ready.copy(), ready.copy(), ready.copy()
     retries = 0
     for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
-        if queue.name.startswith(_LADDER):
+        if is_rung(queue.name):
             retries += queue.ready + queue.unacked
             continue
         labels = (queue.name if number < MAX_SERIES else OTHER,)

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from domain.consumer_details import State
 from domain.errors import BrokerUnavailable
 from domain.overview import ConsumerOutline, Overview, QueueOutline, QueueTotals, Trouble
+from gateway.amqp.topology import is_rung
 from gateway.management import ConnectionGateway, QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
-from services.troubles import LADDER, dead_letter_queues, of_consumers, of_queues, worst_first
+from services.troubles import dead_letter_queues, of_consumers, of_queues, worst_first
 
 _KEPT = 2.0  # seconds
 _SHOWN = 100
@@ -85,8 +86,8 @@ class Overviews:
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
-    retries = sum(queue.ready for queue in queues if queue.name.startswith(LADDER))
-    queues = [queue for queue in queues if not queue.name.startswith(LADDER)]
+    retries = sum(queue.ready for queue in queues if is_rung(queue.name))
+    queues = [queue for queue in queues if not is_rung(queue.name)]
     dead = dead_letter_queues(queues)
     ready, unacked = sum(queue.ready for queue in queues), sum(queue.unacked for queue in queues)
     return QueueTotals(

@@ -10,10 +10,9 @@ from typing import get_args
 
 from domain.overview import ConsumerOutline, QueueOutline, Trouble, TroubleKind
 from domain.registry import Report
+from gateway.amqp.topology import is_dead_letter_queue, is_rung
 from services.consumer_state import Live
 
-_ORPHANED = "workerrmq.orphaned"
-LADDER = "workerrmq.retry."
 _PATIENCE = timedelta(seconds=10)
 """A consumer that was changed so lately may be on its way."""
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
@@ -27,7 +26,7 @@ def worst_first(troubles: Iterable[Trouble]) -> list[Trouble]:
 def dead_letter_queues(queues: Sequence[QueueOutline]) -> set[str]:
     """Those that are called so, or that another queue sends its dead letters to."""
     named = {queue.dead_letter_queue for queue in queues if queue.dead_letter_queue}
-    return named | {queue.name for queue in queues if queue.name.endswith(".dlq") or queue.name == _ORPHANED}
+    return named | {queue.name for queue in queues if is_dead_letter_queue(queue.name)}
 
 
 def of_consumers(
@@ -90,7 +89,7 @@ def _of_queue(kind: TroubleKind, name: str, reason: str, messages: int) -> Troub
 
 def _unconsumed(queue: QueueOutline, consumers: Sequence[ConsumerOutline]) -> str:
     """A sentence, or nothing where somebody takes its messages, or would if he could."""
-    if not queue.ready or queue.consumers or queue.name.startswith(LADDER):
+    if not queue.ready or queue.consumers or is_rung(queue.name):
         return ""
     if any(consumer.desired != "paused" for consumer in consumers):
         return ""

@@ -20,6 +20,8 @@ RETRY = "workerrmq.retry"
 RETURN = "workerrmq.return"
 ORPHANED = "workerrmq.orphaned"
 
+_RUNG = f"{RETRY}."
+_DEAD_LETTERS = ".dlq"
 _LEASE = 600
 """Seconds that a rung outlives its last message: a queue expires with what is in it, so never before."""
 _REDECLARE = 120
@@ -69,7 +71,7 @@ class Ladder:
         if now < self._declared.get(delay, float("-inf")) + _REDECLARE:
             return delay
         self._declared[delay] = now
-        name = f"{RETRY}.{delay / 1000:.10g}s"
+        name = f"{_RUNG}{delay / 1000:.10g}s"
         arguments = {
             "x-queue-type": "quorum",
             "x-message-ttl": delay,
@@ -92,6 +94,16 @@ class Ladder:
             self._moved[delay] = delay + 1
 
 
+def is_rung(queue: str) -> bool:
+    """Whether a queue of that name is the ladder's."""
+    return queue.startswith(_RUNG)
+
+
 def dead_letter_queue(queue: str) -> str:
     """The name of the dead-letter queue that we make for a queue that has none: `<queue>.dlq`, within 255 bytes."""
-    return queue.encode()[: MAX_BYTES - 4].decode(errors="ignore") + ".dlq"
+    return queue.encode()[: MAX_BYTES - len(_DEAD_LETTERS)].decode(errors="ignore") + _DEAD_LETTERS
+
+
+def is_dead_letter_queue(queue: str) -> bool:
+    """Whether a queue of that name is one where we put what cannot be delivered."""
+    return queue.endswith(_DEAD_LETTERS) or queue == ORPHANED
