@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from domain.consumer import ConsumerSpec
 from domain.model import Model
 from domain.registry import Desired
 
 State = Literal["running", "failing", "waiting", "paused", "suspended"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 class WorkerReport(Model):

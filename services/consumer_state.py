@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.credentials import masked_headers, masked_url
-from domain.registry import Actual, ConsumerFilter, Heartbeat, RegisteredConsumer, Report
+from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
 
 _WORST_FIRST: dict[Actual, State] = {
     "suspended": "suspended",  # the registry hears of it within a second
@@ -46,9 +46,11 @@ class Live:
         reports = [report for _, report in self.of(consumer_id)]
         return min(reports, key=lambda report: _RANKS[report.state], default=None)
 
-    def state(self, consumer_id: str) -> tuple[State, str | None]:
-        """The state of an enabled consumer, and why: one worker that fails makes it fail; otherwise one that runs makes
-        it run."""
+    def state(self, consumer_id: str, desired: Desired, reason: str | None = None) -> tuple[State, str | None]:
+        """The state of a consumer, and why. Of one that is enabled: one worker that fails makes it fail; otherwise one
+        that runs makes it run. Any other is as it is desired to be, for that `reason`."""
+        if desired != "enabled":
+            return desired, reason
         if worst := self.worst(consumer_id):
             return _WORST_FIRST[worst.state], worst.reason
         if self.any_worker:
@@ -59,7 +61,7 @@ class Live:
         """Of the consumers that are wanted only those in this state."""
         if state in ("paused", "suspended"):
             return replace(wanted, desired=state)
-        states = {consumer_id: self.state(consumer_id)[0] for consumer_id in self._reports}
+        states = {consumer_id: self.state(consumer_id, "enabled")[0] for consumer_id in self._reports}
         if state == "waiting":
             others = frozenset(key for key, found in states.items() if found != "waiting")
             return replace(wanted, desired="enabled", not_ids=others)
@@ -70,7 +72,7 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
     """`consumer` beside its state by the live workers, secrets masked."""
     found = live.of(consumer.id)
     reports = [report for _, report in found]
-    state, reason = live.state(consumer.id) if consumer.state == "enabled" else (consumer.state, consumer.reason)
+    state, reason = live.state(consumer.id, consumer.state, consumer.reason)
     latest = max(reports, key=lambda report: report.error_at or _NEVER, default=None)
     failed = latest if latest and latest.error_at else None
     answers = sum(report.answers for report in reports)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from domain.consumer_details import STATES
 from domain.gauge import Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
@@ -77,7 +78,7 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
     in_flight: dict[tuple[str, ...], float] = {}
     totals: Counter[str] = Counter()
     for number, one in enumerate(sorted(consumers, key=lambda one: one.name)):
-        state = live.state(one.id)[0] if one.desired == "enabled" else one.desired
+        state, _ = live.state(one.id, one.desired)
         totals[state] += 1
         labels = (one.name, one.queue_name) if number < MAX_SERIES else (OTHER, OTHER)
         reports = [report for _, report in live.of(one.id)]
@@ -90,6 +91,3 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
     yield STATE.reads(states)
     yield BREAKER.reads(breakers)
     yield IN_FLIGHT.reads(in_flight)
-
-
-STATES = ("running", "failing", "waiting", "paused", "suspended")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from domain.consumer_details import State
+from domain.consumer_details import STATES
 from domain.errors import BrokerUnavailable
 from domain.overview import ConsumerOutline, Overview, QueueOutline, QueueTotals, Trouble
 from gateway.amqp.topology import is_rung
@@ -21,7 +21,6 @@ from services.troubles import dead_letter_queues, of_consumers, of_queues, worst
 
 _KEPT = 2.0  # seconds
 _SHOWN = 100
-_STATES: tuple[State, ...] = ("running", "failing", "waiting", "paused", "suspended")
 
 
 class Overviews:
@@ -68,11 +67,11 @@ class Overviews:
             troubles.append(Trouble(kind="broker_unavailable", name="broker", reason=exc.detail))
         ready = {queue.name: queue.ready for queue in queues or ()}
         troubles += of_consumers(consumers, live, ready, now)
-        states = Counter(live.state(one.id)[0] if one.desired == "enabled" else one.desired for one in consumers)
+        states = Counter(live.state(one.id, one.desired)[0] for one in consumers)
         return Overview(
             at=now,
             workers=len(workers),
-            consumers={state: states[state] for state in _STATES},
+            consumers={state: states[state] for state in STATES},
             totals=None if queues is None else _totals(queues),
             troubles=worst_first(troubles)[:_SHOWN],
             trouble_count=len(troubles),
