@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+OTHER = "other"
+"""The label under which all are summed up that get no series of their own, so that the series stay few."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gauge:

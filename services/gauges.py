@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from domain.consumer_details import STATES
-from domain.gauge import Gauge, Readings
+from domain.gauge import OTHER, Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
 from gateway.amqp.topology import is_rung
@@ -18,8 +18,7 @@ from services.health import Dependency
 from services.troubles import dead_letter_queues
 
 MAX_SERIES = 1000
-"""Queues and consumers with a series of their own, by name; the others are summed up as `other`."""
-OTHER = "other"
+"""Queues and consumers with a series of their own, by name; the others are summed up as OTHER."""
 
 BUILD = Gauge("workerrmq_build_info", "Always 1; which release runs, on which Python.", ("version", "python"))
 UP = Gauge("workerrmq_dependency_up", "Whether a dependency answers.", ("dependency",))

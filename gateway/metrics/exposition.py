@@ -8,9 +8,9 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Metri
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from domain.gauge import Readings
+from domain.gauge import OTHER, Readings
 from gateway.metrics.directory import Directory
-from gateway.metrics.instruments import OTHER, REGISTRY
+from gateway.metrics.instruments import REGISTRY
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 
+from domain.gauge import OTHER
 from gateway.metrics.directory import Directory
 
 log = structlog.get_logger("workerrmq.metrics")
@@ -78,8 +79,7 @@ COUNTED = (DELIVERIES, ATTEMPT_SECONDS, RECONNECTS, PUBLISHES, CONFIRM_SECONDS, 
 
 
 MAX_CONSUMERS = 500
-"""Consumers with a series of their own in one process; those that it meets later are counted together."""
-OTHER = "other"
+"""Consumers with a series of their own in one process; those that it meets later are counted together, as OTHER."""
 _own: set[tuple[str, str]] = set()
 
 
