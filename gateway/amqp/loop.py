@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import structlog
 from pika.adapters.select_connection import IOLoop
@@ -17,6 +19,11 @@ class Loop(IOLoop):  # type: ignore[misc]
         super().__init__()
         self._turn_end: dict[Callable[[], None], None] = {}
         self._running = True
+
+    def call_later(self, delay: float, callback: Callable[[], Any]) -> Any:
+        """Run `callback` once, after `delay` seconds. What is due in the same moment is run, too, if it fails: pika
+        would forget the others."""
+        return super().call_later(delay, partial(_contained, callback))
 
     def at_turn_end(self, callback: Callable[[], None]) -> None:
         """Run `callback` once, after all events of this turn have been handled, however often it was asked for."""
@@ -50,3 +57,10 @@ class Loop(IOLoop):  # type: ignore[misc]
         finally:
             for callback in callbacks:
                 self.at_turn_end(callback)
+
+
+def _contained(callback: Callable[[], Any]) -> None:
+    try:
+        callback()
+    except Exception:
+        log.exception("callback_crashed")
