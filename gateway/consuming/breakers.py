@@ -78,16 +78,21 @@ class Breakers:
         self._loop = loop
         self._breakers: dict[tuple[str, BreakerPolicy], TargetBreaker] = {}
 
-    def join(self, member: Member, spec: ConsumerSpec) -> TargetBreaker:
+    def of(self, spec: ConsumerSpec) -> TargetBreaker:
+        """The breaker of its target, which it may join."""
         parts = urlsplit(spec.url)
         target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             breaker = self._breakers[target, spec.breaker] = TargetBreaker(self._loop, target, spec.breaker)
-        breaker.members.add(member)
         return breaker
 
+    def join(self, member: Member, breaker: TargetBreaker) -> None:
+        """From now on the member hears of it."""
+        breaker.members.add(member)
+
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
+        """The member hears no more; a breaker that nobody needs is forgotten."""
         breaker.members.discard(member)
         if not breaker.members and breaker.closed:
             self._breakers = {key: one for key, one in self._breakers.items() if one is not breaker}

@@ -37,19 +37,17 @@ class Consumer:
     def __init__(self, wiring: Wiring, subscription: Subscription) -> None:
         self.wiring = wiring
         self.subscription = subscription
-        self.breaker = wiring.breakers.join(self, subscription.spec)
+        self.breaker = wiring.breakers.of(subscription.spec)
         self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew)
         self.intake = Intake(wiring.loop, self, subscription, ordered=self.dispatcher.ordered)
-        self.settlement = self._settlement()
+        self.settlement = Settlement(self, wiring, subscription, self.breaker, self.intake)
         self._tally = Tally()
         self._held: list[Delivery] = []  # arrived while another message tries the target
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
         self._drained: Callable[[], None] | None = None
-
-    def _settlement(self) -> Settlement:
-        return Settlement(self, self.wiring, self.subscription, self.breaker, self.intake)
+        wiring.breakers.join(self, self.breaker)  # last: what cannot be made must not be told of it
 
     # --- what the thread calls -------------------------------------------------------------------------------------
 
@@ -72,14 +70,17 @@ class Consumer:
         """
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = subscription
-        self.dispatcher.change_rate(subscription)
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):
+            self.dispatcher.change_rate(subscription)
             return
-        self.wiring.breakers.leave(self, self.breaker)
-        self.breaker = self.wiring.breakers.join(self, subscription.spec)
-        counters = self.settlement.counters
-        self.settlement = self._settlement()
+        breaker, counters = self.wiring.breakers.of(subscription.spec), self.settlement.counters
+        self.settlement = Settlement(self, self.wiring, subscription, breaker, self.intake)
         self.settlement.counters = counters
+        if breaker is not self.breaker:
+            self.wiring.breakers.leave(self, self.breaker)
+            self.wiring.breakers.join(self, breaker)
+            self.breaker = breaker
+        self.dispatcher.change_rate(subscription)  # now, for it may send what waits
         if self._state in _NOT_TAKING and before.revision != subscription.revision:
             self._resume()
         elif self._state == "probing" or before.spec.prefetch != subscription.spec.prefetch:

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from delivery.lanes import Lanes, key_function
 from delivery.rate import TokenBucket
@@ -53,7 +54,7 @@ class Dispatcher:
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
         self._waits: OrderedDict[Hashable, _Wait] = OrderedDict()  # by identity
         self._bucket: TokenBucket | None = None
-        self._timer = False
+        self._timer: Any = None  # until there is a token, while what is ready waits for one
         self.sending = 0
         """requests under way, and copies on theirs"""
         self.change_rate(subscription)
@@ -63,7 +64,7 @@ class Dispatcher:
         return self._key is not None
 
     def change_rate(self, subscription: Subscription) -> None:
-        """Take up the rate of a new revision, or of another number of workers."""
+        """Take up the rate of a new revision, or of another number of workers, also for what waits for its turn."""
         limit, share = subscription.spec.rate_limit, subscription.share
         if limit is None:
             self._bucket = None
@@ -71,6 +72,9 @@ class Dispatcher:
             self._bucket = TokenBucket(limit.per_second * share, limit.burst * share, time.monotonic())
         else:
             self._bucket.change(limit.per_second * share, limit.burst * share, time.monotonic())
+        if self._timer is not None:
+            self._loop.remove_timeout(self._timer)
+            self._pump()
 
     def arrived(self, delivery: Delivery) -> None:
         if self._key is None:
@@ -150,16 +154,15 @@ class Dispatcher:
 
     def _offer(self, delivery: Delivery) -> None:
         self._ready.append(delivery)
-        if not self._timer:
+        if self._timer is None:
             self._pump()
 
     def _pump(self) -> None:
-        self._timer = False
+        self._timer = None
         while self._ready:
             seconds = self._bucket.take(time.monotonic()) if self._bucket else 0.0
             if seconds:
-                self._timer = True
-                self._loop.call_later(seconds, self._pump)
+                self._timer = self._loop.call_later(seconds, self._pump)
                 return
             delivery = self._ready.popleft()
             del self._here[delivery.tag]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.delivery.running import Consumers
@@ -32,3 +33,15 @@ def test_what_waits_for_its_turn_goes_back_when_the_consumer_stops(
     consumers.end(5)
     assert ready(channel, queue) == 18
     assert target.count == 2
+
+
+@pytest.mark.parametrize("ordering", ["none", "queue"])
+@pytest.mark.parametrize("limit", [None, {"perSecond": 10_000, "burst": 100}])
+def test_what_waits_under_a_slow_rate_goes_out_when_the_rate_is_raised_or_taken_away(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, limit: object, ordering: str
+) -> None:
+    publish(channel, queue, *"123")
+    consumers.deliver(queue, target.url("/ok/before"), ordering=ordering, rate_limit={"perSecond": 0.01, "burst": 1})
+    target.wait_for(1)
+    consumers.run(queue, target.url("/ok/after"), ordering=ordering, rate_limit=limit)
+    assert [one.path for one in target.wait_for(3)] == ["/ok/before", "/ok/after", "/ok/after"]
