@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 MAX_BYTES = 255  # AMQP 0-9-1 §4.2.5.3: a short string has one octet for its length
 
@@ -29,11 +29,15 @@ def _new_name(value: str) -> str:
     return _queue_name(value)
 
 
-ShortString = Annotated[str, AfterValidator(_fits)]
+_SHORT = {"maxLength": MAX_BYTES}
+_NAME = {"minLength": 1, "maxLength": MAX_BYTES}
+"""For documentation: as much of the rules as JSON Schema can say, which counts characters."""
+
+ShortString = Annotated[str, AfterValidator(_fits), Field(json_schema_extra=_SHORT)]
 """Up to 255 bytes: a routing key, the name of an exchange (empty is the default exchange)."""
 
-QueueName = Annotated[str, AfterValidator(_queue_name)]
+QueueName = Annotated[str, AfterValidator(_queue_name), Field(json_schema_extra=_NAME)]
 """The name of a queue or exchange that may exist already."""
 
-NewName = Annotated[str, AfterValidator(_new_name)]
+NewName = Annotated[str, AfterValidator(_new_name), Field(json_schema_extra=_NAME)]
 """The name of a queue or exchange to be created (`amq.` is reserved, AMQP 0-9-1 §1.7.2.1)."""

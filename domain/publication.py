@@ -78,7 +78,7 @@ def _expiration(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11 else value
 
 
-Label = Annotated[ShortString, AfterValidator(_label)]
+Label = Annotated[ShortString, AfterValidator(_label), Field(json_schema_extra={"minLength": 1})]
 Base64 = Annotated[
     bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})
 ]  # fmt: skip
@@ -101,7 +101,7 @@ class PublishProperties(Model):
     type: Label | None = None
     app_id: Label | None = None
     priority: int | None = Field(None, ge=0, le=255)
-    expiration: Annotated[int, BeforeValidator(_expiration), Field(ge=0, le=MAX_MILLISECONDS)] | None = None
+    expiration: Annotated[int, Field(ge=0, le=MAX_MILLISECONDS), BeforeValidator(_expiration)] | None = None
     timestamp: int | None = Field(None, ge=0, lt=2**63)
     persistent: bool = True
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema_specifications import REGISTRY
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import APIS, create_app
@@ -18,6 +19,12 @@ from tests.api.client import Api
 from tests.api.conftest import end, settings_for
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
+WORDS = {
+    word
+    for vocabulary in ("core", "applicator", "unevaluated", "validation", "meta-data", "format-annotation", "content")
+    for word in REGISTRY.contents(f"https://json-schema.org/draft/2020-12/meta/{vocabulary}")["properties"]
+} | {"discriminator"}
+"""All that JSON Schema 2020-12 knows, and what OpenAPI 3.1 adds (https://spec.openapis.org/oas/v3.1.0#schema-object)."""
 WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
 
 
@@ -91,6 +98,30 @@ def test_every_reference_leads_somewhere_and_every_schema_is_used(document: dict
     schemas = document["components"]["schemas"]
     referred = set(re.findall(r"#/components/schemas/([^'\"]+)", str(document)))
     assert referred == set(schemas)
+
+
+def test_schemas_say_nothing_that_is_no_word_of_json_schema(document: dict[str, Any]) -> None:
+    """A validator passes over words that it does not know, and so does a generated client: a limit would be lost."""
+    found = [*document["components"]["schemas"].values(), *roots(document["paths"])]
+    assert {word for schema in found for inner in nested(schema) for word in inner} <= WORDS
+
+
+def roots(part: Any) -> Iterator[dict[str, Any]]:
+    """The schemas of parameters, bodies and answers."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            yield from [inner] if name == "schema" else roots(inner)
+
+
+def nested(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A schema and those inside it."""
+    yield schema
+    inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    for one in inner + schema.get("anyOf", []) + schema.get("oneOf", []) + schema.get("allOf", []):
+        if isinstance(one, dict):
+            yield from nested(one)
 
 
 def test_every_refusal_of_the_service_is_documented() -> None:
