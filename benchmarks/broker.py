@@ -11,7 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,7 @@ import pika
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
 from tests.support.rabbitmq import RabbitNode, missing
+from tests.support.server import running
 
 BODY = b"x" * 1024
 WINDOW = 1000  # messages published and not acked, at most
@@ -111,13 +112,8 @@ def brokers(directory: Path) -> Iterator[dict[str, BrokerNode]]:
         print(f"RabbitMQ is {missing()}")
     else:
         nodes["rabbitmq"] = RabbitNode(directory / "rabbitmq")
-    try:
-        for node in nodes.values():
-            node.start()
-        yield nodes
-    finally:
-        for node in nodes.values():
-            node.shutdown()
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(running(node)) for name, node in nodes.items()}
 
 
 def main() -> None:

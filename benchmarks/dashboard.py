@@ -34,6 +34,7 @@ from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
+from tests.support.server import running
 from tests.support.store import StoreNode
 from tests.support.worker import SECRET, worker_on
 
@@ -49,10 +50,7 @@ def service(size: int, broker_name: str) -> Iterator[str]:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = _broker(stack, broker_name, directory)
-        node = StoreNode(directory / "store")
-        stack.callback(node.shutdown)
-        node.start()
-        uri = node.uri("dashboard")
+        uri = stack.enter_context(running(StoreNode(directory / "store"))).uri("dashboard")
         store = open_store(uri, SECRET, directory)
         stack.callback(store.close)
         with pika.BlockingConnection(pika.URLParameters(broker.amqp_url)) as connection:
@@ -97,10 +95,7 @@ def service(size: int, broker_name: str) -> Iterator[str]:
 def _broker(stack: ExitStack, name: str, directory: Path) -> BrokerNode:
     if name == "rabbitmq":
         return stack.enter_context(servers.rabbitmq())
-    node = EmbeddedNode(directory / "broker")
-    stack.callback(node.shutdown)
-    node.start()
-    return node
+    return stack.enter_context(running(EmbeddedNode(directory / "broker")))
 
 
 def _answers(url: str) -> bool:

@@ -29,6 +29,7 @@ from domain.publication import PublishRequest
 from routes.api import Api, Reply, done
 from routes.scope import NO_QUEUE
 from services.bundle import Services
+from tests.support.server import running
 from tests.support.store import StoreNode
 
 BODY = b'{"queueName": "orders", "message": "' + b"x" * 1024 + b'"}'
@@ -94,18 +95,13 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=3000, help="in each of the rounds")
     given = options.parse_args()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the program runs
-    with tempfile.TemporaryDirectory() as place:
-        store = StoreNode(Path(place) / "store")
-        store.start()
-        try:
-            app = create_app(_settings(Path(place), store))
-            app.register_blueprint(api.blueprint)
-            services: Services = app.extensions["services"]
-            services.users.create("benchmark", PASSWORD, "publisher")
-            token, _, _ = services.login.login("benchmark", PASSWORD, "")
-            rounds = [[microseconds(way, token, given.requests) for way in (bare(), app)] for _ in range(ROUNDS)]
-        finally:
-            store.shutdown()
+    with tempfile.TemporaryDirectory() as place, running(StoreNode(Path(place) / "store")) as store:
+        app = create_app(_settings(Path(place), store))
+        app.register_blueprint(api.blueprint)
+        services: Services = app.extensions["services"]
+        services.users.create("benchmark", PASSWORD, "publisher")
+        token, _, _ = services.login.login("benchmark", PASSWORD, "")
+        rounds = [[microseconds(way, token, given.requests) for way in (bare(), app)] for _ in range(ROUNDS)]
     bare_cost, our_cost = (statistics.median(found) for found in zip(*rounds, strict=True))
     print(f"{platform.machine()}, Python {platform.python_version()}, median of {ROUNDS} × {given.requests} requests")
     print(f"a bare Flask view   {bare_cost:6.0f} µs")

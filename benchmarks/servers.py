@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.rabbitmq import RabbitNode
+from tests.support.server import running
 
 _NGINX = """
 worker_processes 1; daemon off; pid {dir}/pid; error_log {dir}/error.log;
@@ -27,13 +28,8 @@ http {{
 @contextmanager
 def rabbitmq() -> Iterator[RabbitNode]:
     """A RabbitMQ node of its own."""
-    with tempfile.TemporaryDirectory() as directory:
-        node = RabbitNode(Path(directory))
-        try:
-            node.start()
-            yield node
-        finally:
-            node.shutdown()
+    with tempfile.TemporaryDirectory() as directory, running(RabbitNode(Path(directory))) as node:
+        yield node
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
+from tests.support.server import running
 from tests.support.store import StoreNode
 from tests.support.target import Target
 
@@ -28,34 +29,22 @@ def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNo
         if os.environ.get("REQUIRE_RABBITMQ") == "1":
             pytest.fail(f"REQUIRE_RABBITMQ=1, but RabbitMQ is {reason}")
         pytest.skip(f"RabbitMQ is {reason}")
-    node = RabbitNode(tmp_path_factory.mktemp("rabbitmq"))
-    try:
-        node.start()
+    with running(RabbitNode(tmp_path_factory.mktemp("rabbitmq"))) as node:
         yield node
-    finally:
-        node.shutdown()
 
 
 @pytest.fixture(scope="session")
 def embedded_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNode]:
     """The embedded broker for the session."""
-    node = EmbeddedNode(tmp_path_factory.mktemp("embedded"))
-    try:
-        node.start()
+    with running(EmbeddedNode(tmp_path_factory.mktemp("embedded"))) as node:
         yield node
-    finally:
-        node.shutdown()
 
 
 @pytest.fixture(scope="session")
 def store_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreNode]:
     """The document store for the session."""
-    node = StoreNode(tmp_path_factory.mktemp("store"))
-    try:
-        node.start()
+    with running(StoreNode(tmp_path_factory.mktemp("store"))) as node:
         yield node
-    finally:
-        node.shutdown()
 
 
 @pytest.fixture

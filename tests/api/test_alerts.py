@@ -47,7 +47,7 @@ def make_prometheus(tmp_path: Path) -> Iterator[Callable[[int], Prometheus]]:
 
     yield make
     for one in made:
-        one.process.kill()
+        one.shutdown()
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)

@@ -17,6 +17,7 @@ import pytest
 from examples.orders.__main__ import COMMANDS
 from tests.support.embedded import EmbeddedNode
 from tests.support.processes import Process, wait_until
+from tests.support.server import running
 
 PROJECT = Path(__file__).parents[2]
 LESSONS = {
@@ -264,8 +265,7 @@ def test_the_document_names_every_command() -> None:
 
 def test_a_service_outlives_its_broker_and_still_ends_by_ctrl_c(tmp_path: Path) -> None:
     node = EmbeddedNode(tmp_path / "broker")
-    with closing(Terminals(tmp_path, node.amqp_url)) as terminals:
-        node.start()
+    with running(node), closing(Terminals(tmp_path, node.amqp_url)) as terminals:
         worker = terminals.run("worker")
         wait_until(lambda: "waits for" in worker.output(), 30, "the worker being there")
         node.restart()
@@ -274,4 +274,3 @@ def test_a_service_outlives_its_broker_and_still_ends_by_ctrl_c(tmp_path: Path) 
         wait_until(lambda: worker.output().count("lost the broker") >= 3, 30, "the worker noticing")
 
         terminals.interrupt(worker)
-    node.shutdown()

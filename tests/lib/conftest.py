@@ -15,6 +15,7 @@ from tests.support import redis as real_redis
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 from tests.support.redis import RedisNode
+from tests.support.server import running
 
 PROJECT = Path(__file__).parents[2]
 
@@ -78,12 +79,8 @@ def redis_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisNode]:
         if os.environ.get("REQUIRE_REDIS") == "1":
             pytest.fail(f"REQUIRE_REDIS=1, but Redis is {reason}")
         pytest.skip(f"Redis is {reason}")
-    node = RedisNode(tmp_path_factory.mktemp("redis"))
-    try:
-        node.start()
+    with running(RedisNode(tmp_path_factory.mktemp("redis"))) as node:
         yield node
-    finally:
-        node.shutdown()
 
 
 @pytest.fixture(params=["embedded", "rabbitmq", "redis"])

@@ -23,19 +23,15 @@ class EmbeddedNode(BrokerNode):
         directory.mkdir(parents=True, exist_ok=True)
         ports = ["--port", str(self.port), "--management-port", str(self.management_port)]
         command = [sys.executable, "-m", "broker", *ports, "--data-dir", str(directory / "data"), *options]
-        self._process = Process(command, directory / "broker.log", cwd=_PROJECT)
-
-    @property
-    def process(self) -> Process:
-        return self._process
+        self.process = Process(command, directory / "broker.log", cwd=_PROJECT)
 
     def start(self) -> None:
         ready_lines = self._ready_lines()
-        self._process.start()
-        self._process.wait_ready(lambda: self._ready_lines() > ready_lines, 30)
+        self.process.start()
+        self.process.wait_ready(lambda: self._ready_lines() > ready_lines, 30)
 
     def _ready_lines(self) -> int:
-        return ("\n" + self._process.output()).count("\nready ")
+        return ("\n" + self.process.output()).count("\nready ")
 
     def close_connections(self) -> None:
         names = set(self.connections())
@@ -44,10 +40,6 @@ class EmbeddedNode(BrokerNode):
         wait_until(lambda: names.isdisjoint(self.connections()), 15, "connections being closed")  # others may come
 
     def set_memory_alarm(self, on: bool) -> None:
-        self._process.signal(signal.SIGUSR1 if on else signal.SIGUSR2)
+        self.process.signal(signal.SIGUSR1 if on else signal.SIGUSR2)
         status = 503 if on else 200
         wait_until(lambda: self.management.get("health", "checks", "alarms").status_code == status, 15, f"alarm {on}")
-
-    def shutdown(self) -> None:
-        if self._process.running:
-            self._process.kill()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import signal
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 import pika
 import requests
 
 from tests.support.management import Management
-from tests.support.processes import Process, free_port
+from tests.support.processes import free_port
+from tests.support.server import Server
 
 
-class BrokerNode(ABC):
-    """Started, stopped, killed and restarted on the same ports with the same data. Used by one thread at a time."""
+class BrokerNode(Server):
+    """Ready when AMQP and the management API answer."""
 
     name: str
     ready_timeout: float
@@ -26,32 +27,9 @@ class BrokerNode(ABC):
         self.management_url = f"http://127.0.0.1:{self.management_port}"
         self.management = Management(self.management_url)
 
-    @property
-    @abstractmethod
-    def process(self) -> Process:
-        """The server's own process: the one to signal."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start and wait until AMQP and the management API answer."""
-
     @abstractmethod
     def set_memory_alarm(self, on: bool) -> None:
         """Raise or clear the memory alarm, which blocks publishing connections; returns when it has taken effect."""
-
-    def stop(self) -> None:
-        """End it cleanly (SIGTERM), data kept."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it by SIGKILL, at once, data kept."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        """Stop it cleanly, if it still runs, and start it again with its data."""
-        if self.process.running:
-            self.stop()
-        self.start()
 
     def suspend(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
@@ -75,10 +53,6 @@ class BrokerNode(ABC):
     @abstractmethod
     def close_connections(self) -> None:
         """Close every AMQP connection from the broker's side (320 connection-forced); returns when they are closed."""
-
-    @abstractmethod
-    def shutdown(self) -> None:
-        """Kill it and whatever it started; the node is not used again."""
 
     def ready(self) -> bool:
         """Whether AMQP and the management API both answer."""

@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from tests.support.processes import Process, free_port
+from tests.support.server import Server
 
 _CONFIG = """
 global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}}
@@ -26,8 +27,8 @@ def missing() -> str:
     return "" if shutil.which("prometheus") and shutil.which("promtool") else "not installed (apt install prometheus)"
 
 
-class Prometheus:
-    """Ready in about a second. Used by one thread."""
+class Prometheus(Server):
+    """Ready in about a second."""
 
     def __init__(self, directory: Path, rules: Path, port: int, token: str) -> None:
         """Scrapes the service on `port`, with `token`."""
@@ -42,7 +43,6 @@ class Prometheus:
         self.process = Process([*command, f"--web.listen-address=127.0.0.1:{own}"], directory / "prometheus.log")
 
     def start(self) -> None:
-        """Start and wait until it answers."""
         self.process.start()
         self.process.wait_ready(self._ready, 30)
 

@@ -57,7 +57,7 @@ class RabbitNode(BrokerNode):
         )
         server = _script("rabbitmq-server")
         assert server, missing()
-        self._server = Process([server], directory / "rabbitmq.log", self._environment, directory)
+        self.process = Process([server], directory / "rabbitmq.log", self._environment, directory)
 
     def _write_configuration(self) -> dict[str, str]:
         place = self._directory
@@ -85,19 +85,15 @@ class RabbitNode(BrokerNode):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -noinput",
         }
 
-    @property
-    def process(self) -> Process:
-        return self._server
-
     def start(self) -> None:
         if not self._epmd.running:
             self._epmd.start()
-        self._server.start()
-        self._server.wait_ready(self.ready, self.ready_timeout)
+        self.process.start()
+        self.process.wait_ready(self.ready, self.ready_timeout)
 
     def shutdown(self) -> None:
         """Kill the server and its epmd; the node is not used again."""
-        for process in (self._server, self._epmd):
+        for process in (self.process, self._epmd):
             if process.running:
                 process.kill()
 

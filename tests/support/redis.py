@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.processes import Process, free_port
+from tests.support.server import Server
 
 
 def missing() -> str:
@@ -15,8 +16,8 @@ def missing() -> str:
     return "" if shutil.which("redis-server") else "not installed (Debian package redis-server)"
 
 
-class RedisNode:
-    """Started, stopped and restarted on the same port with the same data. Ready in a tenth of a second."""
+class RedisNode(Server):
+    """Ready in a tenth of a second."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -26,13 +27,8 @@ class RedisNode:
         self.process = Process(["redis-server", *options], directory / "redis.log")
 
     def start(self) -> None:
-        """Start and wait until it answers a PING."""
         self.process.start()
         self.process.wait_ready(lambda: self._ask(b"PING\r\n").startswith(b"+PONG"), 30)
-
-    def stop(self) -> None:
-        """End it cleanly, data kept."""
-        self.process.stop()
 
     def reset(self) -> None:
         """Make it as new: running and empty."""
@@ -45,8 +41,3 @@ class RedisNode:
             connection.sendall(command)
             return connection.recv(100)
         return b""
-
-    def shutdown(self) -> None:
-        """Kill it; it is not used again."""
-        if self.process.running:
-            self.process.kill()

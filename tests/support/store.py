@@ -9,10 +9,11 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from tests.support.processes import Process, free_port
+from tests.support.server import Server
 
 
-class StoreNode:
-    """Started, stopped and restarted on the same port with the same data. Ready in about a second."""
+class StoreNode(Server):
+    """Ready in about a second."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -25,7 +26,6 @@ class StoreNode:
         self.process = Process(command, directory / "store.log")
 
     def start(self) -> None:
-        """Start and wait until it answers a ping."""
         self.process.start()
         self.process.wait_ready(self.ready, 60)
 
@@ -37,20 +37,6 @@ class StoreNode:
             return True
         except PyMongoError:
             return False
-
-    def stop(self) -> None:
-        """End it cleanly, data kept."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it by SIGKILL, data kept."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        """Stop it, if it still runs, and start it again with its data."""
-        if self.process.running:
-            self.stop()
-        self.start()
 
     def uri(self, database: str) -> str:
         """The connection string of one database: give each test its own name."""
@@ -64,8 +50,3 @@ class StoreNode:
             for name in client.list_database_names():
                 if name not in {"admin", "local", "config"}:
                     client.drop_database(name)
-
-    def shutdown(self) -> None:
-        """Kill it; it is not used again."""
-        if self.process.running:
-            self.process.kill()
