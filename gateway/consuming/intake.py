@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from pika.exceptions import NoFreeChannels
+
 from domain.registry import Subscription
 from gateway.amqp.loop import Loop
 from gateway.amqp.topology import RETURN, dead_letter_queue
@@ -62,8 +64,13 @@ class Intake:
         if self.session is not None:
             self._consume()
         elif self.connected and not self._opening:
-            self._opening = True
-            self._connection.channel(on_open_callback=self._opened)
+            try:
+                self._connection.channel(on_open_callback=self._opened)
+            except NoFreeChannels:
+                limit = self._connection.params.channel_max
+                self._owner.lost(0, f"all {limit} channels of the connection are taken: run fewer consumers", False)
+            else:
+                self._opening = True
 
     def cancel(self, then: Callable[[], None]) -> None:
         """Take no more messages, then go on; what comes in meanwhile pika gives back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.delivery.running import Consumers
@@ -79,3 +81,27 @@ def test_an_exclusive_consumer_of_somebody_else_is_waited_for(
     consumers.wait(queue, "running")
     publish(channel, queue, b"body")
     target.wait_for(1)
+
+
+def test_a_consumer_that_finds_no_channel_says_so_and_runs_once_there_is_one(
+    broker: BrokerNode,
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    unique_name: str,
+    target: Target,
+) -> None:
+    consumers = make_consumers(f"{broker.amqp_url}?channel_max=2")
+    names = [f"{unique_name}-{number}" for number in range(4)]
+    for name in names:
+        channel.queue_declare(name, durable=True)
+        consumers.run(name, target.url())
+    waits = consumers.wait(names[3], "waiting")
+    assert waits.reason == "all 2 channels of the connection are taken: run fewer consumers"
+    consumers.wait(names[0], "running")
+    consumers.wait(names[1], "running")
+    consumers.remove(names[0])
+    consumers.remove(names[1])
+    consumers.wait(names[2], "running")
+    consumers.wait(names[3], "running")
+    publish(channel, names[3], b"body")
+    wait_until(lambda: target.count == 1)
