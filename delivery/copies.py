@@ -89,13 +89,17 @@ def dead_letter(
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
-def bare_dead_letter(source: Source, address: tuple[str, str | None]) -> Message:
+def bare_dead_letter(
+    source: Source, address: tuple[str, str | None], *, persistent: bool = True, headers: bool = True
+) -> Message:
     """For a message whose headers leave no room to say why it died: as it was published, but for what would act on the
-    broker."""
+    broker. It may be that there is no room to make it `persistent` either, or for its own `headers`, as they are
+    written here: numbers may take more bytes than its publisher spent."""
     _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
-    headers = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in _BROKER_HEADERS}
     exchange, routing_key = address
-    bare = replace(sent, headers=headers or None, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
+    mode = 2 if persistent else sent.delivery_mode
+    bare = replace(sent, headers=kept or None, delivery_mode=mode, expiration=None, user_id=None, cluster_id=None)
     return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
 
 

@@ -20,6 +20,8 @@ log = structlog.get_logger("workerrmq.amqp")
 
 Done = Callable[[WorkerError | None], None]
 """Called once for each message: None when it is confirmed and routed."""
+Wanted = Callable[[], bool]
+"""Whether a message that has waited for a channel is still to be published; if not, nobody is told."""
 
 
 class Publisher:
@@ -45,7 +47,7 @@ class Publisher:
         """why the broker takes nothing from us for now (https://www.rabbitmq.com/docs/alarms), or None"""
         self._tag = 0
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
-        self._waiting: deque[tuple[Message, Done]] = deque()
+        self._waiting: deque[tuple[Message, Done, Wanted]] = deque()
 
     def open(self) -> None:
         self._link.open()
@@ -71,13 +73,13 @@ class Publisher:
         """Messages whose fate is not known yet."""
         return len(self._unconfirmed) + len(self._waiting)
 
-    def publish(self, message: Message, done: Done) -> None:
-        """Publish once there is a channel. `done` gets Unroutable, PublishRefused (the broker said no), Unwritable
-        or PublishUnconfirmed (the connection went first); it is always called from the loop."""
+    def publish(self, message: Message, done: Done, wanted: Wanted = lambda: True) -> None:
+        """Publish once there is a channel, if it is `wanted` then. `done` gets Unroutable, PublishRefused (the broker
+        said no), Unwritable or PublishUnconfirmed (the connection went first); it is always called from the loop."""
         if self.channel is not None and self.channel.is_open and self._connection.is_open:
             self._send(message, done)
         else:  # one that is closing is followed by another
-            self._waiting.append((message, done))
+            self._waiting.append((message, done, wanted))
 
     def give_up(self, done: Done) -> bool:
         """Forget a message that still waits for a channel. False when it was sent, or is not ours."""
@@ -123,8 +125,9 @@ class Publisher:
         if self._on_channel:
             self._on_channel(channel)
         waiting, self._waiting = self._waiting, deque()
-        for message, done in waiting:
-            self.publish(message, done)
+        for message, done, wanted in waiting:
+            if wanted():
+                self.publish(message, done, wanted)
 
     def _channel_closed(self, channel: Any, reason: BaseException) -> None:
         if channel is self.channel and self._connection is not None and self._connection.is_open:

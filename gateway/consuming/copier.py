@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -68,6 +69,11 @@ class Copier:
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
         """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere. It
         says why, as far as there is room."""
+        bare = [
+            partial(bare_dead_letter, delivery.source),
+            partial(bare_dead_letter, delivery.source, persistent=False),
+            partial(bare_dead_letter, delivery.source, headers=False),
+        ]
 
         def make() -> Message:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
@@ -79,7 +85,8 @@ class Copier:
                 self._intake.declare_dead_letter_queue(lambda: None)
 
         def unfit() -> None:
-            self._publish(delivery, lambda: bare_dead_letter(delivery.source, self._address), safe, mend)
+            barer = bare.pop(0)
+            self._publish(delivery, lambda: barer(self._address), safe, mend, unfit if bare else None)
 
         self._publish(delivery, make, safe, mend, unfit)
 
@@ -145,4 +152,5 @@ class Copier:
                 published(_UNCONFIRMED)
 
         deadline = loop.call_later(_CONFIRM_WITHIN, overdue)
-        self._wiring.publisher.publish(make(), published)
+        # The message of a channel that is lost is given to somebody anew: a copy of it would be one too many.
+        self._wiring.publisher.publish(make(), published, wanted=lambda: delivery.session.alive)

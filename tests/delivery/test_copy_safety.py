@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.delivery.breaking import close_connection
+from tests.delivery.raw import Raw, raw_values
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, ready, take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
+from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
 
@@ -114,6 +117,31 @@ def test_a_failure_while_copies_have_no_connection_waits_for_the_next_one(
         wait_until(lambda: (one := consumers.report(unique_name)) and (one.delivered, one.in_flight) == (1, 0))
 
 
+def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gone_back_to_the_queue(
+    broker: BrokerNode,
+    make_consumers: Callable[..., Consumers],
+    proxied_url: str,
+    between: Proxy,
+    channel: BlockingChannel,
+    queue: str,
+    target: Target,
+) -> None:
+    consumers = make_consumers(proxied_url)
+    publish(channel, queue, b"body")
+    consumers.deliver(queue, target.url("/hold"))
+    wait_until(lambda: target.held == 1)
+    between.shut_out()
+    close_connection(broker, "test-consumer-copies")
+    target.release(422)
+    consumers.wait(queue, "failing")
+    between.reset()
+    between.flow()
+    wait_until(lambda: target.held == 1, 20)
+    target.release(422)
+    wait_until(lambda: (one := consumers.report(queue)) and (one.dead_lettered, one.in_flight) == (1, 0))
+    assert ready(channel, f"{queue}.dlq") == 1
+
+
 @pytest.mark.parametrize(("status", "ordering"), [(422, "none"), (500, "none"), (500, "queue")])
 def test_a_message_whose_headers_leave_no_room_for_reasons_is_dead_lettered_as_it_was_and_holds_nobody_up(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int, ordering: str
@@ -132,3 +160,30 @@ def test_a_message_whose_headers_leave_no_room_for_reasons_is_dead_lettered_as_i
         return one is not None and (one.delivered, one.dead_lettered, one.in_flight) == (1, 1, 0)
 
     wait_until(settled)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (
+            {"x-large": "x" * 131_033},
+            {"x-large": "x" * 131_033},
+        ),  # has a frame to itself, and no byte more
+        (
+            {"x-numbers": Raw(b"A" + struct.pack(">I", 60_000) + b"b\x07" * 30_000)},
+            {},
+        ),  # two bytes each, then five
+    ],
+    ids=["as large as a frame", "larger when written again"],
+)
+def test_a_message_that_leaves_no_room_at_all_is_dead_lettered_with_what_there_is_room_for(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, sent: object, kept: object
+) -> None:
+    target.answer = lambda request: 422 if request.body == b"large" else 200
+    with raw_values():
+        publish(channel, queue, b"large", headers=sent)
+    publish(channel, queue, b"small")
+    consumers.deliver(queue, target.url())
+    (letter,) = take(channel, f"{queue}.dlq", 1)
+    assert (letter.body, letter.headers) == (b"large", kept)
+    wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (1, 0))

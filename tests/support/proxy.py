@@ -59,8 +59,12 @@ class Proxy:
 
     def refuse(self) -> None:
         """Refuse new connections, and reset those open, until `flow`."""
-        asyncio.run_coroutine_threadsafe(self._close_listener(), self._loop).result(30)
+        self.shut_out()
         self.reset()
+
+    def shut_out(self) -> None:
+        """Refuse new connections until `flow`; those open go on."""
+        asyncio.run_coroutine_threadsafe(self._close_listener(), self._loop).result(30)
 
     def reset(self) -> None:
         """End every open connection by RST, on both sides."""
