@@ -21,7 +21,8 @@ import pika
 
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
-from tests.support.rabbitmq import RabbitNode, missing
+from tests.support.programs import find
+from tests.support.rabbitmq import RabbitNode
 from tests.support.server import running
 
 BODY = b"x" * 1024
@@ -108,10 +109,10 @@ class Run:
 def brokers(directory: Path) -> Iterator[dict[str, BrokerNode]]:
     """The embedded broker, and RabbitMQ where it is installed."""
     nodes: dict[str, BrokerNode] = {"embedded": EmbeddedNode(directory / "embedded")}
-    if missing():
-        print(f"RabbitMQ is {missing()}")
-    else:
+    if find("rabbitmq-server"):
         nodes["rabbitmq"] = RabbitNode(directory / "rabbitmq")
+    else:
+        print("RabbitMQ is not installed")
     with ExitStack() as stack:
         yield {name: stack.enter_context(running(node)) for name, node in nodes.items()}
 

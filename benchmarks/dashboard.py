@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
+from tests.support.programs import find
 from tests.support.server import running
 from tests.support.store import StoreNode
 from tests.support.worker import SECRET, worker_on
@@ -107,7 +107,7 @@ def _answers(url: str) -> bool:
 
 def look(url: str, rounds: int) -> None:
     """Print how long each view takes, in milliseconds, and what the first look is."""
-    program = shutil.which("chromium")
+    program = find("chromium")
     if program is None:
         raise SystemExit("chromium is not installed")
     with sync_playwright() as playwright:

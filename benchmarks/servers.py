@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.programs import find
 from tests.support.rabbitmq import RabbitNode
 from tests.support.server import running
 
@@ -35,7 +35,7 @@ def rabbitmq() -> Iterator[RabbitNode]:
 @contextmanager
 def nginx() -> Iterator[str]:
     """The URL of an nginx that answers 200 to everything."""
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    program = find("nginx") or "nginx"
     with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

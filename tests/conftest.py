@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support import rabbitmq as real_rabbitmq
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
+from tests.support.programs import require
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.server import running
@@ -25,10 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
     """RabbitMQ for the session; skipped where it is not installed, unless REQUIRE_RABBITMQ=1 forbids that."""
-    if reason := real_rabbitmq.missing():
-        if os.environ.get("REQUIRE_RABBITMQ") == "1":
-            pytest.fail(f"REQUIRE_RABBITMQ=1, but RabbitMQ is {reason}")
-        pytest.skip(f"RabbitMQ is {reason}")
+    require("RABBITMQ", "rabbitmq-server", "epmd")
     with running(RabbitNode(tmp_path_factory.mktemp("rabbitmq"))) as node:
         yield node
 

@@ -4,7 +4,6 @@ something to show. One scenario: all is well, then more and more goes wrong."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,8 +15,8 @@ import requests
 from gateway.metrics.instruments import COUNTED
 from services.gauges import GAUGES
 from tests.api.host import METRICS_TOKEN, Host
-from tests.support import prometheus as real_prometheus
 from tests.support.processes import wait_until
+from tests.support.programs import require
 from tests.support.prometheus import Prometheus
 from tests.support.store import StoreNode
 from tests.support.target import Target
@@ -35,10 +34,7 @@ LATER: dict[str, object] = {"schedule": [600]}
 def make_prometheus(tmp_path: Path) -> Iterator[Callable[[int], Prometheus]]:
     """Starts a Prometheus over a service; skipped where there is none, unless REQUIRE_PROMETHEUS=1 forbids that."""
     made: list[Prometheus] = []
-    if reason := real_prometheus.missing():
-        if os.environ.get("REQUIRE_PROMETHEUS") == "1":
-            pytest.fail(f"REQUIRE_PROMETHEUS=1, but Prometheus is {reason}")
-        pytest.skip(f"Prometheus is {reason}")
+    require("PROMETHEUS", "prometheus", "promtool")
 
     def make(port: int) -> Prometheus:
         made.append(Prometheus(tmp_path / "prometheus", RULES, port, METRICS_TOKEN))

@@ -2,97 +2,49 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from requests.adapters import HTTPAdapter
 
 from config import Settings
 from tests.api.client import ADMIN, PASSWORD, ROOT, Gunicorn
 from tests.support.embedded import EmbeddedNode
-from tests.support.processes import Process, free_port, wait_until
+from tests.support.nginx import Nginx
+from tests.support.processes import wait_until
+from tests.support.programs import require
+from tests.support.server import running
 
 DEPLOY = ROOT / "docs" / "deploy"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-AROUND = """
-{user} worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;
-events {{ }}
-http {{
-  access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;
-  uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
-  include {place}/workerrmq.conf;
-}}
-"""
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
-def certificate(place: Path) -> None:
-    """One that 127.0.0.1 signs for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-    )
-    (place / "workerrmq.pem").write_bytes(signed.public_bytes(Encoding.PEM))
-    (place / "workerrmq.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+class Behind:
+    """A client of the service by way of nginx, logged in; its address is not that of nginx."""
 
-
-class Nginx:
-    """The example with other ports and paths, and nothing else changed."""
-
-    def __init__(self, place: Path, service_port: int) -> None:
-        assert NGINX is not None
-        place.mkdir()
-        self.port = free_port()
-        certificate(place)
-        config = (DEPLOY / "nginx.conf").read_text()
-        for theirs, ours in (
-            ("127.0.0.1:5000", f"127.0.0.1:{service_port}"),
-            ("listen 443 ", f"listen 127.0.0.1:{self.port} "),
-            ("/etc/ssl/certs/", f"{place}/"),
-            ("/etc/ssl/private/", f"{place}/"),
-        ):
-            assert theirs in config, f"the example has no {theirs!r} any more"
-            config = config.replace(theirs, ours)
-        user = "user root;" if os.geteuid() == 0 else ""  # else it would not get into `place`
-        (place / "workerrmq.conf").write_text(config)
-        (place / "nginx.conf").write_text(AROUND.format(place=place, user=user))
-        self.command = [NGINX, "-c", str(place / "nginx.conf"), "-p", str(place)]
-        self.process = Process(self.command, place / "log")
+    def __init__(self, nginx: Nginx) -> None:
+        self.nginx = nginx
         self.session = requests.Session()
         self.session.trust_env = False
-        self.session.verify = str(place / "workerrmq.pem")
+        self.session.verify = str(nginx.certificate)
         self.session.mount("https://", From("127.0.0.2"))
+        wait_until(lambda: self.call("GET", "/health/ready").ok, 20, "readiness")
+        answer = self.call("POST", "/login", json={"username": ADMIN, "password": PASSWORD})
+        self.session.headers["Authorization"] = f"Bearer {answer.json()['token']}"
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.session.request(method, f"https://127.0.0.1:{self.port}{path}", timeout=30, **options)
-
-    def answers(self) -> bool:
-        try:
-            return self.call("GET", "/health/live").ok
-        except requests.ConnectionError:
-            return False
+        return self.session.request(method, self.nginx.url + path, timeout=30, **options)
 
 
 class From(HTTPAdapter):
-    """Connects from an address of its own, so that client and nginx can be told apart."""
+    """Connects from that address."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -105,58 +57,51 @@ class From(HTTPAdapter):
 @pytest.fixture
 def behind_nginx(
     gunicorn: Callable[..., Gunicorn], embedded: EmbeddedNode, tmp_path: Path
-) -> Iterator[Callable[..., Nginx]]:
-    """Starts the service with nginx in front of it, logged in."""
-    if NGINX is None:
-        pytest.skip("nginx is not installed; .ci/run installs it")
-    made: list[Nginx] = []
+) -> Iterator[Callable[..., Behind]]:
+    """Starts the service with nginx in front of it."""
+    program = require("NGINX", "nginx")
+    places = {"RABBITMQ_URL": embedded.amqp_url, "RABBITMQ_MANAGEMENT_URL": embedded.management_url}
+    with ExitStack() as stack:
 
-    def start(**settings: str) -> Nginx:
-        places = {"RABBITMQ_URL": embedded.amqp_url, "RABBITMQ_MANAGEMENT_URL": embedded.management_url}
-        server = gunicorn("--workers", "1", **places, **settings)
-        made.append(Nginx(tmp_path / f"nginx{len(made)}", server.port))
-        made[-1].process.start()
-        made[-1].process.wait_ready(made[-1].answers, 20)
-        wait_until(lambda: made[-1].call("GET", "/health/ready").ok, 20, "readiness")
-        answer = made[-1].call("POST", "/login", json={"username": ADMIN, "password": PASSWORD})
-        made[-1].session.headers["Authorization"] = f"Bearer {answer.json()['token']}"
-        return made[-1]
+        def start(**settings: str) -> Behind:
+            server = gunicorn("--workers", "1", **places, **settings)
+            nginx = stack.enter_context(running(Nginx(tmp_path / "nginx", program, server.port)))
+            client = Behind(nginx)
+            stack.enter_context(client.session)
+            return client
 
-    yield start
-    for one in made:
-        one.session.close()
-        one.process.stop()
+        yield start
 
 
-def test_the_service_works_behind_the_nginx_of_the_example(behind_nginx: Callable[..., Nginx]) -> None:
-    nginx = behind_nginx(TRUSTED_PROXIES="1")
-    checked = subprocess.run([*nginx.command, "-t"], capture_output=True, text=True, check=False, timeout=30)
+def test_the_service_works_behind_the_nginx_of_the_example(behind_nginx: Callable[..., Behind]) -> None:
+    behind = behind_nginx(TRUSTED_PROXIES="1")
+    checked = subprocess.run([*behind.nginx.command, "-t"], capture_output=True, text=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
     assert "warn" not in checked.stderr
-    assert nginx.call("POST", "/createQueue", json={"queueName": "orders"}).status_code == 201
-    assert nginx.call("POST", "/messagePublish", json={"queueName": "orders", "message": "x"}).status_code == 200
+    assert behind.call("POST", "/createQueue", json={"queueName": "orders"}).status_code == 201
+    assert behind.call("POST", "/messagePublish", json={"queueName": "orders", "message": "x"}).status_code == 200
 
-    large = nginx.call("POST", "/messagePublish", json={"queueName": "orders", "message": "x" * 9_000_000})
+    large = behind.call("POST", "/messagePublish", json={"queueName": "orders", "message": "x" * 9_000_000})
     assert large.status_code == 200
-    assert nginx.call("POST", "/messagePublish", data=b" " * (11 << 20)).status_code == 413
+    assert behind.call("POST", "/messagePublish", data=b" " * (11 << 20)).status_code == 413
 
     lines = (b'{"queueName": "orders", "message": %d}\n' % number for number in range(2000))  # sent in chunks
-    streamed = nginx.call("POST", "/messagePublish", data=lines, headers={"Content-Type": "application/x-ndjson"})
+    streamed = behind.call("POST", "/messagePublish", data=lines, headers={"Content-Type": "application/x-ndjson"})
     assert (streamed.status_code, streamed.json()["published"]) == (200, 2000)
 
-    head = nginx.call("GET", "/getQueues").headers
+    head = behind.call("GET", "/getQueues").headers
     assert "Strict-Transport-Security" in head, "it knows that the client came by https"
     assert head["Server"] == "nginx" or head["Server"].startswith("nginx/")
 
 
 @pytest.mark.parametrize(("trusted", "remote"), [("1", "127.0.0.2"), ("0", "127.0.0.1")])
 def test_the_audit_log_has_the_address_of_the_client_only_when_the_proxy_is_trusted(
-    behind_nginx: Callable[..., Nginx], trusted: str, remote: str
+    behind_nginx: Callable[..., Behind], trusted: str, remote: str
 ) -> None:
-    nginx = behind_nginx(TRUSTED_PROXIES=trusted)
+    behind = behind_nginx(TRUSTED_PROXIES=trusted)
     forged = {"X-Forwarded-For": "203.0.113.9"}
-    assert nginx.call("DELETE", "/deleteUser", json={"username": "nobody"}, headers=forged).status_code == 404
-    [entry] = wait_until(lambda: nginx.call("GET", "/getAuditLog?action=deleteUser").json())
+    assert behind.call("DELETE", "/deleteUser", json={"username": "nobody"}, headers=forged).status_code == 404
+    [entry] = wait_until(lambda: behind.call("GET", "/getAuditLog?action=deleteUser").json())
     assert entry["remote"] == remote
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import warnings
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from amqpstorm.management.api import ManagementApi
 
 from tests.support.node import BrokerNode
+from tests.support.programs import require
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # escapes in its docstrings that Python no longer likes
@@ -22,10 +21,7 @@ with warnings.catch_warnings():
 @pytest.fixture
 def rabbitmqadmin() -> str:
     """RabbitMQ's own command-line tool."""
-    program = shutil.which("rabbitmqadmin")
-    if not program and os.environ.get("REQUIRE_RABBITMQ") == "1":
-        pytest.fail("REQUIRE_RABBITMQ=1, but rabbitmqadmin is not installed")
-    return program or pytest.skip("rabbitmqadmin is not installed (Debian package rabbitmq-server)")
+    return require("RABBITMQ", "rabbitmqadmin")
 
 
 def test_rabbitmqadmin_declares_publishes_gets_and_deletes(

@@ -4,7 +4,6 @@ broker. With WRITE_IMAGES=1 they write the screenshots of docs/images anew."""
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
 from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
+from tests.support.programs import require
 from tests.support.store import StoreNode
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -34,11 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; skipped where it is not installed, unless REQUIRE_BROWSER=1 forbids that."""
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail("REQUIRE_BROWSER=1, but there is no chromium")
-        pytest.skip("chromium is not installed")
+    program = require("BROWSER", "chromium")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=program, args=FLAGS)
 

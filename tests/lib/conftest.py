@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import redis as real_redis
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
+from tests.support.programs import require
 from tests.support.redis import RedisNode
 from tests.support.server import running
 
@@ -75,10 +75,7 @@ def terminals(tmp_path: Path) -> Iterator[Terminals]:
 @pytest.fixture(scope="session")
 def redis_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisNode]:
     """Redis for the session; skipped where it is not installed, unless REQUIRE_REDIS=1 forbids that."""
-    if reason := real_redis.missing():
-        if os.environ.get("REQUIRE_REDIS") == "1":
-            pytest.fail(f"REQUIRE_REDIS=1, but Redis is {reason}")
-        pytest.skip(f"Redis is {reason}")
+    require("REDIS", "redis-server")
     with running(RedisNode(tmp_path_factory.mktemp("redis"))) as node:
         yield node
 

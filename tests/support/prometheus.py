@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,6 @@ scrape_configs:
     authorization: {{credentials: "{token}"}}
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
-
-
-def missing() -> str:
-    """Why there is no Prometheus here; empty when there is one."""
-    return "" if shutil.which("prometheus") and shutil.which("promtool") else "not installed (apt install prometheus)"
 
 
 class Prometheus(Server):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
-
-# Debian's wrappers in PATH change user and directory; the scripts behind them do not.
-_SCRIPTS = Path("/usr/lib/rabbitmq/bin")
+from tests.support.programs import find
 
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -28,16 +25,10 @@ log.file = false
 """
 
 
-def missing() -> str:
-    """Why RabbitMQ cannot be run here; empty when it can."""
-    needed = {"rabbitmq-server": _script("rabbitmq-server"), "epmd": shutil.which("epmd")}
-    absent = [name for name, place in needed.items() if place is None]
-    return f"not installed: {', '.join(absent)} (Debian package rabbitmq-server)" if absent else ""
-
-
-def _script(name: str) -> str | None:
-    behind_wrapper = _SCRIPTS / name
-    return str(behind_wrapper) if behind_wrapper.exists() else shutil.which(name)
+def _script(name: str) -> str:
+    place = find(name)
+    assert place, "RabbitMQ is not installed"
+    return place
 
 
 class RabbitNode(BrokerNode):
@@ -55,9 +46,7 @@ class RabbitNode(BrokerNode):
         self._epmd = Process(
             ["epmd", "-address", "127.0.0.1", "-port", epmd_port], directory / "epmd.log", self._environment
         )
-        server = _script("rabbitmq-server")
-        assert server, missing()
-        self.process = Process([server], directory / "rabbitmq.log", self._environment, directory)
+        self.process = Process([_script("rabbitmq-server")], directory / "rabbitmq.log", self._environment, directory)
 
     def _write_configuration(self) -> dict[str, str]:
         place = self._directory
@@ -99,10 +88,8 @@ class RabbitNode(BrokerNode):
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments. Takes a second or two."""
-        command = _script("rabbitmqctl")
-        assert command, missing()
         done = subprocess.run(
-            [command, "--quiet", *arguments],
+            [_script("rabbitmqctl"), "--quiet", *arguments],
             env=self._environment,
             cwd=self._directory,
             capture_output=True,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 from tests.support.processes import Process, free_port
 from tests.support.server import Server
-
-
-def missing() -> str:
-    """Why Redis cannot be run here; empty when it can."""
-    return "" if shutil.which("redis-server") else "not installed (Debian package redis-server)"
 
 
 class RedisNode(Server):
