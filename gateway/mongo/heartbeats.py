@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 
 from pymongo import IndexModel
@@ -15,6 +15,7 @@ from gateway.mongo.collection import Document, IndexedCollection, translated
 
 FORGOTTEN_AFTER = 60  # seconds
 _REPEATED_EVERY = 20.0  # seconds
+_FIELDS = frozenset(field.name for field in fields(Report))
 
 
 class Heartbeats:
@@ -25,7 +26,9 @@ class Heartbeats:
         self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
         self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
         self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, under which mark
-        self._read: dict[str, tuple[str, tuple[Report, ...]]] = {}  # by worker: the mark of what was read, and that
+        self._read: dict[
+            str, tuple[str | None, tuple[Report, ...]]
+        ] = {}  # by worker: the mark of what was read, and that
 
     @translated
     def beat(self, heartbeat: Heartbeat) -> None:
@@ -46,11 +49,11 @@ class Heartbeats:
         """The workers that were heard of in the last `max_age_seconds`, by name. What they say of their consumers is
         read again when it has changed: it may be a thousand reports."""
         beats = self._live(max_age_seconds)
-        marks: dict[str, str] = {beat["_id"]: beat["told"] for beat in beats}
-        read = {name: known for name, known in self._read.items() if marks.get(name) == known[0]}
+        marks: dict[str, str | None] = {beat["_id"]: beat.get("told") for beat in beats}  # None: it sets no marks
+        read = {name: known for name, known in self._read.items() if known[0] and marks.get(name) == known[0]}
         if changed := [name for name in marks if name not in read]:
             for found in self._reports().find({"_id": {"$in": changed}}):
-                reports = tuple(Report(**report) for report in found["consumers"])
+                reports = tuple(_report(report) for report in found["consumers"])
                 read[found["_id"]] = marks[found["_id"]], reports
         self._read = read
         return [
@@ -85,3 +88,8 @@ class Heartbeats:
     def _live(self, max_age_seconds: float) -> list[Document]:
         since = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
         return list(self._beats().find({"at": {"$gte": since}}).sort("_id", 1))
+
+
+def _report(document: Document) -> Report:
+    """As far as it is understood: while a release is rolled out, workers of the one before or after report, too."""
+    return Report(**{name: value for name, value in document.items() if name in _FIELDS})

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from pymongo import MongoClient
 
 from domain.consumer import BearerAuth, ConsumerSpec
 from domain.errors import Conflict, NotFound, StoreUnavailable
@@ -226,6 +228,19 @@ def test_another_process_sees_every_change_and_reads_what_has_not_changed_no_sec
         opened.heartbeats.beat(changed)
         assert reader.heartbeats.live()[0].consumers is before
     reader.close()
+
+
+def test_workers_of_another_release_are_understood_as_far_as_it_goes(opened: Store, store: StoreNode) -> None:
+    """While one is rolled out: an older one sets no marks, a newer one reports what nobody here knows of."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with MongoClient[dict[str, Any]](store.uri("registry")) as client:
+        database = client.get_default_database()
+        database.heartbeats.insert_one({"_id": "other", "at": now, "started_at": now, "connected": True})
+        for delivered in (1, 2):
+            report = {"consumer_id": "id", "revision": 1, "state": "running", "delivered": delivered, "speed": 9}
+            database.reports.replace_one({"_id": "other"}, {"at": now, "consumers": [report]}, upsert=True)
+            (beat,) = opened.heartbeats.live()
+            assert beat.consumers == (Report("id", 1, "running", delivered=delivered),)
 
 
 def test_silent_and_departed_workers_are_not_live(opened: Store) -> None:
