@@ -18,7 +18,6 @@ class Desk:
     def send(self, event: str, receiver: str) -> None:
         """Publish an event, with the PDF, to the receiver's queue."""
         message = create_pdf_msg(event, self.system, receiver, self._pdf)
-        self._broker.declare_queue(f"{receiver}_queue", f"{receiver}_queue.dlq")
         say(f"{self.system} sends {event} to {receiver}, with {self._pdf.name}")
         self._broker.publish(f"{receiver}_queue", message)
 
@@ -34,5 +33,4 @@ class Desk:
             say(f"{self.system} has got {event} from {message.get('sender')}, and saved {message['filename']}")
             then()
 
-        self._broker.declare_queue(f"{self.system}_queue", f"{self.system}_queue.dlq")
-        self._broker.consume(f"{self.system}_queue", process)
+        self._broker.consume(f"{self.system}_queue", process, f"{self.system}_queue.dlq")

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
+from click import ClickException
+
 from emulators.rabbit_emulator import RabbitMQ
 from examples.invoices.crm import crm
 from examples.invoices.desk import Desk
@@ -34,7 +36,7 @@ def main() -> int:
             _run(connect, pdf)
     except KeyboardInterrupt:
         say("Stopped.")
-    except (InvoiceError, OSError) as error:
+    except (InvoiceError, ClickException, OSError) as error:
         print(f"invoices: {error}", file=sys.stderr)
         return 1
     return 0

@@ -3,56 +3,42 @@
 import logging
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
-import requests
 from flask import Flask, request
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from cli.exits import Failed
+from cli.service import Service
 from examples.invoices.message_utilits import InvoiceError, say
+from launcher.ports import usual_or_free
 from launcher.supervisor_config import dies_with_parent
 
 
 class RestBroker:
     """What emulators.rabbit_emulator.RabbitMQ is, by REST. Each queue that is consumed gets a Flask app, and a consumer
-    that delivers there. What the product refuses, and its absence, is an InvoiceError.
+    that delivers there. What the product refuses, and its absence, is a cli.exits.Failed.
     """
 
-    def __init__(self, url: str, username: str, password: str) -> None:
-        self._url, self._session = url.rstrip("/"), requests.Session()
+    def __init__(self, service: Service) -> None:
+        self._ask = service.ask
         self._servers: dict[str, BaseWSGIServer] = {}
-        token = self._ask("POST", "login", username=username, password=password)["token"]
-        self._session.headers["Authorization"] = f"Bearer {token}"
-
-    def _ask(self, method: str, route: str, **body: str) -> dict[str, str]:
-        try:
-            answer = self._session.request(method, f"{self._url}/{route}", json=body, timeout=30)
-            said: dict[str, str] = answer.json()
-        except requests.RequestException as error:
-            raise InvoiceError(f"There is no WorkerRMQ at {self._url}: start it with ./run.sh, or unset WORKERRMQ_URL, "
-                               f"and this starts one for itself.") from error  # fmt: skip
-        if not answer.ok:
-            raise InvoiceError(f"WorkerRMQ refuses {route}: {said.get('detail')}")
-        return said
-
-    def declare_queue(self, queue_name: str, dead_letter_queue: str | None = None) -> None:
-        """The dead-letter queue is made with the consumer, and has this name then."""
-        self._ask("POST", "createQueue", queueName=queue_name)
 
     def publish(self, queue_name: str, message: str) -> None:
-        """Returns when the broker has confirmed it."""
-        self._ask("POST", "messagePublish", queueName=queue_name, message=message)
+        """Returns when the broker has confirmed it. The queue is made if it was not there."""
+        self._ask("POST", "/createQueue", body={"queueName": queue_name})
+        self._ask("POST", "/messagePublish", body={"queueName": queue_name, "message": message})
 
-    def consume(self, queue_name: str, callback: Callable[[str], object]) -> None:
-        """Have each message delivered to a service of its own. Its 422 dead-letters one, its 500 has it come again."""
+    def consume(self, queue_name: str, callback: Callable[[str], object], dead_letter_queue: str) -> None:
+        """Have each message delivered to a service of its own. Its 422 dead-letters one, its 500 has it come again. The
+        dead-letter queue is the product's choice: QUEUE_NAME.dlq.
+        """
         app = Flask(queue_name)
 
         @app.post("/")
@@ -67,34 +53,35 @@ class RestBroker:
         server = make_server("127.0.0.1", 0, app, threaded=True)
         Thread(target=server.serve_forever, daemon=True).start()
         name, url = f"invoices-{queue_name}", f"http://127.0.0.1:{server.port}/"
-        with suppress(InvoiceError):
-            self._ask("DELETE", "deleteConsumer", name=name)  # one that was left when a run was killed
-        self._ask("POST", "createConsumer", queueName=queue_name, name=name, url=url)
+        with suppress(Failed):
+            self._ask("DELETE", "/deleteConsumer", body={"name": name})  # one that was left when a run was killed
+        self._ask("POST", "/createQueue", body={"queueName": queue_name})
+        self._ask("POST", "/createConsumer", body={"queueName": queue_name, "name": name, "url": url})
         self._servers[name] = server
         say(f"{queue_name} is delivered to {url}")
 
     def close(self) -> None:
         """Delete the consumers and end their services."""
         for name, server in self._servers.items():
-            self._ask("DELETE", "deleteConsumer", name=name)
+            self._ask("DELETE", "/deleteConsumer", body={"name": name})
             server.shutdown()
 
 
 @contextmanager
 def product() -> Iterator[Callable[[], RestBroker]]:
-    """Connects to the WorkerRMQ at WORKERRMQ_URL, or to one of our own that is gone afterwards. Raises InvoiceError."""
+    """Connects to the WorkerRMQ at WORKERRMQ_URL, with the login of `flask rmq`, or to one of our own, which is gone
+    afterwards. Raises InvoiceError, and click's ClickException.
+    """
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    user, password = os.environ.get("ADMIN_USERNAME", "admin"), os.environ.get("ADMIN_PASSWORD", "")
-    if url := os.environ.get("WORKERRMQ_URL"):
-        yield partial(RestBroker, url, user, password)
+    if os.environ.get("WORKERRMQ_URL"):
+        Service.meant(None).ask("GET", "/getQueues")  # one that is not there, or lets nobody in, is told at once
+        yield lambda: RestBroker(Service.meant(None))
         return
     say("Starting a WorkerRMQ of our own …")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        bind = f"127.0.0.1:{free.getsockname()[1]}"
-    password = secrets.token_urlsafe()
+    bind, admin = f"127.0.0.1:{usual_or_free(5000)}", {"username": "admin", "password": secrets.token_urlsafe()}
     with TemporaryDirectory(prefix="invoices-") as data_dir:
-        settings = {"BIND": bind, "DATA_DIR": data_dir, "ADMIN_USERNAME": user, "ADMIN_PASSWORD": password,
-                    "TARGET_ALLOW": "127.0.0.1"}  # fmt: skip
+        settings = {"BIND": bind, "DATA_DIR": data_dir, "ADMIN_USERNAME": admin["username"],
+                    "ADMIN_PASSWORD": admin["password"], "TARGET_ALLOW": "127.0.0.1"}  # fmt: skip
         with subprocess.Popen(
             [*dies_with_parent(), sys.executable, "-m", "launcher"], env=os.environ | settings,
             cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -103,7 +90,8 @@ def product() -> Iterator[Callable[[], RestBroker]]:
                 assert launcher.stdout is not None
                 if not any("Ctrl+C stops it" in line for line in launcher.stdout):
                     raise InvoiceError("WorkerRMQ could not start: see above.")
-                yield partial(RestBroker, f"http://{bind}", user, password)
+                token = Service(f"http://{bind}", None).ask("POST", "/login", body=admin).json()["token"]
+                yield lambda: RestBroker(Service(f"http://{bind}", token))
             finally:
                 launcher.terminate()
                 launcher.communicate()

@@ -9,36 +9,25 @@ from contextlib import nullcontext
 
 from pika.exceptions import AMQPChannelError, AMQPConnectionError
 
-from examples.orders import services
 from examples.orders.connection import connect
 from examples.orders.demo import demo
 from examples.orders.embedded import shared
-from examples.orders.lessons import LESSONS, teach
+from examples.orders.lessons import LESSONS, lessons
+from examples.orders.services import analytics, logs, notification, produce, rpc_client, rpc_server, worker
 
 EPILOG = """With RABBITMQ_URL (amqp://user:password@host:port/vhost), that broker is used. Without it, the first command
 starts the project's own broker, commands in other terminals find it, and it ends after the last of them. Orders that no
 worker has taken are kept in DATA_DIR/orders (default: var/orders) for the next time."""
 
-NUMBERS = [*range(1, len(LESSONS) + 1), []]  # argparse looks for no numbers in it, too
+# Each is a command of its name, and its docstring the help.
+_FUNCTIONS = (demo, worker, notification, analytics, logs, produce, rpc_server, rpc_client, lessons)
+COMMANDS: dict[str, Callable[..., None]] = {run.__name__.replace("_", "-"): run for run in _FUNCTIONS}
 
 
 def everything(url: str) -> None:
     """The demo, and all lessons."""
     demo(url)
-    teach(url)
-
-
-COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "demo": (demo, "all services in this terminal, and ten orders"),
-    "worker": (services.worker, "process orders (default ID: W1)"),
-    "notification": (services.notification, "tell customers (fanout)"),
-    "analytics": (services.analytics, "count what is sold (fanout)"),
-    "logs": (services.logs, "print what happens to orders (topic)"),
-    "produce": (services.produce, "publish ten orders (direct)"),
-    "rpc-server": (services.rpc_server, "answer questions about the stock"),
-    "rpc-client": (services.rpc_client, "ask three"),
-    "lessons": (teach, f"what production needs besides: all of 1 to {len(LESSONS)}, or those of the numbers N"),
-}
+    lessons(url)
 
 
 def main() -> None:
@@ -46,13 +35,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.orders", description=__doc__, epilog=EPILOG)
     parser.set_defaults(run=everything, words=[])
     commands = parser.add_subparsers(metavar="COMMAND", help="without one: demo, then all lessons")
-    for name, (run, what) in COMMANDS.items():
-        command = commands.add_parser(name, help=what)
-        command.set_defaults(run=run)
-        if run is services.worker:
-            command.add_argument("words", metavar="ID", nargs="?", type=lambda name: [name], default=["W1"])
-        if run is teach:
-            command.add_argument("words", metavar="N", nargs="*", type=int, choices=NUMBERS)
+    for name, run in COMMANDS.items():
+        commands.add_parser(name, help=run.__doc__).set_defaults(run=run)
+    name_of, numbers_of = commands.choices["worker"], commands.choices["lessons"]
+    name_of.add_argument("words", metavar="ID", nargs="?", type=lambda name: [name], default=[], help="default: W1")
+    numbers_of.add_argument("words", metavar="N", nargs="*", type=int, choices=[*LESSONS, []])  # []: no number at all
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = os.environ.get("RABBITMQ_URL", "")

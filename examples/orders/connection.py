@@ -35,8 +35,8 @@ def connect(url: str, **changes: Any) -> pika.BlockingConnection:
     """
     try:
         parameters = pika.URLParameters(url)
-        chosen = {"heartbeat": 60, "blocked_connection_timeout": 300, "socket_timeout": 10, **changes}
-        for name, value in chosen.items():
+        usual = {"heartbeat": 60, "blocked_connection_timeout": 300, "socket_timeout": 10}
+        for name, value in (usual | changes).items():
             setattr(parameters, name, value)
         return pika.BlockingConnection(parameters)
     except (AMQPError, AMQPConnectorException, OSError, ValueError, LookupError) as error:
@@ -76,21 +76,30 @@ def drain(channel: BlockingChannel, queue: str) -> list[str]:
     return [body.decode().strip() for body in taken]
 
 
-def consume(url: str, who: str, queue: str, handle: Handle, ended: Event = NEVER) -> None:
-    """Hand messages to `handle`: ack, or nack for ValueError and the like. Until `ended`, and the queue is empty."""
+def surviving(url: str, who: str, work: Callable[[BlockingChannel], None]) -> None:
+    """Do `work` on a channel until it comes back, beginning anew whenever the broker was away."""
     while True:
         try:
             with channel_to(url) as channel:
                 declare(channel)
-                say(who, f"waits for messages in queue {queue}")
-                for method, properties, body in channel.consume(queue, inactivity_timeout=0.2):
-                    if method is not None:
-                        _settle(channel, who, handle, method, properties, body)
-                    elif ended.is_set():
-                        return
+                return work(channel)
         except (AMQPConnectionError, ChannelWrongStateError) as error:
             say(who, f"lost the broker ({type(error).__name__}): connects again in a second")
             time.sleep(1)
+
+
+def consume(url: str, who: str, queue: str, handle: Handle, ended: Event = NEVER) -> None:
+    """Hand messages to `handle`: ack, or nack for ValueError and the like. Until `ended`, and the queue is empty."""
+
+    def take(channel: BlockingChannel) -> None:
+        say(who, f"waits for messages in queue {queue}")
+        for method, properties, body in channel.consume(queue, inactivity_timeout=0.2):
+            if method is not None:
+                _settle(channel, who, handle, method, properties, body)
+            elif ended.is_set():
+                return
+
+    surviving(url, who, take)
 
 
 def _settle(channel: BlockingChannel, who: str, handle: Handle, method: Any, properties: Any, body: bytes) -> None:

@@ -9,7 +9,7 @@ from examples.orders.topology import QUEUES, declare
 
 
 def demo(url: str) -> None:
-    """Run it all, and come back when every order is where it belongs."""
+    """All services in this terminal, and the way of ten orders through them."""
     heading("Exchanges, queues, bindings: durable, as are the messages, so that they survive a restart of the broker")
     with channel_to(url) as channel:
         declare(channel)

@@ -6,28 +6,37 @@ from threading import Event
 from typing import Any
 from uuid import uuid4
 
-from examples.orders.connection import NEVER, channel_to, consume, publish, say
+from pika.adapters.blocking_connection import BlockingChannel
+
+from examples.orders.connection import NEVER, channel_to, consume, publish, say, surviving, temporary
 from examples.orders.topology import EVENTS, LOGS, ORDERS, declare
 
 ITEMS = ("keyboard", "mouse", "monitor", "cable", "headset")
 STOCK = {"keyboard": 12, "mouse": 40, "monitor": 0}
 
 
-def produce(url: str, count: int = 10) -> None:
-    """Publish orders. Every tenth has an expired card, so that it will fail."""
+def produce(url: str, count: int = 10, pause: float = 0) -> None:
+    """Publish ten orders, of which the last has an expired card, so that it will fail."""
     batch = uuid4().hex[:4]
-    with channel_to(url) as channel:
-        declare(channel)
-        for number in range(1, count + 1):
-            item, card = ITEMS[number % len(ITEMS)], "expired" if number % 10 == 0 else "valid"
-            order = {"order": f"{batch}-{number}", "item": item, "quantity": number % 3 + 1, "card": card}
-            publish(channel, ORDERS, "order", order)
-            say("shop", f"order {order['order']}, {order['quantity']} x {item} -> {ORDERS}, key order -> queue orders")
-            publish(channel, LOGS, "order.created", order)
+    orders = [
+        {"order": f"{batch}-{number}", "item": ITEMS[number % len(ITEMS)], "quantity": number % 3 + 1,
+         "card": "valid" if number % 10 else "expired"}
+        for number in range(1, count + 1)
+    ]  # fmt: skip
+
+    def send(channel: BlockingChannel) -> None:
+        while orders:
+            name, item, quantity, _ = orders[0].values()
+            publish(channel, ORDERS, "order", orders[0])
+            say("shop", f"order {name}, {quantity} x {item} -> {ORDERS}, key order -> queue orders")
+            publish(channel, LOGS, "order.created", orders.pop(0))
+            time.sleep(pause)
+
+    surviving(url, "shop", send)
 
 
 def worker(url: str, name: str = "W1", ended: Event = NEVER, seconds: float = 0.5) -> None:
-    """Process orders, one at a time: an event and a log entry for each, then ack; nack for those that fail."""
+    """Process orders, one at a time: an event and a log entry for each, then ack; nack where the card is expired."""
 
     def process(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
         say(name, f"takes {order['order']}{', which another worker left' if method.redelivered else ''}")
@@ -43,7 +52,7 @@ def worker(url: str, name: str = "W1", ended: Event = NEVER, seconds: float = 0.
 
 
 def notification(url: str, ended: Event = NEVER) -> None:
-    """Tell customers."""
+    """Tell customers (fanout)."""
 
     def notify(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
         say("notification", f"to the customer: your {order['item']} is on its way ({order['order']})")
@@ -52,7 +61,7 @@ def notification(url: str, ended: Event = NEVER) -> None:
 
 
 def analytics(url: str, ended: Event = NEVER) -> None:
-    """Count what is sold."""
+    """Count what is sold (fanout)."""
     sold: Counter[str] = Counter()
 
     def count(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
@@ -63,7 +72,7 @@ def analytics(url: str, ended: Event = NEVER) -> None:
 
 
 def logs(url: str, ended: Event = NEVER) -> None:
-    """Print every log entry whose key matches order.#."""
+    """Print what happens to orders: the log entries whose key matches order.# (topic)."""
 
     def log(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
         say("logs", f"{method.routing_key} {order['order']} (the key matches order.#)")
@@ -72,7 +81,7 @@ def logs(url: str, ended: Event = NEVER) -> None:
 
 
 def rpc_server(url: str, ended: Event = NEVER) -> None:
-    """Answer requests, each to the queue that its reply_to names, with its correlation_id."""
+    """Answer how many there are of an item, to the queue that reply_to names, with the request's correlation_id."""
 
     def answer(channel: Any, method: Any, properties: Any, request: dict[str, Any]) -> None:
         if not properties.reply_to:
@@ -85,10 +94,10 @@ def rpc_server(url: str, ended: Event = NEVER) -> None:
 
 
 def rpc_client(url: str) -> None:
-    """Ask for three items, one after the other. Raises TimeoutError when nobody answers."""
+    """Ask that for three items, and wait for each answer; a TimeoutError when nobody answers."""
     with channel_to(url) as channel:
         declare(channel)
-        replies = channel.queue_declare("", exclusive=True).method.queue
+        replies = temporary(channel)
         for item in ("keyboard", "monitor", "unicorn"):
             asked = uuid4().hex
             say("rpc-client", f"how many {item}? -> queue rpc.inventory, correlation_id {asked[:8]}; waits")

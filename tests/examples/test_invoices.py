@@ -117,10 +117,7 @@ def test_a_pdf_that_does_not_exist_ends_it_with_a_sentence(terminal: Terminal) -
 
 def test_a_missing_product_ends_it_with_a_sentence(terminal: Terminal) -> None:
     said = terminal.says_in_the_end("--service", WORKERRMQ_URL="http://127.0.0.1:1")
-    assert said == (
-        "invoices: There is no WorkerRMQ at http://127.0.0.1:1: start it with ./run.sh, or unset WORKERRMQ_URL, "
-        "and this starts one for itself.\n"
-    )
+    assert said == "invoices: http://127.0.0.1:1 cannot be reached: Connection refused.\n"
 
 
 def test_decoding_saves_what_was_encoded(tmp_path: Path) -> None:

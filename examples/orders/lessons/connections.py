@@ -6,14 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from tempfile import TemporaryDirectory
 from threading import Event, Thread, current_thread
-from typing import Any
 
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, UnroutableError
 
-from examples.orders.connection import channel_to, connect, consume, drain, publish, say, temporary
+from examples.orders.connection import channel_to, connect, drain, say, temporary
 from examples.orders.embedded import Broker
-from examples.orders.topology import ORDERS, declare
+from examples.orders.services import produce, worker
 
 
 def publisher_confirms(url: str, channel: BlockingChannel) -> None:
@@ -43,31 +42,21 @@ def heartbeats(url: str, channel: BlockingChannel) -> None:
 
 def reconnection(url: str, channel: BlockingChannel) -> None:
     """Reconnection: the broker (one of this lesson's own) is restarted in the middle, and nothing is lost"""
-    waiting, done, ended = list(range(1, 7)), set(), Event()
-
-    def process(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
-        done.add(order["order"])
-        say("worker", f"processed order {order['order']}")
-
+    ended = Event()
     with TemporaryDirectory() as place, closing(Broker(place)) as broker:
-        with channel_to(broker.url) as own:
-            declare(own)
-        worker = Thread(target=consume, args=(broker.url, "worker", "orders", process, ended), daemon=True)
-        worker.start()
-        while waiting:
-            try:
-                with channel_to(broker.url) as own:
-                    while waiting:
-                        publish(own, ORDERS, "order", {"order": waiting[0]})
-                        say("publisher", f"order {waiting.pop(0)} confirmed")
-                        if len(waiting) == 3:
-                            broker.close()
-            except AMQPConnectionError as error:
-                say("publisher", f"order {waiting[0]} not confirmed ({type(error).__name__}), so it is sent again")
-                broker.start()
+        shop = Thread(target=produce, args=(broker.url, 6, 0.3), daemon=True)
+        working = Thread(target=worker, args=(broker.url, "W1", ended, 0.1), daemon=True)
+        shop.start()
+        working.start()
+        channel.connection.sleep(1)
+        broker.close()
+        say("operator", "has stopped the broker, and starts it again")
+        broker.start()
+        shop.join()
         ended.set()
-        worker.join()
-    say("result", f"{len(done)} of 6 orders processed")
+        working.join()
+        with channel_to(broker.url) as own:
+            say("result", f"{len(set(drain(own, 'notifications')))} of 6 orders processed")
 
 
 def timeouts(url: str, channel: BlockingChannel) -> None:
