@@ -16,3 +16,11 @@ class Selection:
     regex: bool = False
     sort: str = ""
     descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Of a log: by the field `by` as clients know it, and what is alike in it by time, the same way round."""
+
+    by: str = "at"
+    descending: bool = True

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
 from domain.audit import AuditEntry, AuditFilter
 from domain.model import Model
-from domain.moment import Moment
 from routes.api import Api, Reply, services
-from routes.inputs import PageQuery
-from routes.paging import paged
+from routes.paging import LogQuery, paged
 from routes.scope import NO_QUEUE
 
 api = Api("audit")
 
 
-class AuditQuery(PageQuery):
+class AuditQuery(LogQuery):
     """Which entries; all that is given must agree."""
 
+    sort: Literal["at", "user", "action", "remote", "status"] = "at"
     user: str | None = Field(None, max_length=255)
     action: str | None = Field(None, max_length=100, description="the route's name, as in createQueue")
     resource: str | None = Field(None, max_length=1000, description="the name of a queue, user, consumer …")
-    since: Moment | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
-    until: Moment | None = Field(None, description="before this moment")
 
 
 class AuditDetails(Model):
@@ -42,9 +40,9 @@ class AuditDetails(Model):
 
 @api.get("/getAuditLog", role="admin", touches=NO_QUEUE, query=AuditQuery, answer=list[AuditDetails])
 def get_audit_log(query: AuditQuery) -> Reply:
-    """What was changed in the last 90 days, or refused, the latest first. Publishes are in it only when refused."""
+    """What was changed in the last 90 days, or refused; publishes only when refused."""
     wanted = AuditFilter(query.user, query.action, query.resource, query.since, query.until)
-    return paged(services.audit.page(wanted, query.page, query.page_size), query, _shown)
+    return paged(services.audit.page(wanted, query.order(), query.page, query.page_size), query, _shown)
 
 
 def _shown(entry: AuditEntry) -> AuditDetails:

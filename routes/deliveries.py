@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from domain.attempt import Attempt, AttemptFilter, Result
 from domain.model import Model
-from domain.moment import Moment
 from domain.names import ShortString
 from middlewares.auth import caller
 from routes.api import Api, Reply, services
-from routes.inputs import PageQuery
-from routes.paging import paged
+from routes.paging import LogQuery, paged
 from routes.scope import FILTERED
 
 api = Api("deliveries")
 
 
-class WhichDeliveries(PageQuery):
+class WhichDeliveries(LogQuery):
     """Which attempts; all that is given must agree."""
 
+    sort: Literal["at", "consumer", "queueName", "attempt", "result", "status", "durationMs"] = "at"
     consumer: str | None = Field(None, max_length=255, description="the consumer's name")
     queue_name: ShortString | None = None
     message_id: str | None = Field(None, max_length=255)
     result: Result | None = None
-    since: Moment | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
-    until: Moment | None = Field(None, description="before this moment")
 
 
 class AttemptDetails(Model):
@@ -52,11 +49,11 @@ class AttemptDetails(Model):
 
 @api.get("/getDeliveries", role="viewer", touches=FILTERED, query=WhichDeliveries, answer=list[AttemptDetails])
 def get_deliveries(query: WhichDeliveries) -> Reply:
-    """Attempts of the last seven days, the latest first: every failure, and a sample of the successes."""
+    """Attempts of the last seven days: every failure, and a sample of the successes."""
     wanted = AttemptFilter(
         query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until, caller().queues
     )
-    return paged(services.deliveries.page(wanted, query.page, query.page_size), query, _shown)
+    return paged(services.deliveries.page(wanted, query.order(), query.page, query.page_size), query, _shown)
 
 
 def _shown(attempt: Attempt) -> AttemptDetails:

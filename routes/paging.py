@@ -12,7 +12,8 @@ from pydantic_core import to_jsonable_python
 
 from domain.details import Page
 from domain.errors import Invalid
-from domain.selection import Selection
+from domain.moment import Moment
+from domain.selection import Order, Selection
 from routes.api import Reply
 from routes.inputs import PageQuery
 
@@ -30,6 +31,18 @@ class NamedQuery(PageQuery):
         """What to ask the broker for."""
         sort: str = getattr(self, "sort", "")
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
+
+
+class LogQuery(PageQuery):
+    """Base of the parameters of logs, of which the latest come first; subclasses name the fields of `sort`."""
+
+    since: Moment | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
+    until: Moment | None = Field(None, description="before this moment")
+    descending: bool = Field(True, description="the latest, greatest, slowest first")
+
+    def order(self) -> Order:
+        """How to sort what is found."""
+        return Order(getattr(self, "sort", "at"), self.descending)
 
 
 def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply:

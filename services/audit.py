@@ -11,6 +11,7 @@ import structlog
 from domain.audit import AuditEntry, AuditFilter
 from domain.details import Page
 from domain.errors import StoreUnavailable
+from domain.selection import Order
 from gateway.mongo.audit import AuditEntries
 
 log = structlog.get_logger("workerrmq.audit")
@@ -57,9 +58,9 @@ class AuditLog:
             self._waiting.append(entry)
             self._changed.notify()
 
-    def page(self, wanted: AuditFilter, number: int, size: int) -> Page[AuditEntry]:
-        """One page of the entries that are wanted, the latest first. Raises StoreUnavailable."""
-        return self._entries.find(wanted, number, size)
+    def page(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
+        """One page of the entries that are wanted, in that order; the first page is 1. Raises StoreUnavailable."""
+        return self._entries.find(wanted, order, number, size)
 
     def _run(self) -> None:
         while batch := self._next():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
+from domain.selection import Order
 from gateway.mongo.attempts import Attempts
 
 
@@ -13,6 +14,6 @@ class Deliveries:
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
 
-    def page(self, wanted: AttemptFilter, number: int, size: int) -> Page[Attempt]:
-        """One page of the attempts that are wanted, the latest first."""
-        return self._attempts.find(wanted, number, size)
+    def page(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
+        """One page of the attempts that are wanted, in that order; the first page is 1."""
+        return self._attempts.find(wanted, order, number, size)

@@ -11,9 +11,11 @@ from pymongo.database import Database
 
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
-from gateway.mongo.collection import Document, IndexedCollection, counted, translated
+from domain.selection import Order
+from gateway.mongo.collection import Document, IndexedCollection, between, counted, micros, ordering, translated
 
 FORGOTTEN_AFTER = 7 * 24 * 3600  # seconds
+_NAMES = {"at": "micros", "queueName": "queue", "durationMs": "duration_ms"}
 
 
 class Attempts:
@@ -25,22 +27,25 @@ class Attempts:
             "attempts",
             IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER),
             IndexModel("message_id"),
-            IndexModel([("consumer", 1), ("at", DESCENDING)]),
-            IndexModel([("queue", 1), ("at", DESCENDING)]),
+            IndexModel("micros"),
+            IndexModel([("consumer", 1), ("micros", DESCENDING)]),
+            IndexModel([("queue", 1), ("micros", DESCENDING)]),
         )
 
     @translated
     def add(self, attempts: Sequence[Attempt]) -> None:
         """Store all of them, in one call."""
         if attempts:
-            self._collection().insert_many([asdict(attempt) for attempt in attempts], ordered=False)
+            documents = [asdict(attempt) | {"micros": micros(attempt.at)} for attempt in attempts]
+            self._collection().insert_many(documents, ordered=False)
 
     @translated
-    def find(self, wanted: AttemptFilter, number: int = 1, size: int = 100) -> Page[Attempt]:
-        """One page of those that fit the filter, the latest first; the first page is 1."""
+    def find(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
+        """One page of those that fit the filter, in that order; the first page is 1."""
         query = _query(wanted)
         collection = self._collection()
-        found = collection.find(query, {"_id": 0}).sort("at", DESCENDING).skip((number - 1) * size).limit(size)
+        found = collection.find(query, {"_id": 0, "micros": 0}).sort(ordering(order, _NAMES))
+        found = found.skip((number - 1) * size).limit(size)
         return Page([_loaded(document) for document in found], counted(collection, query))
 
 
@@ -50,9 +55,9 @@ def _query(wanted: AttemptFilter) -> Document:
         for name in ("consumer", "queue", "message_id", "result")
         if getattr(wanted, name) is not None
     }
-    bounds = {"$gte": wanted.since, "$lt": wanted.until}
-    at = {operator: moment for operator, moment in bounds.items() if moment is not None}
-    query: Document = {**same, "at": at} if at else dict(same)
+    query: Document = dict(same)
+    if at := between(wanted.since, wanted.until):
+        query["micros"] = at
     if wanted.only and wanted.queue is None:
         query["queue"] = {"$regex": wanted.only.regex}
     return query

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from domain.errors import StoreUnavailable
+from domain.selection import Order
 
 Document = dict[str, Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
 
 
@@ -64,6 +67,24 @@ def change(
         if collection.replace_one(unchanged, after).matched_count:
             return before, after
     return None
+
+
+def micros(moment: datetime) -> int:
+    """Unix microseconds. What is searched and sorted by time has them beside it: the embedded store compares times to
+    the second only, and hardly two things happen in the same microsecond, so that each has its place on one page."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def between(since: datetime | None, until: datetime | None) -> Document:
+    """The condition on a field of `micros`: from `since` on and before `until`; empty when both are None."""
+    bounds = {"$gte": since, "$lt": until}
+    return {operator: micros(moment) for operator, moment in bounds.items() if moment is not None}
+
+
+def ordering(order: Order, names: Mapping[str, str]) -> list[tuple[str, int]]:
+    """What to sort a log by. `names` has the fields' names in the store, where clients know them by others."""
+    fields = dict.fromkeys((names.get(order.by, order.by), names["at"]))
+    return [(field, DESCENDING if order.descending else ASCENDING) for field in fields]
 
 
 def counted(collection: Collection[Document], query: Document) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from app import APIS
 from domain.audit import AuditEntry
+from domain.selection import Order
 from gateway.mongo import open_store
 from services import audit
 from services.audit import AuditLog
@@ -85,8 +86,10 @@ def test_who_is_unknown_cannot_fill_the_log(api: Api) -> None:
 
 def test_filters_agree_and_pages_go_on(api: Api) -> None:
     now = datetime.now(UTC)
-    for number, name in enumerate(("a", "b", "a")):  # the embedded store compares times to the second
-        made = AuditEntry(f"e{number}", now + timedelta(seconds=number), "u", "deleteUser", {"x": name}, "", 200, "r")
+    for number, name in enumerate(("a", "b", "a")):
+        made = AuditEntry(
+            f"e{number}", now + timedelta(milliseconds=number), "u", "deleteUser", {"x": name}, "", 200, "r"
+        )
         api.app.extensions["services"].audit.add(made)
     middle = entries(api, 3, action="deleteUser")[1]["at"]
     assert [one["resource"]["x"] for one in entries(api, 2, resource="a", user="u")] == ["a", "a"]
@@ -133,7 +136,7 @@ def written(store: StoreNode, tmp_path_factory: pytest.TempPathFactory) -> Audit
 
 
 def count(written: AuditLog) -> int:
-    return written.page(audit.AuditFilter(), 1, 1).total
+    return written.page(audit.AuditFilter(), Order(), 1, 1).total
 
 
 def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, store: StoreNode) -> None:
