@@ -25,10 +25,8 @@ class Heartbeats:
     def __init__(self, database: Database[Document]) -> None:
         self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
         self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
-        self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, under which mark
-        self._read: dict[
-            str, tuple[str | None, tuple[Report, ...]]
-        ] = {}  # by worker: the mark of what was read, and that
+        self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, its mark
+        self._read: dict[str, tuple[str | None, tuple[Report, ...]]] = {}  # by worker: its mark, what it says
 
     @translated
     def beat(self, heartbeat: Heartbeat) -> None:

@@ -238,7 +238,8 @@ def test_workers_of_another_release_are_understood_as_far_as_it_goes(opened: Sto
         database.heartbeats.insert_one({"_id": "other", "at": now, "started_at": now, "connected": True})
         for delivered in (1, 2):
             report = {"consumer_id": "id", "revision": 1, "state": "running", "delivered": delivered, "speed": 9}
-            database.reports.replace_one({"_id": "other"}, {"at": now, "consumers": [report]}, upsert=True)
+            said = {"_id": "other", "at": now, "consumers": [report]}
+            database.reports.replace_one({"_id": "other"}, said, upsert=True)
             (beat,) = opened.heartbeats.live()
             assert beat.consumers == (Report("id", 1, "running", delivered=delivered),)
 
