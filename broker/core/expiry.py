@@ -72,7 +72,13 @@ class Expiry:
         queue, expires = self._queue, self._queue.rules.expires
         if queue.deleted or queue.consumers or expires is None:
             return
-        if now >= queue.used_at + expires:
-            queue.vhost.delete_queue(queue.name, now)
-        else:
+        if now < queue.used_at + expires:
             self.unused_from(queue.used_at)
+            return
+        more = queue.drop_expired(AT_ONCE, now)  # what was due before goes first: all is due when a machine has slept
+        queue.vhost.dead_letters.deliver(now)
+        if more:
+            self._counting = True
+            queue.vhost.deadlines.add(now + BREATHER, self._expire_unused)
+        elif not queue.deleted:
+            queue.vhost.delete_queue(queue.name, now)

@@ -123,6 +123,18 @@ def test_an_unused_queue_expires(world: World, client: Client) -> None:
     assert "q" not in world.vhost.queues
 
 
+def test_a_machine_that_slept_longer_than_a_queue_lasts_loses_none_of_its_dead_letters(
+    world: World, client: Client
+) -> None:
+    world.queue("q", x_expires=610_000, x_message_ttl=10_000, x_dead_letter_exchange="", x_dead_letter_routing_key="d")
+    letters = world.queue("d")
+    client.publish("q", *(str(n) for n in range(2000)))
+    world.now += 3600
+    while "q" in world.vhost.queues:
+        world.wait(0.01)
+    assert letters.ready_count == 2000
+
+
 def test_purging_leaves_what_is_with_consumers(world: World, client: Client) -> None:
     queue = world.queue("q")
     client.publish("q", "1", "2", "3")
