@@ -22,7 +22,6 @@ from services.shell_accounts import ShellAccounts
 from services.users import UserAccounts
 
 _ROLES = click.Choice(get_args(Role))
-_PAGE = 500
 
 
 def install(app: Flask, user_accounts: UserAccounts) -> None:
@@ -36,11 +35,8 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     @_sayings
     def list_users() -> None:
         """Show all users with their roles."""
-        number = 1
-        while (page := accounts.page(number, _PAGE)).items:
-            for user in page.items:
-                click.echo(_line(user))
-            number += 1
+        for user in accounts.all():
+            click.echo(_line(user))
 
     @users.command("create")
     @click.argument("username")

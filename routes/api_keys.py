@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from domain.api_key import ApiKey, ApiKeyNamed, CreateApiKey
 from domain.model import Model
@@ -10,11 +11,16 @@ from domain.user import Role
 from middlewares.auth import caller
 from routes.answers import Done
 from routes.api import Api, Reply, done, services
-from routes.inputs import PageQuery
-from routes.paging import paged
+from routes.paging import NamedQuery, paged
 from routes.scope import NO_QUEUE
 
 api = Api("api_keys")
+
+
+class ApiKeysQuery(NamedQuery):
+    """Which keys."""
+
+    sort: Literal["name", "role", "createdBy", "createdAt", "expiresAt", "lastUsedAt"] = "name"
 
 
 class ApiKeyDetails(Model):
@@ -62,10 +68,10 @@ def create_api_key(body: CreateApiKey) -> Reply:
     return Reply(content, status=201)
 
 
-@api.get("/getApiKeys", role="admin", query=PageQuery, answer=list[ApiKeyDetails], touches=NO_QUEUE)
-def get_api_keys(query: PageQuery) -> Reply:
+@api.get("/getApiKeys", role="admin", query=ApiKeysQuery, answer=list[ApiKeyDetails], touches=NO_QUEUE)
+def get_api_keys(query: ApiKeysQuery) -> Reply:
     """List the keys by name, those that have expired too."""
-    return paged(services.api_keys.page(query.page, query.page_size), query, _details)
+    return paged(services.api_keys.page(query.selection()), query, _details)
 
 
 @api.delete("/deleteApiKey", role="admin", body=ApiKeyNamed, answer=ApiKeyDeleted, refuses=(404,), touches=NO_QUEUE)

@@ -21,14 +21,14 @@ Entity = TypeVar("Entity")
 
 
 class NamedQuery(PageQuery):
-    """Base of the parameters of lists that the broker filters and sorts; subclasses name the fields of `sort`."""
+    """Base of the parameters of lists that are filtered by name and sorted; subclasses name the fields of `sort`."""
 
     name: str = Field("", max_length=255, description="part of the name, in any case; or a regular expression")
     use_regex: bool = False
     descending: bool = False
 
     def selection(self) -> Selection:
-        """What to ask the broker for."""
+        """What to ask for."""
         sort: str = getattr(self, "sort", "")
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from flask import request
 
@@ -12,11 +13,16 @@ from domain.user import CreateUser, Credentials, Role, UpdateUser, User, UserNam
 from middlewares.auth import bearer_token
 from routes.answers import Done
 from routes.api import Api, Reply, done, services
-from routes.inputs import PageQuery
-from routes.paging import paged
+from routes.paging import NamedQuery, paged
 from routes.scope import NO_QUEUE
 
 api = Api("users")
+
+
+class UsersQuery(NamedQuery):
+    """Which users."""
+
+    sort: Literal["username", "role", "createdAt", "updatedAt"] = "username"
 
 
 class UserDetails(Model):
@@ -77,10 +83,10 @@ def create_user(body: CreateUser) -> Reply:
     return done("User has been created successfully.", status=201, user=_details(user))
 
 
-@api.get("/getUsers", role="admin", touches=NO_QUEUE, query=PageQuery, answer=list[UserDetails])
-def get_users(query: PageQuery) -> Reply:
+@api.get("/getUsers", role="admin", touches=NO_QUEUE, query=UsersQuery, answer=list[UserDetails])
+def get_users(query: UsersQuery) -> Reply:
     """List the users by name."""
-    return paged(services.users.page(query.page, query.page_size), query, _details)
+    return paged(services.users.page(query.selection()), query, _details)
 
 
 @api.patch("/updateUser", role="admin", touches=NO_QUEUE, body=UpdateUser, answer=UserDone, refuses=(404, 409))

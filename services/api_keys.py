@@ -11,9 +11,11 @@ import structlog
 from domain.api_key import PREFIX, ApiKey, CreateApiKey
 from domain.details import Page
 from domain.errors import Invalid, StoreUnavailable, Unauthenticated
+from domain.selection import Selection
 from domain.user import Principal
 from gateway.epoch import Epoch
 from gateway.mongo import Store
+from services.selecting import selected
 
 log = structlog.get_logger("workerrmq.keys")
 
@@ -39,9 +41,10 @@ class ApiKeys:
         self._keys.add(key)
         return secret, key
 
-    def page(self, number: int, size: int) -> Page[ApiKey]:
-        """One page of the keys by name, those that have expired too; the first page is 1."""
-        return self._keys.find(number, size)
+    def page(self, wanted: Selection) -> Page[ApiKey]:
+        """The keys that are asked for, those that have expired too. Raises Invalid for a pattern that is no regular
+        expression."""
+        return selected(self._keys.all(), wanted, lambda key: (key.name,))
 
     def delete(self, name: str) -> None:
         """End a key, on all processes of this host at once. Raises NotFound."""

@@ -1,4 +1,5 @@
-"""Lists that RabbitMQ gives only whole: filtered, sorted and cut into pages here, as it does with its others."""
+"""Lists that come whole, from RabbitMQ or the store: filtered, sorted and cut into pages here, as RabbitMQ does with its
+others."""
 
 from __future__ import annotations
 
@@ -12,10 +13,9 @@ from pydantic.alias_generators import to_snake
 
 from domain.details import Page
 from domain.errors import Invalid
-from domain.model import Model
 from domain.selection import Selection
 
-Item = TypeVar("Item", bound=Model)
+Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]
 
 MATCHING_SECONDS = 0.5

@@ -7,7 +7,6 @@ import secrets
 from datetime import UTC, datetime
 
 from domain.audit import AuditEntry
-from domain.details import Page
 from domain.user import Role, User
 from gateway.mongo.audit import AuditEntries
 from services.users import UserAccounts
@@ -21,9 +20,9 @@ class ShellAccounts:
         self._accounts = accounts
         self._audit = audit
 
-    def page(self, number: int, size: int) -> Page[User]:
-        """As UserAccounts.page."""
-        return self._accounts.page(number, size)
+    def all(self) -> list[User]:
+        """As UserAccounts.all."""
+        return self._accounts.all()
 
     def create(self, username: str, password: str, role: Role) -> User:
         """As UserAccounts.create."""

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 from domain.details import Page
 from domain.errors import Conflict
+from domain.selection import Selection
 from domain.user import Role, User
 from gateway.epoch import Epoch
 from gateway.mongo import Store
 from services.passwords import hashed
+from services.selecting import selected
 
 
 class UserAccounts:
@@ -27,9 +29,13 @@ class UserAccounts:
         self._store.users.add(user)
         return user
 
-    def page(self, number: int, size: int) -> Page[User]:
-        """One page of the users by name; the first page is 1."""
-        return self._store.users.find(number, size)
+    def page(self, wanted: Selection) -> Page[User]:
+        """The users that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        return selected(self._store.users.all(), wanted, lambda user: (user.username,))
+
+    def all(self) -> list[User]:
+        """Every user, by name."""
+        return self._store.users.all()
 
     def update(
         self, username: str, password: str | None = None, role: Role | None = None, disabled: bool | None = None

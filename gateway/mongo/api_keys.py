@@ -9,9 +9,8 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.api_key import ApiKey
-from domain.details import Page
 from domain.errors import Conflict, NotFound
-from gateway.mongo.collection import Document, IndexedCollection, change, counted, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, translated
 
 
 class ApiKeys:
@@ -46,11 +45,9 @@ class ApiKeys:
         return None if document is None else _key(document)
 
     @translated
-    def find(self, number: int, size: int) -> Page[ApiKey]:
-        """One page of the keys by name; the first page is 1."""
-        collection = self._collection()
-        found = collection.find().sort("_id", 1).skip((number - 1) * size).limit(size)
-        return Page([_key(document) for document in found], counted(collection, {}))
+    def all(self) -> list[ApiKey]:
+        """Every key, expired or not, by name."""
+        return [_key(document) for document in self._collection().find().sort("_id", 1)]
 
     @translated
     def used(self, key: ApiKey, now: datetime) -> None:

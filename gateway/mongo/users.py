@@ -7,10 +7,9 @@ from datetime import datetime
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from domain.details import Page
 from domain.errors import Conflict, NotFound
 from domain.user import Role, User
-from gateway.mongo.collection import Document, IndexedCollection, change, counted, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, translated
 
 
 class Users:
@@ -47,11 +46,9 @@ class Users:
         return _user(document)
 
     @translated
-    def find(self, number: int, size: int) -> Page[User]:
-        """One page of the users by name; the first page is 1."""
-        collection = self._collection()
-        found = collection.find().sort("_id", 1).skip((number - 1) * size).limit(size)
-        return Page([_user(document) for document in found], counted(collection, {}))
+    def all(self) -> list[User]:
+        """Every user, by name."""
+        return [_user(document) for document in self._collection().find().sort("_id", 1)]
 
     @translated
     def count(self) -> int:

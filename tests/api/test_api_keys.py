@@ -102,6 +102,19 @@ def test_the_last_use_is_noted_but_not_with_every_request(api: Api) -> None:
     assert last_used() == first
 
 
+def test_keys_are_found_by_a_part_of_their_name_and_sorted(api: Api) -> None:
+    for name, days in (("shop", 2), ("Shipping", 1), ("erp", 3)):
+        create(api, name, expiresAt=(datetime.now(UTC) + timedelta(days=days)).isoformat())
+
+    def names(**query: Any) -> list[str]:
+        return [key["name"] for key in api("GET", "/getApiKeys", query_string=query).json]
+
+    assert names() == ["erp", "Shipping", "shop"]
+    assert names(name="SH") == ["Shipping", "shop"]
+    assert names(sort="expiresAt", descending=True) == ["erp", "shop", "Shipping"]
+    assert names(name="^s|p$", useRegex=True, page=2, pageSize=2) == ["shop"]
+
+
 def test_a_key_cannot_log_out(api: Api) -> None:
     user = with_key(api, create(api))
     assert_problem(user("POST", "/logout"), 400, "invalid_request", "/deleteApiKey")

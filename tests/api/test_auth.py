@@ -216,8 +216,24 @@ def test_a_name_that_is_taken_is_a_conflict(api: Api) -> None:
 def test_users_are_listed_by_name_without_anything_of_their_passwords(api: Api) -> None:
     api("POST", "/createUser", json={"username": "Zoe", "password": PASSWORD, "role": "viewer"})
     answer = api("GET", "/getUsers")
-    assert [user["username"] for user in answer.json] == ["Zoe", ADMIN]
+    assert [user["username"] for user in answer.json] == [ADMIN, "Zoe"]
     assert set(answer.json[0]) == {"username", "role", "disabled", "createdAt", "updatedAt"}
+
+
+def test_users_are_found_by_a_part_of_their_name_and_sorted(api: Api) -> None:
+    for name in ("vera", "Victor", "olga"):
+        api.as_user(name, "operator" if name == "olga" else "viewer")
+
+    def names(**query: Any) -> list[str]:
+        answer = api("GET", "/getUsers", query_string=query)
+        assert answer.status_code == 200, answer.text
+        return [user["username"] for user in answer.json]
+
+    assert names(name="V") == ["vera", "Victor"]
+    assert names(name="^v.*a$", useRegex=True) == ["vera"]
+    assert names(sort="createdAt") == [ADMIN, "vera", "Victor", "olga"]
+    assert names(sort="role", descending=True, pageSize=3)[2] == "olga"
+    assert api("GET", "/getUsers", query_string={"name": "(", "useRegex": True}).status_code == 400
 
 
 def test_neither_passwords_nor_tokens_are_in_the_store(api: Api, store: StoreNode) -> None:
