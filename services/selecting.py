@@ -1,5 +1,5 @@
-"""Lists that come whole, from RabbitMQ or the store: filtered, sorted and cut into pages here, as RabbitMQ does with its
-others."""
+"""Lists that come whole, from RabbitMQ or the store: filtered, sorted and cut into pages here, as RabbitMQ does with
+its others."""
 
 from __future__ import annotations
 
