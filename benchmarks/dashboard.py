@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -26,13 +25,14 @@ from playwright.sync_api import Page, sync_playwright
 
 import logs
 from benchmarks import servers
-from benchmarks.publish import PASSWORD, QUEUE, Way, load
+from benchmarks.publish import QUEUE, Way, load
 from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
+from tests.api.client import PASSWORD, Gunicorn
 from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
-from tests.support.processes import Process, free_port, wait_until
+from tests.support.processes import wait_until
 from tests.support.programs import find
 from tests.support.server import running
 from tests.support.store import StoreNode
@@ -68,41 +68,16 @@ def service(size: int, broker_name: str) -> Iterator[str]:
             return sum(report.state == "running" for report in reports) == size
 
         wait_until(all_running, 300, "all consumers running")
-        port = free_port()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "BIND": f"127.0.0.1:{port}",
-            "RABBITMQ_URL": broker.amqp_url,
-            "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-            "MONGO_URI": uri,
-            "SECRET_KEY": SECRET,
-            "ADMIN_PASSWORD": PASSWORD,
-            "DATA_DIR": str(directory / "var"),
-            "CONSUMERS": "external",
-            "WEB_THREADS": "32",
-            "LOG_FORMAT": "json",
-        }
-        gunicorn = Process(
-            [sys.executable, "-m", "gunicorn", "wsgi:app"], directory / "gunicorn.log", environment, Path.cwd()
-        )
-        stack.callback(gunicorn.stop)
-        gunicorn.start()
-        url = f"http://127.0.0.1:{port}"
-        gunicorn.wait_ready(lambda: _answers(url), 30)
-        yield url
+        settings = {**broker.settings, "MONGO_URI": uri, "SECRET_KEY": SECRET, "WEB_THREADS": "32"}
+        gunicorn = stack.enter_context(running(Gunicorn(directory, settings)))
+        wait_until(lambda: gunicorn.call("GET", "/health/ready").ok, 30, "readiness")
+        yield gunicorn.url
 
 
 def _broker(stack: ExitStack, name: str, directory: Path) -> BrokerNode:
     if name == "rabbitmq":
         return stack.enter_context(servers.rabbitmq())
     return stack.enter_context(running(EmbeddedNode(directory / "broker")))
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/health/ready", timeout=2).ok
-    except requests.RequestException:
-        return False
 
 
 def look(url: str, rounds: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from domain.user import Role, User
+from tests.support.embedded import EmbeddedNode
 from tests.support.processes import Process, free_port
+from tests.support.server import Server, running
+from tests.support.store import StoreNode
 
 ADMIN, PASSWORD = "admin", "correct horse battery"
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,8 +62,8 @@ class Api:
         return self._client.open(path, method=method, headers=headers, **options)
 
 
-class Gunicorn:
-    """`gunicorn wsgi:app` as a process of its own, on a free port."""
+class Gunicorn(Server):
+    """`gunicorn wsgi:app` on a free port."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str], *options: str) -> None:
         self.port = free_port()
@@ -75,7 +79,6 @@ class Gunicorn:
         self.process = Process(command, directory / "gunicorn.log", {**defaults, **settings}, ROOT)
 
     def start(self) -> None:
-        """Start and wait until it answers."""
         self.process.start()
         self.process.wait_ready(self.live, 30)
 
@@ -97,3 +100,12 @@ class Gunicorn:
         answer = self.call("POST", "/login", json={"username": username, "password": password})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["token"])
+
+
+@contextmanager
+def whole_service(directory: Path) -> Iterator[Gunicorn]:
+    """One with its consumers inside, over an embedded broker and a store of its own."""
+    with running(EmbeddedNode(directory / "broker")) as broker, running(StoreNode(directory / "store")) as store:
+        usual = {"MONGO_URI": store.uri("service"), "TARGET_ALLOW": "127.0.0.0/8", "CONSUMERS": "inline"}
+        with running(Gunicorn(directory, broker.settings | usual)) as service:
+            yield service

@@ -121,8 +121,7 @@ def make_host(
 
     def make(**settings: str) -> Host:
         places = {
-            "RABBITMQ_URL": broker.amqp_url,
-            "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+            **broker.settings,
             "MONGO_URI": store.uri(database_of(unique_name)),
             "DATA_DIR": str(tmp_path / "shared"),
             "SECRET_KEY": "a secret key for tests",

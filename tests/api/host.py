@@ -12,6 +12,7 @@ from typing import Any
 from tests.api.client import ROOT, Gunicorn
 from tests.support.metrics import Scrape
 from tests.support.processes import Process, wait_until
+from tests.support.worker import worker_process
 
 METRICS_TOKEN = "a token for Prometheus"
 
@@ -21,10 +22,7 @@ class Host:
 
     def __init__(self, web: Gunicorn, directory: Path, settings: Mapping[str, str]) -> None:
         self.web = web
-        directory.mkdir()
-        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LOG_FORMAT": "json", **settings}
-        program = [sys.executable, str(ROOT / "WorkerRMQ.py")]
-        self.worker = Process(program, directory / "worker.log", environment, directory)
+        self.worker = worker_process(directory, settings)
         self.worker.start()
         self._settings = dict(settings)
         self._token = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import pytest
 import requests
 
 from app import APIS
-from tests.api.client import ADMIN, ROOT, Gunicorn
+from tests.api.client import ADMIN, Gunicorn
 from tests.support.embedded import EmbeddedNode
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
+from tests.support.worker import worker_process
 
 MARK = os.urandom(4).hex()
 LISTS = [one.path for routes in APIS for one in routes.operations if one.method == "GET"]
@@ -82,8 +82,7 @@ def settings(everything: Everything, embedded: EmbeddedNode, store: StoreNode) -
 
 @pytest.fixture
 def worker(settings: dict[str, str], tmp_path: Path) -> Iterator[Process]:
-    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "var"), **settings}
-    process = Process([sys.executable, str(ROOT / "WorkerRMQ.py")], tmp_path / "worker.log", environment, tmp_path)
+    process = worker_process(tmp_path / "worker", {"DATA_DIR": str(tmp_path / "var"), **settings})
     process.start()
     yield process
     process.stop()

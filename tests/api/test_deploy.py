@@ -60,11 +60,10 @@ def behind_nginx(
 ) -> Iterator[Callable[..., Behind]]:
     """Starts the service with nginx in front of it."""
     program = require("NGINX", "nginx")
-    places = {"RABBITMQ_URL": embedded.amqp_url, "RABBITMQ_MANAGEMENT_URL": embedded.management_url}
     with ExitStack() as stack:
 
         def start(**settings: str) -> Behind:
-            server = gunicorn("--workers", "1", **places, **settings)
+            server = gunicorn("--workers", "1", **embedded.settings, **settings)
             nginx = stack.enter_context(running(Nginx(tmp_path / "nginx", program, server.port)))
             client = Behind(nginx)
             stack.enter_context(client.session)

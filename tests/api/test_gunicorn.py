@@ -69,7 +69,7 @@ def test_workers_that_are_replaced_under_load_lose_no_request_and_no_message(
     gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str, by: str
 ) -> None:
     options = ["--workers", "2", "--threads", "4", *(["--max-requests", "40"] if by == "max_requests" else [])]
-    server = gunicorn(*options, RABBITMQ_URL=broker.amqp_url, RABBITMQ_MANAGEMENT_URL=broker.management_url)
+    server = gunicorn(*options, **broker.settings)
     wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")
     token = server.login()
     assert server.call("POST", "/createQueue", token, json={"queueName": unique_name}).ok

@@ -20,8 +20,7 @@ def whole(gunicorn: MakeGunicorn, broker: BrokerNode) -> Callable[..., Gunicorn]
     """Starts gunicorns that consume inline, ready for work."""
 
     def start(*options: str) -> Gunicorn:
-        places = {"RABBITMQ_URL": broker.amqp_url, "RABBITMQ_MANAGEMENT_URL": broker.management_url}
-        server = gunicorn(*options, CONSUMERS="inline", **places)
+        server = gunicorn(*options, CONSUMERS="inline", **broker.settings)
         wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")
         return server
 

@@ -57,8 +57,7 @@ def admin(
     """One for all cases: what some have made, others find."""
     places = {
         "MONGO_URI": store_node.uri("schemathesis"),
-        "RABBITMQ_URL": embedded_node.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": embedded_node.management_url,
+        **embedded_node.settings,
         "DEFAULT_TARGET_URL": "http://127.0.0.1:9/",
         "TARGET_ALLOW": "127.0.0.0/8",
     }

@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.api.client import Gunicorn
+from tests.api.client import whole_service
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
 from tests.support.chromium import FLAGS
-from tests.support.embedded import EmbeddedNode
 from tests.support.programs import require
-from tests.support.store import StoreNode
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -42,23 +39,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service, and its API as an admin."""
-    directory = tmp_path_factory.mktemp("dashboard")
-    broker, store = EmbeddedNode(directory / "broker"), StoreNode(directory / "store")
-    settings = {
-        "MONGO_URI": store.uri("dashboard"),
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "TARGET_ALLOW": "127.0.0.0/8",
-        "CONSUMERS": "inline",
-    }
-    gunicorn = Gunicorn(directory, settings)
-    with ExitStack() as stack:
-        stack.callback(store.shutdown)
-        stack.callback(broker.shutdown)
-        broker.start()
-        store.start()
-        stack.callback(gunicorn.process.stop)
-        gunicorn.start()
+    with whole_service(tmp_path_factory.mktemp("dashboard")) as gunicorn:
         yield Service(gunicorn)
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from app import create_app
-from tests.api.client import Gunicorn
+from tests.api.client import Gunicorn, whole_service
 from tests.api.conftest import end, settings_for
 from tests.cli.lonely import Lonely
 from tests.cli.shell import Shell
-from tests.support.embedded import EmbeddedNode
-from tests.support.store import StoreNode
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,26 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    """A service with its consumers inside, over a broker and a store of its own."""
-    directory = tmp_path_factory.mktemp("remote")
-    broker, store = EmbeddedNode(directory / "broker"), StoreNode(directory / "store")
-    settings = {
-        "CONSUMERS": "inline",
-        "TARGET_ALLOW": "127.0.0.0/8",
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "MONGO_URI": store.url + "/cli",
-    }
-    service = Gunicorn(directory, settings)
-    try:
-        broker.start()
-        store.start()
-        service.start()
+    """A service on another machine, so to speak."""
+    with whole_service(tmp_path_factory.mktemp("remote")) as service:
         yield service
-    finally:
-        for process in (service.process, broker.process, store.process):
-            if process.running:
-                process.kill()
 
 
 @pytest.fixture

@@ -23,12 +23,7 @@ def test_a_replay_that_is_killed_has_lost_nothing_and_another_goes_on(
     letters = f"{unique_name}.dlq"
     publish(broker, unique_name, 0)
     accepted = publish(broker, letters, COUNT)
-    settings = {
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-        "MONGO_URI": store.uri("replay"),
-    }
-    server = Gunicorn(tmp_path, settings)
+    server = Gunicorn(tmp_path, {**broker.settings, "MONGO_URI": store.uri("replay")})
 
     def begin(**options: float) -> str:
         wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")

@@ -27,6 +27,11 @@ class BrokerNode(Server):
         self.management_url = f"http://127.0.0.1:{self.management_port}"
         self.management = Management(self.management_url)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Those of the service that lead here."""
+        return {"RABBITMQ_URL": self.amqp_url, "RABBITMQ_MANAGEMENT_URL": self.management_url}
+
     @abstractmethod
     def set_memory_alarm(self, on: bool) -> None:
         """Raise or clear the memory alarm, which blocks publishing connections; returns when it has taken effect."""

@@ -24,8 +24,7 @@ def worker_on(broker: BrokerNode, store_uri: str, directory: Path, name: str = "
     """One that is not yet started, on this broker and store; `directory` is its DATA_DIR, its log in `name` there.
     Targets may be on this machine."""
     usual = {
-        "RABBITMQ_URL": broker.amqp_url,
-        "RABBITMQ_MANAGEMENT_URL": broker.management_url,
+        **broker.settings,
         "MONGO_URI": store_uri,
         "SECRET_KEY": SECRET,
         "DATA_DIR": str(directory),
