@@ -75,7 +75,6 @@ class QueueGateway:
 
 
 def _details(queue: dict[str, Any]) -> QueueDetails:
-    """A queue just made has no statistics yet: then there is nothing in it."""
     return QueueDetails(
         queue_name=queue["name"],
         type=queue.get("type", "classic"),
@@ -86,13 +85,8 @@ def _details(queue: dict[str, Any]) -> QueueDetails:
         arguments=queue.get("arguments") or {},
         policy=queue.get("policy") or None,
         messages=queue.get("messages", 0),
-        ready=queue.get("messages_ready", 0),
-        unacked=queue.get("messages_unacknowledged", 0),
         message_bytes=queue.get("message_bytes", 0),
-        consumers=queue.get("consumers", 0),
-        publish_rate=_rate(queue, "publish"),
-        deliver_rate=_rate(queue, "deliver_get"),
-        ack_rate=_rate(queue, "ack"),
+        **_figures(queue),
     )
 
 
@@ -101,14 +95,21 @@ def _outline(queue: dict[str, Any]) -> QueueOutline:
     to_a_queue = arguments.get("x-dead-letter-exchange") == ""
     return QueueOutline(
         name=queue["name"],
-        ready=queue.get("messages_ready", 0),
-        unacked=queue.get("messages_unacknowledged", 0),
-        consumers=queue.get("consumers", 0),
-        publish_rate=_rate(queue, "publish"),
-        deliver_rate=_rate(queue, "deliver_get"),
-        ack_rate=_rate(queue, "ack"),
         dead_letter_queue=arguments.get("x-dead-letter-routing-key") if to_a_queue else None,
+        **_figures(queue),
     )
+
+
+def _figures(queue: dict[str, Any]) -> dict[str, Any]:
+    """A queue just made has no statistics yet: then there is nothing in it."""
+    return {
+        "ready": queue.get("messages_ready", 0),
+        "unacked": queue.get("messages_unacknowledged", 0),
+        "consumers": queue.get("consumers", 0),
+        "publish_rate": _rate(queue, "publish"),
+        "deliver_rate": _rate(queue, "deliver_get"),
+        "ack_rate": _rate(queue, "ack"),
+    }
 
 
 def _rate(queue: dict[str, Any], what: str) -> float:
