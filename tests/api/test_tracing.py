@@ -101,9 +101,7 @@ def test_without_an_endpoint_its_packages_are_not_even_imported() -> None:
         "import sys; from gateway.tracing import open_tracing; import app, WorkerRMQ;"
         "assert open_tracing('') is None; print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = python(script)
     assert done.stdout == "[]\n"
 
 
@@ -112,9 +110,7 @@ def test_without_its_packages_an_endpoint_is_a_warning_that_says_what_to_install
         "import sys, logs; logs.configure('info', 'json'); sys.modules['opentelemetry.sdk.trace'] = None;"
         "from gateway.tracing import open_tracing; assert open_tracing('http://127.0.0.1:4318') is None"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = python(script)
     assert '"event":"tracing_unavailable"' in done.stderr
     assert "pip install opentelemetry-sdk" in done.stderr
 
