@@ -20,6 +20,10 @@ from gateway.metrics.instruments import RECONNECTS
 HEARTBEAT = 10
 """Seconds. A broker that stalls is noticed within two of them (https://www.rabbitmq.com/docs/heartbeats)."""
 
+_LONGEST_ATTEMPT = 60.0
+"""Seconds until a try to connect that has not ended is given up: pika forgets one for which it got no socket, as when
+the process has too many files open."""
+
 _SMALLEST_FRAME = 8
 """Bytes of a frame without payload: type, channel, size, end (AMQP 0-9-1 §4.2.3)."""
 
@@ -109,13 +113,18 @@ class Link:
         self.error: str | None = "not connected yet"
 
     def open(self) -> None:
-        self._connection = _Connection(
+        self._connection = connection = _Connection(
             self._loop,
             parameters=self._parameters,
             on_open_callback=self._opened,
             on_open_error_callback=self._failed,
             on_close_callback=self._lost,
         )
+        self._loop.call_later(_LONGEST_ATTEMPT, lambda: self._overdue(connection))
+
+    def _overdue(self, connection: _Connection) -> None:
+        if connection is self._connection and not self.up and not connection.is_closing:
+            connection.close()  # `_failed` follows
 
     def close(self) -> None:
         """Close for good; `on_down` is not called any more."""

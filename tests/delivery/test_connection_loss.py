@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from gateway.amqp.link import Link
+from gateway.amqp.loop import Loop
 from tests.delivery.breaking import close_connection
 from tests.delivery.oracle import left, publish_ids, wait_delivered
 from tests.delivery.running import AT_ONCE, Consumers
@@ -131,3 +136,34 @@ def test_a_broker_that_stalls_is_noticed_and_its_messages_are_delivered_when_it_
     between.flow()
     publish(channel, queue, b"body")
     target.wait_for(1, 30)
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_connection_that_got_no_socket_is_tried_again(broker: BrokerNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pika forgets it then, and nothing would ever follow."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    class AfterTheFault:
+        def exception(self, event: str) -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, files)
+
+    monkeypatch.setattr("gateway.amqp.loop.log", AfterTheFault())
+    monkeypatch.setattr("gateway.amqp.link._LONGEST_ATTEMPT", 0.2)
+    loop, ups = Loop(), []
+
+    def up(connection: Any) -> None:
+        ups.append(connection)
+        loop.finish()
+
+    def connect() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, files[1]))
+        link.open()
+
+    link = Link(loop, broker.amqp_url, "link", on_up=up, on_down=lambda _reason: None)
+    loop.call_later(0, connect)
+    loop.call_later(10, loop.finish)
+    try:
+        loop.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    assert ups
