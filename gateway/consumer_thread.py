@@ -24,6 +24,7 @@ from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
 from gateway.consuming.wiring import Wiring
 from gateway.http import HttpClient
+from gateway.open_files import allow_many
 from gateway.tracing import Tracing
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -76,6 +77,7 @@ class ConsumerThread:
         self._started = threading.Event()
 
     def start(self) -> None:
+        allow_many()  # a socket for each delivery in flight
         self._thread.start()
         self._started.wait()
 

@@ -82,6 +82,17 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_repeats_nothin
     assert target.count == len(IDS)
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # it does not matter which
+def test_more_deliveries_are_in_flight_than_the_shell_allows_files(
+    registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/hold"), prefetch=200))
+    publish_ids(channel, queue, IDS[:200])
+    workers[0].argv[:0] = ["prlimit", "--nofile=64:4096"]
+    workers[0].start()
+    wait_until(lambda: target.held == 200, 30)
+
+
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # the store tells workers of one another, no broker
 def test_workers_share_a_rate_limit_and_the_share_of_one_that_dies_goes_to_the_other(
     registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
