@@ -154,7 +154,7 @@ class Channel:
         """In the consumer's thread."""
         try:
             if no_ack:
-                message.take()
+                message.ack()
             callback(message)
         except Exception:  # noqa: BLE001 - whatever it was, the next message is not to blame
             _log.exception("A callback has failed with a message from the queue %r.", queue)

@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -74,10 +75,8 @@ class InProcessBroker:
 
     def _from_writer(self, news: Callable[[], None]) -> None:
         """The journal's thread tells the core. Once closed, nobody flushes: `Storage.close` commits what is left."""
-        with self._changed:
-            if not self._closed:
-                news()
-                self._changed.notify_all()
+        with suppress(EmulatorError), self.operation():
+            news()
 
     def _keep_time(self) -> None:
         """The clock's thread: any operation does what is due, so it does one whenever something is."""
@@ -97,13 +96,11 @@ class InProcessBroker:
             self._storage.close()
 
 
-_running: dict[str, InProcessBroker] = {}
+_running = defaultdict[str, InProcessBroker](InProcessBroker)
 _entrance = threading.Lock()
 
 
 def shared(name: str) -> InProcessBroker:
     """The process's broker of that name, started for the first who asks. It lives on, for its messages' sake."""
     with _entrance:
-        if name not in _running:
-            _running[name] = InProcessBroker()
         return _running[name]

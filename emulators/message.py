@@ -72,21 +72,13 @@ class Message:
                 **acted_on, "content_type": self.content_type, "content_encoding": self.content_encoding,
                 "headers": self.headers | {_AS_THEY_ARE: self.properties},
             })  # fmt: skip
-        except AmqpError as refusal:
-            raise EmulatorError(f"The message cannot be published: {refusal.text}.") from refusal
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise EmulatorError(f"The message cannot be published as {self.content_type} with {acted_on}: "
-                                f"{error}.") from error  # fmt: skip
+        except (AmqpError, TypeError, ValueError, LookupError, AttributeError) as error:
+            raise EmulatorError(f"It cannot be published as {self.content_type} with {acted_on}: {error}.") from error
 
     def ack(self) -> None:
-        """It is done with. Nothing happens to one that was taken with no_ack: it was before."""
+        """It is done with. Nothing happens to one that is settled already, as it is with no_ack."""
         if self._channel is not None or not self.delivery_info:
             self._settled_on().basic_ack(self.delivery_info["delivery_tag"])
-
-    def take(self) -> None:
-        """Ack it before it is worked on, as no_ack has it."""
-        self.ack()
-        self._channel = None
 
     def reject(self, requeue: bool = False) -> None:
         """It goes back to its queue, or to the queue's dead letters, if there are any."""
@@ -97,6 +89,7 @@ class Message:
         self.reject(requeue=True)
 
     def _settled_on(self) -> Channel:
-        if self._channel is None:
-            raise EmulatorError("Only a message that was delivered, and not with no_ack, can be settled.")
-        return self._channel
+        channel, self._channel = self._channel, None
+        if channel is None:
+            raise EmulatorError("Only a message that was delivered, and is not settled yet, can be settled.")
+        return channel

@@ -3,9 +3,8 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from click import ClickException
@@ -17,13 +16,13 @@ from examples.invoices.dms import dms
 from examples.invoices.message_utilits import InvoiceError, say
 from examples.invoices.one_c import one_c
 from examples.invoices.sample_pdf import make_sample
-from examples.invoices.service import RestBroker, product
+from examples.invoices.service import product
 
 SYSTEMS = {"1c": one_c, "dms": dms, "crm": crm}
 
 
-def main() -> int:
-    """The exit status: 0 after Ctrl+C or SIGTERM."""
+def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m examples.invoices", description="An invoice: CRM, 1C, DMS, CRM.")
     parser.add_argument("--service", action="store_true", help="as HTTP services that WorkerRMQ delivers to")
     parser.add_argument("--pdf", type=Path, help="the PDF to send around (default: pdfs/sample.pdf, made anew)")
@@ -32,19 +31,12 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         pdf = options.pdf or make_sample(Path("pdfs/sample.pdf"))
-        with product() if options.service else nullcontext(RabbitMQ) as connect:
-            _run(connect, pdf)
+        with ExitStack() as until_the_end, ThreadPoolExecutor() as threads:
+            connect = until_the_end.enter_context(product()) if options.service else RabbitMQ
+            desks = [until_the_end.enter_context(closing(Desk(system, connect(), pdf))) for system in SYSTEMS]
+            list(threads.map(lambda desk: SYSTEMS[desk.system](desk), desks))
+            signal.pause()
     except KeyboardInterrupt:
         say("Stopped.")
     except (InvoiceError, ClickException, OSError) as error:
-        print(f"invoices: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _run(connect: Callable[[], RabbitMQ | RestBroker], pdf: Path) -> None:
-    """Raises KeyboardInterrupt, and what a system cannot begin for."""
-    with ExitStack() as until_the_end, ThreadPoolExecutor() as threads:
-        desks = [until_the_end.enter_context(closing(Desk(system, connect(), pdf))) for system in SYSTEMS]
-        list(threads.map(lambda desk: SYSTEMS[desk.system](desk), desks))
-        signal.pause()
+        sys.exit(f"invoices: {error}")

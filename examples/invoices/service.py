@@ -3,11 +3,8 @@
 import logging
 import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
@@ -16,9 +13,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from cli.exits import Failed
 from cli.service import Service
+from examples.child import child
 from examples.invoices.message_utilits import InvoiceError, say
 from launcher.ports import usual_or_free
-from launcher.supervisor_config import dies_with_parent
 
 
 class RestBroker:
@@ -82,16 +79,6 @@ def product() -> Iterator[Callable[[], RestBroker]]:
     with TemporaryDirectory(prefix="invoices-") as data_dir:
         settings = {"BIND": bind, "DATA_DIR": data_dir, "ADMIN_USERNAME": admin["username"],
                     "ADMIN_PASSWORD": admin["password"], "TARGET_ALLOW": "127.0.0.1"}  # fmt: skip
-        with subprocess.Popen(
-            [*dies_with_parent(), sys.executable, "-m", "launcher"], env=os.environ | settings,
-            cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True, start_new_session=True,
-        ) as launcher:  # fmt: skip
-            try:
-                assert launcher.stdout is not None
-                if not any("Ctrl+C stops it" in line for line in launcher.stdout):
-                    raise InvoiceError("WorkerRMQ could not start: see above.")
-                token = Service(f"http://{bind}", None).ask("POST", "/login", body=admin).json()["token"]
-                yield lambda: RestBroker(Service(f"http://{bind}", token))
-            finally:
-                launcher.terminate()
-                launcher.communicate()
+        with child("launcher", ready="Ctrl+C stops it", **settings):
+            token = Service(f"http://{bind}", None).ask("POST", "/login", body=admin).json()["token"]
+            yield lambda: RestBroker(Service(f"http://{bind}", token))

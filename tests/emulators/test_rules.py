@@ -207,7 +207,8 @@ def refused(channel: Channel, what: str) -> None:  # noqa: PLR0912 - a table of 
             message = channel.basic_get("q")
             assert message
             message.ack()
-            message.ack()
+            message.ack()  # as with no_ack, it is already
+            message.reject()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def refused(channel: Channel, what: str) -> None:  # noqa: PLR0912 - a table of 
         ("callback", r"needs a callback"),
         ("json", r"says that it is application/json, but it is not: Expecting property name"),
         ("undelivered", r"Only a message that was delivered"),
-        ("twice", r"unknown delivery tag 1"),
+        ("twice", r"delivered, and is not settled yet"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(channel: Channel, what: str, sentence: str) -> None:

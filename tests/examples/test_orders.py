@@ -25,7 +25,7 @@ LESSONS = {
     2: ["connected is True", "cut off (StreamLostError)"],
     3: ["W1 | lost the broker", "shop | lost the broker", "6 of 6 orders processed"],
     4: ["AMQPConnectorStackTimeout", "blocked_connection_timeout=1: ConnectionBlockedTimeout"],
-    5: ["20 came", "the connection's, MainThread"],
+    5: ["20 came", "the connection's own, MainThread, acks"],
     6: [
         "x-match=any | {'format': 'pdf', 'country': 'FR'}: arrived",
         "x-match=all | {'format': 'pdf', 'country': 'FR'}: not routed here",

@@ -3,15 +3,15 @@
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from tempfile import TemporaryDirectory
 from threading import Event, Thread, current_thread
 
+import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError, UnroutableError
 
 from examples.orders.connection import channel_to, connect, drain, say, temporary
-from examples.orders.embedded import Broker
+from examples.orders.embedded import broker
 from examples.orders.services import produce, worker
 
 
@@ -43,20 +43,20 @@ def heartbeats(url: str, channel: BlockingChannel) -> None:
 def reconnection(url: str, channel: BlockingChannel) -> None:
     """Reconnection: the broker (one of this lesson's own) is restarted in the middle, and nothing is lost"""
     ended = Event()
-    with TemporaryDirectory() as place, closing(Broker(place)) as broker:
-        shop = Thread(target=produce, args=(broker.url, 6, 0.3), daemon=True)
-        working = Thread(target=worker, args=(broker.url, "W1", ended, 0.1), daemon=True)
-        shop.start()
-        working.start()
-        channel.connection.sleep(1)
-        broker.close()
+    with TemporaryDirectory() as place:
+        with broker(place) as (_, own, _):
+            shop = Thread(target=produce, args=(own, 6, 0.3), daemon=True)
+            working = Thread(target=worker, args=(own, "W1", ended, 0.1), daemon=True)
+            shop.start()
+            working.start()
+            channel.connection.sleep(1)
         say("operator", "has stopped the broker, and starts it again")
-        broker.start()
-        shop.join()
-        ended.set()
-        working.join()
-        with channel_to(broker.url) as own:
-            say("result", f"{len(set(drain(own, 'notifications')))} of 6 orders processed")
+        with broker(place, pika.URLParameters(own).port):
+            shop.join()
+            ended.set()
+            working.join()
+            with channel_to(own) as new:
+                say("result", f"{len(set(drain(new, 'notifications')))} of 6 orders processed")
 
 
 def timeouts(url: str, channel: BlockingChannel) -> None:
@@ -66,36 +66,36 @@ def timeouts(url: str, channel: BlockingChannel) -> None:
             connect(f"amqp://127.0.0.1:{mute.getsockname()[1]}", stack_timeout=1)
         except AMQPConnectionError as error:
             say("client", f"a server that accepts and says nothing, stack_timeout=1: {type(error.__cause__).__name__}")
-    with TemporaryDirectory() as place, closing(Broker(place)) as broker:
-        own = connect(broker.url, blocked_connection_timeout=1).channel()
-        own.confirm_delivery()
-        broker.process.send_signal(signal.SIGUSR1)
+    with TemporaryDirectory() as place, broker(place) as (process, full, _):
+        process.send_signal(signal.SIGUSR1)
         say("broker", "out of memory (so it is told): takes nothing from publishers until that is over")
         try:
-            while True:
-                own.basic_publish("", "anywhere", b"order 1")
+            with channel_to(full, blocked_connection_timeout=1) as own:
+                while True:
+                    own.basic_publish("", "anywhere", b"order 1")
         except AMQPConnectionError as error:
             say("publisher", f"blocked_connection_timeout=1: {type(error).__name__}")
 
 
 def thread_safety(url: str, channel: BlockingChannel) -> None:
     """Thread safety: a pika connection belongs to one thread, so each thread has one, or asks the one that has it"""
+    queue, acked_by = temporary(channel), list[str]()
+
+    def shop(number: int) -> None:
+        with channel_to(url) as own:
+            for order in range(5):
+                own.basic_publish("", queue, f"order {number}-{order}".encode())
+
     with ThreadPoolExecutor() as threads:
-        queue, acked_by = temporary(channel), list[str]()
-
-        def shop(number: int) -> None:
-            with channel_to(url) as own:
-                for order in range(5):
-                    own.basic_publish("", queue, f"order {number}-{order}".encode())
-
-        def ack() -> None:
-            channel.basic_ack(method.delivery_tag)
-            acked_by.append(current_thread().name)
-
         list(threads.map(shop, range(4)))
-        method, _, _ = channel.basic_get(queue)
-        say("shops", f"4 threads with a connection each published 5 orders each: {1 + len(drain(channel, queue))} came")
-        threads.submit(channel.connection.add_callback_threadsafe, ack)
-        while not acked_by:
-            channel.connection.process_data_events(1)
-        say("worker", f"another thread has the connection's, {acked_by[0]}, ack: add_callback_threadsafe()")
+    method, _, _ = channel.basic_get(queue)
+    say("shops", f"4 threads with a connection each published 5 orders each: {1 + len(drain(channel, queue))} came")
+
+    def ack() -> None:
+        channel.basic_ack(method.delivery_tag)
+        acked_by.append(current_thread().name)
+
+    Thread(target=channel.connection.add_callback_threadsafe, args=[ack]).start()
+    while not acked_by:
+        channel.connection.process_data_events(1)
+    say("worker", f"another thread asks by add_callback_threadsafe(); the connection's own, {acked_by[0]}, acks")

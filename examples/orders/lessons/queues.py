@@ -74,10 +74,10 @@ def quorum(url: str, channel: BlockingChannel) -> None:
     arguments["x-dead-letter-routing-key"] = dead
     channel.queue_declare(queue, durable=True, arguments=arguments)
     known = channel.connection._impl.server_properties  # pika's blocking connection keeps them to itself
-    if known.get("platform") == "WorkerRMQ embedded broker":
-        say("broker", "replicates on RabbitMQ only: this is the embedded one, a single process")
-    else:
-        say("broker", f"{known['product']} {known['version']}: has copies on up to 3 nodes of its cluster, by default")
+    about = f"{known['product']} {known['version']}: has copies on up to 3 nodes of its cluster, by default"
+    if known["platform"] == "WorkerRMQ embedded broker":
+        about = "replicates on RabbitMQ only: this is the embedded one, a single process"
+    say("broker", about)
     channel.basic_publish("", queue, b"poison")
     attempts = 0
     for method, _, _ in channel.consume(queue, inactivity_timeout=0.5):
@@ -107,14 +107,13 @@ def consumer_cancellation(url: str, channel: BlockingChannel) -> None:
 def flow_control(url: str, channel: BlockingChannel) -> None:
     """Flow control: a queue that is full refuses, so that the publisher slows down to its consumer's pace"""
     queue = temporary(channel, **{"x-max-length": 3, "x-overflow": "reject-publish"})
-    taken = []
-    for number in range(1, 11):
-        while True:
-            try:
-                channel.basic_publish("", queue, f"order {number}".encode())
-                break
-            except NackError:
-                taken.append(channel.basic_get(queue, auto_ack=True)[2])
+    orders, taken = [f"order {number}".encode() for number in range(1, 11)], []
+    while orders:
+        try:
+            channel.basic_publish("", queue, orders[0])
+            del orders[0]
+        except NackError:
+            taken.append(channel.basic_get(queue, auto_ack=True)[2])
     say("publisher", f"10 orders through a queue of at most 3: nacked {len(taken)} times, and then it waited")
     say("consumer", f"slow, and got all {len(taken) + len(drain(channel, queue))}")
     say("broker", "one that runs out of memory stops reading from all publishers: lesson 4 shows that")
