@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Sequence
-from difflib import get_close_matches
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from domain.errors import Invalid
 from domain.model import Model
 from routes.body import read
+from routes.sentences import dotted, faults
 
 M = TypeVar("M", bound=Model)
 
@@ -40,9 +42,12 @@ def read_body(model: type[M], lines: str | None = None) -> M:
     """The request's JSON object as a model; no body counts as `{}`. Where `lines` names a field, an NDJSON body is
     taken too, for a list in that field. Raises Invalid and what `read` raises."""
     raw = read() if lines is None else read(("application/json", NDJSON))
+    if raw.startswith(codecs.BOM_UTF8):  # may be passed over (RFC 8259 §8.1), and Windows likes to write it
+        raw = raw[len(codecs.BOM_UTF8) :]
     if lines is not None and request.mimetype == NDJSON:
-        parts = enumerate(raw.split(b"\n"), 1)
-        return _validated(model, {lines: [_json(part, f"Line {number}") for number, part in parts if part.strip()]})
+        parts = [(number, part) for number, part in enumerate(raw.split(b"\n"), 1) if part.strip()]
+        content = {lines: [_json(part, f"Line {number}") for number, part in parts]}
+        return _validated(model, content, [number for number, _ in parts])
     content = _json(raw or b"{}", "The body")
     if not isinstance(content, dict):
         raise Invalid('The body must be a JSON object, as in {"queueName": "orders"}.', code="malformed_json")
@@ -54,7 +59,15 @@ def _json(raw: bytes, what: str) -> Any:
         # Depth is limited to 200 in there, which is also what every JSON writer of ours can take.
         return from_json(raw, allow_inf_nan=False)
     except ValueError as exc:
-        raise Invalid(f"{what} is not valid JSON: {exc}.", code="malformed_json") from None
+        reason = str(exc)
+    try:
+        raw.decode()
+    except UnicodeDecodeError as exc:
+        sentence = f"{what} is not UTF-8: byte {exc.start + 1} cannot be read. Save or send it in UTF-8."
+    else:
+        place = re.sub("at line 1 column", "at column", reason) if what.startswith("Line") else reason
+        sentence = f"{what} is not valid JSON: {place}."
+    raise Invalid(sentence, code="malformed_json")
 
 
 Q = TypeVar("Q", bound=Query)
@@ -65,55 +78,25 @@ def read_query(model: type[Q]) -> Q:
     parameters = request.args
     for name, values in parameters.lists():
         if len(values) > 1:
-            raise Invalid(f"The query parameter {_short(name)!r} is given {len(values)} times. Give it once.")
+            raise Invalid(f"The query parameter {dotted([name])!r} is given {len(values)} times. Give it once.")
     return _validated(model, parameters.to_dict())
 
 
-def _validated(model: type[M], content: dict[str, Any]) -> M:
+def _validated(model: type[M], content: dict[str, Any], lines: Sequence[int] = ()) -> M:
+    """`lines` are the numbers of the lines that the items of `content` came in, if they did."""
     try:
         return model.model_validate(content, by_alias=True, by_name=False)
     except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_input=False)
-        fields = [(_path(error["loc"]), _sentence(model, error)) for error in errors[:20]]
-        detail = "; ".join(f"{name}: {sentence}" if name else sentence for name, sentence in fields[:3])
-        more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
-        raise Invalid(detail + more, fields=fields) from None
+        found, count = faults(model, exc)
+    told = [(dotted(place), _at_line(place, lines), sentence) for place, sentence in found]
+    detail = "; ".join(f"{line or field}: {sentence}" if field else sentence for field, line, sentence in told[:3])
+    more = f"; and {count - 3} more" if count > 3 else ""
+    raise Invalid(detail + more, fields=[(field, sentence) for field, _, sentence in told])
 
 
-def _path(loc: Sequence[int | str]) -> str:
-    return ".".join(_short(str(part)) for part in loc)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 60 else f"{name[:60]}…"
-
-
-def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        known = _known_fields(model, error["loc"][:-1])
-        close = get_close_matches(str(error["loc"][-1])[:60], known, n=1)
-        return f"is not known; did you mean {close[0]!r}?" if close else f"is not known; known are {', '.join(known)}"
-    if error["type"] == "missing":
-        return "is required"
-    return error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
-
-
-def _known_fields(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    """The JSON names of the object that `loc` leads to, as well as the annotations tell."""
-    here: Any = model
-    for part in loc:
-        if isinstance(part, str) and _is_model(here):
-            by_alias = {field.alias: field.annotation for field in here.model_fields.values()}
-            here = by_alias.get(part, here)
-        here = next((model for model in _models_in(here)), here)
-    return [field.alias or name for name, field in here.model_fields.items()] if _is_model(here) else []
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if _is_model(annotation):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _at_line(place: Sequence[int | str], lines: Sequence[int]) -> str:
+    """As in `Line 3: properties.priority`: who sends lines does not count messages from 0."""
+    if not lines or len(place) < 2:
+        return ""
+    inside = dotted(place[2:])
+    return f"Line {lines[int(place[1])]}" + (f": {inside}" if inside else "")

@@ -92,7 +92,8 @@ def test_a_wrong_method_is_told_the_right_one(api: Api) -> None:
         (b'{"queueName": NaN}', "line 1"),
         (b'{"queueName": Infinity}', "line 1"),
         (b'{"queueName": "a"} x', "trailing"),
-        (b'{"queueName": "\xff"}', "line 1"),
+        (b'{"queueName": "\xff"}', "UTF-8: byte 16"),
+        ('{"queueName": "a"}'.encode("utf-16"), "not UTF-8"),
         (b'{"queueName": "\\ud800"}', "line 1"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "recursion"),
         (b"[1, 2]", "object"),
@@ -119,6 +120,58 @@ def test_an_unknown_field_is_named_with_the_closest_known_one(api: Api) -> None:
 
 def test_python_names_are_no_field_names(api: Api) -> None:
     assert "queue_name" in fields(api("POST", "/createQueue", json={"queue_name": "x"}))
+
+
+def test_a_byte_order_mark_is_passed_over(api: Api) -> None:
+    answer = api("POST", "/createQueue", data=b'\xef\xbb\xbf{"queueName": ""}')
+    assert fields(answer) == {"queueName": "must not be empty"}
+
+
+SPEC = {"queueName": "q"}
+KEY = {"name": "k", "role": "viewer"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "says"),
+    [
+        ("/createQueue", SPEC | {"durable": "true"}, "durable", "must be true or false"),
+        ("/createQueue", SPEC | {"messageTtl": 1.5}, "messageTtl", "must be a whole number"),
+        ("/createQueue", SPEC | {"arguments": []}, "arguments", "must be a JSON object"),
+        ("/messagePublish", {"messages": []}, "messages", "must have at least 1 item"),
+        ("/messagePublish", {"messages": {}}, "messages", "must be an array"),
+        ("/messagePublish", {"messages": [1]}, "messages.0", "must be a JSON object"),
+        ("/createApiKey", KEY | {"queues": [""]}, "queues.0", "must have at least 1 character"),
+        ("/createApiKey", KEY | {"queues": ["q"] * 101}, "queues", "must have at most 100 items"),
+        ("/createApiKey", KEY | {"name": "a b"}, "name", "must match the pattern ^[A-Za-z0-9._@+-]+$"),
+        ("/createApiKey", KEY | {"expiresAt": "2027-01-31T12:00:00"}, "expiresAt", "2026-01-31T12:00:00Z"),
+        ("/createApiKey", KEY | {"expiresAt": "9999-12-31T23:59:59-14:00"}, "expiresAt", "9999 in UTC"),
+        ("/login", {"username": "u", "password": "x" * 1001}, "password", "must have at most 1000 characters"),
+    ],
+)
+def test_a_sentence_says_what_to_change_and_nothing_of_python(
+    api: Api, path: str, body: Any, field: str, says: str
+) -> None:
+    found = fields(api("POST", path, json=body))
+    assert list(found) == [field], "one fault is told as one"
+    assert says in found[field]
+
+
+def test_a_moment_in_a_query_says_how_a_plus_is_written(api: Api) -> None:
+    found = fields(api("GET", "/getAuditLog?since=2026-01-31T12:00:00+01:00"))
+    assert "+ is written %2B" in found["since"]
+    assert api("GET", "/getAuditLog?since=2026-01-31T12:00:00%2B01:00").status_code == 200
+
+
+def test_what_is_wrong_in_a_line_is_told_by_its_number(api: Api) -> None:
+    def lines(*given: str) -> TestResponse:
+        return api("POST", "/messagePublish", data="\n".join(given), content_type="application/x-ndjson")
+
+    whole = '{"queueName": "q", "message": "x"}'
+    wrong = lines(whole, "", '{"queueName": "q", "message": "x", "properties": {"priority": 300}}')
+    assert wrong.json["detail"].startswith("Line 3: properties.priority: must be")
+    assert list(fields(wrong)) == ["messages.1.properties.priority"]
+    assert lines(whole, "[]").json["detail"] == "Line 2: must be a JSON object"
+    assert problem(lines(whole, "{bad"), 400, "malformed_json")["detail"].endswith("at column 2.")
 
 
 @pytest.mark.parametrize("value", [1, 1.5, True, None, [], {}])

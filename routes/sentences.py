@@ -1,0 +1,95 @@
+"""What is wrong with a client's input, from pydantic's words into sentences that say what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from domain.moment import AS_IN
+
+Place = Sequence[int | str]
+
+_MOST = 20
+"""Faults that are told; a batch of 10,000 may have one in every message."""
+
+_KINDS = {
+    "must be a string": ("string_type",),
+    "must be true or false": ("bool_type", "bool_parsing"),
+    "must be a whole number": ("int_type", "int_parsing", "int_from_float"),
+    "must be a number": ("float_type", "float_parsing"),
+    "must be a JSON object": ("dict_type", "model_type", "model_attributes_type"),
+    "must be an array": ("tuple_type", "list_type"),
+    AS_IN: ("timezone_aware", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
+    "is required": ("missing",),
+}
+_SENTENCES = {kind: sentence for sentence, kinds in _KINDS.items() for kind in kinds}
+
+
+def faults(model: type[BaseModel], refused: ValidationError) -> tuple[list[tuple[Place, str]], int]:
+    """The first of what is wrong, each with its place and a sentence; and how many there are. Without the values: they
+    may be secrets."""
+    found = refused.errors(include_url=False, include_input=False)
+    wrong = {error["loc"] for error in found}
+    # An array whose items are wrong counts as empty, too, which would only mislead.
+    told = [one for one in found if one["type"] != "too_short" or not any(_inside(loc, one["loc"]) for loc in wrong)]
+    return [(error["loc"], _sentence(model, error)) for error in told[:_MOST]], len(told)
+
+
+def dotted(place: Place) -> str:
+    """A place as one name, as in `messages.0.queueName`."""
+    return ".".join(_short(str(part)) for part in place)
+
+
+def _inside(loc: Place, other: Place) -> bool:
+    return len(loc) > len(other) and loc[: len(other)] == other
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:60]}…"
+
+
+def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
+    kind, limits = error["type"], error.get("ctx", {})
+    if sentence := _SENTENCES.get(kind):
+        return sentence
+    if kind == "extra_forbidden":
+        known = _known_fields(model, error["loc"][:-1])
+        close = get_close_matches(str(error["loc"][-1])[:60], known, n=1)
+        return f"is not known; did you mean {close[0]!r}?" if close else f"is not known; known are {', '.join(known)}"
+    if kind in {"string_too_short", "too_short"}:
+        return f"must have at least {limits['min_length']} {_counted(limits, 'min_length')}"
+    if kind in {"string_too_long", "too_long"}:
+        return f"must have at most {limits['max_length']} {_counted(limits, 'max_length')}"
+    if kind == "string_pattern_mismatch":
+        return f"must match the pattern {limits['pattern']}"
+    return error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
+
+
+def _counted(limits: Mapping[str, Any], limit: str) -> str:
+    noun = "item" if limits.get("field_type") in {"Tuple", "List", "Dictionary"} else "character"
+    return noun if limits[limit] == 1 else f"{noun}s"
+
+
+def _known_fields(model: type[BaseModel], loc: Place) -> list[str]:
+    """The JSON names of the object that `loc` leads to, as well as the annotations tell."""
+    here: Any = model
+    for part in loc:
+        if isinstance(part, str) and _is_model(here):
+            by_alias = {field.alias: field.annotation for field in here.model_fields.values()}
+            here = by_alias.get(part, here)
+        here = next((model for model in _models_in(here)), here)
+    return [field.alias or name for name, field in here.model_fields.items()] if _is_model(here) else []
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if _is_model(annotation):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
