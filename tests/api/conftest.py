@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.api.host import METRICS_TOKEN, Host
 from tests.api.service import Service
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
+from tests.support.server import running
 from tests.support.store import StoreNode
 
 MakeApp = Callable[..., Flask]
@@ -91,7 +94,6 @@ def service(make_service: Callable[..., Service]) -> Service:
 @pytest.fixture
 def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Callable[..., Gunicorn]]:
     """Starts gunicorns over the store, without a broker unless `settings` name one; they end with the test."""
-    made: list[Gunicorn] = []
     nowhere = f"127.0.0.1:{free_port()}"
     defaults = {
         "MONGO_URI": store.uri(database_of(unique_name)),
@@ -100,16 +102,13 @@ def gunicorn(tmp_path: Path, store: StoreNode, unique_name: str) -> Iterator[Cal
         "TARGET_ALLOW": "127.0.0.0/8",
     }
 
-    def start(*options: str, **settings: str) -> Gunicorn:
-        directory = tmp_path / str(len(made))
-        directory.mkdir()
-        made.append(Gunicorn(directory, {**defaults, **settings}, *options))
-        made[-1].start()
-        return made[-1]
+    with ExitStack() as stack:
 
-    yield start
-    for one in made:
-        one.process.stop()
+        def start(*options: str, **settings: str) -> Gunicorn:
+            directory = Path(tempfile.mkdtemp(dir=tmp_path))
+            return stack.enter_context(running(Gunicorn(directory, {**defaults, **settings}, *options)))
+
+        yield start
 
 
 @pytest.fixture
