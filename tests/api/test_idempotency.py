@@ -89,6 +89,7 @@ def test_what_was_refused_before_it_began_leaves_the_key_free(api: Api) -> None:
     assert keyed(api, "k", "/createUser", body).status_code == 201
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # what is away, and comes back, does not matter here
 def test_an_answer_that_blames_us_frees_the_key(service: Service, broker: BrokerNode) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     body = {"queueName": "orders", "message": "x"}
