@@ -57,7 +57,14 @@ def key_function(ordering: Ordering) -> Callable[[Mapping[str, Any] | None, byte
         header = ordering.header
         return lambda headers, _body: repr(headers.get(header)) if headers else "None"
     path = ordering.json_path.split(".")
-    return lambda _headers, body: repr(_at(body, path))
+    return lambda _headers, body: _key(_at(body, path))
+
+
+def _key(value: Any) -> str:
+    try:
+        return repr(value)
+    except RecursionError:  # JSON may be nested deeper than Python's stack is
+        return "too deep"
 
 
 def _at(body: bytes, path: list[str]) -> Any:

@@ -79,6 +79,14 @@ def test_messages_of_one_key_keep_their_order_while_other_keys_go_on(
     assert order.index("010") < order.index("003"), "key b waited for key a"
 
 
+def test_a_body_nested_deeper_than_a_stack_is_delivered_like_any_other(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, b'{"key": %s1%s}' % (b"[" * 1020, b"]" * 1020), b'{"key": 1}')
+    consumers.deliver(queue, target.url(), ordering={"jsonPath": "key"})
+    target.wait_for(2)
+
+
 def test_an_ordered_message_that_never_succeeds_is_dead_lettered_and_the_next_one_goes(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
