@@ -12,7 +12,7 @@ from pymongo.database import Database
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
 from domain.selection import Order
-from gateway.mongo.collection import Document, IndexedCollection, between, counted, micros, ordering, translated
+from gateway.mongo.collection import Document, IndexedCollection, between, micros, ordering, page_of, translated
 
 FORGOTTEN_AFTER = 7 * 24 * 3600  # seconds
 _NAMES = {"at": "micros", "queueName": "queue", "durationMs": "duration_ms"}
@@ -42,11 +42,7 @@ class Attempts:
     @translated
     def find(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
         """One page of those that fit the filter, in that order; the first page is 1."""
-        query = _query(wanted)
-        collection = self._collection()
-        found = collection.find(query, {"_id": 0, "micros": 0}).sort(ordering(order, _NAMES))
-        found = found.skip((number - 1) * size).limit(size)
-        return Page([_loaded(document) for document in found], counted(collection, query))
+        return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _loaded)
 
 
 def _query(wanted: AttemptFilter) -> Document:
@@ -64,5 +60,6 @@ def _query(wanted: AttemptFilter) -> Document:
 
 
 def _loaded(document: Document) -> Attempt:
-    document["sampled"] = bool(document["sampled"])  # the embedded store keeps booleans as numbers
-    return Attempt(**document)
+    fields = {name: value for name, value in document.items() if name not in {"_id", "micros"}}
+    fields["sampled"] = bool(fields["sampled"])  # the embedded store keeps booleans as numbers
+    return Attempt(**fields)

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 from domain.audit import AuditEntry, AuditFilter
 from domain.details import Page
 from domain.selection import Order
-from gateway.mongo.collection import Document, IndexedCollection, between, counted, micros, ordering, translated
+from gateway.mongo.collection import Document, IndexedCollection, between, micros, ordering, page_of, translated
 
 KEPT = 90 * 24 * 3600  # seconds
 _DUPLICATE = 11000
@@ -43,10 +43,7 @@ class AuditEntries:
     @translated
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
         """One page of those that fit the filter, in that order; the first page is 1."""
-        query = _query(wanted)
-        collection = self._collection()
-        found = collection.find(query).sort(ordering(order, _NAMES)).skip((number - 1) * size).limit(size)
-        return Page([_entry(document) for document in found], counted(collection, query))
+        return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _entry)
 
 
 def _query(wanted: AuditFilter) -> Document:

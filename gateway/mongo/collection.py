@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from domain.details import Page
 from domain.errors import StoreUnavailable
 from domain.selection import Order
 
 Document = dict[str, Any]
+Entity = TypeVar("Entity")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
 
@@ -87,9 +89,19 @@ def ordering(order: Order, names: Mapping[str, str]) -> list[tuple[str, int]]:
     return [(field, DESCENDING if order.descending else ASCENDING) for field in fields]
 
 
-def counted(collection: Collection[Document], query: Document) -> int:
-    """How many documents fit, for a list's total. The command `count`: the embedded store takes a tenth of a second for
-    the aggregation that pymongo makes of count_documents, and a thousandth for this
-    (https://www.mongodb.com/docs/manual/reference/command/count/)."""
-    answer = collection.database.command("count", collection.name, query=query)
-    return int(answer["n"])
+def page_of(
+    collection: Collection[Document],
+    query: Document,
+    order: list[tuple[str, int]],
+    number: int,
+    size: int,
+    read: Callable[[Document], Entity],
+) -> Page[Entity]:
+    """One page of the documents that fit, in that order, as `read` reads them; the first page is 1.
+
+    Counted by the command `count`: the embedded store takes a tenth of a second for the aggregation that pymongo makes
+    of count_documents, and a thousandth for this (https://www.mongodb.com/docs/manual/reference/command/count/).
+    """
+    found = collection.find(query).sort(order).skip((number - 1) * size).limit(size)
+    total = collection.database.command("count", collection.name, query=query)["n"]
+    return Page([read(document) for document in found], int(total))

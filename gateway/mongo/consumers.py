@@ -18,7 +18,7 @@ from domain.details import Page
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
-from gateway.mongo.collection import Document, IndexedCollection, change, counted, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, page_of, translated
 from gateway.mongo.consumer_documents import ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
@@ -81,10 +81,7 @@ class ConsumerRegistry:
     @translated
     def find(self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL) -> Page[RegisteredConsumer]:
         """One page of the consumers that are wanted, by name; the first page is 1."""
-        query = _query(wanted)
-        collection = self._collection()
-        found = collection.find(query).sort("name", 1).skip((number - 1) * size).limit(size)
-        return Page([self._documents.loaded(document) for document in found], counted(collection, query))
+        return page_of(self._collection(), _query(wanted), [("name", 1)], number, size, self._documents.loaded)
 
     @translated
     def outlines(self) -> list[ConsumerOutline]:
