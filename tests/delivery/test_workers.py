@@ -49,15 +49,20 @@ def running(registry: Store) -> int:
     return sum(report.state == "running" for beat in registry.heartbeats.live() for report in beat.consumers)
 
 
-def test_what_a_killed_worker_held_the_other_delivers_and_only_that_may_come_twice(
-    registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
-) -> None:
+def begin(registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target) -> None:
+    """Both workers are in the middle of delivering, slowly."""
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/slow?seconds=0.1"), prefetch=PREFETCH))
     for worker in workers:
         worker.start()
     wait_until(lambda: running(registry) == 2, 30)
     publish_ids(channel, queue, IDS)
     target.wait_for(100, 30)
+
+
+def test_what_a_killed_worker_held_the_other_delivers_and_only_that_may_come_twice(
+    registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    begin(registry, workers, channel, queue, target)
     os.kill(workers[0].pid, signal.SIGKILL)
     wait_delivered(target, IDS)
     wait_ready(channel, queue, 0)
@@ -68,12 +73,7 @@ def test_what_a_killed_worker_held_the_other_delivers_and_only_that_may_come_twi
 def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_repeats_nothing(
     registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
-    registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/slow?seconds=0.1"), prefetch=PREFETCH))
-    for worker in workers:
-        worker.start()
-    wait_until(lambda: running(registry) == 2, 30)
-    publish_ids(channel, queue, IDS)
-    target.wait_for(100, 30)
+    begin(registry, workers, channel, queue, target)
     workers[0].signal(signal.SIGTERM)
     wait_until(lambda: not workers[0].running, 30)
     assert workers[0].returncode == 0, workers[0].output()
