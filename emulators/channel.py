@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 from broker.core.channel import Channel as CoreChannel
 from broker.core.message import Entry
@@ -22,7 +22,6 @@ from emulators.message import Message
 Callback = Callable[[Message], object]
 
 _log = logging.getLogger(__name__)
-_numbers = count(1)
 _this_thread = threading.local()
 
 
@@ -142,7 +141,7 @@ class Channel:
         """Call back with each message, from a background thread; the consumer's tag. A message whose callback fails is
         dead-lettered where its queue has dead letters; else it stays unsettled, and goes back when the channel closes.
         """
-        tag = consumer_tag or f"consumer-{next(_numbers)}"
+        tag = consumer_tag or f"consumer-{uuid4().hex}"
         with self.operation() as now:
             # Even with no_ack the core keeps what was not begun: `_process` takes it.
             consumer = self.core.consume(self.vhost.queue(queue), tag, now=now)

@@ -6,15 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from broker.core.broker import Broker
 from broker.errors import AmqpError
 from broker.journal_file import JournalRefused
 from broker.recovery import recover
 from broker.storage import Storage
-
-Found = TypeVar("Found")
 
 
 class EmulatorError(Exception):
@@ -63,7 +61,7 @@ class InProcessBroker:
                 self._flush()
                 self._changed.notify_all()
 
-    def wait_for(self, found: Callable[[], Found], timeout: float | None = None) -> Found:
+    def wait_for(self, found: Callable[[], Any], timeout: float | None = None) -> Any:
         """Inside an operation: the first true value of `found`, asked after each change, or its last after `timeout`
         seconds. Meanwhile others have their turn.
         """

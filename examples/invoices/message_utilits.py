@@ -33,10 +33,8 @@ def decode_pdf_msg(body: str | bytes, save_dir: Path | str = "pdfs/restored") ->
         path.write_bytes(pdf)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InvoiceError(f"The message is not JSON: {error}.") from error
-    except (KeyError, TypeError) as error:
-        raise InvoiceError(f"The message must be a JSON object with filename and pdf, but: {error}.") from error
-    except ValueError as error:
-        raise InvoiceError(f"The message's filename is malformed, or its PDF is not in Base64: {error}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvoiceError(f"The message must have a filename, and a pdf in Base64, but: {error}.") from error
     except OSError as error:
         raise InvoiceError(f"The message's PDF cannot be saved in {save_dir}: {error.strerror}.") from error
     return message

@@ -18,8 +18,7 @@ def make_sample(path: Path) -> Path:
     for number, content in enumerate(_OBJECTS, 1):
         table += b"%010d 00000 n \n" % len(pdf)
         pdf += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-    size = len(_OBJECTS) + 1
-    end = b"xref\n0 %d\n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, table, size, len(pdf))
+    end = b"xref\n0 6\n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (table, len(pdf))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pdf + end)
     return path

@@ -37,9 +37,9 @@ def main() -> None:
     commands = parser.add_subparsers(metavar="COMMAND", help="without one: demo, then all lessons")
     for name, run in COMMANDS.items():
         commands.add_parser(name, help=run.__doc__).set_defaults(run=run)
-    name_of, numbers_of = commands.choices["worker"], commands.choices["lessons"]
-    name_of.add_argument("words", metavar="ID", nargs="?", type=lambda name: [name], default=[], help="default: W1")
-    numbers_of.add_argument("words", metavar="N", nargs="*", type=int, choices=[*LESSONS, []])  # []: no number at all
+    commands.choices["worker"].add_argument("words", metavar="ID", nargs="?", type=lambda name: [name], default=[])
+    # argparse wants to find "no number at all" among the choices, too.
+    commands.choices["lessons"].add_argument("words", metavar="N", nargs="*", type=int, choices=[*LESSONS, []])
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = os.environ.get("RABBITMQ_URL", "")

@@ -76,14 +76,16 @@ def drain(channel: BlockingChannel, queue: str) -> list[str]:
     return [body.decode().strip() for body in taken]
 
 
-def surviving(url: str, who: str, work: Callable[[BlockingChannel], None]) -> None:
-    """Do `work` on a channel until it comes back, beginning anew whenever the broker was away."""
+def surviving(url: str, who: str, work: Callable[[BlockingChannel], None], ended: Event = NEVER) -> None:
+    """Do `work` on a channel until it comes back, beginning anew whenever the broker was away; not once `ended`."""
     while True:
         try:
             with channel_to(url) as channel:
                 declare(channel)
                 return work(channel)
         except (AMQPConnectionError, ChannelWrongStateError) as error:
+            if ended.is_set():
+                return None
             say(who, f"lost the broker ({type(error).__name__}): connects again in a second")
             time.sleep(1)
 
@@ -99,7 +101,7 @@ def consume(url: str, who: str, queue: str, handle: Handle, ended: Event = NEVER
             elif ended.is_set():
                 return
 
-    surviving(url, who, take)
+    surviving(url, who, take, ended)
 
 
 def _settle(channel: BlockingChannel, who: str, handle: Handle, method: Any, properties: Any, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from itertools import cycle, islice
 from threading import Event
 from typing import Any
 from uuid import uuid4
@@ -11,18 +12,16 @@ from pika.adapters.blocking_connection import BlockingChannel
 from examples.orders.connection import NEVER, channel_to, consume, publish, say, surviving, temporary
 from examples.orders.topology import EVENTS, LOGS, ORDERS, declare
 
-ITEMS = ("keyboard", "mouse", "monitor", "cable", "headset")
-STOCK = {"keyboard": 12, "mouse": 40, "monitor": 0}
+STOCK = {"keyboard": 12, "mouse": 40, "monitor": 0, "cable": 200, "headset": 7}
 
 
 def produce(url: str, count: int = 10, pause: float = 0) -> None:
     """Publish ten orders, of which the last has an expired card, so that it will fail."""
     batch = uuid4().hex[:4]
     orders = [
-        {"order": f"{batch}-{number}", "item": ITEMS[number % len(ITEMS)], "quantity": number % 3 + 1,
-         "card": "valid" if number % 10 else "expired"}
-        for number in range(1, count + 1)
-    ]  # fmt: skip
+        {"order": f"{batch}-{n}", "item": item, "quantity": n % 3 + 1, "card": "valid" if n % 10 else "expired"}
+        for n, item in enumerate(islice(cycle(STOCK), count), 1)
+    ]
 
     def send(channel: BlockingChannel) -> None:
         while orders:
@@ -36,7 +35,7 @@ def produce(url: str, count: int = 10, pause: float = 0) -> None:
 
 
 def worker(url: str, name: str = "W1", ended: Event = NEVER, seconds: float = 0.5) -> None:
-    """Process orders, one at a time: an event and a log entry for each, then ack; nack where the card is expired."""
+    """Process orders, one at a time: an event and a log entry for each, then ack, or nack (default ID: W1)."""
 
     def process(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
         say(name, f"takes {order['order']}{', which another worker left' if method.redelivered else ''}")

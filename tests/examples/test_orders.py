@@ -25,7 +25,7 @@ LESSONS = {
     2: ["connected is True", "cut off (StreamLostError)"],
     3: ["W1 | lost the broker", "shop | lost the broker", "6 of 6 orders processed"],
     4: ["AMQPConnectorStackTimeout", "blocked_connection_timeout=1: ConnectionBlockedTimeout"],
-    5: ["20 came", "the connection's own, MainThread, acks"],
+    5: ["20 came", "acks in MainThread, as another thread asked it to"],
     6: [
         "x-match=any | {'format': 'pdf', 'country': 'FR'}: arrived",
         "x-match=all | {'format': 'pdf', 'country': 'FR'}: not routed here",
@@ -35,7 +35,7 @@ LESSONS = {
     9: ["got fraud alert, invoice, newsletter"],
     10: ["got 20, in order"],
     11: ["gave the message back 3 times; x-delivery-limit is 2", "got ['poison']"],
-    12: ["got basic.cancel for its consumer: True"],
+    12: ["worker | is told by Basic.Cancel"],
     13: ["nacked 7 times", "got all 10"],
 }
 """What each lesson must say, on either broker."""

@@ -4,12 +4,11 @@ from examples.orders.connection import channel_to, heading
 from examples.orders.lessons import connections as connection
 from examples.orders.lessons import queues as queue
 
-_IN_ORDER = (
+LESSONS = dict(enumerate((
     connection.publisher_confirms, connection.heartbeats, connection.reconnection, connection.timeouts,
     connection.thread_safety, queue.headers_exchange, queue.alternate_exchange, queue.time_to_live, queue.priority,
     queue.lazy, queue.quorum, queue.consumer_cancellation, queue.flow_control,
-)  # fmt: skip
-LESSONS = dict(enumerate(_IN_ORDER, 1))
+), 1))  # fmt: skip
 
 
 def lessons(url: str, *numbers: int) -> None:

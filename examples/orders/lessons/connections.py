@@ -79,7 +79,7 @@ def timeouts(url: str, channel: BlockingChannel) -> None:
 
 def thread_safety(url: str, channel: BlockingChannel) -> None:
     """Thread safety: a pika connection belongs to one thread, so each thread has one, or asks the one that has it"""
-    queue, acked_by = temporary(channel), list[str]()
+    queue = temporary(channel)
 
     def shop(number: int) -> None:
         with channel_to(url) as own:
@@ -93,9 +93,8 @@ def thread_safety(url: str, channel: BlockingChannel) -> None:
 
     def ack() -> None:
         channel.basic_ack(method.delivery_tag)
-        acked_by.append(current_thread().name)
+        say("worker", f"acks in {current_thread().name}, as another thread asked it to by add_callback_threadsafe()")
 
-    Thread(target=channel.connection.add_callback_threadsafe, args=[ack]).start()
-    while not acked_by:
-        channel.connection.process_data_events(1)
-    say("worker", f"another thread asks by add_callback_threadsafe(); the connection's own, {acked_by[0]}, acks")
+    with ThreadPoolExecutor() as threads:
+        threads.submit(channel.connection.add_callback_threadsafe, ack)
+    channel.connection.process_data_events(1)
