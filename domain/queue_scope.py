@@ -37,5 +37,13 @@ def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _as_regex(pattern: str) -> str:
-    special = {"*": r"[\s\S]*", "?": r"[\s\S]"}
-    return "".join(special.get(char) or re.escape(char) for char in re.sub(r"\*+", "*", pattern))
+    """What stands between two stars is taken where it comes first, once and for all (an atomic group): no pattern makes
+    the search go back and forth for ever."""
+    first, *rest = (_part(part) for part in re.split(r"\*+", pattern))
+    if not rest:
+        return first
+    return first + "".join(rf"(?>[\s\S]*?{part})" for part in rest[:-1]) + rf"[\s\S]*{rest[-1]}"
+
+
+def _part(pattern: str) -> str:
+    return "".join(r"[\s\S]" if char == "?" else re.escape(char) for char in pattern)

@@ -141,6 +141,13 @@ def test_every_operation_with_a_login_declares_what_it_touches() -> None:
         (["[ab]"], "a", False),
         (["a|b*"], "b", False),
         (["Orders"], "orders", False),
+        (["*.b*.c"], "a.b.c", True),
+        (["*.b*.c"], "a.bb.b.c.c", True),
+        (["a*b*b"], "ab", False),
+        (["**"], "", True),
+        (["*?b*"], "b", False),
+        (["*a" * 100], "a" * 200 + "b", False),  # a search that goes back and forth would never end
+        (["*a" * 100], "a" * 200, True),
     ],
 )
 def test_patterns_know_stars_and_question_marks_and_nothing_else(
