@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from domain.field_table import Arguments
+from domain.field_table import Arguments, joined
 from domain.model import Model
 from domain.names import NewName, QueueName, ShortString
+
+FIELDS = {"alternate-exchange": "alternateExchange"}
+"""By RabbitMQ's name of the argument (https://www.rabbitmq.com/docs/ae)."""
+_TYPES = ["direct", "fanout", "topic", "headers"]
+
+
+def _type(value: str) -> str:
+    if value not in _TYPES and not value.startswith("x-"):
+        known = ", ".join(map(repr, _TYPES))
+        raise ValueError(f"must be {known}, or 'x-…', one of a plugin of RabbitMQ")
+    return value
+
+
+ExchangeType = Annotated[
+    ShortString,
+    AfterValidator(_type),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": _TYPES}, {"type": "string", "pattern": "^x-"}]}),
+]
 
 
 class ExchangeSpec(Model):
     """What `POST /createExchange` declares."""
 
     exchange: NewName = Field(examples=["events"])
-    type: Literal["direct", "fanout", "topic", "headers"] = "direct"
+    type: ExchangeType = Field("direct", description="direct, fanout, topic, headers, or x-… of a plugin of RabbitMQ")
     durable: bool = True
     auto_delete: bool = Field(False, description="deleted when its last binding goes")
     internal: bool = Field(False, description="only other exchanges can publish to it")
     alternate_exchange: ShortString | None = Field(None, description="gets what has no queue here")
     arguments: Arguments = Field(default_factory=dict, description="any further arguments")
 
+    @model_validator(mode="after")
+    def _joined(self) -> Self:
+        self.amqp_arguments()
+        return self
+
     def amqp_arguments(self) -> dict[str, Any]:
-        """The arguments of exchange.declare (https://www.rabbitmq.com/docs/ae)."""
-        alternate = {"alternate-exchange": self.alternate_exchange} if self.alternate_exchange else {}
-        return {**self.arguments, **alternate}
+        """The arguments of exchange.declare."""
+        return joined(self.arguments, {"alternate-exchange": self.alternate_exchange or None}, FIELDS)
 
 
 class BindingSpec(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any
 
@@ -41,7 +42,7 @@ def _check(value: Any, depth: int = 0) -> None:
     if isinstance(value, dict):
         for name, item in value.items():
             if not 0 < len(name.encode()) <= 128:
-                raise ValueError("the name of a header must have 1 to 128 bytes")
+                raise ValueError("every name in it must have 1 to 128 bytes")
             _check(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
@@ -55,11 +56,27 @@ def _check(value: Any, depth: int = 0) -> None:
 
 
 def _arguments(value: dict[str, Any]) -> dict[str, Any]:
+    _check(value)
     for name, item in value.items():
         if item is None:
             raise ValueError(f"{name!r} must not be null; leave it out")
-    _check(value)
+        if _holds_null(item):
+            raise ValueError(f"{name!r} must not hold a null: RabbitMQ takes none in arguments")
     return value
+
+
+def _holds_null(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(item is None or _holds_null(item) for item in inner)
+
+
+def joined(arguments: Mapping[str, Any], named: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments, and those that were given by fields of their own (`named`; None is not given). Raises ValueError
+    when one was given both ways; `fields` has the fields' names by those of the arguments."""
+    given = {name: value for name, value in named.items() if value is not None}
+    if twice := [name for name in given if name in arguments]:
+        raise ValueError(f"{fields[twice[0]]} is given twice: in arguments it is called {twice[0]!r}. Give it once.")
+    return {**arguments, **given}
 
 
 ApplicationHeaders = Annotated[dict[str, Any], AfterValidator(_headers)]

@@ -20,6 +20,8 @@ def _fits(value: str) -> str:
 def _queue_name(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
+    if "\n" in value or "\r" in value:
+        raise ValueError("must not contain line breaks: RabbitMQ drops them, and means another name then")
     return _fits(value)
 
 

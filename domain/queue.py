@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from domain.field_table import Arguments
+from domain.field_table import Arguments, joined
 from domain.model import Model
 from domain.names import NewName, ShortString
 
 MAX_MILLISECONDS = 2**32 - 1
 """The longest TTL or expiry that RabbitMQ takes (https://www.rabbitmq.com/docs/ttl)."""
+
+MOST = 2**63 - 1
+"""AMQP's integers have 64 bits (AMQP 0-9-1 §4.2.1). RabbitMQ takes greater ones, and nobody can say what for."""
+
+FIELDS = {
+    "x-queue-type": "type",
+    "x-message-ttl": "messageTtl",
+    "x-expires": "expires",
+    "x-max-length": "maxLength",
+    "x-max-length-bytes": "maxLengthBytes",
+    "x-overflow": "overflow",
+    "x-max-priority": "maxPriority",
+    "x-single-active-consumer": "singleActiveConsumer",
+    "x-queue-mode": "lazy",
+    "x-delivery-limit": "deliveryLimit",
+    "x-dead-letter-exchange": "deadLetterExchange",
+    "x-dead-letter-routing-key": "deadLetterRoutingKey",
+}
+"""As clients know what RabbitMQ has as arguments."""
 
 
 class QueueSpec(Model):
@@ -23,16 +42,23 @@ class QueueSpec(Model):
     auto_delete: bool = False
     message_ttl: int | None = Field(None, ge=0, le=MAX_MILLISECONDS, description="milliseconds a message may wait")
     expires: int | None = Field(None, gt=0, le=MAX_MILLISECONDS, description="milliseconds unused before deletion")
-    max_length: int | None = Field(None, ge=0, description="messages")
-    max_length_bytes: int | None = Field(None, ge=0, description="bytes of bodies")
+    max_length: int | None = Field(None, ge=0, le=MOST, description="messages")
+    max_length_bytes: int | None = Field(None, ge=0, le=MOST, description="bytes of bodies")
     overflow: Literal["drop-head", "reject-publish", "reject-publish-dlx"] | None = None
     max_priority: int | None = Field(None, ge=1, le=255)
     single_active_consumer: bool = False
     lazy: bool = False
-    delivery_limit: int | None = Field(None, ge=0, description="quorum queues only")
+    delivery_limit: int | None = Field(None, ge=0, le=MOST, description="quorum queues only")
     dead_letter_exchange: ShortString | None = None
     dead_letter_routing_key: ShortString | None = None
     arguments: Arguments = Field(default_factory=dict, description="any further x-arguments, as RabbitMQ names them")
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _no_stream(cls, value: Any) -> Any:
+        if value == "stream":
+            raise ValueError("streams are not supported: must be 'classic' or 'quorum'")
+        return value
 
     @field_validator("arguments")
     @classmethod
@@ -40,6 +66,11 @@ class QueueSpec(Model):
         if "x-queue-type" in value:
             raise ValueError("'x-queue-type' is the field type: classic or quorum; streams are not supported")
         return value
+
+    @model_validator(mode="after")
+    def _joined(self) -> Self:
+        self.amqp_arguments()
+        return self
 
     def amqp_arguments(self) -> dict[str, Any]:
         """The x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments)."""
@@ -57,4 +88,4 @@ class QueueSpec(Model):
             "x-dead-letter-exchange": self.dead_letter_exchange,
             "x-dead-letter-routing-key": self.dead_letter_routing_key,
         }
-        return {**self.arguments, **{key: value for key, value in named.items() if value is not None}}
+        return joined(self.arguments, named, FIELDS)

@@ -15,6 +15,7 @@ from domain.errors import (
     PreconditionFailed,
     WorkerError,
 )
+from gateway.management.arguments import explained, in_one_line
 
 Subject = Literal["virtual host", "queue", "exchange", "binding", "connection"]
 
@@ -88,7 +89,9 @@ def _bad_request(reason: str, subject: Subject, name: str) -> WorkerError:
             f"The {subject} {name!r} is in use. Remove what uses it first, or leave out ifUnused.",
             code=f"{subject}_in_use",
         )
-    return Invalid(f"RabbitMQ refuses this: {reason}.", code="refused_by_broker")
+    if fault := explained(reason):
+        return Invalid(f"{fault[0]}: {fault[1]}", code="refused_by_broker", fields=[fault])
+    return Invalid(f"RabbitMQ refuses this: {in_one_line(reason)}.", code="refused_by_broker")
 
 
 def _value(described: str) -> str:

@@ -168,7 +168,14 @@ def test_a_binding_says_which_of_its_ends_is_missing(
         ("/createExchange", {}, "exchange", "required"),
         ("/createExchange", {"exchange": ""}, "exchange", "empty"),
         ("/createExchange", {"exchange": "amq.mine"}, "exchange", "amq."),
-        ("/createExchange", {"exchange": "e", "type": "x-odd"}, "type", "'direct'"),
+        ("/createExchange", {"exchange": "e", "type": "odd"}, "type", "'direct'"),
+        ("/createExchange", {"exchange": "e\r"}, "exchange", "line breaks"),
+        (
+            "/createExchange",
+            {"exchange": "e", "alternateExchange": "a", "arguments": {"alternate-exchange": "b"}},
+            "",
+            "alternateExchange is given twice",
+        ),
         ("/createExchange", {"exchange": "e", "arguments": {"x": None}}, "arguments", "null"),
         ("/deleteExchange", {"exchange": "amq.topic"}, "exchange", "amq."),
         ("/bindQueue", {"exchange": "e"}, "", "either queueName or destinationExchange"),
@@ -189,6 +196,12 @@ def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
 def test_a_match_that_the_broker_does_not_know_is_the_clients_fault(service: Service, queue: str) -> None:
     binding = {"exchange": "amq.headers", "queueName": queue, "arguments": {"x-match": "most"}}
     assert_problem(service.post("/bindQueue", binding), 400, "refused_by_broker", "x-match")
+
+
+def test_a_type_of_a_plugin_is_for_the_broker_to_know(service: Service) -> None:
+    answer = service.post("/createExchange", {"exchange": "e", "type": "x-odd"})
+    problem = assert_problem(answer, 400, "refused_by_broker", "'x-odd'", "plugin")
+    assert problem["errors"][0]["field"] == "type"
 
 
 def test_looking_takes_a_viewer_and_changing_an_operator(service: Service) -> None:
