@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import struct
@@ -42,7 +43,7 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 bind = _settings.bind
 workers = _settings.web_workers
-worker_class = "slow_clients.Worker"
+worker_class = "shared_thread.Worker"
 threads = _settings.web_threads
 keepalive = 30
 timeout = 60
@@ -50,6 +51,10 @@ timeout = 60
 graceful_timeout = int(_settings.drain_timeout + _settings.publish_timeout) + 5
 control_socket_disable = True  # one way more into the process, which nobody uses
 http_parser = "python"
+# Headers of proxies are for TRUSTED_PROXIES alone (app.py): gunicorn takes none from anybody.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+forwarded_allow_ips = "*"  # with none to take, the cheapest answer to who may send them
 logger_class = OurLogger
 
 
@@ -65,8 +70,13 @@ def when_ready(server: Arbiter) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SLOW_CLIENT, 0))
 
 
+def pre_request(worker: Worker, req: object) -> None:
+    """Nothing, where gunicorn makes a debug line of every request."""
+
+
 def post_worker_init(worker: Worker) -> None:
-    """Here the process is final: start its threads."""
+    """Here the process is final: start its threads. What has been imported stays, and need not be looked through."""
+    gc.freeze()
     worker.wsgi.extensions["runtime"].start()
 
 

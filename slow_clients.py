@@ -26,6 +26,10 @@ PATIENCE = 5.0
 SLOWEST = 32 * 1024
 """Bytes a second that the rest must come at, on average, after these seconds."""
 
+LINGERING = 2.0
+"""Seconds that a client has to close its side after the last answer; what it still sends meanwhile is passed over. To
+close at once would make TCP reset the connection, which can take the answer from under the client (RFC 9112 §9.6)."""
+
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 _CODED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)
@@ -34,16 +38,21 @@ _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length
 
 def is_whole(begun: bytes) -> bool:
     """Whether a request has come whole, as far as that can be told cheaply. What is odd is for gunicorn to refuse."""
-    head, end, body = begun.partition(b"\r\n\r\n")
-    if not end:
+    head = begun.find(b"\r\n\r\n") + 2
+    if head < 2:
         return False
-    head += b"\r\n"
-    if _EXPECTS.search(head):  # the client waits for 100 Continue, which gunicorn says from a thread
+    if _EXPECTS.search(begun, 0, head):  # the client waits for 100 Continue, which gunicorn says from a thread
         return True
-    if _CODED.search(head):
-        return _has_last_chunk(body)
-    length = _LENGTH.search(head)
-    return length is None or len(body) >= int(length[1])
+    if _CODED.search(begun, 0, head):
+        return _has_last_chunk(begun[head + 2 :])
+    return len(begun) >= size(begun)
+
+
+def size(begun: bytes) -> int:
+    """Bytes of a request whose head is there, and says by Content-Length, if at all, how long the body is."""
+    head = begun.find(b"\r\n\r\n") + 2
+    length = _LENGTH.search(begun, 0, head)
+    return head + 2 + (int(length[1]) if length else 0)
 
 
 def _has_last_chunk(body: bytes) -> bool:
@@ -91,6 +100,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._encrypted = self.cfg.is_ssl
+        self._buffer = memoryview(bytearray(WAITED_FOR))
 
     def enqueue_req(self, conn: Any) -> None:
         """Read what is there; the connection goes to a thread, or on waiting."""
@@ -99,22 +109,60 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             return
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, Paced(conn.sock), conn.client)
-            conn.waits_since = None
-        came = _available(conn.sock)
+            conn.waits_since, conn.lingers = None, False
+        came = self._available(conn.sock)
         begun = conn.parser.unreader.take_buffered() + (came or b"")
         conn.parser.unreader.unread(begun)
         if came == b"" or len(begun) > WAITED_FOR or is_whole(begun):
             conn.data_ready, conn.waits_since = True, None
             conn.parser.unreader.sock.restart()
-            super().enqueue_req(conn)
+            self.serve(conn, begun)
         else:
             self._wait(conn)
+
+    def serve(self, conn: Any, begun: bytes) -> None:
+        """Have the request answered of which so much has begun; by a thread."""
+        super().enqueue_req(conn)
+
+    def _available(self, connection: socket.socket) -> bytes | None:
+        """What has come, without waiting for it; None when nothing has, empty when nothing will."""
+        try:
+            size = connection.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+        return bytes(self._buffer[:size])
 
     def _wait(self, conn: Any) -> None:
         conn.waits_since = conn.waits_since or time.monotonic()
         conn.timeout = conn.waits_since + PATIENCE
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """gunicorn would wait here, in its main thread, for the client to close its side."""
+        if self._encrypted or fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client was faster
+            self._close(conn)
+            return
+        conn.lingers, conn.timeout = True, time.monotonic() + LINGERING
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self._pass_over, conn))
+
+    def _pass_over(self, conn: Any, connection: socket.socket) -> None:
+        if self._available(connection) == b"":
+            self.poller.unregister(connection)
+            self.pending_conns.remove(conn)
+            self._close(conn)
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
 
     def murder_pending(self) -> None:
         """Dismiss those that have had their time, with a word when they began to send; gunicorn would just close."""
@@ -123,19 +171,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self.pending_conns.remove(conn)
             with suppress(OSError, KeyError, ValueError):
                 self.poller.unregister(conn.sock)
-            if conn.parser.unreader.take_buffered():
+            if not conn.lingers and conn.parser.unreader.take_buffered():
                 self.log.info("No whole request came from %s in %g s.", conn.client, PATIENCE)
                 with suppress(OSError):
                     conn.sock.send(_TIMEOUT)
-            self.nr_conns -= 1
-            conn.close()
-
-
-def _available(connection: socket.socket) -> bytes | None:
-    """What has come, without waiting for it; None when nothing has, empty when nothing will."""
-    try:
-        return connection.recv(WAITED_FOR, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
+            self._close(conn)

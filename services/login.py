@@ -14,6 +14,7 @@ from domain.errors import Invalid, NotFound, StoreUnavailable, Throttled, Unauth
 from domain.user import Grant, Principal, User
 from gateway.epoch import Epoch
 from gateway.mongo import Store
+from gateway.waiting import aside
 from services.api_keys import ApiKeys, digest
 from services.first_admin import FirstAdmin
 from services.passwords import matches
@@ -103,10 +104,13 @@ class Login:
             known = self._known.get(hashed)
         if known is not None and known[0] == epoch and known[2] > datetime.now(UTC):
             return known[1]
-        principal, until = self._api_keys.owner(token) if token.startswith(PREFIX) else self._token_owner(hashed)
+        principal, until = aside(lambda: self._owner_of(token, hashed))
         with self._lock:
             self._known[hashed] = (epoch, principal, until)
         return principal
+
+    def _owner_of(self, token: str, hashed: str) -> tuple[Principal, datetime]:
+        return self._api_keys.owner(token) if token.startswith(PREFIX) else self._token_owner(hashed)
 
     def _token_owner(self, hashed: str) -> tuple[Principal, datetime]:
         grant = self._store.tokens.get(hashed)

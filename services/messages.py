@@ -13,6 +13,7 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import ExchangeGateway, MessageGateway
 from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 from gateway.tracing import Tracing
+from gateway.waiting import aside
 
 TRUSTED_SECONDS = 10.0
 """How long an exchange that was seen is taken to exist."""
@@ -89,7 +90,7 @@ class Messages:
             return None
         missing = Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
         try:
-            found = self._exchanges.get(exchange)
+            found = aside(lambda: self._exchanges.get(exchange))
         except NotFound:
             return missing
         except BrokerUnavailable:

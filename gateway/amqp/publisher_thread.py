@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
+from gateway import waiting
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
 
 _GRACE = 1.0
-"""Seconds past its timeout that a caller waits for the loop's own verdict."""
+"""Seconds past its timeout that a caller waits for the loop's verdict."""
 
 
 class PublisherThread:
@@ -65,13 +66,19 @@ class PublisherThread:
             return [BrokerUnavailable("This process is shutting down.", retry_after=1)] * len(messages)
         if not messages:
             return []
-        batch = _Batch(messages, timeout)
+        batch = _Batch(messages)
         self._inbox.append(batch)
         if not self._woken:
             self._woken = True
-            self._loop.add_callback_threadsafe(self._take)
-        batch.finished.wait(timeout + _GRACE)
-        return batch.results()
+            waiting.soon(self._wake)
+        if not batch.finished.wait(timeout):
+            self._loop.add_callback_threadsafe(lambda: self._expire(batch))
+            batch.finished.wait(_GRACE)
+        return batch.results
+
+    def _wake(self) -> None:
+        assert self._loop is not None
+        self._loop.add_callback_threadsafe(self._take)
 
     # --- on the loop -----------------------------------------------------------------------------------------------
 
@@ -89,20 +96,12 @@ class PublisherThread:
             if self._publisher.blocked is not None:
                 batch.give(refused_while_blocked(self._publisher.blocked))
                 continue
-            self._time(batch)
             for message, done in list(batch.open.values()):
                 self._publisher.publish(message, done)
-
-    def _time(self, batch: _Batch) -> None:
-        assert self._loop is not None
-        loop = self._loop
-        timer = loop.call_later(batch.timeout, lambda: self._expire(batch))
-        batch.on_finished = lambda: loop.remove_timeout(timer)
 
     def _expire(self, batch: _Batch) -> None:
         """What was never sent is known not to be published; of the rest nothing is known."""
         assert self._publisher is not None
-        batch.on_finished = None
         for _, done in list(batch.open.values()):
             unsent = self._publisher.give_up(done)
             done(unavailable(self._publisher.error) if unsent else _NO_ANSWER)
@@ -131,15 +130,10 @@ _NO_ANSWER = PublishUnconfirmed("The broker did not confirm the message in time;
 class _Batch:
     """Messages of one call and their results. The loop writes the results; the caller reads once `finished` is set."""
 
-    def __init__(self, messages: Sequence[Message], timeout: float) -> None:
-        self.timeout = timeout
-        self.on_finished: Callable[[], object] | None = None
-        self.finished = threading.Event()
-        self._results: list[WorkerError | None] = [_NO_ANSWER] * len(messages)
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.finished = waiting.event()
+        self.results: list[WorkerError | None] = [_NO_ANSWER] * len(messages)
         self.open = {position: (message, self._slot(position)) for position, message in enumerate(messages)}
-
-    def results(self) -> list[WorkerError | None]:
-        return self._results
 
     def give(self, error: WorkerError) -> None:
         """Give `error` to all that have no result yet."""
@@ -150,10 +144,8 @@ class _Batch:
         def done(result: WorkerError | None) -> None:
             if self.open.pop(position, None) is None:
                 return
-            self._results[position] = result
+            self.results[position] = result
             if not self.open:
-                if self.on_finished:
-                    self.on_finished()
                 self.finished.set()
 
         return done

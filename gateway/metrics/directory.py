@@ -28,6 +28,17 @@ _SIZES = {"counter": 2 << 20, "histogram": 6 << 20}
 that the disk has no room for kills the process."""
 
 
+_process = os.getpid()  # whoever counts asks for it each time, and the kernel takes longer to say than we to count
+
+
+def _forked() -> None:
+    global _process  # noqa: PLW0603 - there is one
+    _process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Directory:
     """Thread-safe: whatever it does to files of others it does under the directory's lock."""
 
@@ -38,10 +49,9 @@ class Directory:
 
     def name(self) -> str:
         """The name of this process, claimed when it is first asked for. Raises OSError when the disk is full, say."""
-        number = os.getpid()
-        if number not in self._names:
-            self._names = {number: self._claim()}
-        return self._names[number]
+        if _process not in self._names:
+            self._names = {_process: self._claim()}
+        return self._names[_process]
 
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:

@@ -1,0 +1,122 @@
+"""gunicorn's worker, where requests to publish share the main thread, each in a greenlet (gateway/waiting.py).
+
+What they do takes a fraction of a millisecond; the rest is waiting for RabbitMQ. So there is nothing to gain by a
+thread each, and much to lose: they hand Python's lock to and fro, and hold up the requests that do need a thread.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import slow_clients
+from gateway.waiting import SharedThread
+
+_SHARES = re.compile(rb"POST /messagePublish HTTP/1\.1\r\n")
+"""All that this route waits for, it waits for by gateway/waiting.py; but for Idempotency-Key, which is for the store to
+know, all along."""
+
+_KEEPS_A_THREAD = re.compile(rb"\r\n(?:idempotency-key|expect|transfer-encoding|upgrade)[ \t]*:", re.IGNORECASE)
+
+
+def may_share(request: bytes) -> bool:
+    """Whether a request is here, exactly, and one of those that never block."""
+    if not _SHARES.match(request) or _KEEPS_A_THREAD.search(request, 0, request.find(b"\r\n\r\n")):
+        return False
+    return slow_clients.size(request) == len(request)
+
+
+class Worker(slow_clients.Worker):
+    """What is whole and never blocks is answered here; all else goes to a thread."""
+
+    def get_thread_pool(self) -> Executor:
+        aside = ThreadPoolExecutor(self.cfg.threads, "aside")  # no client can hold these up
+        self._shared = SharedThread(self.method_queue.defer, aside)
+        pool: Executor = super().get_thread_pool()
+        return pool
+
+    def serve(self, conn: Any, begun: bytes) -> None:
+        if not may_share(begun):
+            super().serve(conn, begun)
+            return
+        answer = _Answer(conn)
+        self._shared.start(lambda: bool(self.handle(answer)), lambda keep: self._send(conn, answer.written, keep))
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(timeout)
+        self._shared.end_turn()
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        self._shared.expire()
+
+    def _send(self, conn: Any, answer: bytes, keep: bool) -> None:
+        """The answer at once, as far as the client takes it; waiting for the client is for a thread."""
+        try:
+            sent = conn.sock.send(answer, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent, keep = len(answer), False
+        if sent == len(answer):
+            self.finish_request(conn, _Done(keep))
+            return
+        rest: Future[bool] = self.tpool.submit(_send_rest, conn, answer[sent:], keep)
+        rest.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+
+def _send_rest(conn: Any, rest: bytes, keep: bool) -> bool:
+    try:
+        conn.sock.setblocking(True)
+        conn.sock.sendall(rest)
+    except OSError:
+        return False
+    return keep
+
+
+class _Done(NamedTuple):
+    """What gunicorn asks of the future of a request."""
+
+    keep: bool
+
+    def cancelled(self) -> bool:
+        return False
+
+    def exception(self) -> None:
+        return None
+
+    def result(self) -> bool:
+        return self.keep
+
+
+class _Answer:
+    """What gunicorn takes for the connection, and for its socket: the request is read already, the answer is kept."""
+
+    is_http2 = False
+    initialized = data_ready = True
+
+    def __init__(self, conn: Any) -> None:
+        self.cfg, self.client, self.server, self.parser = conn.cfg, conn.client, conn.server, conn.parser
+        self.sock = self
+        self.written = b""
+
+    def init(self) -> None:
+        """It has been made ready."""
+
+    def setblocking(self, flag: bool) -> None:
+        """There is nothing to wait for."""
+
+    def gettimeout(self) -> None:
+        return None
+
+    def sendall(self, data: bytes) -> None:
+        self.written += data
+
+    def shutdown(self, how: int) -> None:
+        """gunicorn breaks off an answer that has failed in its midst."""
+        raise OSError
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,154 @@
+"""Publishing shares the web worker's main thread: who waits for broker, store or client holds up nobody."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from select import select
+
+import pytest
+import requests
+
+from shared_thread import may_share
+from tests.api.client import Gunicorn
+from tests.api.conftest import database_of
+from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
+from tests.support.proxy import Proxy
+from tests.support.store import StoreNode
+
+MakeGunicorn = Callable[..., Gunicorn]
+ONE_OF_EACH = ("--workers", "1", "--threads", "1")
+HELD_UP = 4.0
+"""Seconds; for who does not take an answer the kernel would wait longer, and for five who do not hang up gunicorn."""
+
+
+class Publishing:
+    """A service with one thread for requests, a queue, and clients that publish to it."""
+
+    def __init__(self, server: Gunicorn, queue: str) -> None:
+        self.server, self.queue = server, queue
+        wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")
+        self.token = server.login()
+        assert server.call("POST", "/createQueue", self.token, json={"queueName": queue}).ok
+
+    def publish(self) -> requests.Response:
+        body = {"queueName": self.queue, "message": "x"}
+        return self.server.call("POST", "/messagePublish", self.token, json=body)
+
+    def request(self, token: str = "", messages: int = 1) -> bytes:
+        """The same as bytes; or several, whose answer is longer than the request."""
+        one = {"queueName": self.queue, "message": "x"}
+        body = json.dumps(one if messages == 1 else {"messages": [one] * messages}).encode()
+        head = f"POST /messagePublish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token or self.token}\r\n"
+        return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+    def held(self) -> int:
+        """Messages in the queue."""
+        found = self.server.call("GET", f"/getQueue?queueName={self.queue}", self.token).json()
+        return int(found["messages"])
+
+    @contextmanager
+    def clients(self, count: int) -> Iterator[list[socket.socket]]:
+        with ExitStack() as stack:
+            made = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", self.server.port))) for _ in range(count)
+            ]
+            for client in made:
+                client.settimeout(30)
+            yield made
+
+
+@pytest.fixture
+def publishing(gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str) -> Publishing:
+    return Publishing(gunicorn(*ONE_OF_EACH, **broker.settings), unique_name)
+
+
+def test_those_that_wait_for_the_broker_hold_no_thread(publishing: Publishing, broker: BrokerNode) -> None:
+    with publishing.clients(20) as clients:
+        broker.suspend()
+        try:
+            for client in clients:
+                client.sendall(publishing.request())
+            assert publishing.server.call("GET", "/health/live").status_code == 200
+            assert not select(clients, [], [], 0)[0]
+        finally:
+            broker.resume()
+        assert [client.recv(4096)[:12] for client in clients] == [b"HTTP/1.1 200"] * 20
+    wait_until(lambda: publishing.held() == 20, message="as many as were answered for")
+
+
+def test_those_that_wait_for_too_long_are_told_so(gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str) -> None:
+    publishing = Publishing(gunicorn(*ONE_OF_EACH, **broker.settings, PUBLISH_TIMEOUT="1"), unique_name)
+    broker.suspend()
+    try:
+        answer = publishing.publish()
+    finally:
+        broker.resume()
+    assert (answer.status_code, answer.json()["code"]) == (504, "publish_unconfirmed")
+    assert "in time" in answer.json()["detail"]
+
+
+def test_a_token_that_the_store_must_be_asked_for_holds_up_nobody(
+    gunicorn: MakeGunicorn, broker: BrokerNode, store: StoreNode, unique_name: str
+) -> None:
+    with Proxy(store.port) as to_store:
+        uri = f"mongodb://127.0.0.1:{to_store.port}/{database_of(unique_name)}?directConnection=true"
+        publishing = Publishing(gunicorn(*ONE_OF_EACH, **broker.settings, MONGO_URI=uri), unique_name)
+        with publishing.clients(2) as [asking, known]:
+            known.sendall(publishing.request())
+            assert known.recv(4096).startswith(b"HTTP/1.1 200 "), "now the token is known, for a moment"
+            to_store.stall()
+            asking.sendall(publishing.request(token="unknown"))
+            known.sendall(publishing.request())
+            assert known.recv(4096).startswith(b"HTTP/1.1 200 ")
+            assert not select([asking], [], [], 0)[0]
+            to_store.flow()
+            assert asking.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_client_that_takes_no_answers_holds_up_nobody(publishing: Publishing) -> None:
+    def answered(count: int) -> Callable[[], bool]:
+        return lambda: publishing.server.process.output().count('"/messagePublish"') == count
+
+    with publishing.clients(1) as [deaf]:
+        with suppress(AssertionError):
+            for count in range(1, 200):  # until what is on its way to the client fills all buffers
+                deaf.sendall(publishing.request(messages=500))
+                wait_until(answered(count), 1)
+        began = time.monotonic()
+        assert publishing.publish().status_code == 200
+        assert time.monotonic() - began < HELD_UP
+    assert "Traceback" not in publishing.server.process.output()
+
+
+def test_requests_that_come_together_are_answered_in_their_order(publishing: Publishing) -> None:
+    with publishing.clients(1) as [client]:
+        client.sendall(publishing.request() + publishing.request(token="wrong") + publishing.request())
+        received = b""
+        while received.count(b"HTTP/1.1 ") < 3 or not received.endswith(b"}\n"):
+            received += client.recv(65536)
+        assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"401", b"200"]
+
+
+@pytest.mark.parametrize("header", ["Idempotency-Key: 1", "Expect: 100-continue", "Transfer-Encoding: chunked"])
+def test_a_request_of_another_kind_gets_a_thread(header: str) -> None:
+    request = b"POST /messagePublish HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    assert may_share(request)
+    assert not may_share(request.replace(b"Host: x", header.encode()))
+    assert not may_share(request + b"G")
+    assert not may_share(request[:-1])
+    assert not may_share(request.replace(b"messagePublish", b"login"))
+
+
+def test_clients_that_keep_their_side_open_after_the_last_answer_hold_up_nobody(publishing: Publishing) -> None:
+    with publishing.clients(5) as clients:
+        for client in clients:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert [client.recv(4096)[:12] for client in clients] == [b"HTTP/1.1 200"] * 5
+        began = time.monotonic()
+        assert publishing.publish().status_code == 200
+        assert time.monotonic() - began < HELD_UP
