@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pika.data
@@ -13,10 +14,9 @@ _decode_value = pika.data.decode_value
 
 _NESTED = (b"A", b"F")
 
-
 _DEEPEST = 50
-"""Tables and arrays within one another that are read. RabbitMQ sets no limit, Python's stack does, and who reaches it
-loses the connection, again and again, over one message."""
+"""Tables and arrays within one another that are read and written. RabbitMQ sets no limit, Python's stack does, and who
+reaches it loses the connection, again and again, over one message. The embedded broker takes 63."""
 
 _depth = threading.local()
 
@@ -37,6 +37,10 @@ def _encode_any_value(pieces: list[bytes], value: Any) -> int:
     if isinstance(value, _Unread):
         pieces.append(bytes(value))
         return len(value)
+    if isinstance(value, list | dict):
+        if _level() > _DEEPEST:
+            raise ValueError(f"a header is nested more than {_DEEPEST} deep")
+        return int(_one_deeper(_encode_value, pieces, value))
     if isinstance(value, _Instant):
         pieces.append(struct.pack(">cQ", b"T", value))
         return 9
@@ -51,7 +55,11 @@ def _decode_any_value(encoded: bytes, offset: int) -> tuple[Any, int]:
     if kind == b"f":
         return struct.unpack_from(">f", encoded, start)[0], start + 4
     if kind in _NESTED:
-        return _decode_nested(encoded, offset)
+        if _level() == _DEEPEST:
+            end = start + 4 + int.from_bytes(encoded[start : start + 4], "big")
+            return _Unread(encoded[offset:end]), end
+        value, end = _one_deeper(_decode_value, encoded, offset)
+        return value, int(end)
     try:
         value, end = _decode_value(encoded, offset)
     except (ValueError, OverflowError, OSError):
@@ -61,17 +69,17 @@ def _decode_any_value(encoded: bytes, offset: int) -> tuple[Any, int]:
     return value, int(end)
 
 
-def _decode_nested(encoded: bytes, offset: int) -> tuple[Any, int]:
-    depth = getattr(_depth, "now", 0)
-    if depth == _DEEPEST:
-        end = offset + 5 + int.from_bytes(encoded[offset + 1 : offset + 5], "big")
-        return _Unread(encoded[offset:end]), end
-    _depth.now = depth + 1
+def _level() -> int:
+    level: int = getattr(_depth, "level", 0)
+    return level
+
+
+def _one_deeper(work: Callable[..., Any], *arguments: Any) -> Any:
+    _depth.level = _level() + 1
     try:
-        value, end = _decode_value(encoded, offset)
-        return value, int(end)
+        return work(*arguments)
     finally:
-        _depth.now = depth
+        _depth.level -= 1
 
 
 pika.data.encode_value = _encode_any_value

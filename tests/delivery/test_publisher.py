@@ -91,6 +91,14 @@ def test_a_queue_that_refuses_makes_its_message_refused(
     assert kinds(results) == [type(None), PublishRefused, type(None)]
 
 
+def nested(depth: int) -> Any:
+    """A list in a list in a list."""
+    value: Any = "deep"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
@@ -99,6 +107,8 @@ def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
         message(queue, headers={"a": 2**70}),
         message(queue, headers={"a": "x" * 140_000}),
         message(queue, headers={"a": object()}),
+        message(queue, headers={"a": nested(100)}),
+        message(queue, headers={"a": nested(5000)}),
         message("k" * 300),
     ]
     results = publisher.publish([message(queue), *odd, message(queue)], 10)
