@@ -43,17 +43,17 @@ class HttpClient:
 
     def target(self, spec: ConsumerSpec) -> Target:
         """What a consumer sends to, with handles of its own that are used again."""
-        return Target(self, spec)
-
-    def start(self, easy: Easy) -> None:
-        self.in_flight += 1
-        self._multi.add_handle(easy.curl)
+        return Target(self._start, self.guard, spec)
 
     def close(self) -> None:
         """Cut what is in flight; its `done` is never called."""
         for fd in list(self._watched):
             self._unwatch(fd)
         self._multi.close()
+
+    def _start(self, easy: Easy) -> None:
+        self.in_flight += 1
+        self._multi.add_handle(easy.curl)
 
     # --- sockets and timers, as curl asks for them (https://curl.se/libcurl/c/libcurl-multi.html) --------------------
 

@@ -11,18 +11,16 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import certifi
 import pycurl
 
 from delivery.backoff import retry_after
+from delivery.target_guard import Guard
 from delivery.target_host import host_of
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
-
-if TYPE_CHECKING:
-    from gateway.http import HttpClient
 
 READ_LIMIT = 64 * 1024
 """Bytes of an answer's body that are read before the connection is cut; the status stands."""
@@ -40,13 +38,14 @@ Done = Callable[[Answer], None]
 class Target:
     """One consumer's URL, method and limits. `send` may be called as often as wanted; each call is one request."""
 
-    def __init__(self, client: HttpClient, spec: ConsumerSpec) -> None:
-        self.client, self.spec = client, spec
+    def __init__(self, start: Callable[[Easy], None], guard: Guard | None, spec: ConsumerSpec) -> None:
+        """`start` has curl carry a request out; without a guard every address may be called."""
+        self.start, self.guard, self.spec = start, guard, spec
         self.kept = READ_LIMIT if spec.reply else KEPT
         self.idle: list[Easy] = []
         self._known: dict[str, str | None] = {}
-        self._refusal = client.guard.check_url(spec.url) if client.guard else None
-        self._host = host_of(spec.url) if client.guard and not self._refusal else ""
+        self._refusal = guard.check_url(spec.url) if guard else None
+        self._host = host_of(spec.url) if guard and not self._refusal else ""
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
         """Send `body` with `Name: value` lines; `done` gets the answer, from the loop, exactly once. `url` is another
@@ -56,12 +55,12 @@ class Target:
 
     def objection(self, address: str) -> str | None:
         """Why the guard lets nothing go to an address, in a sentence; None when it does."""
-        if self._refusal or self.client.guard is None:
+        if self._refusal or self.guard is None:
             return self._refusal
         if address not in self._known:
             if len(self._known) >= _KNOWN_ADDRESSES:
                 self._known.clear()
-            self._known[address] = self.client.guard.check_address(address, self._host)
+            self._known[address] = self.guard.check_address(address, self._host)
         return self._known[address]
 
 
@@ -104,7 +103,7 @@ class Easy:
         curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         if spec.url.startswith("https"):
             curl.setopt(pycurl.CAINFO, _CA_FILE)
-        if target.client.guard is not None:
+        if target.guard is not None:
             curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
             curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
 
@@ -116,7 +115,7 @@ class Easy:
             self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
         self.curl.setopt(pycurl.POSTFIELDS, body)
-        self._target.client.start(self)
+        self._target.start(self)
 
     def _on_connect(self, _purpose: int, address: Any) -> socket.socket | int:
         """Before each connection, with the address that the name resolved to just now."""
