@@ -6,6 +6,7 @@ nothing runs.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from routes.page import marked, schema_rows, sections
 api = Api("documentation")
 api.blueprint.template_folder = "templates"
 
-VERSION = "0.1.0"
+VERSION: str = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["version"]
 
 _HTML, _CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
 _STYLE = Path(__file__).with_name("static") / "docs.css"
