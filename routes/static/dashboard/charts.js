@@ -8,6 +8,10 @@ const SHOWN = 120; // seconds: a chart is at least so wide
 const TONES = ["--line-1", "--line-2", "--line-3"];
 const seen = new Map();
 
+// What is drawn on the page. uPlot listens to the window, so a chart must be let go when its view has gone.
+const drawn = new Set();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((one) => one.draw()));
+
 // Remember the values of one thing now; `times` of all it remembers, and a list of values for each line.
 export function remember(key, values) {
   const past = seen.get(key) || { times: [], lines: values.map(() => []) };
@@ -57,7 +61,9 @@ export function chart(label, titles) {
     const { default: UPlot } = await import("./vendor/uPlot.min.js");
     const colour = (name) => getComputedStyle(node).getPropertyValue(name).trim();
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
-    const lines = titles.map((_, line) => ({ stroke: colour(TONES[line]), width: 2, points: { show: false } }));
+    const lines = titles.map((_, line) => ({ stroke: colour(TONES[line]), width: 2, points: { show: () => latest.times.length < 2 } }));
+    drawn.forEach((one) => one.node.isConnected || one.forget());
+    drawn.add(mine);
     plot?.destroy();
     fill(canvas);
     plot = new UPlot({
@@ -72,8 +78,12 @@ export function chart(label, titles) {
 
   const widened = new ResizeObserver(() => plot?.setSize({ width: Math.max(canvas.clientWidth, 200), height: 180 }));
   widened.observe(canvas);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", () => node.isConnected && draw());
+
+  function forget() {
+    widened.disconnect();
+    plot.destroy();
+    drawn.delete(mine);
+  }
 
   function show(past) {
     latest = past;
@@ -82,5 +92,6 @@ export function chart(label, titles) {
     else draw();
   }
 
+  const mine = { node, draw, forget };
   return { node, show };
 }
