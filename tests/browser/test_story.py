@@ -54,7 +54,7 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
 
     publish('{"order": 1}')
     expect(dashboard.notice("it is in its queue")).to_be_visible()
-    assert target.wait_for(1)[0].body == b'{"order":1}'
+    assert target.wait_for(1)[0].body == b'{"order": 1}'
     do.press(dashboard.link("Consumers"))
     running = dashboard.row(name).filter(has_text="running").filter(has_text="100 %")
     dashboard.see(running)

@@ -43,12 +43,15 @@ function pretty({ message, bodyBase64, truncated }) {
   if (bodyBase64 !== null) return bodyBase64;
   if (truncated) return message;
   try {
-    const value = JSON.parse(message);
-    return typeof value === "object" ? JSON.stringify(value, null, 2) : message;
+    const laidOut = JSON.stringify(JSON.parse(message), null, 2);
+    return squeezed(laidOut) === squeezed(message) ? laidOut : message;
   } catch {
     return message;
   }
 }
+
+// JavaScript writes some JSON otherwise than it was, as numbers beyond 53 bits: that is shown as it came.
+const squeezed = (text) => text.replace(/\s/g, "");
 
 function facts(known) {
   const entries = Object.entries(known);

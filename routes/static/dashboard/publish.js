@@ -18,14 +18,15 @@ function publish(queueName) {
       { name: "queueName", label: "Queue", value: queueName, hint: "or, instead, exchange and routing key" },
       { name: "exchange", label: "Exchange" },
       { name: "routingKey", label: "Routing key" },
-      { name: "message", label: "Message", kind: "area", rows: 6, read: body, hint: "JSON goes as JSON, anything else as text" },
-      { name: "contentType", label: "Content type", hint: "empty: application/json or text/plain" },
+      { name: "message", label: "Message", kind: "area", rows: 6, read: (given) => given, hint: "goes as it is typed" },
+      { name: "contentType", label: "Content type", hint: "empty: application/json if it is JSON, else text/plain" },
       { name: "correlationId", label: "Correlation id" },
       { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, as in {"x-tenant": "acme"}' },
     ],
     submit: "Publish",
-    async run({ contentType, correlationId, headers, ...where }) {
-      const { data } = await post("messagePublish", { ...where, properties: { contentType, correlationId, headers } });
+    async run({ message, contentType = typeOf(message), correlationId, headers, ...where }) {
+      const properties = { contentType, correlationId, headers };
+      const { data } = await post("messagePublish", { ...where, message, properties });
       tell(`Published: it is in its queue, as message ${data.messageId}.`);
     },
   });
@@ -37,12 +38,13 @@ function test(name) {
   const asked = form({
     fields: [
       { name: "name", label: "Consumer", required: true, value: name },
-      { name: "message", label: "Sample", kind: "area", rows: 4, read: (given) => (given === "" ? undefined : body(given)), hint: 'empty: {"sample": true}' },
+      { name: "message", label: "Sample", kind: "area", rows: 4, hint: 'empty: {"sample": true}' },
     ],
     submit: "Send the sample",
-    async run(values) {
+    async run({ name, message }) {
       fill(result);
-      const { data } = await post("testConsumer", values);
+      const sample = message === undefined ? {} : { message, properties: { contentType: typeOf(message) } };
+      const { data } = await post("testConsumer", { name, ...sample });
       fill(result, ...answer(data));
     },
   });
@@ -59,11 +61,12 @@ function answer(data) {
   ];
 }
 
-function body(given) {
+// The text itself is sent, not what JavaScript makes of it: its numbers have 53 bits.
+function typeOf(text) {
   try {
-    const value = JSON.parse(given);
-    return value === null ? given : value;
+    JSON.parse(text);
+    return "application/json";
   } catch {
-    return given;
+    return undefined;
   }
 }
