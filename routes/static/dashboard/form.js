@@ -32,7 +32,7 @@ export function form({ fields, submit, danger, run, extra = [] }) {
     try {
       await run(values, new Set(inputs.filter((one) => one.changed()).map((one) => one.field.name)));
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof Refused) || !node.isConnected) throw error; // a dialog may have been closed meanwhile
       refuse(error);
     } finally {
       send.disabled = false;
@@ -94,6 +94,8 @@ function input(field) {
     },
     read() {
       const given = text(control);
+      // Half a date, or what is no number, would be read as nothing at all.
+      if (control.validity.badInput) throw new Error(field.kind === "number" ? "must be a number" : "is not complete");
       if (field.required && given === "") throw new Error("is required");
       if (field.read) return field.read(given);
       if (field.kind === "check") return control.checked;
@@ -120,8 +122,7 @@ function controlOf(field, id) {
     return el("select", common, ...options);
   }
   if (field.kind === "check") return el("input", { ...common, type: "checkbox", checked: Boolean(value) });
-  const list = field.suggestions ? `${id}-list` : null;
-  const box = el("input", { ...common, type: field.kind || "text", step: field.kind === "number" ? "any" : null, list });
+  const box = el("input", { ...common, type: field.kind || "text", step: field.kind === "number" ? "any" : null, autocapitalize: "none", spellcheck: "false" });
   box.value = value;
   return box;
 }

@@ -52,6 +52,9 @@ export function replayForm(deadLetterQueue, { done }) {
 
 function request(deadLetterQueue, { queueName, which, perSecond, dryRun, ...filter }, ids) {
   if (which === "chosen" && !ids.length) throw new Refused(0, { detail: "Choose messages below first." });
+  if (which === "filtered" && !Object.values(filter).some((given) => given?.length)) {
+    throw new Refused(0, { detail: "Say which: fill in a status, an error or a time; or choose all." });
+  }
   const wanted = { all: {}, chosen: { messageIds: ids }, filtered: filter }[which];
   return { queueName, deadLetterQueue, filter: wanted, perSecond, dryRun };
 }
@@ -66,8 +69,9 @@ async function follow(begun, place) {
     try {
       replay = (await get("getReplay", { replayId: begun.replayId })).data;
     } catch (error) {
-      complain(error);
-      return;
+      if (!(error instanceof Refused) || (error.status >= 400 && error.status < 500 && error.status !== 429)) throw error;
+      text.textContent = `${error.message} It goes on meanwhile.`;
+      continue;
     }
     bar.max = Math.max(1, replay.total);
     bar.value = replay.examined;
