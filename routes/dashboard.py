@@ -27,7 +27,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _HTML = "text/html; charset=utf-8"
-_FIRST = ("api.js", "dom.js", "live.js", "login.js", "form.js", "notice.js", "router.js")
+_FIRST = ("api.js", "dom.js", "format.js", "live.js", "login.js", "form.js", "notice.js", "router.js")
 """What main.js imports: fetched at the same time as itself."""
 
 CSP = (

@@ -89,7 +89,7 @@ def test_while_the_service_is_away_the_page_says_so_and_goes_on_when_it_is_back(
     dashboard.log_in()
     dashboard.context.set_offline(True)
     dashboard.look_back()
-    expect(dashboard.page.locator("#freshness.stale")).to_contain_text("does not answer")
+    expect(dashboard.page.get_by_role("alert")).to_contain_text("does not answer")
     expect(dashboard.page.locator(".figures").first).to_be_visible()
     dashboard.context.set_offline(False)
     dashboard.look_back()

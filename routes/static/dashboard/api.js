@@ -39,6 +39,8 @@ export async function logIn(username, password) {
 export async function logOut() {
   try {
     await send("POST", "logout");
+  } catch (error) {
+    if (error.status !== 401) throw error;
   } finally {
     session.end();
   }
@@ -74,8 +76,19 @@ async function send(method, path, { query, body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { detail: "The service does not answer. Is it running, and is the network up?" });
   }
-  const data = await answer.json().catch(() => ({}));
+  const data = await contentOf(answer);
   if (answer.ok) return { data, total: Number(answer.headers.get("X-Total-Count") || 0) };
-  if (answer.status === 401 && token) session.end();
+  if (answer.status === 401 && token && token === session.current?.token) session.end(); // somebody may have come in since
   throw new Refused(answer.status, data);
+}
+
+// What says no need not be the service: a proxy's words are no JSON.
+async function contentOf(answer) {
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (!answer.ok) return {};
+    throw new Refused(0, { detail: "The answer broke off, or is not the service's. What was asked for may have been done." });
+  }
 }

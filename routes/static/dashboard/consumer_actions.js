@@ -2,7 +2,7 @@
 
 import { may, patch, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
-import { button, el } from "./dom.js";
+import { button, of } from "./dom.js";
 import { refreshNow } from "./live.js";
 import { complain, tell } from "./notice.js";
 
@@ -47,5 +47,5 @@ export function pauseOrResume(name, desired) {
   if (!may("operator")) return null;
   const act = desired === "enabled" ? () => pause(name) : () => resume(name);
   const verb = desired === "enabled" ? "Pause" : "Resume";
-  return button([verb, el("span", { class: "hidden" }, ` ${name}`)], act, { class: desired === "enabled" ? "quiet" : "" });
+  return button(of(verb, name), act, { class: desired === "enabled" ? "quiet" : "" });
 }

@@ -4,7 +4,7 @@ import { get, may } from "./api.js";
 import { pauseOrResume } from "./consumer_actions.js";
 import { createConsumer } from "./consumer_form.js";
 import { button, el, link } from "./dom.js";
-import { ago, badge, count, milliseconds, percent, reasonOf, stateOf } from "./format.js";
+import { badge, count, milliseconds, percent, reasonOf, since, stateOf } from "./format.js";
 import { PAGE_SIZE, choice, pager, search, table } from "./table.js";
 
 const STATES = [["", "all"], ...["failing", "suspended", "waiting", "paused", "running"].map((state) => [state, state])];
@@ -50,7 +50,7 @@ function name(one) {
 function why(one) {
   const reason = reasonOf(one);
   const error = lastError(one);
-  return [reason, error && error !== reason ? el("small", {}, `last error ${ago(one.lastErrorAt)}: ${error}`) : ""].filter(Boolean);
+  return [reason, error && error !== reason ? el("small", {}, "last error ", since(one.lastErrorAt), `: ${error}`) : ""].filter(Boolean);
 }
 
 const lastError = (one) => one.lastError || "";

@@ -3,8 +3,8 @@
 import { get, may } from "./api.js";
 import { button, el, fill } from "./dom.js";
 import { count, plural, time } from "./format.js";
+import { refreshNow } from "./live.js";
 import { lookAt, peek } from "./messages.js";
-import { complain } from "./notice.js";
 import { askToPurge } from "./queue.js";
 import { replayForm } from "./replay.js";
 import { table } from "./table.js";
@@ -43,13 +43,9 @@ export function show(place) {
     document.querySelectorAll("main .pick input:not(:checked)").forEach((box) => box.click());
   }
 
-  async function again() {
+  function again() {
     looked = null;
-    try {
-      await refresh();
-    } catch (error) {
-      complain(error);
-    }
+    return refreshNow();
   }
 
   const heading = el("h1", {}, "Dead letters in ", el("span", { class: "name" }, name));
@@ -72,7 +68,7 @@ function letters(chosen, changed) {
       { title: "Queue", value: ({ message }) => header(message, "queue"), kind: "wide" },
       { title: "Failed at", value: ({ message }) => header(message, "last-failed-at"), cell: ({ message }) => time(header(message, "last-failed-at")) },
       { title: "Body", value: ({ message }) => beginning(message), kind: "wide preview" },
-      { title: "Look", value: ({ message }) => message.properties.messageId, cell: ({ message }) => button("Look", () => lookAt(message), { class: "quiet" }), kind: "actions" },
+      { title: "Look", value: ({ message }) => message, cell: ({ message }) => button("Look", () => lookAt(message), { class: "quiet" }), kind: "actions" },
     ],
   });
 }

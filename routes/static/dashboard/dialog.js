@@ -45,7 +45,8 @@ export function confirmByName({ title, text, name, verb, run, fields = [] }) {
   const typed = { name: "typed", label: `Type ${name} to confirm`, required: true };
   const { asked } = ask({ title, about: [el("p", {}, text)], fields: [typed, ...fields], submit: verb, danger: true, run });
   const { control } = asked.value("typed");
-  const check = () => { asked.send.disabled = control.value !== name; };
+  const typeable = name.replace(/[\r\n]/g, ""); // as browsers keep it in a field of one line
+  const check = () => { asked.send.disabled = control.value !== typeable; };
   control.addEventListener("input", check);
   check();
 }

@@ -42,6 +42,11 @@ export function button(label, onclick, properties = {}) {
   return el("button", { type: "button", onclick, ...properties }, label);
 }
 
+// What a button or link says where others beside it do the same to something else: who cannot see hears the name as well.
+export function of(verb, name) {
+  return [verb, el("span", { class: "hidden" }, ` ${name}`)];
+}
+
 // A link to a view: `link("orders", ["queues", "orders"])`.
 export function link(text, path, query) {
   return el("a", { href: address(path, query) }, text);

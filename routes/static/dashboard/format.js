@@ -39,6 +39,15 @@ export function ago(moment) {
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} days ago`;
 }
 
+// How long ago, in words that grow while they are shown.
+export function since(moment) {
+  return el("time", { datetime: moment, class: "since" }, ago(moment));
+}
+
+export function grow() {
+  for (const one of document.querySelectorAll("time.since")) one.textContent = ago(one.dateTime);
+}
+
 export function time(moment) {
   const at = new Date(moment);
   if (!moment || Number.isNaN(at.getTime())) return moment ? String(moment) : NOTHING;

@@ -16,7 +16,7 @@ export function showLogin(entered) {
       entered();
     },
   });
-  const heading = el("h1", {}, "WorkerRMQ");
+  const heading = el("h1", { tabindex: "-1" }, "WorkerRMQ");
   const about = el("p", {}, "Queues, and what becomes of their messages.");
   const more = el("p", {}, el("a", { href: "docs" }, "The API"));
   fill(document.getElementById("main"), el("section", { class: "login" }, heading, about, asked.node, more));

@@ -40,6 +40,10 @@ function start() {
 
 addEventListener("hashchange", () => session.current && route());
 addEventListener("loggedout", start);
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // what stands after # is a view
+  document.querySelector("main h1").focus();
+});
 addEventListener("unhandledrejection", (event) => complain(event.reason));
 addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.target.closest("input, textarea, select, dialog")) return;

@@ -5,7 +5,7 @@ import { button, el } from "./dom.js";
 const SHOWN = 8000; // milliseconds; refusals stay until they are closed
 
 export function tell(text) {
-  show(text, "good", "status");
+  show(text, "good", null);
 }
 
 export function complain(error) {

@@ -4,8 +4,8 @@ import { get, may } from "./api.js";
 import { chart, remember } from "./charts.js";
 import { resume } from "./consumer_actions.js";
 import { createConsumer } from "./consumer_form.js";
-import { address, button, el, fill, fillOn, link } from "./dom.js";
-import { ago, badge, count, plural, rate } from "./format.js";
+import { address, button, el, fill, fillOn, link, of } from "./dom.js";
+import { badge, count, plural, rate, since } from "./format.js";
 import { createQueue } from "./queues.js";
 
 const SHOWN = 25;
@@ -61,28 +61,28 @@ function item(trouble) {
   const facts = [
     trouble.messages ? `${plural(trouble.messages, "message")} ${trouble.messages === 1 ? "waits" : "wait"}` : "",
     view === "consumer" && trouble.queueName !== trouble.name ? `queue ${trouble.queueName}` : "",
-    trouble.since ? ago(trouble.since) : "",
+    trouble.since && since(trouble.since),
   ].filter(Boolean);
   const what = el("p", { class: "what" }, el("span", { class: `tag ${tone}` }, title), " ", el("strong", {}, name));
   const why = el("p", { class: "why" }, trouble.reason);
-  const about = facts.length ? el("p", { class: "facts" }, facts.join(" · ")) : null;
+  const about = facts.length ? el("p", { class: "facts" }, ...facts.flatMap((one, at) => (at ? [" · ", one] : [one]))) : null;
   return el("li", { class: tone }, el("div", {}, what, why, about), el("div", { class: "buttons" }, ...helps(trouble)));
 }
 
 function helps({ kind, name, queueName, reason }) {
   const operator = may("operator");
-  const log = el("a", { href: address(["attempts"], { consumer: name }), role: "button", class: "quiet" }, "Attempts");
-  const test = operator && el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, "Test");
-  if (kind === "consumer_suspended") return [operator && button("Resume", () => resume(name)), test, log];
+  const log = el("a", { href: address(["attempts"], { consumer: name }), role: "button", class: "quiet" }, ...of("Attempts", name));
+  const test = operator && el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, ...of("Test", name));
+  if (kind === "consumer_suspended") return [operator && button(of("Resume", name), () => resume(name)), test, log];
   if (kind === "breaker_open" || kind === "consumer_failing") return [test, log];
   if (kind === "consumer_waiting" && operator && reason.includes("no queue")) {
-    return [button("Create queue", () => createQueue(queueName))];
+    return [button(of("Create queue", queueName), () => createQueue(queueName))];
   }
   if (kind === "dead_letters") {
-    return [el("a", { href: address(["dead-letter-queue", name]), role: "button" }, operator ? "Look and replay" : "Look")];
+    return [el("a", { href: address(["dead-letter-queue", name]), role: "button" }, ...of(operator ? "Look and replay" : "Look", name))];
   }
   if (kind === "queue_unconsumed" && operator && !reason.includes("paused")) {
-    return [button("Create consumer", () => createConsumer(queueName))];
+    return [button(of("Create consumer", queueName), () => createConsumer(queueName))];
   }
   return [];
 }

@@ -27,8 +27,8 @@ let turn = 0;
 
 export async function route() {
   const mine = ++turn;
-  const place = read();
-  const load = VIEWS[place.path[0]] || VIEWS[""];
+  const place = read(mine);
+  const load = VIEWS[Object.hasOwn(VIEWS, place.path[0]) ? place.path[0] : ""];
   stop();
   const { show } = await load();
   if (mine !== turn) return;
@@ -43,13 +43,14 @@ export async function route() {
   await watch(view.refresh);
 }
 
-function read() {
+function read(mine) {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const given = new URLSearchParams(query);
   return {
     path: path.split("/").map(decoded),
     query: given,
     set(changes) {
+      if (mine !== turn) return undefined; // said late by a view that has been left
       for (const [key, value] of Object.entries(changes)) {
         if (value === "" || value === null) given.delete(key);
         else given.set(key, value);

@@ -69,6 +69,7 @@ export function pager(place) {
 
   function show(total, size = PAGE_SIZE) {
     const last = Math.max(1, Math.ceil(total / size));
+    if (page() > last) turn(last - page()); // there were more when somebody turned here
     previous.disabled = page() <= 1;
     next.disabled = page() >= last;
     where.textContent = `${count(total)} in all, page ${page()} of ${last}`;

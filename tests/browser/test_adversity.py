@@ -1,0 +1,214 @@
+"""Late answers, odd answers, none at all, and what is not there: the page says so, loses nothing, and goes on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from playwright.sync_api import Route, expect
+
+from tests.browser.dashboard import Dashboard
+from tests.browser.service import Service
+from tests.browser.test_actions import dead_letters
+from tests.support.target import Target
+
+
+def troubled(*names: str, messages: int = 3, since: str | None = None) -> dict[str, Any]:
+    """What the start page is told: these consumers are suspended."""
+    troubles = [
+        {"kind": "consumer_suspended", "name": name, "queueName": name, "reason": "HTTP 404", "messages": messages,
+         "since": since} for name in names
+    ]  # fmt: skip
+    return {"consumers": {}, "workers": 1, "totals": None, "troubles": troubles, "troubleCount": len(troubles)}
+
+
+def test_what_is_not_there_is_said_and_nothing_is_offered_to_do_with_it(dashboard: Dashboard) -> None:
+    for view in ("queue", "consumer", "dead-letter-queue"):
+        dashboard.page.evaluate("view => { location.hash = `#/${view}/gone`; }", view)
+        expect(dashboard.page.get_by_role("alert")).to_contain_text("There is no")
+        expect(dashboard.page.locator("main h1")).to_contain_text("gone")
+        expect(dashboard.page.locator("main").get_by_role("button")).to_have_count(0)
+        dashboard.expect_refusal(404)
+    dashboard.open("queues", "Queues")
+    expect(dashboard.page.locator("#failure")).to_be_hidden()
+    expect(dashboard.button("Create queue")).to_be_visible()
+
+
+def test_a_view_that_does_not_exist_is_the_start_page(dashboard: Dashboard) -> None:
+    for view in ("nonsense", "constructor", "__proto__"):
+        dashboard.open("queues", "Queues")
+        dashboard.open(view, "What is wrong now")
+
+
+def test_an_answer_that_is_not_the_services_is_said_and_asked_for_again(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.clock.install()
+    dashboard.open("queues", "Queues")
+    page.route("**/getQueues*", lambda route: route.fulfill(content_type="text/html", body="<h1>Under repair</h1>"))
+    dashboard.look_back()
+    expect(page.get_by_role("alert")).to_contain_text("is not the service's")
+    expect(page.locator("#freshness")).to_contain_text("from ")
+    page.unroute("**/getQueues*")
+    page.clock.run_for(5000)
+    dashboard.settle()
+    expect(page.locator("#failure")).to_be_hidden()
+
+
+def test_a_late_refusal_of_an_old_token_does_not_log_out_who_came_in_since(
+    dashboard: Dashboard, service: Service
+) -> None:
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    dashboard.page.route("**/getUsers*", hold)
+    with dashboard.page.expect_request("**/getUsers*"):
+        dashboard.page.evaluate("location.hash = '#/users'")
+    dashboard.page.evaluate(
+        "session => sessionStorage.setItem('workerrmq.session', session)",
+        json.dumps({**service.session, "token": "new"}),
+    )
+    late[0].fulfill(status=401, json={"detail": "This token has ended."})
+    expect(dashboard.page.get_by_role("alert")).to_contain_text("This token has ended.")
+    expect(dashboard.button("Log in")).to_have_count(0)
+    dashboard.expect_refusal(401)
+
+
+def test_a_search_that_one_has_left_changes_nothing_any_more(dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    dashboard.page.clock.install()
+    dashboard.field("Search").fill("left behind")
+    dashboard.page.evaluate("location.hash = '#/users'")
+    expect(dashboard.heading("Users")).to_be_visible()
+    dashboard.page.clock.run_for(1000)
+    assert dashboard.page.url.endswith("#/users")
+
+
+def test_one_who_turned_to_a_page_that_is_gone_is_shown_the_last(dashboard: Dashboard) -> None:
+    dashboard.open("users?page=9", "Users")
+    expect(dashboard.page.get_by_role("row").filter(has_text="admin").first).to_be_visible()
+    expect(dashboard.page.locator(".pager")).to_contain_text("page 1 of 1")
+
+
+def test_the_link_over_the_menu_leads_to_the_content_of_the_same_view(dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    dashboard.link("Skip to the content").focus()
+    dashboard.page.keyboard.press("Enter")
+    expect(dashboard.heading("Queues")).to_be_focused()
+    assert dashboard.page.url.endswith("#/queues")
+
+
+def test_the_focus_stays_on_the_same_consumers_button_while_figures_change(dashboard: Dashboard) -> None:
+    """Or else Enter would resume another one."""
+    messages = iter(range(3, 1000))
+    dashboard.page.route(
+        "**/getOverview", lambda route: route.fulfill(json=troubled("one", "two", messages=next(messages)))
+    )
+    dashboard.look_back()
+    second = dashboard.button("Resume two")
+    second.focus()
+    shown = dashboard.trouble("Suspended", "two").locator(".facts").inner_text()
+    dashboard.look_back()
+    expect(dashboard.trouble("Suspended", "two").locator(".facts")).not_to_have_text(shown)
+    expect(second).to_be_focused()
+
+
+def test_how_long_ago_it_was_grows_while_nothing_else_changes(dashboard: Dashboard) -> None:
+    dashboard.page.clock.install(time="2026-01-31T12:00:30Z")
+    answer = troubled("old", since="2026-01-31T12:00:00Z")
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=answer))
+    dashboard.look_back()
+    expect(dashboard.trouble("Suspended", "old")).to_contain_text("30 s ago")
+    dashboard.page.clock.run_for(90_000)
+    expect(dashboard.trouble("Suspended", "old")).to_contain_text("2 min ago")
+
+
+def test_a_filter_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:
+    service.queue("half.dlq", "1")
+    dashboard.open("dead-letter-queue/half.dlq", "Dead letters in half.dlq")
+    dashboard.field("Which").select_option("filtered")
+    dashboard.button("Replay").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="Say which")).to_be_visible()
+    dashboard.field("Failed since").click()
+    dashboard.page.keyboard.type("0101")
+    dashboard.button("Replay").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="Failed since: is not complete")).to_be_visible()
+    assert service.messages("half.dlq") == 1
+
+
+def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    dead_letters(service, target, "followed", 400)
+    dashboard.open("dead-letter-queue/followed.dlq", "Dead letters in followed.dlq")
+    running = {"state": "running", "replayId": "x"}
+    dashboard.page.route("**/replayDeadLetters", lambda route: route.fulfill(
+        json={**route.fetch().json(), **running}))  # fmt: skip
+    finished = {"state": "finished", "replayed": 1, "failed": 0, "total": 1, "examined": 1, "matched": 1}
+    aborted: list[Route] = []
+
+    def once(route: Route) -> None:
+        if aborted:
+            route.fulfill(json={**finished, "dryRun": False})
+        else:
+            aborted.append(route)
+            route.abort()
+
+    dashboard.page.route("**/getReplay*", once)
+    dashboard.button("Replay").click()
+    expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
+    assert aborted
+    dashboard.faults.clear()
+
+
+def test_numbers_that_javascript_cannot_hold_are_published_and_shown_as_they_are(
+    dashboard: Dashboard, service: Service
+) -> None:
+    service.queue("exact")
+    text = '{"id": 12345678901234567890, "price": 1.10}'
+    dashboard.open("publish?queue=exact", "Publish and test")
+    dashboard.field("Message").fill(text)
+    dashboard.button("Publish").click()
+    expect(dashboard.notice("it is in its queue")).to_be_visible()
+    [kept] = service.post("/getMessages", queueName="exact")
+    assert (kept["message"], kept["properties"]["contentType"]) == (text, "application/json")
+    dashboard.open("queue/exact", "Queue exact")
+    dashboard.button("Look at messages").click()
+    expect(dashboard.page.locator("dialog pre")).to_have_text(text)
+
+
+def test_a_message_is_looked_at_as_it_is_now_though_another_without_an_id_stood_there_before(
+    dashboard: Dashboard,
+) -> None:
+    def letter(body: str) -> dict[str, Any]:
+        return {"message": body, "bodyBase64": None, "bytes": 3, "truncated": False, "exchange": "", "routingKey": "q",
+                "redelivered": False, "properties": {}}  # fmt: skip
+
+    waiting = [letter("old")]
+    page = dashboard.page
+    page.route("**/getQueue?*", lambda route: route.fulfill(json={"messages": 1}))
+    page.route("**/getMessages", lambda route: route.fulfill(json=waiting))
+    dashboard.open("dead-letter-queue/shifting", "Dead letters in shifting")
+    expect(dashboard.row("old")).to_be_visible()
+    waiting[:] = [letter("new")]
+    dashboard.button("Look again").click()
+    dashboard.row("new").get_by_role("button", name="Look").click()
+    expect(page.locator("dialog pre")).to_have_text("new")
+
+
+def test_charts_that_one_has_left_are_let_go(dashboard: Dashboard, service: Service) -> None:
+    service.queue("charted")
+
+    def listeners() -> int:
+        for _ in range(4):
+            dashboard.open("queue/charted", "Queue charted")
+            expect(dashboard.page.locator(".canvas canvas")).to_be_visible()
+            dashboard.open("users", "Users")
+        browser.send("HeapProfiler.collectGarbage")
+        return int(browser.send("Memory.getDOMCounters")["jsEventListeners"])
+
+    browser = dashboard.context.new_cdp_session(dashboard.page)
+    listeners()
+    before = listeners()
+    assert listeners() <= before + 2
