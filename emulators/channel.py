@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -16,7 +16,7 @@ from broker.core.channel import Channel as CoreChannel
 from broker.core.message import Entry
 from broker.core.users import User
 from emulators.entities import Arguments, Exchange, Queue
-from emulators.in_process import EmulatorError, InProcessBroker, shared
+from emulators.in_process import EmulatorError, Found, InProcessBroker, shared
 from emulators.message import Message
 
 Callback = Callable[[Message], object]
@@ -64,10 +64,9 @@ class Connection:
         if broker is not None:
             for channel in channels:
                 channel.close()
-            with broker.operation() as now:
-                vhost = broker.core.add_vhost(self.virtual_host)
-                for queue in [queue for queue in vhost.queues.values() if queue.owner is self]:
-                    vhost.delete_queue(queue.name, now)
+            vhost = broker.do(lambda _: broker.core.add_vhost(self.virtual_host))
+            mine = broker.do(lambda _: [queue.name for queue in vhost.queues.values() if queue.owner is self])
+            broker.do(lambda now: [vhost.delete_queue(name, now) for name in mine])
             if self._path:
                 broker.close()
 
@@ -85,17 +84,18 @@ class Channel:
         self._broker = broker
         self._closed = False
         self._workers = Workers(partial(Message.delivered, self))
-        with broker.operation(safely=True):
-            self.vhost = broker.core.add_vhost(connection.virtual_host)
+        self.vhost = broker.do(lambda _: broker.core.add_vhost(connection.virtual_host), safely=True)
         self.core = CoreChannel(self.vhost, User(connection.userid, ""), connection, self._workers)
 
-    @contextmanager
-    def operation(self, *, safely: bool = False) -> Iterator[float]:
-        """See InProcessBroker.operation."""
-        with self._broker.operation(safely=safely) as now:
+    def do(self, work: Callable[[float], Found], *, safely: bool = False) -> Found:
+        """See InProcessBroker.do."""
+
+        def unless_closed(now: float) -> Found:
             if self._closed:
                 raise EmulatorError("The channel is closed.")
-            yield now
+            return work(now)
+
+        return self._broker.do(unless_closed, safely=safely)
 
     def exchange_declare(self, exchange: str, type: str = "direct", durable: bool = True,  # noqa: A002 - kombu's name
                          auto_delete: bool = False, arguments: Arguments = None) -> Exchange:  # fmt: skip
@@ -109,44 +109,44 @@ class Channel:
 
     def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Arguments = None) -> None:
         """Bind a queue to an exchange; `arguments` are what a headers exchange compares."""
-        with self.operation(safely=True):
-            self.vhost.bind(exchange, "queue", queue, routing_key, arguments)
+        self.do(lambda _: self.vhost.bind(exchange, "queue", queue, routing_key, arguments), safely=True)
 
     def basic_publish(self, message: Message, exchange: str = "", routing_key: str = "") -> None:
         """Publish. A persistent message in a durable queue is on disk afterwards, if the connection has a `path`; what
         is routed to no queue is dropped. Raises EmulatorError when a full queue refuses it.
         """
         packed = message.packed(exchange, routing_key)
-        with self.operation(safely=True) as now:
-            if self.vhost.publish(packed, now).refused:
-                raise EmulatorError(f"A queue that {routing_key!r} leads to is full and refuses the message.")
+        if self.do(lambda now: self.vhost.publish(packed, now), safely=True).refused:
+            raise EmulatorError(f"A queue that {routing_key!r} leads to is full and refuses the message.")
 
     def basic_get(self, queue: str, no_ack: bool = False, timeout: float | None = 0) -> Message | None:
         """The first message that waits, or that comes within `timeout` seconds (None: any time); or None."""
-        with self.operation():
-            found = self._broker.wait_for(partial(self._take, queue, no_ack), timeout)
-            return found and Message.delivered(None if no_ack else self, *found)
 
-    def _take(self, queue: str, no_ack: bool) -> tuple[int, Entry] | None:
-        if self._closed:
-            raise EmulatorError("The channel was closed.")
-        return self.core.get(self.vhost.queue(queue), no_ack, time.time())
+        def take() -> tuple[int, Entry] | None:
+            if self._closed:
+                raise EmulatorError("The channel is closed.")
+            return self.core.get(self.vhost.queue(queue), no_ack, time.time())
+
+        found = self._broker.do(lambda _: self._broker.wait_for(take, timeout))
+        return found and Message.delivered(None if no_ack else self, *found)
 
     def basic_qos(self, prefetch_count: int, a_global: bool = False) -> None:
         """At most so many unsettled messages (0: any number) for each later consumer, or for all of the channel."""
-        with self.operation() as now:
-            self.core.qos(prefetch_count, a_global, now)
+        self.do(lambda now: self.core.qos(prefetch_count, a_global, now))
 
     def basic_consume(self, queue: str, callback: Callback, no_ack: bool = False, consumer_tag: str = "") -> str:
         """Call back with each message, from a background thread; the consumer's tag. A message whose callback fails is
         dead-lettered where its queue has dead letters; else it stays unsettled, and goes back when the channel closes.
         """
         tag = consumer_tag or f"consumer-{uuid4().hex}"
-        with self.operation() as now:
-            # Even with no_ack the core keeps what was not begun: `_process` takes it.
+
+        def begin(now: float) -> None:
+            # Even with no_ack the core keeps what was not begun: `_process` acks it.
             consumer = self.core.consume(self.vhost.queue(queue), tag, now=now)
             self._workers.add(tag, partial(self._process, queue, callback, no_ack))
             self.core.start(consumer, now)
+
+        self.do(begin)
         return tag
 
     def _process(self, queue: str, callback: Callback, no_ack: bool, message: Message) -> None:
@@ -163,13 +163,11 @@ class Channel:
 
     def basic_ack(self, delivery_tag: int) -> None:
         """The message is done with."""
-        with self.operation() as now:
-            self.core.ack(delivery_tag, False, now)
+        self.do(lambda now: self.core.ack(delivery_tag, False, now))
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
         """The message goes back to its place in the queue, or to the queue's dead letters, if there are any."""
-        with self.operation() as now:
-            self.core.nack(delivery_tag, False, requeue, now)
+        self.do(lambda now: self.core.nack(delivery_tag, False, requeue, now))
 
     def close(self) -> None:
         """Consumers finish the message that they have, then all that is unsettled goes back. Within a callback, other
@@ -177,13 +175,11 @@ class Channel:
         """
         if self._closed:
             return
-        with self._broker.operation() as now:
-            for tag in list(self.core.consumers):
-                self.core.cancel(tag, now)
+        for tag in list(self.core.consumers):
+            self._broker.do(partial(self.core.cancel, tag))
         self._workers.stop()
-        with self._broker.operation() as now:
-            self._closed = True
-            self.core.close(now)
+        self._closed = True
+        self._broker.do(self.core.close)
 
 
 class Workers:

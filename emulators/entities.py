@@ -48,9 +48,8 @@ class Exchange(Entity):
             self.on(channel)
 
     def _declare(self, channel: Channel) -> None:
-        with channel.operation(safely=True):
-            channel.vhost.declare_exchange(self.name, self.type, durable=self.durable, auto_delete=self.auto_delete,
-                                           arguments=self.arguments)  # fmt: skip
+        rest: dict[str, Any] = {"durable": self.durable, "auto_delete": self.auto_delete, "arguments": self.arguments}
+        channel.do(lambda _: channel.vhost.declare_exchange(self.name, self.type, **rest), safely=True)
 
     def bind_to(self, queue_name: str, routing_key: str = "", arguments: Arguments = None) -> None:
         """Bind a queue to it, which is made if it was not there."""
@@ -61,10 +60,9 @@ class Exchange(Entity):
 
     def get_bound_queues(self, routing_key: str = "") -> list[str]:
         """The names, in order, of the queues to which it routes that key, when there are no headers."""
-        channel = self.on()
-        with channel.operation():
-            probe = CoreMessage.create(self.name, routing_key, b"")
-            return sorted(queue.name for queue in channel.vhost.route(probe, channel.vhost.exchange(self.name)))
+        probe, channel = CoreMessage.create(self.name, routing_key, b""), self.on()
+        bound = channel.do(lambda _: channel.vhost.route(probe, channel.vhost.exchange(self.name)))
+        return sorted(queue.name for queue in bound)
 
 
 class Queue(Entity):
@@ -79,10 +77,10 @@ class Queue(Entity):
             self.on(channel)
 
     def _declare(self, channel: Channel) -> None:
-        with channel.operation(safely=True) as now:
-            owner = channel.core.owner if self.exclusive else None
-            self.name = channel.vhost.declare_queue(self.name, now, durable=self.durable, auto_delete=self.auto_delete,
-                                                    owner=owner, arguments=self.arguments).name  # fmt: skip
+        rest: dict[str, Any] = {"durable": self.durable, "auto_delete": self.auto_delete, "arguments": self.arguments}
+        owner = channel.core.owner if self.exclusive else None
+        made = channel.do(lambda now: channel.vhost.declare_queue(self.name, now, owner=owner, **rest), safely=True)
+        self.name = made.name
         if self.exchange:
             channel.queue_bind(self.name, name_of(self.exchange, channel), self.routing_key)
 
@@ -101,8 +99,7 @@ class Queue(Entity):
 
     def qsize(self) -> int:
         """How many messages wait."""
-        with self.on().operation():
-            return self.on().vhost.queue(self.name).ready_count
+        return self.on().do(lambda _: self.on().vhost.queue(self.name).ready_count)
 
     def empty(self) -> bool:
         """Whether none waits."""

@@ -3,10 +3,10 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from broker.core.broker import Broker
 from broker.errors import AmqpError
@@ -14,13 +14,15 @@ from broker.journal_file import JournalRefused
 from broker.recovery import recover
 from broker.storage import Storage
 
+Found = TypeVar("Found")
+
 
 class EmulatorError(Exception):
     """What was asked for cannot be; says why in one sentence."""
 
 
 class InProcessBroker:
-    """Who uses `core` does so inside `with operation()`, which holds the lock; users' callbacks never run there."""
+    """Whoever uses `core` has it done by `do`, which holds the lock; users' callbacks never run there."""
 
     def __init__(self, directory: Path | None = None) -> None:
         """Without `directory` nothing is kept. Raises EmulatorError when that cannot be used, as while in use."""
@@ -34,13 +36,13 @@ class InProcessBroker:
         self.core.deadlines.on_earlier = lambda _: self._earlier.notify()
         self._closed = False
         if self._storage is not None:
-            self._storage.start(lambda: None, self._from_writer)  # every operation flushes: no need to be told when
+            self._storage.start(lambda: None, self._from_writer)  # every `do` flushes: no need to be told when
         threading.Thread(target=self._keep_time, name="emulator clock", daemon=True).start()
 
-    @contextmanager
-    def operation(self, *, safely: bool = False) -> Iterator[float]:
-        """One use of `core`; yields `now`, in epoch seconds. `safely` returns when all that it recorded is on disk; on
-        a full disk that is when there is room again. Raises EmulatorError for what the core refuses.
+    def do(self, work: Callable[[float], Found], *, safely: bool = False) -> Found:
+        """What one use of `core` comes to: `work` is given `now`, in epoch seconds. `safely` returns when all that it
+        recorded is on disk; on a full disk that is when there is room again. Raises EmulatorError for what the core
+        refuses.
         """
         with self._changed:
             if self._closed:
@@ -49,20 +51,21 @@ class InProcessBroker:
             recorded = journal.records
             try:
                 self.core.tick(now)
-                yield now
+                done = work(now)
                 if safely and journal.records != recorded:
                     committed = threading.Event()
                     journal.on_commit(committed.set)
                     self._flush()
                     self.wait_for(lambda: committed.is_set() or self._closed)  # what is left, `close` commits
+                return done
             except AmqpError as refusal:
                 raise EmulatorError(refusal.text) from refusal
             finally:
                 self._flush()
                 self._changed.notify_all()
 
-    def wait_for(self, found: Callable[[], Any], timeout: float | None = None) -> Any:
-        """Inside an operation: the first true value of `found`, asked after each change, or its last after `timeout`
+    def wait_for(self, found: Callable[[], Found], timeout: float | None = None) -> Found:
+        """Inside `do`: the first true value of `found`, asked after each change, or its last after `timeout`
         seconds. Meanwhile others have their turn.
         """
         return self._changed.wait_for(found, timeout)
@@ -73,15 +76,14 @@ class InProcessBroker:
 
     def _from_writer(self, news: Callable[[], None]) -> None:
         """The journal's thread tells the core. Once closed, nobody flushes: `Storage.close` commits what is left."""
-        with suppress(EmulatorError), self.operation():
-            news()
+        with suppress(EmulatorError):
+            self.do(lambda _: news())
 
     def _keep_time(self) -> None:
-        """The clock's thread: any operation does what is due, so it does one whenever something is."""
+        """The clock's thread: whatever is done, what is due is done first; so it does nothing, at the right time."""
         with self._earlier:
             while not self._closed:
-                with self.operation():
-                    due = self.core.next_deadline()
+                due = self.do(lambda _: self.core.next_deadline())
                 self._earlier.wait(None if due is None else max(0.0, due - time.time()))
 
     def close(self) -> None:

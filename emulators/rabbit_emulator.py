@@ -17,11 +17,8 @@ class Waiting:
     def __get__(self, *_: object) -> dict[str, list[Any]]:
         with Connection(_NAME) as connection:
             channel = connection.channel()
-            with channel.operation():
-                return {
-                    name: [Message.delivered(None, 0, entry).body for entry in queue.ready]
-                    for name, queue in channel.vhost.queues.items()
-                }
+            held = channel.do(lambda _: {name: [*queue.ready] for name, queue in channel.vhost.queues.items()})
+            return {name: [Message.delivered(None, 0, entry).body for entry in held[name]] for name in held}
 
 
 class RabbitMQ:

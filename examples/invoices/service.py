@@ -4,12 +4,12 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryDirectory
 from threading import Thread
 
 from flask import Flask, request
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import make_server
 
 from cli.exits import Failed
 from cli.service import Service
@@ -20,12 +20,13 @@ from launcher.ports import usual_or_free
 
 class RestBroker:
     """What emulators.rabbit_emulator.RabbitMQ is, by REST. Each queue that is consumed gets a Flask app, and a consumer
-    that delivers there. What the product refuses, and its absence, is a cli.exits.Failed.
+    that delivers there; `close` ends both. What the product refuses, and its absence, is a cli.exits.Failed.
     """
 
     def __init__(self, service: Service) -> None:
         self._ask = service.ask
-        self._servers: dict[str, BaseWSGIServer] = {}
+        self._until_close = ExitStack()
+        self.close = self._until_close.close
 
     def publish(self, queue_name: str, message: str) -> None:
         """Returns when the broker has confirmed it. The queue is made if it was not there."""
@@ -49,19 +50,14 @@ class RestBroker:
 
         server = make_server("127.0.0.1", 0, app, threaded=True)
         Thread(target=server.serve_forever, daemon=True).start()
+        self._until_close.callback(server.shutdown)
         name, url = f"invoices-{queue_name}", f"http://127.0.0.1:{server.port}/"
         with suppress(Failed):
             self._ask("DELETE", "/deleteConsumer", body={"name": name})  # one that was left when a run was killed
         self._ask("POST", "/createQueue", body={"queueName": queue_name})
         self._ask("POST", "/createConsumer", body={"queueName": queue_name, "name": name, "url": url})
-        self._servers[name] = server
+        self._until_close.callback(self._ask, "DELETE", "/deleteConsumer", body={"name": name})
         say(f"{queue_name} is delivered to {url}")
-
-    def close(self) -> None:
-        """Delete the consumers and end their services."""
-        for name, server in self._servers.items():
-            self._ask("DELETE", "/deleteConsumer", body={"name": name})
-            server.shutdown()
 
 
 @contextmanager

@@ -57,13 +57,8 @@ def _answering() -> tuple[str, str] | None:
     return None
 
 
-def keep() -> None:
-    """Run the shared broker until its last user has gone."""
-    with suppress(OSError), broker(PLACE / "data") as (_, url, management):  # another terminal may have been first
-        (PLACE / "addresses").write_text(f"{url} {management}")
-        with (PLACE / "users").open("a") as users:
-            fcntl.flock(users, fcntl.LOCK_EX)
-
-
-if __name__ == "__main__":
-    keep()
+if __name__ == "__main__":  # what the first command starts: the shared broker, until its last user has gone
+    with suppress(OSError), broker(PLACE / "data") as (_, own_url, own_management):  # another may have been first
+        (PLACE / "addresses").write_text(f"{own_url} {own_management}")
+        with (PLACE / "users").open("a") as everybody:
+            fcntl.flock(everybody, fcntl.LOCK_EX)
