@@ -20,6 +20,8 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.topology import dead_letter_queue
 
 _BATCH = 200
+_BATCH_BYTES = 16 * 2**20
+"""of bodies: a batch is held in memory, and ends when it has as much"""
 _CONFIRM = 30.0
 """Seconds to wait for the confirms of a batch."""
 
@@ -92,7 +94,7 @@ class _Run:
 
     def _take(self, room: int) -> list[tuple[int, Message]] | None:
         """The next that fit, at most `room`, with their tags; None when the queue is empty."""
-        progress = self._progress
+        progress, size = self._progress, 0
         batch: list[tuple[int, Message]] = []
         for _ in range(min(_BATCH, progress.total - progress.examined)):
             method, properties, body = self._channel.basic_get(self._queue)
@@ -102,7 +104,8 @@ class _Run:
             if fits(self._wanted.filter, properties.headers or {}, properties.message_id):
                 progress.matched += 1
                 batch.append((method.delivery_tag, replayed(properties, body, self._wanted.queue_name, time.time())))
-                if len(batch) == room:
+                size += len(body)
+                if len(batch) == room or size >= _BATCH_BYTES:
                     break
         return batch
 
