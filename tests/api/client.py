@@ -44,7 +44,7 @@ class Api:
     def login(self, username: str = ADMIN, password: str = PASSWORD) -> TestResponse:
         """The answer of POST /login; from then on requests carry its token."""
         answer = self("POST", "/login", json={"username": username, "password": password})
-        self.token = answer.json["token"] if answer.status_code == 200 else self.token
+        self.token = answer.get_json()["token"] if answer.status_code == 200 else self.token
         return answer
 
     def as_user(self, username: str, role: Role, password: str = PASSWORD) -> Api:
