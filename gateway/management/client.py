@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import requests
 
 from domain.errors import BrokerUnavailable, Invalid
-from gateway.management.refusals import Refusal, Subject, error_for
+from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 8.0
@@ -63,11 +63,22 @@ class ManagementClient:
         content = self._json(answer)
         if answer.ok:
             return answer.status_code, content
+        if answer.status_code == 404 and subject != "virtual host":
+            self._see_vhost()
         raise error_for(Refusal.read(answer.status_code, content), subject, name or self.vhost)
 
     def get(self, *path: str, subject: Subject, name: str = "", query: Mapping[str, str | int] | None = None) -> Any:
         """The JSON of `GET /api/<path>`. Raises as `call`."""
         return self.call("GET", *path, subject=subject, name=name, query=query)[1]
+
+    def _see_vhost(self) -> None:
+        """Raise BrokerUnavailable when what was not found is missing with all else: RabbitMQ finds nothing at all for
+        the seconds in which it stops, and nobody shall take a queue for lost by that."""
+        try:
+            self.get("vhosts", self.vhost, subject="virtual host")
+        except BrokerUnavailable as exc:
+            if exc.code != ACCESS_REFUSED:
+                raise
 
     @property
     def _session(self) -> requests.Session:

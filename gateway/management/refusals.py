@@ -19,6 +19,7 @@ from gateway.management.arguments import explained, in_one_line
 
 Subject = Literal["virtual host", "queue", "exchange", "binding", "connection"]
 
+ACCESS_REFUSED = "broker_access_refused"
 PAGE_OUT_OF_RANGE = "page_out_of_range"
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<name>[^']+)' for .*: received (?P<wanted>.+) but current is (?P<current>.+)$", re.DOTALL
@@ -50,11 +51,13 @@ def error_for(refusal: Refusal, subject: Subject, name: str) -> WorkerError:
         return BrokerUnavailable(
             f"RabbitMQ does not let this service do that ({refusal.reason}). The user in RABBITMQ_URL needs the tag "
             "'monitoring' and the permissions to configure, write and read in its virtual host.",
-            code="broker_access_refused",
+            code=ACCESS_REFUSED,
         )
     if refusal.status == 404 and subject == "virtual host":
         return BrokerUnavailable(
-            f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it.", code="virtual_host_not_found"
+            f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it. If it is right, RabbitMQ is just "
+            "stopping or starting: try again.",
+            code="virtual_host_not_found",
         )
     if absent := _ABSENT.search(refusal.reason):
         subject, name = cast(Subject, absent["subject"]), absent["name"]

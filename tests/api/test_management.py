@@ -136,6 +136,15 @@ def test_a_missing_virtual_host_is_a_setting_to_change(broker: BrokerNode) -> No
         QueueGateway(client(broker, vhost="elsewhere")).page(Selection())
 
 
+def test_nothing_is_missing_where_all_is_missing(broker: BrokerNode) -> None:
+    """As in the seconds in which RabbitMQ stops, it finds nothing in a virtual host that is not there."""
+    queues = QueueGateway(client(broker, vhost="elsewhere"))
+    spec = QueueSpec(queue_name="q")
+    for ask in (lambda: queues.get("q"), lambda: queues.declare(spec), lambda: queues.delete("q")):
+        with pytest.raises(BrokerUnavailable, match="no virtual host 'elsewhere'"):
+            ask()
+
+
 def test_nobody_listening_is_told_with_the_place_and_without_the_login() -> None:
     port = free_port()
     with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{port} cannot be reached") as refused:
