@@ -16,6 +16,7 @@ from cli.exits import Failed, LoginNeeded, Unreachable
 from cli.logins import Logins
 
 DEFAULT_URL = "http://127.0.0.1:5000"
+_KEY = "WORKERRMQ_API_KEY"
 TIMEOUT = (5, 60)  # seconds: to connect, and between two pieces of the answer
 
 
@@ -33,7 +34,7 @@ class Service:
         WORKERRMQ_API_KEY, else the login. Raises UsageError."""
         logins = Logins.of_user()
         url = _checked(url or os.environ.get("WORKERRMQ_URL") or logins.last_url() or DEFAULT_URL)
-        return cls(url, os.environ.get("WORKERRMQ_API_KEY") or logins.token(url))
+        return cls(url, os.environ.get(_KEY) or logins.token(url))
 
     def ask(
         self,
@@ -82,6 +83,8 @@ class Service:
     def _why_login(self, detail: str) -> str:
         if not self._bearer.token:
             return f"You are not logged in to {self.url}. Do so with: flask rmq login"
+        if os.environ.get(_KEY):
+            return f"What {_KEY} holds was refused. Set it to a key that is good, or unset it to use a login."
         return f"{detail} Log in with: flask rmq login"
 
 

@@ -26,7 +26,9 @@ def test_a_login_is_kept_for_its_owner_only_until_the_logout(stranger: Shell) ->
     stranger.fails(4, "queues", "list")
     assert token not in kept.read_text()
     stranger.environment["WORKERRMQ_API_KEY"] = token
-    assert "Log in with" in stranger.fails(4, "queues", "list")
+    refused = stranger.fails(4, "queues", "list")
+    assert "WORKERRMQ_API_KEY" in refused
+    assert "Log in with" not in refused, "a login would not go before it"
 
 
 def test_the_service_that_was_logged_in_to_is_meant_from_then_on(stranger: Shell, remote: Gunicorn) -> None:
