@@ -138,6 +138,16 @@ def test_the_systemd_units_start_what_there_is_with_settings_that_there_are(unit
     names = {part.partition("=")[0] for line in re.findall(r"^Environment=(.+)$", text, re.MULTILINE)
              for part in line.split()}  # fmt: skip
     assert names <= SETTINGS
+    assert "HUP" not in "".join(re.findall(r"^Exec.*$", text, re.MULTILINE)), "the first process keeps the old code"
+
+
+def test_nginx_lets_go_of_idle_connections_before_the_service_does() -> None:
+    """Or else a request may meet a connection that is being closed, and nginx must not send it twice."""
+    ours = re.search(r"^keepalive = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)
+    its = re.search(r"^ +keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
+    assert ours
+    assert its
+    assert int(its[1]) < int(ours[1])
 
 
 def test_the_image_installs_what_is_locked_and_runs_the_service() -> None:
