@@ -122,13 +122,13 @@ class Channel:
     def basic_get(self, queue: str, no_ack: bool = False, timeout: float | None = 0) -> Message | None:
         """The first message that waits, or that comes within `timeout` seconds (None: any time); or None."""
 
-        def take() -> tuple[int, Entry] | None:
+        def take() -> Message | None:
             if self._closed:
                 raise EmulatorError("The channel is closed.")
-            return self.core.get(self.vhost.queue(queue), no_ack, time.time())
+            found = self.core.get(self.vhost.queue(queue), no_ack, time.time())
+            return found and Message.delivered(None if no_ack else self, *found)
 
-        found = self._broker.do(lambda _: self._broker.wait_for(take, timeout))
-        return found and Message.delivered(None if no_ack else self, *found)
+        return self._broker.wait_for(take, timeout)
 
     def basic_qos(self, prefetch_count: int, a_global: bool = False) -> None:
         """At most so many unsettled messages (0: any number) for each later consumer, or for all of the channel."""
@@ -158,7 +158,7 @@ class Channel:
         except Exception:  # noqa: BLE001 - whatever it was, the next message is not to blame
             _log.exception("A callback has failed with a message from the queue %r.", queue)
             with suppress(EmulatorError):  # settled already, or the queue or the channel is gone
-                if "x-dead-letter-exchange" in self.vhost.queue(queue).arguments:
+                if "x-dead-letter-exchange" in self.do(lambda _: self.vhost.queue(queue)).arguments:
                     message.reject()
 
     def basic_ack(self, delivery_tag: int) -> None:

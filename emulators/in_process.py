@@ -56,7 +56,7 @@ class InProcessBroker:
                     committed = threading.Event()
                     journal.on_commit(committed.set)
                     self._flush()
-                    self.wait_for(lambda: committed.is_set() or self._closed)  # what is left, `close` commits
+                    self._changed.wait_for(lambda: committed.is_set() or self._closed)  # what is left, `close` commits
                 return done
             except AmqpError as refusal:
                 raise EmulatorError(refusal.text) from refusal
@@ -65,10 +65,10 @@ class InProcessBroker:
                 self._changed.notify_all()
 
     def wait_for(self, found: Callable[[], Found], timeout: float | None = None) -> Found:
-        """Inside `do`: the first true value of `found`, asked after each change, or its last after `timeout`
-        seconds. Meanwhile others have their turn.
+        """The first true value of `found`, which is asked after each change, or its last after `timeout` seconds; what
+        is done so as with `do`. Meanwhile others have their turn.
         """
-        return self._changed.wait_for(found, timeout)
+        return self.do(lambda _: self._changed.wait_for(found, timeout))
 
     def _flush(self) -> None:
         if self._storage is not None and not self._closed:

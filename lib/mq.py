@@ -11,6 +11,7 @@ queue that goes away in the middle, and go on when it is back.
 import argparse
 import itertools
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -59,7 +60,6 @@ class _Client:
         except Exception as error:  # each message queue has its own
             hint = f"Start {name}, or change config.yml or the exchange."
             raise MQError(f"Cannot use exchange {exchange} on {name}: {error}. {hint}") from error
-        self._lost = (*self.connection.connection_errors, *self.connection.channel_errors)
 
     def _declare(self) -> None:
         self._exchange(self.connection.default_channel).declare()
@@ -69,7 +69,7 @@ class _Client:
         while True:
             try:
                 return work()
-            except self._lost as error:
+            except (*self.connection.connection_errors, *self.connection.channel_errors) as error:
                 print(f"{self.id}: lost {self.connection.as_uri()}: {error}", flush=True)
                 time.sleep(1)  # what is refused again and again is not asked for again and again
                 self.connection.collect()
@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--exchange", required=True, help="where producers and consumers meet")
     parser.add_argument("--id", required=True, help="the producer's name, or the consumer's queue")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell of a script has it ignored
     try:
         client = (Producer if options.producer else Consumer)(options.id, options.exchange)
         with client.connection:  # at its end, what is not acknowledged goes back to its queue

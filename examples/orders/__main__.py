@@ -41,7 +41,7 @@ def main() -> None:
     # argparse wants to find "no number at all" among the choices, too.
     commands.choices["lessons"].add_argument("words", metavar="N", nargs="*", type=int, choices=[*LESSONS, []])
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell of a script has it ignored
     given = os.environ.get("RABBITMQ_URL", "")
     try:
         with nullcontext(given) if given else shared() as url:

@@ -1,6 +1,7 @@
 """All services in one process, a thread and a connection each, and the way of ten orders through them."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from threading import Event
 
 from examples.orders.connection import channel_to, heading, say
@@ -16,20 +17,18 @@ def demo(url: str) -> None:
         for queue, (exchange, key, why) in QUEUES.items():
             say(queue, f"<- {exchange or 'the default exchange'} {f'[{key}] ' if key else ''}({why})")
     served, worked = Event(), Event()
-    with ThreadPoolExecutor(6) as threads:
-        try:
-            for service in (rpc_server, notification, analytics, logs):
-                threads.submit(service, url, served)
-            heading("RPC: a question goes to a queue; the answer comes to the asker's own, told by its correlation_id")
-            rpc_client(url)
-            heading("Ten orders, two workers with one order at a time (prefetch 1): W1 is fast, and does more than W2")
-            workers = [threads.submit(worker, url, name, worked, pace) for name, pace in (("W1", 0.1), ("W2", 0.4))]
-            produce(url)
-            worked.set()
-            wait(workers)
-        finally:
-            worked.set()
-            served.set()
+    with ThreadPoolExecutor(6) as threads, ExitStack() as in_the_end:
+        in_the_end.callback(served.set)
+        in_the_end.callback(worked.set)
+        for service in (rpc_server, notification, analytics, logs):
+            threads.submit(service, url, served)
+        heading("RPC: a question goes to a queue; the answer comes to the asker's own, told by its correlation_id")
+        rpc_client(url)
+        heading("Ten orders, two workers with one order at a time (prefetch 1): W1 is fast, and does more than W2")
+        workers = [threads.submit(worker, url, name, worked, pace) for name, pace in (("W1", 0.1), ("W2", 0.4))]
+        produce(url)
+        worked.set()
+        wait(workers)
     heading("What failed went by the dead-letter exchange to the queue orders.failed, and waits there to be looked at")
     with channel_to(url) as channel:
         for _, properties, body in iter(lambda: channel.basic_get("orders.failed"), (None, None, None)):

@@ -25,10 +25,10 @@ def produce(url: str, count: int = 10, pause: float = 0) -> None:
 
     def send(channel: BlockingChannel) -> None:
         while orders:
-            name, item, quantity, _ = orders[0].values()
             publish(channel, ORDERS, "order", orders[0])
-            say("shop", f"order {name}, {quantity} x {item} -> {ORDERS}, key order -> queue orders")
-            publish(channel, LOGS, "order.created", orders.pop(0))
+            order = orders.pop(0)  # what was not confirmed is sent again
+            say("shop", f"order {order['order']}, {order['quantity']} x {order['item']} -> {ORDERS} [order] -> orders")
+            publish(channel, LOGS, "order.created", order)
             time.sleep(pause)
 
     surviving(url, "shop", send)

@@ -34,7 +34,7 @@ LESSONS = {
     8: ["dead letters | order 1, order 2"],
     9: ["got fraud alert, invoice, newsletter"],
     10: ["got 20, in order"],
-    11: ["gave the message back 3 times; x-delivery-limit is 2", "got ['poison']"],
+    11: ["gives it back after delivery 3; x-delivery-limit is 2", "got ['poison']"],
     12: ["worker | is told by Basic.Cancel"],
     13: ["nacked 7 times", "got all 10"],
 }

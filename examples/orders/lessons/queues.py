@@ -1,5 +1,6 @@
 """Lessons about exchanges and queues. They declare what vanishes with their connection, or delete it."""
 
+from itertools import takewhile
 from uuid import uuid4
 
 from pika import BasicProperties
@@ -26,8 +27,7 @@ def alternate_exchange(url: str, channel: BlockingChannel) -> None:
     known, unknown = temporary(channel), temporary(channel)
     channel.exchange_declare("lesson.unrouted", "fanout", auto_delete=True)
     channel.queue_bind(unknown, "lesson.unrouted")
-    arguments = {"alternate-exchange": "lesson.unrouted"}
-    channel.exchange_declare("lesson.routed", "direct", auto_delete=True, arguments=arguments)
+    channel.exchange_declare("lesson.routed", auto_delete=True, arguments={"alternate-exchange": "lesson.unrouted"})
     channel.queue_bind(known, "lesson.routed", "order")
     for key in ("order", "odrer"):
         channel.basic_publish("lesson.routed", key, key.encode())
@@ -37,14 +37,13 @@ def alternate_exchange(url: str, channel: BlockingChannel) -> None:
 
 def time_to_live(url: str, channel: BlockingChannel) -> None:
     """TTL: what has waited too long leaves its queue, here for a dead-letter queue"""
-    late = temporary(channel)
-    arguments = {"x-message-ttl": 300, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": late}
-    queue = temporary(channel, **arguments)
+    dlq = temporary(channel)
+    queue = temporary(channel, **{"x-message-ttl": 300, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dlq})
     channel.basic_publish("", queue, b"order 1")
     channel.basic_publish("", queue, b"order 2", BasicProperties(expiration="100"))
     say("queue", "order 1 may wait 300 ms, as the queue says; order 2 100 ms, as its own expiration says")
     channel.connection.sleep(0.5)
-    say("dead letters", f"{', '.join(drain(channel, late))}: what is not first in its queue waits on")
+    say("dead letters", f"{', '.join(drain(channel, dlq))}: what is not first in its queue waits on")
 
 
 def priority(url: str, channel: BlockingChannel) -> None:
@@ -62,8 +61,7 @@ def lazy(url: str, channel: BlockingChannel) -> None:
     for number in range(20):
         channel.basic_publish("", queue, str(number).encode().ljust(100_000))
     say("publisher", "20 messages of 100 KB are in a queue with x-queue-mode=lazy")
-    say("RabbitMQ", "has them on disk only; from 3.12 on it does so in any classic queue")
-    say("embedded", "has on disk only what exceeds its --memory-limit, in any queue")
+    say("broker", "RabbitMQ has them on disk only, from 3.12 on in any queue; the embedded one beyond --memory-limit")
     say("consumer", f"got {len(drain(channel, queue))}, in order")
 
 
@@ -79,13 +77,10 @@ def quorum(url: str, channel: BlockingChannel) -> None:
         about = "replicates on RabbitMQ only: this is the embedded one, a single process"
     say("broker", about)
     channel.basic_publish("", queue, b"poison")
-    attempts = 0
-    for method, _, _ in channel.consume(queue, inactivity_timeout=0.5):
-        if method is None:
-            break
-        attempts += 1
+    deliveries = takewhile(lambda delivery: delivery[0], channel.consume(queue, inactivity_timeout=0.5))
+    for number, (method, _, _) in enumerate(deliveries, 1):
+        say("worker", f"gives it back after delivery {number}; x-delivery-limit is 2")
         channel.basic_reject(method.delivery_tag, requeue=True)
-    say("worker", f"gave the message back {attempts} times; x-delivery-limit is 2")
     say("dead letters", f"got {drain(channel, dead)}")
     channel.queue_delete(queue)
 
