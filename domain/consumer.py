@@ -8,13 +8,22 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from domain.model import Model
 from domain.names import QueueName
 
 _PLACE_IN_AUTHORITY = re.compile(r"([^/?#]*//)?[^/?#]*[{}]")
-Seconds = Annotated[float, Field(strict=False, gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
 
 
 def _http_url(value: str) -> str:
@@ -105,10 +114,10 @@ class RetiringSecret:
 class RetryPolicy(Model):
     """`schedule`: seconds before each further attempt, so its length is the number of retries."""
 
-    schedule: tuple[Annotated[float, Field(strict=False, ge=1, le=86400)], ...] = Field(
+    schedule: tuple[Annotated[float, Field(ge=1, le=86400)], ...] = Field(
         (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False
     )
-    jitter: float = Field(0.2, strict=False, ge=0, le=0.5, description="each delay is spread by ± this share")
+    jitter: float = Field(0.2, ge=0, le=0.5, description="each delay is spread by ± this share")
 
 
 class OutcomeRules(Model):
@@ -134,14 +143,23 @@ class ByJsonPath(Model):
     json_path: str = Field(min_length=1, max_length=255, pattern=r"^[^.]+(\.[^.]+)*$")
 
 
-Ordering = Literal["none", "queue"] | ByHeader | ByJsonPath
+def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
+    """Which of several shapes was meant cannot be told from one that is none of them."""
+    try:
+        return validated(value)
+    except ValidationError:
+        shapes = """'none', 'queue', {"header": "x-…"} or {"jsonPath": "a.b"}"""
+        raise ValueError(f"must be {shapes}") from None
+
+
+Ordering = Annotated[Literal["none", "queue"] | ByHeader | ByJsonPath, WrapValidator(_ordering)]
 """`none`: as fast as it goes; `queue`: strictly one after the other; by key: in order under each key."""
 
 
 class RateLimit(Model):
     """Requests over all workers together: `perSecond` on the long run, `burst` at once."""
 
-    per_second: float = Field(strict=False, gt=0, le=100_000)
+    per_second: float = Field(gt=0, le=100_000)
     burst: int = Field(1, ge=1, le=100_000)
 
 
@@ -150,7 +168,7 @@ class BreakerPolicy(Model):
     failed; for `openSeconds`, then one message tries."""
 
     failures: int = Field(20, ge=1, le=10_000)
-    open_seconds: float = Field(30, strict=False, ge=1, le=3600)
+    open_seconds: float = Field(30, ge=1, le=3600)
 
 
 class ConsumerSpec(Model):

@@ -33,7 +33,7 @@ class ReplayRequest(Model):
     dead_letter_queue: QueueName | None = Field(None, description="where they are; defaults to <queueName>.dlq")
     filter: DeadLetterFilter = DeadLetterFilter()
     limit: int | None = Field(None, ge=1, description="messages at most")
-    per_second: float | None = Field(None, strict=False, gt=0, le=100_000, description="messages a second at most")
+    per_second: float | None = Field(None, gt=0, le=100_000, description="messages a second at most")
     dry_run: bool = Field(False, description="only count what would be replayed")
 
 

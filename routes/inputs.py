@@ -13,8 +13,8 @@ from pydantic_core import from_json
 
 from domain.errors import Invalid
 from domain.model import Model
+from domain.sentences import dotted, faults
 from routes.body import read
-from routes.sentences import dotted, faults
 
 M = TypeVar("M", bound=Model)
 

@@ -15,12 +15,13 @@ from domain.consumer_details import ConsumerDetails, State
 from domain.details import Page
 from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed
 from domain.registry import ConsumerFilter, RegisteredConsumer
+from domain.sentences import dotted, faults
 from gateway.management import QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.target_names import TargetNames
 from services.consumer_state import Live, details
-from services.deliverability import check_deliverable
+from services.deliverability import check_deliverable, invalid_consumer
 
 
 class Consumers:
@@ -155,7 +156,5 @@ def _validated(fields: dict[str, object]) -> ConsumerSpec:
     try:
         return ConsumerSpec.model_validate(fields)
     except ValidationError as exc:
-        wrong = [
-            (".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")) for error in exc.errors()
-        ]
-        raise Invalid("The consumer would not be valid.", fields=wrong) from None
+        wrong = [(dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0]]
+        raise invalid_consumer(wrong) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from delivery.outcome import compile_rules
 from delivery.signing import decode_secret
@@ -27,11 +27,16 @@ def check_deliverable(spec: ConsumerSpec, targets: TargetNames) -> list[str]:
         (field, "is the mask of what is never shown; give the value itself") for field in left_masked(spec.stored())
     ]
     if wrong:
-        raise Invalid("The consumer would not be valid.", fields=wrong)
+        raise invalid_consumer(wrong)
     refusal, warning = targets.judge(spec.url)
     if refusal:
         raise TargetRefused(refusal, fields=[("url", refusal)])
     return [warning] if warning else []
+
+
+def invalid_consumer(wrong: Sequence[tuple[str, str]]) -> Invalid:
+    """The error for a consumer of which these fields are wrong, each with its sentence."""
+    return Invalid("; ".join(f"{field}: {sentence}" for field, sentence in wrong[:3]), fields=wrong)
 
 
 def _sentence(check: Callable[[], object]) -> str:

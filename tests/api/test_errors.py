@@ -129,6 +129,7 @@ def test_a_byte_order_mark_is_passed_over(api: Api) -> None:
 
 SPEC = {"queueName": "q"}
 KEY = {"name": "k", "role": "viewer"}
+TO = {"queueName": "q", "url": "http://127.0.0.1:9/"}
 
 
 @pytest.mark.parametrize(
@@ -145,15 +146,22 @@ KEY = {"name": "k", "role": "viewer"}
         ("/createApiKey", KEY | {"name": "a b"}, "name", "must match the pattern ^[A-Za-z0-9._@+-]+$"),
         ("/createApiKey", KEY | {"expiresAt": "2027-01-31T12:00:00"}, "expiresAt", "2026-01-31T12:00:00Z"),
         ("/createApiKey", KEY | {"expiresAt": "9999-12-31T23:59:59-14:00"}, "expiresAt", "9999 in UTC"),
+        ("/createConsumer", TO | {"timeout": "5"}, "timeout", "must be a number"),
+        ("/createConsumer", TO | {"timeout": True}, "timeout", "must be a number"),
+        ("/createConsumer", TO | {"ordering": {"header": ""}}, "ordering", "must be 'none', 'queue', {"),
+        ("/createConsumer", TO | {"auth": {"type": "canary"}}, "auth", "must have as 'type' one of 'basic', 'bearer'"),
+        ("/createConsumer", TO | {"outcomes": {"retry": ["2xx"]}}, "outcomes", "under both success and retry"),
         ("/login", {"username": "u", "password": "x" * 1001}, "password", "must have at most 1000 characters"),
     ],
 )
 def test_a_sentence_says_what_to_change_and_nothing_of_python(
     api: Api, path: str, body: Any, field: str, says: str
 ) -> None:
-    found = fields(api("POST", path, json=body))
-    assert list(found) == [field], "one fault is told as one"
-    assert says in found[field]
+    answer = api("POST", path, json=body)
+    assert list(fields(answer)) == [field], "one fault is told as one"
+    assert says in fields(answer)[field]
+    assert f"{field}: " in answer.json["detail"]
+    assert "canary" not in answer.text
 
 
 def test_a_moment_in_a_query_says_how_a_plus_is_written(api: Api) -> None:

@@ -25,6 +25,9 @@ _KINDS = {
     "must be an array": ("tuple_type", "list_type"),
     AS_IN: ("timezone_aware", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
     "is required": ("missing",),
+    "must match the pattern {pattern}": ("string_pattern_mismatch",),
+    "must have as {discriminator} one of {expected_tags}": ("union_tag_invalid",),
+    "must have {discriminator}": ("union_tag_not_found",),
 }
 _SENTENCES = {kind: sentence for sentence, kinds in _KINDS.items() for kind in kinds}
 
@@ -55,7 +58,7 @@ def _short(name: str) -> str:
 def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     kind, limits = error["type"], error.get("ctx", {})
     if sentence := _SENTENCES.get(kind):
-        return sentence
+        return sentence.format(**limits)
     if kind == "extra_forbidden":
         known = _known_fields(model, error["loc"][:-1])
         close = get_close_matches(str(error["loc"][-1])[:60], known, n=1)
@@ -64,8 +67,6 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
         return f"must have at least {limits['min_length']} {_counted(limits, 'min_length')}"
     if kind in {"string_too_long", "too_long"}:
         return f"must have at most {limits['max_length']} {_counted(limits, 'max_length')}"
-    if kind == "string_pattern_mismatch":
-        return f"must match the pattern {limits['pattern']}"
     return error["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
 
 
