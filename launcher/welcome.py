@@ -1,4 +1,4 @@
-"""What the operator reads when the service is ready: where it is, how to log in, and what to paste first."""
+"""What the operator reads when the service is ready: where it is, how to log in, what to paste, and where to go on."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ Ctrl+C stops it. To try it, paste this into another terminal, in this directory:
 
 python3 examples/target.py {target_port} &   # a target that prints what it is sent; `kill %1` ends it
 {curls}
+
+Or look at {plan.url}/ in a browser: the dashboard. All of it from a shell: `. .venv/bin/activate`, then
+`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md shows the rest in twenty minutes.
 """
 
 _READ_TOKEN = r"""sed 's/.*"token": *"\([^"]*\)".*/\1/'"""

@@ -36,6 +36,21 @@ def test_it_says_where_it_is_and_how_to_log_in(first_installation: Installation,
     assert first_installation.call("GET", "/getQueues").status_code == 200
 
 
+def test_it_says_where_to_go_on(first_installation: Installation, said: str) -> None:
+    [dashboard] = re.findall(r"(http://\S+/) in a browser", said)
+    page = first_installation.call("GET", "/")
+    assert (dashboard, page.headers["Content-Type"]) == (f"{first_installation.url}/", "text/html; charset=utf-8")
+    [log_in] = re.findall(r"`(flask rmq .* login)`", said)
+    [password] = re.findall(r"login +admin, password (\S+)", said)
+    shell = first_installation.as_newcomer(
+        "bash", "-c", f". .venv/bin/activate; {log_in} --password-stdin <<< '{password}'", log="login.log"
+    )
+    shell.start()
+    wait_until(lambda: "Logged in" in shell.output(), 20, "the login")
+    [tutorial] = re.findall(r"docs/\w+\.md", said)
+    assert (first_installation.project / tutorial).is_file()
+
+
 def test_its_files_are_for_nobody_else(first_installation: Installation) -> None:
     data = first_installation.project / "var"
 
