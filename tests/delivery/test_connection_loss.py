@@ -139,6 +139,21 @@ def test_a_broker_that_stalls_is_noticed_and_its_messages_are_delivered_when_it_
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_stall_is_noticed_within_two_heartbeats_of_ten_seconds_unless_the_url_says_otherwise(
+    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+) -> None:
+    consumers.deliver(queue, target.url())
+    wait_until(lambda: heartbeats(broker) == {"test-consumer": 10, "test-consumer-copies": 10})
+
+
+def heartbeats(broker: BrokerNode) -> dict[str, int]:
+    """What a worker's connections have agreed upon with the broker, in seconds, by their names."""
+    found = broker.management.get("connections").json()
+    names = {one["client_properties"].get("connection_name"): one["timeout"] for one in found}
+    return {name: timeout for name, timeout in names.items() if name}
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_a_connection_that_got_no_socket_is_tried_again(broker: BrokerNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """pika forgets it then, and nothing would ever follow."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)

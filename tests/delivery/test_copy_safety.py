@@ -142,6 +142,31 @@ def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gon
     assert ready(channel, f"{queue}.dlq") == 1
 
 
+def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
+    make_consumers: Callable[..., Consumers],
+    proxied_url: str,
+    between: Proxy,
+    channel: BlockingChannel,
+    queue: str,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.consuming.copier._CONFIRM_WITHIN", 0.2)
+    consumers = make_consumers(proxied_url)
+    publish(channel, queue, b"body")
+    consumers.deliver(queue, target.url("/hold"))
+    wait_until(lambda: target.held == 1)
+    between.stall()
+    target.release(422)
+    wait_until(lambda: (one := consumers.report(queue)) and "confirmed a copy in time" in (one.error or ""))
+    between.flow()
+    wait_until(lambda: (one := consumers.report(queue)) and one.in_flight == 0)
+    publish(channel, queue, b"another")
+    wait_until(lambda: target.held == 1)
+    assert (report := consumers.report(queue)) is not None
+    assert report.dead_lettered == 1
+
+
 @pytest.mark.parametrize(("status", "ordering"), [(422, "none"), (500, "none"), (500, "queue")])
 def test_a_message_whose_headers_leave_no_room_for_reasons_is_dead_lettered_as_it_was_and_holds_nobody_up(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int, ordering: str
