@@ -58,8 +58,8 @@ class _Client:
         except ImportError as error:
             raise MQError(f'config.yml chooses {name}: `pip install "kombu[{name}]"` ({error}).') from error
         except Exception as error:  # each message queue has its own
-            hint = f"Start {name}, or change config.yml or the exchange."
-            raise MQError(f"Cannot use exchange {exchange} on {name}: {error}. {hint}") from error
+            reason, hint = str(error).rstrip("."), f"Start {name}, or change config.yml or the exchange."
+            raise MQError(f"Cannot use exchange {exchange} on {name}: {reason}. {hint}") from error
 
     def _declare(self) -> None:
         self._exchange(self.connection.default_channel).declare()

@@ -63,7 +63,7 @@ class RestBroker:
 @contextmanager
 def product() -> Iterator[Callable[[], RestBroker]]:
     """Connects to the WorkerRMQ at WORKERRMQ_URL, with the login of `flask rmq`, or to one of our own, which is gone
-    afterwards. Raises InvoiceError, and click's ClickException.
+    afterwards. Raises ChildProcessError, and click's ClickException.
     """
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     if os.environ.get("WORKERRMQ_URL"):
@@ -71,10 +71,9 @@ def product() -> Iterator[Callable[[], RestBroker]]:
         yield lambda: RestBroker(Service.meant(None))
         return
     say("Starting a WorkerRMQ of our own …")
-    bind, admin = f"127.0.0.1:{usual_or_free(5000)}", {"username": "admin", "password": secrets.token_urlsafe()}
-    with TemporaryDirectory(prefix="invoices-") as data_dir:
-        settings = {"BIND": bind, "DATA_DIR": data_dir, "ADMIN_USERNAME": admin["username"],
-                    "ADMIN_PASSWORD": admin["password"], "TARGET_ALLOW": "127.0.0.1"}  # fmt: skip
-        with child("launcher", ready="Ctrl+C stops it", **settings):
-            token = Service(f"http://{bind}", None).ask("POST", "/login", body=admin).json()["token"]
-            yield lambda: RestBroker(Service(f"http://{bind}", token))
+    bind, password = f"127.0.0.1:{usual_or_free(5000)}", secrets.token_urlsafe()
+    settings = {"BIND": bind, "ADMIN_USERNAME": "admin", "ADMIN_PASSWORD": password, "TARGET_ALLOW": "127.0.0.1"}
+    with TemporaryDirectory() as data_dir, child("launcher", ready="Ctrl+C stops it", DATA_DIR=data_dir, **settings):
+        login = {"username": "admin", "password": password}
+        token = Service(f"http://{bind}", None).ask("POST", "/login", body=login).json()["token"]
+        yield lambda: RestBroker(Service(f"http://{bind}", token))

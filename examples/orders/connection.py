@@ -41,7 +41,7 @@ def connect(url: str, **changes: Any) -> pika.BlockingConnection:
         return pika.BlockingConnection(parameters)
     except (AMQPError, AMQPConnectorException, OSError, ValueError, LookupError) as error:
         reason = str(error) or "nobody answers"
-        hint = "RABBITMQ_URL names the broker; without it, the project's own is started."
+        hint = "RABBITMQ_URL is amqp://user:password@host:port/vhost; without it, the project's own broker is started."
         raise AMQPConnectionError(f"Cannot use the broker at {url.rpartition('@')[2]}: {reason}. {hint}") from error
 
 
@@ -72,8 +72,7 @@ def temporary(channel: BlockingChannel, **arguments: Any) -> str:
 
 def drain(channel: BlockingChannel, queue: str) -> list[str]:
     """Take all that is in a queue."""
-    taken = iter(lambda: channel.basic_get(queue, auto_ack=True)[2], None)
-    return [body.decode().strip() for body in taken]
+    return [body.decode().strip() for body in iter(lambda: channel.basic_get(queue, auto_ack=True)[2], None)]
 
 
 def surviving(url: str, who: str, work: Callable[[BlockingChannel], None], ended: Event = NEVER) -> None:

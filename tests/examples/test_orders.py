@@ -275,3 +275,19 @@ def test_a_service_outlives_its_broker_and_still_ends_by_ctrl_c(tmp_path: Path) 
         wait_until(lambda: worker.output().count("lost the broker") >= 3, 30, "the worker noticing")
 
         terminals.interrupt(worker)
+
+
+def test_the_demo_ends_with_a_sentence_when_its_broker_has_gone_in_the_middle(tmp_path: Path) -> None:
+    node = EmbeddedNode(tmp_path / "broker")
+    with closing(Terminals(tmp_path, node.amqp_url)) as terminals:
+        node.start()
+        demo = terminals.run("demo")
+        wait_until(lambda: len(said(demo.output(), "shop")) == 10, 30, "the orders being there")
+        node.stop()
+
+        wait_until(lambda: not demo.running, 15, "the end of the demo")
+
+        assert demo.returncode == 1
+        assert "Cannot use the broker at 127.0.0.1" in demo.output()
+        assert "Traceback" not in demo.output()
+    node.shutdown()
