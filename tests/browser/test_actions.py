@@ -79,6 +79,26 @@ def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_the
     assert service.get("/getConsumer", queueName="mistyped")["prefetch"] == 64, "what was not touched stays"
 
 
+def test_what_is_not_touched_in_a_consumers_form_stays_and_what_is_taken_out_goes(
+    dashboard: Dashboard, service: Service
+) -> None:
+    service.post(
+        "/createConsumer", queueName="edited", url="http://example.com/", retry={"schedule": []},
+        rateLimit={"perSecond": 5, "burst": 50}, headers={"X-Stays": "1", "X-Goes": "2"},
+    )  # fmt: skip
+    dashboard.open("consumer/edited", "Consumer edited")
+    dashboard.button("Edit").click()
+    expect(dashboard.field("Retry after")).to_have_value("never")
+    dashboard.field("At most so many a second").fill("7")
+    dashboard.field("Headers").fill('{"X-Stays": "1"}')
+    dashboard.button("Save").click()
+    expect(dashboard.notice("Changed edited.")).to_be_visible()
+    edited = service.get("/getConsumer", name="edited")
+    assert edited["rateLimit"] == {"perSecond": 7, "burst": 50}
+    assert edited["headers"] == {"X-Stays": "1"}
+    assert edited["retry"]["schedule"] == []
+
+
 def test_a_queue_is_purged_and_deleted_only_when_its_name_was_typed(dashboard: Dashboard, service: Service) -> None:
     service.queue("full", "1", "2")
     dashboard.open("queue/full", "Queue full")

@@ -52,15 +52,16 @@ function common(consumer) {
       hint: "none, queue, header:NAME or json:PATH as in json:customer.id",
     },
     {
-      name: "retry", label: "Retry after", value: consumer.retry?.schedule.join(", "), read: schedule,
+      name: "retry", label: "Retry after", value: consumer.retry && (consumer.retry.schedule.join(", ") || "never"), read: schedule,
       hint: "seconds before each further attempt; default 5, 30, 120, 600, 1800, 7200; “never” for none",
     },
     {
-      name: "rateLimit", label: "At most so many a second", value: consumer.rateLimit?.perSecond, read: perSecond,
+      name: "rateLimit", label: "At most so many a second", value: consumer.rateLimit?.perSecond,
+      read: (given) => perSecond(given, consumer.rateLimit),
       hint: "over all workers; empty: no limit",
     },
     {
-      name: "headers", label: "Headers", kind: "area", read: json, hint: 'JSON, as in {"X-Env": "prod"}',
+      name: "headers", label: "Headers", kind: "area", read: (given) => headers(given, consumer.headers), hint: 'JSON, as in {"X-Env": "prod"}',
       value: Object.keys(consumer.headers || {}).length ? JSON.stringify(consumer.headers, null, 2) : "",
     },
     {
@@ -88,8 +89,16 @@ function schedule(given) {
   return { schedule: delays };
 }
 
-function perSecond(given) {
+// The API adds what is given to the headers that there are: what was taken out is given as null.
+function headers(given, before = {}) {
+  const wanted = json(given);
+  if (!wanted || typeof wanted !== "object" || Array.isArray(wanted)) return wanted;
+  const gone = Object.keys(before).filter((name) => !(name in wanted));
+  return { ...Object.fromEntries(gone.map((name) => [name, null])), ...wanted };
+}
+
+function perSecond(given, before) {
   if (given === "") return undefined;
   if (Number.isNaN(Number(given))) throw new Error("must be a number");
-  return { perSecond: Number(given) };
+  return { ...before, perSecond: Number(given) };
 }
