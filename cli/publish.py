@@ -19,7 +19,7 @@ from cli.service import Service
 _SAID_OTHERWISE = {"queueName", "message", "bodyBase64", "messages"}
 
 _HELP = """Publish a message to QUEUE, or with --exchange to an exchange: the argument MESSAGE, the --file, or what
-comes on standard input. The answer comes when the broker has it in a queue.
+comes on standard input (- is that, too). The answer comes when the broker has it in a queue.
 
 With --lines FILE (- is standard input) every line is a message in JSON, and is sent as soon as it is read, so that an
 endless stream will do. Without QUEUE and --exchange every line is a whole publication:
@@ -72,7 +72,7 @@ def _queue_and_message(words: tuple[str, ...], to_exchange: bool) -> tuple[str |
     rest = words if to_exchange else words[1:]
     if len(rest) > 1:
         raise click.UsageError(f"{rest[1]!r} is one argument too many: put quotes around a message with spaces.")
-    return queue, rest[0] if rest else None
+    return queue, None if not rest or rest[0] == "-" else rest[0]
 
 
 def _read(file: BinaryIO | None, where: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def test_a_file_has_the_type_that_its_name_tells_and_bytes_stay_bytes(shell: She
 
 def test_standard_input_is_a_message(shell: Shell, queue: str) -> None:
     shell.done("publish", queue, typed="two\nlines")
-    assert held(shell, queue)[0]["message"] == "two\nlines"
+    shell.done("publish", queue, "-", typed="as other programs have it")
+    assert [one["message"] for one in held(shell, queue)] == ["two\nlines", "as other programs have it"]
 
 
 def test_lines_are_messages_and_keep_every_digit(shell: Shell, queue: str) -> None:
