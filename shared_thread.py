@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from copy import copy
 from typing import Any, NamedTuple
 
 import slow_clients
@@ -19,6 +20,8 @@ _SHARES = re.compile(rb"POST /messagePublish HTTP/1\.1\r\n")
 know, all along."""
 
 _KEEPS_A_THREAD = re.compile(rb"\r\n(?:idempotency-key|expect|transfer-encoding|upgrade)[ \t]*:", re.IGNORECASE)
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*\d+(?=\r\n)", re.IGNORECASE)
 
 
 def may_share(request: bytes) -> bool:
@@ -41,6 +44,8 @@ class Worker(slow_clients.Worker):
         if not may_share(begun):
             super().serve(conn, begun)
             return
+        if conn.requests is None:
+            conn.requests = _Requests(conn.parser)
         answer = _Answer(conn)
         self._shared.start(lambda: bool(self.handle(answer)), lambda keep: self._send(conn, answer.written, keep))
 
@@ -91,6 +96,37 @@ class _Done(NamedTuple):
         return self.keep
 
 
+class _Requests:
+    """gunicorn's parser of one connection, for requests that are here, whole. A client that keeps its connection mostly
+    says the same again, but for Content-Length: that head is not parsed again."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+        self._head = b""
+        self._request: Any = None
+
+    def __next__(self) -> Any:
+        unreader = self._parser.unreader
+        raw = unreader.take_buffered()
+        end = raw.index(b"\r\n\r\n") + 4
+        head = _LENGTH.sub(b"", raw[:end], 1)
+        if head != self._head:
+            unreader.unread(raw)
+            request = next(self._parser)
+            self._head, self._request = head, copy(request)
+            return request
+        unreader.unread(raw[end:])
+        request = self._parser.mesg = copy(self._request)
+        length = str(len(raw) - end)
+        request.headers = [(name, length if name == "CONTENT-LENGTH" else value) for name, value in request.headers]
+        request.set_body_reader()
+        return request
+
+    def finish_body(self, deadline: float) -> bool:
+        """Pass over what has not been read of the last request's body."""
+        return bool(self._parser.finish_body(deadline))
+
+
 class _Answer:
     """What gunicorn takes for the connection, and for its socket: the request is read already, the answer is kept."""
 
@@ -98,7 +134,8 @@ class _Answer:
     initialized = data_ready = True
 
     def __init__(self, conn: Any) -> None:
-        self.cfg, self.client, self.server, self.parser = conn.cfg, conn.client, conn.server, conn.parser
+        self.cfg, self.client, self.server = conn.cfg, conn.client, conn.server
+        self.parser = conn.requests
         self.sock = self
         self.written = b""
 

@@ -109,7 +109,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             return
         if conn.parser is None:
             conn.parser = http.get_parser(self.cfg, Paced(conn.sock), conn.client)
-            conn.waits_since, conn.lingers = None, False
+            conn.waits_since, conn.lingers, conn.requests = None, False, None
         came = self._available(conn.sock)
         begun = conn.parser.unreader.take_buffered() + (came or b"")
         conn.parser.unreader.unread(begun)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable
+from random import getrandbits  # unique, not secret; reseeded after a fork
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -66,7 +66,7 @@ class RequestLog:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        environ[_REQUEST_ID] = identity = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        environ[_REQUEST_ID] = identity = given if _ID.fullmatch(given) else f"{getrandbits(64):016x}"
         environ[_NOTES] = notes = {"user": None}
         context = {"request_id": identity}
         if correlation := _correlation_id(environ):

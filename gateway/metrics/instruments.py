@@ -95,11 +95,15 @@ def series_of(consumer: str, queue: str) -> tuple[str, str]:
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
     """One request to the API; `route` is its template, never its path."""
-    method = method if method in _METHODS else OTHER
-    HTTP_REQUESTS.labels(route, method, str(status)).inc()
-    HTTP_SECONDS.labels(route, method).observe(seconds)
+    key = (route, method if method in _METHODS else OTHER, status)
+    if key not in _requests:
+        _requests[key] = HTTP_REQUESTS.labels(*key[:2], str(status)), HTTP_SECONDS.labels(*key[:2])
+    requests, durations = _requests[key]
+    requests.inc()
+    durations.observe(seconds)
 
 
+_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # so that labels need not be looked up each time
 _METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
 
 
@@ -110,6 +114,7 @@ def keep_in(path: Path) -> Directory | None:
     for instrument in COUNTED:
         instrument.clear()
     _own.clear()
+    _requests.clear()
     try:
         directory = Directory(path)
         directory.name()

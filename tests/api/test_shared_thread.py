@@ -39,9 +39,9 @@ class Publishing:
         body = {"queueName": self.queue, "message": "x"}
         return self.server.call("POST", "/messagePublish", self.token, json=body)
 
-    def request(self, token: str = "", messages: int = 1) -> bytes:
+    def request(self, token: str = "", messages: int = 1, message: str = "x") -> bytes:
         """The same as bytes; or several, whose answer is longer than the request."""
-        one = {"queueName": self.queue, "message": "x"}
+        one = {"queueName": self.queue, "message": message}
         body = json.dumps(one if messages == 1 else {"messages": [one] * messages}).encode()
         head = f"POST /messagePublish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token or self.token}\r\n"
         return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -132,6 +132,24 @@ def test_requests_that_come_together_are_answered_in_their_order(publishing: Pub
         while received.count(b"HTTP/1.1 ") < 3 or not received.endswith(b"}\n"):
             received += client.recv(65536)
         assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"401", b"200"]
+
+
+def test_requests_of_one_connection_are_each_taken_as_they_are(publishing: Publishing, broker: BrokerNode) -> None:
+    def answer(client: socket.socket, request: bytes) -> bytes:
+        client.sendall(request)
+        return client.recv(65536)[9:12]
+
+    usual, longer = publishing.request(), publishing.request(message="longer")
+    with publishing.clients(1) as [client]:
+        answers = [answer(client, request) for request in (usual, usual, longer, publishing.request("wrong"), usual)]
+        named = usual.replace(b"Host: x", b"Host: x\r\nX-Correlation-ID: named")
+        answers += [answer(client, request) for request in (named, longer)]
+    assert answers == [b"200", b"200", b"200", b"401", b"200", b"200", b"200"]
+    with broker.connect() as connection:
+        channel = connection.channel()
+        held = [channel.basic_get(publishing.queue, auto_ack=True) for _ in range(6)]
+    found = [(body, properties.correlation_id) for _, properties, body in held]
+    assert found == [(b"x", None)] * 2 + [(b"longer", None), (b"x", None), (b"x", "named"), (b"longer", None)]
 
 
 @pytest.mark.parametrize("header", ["Idempotency-Key: 1", "Expect: 100-continue", "Transfer-Encoding: chunked"])
