@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
-from domain.names import NewName, QueueName, ShortString
+from domain.names import ExchangeName, NewName, QueueName, ShortString
 
 FIELDS = {"alternate-exchange": "alternateExchange"}
 """By RabbitMQ's name of the argument (https://www.rabbitmq.com/docs/ae)."""
@@ -53,9 +53,9 @@ class ExchangeSpec(Model):
 class BindingSpec(Model):
     """What `POST /bindQueue` makes: messages of `exchange` also go to a queue, or to another exchange."""
 
-    exchange: QueueName = Field(examples=["events"])
+    exchange: ExchangeName = Field(examples=["events"])
     queue_name: QueueName | None = Field(None, examples=["orders"])
-    destination_exchange: QueueName | None = None
+    destination_exchange: ExchangeName | None = None
     routing_key: ShortString = ""
     arguments: Arguments = Field(default_factory=dict, description="what a headers exchange matches, x-match too")
 

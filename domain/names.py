@@ -25,6 +25,12 @@ def _queue_name(value: str) -> str:
     return _fits(value)
 
 
+def _exchange_name(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty: the default exchange is meant by queueName, and binds by itself")
+    return _queue_name(value)
+
+
 def _new_name(value: str) -> str:
     if value.startswith("amq."):
         raise ValueError("must not start with 'amq.': RabbitMQ keeps those names to itself")
@@ -39,7 +45,10 @@ ShortString = Annotated[str, AfterValidator(_fits), Field(json_schema_extra=_SHO
 """Up to 255 bytes: a routing key, the name of an exchange (empty is the default exchange)."""
 
 QueueName = Annotated[str, AfterValidator(_queue_name), Field(json_schema_extra=_NAME)]
-"""The name of a queue or exchange that may exist already."""
+"""The name of a queue that may exist already."""
+
+ExchangeName = Annotated[str, AfterValidator(_exchange_name), Field(json_schema_extra=_NAME)]
+"""The name of an exchange that may exist already, and is not the default one."""
 
 NewName = Annotated[str, AfterValidator(_new_name), Field(json_schema_extra=_NAME)]
 """The name of a queue or exchange to be created (`amq.` is reserved, AMQP 0-9-1 §1.7.2.1)."""

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from domain.field_table import ApplicationHeaders
 from domain.message import Message, Properties
 from domain.model import Model
-from domain.names import QueueName, ShortString
+from domain.names import ExchangeName, QueueName, ShortString
 from domain.queue import MAX_MILLISECONDS
 
 MAX_BATCH = 10_000
@@ -110,7 +110,7 @@ class Publication(Model):
     """One message: `queueName`, or `exchange` with `routingKey`; and `message`, or `bodyBase64`."""
 
     queue_name: QueueName | None = Field(None, examples=["orders"])
-    exchange: QueueName | None = None
+    exchange: ExchangeName | None = None
     routing_key: ShortString | None = None
     message: AnyJson | None = Field(None, examples=["Hello, World!"])
     body_base64: Base64 | None = None

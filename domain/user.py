@@ -93,7 +93,7 @@ class CreateUser(Model):
 class UpdateUser(Model):
     """What `PATCH /updateUser` takes: what is left out stays."""
 
-    username: str = Field(examples=["alice"])
+    username: str = Field(max_length=100, examples=["alice"])
     password: NewPassword | None = None
     role: Role | None = None
     disabled: bool | None = Field(None, description="true keeps the user out and ends all their tokens")
@@ -102,4 +102,4 @@ class UpdateUser(Model):
 class UserNamed(Model):
     """What `DELETE /deleteUser` takes."""
 
-    username: str = Field(examples=["alice"])
+    username: str = Field(max_length=100, examples=["alice"])

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from flask import Blueprint, Response, current_app
 from pydantic_core import to_json
@@ -31,7 +31,7 @@ from middlewares.auth import authorize
 from middlewares.request_log import note_route
 from routes.audit import audited
 from routes.idempotency import once
-from routes.inputs import Query, read_body, read_query
+from routes.inputs import PageQuery, Query, read_body, read_query
 from routes.scope import NO_QUEUE, Touches
 from services.bundle import Services
 
@@ -98,12 +98,19 @@ class Operation:
         if allowed and touches.names is None:
             touches.check(allowed, None)
         if self.query is not None:
-            inputs["query"] = read_query(self.query)
+            inputs["query"] = query = read_query(self.query)
+            if isinstance(query, PageQuery) and query.fields:
+                query.check_fields(self._fields_of_items())
         if self.body is not None:
             inputs["body"] = read_body(self.body, self.lines)
         if allowed:
             touches.check(allowed, inputs.get("body", inputs.get("query")))
         return once(lambda: self._answer(inputs)) if self.idempotent else self._answer(inputs)
+
+    def _fields_of_items(self) -> list[str]:
+        """Of a list: what each of its items has, by the names that clients know."""
+        [item] = get_args(self.answer)
+        return [field.serialization_alias or name for name, field in item.model_fields.items()]
 
     def _answer(self, inputs: dict[str, Any]) -> Response:
         reply = self.view(**inputs)

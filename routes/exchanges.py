@@ -10,7 +10,7 @@ from pydantic import Field
 from domain.details import BindingDetails, ExchangeDetails
 from domain.exchange import BindingSpec, ExchangeSpec
 from domain.model import Model
-from domain.names import NewName, QueueName
+from domain.names import ExchangeName, NewName, QueueName
 from routes.answers import Done, ExchangeDone
 from routes.api import Api, Reply, done, services
 from routes.paging import NamedQuery, paged
@@ -36,7 +36,7 @@ class BindingsQuery(NamedQuery):
     """Which bindings, by the names of their ends or the routing key."""
 
     sort: Literal["exchange", "queueName", "destinationExchange", "routingKey"] = "exchange"
-    exchange: QueueName | None = Field(None, description="only those from this exchange")
+    exchange: ExchangeName | None = Field(None, description="only those from this exchange")
     queue_name: QueueName | None = Field(None, description="only those to this queue")
 
 

@@ -34,6 +34,16 @@ class PageQuery(Query):
     page_size: int = Field(100, ge=1, le=MAX_PAGE_SIZE, description="items a page")
     fields: str = Field("", max_length=1000, description="the fields to show, with commas between them; empty: all")
 
+    def only(self) -> list[str]:
+        """The fields to show; none for all."""
+        return self.fields.split(",") if self.fields else []
+
+    def check_fields(self, known: Sequence[str]) -> None:
+        """Raise Invalid when one is asked for that the items do not have."""
+        if unknown := [name for name in self.only() if name not in known]:
+            sentence = f"{unknown[0][:60]!r} is not known; known are {', '.join(known)}"
+            raise Invalid(f"fields: {sentence}", fields=[("fields", sentence)])
+
 
 NDJSON = "application/x-ndjson"  # one JSON value a line
 

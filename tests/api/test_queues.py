@@ -139,7 +139,9 @@ def test_a_pattern_that_would_match_for_ever_is_given_up(service: Service) -> No
 def test_a_list_shows_only_the_fields_that_are_asked_for(service: Service) -> None:
     service.post("/createQueue", {"queueName": "a"})
     assert service.get("/getQueues", fields="queueName,durable").get_json() == [{"queueName": "a", "durable": True}]
-    assert_problem(service.get("/getQueues", fields="queueName,colour"), 400, "invalid_request", "'colour'", "durable")
+    for page in (1, 99):
+        answer = service.get("/getQueues", fields="queueName,colour", page=page)
+        assert_problem(answer, 400, "invalid_request", "'colour'", "durable")
 
 
 def test_counts_follow_the_messages_until_purged(service: Service, broker: BrokerNode) -> None:
