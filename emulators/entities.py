@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,10 @@ class Entity:
     def on(self, channel: Channel | None = None) -> Channel:
         """Declare it on `channel`, unless it is declared; its channel. Without any it is one of Connection()'s."""
         if self.channel is None:
-            channel = channel or _channel_of_the_process()
+            if channel is None:
+                from emulators.channel import Connection
+
+                channel = Connection().channel()
             self._declare(channel)
             self.channel = channel
         return self.channel
@@ -112,10 +114,3 @@ def name_of(exchange: Exchange | str | None, channel: Channel) -> str:
         exchange.on(channel)
         return exchange.name
     return exchange or ""
-
-
-@cache
-def _channel_of_the_process() -> Channel:
-    from emulators.channel import Connection
-
-    return Connection().channel()
