@@ -181,6 +181,31 @@ def test_what_the_old_target_of_an_ordered_consumer_refuses_goes_to_the_new_one_
     assert delivered_order(target) == ["000", "000", "001", "002", "003"]
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # which tells at once who consumes
+def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_broker_minds(
+    consumers: Consumers,
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.consuming.dispatcher._HELD", 0.5)
+
+    def tags() -> set[str]:
+        return {one["consumer_tag"] for one in broker.management.get("consumers").json()}
+
+    target.answer = fail_first("m-1")
+    publish(channel, queue, b"body", message_id="m-1")
+    consumers.deliver(queue, target.url(), ordering="queue", retry={"schedule": (3,), "jitter": 0})
+    target.wait_for(1)
+    before = tags()
+    wait_until(lambda: tags().isdisjoint(before), 3)
+    first, second = target.wait_for(2)
+    assert second.when - first.when >= 3
+    assert second.headers["x-delivery-attempt"] == "2"
+
+
 def test_a_backoff_beyond_the_brokers_consumer_timeout_is_survived_in_order(
     rabbitmq: RabbitNode, unique_name: str, target: Target
 ) -> None:

@@ -43,7 +43,12 @@ def test_a_missing_queue_is_not_asked_for_in_a_tight_loop_and_keeps_nobody_else_
     consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
 ) -> None:
     def channels_opened() -> int:
-        return int(broker.management.get("overview").json()["churn_rates"]["channel_created"])
+        """The embedded broker does not count them, but frames; of which a look takes three at least."""
+        if broker.name == "rabbitmq":
+            return int(broker.management.get("overview").json()["churn_rates"]["channel_created"])
+        connections = broker.management.get("connections").json()
+        (ours,) = [one for one in connections if one["client_properties"].get("connection_name") == "test-consumer"]
+        return int(ours["recv_cnt"]) // 3
 
     consumers.run(f"{queue}-missing", target.url())
     consumers.deliver(queue, target.url("/slow?seconds=0.5"), prefetch=1)
