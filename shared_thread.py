@@ -53,8 +53,8 @@ class Worker(slow_clients.Worker):
         super().wait_for_and_dispatch_events(timeout)
         self._shared.end_turn()
 
-    def murder_pending(self) -> None:
-        super().murder_pending()
+    def every_second(self, now: float) -> None:
+        super().every_second(now)
         self._shared.expire()
 
     def _send(self, conn: Any, answer: bytes, keep: bool) -> None:

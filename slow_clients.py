@@ -94,13 +94,13 @@ class Paced:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn calls `enqueue_req`, always in its main thread, when there may be something to read of a connection, and
-    `murder_pending` about once a second."""
+    """All in the main thread. gunicorn calls `enqueue_req` when there may be something to read of a connection."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._encrypted = self.cfg.is_ssl
         self._buffer = memoryview(bytearray(WAITED_FOR))
+        self._looks_again_at = 0.0
 
     def enqueue_req(self, conn: Any) -> None:
         """Read what is there; the connection goes to a thread, or on waiting."""
@@ -165,8 +165,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         conn.close()
 
     def murder_pending(self) -> None:
-        """Dismiss those that have had their time, with a word when they began to send; gunicorn would just close."""
+        """gunicorn calls this whenever it has done something, and at least once a second."""
         now = time.monotonic()
+        if now >= self._looks_again_at:
+            self._looks_again_at = now + 1
+            self.every_second(now)
+
+    def every_second(self, now: float) -> None:
+        """Dismiss those that have had their time, with a word when they began to send; gunicorn would just close."""
         for conn in [conn for conn in self.pending_conns if conn.timeout <= now]:
             self.pending_conns.remove(conn)
             with suppress(OSError, KeyError, ValueError):
