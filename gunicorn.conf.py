@@ -51,6 +51,7 @@ timeout = 60
 graceful_timeout = int(_settings.drain_timeout + _settings.publish_timeout) + 5
 control_socket_disable = True  # one way more into the process, which nobody uses
 http_parser = "python"
+limit_request_line = 8190  # the most it takes, and about what nginx does; beyond it the answer is gunicorn's, and HTML
 # Headers of proxies are for TRUSTED_PROXIES alone (app.py): gunicorn takes none from anybody.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""

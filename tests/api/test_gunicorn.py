@@ -192,6 +192,11 @@ def read_statuses(connection: socket.socket, count: int) -> list[int]:
     return [int(status) for status in found]
 
 
+def test_a_long_line_is_for_the_service_to_refuse(gunicorn: MakeGunicorn) -> None:
+    answer = gunicorn().call("GET", f"/getQueues?name={'x' * 8000}")
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
 def test_a_chunked_body_over_the_limit_is_refused(gunicorn: MakeGunicorn) -> None:
     server = gunicorn(MAX_BODY_BYTES="100000")
 

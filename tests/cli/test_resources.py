@@ -119,7 +119,7 @@ def test_a_key_is_shown_once_and_does_what_its_role_may(shell: Shell, queue: str
     program.done("publish", queue, "Hello")
     assert "role 'operator'" in program.fails(1, "queues", "purge", queue)
     shell.done("keys", "delete", queue[-20:])
-    assert "Log in with" in program.fails(4, "publish", queue, "Hello")
+    assert "WORKERRMQ_API_KEY holds was refused" in program.fails(4, "publish", queue, "Hello")
 
 
 def test_what_was_changed_is_in_the_audit_log(shell: Shell, queue: str) -> None:
