@@ -88,7 +88,10 @@ def create_queue(body: QueueSpec) -> Reply:
 
 @api.get("/getQueues", role="viewer", touches=FILTERED, query=QueuesQuery, answer=list[QueueDetails])
 def get_queues(query: QueuesQuery) -> Reply:
-    """The queues by name. Counts are the broker's statistics, up to five seconds old."""
+    """The queues by name. Counts are the broker's statistics, up to five seconds old.
+
+    Those of the retry ladder (`workerrmq.retry.…`) are only shown when a `name` is asked for that they have.
+    """
     return paged(services.queues.page(query.selection(), caller().queues), query)
 
 

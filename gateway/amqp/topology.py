@@ -11,6 +11,7 @@ not lost between two queues (https://www.rabbitmq.com/docs/quorum-queues#dead-le
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from delivery.copies import DELAY
@@ -21,6 +22,8 @@ RETURN = "workerrmq.return"
 ORPHANED = "workerrmq.orphaned"
 
 _RUNG = f"{RETRY}."
+NO_RUNG = "^(?!" + re.escape(_RUNG) + ")"
+"""A regular expression for the names of all queues but the ladder's."""
 _DEAD_LETTERS = ".dlq"
 _LEASE = 600
 """Seconds that a rung outlives its last message: a queue expires with what is in it, so never before."""

@@ -35,7 +35,7 @@ export function show(place) {
 
   async function refresh(signal) {
     const sort = place.query.get("sort");
-    const query = { ...named(place.query), sort, descending: sort ? "true" : "", fields: FIELDS };
+    const query = { name: place.query.get("name") || "", sort, descending: sort ? "true" : "", fields: FIELDS };
     const { data, total } = await get("getQueues", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
     const rows = data.map((one) => ({
       ...one,
@@ -46,16 +46,8 @@ export function show(place) {
   }
 
   const create = may("operator") && button("Create queue", () => createQueue());
-  const tools = el("div", { class: "tools" }, search(place, "Search"), choice(place, "Order", "sort", ORDERS),
-    choice(place, "Retry ladder", "ladder", [["", "hidden"], ["shown", "shown"]]), create);
+  const tools = el("div", { class: "tools" }, search(place, "Search"), choice(place, "Order", "sort", ORDERS), create);
   return { title: "Queues", content: [el("h1", {}, "Queues"), tools, ...list.content, pages.node], refresh };
-}
-
-// The rungs of the retry ladder are the service's own, and many.
-function named(query) {
-  const name = query.get("name") || "";
-  if (query.get("ladder")) return { name };
-  return { name: `^(?!workerrmq\\.retry\\.).*${name.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&")}`, useRegex: "true" };
 }
 
 export function createQueue(name) {
