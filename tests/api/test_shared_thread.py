@@ -152,7 +152,50 @@ def test_requests_of_one_connection_are_each_taken_as_they_are(publishing: Publi
     assert found == [(b"x", None)] * 2 + [(b"longer", None), (b"x", None), (b"x", "named"), (b"longer", None)]
 
 
-@pytest.mark.parametrize("header", ["Idempotency-Key: 1", "Expect: 100-continue", "Transfer-Encoding: chunked"])
+def test_a_head_with_a_length_is_not_taken_for_one_without(publishing: Publishing) -> None:
+    head = publishing.request().partition(b"Content-Length")[0]
+    hidden = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    requests = [head + b"\r\n", head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden, publishing.request()]
+    received = b""
+    with publishing.clients(1) as [client]:
+        for number, request in enumerate(requests, 1):
+            client.sendall(request)
+            while received.count(b"HTTP/1.1 ") < number or not received.endswith(b"}\n"):
+                received += client.recv(65536)
+    statuses = [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"400", b"400", b"200"], "the body was not answered as a request"
+    assert b"messageId" in received
+
+
+def test_a_body_that_is_still_to_come_holds_up_nobody_however_its_length_is_written(publishing: Publishing) -> None:
+    request = publishing.request()
+    head, end, body = request.replace(b"Content-Length: ", b"Content-Length: " + b"0" * 20).partition(b"\r\n\r\n")
+    assert not may_share(head + end)
+    with publishing.clients(1) as [client]:
+        client.sendall(head + end)
+        assert publishing.server.live()
+        client.sendall(body)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_that_it_is_alive_is_said_while_all_threads_wait(publishing: Publishing, broker: BrokerNode) -> None:
+    with publishing.clients(3) as clients:
+        broker.suspend()
+        try:
+            for client in clients:
+                client.sendall(publishing.request().replace(b"Host: x", b"Host: x\r\nIdempotency-Key: %d" % id(client)))
+            began = time.monotonic()
+            assert publishing.server.call("GET", "/health/live").status_code == 200
+            assert time.monotonic() - began < HELD_UP
+            assert not select(clients, [], [], 0)[0]
+        finally:
+            broker.resume()
+        assert [client.recv(4096)[:12] for client in clients] == [b"HTTP/1.1 200"] * 3
+
+
+@pytest.mark.parametrize(
+    "header", ["Idempotency-Key: 1", "Expect: 100-continue", "Transfer-Encoding: chunked", f"Content-Length: {0:019}"]
+)
 def test_a_request_of_another_kind_gets_a_thread(header: str) -> None:
     request = b"POST /messagePublish HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
     assert may_share(request)
