@@ -177,7 +177,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self.pending_conns.remove(conn)
             with suppress(OSError, KeyError, ValueError):
                 self.poller.unregister(conn.sock)
-            if not conn.lingers and conn.parser.unreader.take_buffered():
+            if not self._encrypted and not conn.lingers and conn.parser.unreader.take_buffered():
                 self.log.info("No whole request came from %s in %g s.", conn.client, PATIENCE)
                 with suppress(OSError):
                     conn.sock.send(_TIMEOUT)

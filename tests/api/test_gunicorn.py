@@ -18,8 +18,10 @@ import pytest
 import requests
 
 from tests.api.client import ADMIN, PASSWORD, ROOT, Gunicorn
+from tests.support.nginx import certify
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
+from tests.support.server import running
 from tests.support.store import StoreNode
 
 MakeGunicorn = Callable[..., Gunicorn]
@@ -190,6 +192,21 @@ def read_statuses(connection: socket.socket, count: int) -> list[int]:
         assert more, received
         received += more
     return [int(status) for status in found]
+
+
+def test_a_client_that_says_nothing_is_dismissed_over_tls_too(
+    tmp_path: Path, store: StoreNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = tmp_path / "certificate.pem"
+    certify(certificate)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    encrypted = ("--certfile", str(certificate), "--keyfile", str(certificate.with_suffix(".key")))
+    server = Gunicorn(tmp_path, {"MONGO_URI": store.uri("tls")}, *encrypted, "--workers", "1", "--keep-alive", "1")
+    server.url = f"https://127.0.0.1:{server.port}"
+    with running(server), socket.create_connection(("127.0.0.1", server.port), 30) as client:
+        assert client.recv(1) == b""
+        assert server.live()
+        assert "Traceback" not in server.process.output()
 
 
 def test_a_long_line_is_for_the_service_to_refuse(gunicorn: MakeGunicorn) -> None:

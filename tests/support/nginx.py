@@ -37,7 +37,7 @@ class Nginx(Server):
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.certificate = place / "workerrmq.pem"
-        _certify(self.certificate)
+        certify(self.certificate)
         config = _EXAMPLE.read_text()
         for theirs, ours in (
             ("127.0.0.1:5000", f"127.0.0.1:{service_port}"),
@@ -64,7 +64,7 @@ class Nginx(Server):
             return False
 
 
-def _certify(certificate: Path) -> None:
+def certify(certificate: Path) -> None:
     """Make one that 127.0.0.1 signs for itself, with its key beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
