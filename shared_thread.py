@@ -27,6 +27,9 @@ are."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*\d+(?=\r\n)", re.IGNORECASE)
 
+_MOST_ASIDE = 32
+"""Threads for what would block, the store or the management API; there are as many as were needed at once."""
+
 
 def may_share(request: bytes) -> bool:
     """Whether a request is here, exactly, and one of those that never block."""
@@ -39,7 +42,7 @@ class Worker(slow_clients.Worker):
     """What is whole and never blocks is answered here; all else goes to a thread."""
 
     def get_thread_pool(self) -> Executor:
-        aside = ThreadPoolExecutor(self.cfg.threads, "aside")  # no client can hold these up
+        aside = ThreadPoolExecutor(_MOST_ASIDE, "aside")  # no client can hold these up
         self._shared = SharedThread(self.method_queue.defer, aside)
         pool: Executor = super().get_thread_pool()
         return pool

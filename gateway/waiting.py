@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
@@ -55,6 +55,41 @@ def soon(call: Callable[[], None]) -> None:
         current.thread.at_turn_end(call)
     else:
         call()
+
+
+class Joint(Generic[T]):
+    """Calls that ask the same at the same time: one is made, aside, and all get its answer. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[str, _Call[T]] = {}
+
+    def call(self, question: str, call: Callable[[], T]) -> T | None:
+        """`call()`, raising what it raises, or what another's gave: None when that failed."""
+        with self._lock:
+            joined = self._made.get(question)
+            if joined is None:
+                made = self._made[question] = _Call()
+            else:
+                done = event()
+                joined.waiting.append(done)
+        if joined is not None:
+            done.wait(60)
+            return joined.answer
+        try:
+            made.answer = aside(call)
+        finally:
+            with self._lock:
+                del self._made[question]
+            for done in made.waiting:
+                done.set()
+        return made.answer
+
+
+class _Call(Generic[T]):
+    def __init__(self) -> None:
+        self.waiting: list[Event] = []
+        self.answer: T | None = None
 
 
 class SharedThread:

@@ -13,10 +13,13 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import ExchangeGateway, MessageGateway
 from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 from gateway.tracing import Tracing
-from gateway.waiting import aside
+from gateway.waiting import Joint
 
 TRUSTED_SECONDS = 10.0
 """How long an exchange that was seen is taken to exist."""
+
+UNSEEN_SECONDS = 2.0
+"""How long one is that could not be looked for: who does not answer takes seconds each time."""
 
 
 class Messages:
@@ -42,6 +45,7 @@ class Messages:
         self._timeout = timeout
         self._tracing = tracing
         self._seen: dict[str, float] = {}
+        self._lookups: Joint[WorkerError | None] = Joint()
 
     def publish(self, message: Message) -> None:
         """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed
@@ -88,13 +92,17 @@ class Messages:
         """Why nothing can be published to `exchange`."""
         if not exchange or self._seen.get(exchange, 0.0) > time.monotonic():
             return None
+        return self._lookups.call(exchange, lambda: self._look(exchange))
+
+    def _look(self, exchange: str) -> WorkerError | None:
         missing = Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
         try:
-            found = aside(lambda: self._exchanges.get(exchange))
+            found = self._exchanges.get(exchange)
         except NotFound:
             return missing
-        except BrokerUnavailable:
-            return None  # AMQP may work while the management API does not
+        except BrokerUnavailable:  # AMQP may work while the management API does not
+            self._seen[exchange] = time.monotonic() + UNSEEN_SECONDS
+            return None
         if found.exchange != exchange:  # the management API knows the default exchange by another name than AMQP
             return missing
         if found.internal:

@@ -35,13 +35,13 @@ class Publishing:
         self.token = server.login()
         assert server.call("POST", "/createQueue", self.token, json={"queueName": queue}).ok
 
-    def publish(self) -> requests.Response:
+    def publish(self, token: str = "") -> requests.Response:
         body = {"queueName": self.queue, "message": "x"}
-        return self.server.call("POST", "/messagePublish", self.token, json=body)
+        return self.server.call("POST", "/messagePublish", token or self.token, json=body)
 
-    def request(self, token: str = "", messages: int = 1, message: str = "x") -> bytes:
-        """The same as bytes; or several, whose answer is longer than the request."""
-        one = {"queueName": self.queue, "message": message}
+    def request(self, token: str = "", messages: int = 1, message: str = "x", **to: str) -> bytes:
+        """The same as bytes; or several, whose answer is longer than the request; or `to` another place."""
+        one = {**(to or {"queueName": self.queue}), "message": message}
         body = json.dumps(one if messages == 1 else {"messages": [one] * messages}).encode()
         head = f"POST /messagePublish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token or self.token}\r\n"
         return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -108,6 +108,22 @@ def test_a_token_that_the_store_must_be_asked_for_holds_up_nobody(
             assert not select([asking], [], [], 0)[0]
             to_store.flow()
             assert asking.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_management_api_that_does_not_answer_holds_up_nobody(
+    gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str
+) -> None:
+    with Proxy(broker.management_port) as management:
+        places = {**broker.settings, "RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{management.port}"}
+        publishing = Publishing(gunicorn(*ONE_OF_EACH, **places), unique_name)
+        token_to_look_up = publishing.server.login()
+        management.stall()
+        with publishing.clients(40) as clients:
+            for client in clients:
+                client.sendall(publishing.request(exchange="amq.direct"))
+            began = time.monotonic()
+            assert publishing.publish(token_to_look_up).status_code == 200
+            assert time.monotonic() - began < HELD_UP
 
 
 def test_a_client_that_takes_no_answers_holds_up_nobody(publishing: Publishing) -> None:

@@ -103,6 +103,48 @@ def test_what_can_be_done_for_all_at_once_is_put_off_to_the_end_of_the_turn(loop
     assert done == ["finished", "soon"]
 
 
+def test_those_who_ask_the_same_at_once_share_one_call(loop: Loop) -> None:
+    asked = SimpleQueue[str]()
+    answer = SimpleQueue[str]()
+
+    def ask() -> str:
+        asked.put("once")
+        return answer.get(timeout=5)
+
+    joint: waiting.Joint[str] = waiting.Joint()
+    done: list[str | None] = []
+    for _ in range(3):
+        loop.shared.start(lambda: joint.call("what", ask), done.append)
+    assert asked.get(timeout=5) == "once"
+    answer.put("this")
+    while len(done) < 3:
+        loop.turn()
+    assert (done, asked.empty()) == (["this"] * 3, True)
+    answer.put("that")
+    assert joint.call("what", ask) == "that", "what has been answered is asked again"
+
+
+def test_who_shares_a_call_that_fails_gets_none(loop: Loop) -> None:
+    joint: waiting.Joint[str] = waiting.Joint()
+    go = threading.Event()
+
+    def fail() -> str:
+        go.wait(5)
+        raise ZeroDivisionError
+
+    def first() -> None:
+        with pytest.raises(ZeroDivisionError):
+            joint.call("what", fail)
+
+    done: list[str | None] = []
+    loop.shared.start(first, done.append)
+    loop.shared.start(lambda: joint.call("what", fail), done.append)
+    go.set()
+    while len(done) < 2:
+        loop.turn()
+    assert done == [None, None]
+
+
 def test_without_a_shared_thread_it_is_all_as_usual() -> None:
     done: list[str] = []
     waiting.soon(lambda: done.append("soon"))
