@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from select import select
 from threading import Event, get_ident
 
 import pytest
@@ -22,6 +21,7 @@ from tests.support.nginx import certify
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.server import running
+from tests.support.sockets import readable
 from tests.support.store import StoreNode
 
 MakeGunicorn = Callable[..., Gunicorn]
@@ -117,7 +117,7 @@ def connections(stack: ExitStack, server: Gunicorn, *begun: bytes) -> list[socke
 
 
 def unanswered(connection: socket.socket) -> bool:
-    return not select([connection], [], [], 0)[0]
+    return not readable([connection])
 
 
 def test_clients_that_are_idle_or_drip_hold_no_thread_and_are_dismissed(gunicorn: MakeGunicorn) -> None:
@@ -135,7 +135,7 @@ def test_clients_that_are_idle_or_drip_hold_no_thread_and_are_dismissed(gunicorn
         while waiting := [connection for connection in waiting if unanswered(connection)]:
             for connection in waiting:
                 connection.sendall(b"1")
-            select(waiting, [], [], 0.2)
+            readable(waiting, 0.2)
         assert [connection.recv(4096)[:12] for connection in slow] == [b"HTTP/1.1 408"] * len(slow)
 
 
@@ -151,7 +151,7 @@ def test_clients_that_stop_or_drip_in_a_large_body_are_told_so_and_the_others_ar
         while dripping := [connection for connection in drippers if unanswered(connection)]:
             for connection in dripping:
                 connection.sendall(b" ")
-            select(dripping, [], [], 0.2)
+            readable(dripping, 0.2)
         for connection in slow:
             assert read_statuses(connection, 1) == [408]
     assert server.process.output().count('"code":"body_timeout"') == 4

@@ -79,7 +79,7 @@ def test_whatever_a_publisher_writes_stays_inside_its_header(
     content_type: Any, correlation_id: Any, message_id: Any, headers: Any
 ) -> None:
     properties = Properties(content_type=content_type, correlation_id=correlation_id, headers=headers)
-    lines = RequestHeaders(spec(queue_name="очередь\r\n")).lines(properties, message_id or "m", 1, b"", 1)
+    lines = RequestHeaders(spec(queue_name="очередь\x85\u2028\t")).lines(properties, message_id or "m", 1, b"", 1)
     allowed = {"x-queue-name", "user-agent", "expect", "accept", "webhook-id", "webhook-timestamp",
                "x-delivery-attempt", "content-type", "x-correlation-id", "traceparent"}  # fmt: skip
     assert set(received(lines)) <= allowed

@@ -1,0 +1,17 @@
+"""Sockets of clients that the tests hold open."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from selectors import EVENT_READ, DefaultSelector
+from typing import cast
+
+
+def readable(connections: Iterable[socket.socket], seconds: float = 0) -> list[socket.socket]:
+    """Those that have been sent something, or closed, within these seconds. (select(2) knows no descriptor beyond the
+    1,023rd, and a process of the whole suite has that many.)"""
+    with DefaultSelector() as selector:
+        for connection in connections:
+            selector.register(connection, EVENT_READ)
+        return [cast("socket.socket", key.fileobj) for key, _ in selector.select(seconds)]
