@@ -63,17 +63,18 @@ def test_gauges_say_what_waits_where_and_what_fails(host: Host, target: Target, 
     for _ in range(4):
         host.post("/messagePublish", queueName=queue, message="x")
 
-    def settled() -> bool:
-        scrape = host.scrape()
-        return (
+    def settled() -> Scrape | None:
+        scrape = host.scrape()  # each of two web workers has gauges of its own, up to some seconds old
+        is_settled = (
             scrape.value("workerrmq_retries_waiting") == 2
             and scrape.value("workerrmq_queue_messages_ready", queue=queue) == 2
             and scrape.value("workerrmq_breaker_state", consumer="shop") == 2
             and scrape.value("workerrmq_consumer_state", consumer="shop", state="failing") == 1
         )
+        return scrape if is_settled else None
 
-    wait_until(settled, 40, "two retries, and the breaker open")
-    scrape = host.scrape()
+    scrape = wait_until(settled, 40, "two retries, and the breaker open")
+    assert scrape is not None
     assert scrape.value("workerrmq_workers") == 1
     assert scrape.value("workerrmq_consumers", state="failing") == 1
     assert scrape.value("workerrmq_queue_messages_ready", queue=f"{queue}.lonely") == 1
