@@ -113,6 +113,7 @@ class SharedThread:
         now = time.monotonic()
         for event in [event for event, deadline in self._waiting.items() if deadline <= now]:
             self._run(event.task)
+        self.end_turn()
 
     def end_turn(self) -> None:
         """Do what has been put off. To be called when nobody can go on for now."""

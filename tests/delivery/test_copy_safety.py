@@ -117,34 +117,35 @@ def test_a_failure_while_copies_have_no_connection_waits_for_the_next_one(
         wait_until(lambda: (one := consumers.report(unique_name)) and (one.delivered, one.in_flight) == (1, 0))
 
 
-def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gone_back_to_the_queue(
-    broker: BrokerNode,
-    make_consumers: Callable[..., Consumers],
-    proxied_url: str,
-    between: Proxy,
-    channel: BlockingChannel,
-    queue: str,
-    target: Target,
-) -> None:
+@pytest.fixture
+def sending(
+    make_consumers: Callable[..., Consumers], proxied_url: str, channel: BlockingChannel, queue: str, target: Target
+) -> Consumers:
+    """By way of the proxy, with a message at the target, which does not answer yet."""
     consumers = make_consumers(proxied_url)
     publish(channel, queue, b"body")
     consumers.deliver(queue, target.url("/hold"))
     wait_until(lambda: target.held == 1)
+    return consumers
+
+
+def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gone_back_to_the_queue(
+    sending: Consumers, broker: BrokerNode, between: Proxy, channel: BlockingChannel, queue: str, target: Target
+) -> None:
     between.shut_out()
     close_connection(broker, "test-consumer-copies")
     target.release(422)
-    consumers.wait(queue, "failing")
+    sending.wait(queue, "failing")
     between.reset()
     between.flow()
     wait_until(lambda: target.held == 1, 20)
     target.release(422)
-    wait_until(lambda: (one := consumers.report(queue)) and (one.dead_lettered, one.in_flight) == (1, 0))
+    wait_until(lambda: (one := sending.report(queue)) and (one.dead_lettered, one.in_flight) == (1, 0))
     assert ready(channel, f"{queue}.dlq") == 1
 
 
 def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
-    make_consumers: Callable[..., Consumers],
-    proxied_url: str,
+    sending: Consumers,
     between: Proxy,
     channel: BlockingChannel,
     queue: str,
@@ -152,18 +153,14 @@ def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.consuming.copier._CONFIRM_WITHIN", 0.2)
-    consumers = make_consumers(proxied_url)
-    publish(channel, queue, b"body")
-    consumers.deliver(queue, target.url("/hold"))
-    wait_until(lambda: target.held == 1)
     between.stall()
     target.release(422)
-    wait_until(lambda: (one := consumers.report(queue)) and "confirmed a copy in time" in (one.error or ""))
+    wait_until(lambda: (one := sending.report(queue)) and "confirmed a copy in time" in (one.error or ""))
     between.flow()
-    wait_until(lambda: (one := consumers.report(queue)) and one.in_flight == 0)
+    wait_until(lambda: (one := sending.report(queue)) and one.in_flight == 0)
     publish(channel, queue, b"another")
     wait_until(lambda: target.held == 1)
-    assert (report := consumers.report(queue)) is not None
+    assert (report := sending.report(queue)) is not None
     assert report.dead_lettered == 1
 
 
