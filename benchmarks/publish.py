@@ -15,7 +15,6 @@ import platform
 import re
 import socket
 import statistics
-import sys
 import tempfile
 import time
 from base64 import b64encode
@@ -27,19 +26,17 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import cast
 from urllib.parse import urlsplit
 
-import requests
-
 from benchmarks import servers
+from tests.api.client import Gunicorn
 from tests.support.node import BrokerNode
-from tests.support.processes import Process, free_port
+from tests.support.processes import wait_until
+from tests.support.server import running
 from tests.support.store import StoreNode
 
 CONNECTIONS = 32
 BATCH = 100
 QUEUE = "benchmark"
 TEXT = "x" * 1024
-PASSWORD = "correct horse battery"
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ def cpu_seconds(sessions: list[int]) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def ways(service: str, token: str, broker: BrokerNode) -> list[Way]:
+def ways(url: str, token: str, broker: BrokerNode) -> list[Way]:
     """The three that are compared."""
     message = {"queueName": QUEUE, "message": TEXT}
     own = {
@@ -113,7 +110,7 @@ def ways(service: str, token: str, broker: BrokerNode) -> list[Way]:
     }
     basic = "Basic " + b64encode(b"guest:guest").decode()
     api = f"{broker.management_url}/api/exchanges/%2F/amq.default/publish"
-    publish = f"{service}/messagePublish"
+    publish = f"{url}/messagePublish"
     return [
         Way("RabbitMQ's management API, one by one", api, basic, json.dumps(own).encode(), 1),
         Way("this service, one by one", publish, f"Bearer {token}", json.dumps(message).encode(), 1),
@@ -128,48 +125,13 @@ def ways(service: str, token: str, broker: BrokerNode) -> list[Way]:
 
 
 @contextmanager
-def gunicorn(broker: BrokerNode, workers: int, threads: int) -> Iterator[tuple[str, int]]:
-    """The URL of this service over the broker and a store of its own, and the session of its processes."""
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
-        store = StoreNode(directory / "store")
-        port = free_port()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "BIND": f"127.0.0.1:{port}",
-            "RABBITMQ_URL": broker.amqp_url,
-            "RABBITMQ_MANAGEMENT_URL": broker.management_url,
-            "MONGO_URI": store.uri("benchmark"),
-            "ADMIN_PASSWORD": PASSWORD,
-            "DATA_DIR": str(directory / "var"),
-            "CONSUMERS": "external",
-            "WEB_WORKERS": str(workers),
-            "WEB_THREADS": str(threads),
-            "LOG_FORMAT": "json",
-        }
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
-        process = Process(command, directory / "gunicorn.log", environment, ROOT)
-        url = f"http://127.0.0.1:{port}"
-        try:
-            store.start()
-            process.start()
-            process.wait_ready(lambda: _answers(f"{url}/health/ready"), 30)
-            yield url, process.pid
-        finally:
-            process.stop()
-            store.shutdown()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).ok
-    except requests.RequestException:
-        return False
-
-
-def _log_in(url: str) -> str:
-    answer = requests.post(f"{url}/login", json={"username": "admin", "password": PASSWORD}, timeout=10)
-    return str(answer.json()["token"])
+def service(broker: BrokerNode, workers: int, threads: int) -> Iterator[Gunicorn]:
+    """This service over the broker and a store of its own."""
+    with tempfile.TemporaryDirectory() as place, running(StoreNode(Path(place) / "store")) as store:
+        settings = {"MONGO_URI": store.uri("benchmark"), "WEB_WORKERS": str(workers), "WEB_THREADS": str(threads)}
+        with running(Gunicorn(Path(place), broker.settings | settings)) as started:
+            wait_until(lambda: started.call("GET", "/health/ready").ok, 30, "readiness")
+            yield started
 
 
 def _emptied(broker: BrokerNode) -> int:
@@ -188,16 +150,17 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=2, help="gunicorn worker processes")
     options.add_argument("--threads", type=int, default=8, help="request threads of each")
     given = options.parse_args()
-    with servers.rabbitmq() as broker, gunicorn(broker, given.workers, given.threads) as (url, session):
-        compared = ways(url, _log_in(url), broker)
+    with servers.rabbitmq() as broker, service(broker, given.workers, given.threads) as ours:
+        compared = ways(ours.url, ours.login(), broker)
+        sessions = [ours.process.pid, broker.process.pid]
         measured: dict[str, list[tuple[float, float]]] = {way.name: [] for way in compared}
         for _ in range(given.rounds):
             for way in compared:
                 _emptied(broker)
                 load(way, 1)
-                before = cpu_seconds([session, broker.process.pid])
+                before = cpu_seconds(sessions)
                 rate = load(way, given.seconds)
-                used = cpu_seconds([session, broker.process.pid]) - before
+                used = cpu_seconds(sessions) - before
                 measured[way.name].append((rate, used / (rate * given.seconds) * 1e6))
     _print(measured, given.workers, given.threads)
 
