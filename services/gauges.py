@@ -33,7 +33,7 @@ IN_FLIGHT = Gauge("workerrmq_in_flight", "Messages that workers hold unsettled."
 READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))
 UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
 QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Consumers that the broker serves from a queue.", ("queue",))
-RETRIES = Gauge("workerrmq_retries_waiting", "Messages that wait on the retry ladder.")
+RETRIES = Gauge("workerrmq_retries_waiting", "Messages that wait in the delay levels.")
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
 GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, IN_FLIGHT, READY, UNACKED, QUEUE_CONSUMERS,

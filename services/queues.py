@@ -27,8 +27,8 @@ class Queues:
         return self._gateway.declare(spec)
 
     def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
-        """The queues that are asked for, of those that `only` admits; without a pattern all but the rungs of the retry
-        ladder, which are our own, and many. Raises Invalid for a pattern that is no regular expression."""
+        """The queues that are asked for, of those that `only` admits; without a pattern all except the delay levels,
+        which are our own. Raises Invalid for a pattern that is no regular expression."""
         if not wanted.pattern:
             wanted = replace(wanted, pattern=NO_LEVEL, regex=True)
         if only is None:
