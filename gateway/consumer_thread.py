@@ -59,7 +59,8 @@ class ConsumerThread:
     """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
     connections that publish while it is short of memory or disk), the HTTP client and all consumers.
 
-    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`. Start it after a fork.
+    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
+    Start it after a fork.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class ConsumerThread:
     ) -> None:
         """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
+        self.crash: str | None = None
+        """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -114,6 +117,16 @@ class ConsumerThread:
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as exc:
+            self.crash = type(exc).__name__
+            self._snapshot = Snapshot(error=f"crashed ({self.crash})")
+            log.exception("consumer_thread_crashed")
+        finally:
+            self._started.set()  # after a crash as well, so that `start` returns
+
+    def _work(self) -> None:
         self._loop = loop = Loop()
         self._link = Link(loop, self._nodes, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
