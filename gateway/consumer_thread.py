@@ -19,6 +19,7 @@ from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
 from gateway.amqp.migration import move_orphans
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
@@ -55,19 +56,22 @@ class ConsumerThread:
     """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
     connections that publish while it is short of memory or disk), the HTTP client and all consumers.
 
-    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`. Start it after a fork.
+    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
+    Start it after a fork.
     """
 
     def __init__(
         self,
-        url: str,
+        nodes: BrokerNodes,
         name: str = "workerrmq-consumer",
         guard: Guard | None = None,
         tracing: Tracing | None = None,
         periods: Periods = Periods(),  # noqa: B008 - immutable
     ) -> None:
         """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
-        self._url, self._name, self._guard, self._tracing = url, name, guard, tracing
+        self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
+        self.crash: str | None = None
+        """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
         self._periods = periods
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
@@ -112,9 +116,19 @@ class ConsumerThread:
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as exc:
+            self.crash = type(exc).__name__
+            self._snapshot = Snapshot(error=f"crashed ({self.crash})")
+            log.exception("consumer_thread_crashed")
+        finally:
+            self._started.set()  # after a crash as well, so that `start` returns
+
+    def _work(self) -> None:
         self._loop = loop = Loop()
-        self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
-        self._publisher = Publisher(loop, self._url, f"{self._name}-copies", patient=True)
+        self._link = Link(loop, self._nodes, self._name, on_up=self._up, on_down=self._down)
+        self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
             HttpClient(loop, self._guard),

@@ -8,6 +8,7 @@ from delivery.periods import Periods
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec, RetiringSecret
 from domain.registry import QueueFacts, Report, Subscription
+from gateway.amqp.nodes import BrokerNodes
 from gateway.consumer_thread import ConsumerThread
 from tests.support.processes import wait_until
 
@@ -25,7 +26,7 @@ class Consumers:
     """Started at once. Used by one thread."""
 
     def __init__(self, url: str, guard: Guard | None = None, periods: Periods = Periods()) -> None:  # noqa: B008
-        self.thread = ConsumerThread(url, "test-consumer", guard, periods=periods)
+        self.thread = ConsumerThread(BrokerNodes.parse(url), "test-consumer", guard, periods=periods)
         self._desired: dict[str, Subscription] = {}
         self.thread.start()
 
