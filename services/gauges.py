@@ -12,7 +12,7 @@ from domain.consumer_details import STATES
 from domain.gauge import OTHER, Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
-from gateway.amqp.topology import is_rung
+from gateway.amqp.topology import holds_retries
 from services.consumer_state import Live
 from services.health import Dependency
 from services.troubles import dead_letter_queues
@@ -54,7 +54,7 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     unacked, consumers, letters = ready.copy(), ready.copy(), ready.copy()
     retries = 0
     for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
-        if is_rung(queue.name):
+        if holds_retries(queue.name):
             retries += queue.ready + queue.unacked
             continue
         labels = (queue.name if number < MAX_SERIES else OTHER,)

@@ -14,7 +14,14 @@ from datetime import UTC, datetime
 import structlog
 
 from domain.errors import WorkerError
-from domain.registry import Heartbeat, QueueFacts, RegisteredConsumer, Subscription
+from domain.registry import (
+    UNDESCRIBED_QUEUE,
+    UNKNOWN_QUEUE,
+    Heartbeat,
+    QueueFacts,
+    RegisteredConsumer,
+    Subscription,
+)
 from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway
 from gateway.mongo import Store
@@ -60,6 +67,7 @@ class Reconciler:
         """why this process may not consume, as a sentence; None when its threads run"""
         self._consumer_thread = consumer_thread
         self._facts: dict[str, QueueFacts] = {}
+        self._otherwise = UNKNOWN_QUEUE
         self._facts_at = float("-inf")
         self._enabled: list[RegisteredConsumer] = []
         self._version: int | None = None
@@ -130,14 +138,21 @@ class Reconciler:
         return self._enabled
 
     def _subscription(self, one: RegisteredConsumer, share: float) -> Subscription:
-        facts = self._facts.get(one.spec.queue_name, QueueFacts())
+        facts = self._facts.get(one.spec.queue_name, self._otherwise)
         return Subscription(one.id, one.revision, one.spec, facts, share, one.retiring_secrets)
 
     def _refresh_facts(self, enabled: list[RegisteredConsumer]) -> None:
         unknown = any(one.spec.queue_name not in self._facts for one in enabled)
         if enabled and time.monotonic() - self._facts_at > (_FACTS_AT_LEAST if unknown else _FACTS_EVERY):
             self._facts_at = time.monotonic()
-            self._attempt("management", lambda: self._facts.update(self._queues.facts()))
+            self._attempt("management", self._read_facts)
+
+    def _read_facts(self) -> None:
+        """While the management API is down, consumers go on as they are, and those of other queues start all the
+        same."""
+        self._otherwise = UNDESCRIBED_QUEUE
+        self._facts = self._queues.facts()
+        self._otherwise = UNKNOWN_QUEUE
 
     def _report(self) -> None:
         snapshot = self._consumers.snapshot()
