@@ -190,16 +190,6 @@ def test_a_queue_that_is_not_there_is_not_found(service: Service, method: str, p
     assert_problem(service.call(method, path, body), 404, "queue_not_found", "'nope'")
 
 
-def test_a_delete_can_be_kept_from_costing_messages_or_consumers(service: Service, broker: BrokerNode) -> None:
-    service.post("/createQueue", {"queueName": "dear"})
-    service.post("/messagePublish", {"queueName": "dear", "message": "do not lose me"})
-    assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifEmpty": True}), 412, "queue_not_empty")
-    with broker.connect() as connection:
-        connection.channel().basic_consume("dear", lambda *_: None)
-        assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifUnused": True}), 412, "queue_in_use")
-    assert service.get("/getQueue", queueName="dear").status_code == 200
-
-
 def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> None:
     with broker.connect() as connection:
         connection.channel().queue_declare("mine", exclusive=True)
