@@ -7,6 +7,7 @@ from gateway.management.connections import ConnectionGateway
 from gateway.management.dead_letters import DeadLetterGateway
 from gateway.management.exchanges import ExchangeGateway
 from gateway.management.messages import MessageGateway
+from gateway.management.queue_lookup import QueueLookup
 from gateway.management.queues import QueueGateway
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "ManagementClient",
     "MessageGateway",
     "QueueGateway",
+    "QueueLookup",
 ]

@@ -5,14 +5,16 @@ The login never appears in a message, and no exception of `requests` leaves this
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import requests
 
-from domain.errors import BrokerUnavailable, Invalid
+from domain.errors import BrokerTimeout, BrokerUnavailable, Invalid
 from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
 
 CONNECT_SECONDS = 2.0
@@ -23,7 +25,8 @@ class ManagementClient:
     """Calls the API of one broker, within one virtual host. Any thread may call; each keeps a connection of its own,
     opened by its first call, so that an object made before a fork serves after it."""
 
-    def __init__(self, url: str, vhost: str) -> None:
+    def __init__(self, url: str, vhost: str, version_seconds: float = 30.0) -> None:
+        """A version that was read is taken to be the broker's for `version_seconds`: it may be upgraded meanwhile."""
         parts = urlsplit(url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self.vhost = vhost
@@ -31,6 +34,8 @@ class ManagementClient:
         self._base = f"{parts.scheme}://{self._place}{parts.path.rstrip('/')}/api"
         self._login = (unquote(parts.username or "guest").encode(), unquote(parts.password or "guest").encode())
         self._local = threading.local()
+        self._version_seconds = version_seconds
+        self._version: tuple[float, tuple[int, ...]] = (float("-inf"), ())
 
     def call(
         self,
@@ -55,7 +60,7 @@ class ManagementClient:
         try:
             answer = self._session.send(request, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False)
         except requests.Timeout:
-            raise self._unavailable("does not answer in time") from None
+            raise self._unavailable("does not answer in time", BrokerTimeout) from None
         except requests.RequestException:
             raise self._unavailable("cannot be reached") from None
         if answer.status_code in (201, 204):
@@ -70,6 +75,15 @@ class ManagementClient:
     def get(self, *path: str, subject: Subject, name: str = "", query: Mapping[str, str | int] | None = None) -> Any:
         """The JSON of `GET /api/<path>`. Raises as `call`."""
         return self.call("GET", *path, subject=subject, name=name, query=query)[1]
+
+    def version(self) -> tuple[int, ...]:
+        """RabbitMQ's version, as in (4, 0, 5): in a cluster that of the node that answers. Raises as `call`."""
+        read_at, version = self._version
+        if time.monotonic() > read_at + self._version_seconds:
+            found = self.get("overview", subject="virtual host", query={"columns": "rabbitmq_version"})
+            version = tuple(int(part) for part in re.findall(r"\d+", found["rabbitmq_version"])[:3])
+            self._version = time.monotonic(), version
+        return version
 
     def _see_vhost(self) -> None:
         """Raise BrokerUnavailable when what was not found is missing with all else: RabbitMQ finds nothing at all for
@@ -94,8 +108,8 @@ class ManagementClient:
         except requests.JSONDecodeError:
             raise self._unavailable(f"answers HTTP {answer.status_code} without JSON") from None
 
-    def _unavailable(self, what: str) -> BrokerUnavailable:
-        return BrokerUnavailable(
+    def _unavailable(self, what: str, kind: type[BrokerUnavailable] = BrokerUnavailable) -> BrokerUnavailable:
+        return kind(
             f"RabbitMQ's management API at {self._place} {what}. Check that the broker runs with the plugin "
             "rabbitmq_management, and that RABBITMQ_MANAGEMENT_URL is right.",
             retry_after=5,
