@@ -11,6 +11,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.registry import QueueFacts
+from tests.conftest import REAL_BROKERS
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
@@ -206,14 +207,15 @@ def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_
     assert second.headers["x-delivery-attempt"] == "2"
 
 
+@pytest.mark.parametrize("broker", REAL_BROKERS, indirect=True)
 def test_a_backoff_beyond_the_brokers_consumer_timeout_is_survived_in_order(
-    rabbitmq: RabbitNode, unique_name: str, target: Target
+    broker: RabbitNode, unique_name: str, target: Target
 ) -> None:
     target.answer = lambda request: 500 if request.body == b"first" and len(target.requests) < 3 else 200
-    rabbitmq.set_consumer_timeout(1.5)
-    consumers = Consumers(rabbitmq.amqp_url)
+    broker.set_consumer_timeout(1.5)
+    consumers = Consumers(broker.amqp_url)
     try:
-        with rabbitmq.connect() as connection:
+        with broker.connect() as connection:
             channel = connection.channel()
             channel.queue_declare(unique_name, durable=True)
             publish(channel, unique_name, "first", "second", "third")  # without ids
@@ -222,9 +224,9 @@ def test_a_backoff_beyond_the_brokers_consumer_timeout_is_survived_in_order(
             wait_until(lambda: ready(channel, unique_name) == 0)
     finally:
         consumers.end()
-        rabbitmq.set_consumer_timeout(None)
+        broker.set_consumer_timeout(None)
     assert [request.body for request in requests] == [b"first", b"first", b"first", b"second", b"third"]
     assert [request.headers["x-delivery-attempt"] for request in requests[:3]] == ["1", "2", "3"]
     assert len({request.id for request in requests}) == 3
     assert requests[1].when - requests[0].when >= 4
-    assert "delivery acknowledgement on channel" in rabbitmq.process.output()
+    assert "delivery acknowledgement on channel" in broker.process.output()
