@@ -28,10 +28,11 @@ _LAST_SPANS = 2.0
 
 def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Reconciler:
     """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
-    management = ManagementClient(settings.management_url, settings.vhost)
-    url = settings.rabbitmq_url.get_secret_value()
+    management = ManagementClient(settings.rabbitmq_management_url)
     return Reconciler(
-        store, DeadLetterGateway(management), lambda: ConsumerThread(url, guard=settings.guard, tracing=tracing)
+        store,
+        DeadLetterGateway(management),
+        lambda: ConsumerThread(settings.rabbitmq_url, guard=settings.guard, tracing=tracing),
     )
 
 

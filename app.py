@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo.database import Database
-from pymongo.errors import ConfigurationError, InvalidURI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
@@ -84,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
     store = _store(app, settings)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
-    publisher = PublisherThread(settings.rabbitmq_url.get_secret_value())
+    publisher = PublisherThread(settings.rabbitmq_url)
     app.extensions["store"] = store
     app.extensions["services"] = services = services_of(settings, store, publisher, tracing)
     app.extensions["runtime"] = runtime = Runtime(
@@ -131,10 +130,6 @@ def _parts(
 
 
 def _store(app: Flask, settings: Settings) -> Store:
-    try:
-        mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
-    except (InvalidURI, ConfigurationError) as exc:  # pymongo's own words may quote a password that is not encoded
-        hint = "percent-encode user and password, and for mongodb+srv:// see that the name resolves"
-        raise SettingsError(f"configuration: MONGO_URI cannot be used ({type(exc).__name__}): {hint}") from None
+    mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
     database = cast("Database[Document]", mongo.db)
     return Store(database, Sealer.of(settings.secret_key.get_secret_value(), settings.data_dir))

@@ -49,7 +49,7 @@ def services_of(
     settings: Settings, store: Store, publisher: PublisherThread, tracing: Tracing | None = None
 ) -> Services:
     """All services, over a store and a publisher that need not be up, nor started."""
-    management = ManagementClient(settings.management_url, settings.vhost)
+    management = ManagementClient(settings.rabbitmq_management_url)
     queue_gateway = QueueGateway(management)
     connection_gateway = ConnectionGateway(management)
     epoch = Epoch(settings.data_dir / "epoch")
@@ -82,7 +82,7 @@ def services_of(
         overviews=Overviews(store.consumers, store.heartbeats, queue_gateway, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
+        replays=Replays(DeadLetterReplay(settings.rabbitmq_url, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=UserAccounts(store, epoch),
         api_keys=api_keys,

@@ -17,6 +17,7 @@ from domain.attempt import Attempt
 from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.topology import Ladder, declare_base
 from gateway.consuming.attempt_log import AttemptLog
@@ -63,13 +64,13 @@ class ConsumerThread:
 
     def __init__(
         self,
-        url: str,
+        nodes: BrokerNodes,
         name: str = "workerrmq-consumer",
         guard: Guard | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
-        self._url, self._name, self._guard, self._tracing = url, name, guard, tracing
+        self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -114,11 +115,11 @@ class ConsumerThread:
 
     def _run(self) -> None:
         self._loop = loop = Loop()
-        self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
+        self._link = Link(loop, self._nodes, self._name, on_up=self._up, on_down=self._down)
         ladder = Ladder()
         self._publisher = Publisher(
             loop,
-            self._url,
+            self._nodes,
             f"{self._name}-copies",
             on_channel=lambda channel: ladder.on_channel(channel, time.monotonic()),
             patient=True,

@@ -10,6 +10,7 @@ from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway import waiting
 from gateway.amqp.loop import Loop
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
 
 _GRACE = 1.0
@@ -22,8 +23,8 @@ class PublisherThread:
     Start it after a fork, never before.
     """
 
-    def __init__(self, url: str, name: str = "workerrmq-publisher") -> None:
-        self._url, self._name = url, name
+    def __init__(self, nodes: BrokerNodes, name: str = "workerrmq-publisher") -> None:
+        self._nodes, self._name = nodes, name
         self._inbox: deque[_Batch] = deque()
         self._woken = False
         self._loop: Loop | None = None
@@ -44,7 +45,7 @@ class PublisherThread:
 
     def start(self) -> None:
         self._loop = Loop()
-        self._publisher = Publisher(self._loop, self._url, self._name)
+        self._publisher = Publisher(self._loop, self._nodes, self._name)
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 

@@ -7,6 +7,7 @@ from typing import Any
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec, RetiringSecret
 from domain.registry import QueueFacts, Report, Subscription
+from gateway.amqp.nodes import BrokerNodes
 from gateway.consumer_thread import ConsumerThread
 from tests.support.processes import wait_until
 
@@ -24,7 +25,7 @@ class Consumers:
     """Started at once. Used by one thread."""
 
     def __init__(self, url: str, guard: Guard | None = None) -> None:
-        self.thread = ConsumerThread(url, "test-consumer", guard)
+        self.thread = ConsumerThread(BrokerNodes.parse(url), "test-consumer", guard)
         self._desired: dict[str, Subscription] = {}
         self.thread.start()
 

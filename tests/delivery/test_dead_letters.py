@@ -12,6 +12,7 @@ from gateway.management import DeadLetterGateway, ManagementClient
 from tests.conftest import REAL_BROKERS
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, ready, take, wait_ready
+from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
@@ -21,7 +22,7 @@ from tests.support.target import Target
 def facts(broker: BrokerNode, queue: str) -> QueueFacts:
     """What a worker reads of a queue before it consumes."""
     url = broker.management_url.replace("http://", "http://guest:guest@")
-    return DeadLetterGateway(ManagementClient(url, "/")).facts()[queue]
+    return DeadLetterGateway(ManagementClient(management_nodes(url))).facts()[queue]
 
 
 def test_a_message_that_fails_every_attempt_becomes_one_dead_letter_that_says_why(
