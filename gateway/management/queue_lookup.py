@@ -19,7 +19,7 @@ from gateway.management.pages import read_page
 
 COLUMNS = (
     "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
-    "message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
+    "leader,members,online,message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
 )
 _STATE_COLUMNS = "name,type,state,leader,members,online"
 _UNUSABLE = frozenset({"down", "minority", "stopped", "crashed"})
@@ -36,7 +36,7 @@ class QueueLookup:
     def find(self, name: str) -> dict[str, Any]:
         """The queue of just this name. Raises NotFound, and QueueUnavailable when its node is down."""
         exact = Selection(pattern=f"^{re.escape(name)}$", regex=True, size=500)  # RabbitMQ ignores case
-        columns = f"{COLUMNS},leader,members,online,{FACT_COLUMNS}"
+        columns = f"{COLUMNS},{FACT_COLUMNS}"
         for queue in read_page(self._client, "queues", exact, columns, {}).items:
             if queue["name"] == name:
                 if outage := _outage(queue):
@@ -63,10 +63,14 @@ class QueueLookup:
 
 
 def state_of(queue: dict[str, Any]) -> str:
-    """The state of a queue out of a list. RabbitMQ 3.10 gives none for a quorum queue without a leader."""
-    if queue.get("type") == "quorum" and "leader" in queue and not queue["leader"]:
+    """The state of a queue out of a list. A quorum queue without a leader, to which RabbitMQ 3.10 gives no state, or
+    without a majority of its members is `minority`; another one is not `down`, which RabbitMQ 4.0 says under load."""
+    state = str(queue.get("state", "running"))
+    if queue.get("type") != "quorum" or "members" not in queue:
+        return state
+    if not queue.get("leader") or 2 * len(queue.get("online", ())) <= len(queue["members"]):
         return "minority"
-    return str(queue.get("state", "running"))
+    return "running" if state == "down" else state
 
 
 def _outage(queue: dict[str, Any]) -> str | None:

@@ -51,8 +51,7 @@ class QueueGateway:
 
     def page(self, wanted: Selection) -> Page[QueueDetails]:
         """The queues that are asked for. Raises Invalid for a pattern that is no regular expression."""
-        columns = f"{COLUMNS},leader"
-        page = read_page(self._client, "queues", wanted, columns, _SORT_COLUMNS)
+        page = read_page(self._client, "queues", wanted, COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> QueueDetails:
