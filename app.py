@@ -45,6 +45,7 @@ from routes import (
 )
 from runtime import Part, Runtime
 from services.bundle import Services
+from services.reconciler import Reconciler
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     store = _store(app, settings)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
     publisher = PublisherThread(settings.rabbitmq_url)
+    worker = reconciler(settings, store, tracing) if settings.consumers == "inline" else None
     app.extensions["store"] = store
-    app.extensions["services"] = services = services_of(settings, store, publisher, tracing)
+    app.extensions["services"] = services = services_of(settings, store, publisher, worker, tracing)
     app.extensions["runtime"] = runtime = Runtime(
-        _parts(settings, store, publisher, services, tracing), services.login.prepare, settings.drain_timeout
+        _parts(publisher, services, worker, tracing), services.login.prepare, settings.drain_timeout
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
@@ -121,12 +123,12 @@ def _check_writable(directory: Path) -> None:
 
 
 def _parts(
-    settings: Settings, store: Store, publisher: PublisherThread, services: Services, tracing: Tracing | None
+    publisher: PublisherThread, services: Services, worker: Reconciler | None, tracing: Tracing | None
 ) -> list[Part]:
     """In the order of their start; they stop in reverse."""
     parts: list[Part] = [tracing] if tracing else []
     parts += [publisher, services.replays, services.audit]
-    return [*parts, reconciler(settings, store, tracing)] if settings.consumers == "inline" else parts
+    return [*parts, worker] if worker else parts
 
 
 def _store(app: Flask, settings: Settings) -> Store:

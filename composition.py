@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from config import Settings
-from domain.errors import BrokerUnavailable
+from domain.errors import BrokerUnavailable, WorkerError
 from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
@@ -41,6 +42,7 @@ from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
 from services.queues import Queues
+from services.reconciler import Reconciler
 from services.replays import Replays
 from services.samples import Samples
 from services.users import UserAccounts
@@ -48,9 +50,14 @@ from services.worker_count import WorkerCount
 
 
 def services_of(
-    settings: Settings, store: Store, publisher: PublisherThread, tracing: Tracing | None = None
+    settings: Settings,
+    store: Store,
+    publisher: PublisherThread,
+    worker: Reconciler | None = None,
+    tracing: Tracing | None = None,
 ) -> Services:
-    """All services, over a store and a publisher that need not be up, nor started."""
+    """All services, over a store and a publisher that need not be up, nor started. `worker` is the one of this process,
+    when it consumes."""
     management = ManagementClient(settings.rabbitmq_management_url)
     queue_gateway, lookup = QueueGateway(management), QueueLookup(management)
     reader = QueueReader(settings.rabbitmq_url, publisher, lookup)
@@ -63,12 +70,18 @@ def services_of(
         if not publisher.connected:
             raise BrokerUnavailable(publisher.error or "not connected")
 
-    probes = {
+    def consumers() -> None:
+        if worker is not None and worker.fault is not None:
+            raise WorkerError(worker.fault, code="consumers_down")
+
+    probes: dict[str, Callable[[], None]] = {
         "store": lambda: store.ping(0.8),  # before the patience of Health ends, so that its reason is heard
         "broker": broker,
         # Every vhost has this exchange, and no more than the tag `management` is needed to look at it.
         "management": lambda: management.get("exchanges", management.vhost, "amq.direct", subject="virtual host"),
     }
+    if worker is not None:
+        probes["consumers"] = consumers
     consumer_service = Consumers(
         store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
     )

@@ -152,10 +152,15 @@ class Vhost:
         return queue
 
     def delete_queue(self, name: str, now: float, *, if_unused: bool = False, if_empty: bool = False) -> int:
-        """Delete a queue and cancel its consumers; how many messages waited. Raises 406."""
+        """Delete a queue and cancel its consumers; how many messages waited. Raises 406, and 540 for a condition
+        on a quorum queue."""
         queue = self.queues.get(name)
         if queue is None:
             return 0
+        for flag, given in (("if-unused", if_unused), ("if-empty", if_empty)):
+            if given and queue.type == "quorum":
+                raise AmqpError(540, f"cannot delete queue '{name}' in vhost '{self.name}'. queue.delete operations "
+                                     f"with {flag} flag set are not supported by quorum queues")  # fmt: skip
         if if_unused and queue.consumers:
             raise AmqpError(406, f"queue '{name}' in vhost '{self.name}' in use")
         if if_empty and queue.ready_count:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from itertools import count
+
+import structlog
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
@@ -12,6 +15,11 @@ from gateway import waiting
 from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
+
+log = structlog.get_logger("workerrmq.amqp")
+
+_LONGEST_PAUSE = 30.0
+"""Seconds before a loop that crashes again and again is replaced."""
 
 _GRACE = 1.0
 """Seconds past its timeout that a caller waits for the loop's verdict."""
@@ -31,21 +39,22 @@ class PublisherThread:
         self._publisher: Publisher | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._ended = threading.Event()
+        self._fault: str | None = None
 
     @property
     def connected(self) -> bool:
         publisher = self._publisher
-        return publisher is not None and publisher.up
+        return publisher is not None and publisher.up and self._fault is None
 
     @property
     def error(self) -> str | None:
         """Why there is no connection, or what the broker blocks us for; None when all is well."""
         publisher = self._publisher
-        return "not started" if publisher is None else publisher.blocked or publisher.error
+        return self._fault or ("not started" if publisher is None else publisher.blocked or publisher.error)
 
     def start(self) -> None:
-        self._loop = Loop()
-        self._publisher = Publisher(self._loop, self._nodes, self._name)
+        self._open()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
@@ -54,6 +63,7 @@ class PublisherThread:
         if self._thread is None or self._loop is None:
             return
         self._stopping = True
+        self._ended.set()
         self._loop.add_callback_threadsafe(lambda: self._finish(timeout))
         self._thread.join(timeout + _GRACE)
 
@@ -67,6 +77,8 @@ class PublisherThread:
             return [BrokerUnavailable("This process is shutting down.", retry_after=1)] * len(messages)
         if not messages:
             return []
+        if self._fault is not None:
+            return [unavailable(self._fault)] * len(messages)
         batch = _Batch(messages)
         self._inbox.append(batch)
         if not self._woken:
@@ -83,11 +95,32 @@ class PublisherThread:
 
     # --- on the loop -----------------------------------------------------------------------------------------------
 
+    def _open(self) -> None:
+        self._loop = Loop()
+        self._publisher = Publisher(self._loop, self._nodes, self._name)
+
     def _run(self) -> None:
-        assert self._loop is not None
-        assert self._publisher is not None
-        self._publisher.open()
-        self._loop.run()
+        """Run the loop until `stop`; after a crash, with a new one, after a pause that doubles."""
+        for crashes in count():
+            try:
+                if crashes:
+                    self._open()
+                assert self._loop is not None
+                assert self._publisher is not None
+                self._publisher.open()
+                self._fault = None
+                self._loop.run()
+            except Exception as exc:
+                pause = min(_LONGEST_PAUSE, 0.25 * 2 ** min(crashes, 10))
+                self._fault = f"the publisher thread crashed ({type(exc).__name__}); the log has the traceback"
+                log.exception("publisher_thread_crashed", retry_in_seconds=pause)
+                self._woken = False
+                while self._inbox:
+                    self._inbox.popleft().give(unavailable(self._fault))
+                if self._ended.wait(pause):
+                    return
+            else:
+                return
 
     def _take(self) -> None:
         self._woken = False

@@ -1,4 +1,4 @@
-"""What workers must know of queues before they consume: their type, and where their dead letters go."""
+"""What workers must know of queues before they consume: type, dead letters, limits, and when a queue is deleted."""
 
 from __future__ import annotations
 

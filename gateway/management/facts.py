@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.registry import QueueFacts
 
-FACT_COLUMNS = "type,arguments,effective_policy_definition"
+FACT_COLUMNS = "type,auto_delete,exclusive,arguments,effective_policy_definition"
 
 NO_LIMIT_SINCE = (4, 0)
 """From this version on a quorum queue has a delivery limit by default, and a negative one is none
@@ -27,9 +27,15 @@ def facts_of(queue: dict[str, Any], version: tuple[int, ...]) -> QueueFacts:
     dead_letter = None if exchange is None else (exchange, key)
     kind = queue.get("type", "classic")
     limits = arguments.get("x-delivery-limit"), policy.get("delivery-limit")
-    single_active = arguments.get("x-single-active-consumer") is True
-    limit = delivery_limit(limits, version) if kind == "quorum" else None
-    return QueueFacts(kind, dead_letter, single_active, limit)
+    return QueueFacts(
+        type=kind,
+        dead_letter=dead_letter,
+        single_active=arguments.get("x-single-active-consumer") is True,
+        delivery_limit=delivery_limit(limits, version) if kind == "quorum" else None,
+        auto_delete=bool(queue.get("auto_delete")),
+        exclusive=bool(queue.get("exclusive")),
+        expires="x-expires" in arguments or "expires" in policy,
+    )
 
 
 def delivery_limit(limits: tuple[object, ...], version: tuple[int, ...]) -> int | None:

@@ -177,17 +177,17 @@ def test_a_pattern_that_would_match_for_ever_is_given_up(service: Service) -> No
     assert service.get("/getQueues").status_code == 200
 
 
-def test_the_retry_ladder_is_shown_to_those_who_ask_for_it(service: Service) -> None:
-    for name in ("orders", "workerrmq.retry.5s", "workerrmq.retry-mine"):
+def test_delay_levels_are_listed_only_by_name(service: Service) -> None:
+    for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
         service.post("/createQueue", {"queueName": name, "type": "classic"})
 
     def names(**query: str) -> list[str]:
         return [queue["queueName"] for queue in service.get("/getQueues", **query).get_json()]
 
-    assert names() == ["orders", "workerrmq.retry-mine"]
+    assert names() == ["orders", "workerrmq.delayed"]
     assert service.get("/getQueues").headers["X-Total-Count"] == "2"
-    assert names(name="RETRY") == ["workerrmq.retry-mine", "workerrmq.retry.5s"]
-    assert names(name="s$", useRegex="true") == ["orders", "workerrmq.retry.5s"]
+    assert names(name="DELAY") == ["workerrmq.delay.5", "workerrmq.delayed"]
+    assert names(name="s$", useRegex="true") == ["orders"]
 
 
 def test_a_list_shows_only_the_fields_that_are_asked_for(service: Service) -> None:
@@ -229,16 +229,6 @@ def test_a_deleted_queue_is_gone(service: Service) -> None:
 def test_a_queue_that_is_not_there_is_not_found(service: Service, method: str, path: str) -> None:
     body = None if method == "GET" else {"queueName": "nope"}
     assert_problem(service.call(method, path, body), 404, "queue_not_found", "'nope'")
-
-
-def test_a_delete_can_be_kept_from_costing_messages_or_consumers(service: Service, broker: BrokerNode) -> None:
-    service.post("/createQueue", {"queueName": "dear"})
-    service.post("/messagePublish", {"queueName": "dear", "message": "do not lose me"})
-    assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifEmpty": True}), 412, "queue_not_empty")
-    with broker.connect() as connection:
-        connection.channel().basic_consume("dear", lambda *_: None)
-        assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifUnused": True}), 412, "queue_in_use")
-    assert service.get("/getQueue", queueName="dear").status_code == 200
 
 
 def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
 from tests.conftest import REAL_BROKERS
 from tests.delivery.breaking import close_connection
 from tests.delivery.raw import Raw, raw_values
@@ -147,17 +148,20 @@ def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gon
 
 
 def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
-    sending: Consumers,
+    make_consumers: Callable[..., Consumers],
+    proxied_url: str,
     between: Proxy,
     channel: BlockingChannel,
     queue: str,
     target: Target,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.consuming.copier._CONFIRM_WITHIN", 0.2)
+    sending = make_consumers(proxied_url, periods=Periods(confirm=0.2))
+    publish(channel, queue, b"body")
+    sending.deliver(queue, target.url("/hold"))
+    wait_until(lambda: target.held == 1)
     between.stall()
     target.release(422)
-    wait_until(lambda: (one := sending.report(queue)) and "confirmed a copy in time" in (one.error or ""))
+    wait_until(lambda: (one := sending.report(queue)) and "did not confirm a copy in time" in (one.error or ""))
     between.flow()
     wait_until(lambda: (one := sending.report(queue)) and one.in_flight == 0)
     publish(channel, queue, b"another")

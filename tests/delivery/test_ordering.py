@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
 from domain.registry import QueueFacts
 from tests.conftest import REAL_BROKERS
 from tests.delivery.running import Consumers
@@ -184,14 +185,9 @@ def test_what_the_old_target_of_an_ordered_consumer_refuses_goes_to_the_new_one_
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # which tells at once who consumes
 def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_broker_minds(
-    consumers: Consumers,
-    channel: BlockingChannel,
-    queue: str,
-    broker: BrokerNode,
-    target: Target,
-    monkeypatch: pytest.MonkeyPatch,
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
 ) -> None:
-    monkeypatch.setattr("gateway.consuming.dispatcher._HELD", 0.5)
+    consumers = make_consumers(periods=Periods(held=0.5))
 
     def tags() -> set[str]:
         return {one["consumer_tag"] for one in broker.management.get("consumers").json()}
