@@ -15,6 +15,7 @@ from broker.core.journal import Journal
 from broker.core.message import Message
 from broker.core.pager import Pager
 from broker.core.queue import Queue
+from broker.core.queue_types import TYPES as QUEUE_TYPES
 from broker.errors import AmqpError
 from broker.protocol.table import Table
 
@@ -131,10 +132,10 @@ class Vhost:
         known = self.queues.get(name)
         if known is not None:
             declarations.check_same_queue(known, durable, auto_delete, owner, arguments)
-            known.used_at = now
+            known.declared_again(now)
             return known
         rules = read_rules(arguments, name, self.name)
-        declarations.check_queue_type(name, durable, auto_delete, owner, arguments, self.name)
+        declarations.check_properties(QUEUE_TYPES[rules.type], name, durable, auto_delete, owner, self.name)
         queue = Queue(self, name, rules, durable=durable, auto_delete=auto_delete, owner=owner, arguments=arguments,
                       queue_id=self._next_queue_id(), now=now)  # fmt: skip
         self.queues[name] = queue

@@ -1,4 +1,4 @@
-"""What workers and readers must know of a queue: its type, where its dead letters go, the limit of returns."""
+"""What workers and readers must know of a queue: type, dead letters, limit of returns, and when it is deleted."""
 
 from __future__ import annotations
 
