@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from domain.details import Page
 from domain.errors import StoreUnavailable
@@ -18,6 +18,8 @@ from domain.selection import Order
 
 Document = dict[str, Any]
 Entity = TypeVar("Entity")
+_DUPLICATE = 11000
+"""MongoDB's code for a unique key that is taken (https://www.mongodb.com/docs/manual/reference/error-codes/)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
 
@@ -69,6 +71,15 @@ def change(
         if collection.replace_one(unchanged, after).matched_count:
             return before, after
     return None
+
+
+def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> None:
+    """Insert the documents, except those whose `_id` is there: an earlier try has stored them."""
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as exc:
+        if any(error["code"] != _DUPLICATE for error in exc.details["writeErrors"]):
+            raise
 
 
 def micros(moment: datetime) -> int:

@@ -24,6 +24,7 @@ from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler
+from services.steering_periods import SteeringPeriods
 from tests.api.conftest import end, settings_for
 from tests.support.amqp import publish
 from tests.support.embedded import EmbeddedNode
@@ -79,7 +80,7 @@ def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_ru
         return made[-1]
 
     gateway = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-    worker = Reconciler(registry, gateway, thread, first_pause=0.01, sound_after=1.0)
+    worker = Reconciler(registry, gateway, thread, SteeringPeriods(first_pause=0.01, sound_after=1.0))
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url()))
     worker.start()
     try:
@@ -104,7 +105,7 @@ def test_a_consumer_thread_that_goes_on_crashing_is_restarted_ever_more_rarely(
         return made[-1]
 
     gateway = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-    worker = Reconciler(registry, gateway, thread, first_pause=3600.0)
+    worker = Reconciler(registry, gateway, thread, SteeringPeriods(first_pause=3600.0))
     worker.start()
     try:
         wait_until(lambda: worker.fault, 10)
