@@ -17,7 +17,15 @@ class Refusal:
 REFUSALS = {
     400: Refusal(
         "What was sent cannot be used as it stands.",
-        ("invalid_request", "malformed_json", "refused_by_broker", "url_missing", "target_refused"),
+        (
+            "invalid_request",
+            "malformed_json",
+            "refused_by_broker",
+            "url_missing",
+            "target_refused",
+            "queue_unfit",
+            "stream_queue",
+        ),
     ),
     401: Refusal("No, wrong or expired credentials.", ("unauthenticated", "token_invalid", "wrong_credentials")),
     403: Refusal("The role does not reach that far, or the queues of the API key.", ("forbidden", "outside_key_scope")),
@@ -50,7 +58,7 @@ REFUSALS = {
         "ifEmpty, ifUnused or ifRevision does not hold.",
         ("precondition_failed", "queue_not_empty", "queue_in_use", "exchange_in_use", "consumer_changed"),
     ),
-    413: Refusal("The body is over the limit.", ("body_too_large",)),
+    413: Refusal("The body, or a message for the broker, is over the limit.", ("body_too_large", "message_too_large")),
     415: Refusal("The body is not of a type that is taken.", ("unsupported_media_type",)),
     422: Refusal(
         "No queue took the message: it is not published. Or the Idempotency-Key was used for another request.",
@@ -63,6 +71,7 @@ REFUSALS = {
         "RabbitMQ or MongoDB is away or refuses; try again after Retry-After.",
         (
             "broker_unavailable",
+            "queue_unavailable",
             "broker_access_refused",
             "store_unavailable",
             "publish_refused",

@@ -49,6 +49,18 @@ def type_name(value: Value) -> str:
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "void")
 
 
+def same_value(left: Value, right: Value) -> bool:
+    """Whether two values of tables are equal to RabbitMQ: equal, and both integers, both floats and so on. 10 is not
+    10.0, and true is not 1.
+    """
+    return left == right and _type_class(left) == _type_class(right)
+
+
+def _type_class(value: Value) -> str:
+    name = type_name(value)
+    return "signedint" if name == "long" else name
+
+
 def _integer(value: Value) -> int:
     if type(value) is not int:
         raise _Invalid(f'"expected integer, got {type_name(value)}"')
@@ -107,8 +119,10 @@ def _version(value: Value) -> int:
 
 
 def _limit(value: Value) -> int | None:
-    """A delivery limit that is no number is none."""
-    return value if type(value) is int else None
+    """A delivery limit; None for unlimited: a negative one, as on RabbitMQ 4 (3.10 drops at the first return), and a
+    value that is no integer.
+    """
+    return value if type(value) is int and value >= 0 else None
 
 
 _STRATEGY = _one_of("invalid_dlx_strategy", "at-most-once", "at-least-once")
