@@ -132,7 +132,7 @@ class ConsumerThread:
         self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
-            HttpClient(loop, self._guard),
+            HttpClient(loop, self._guard, self._periods.connection_age),
             self._publisher,
             Standing(loop, self._periods.declare_again),
             Breakers(loop),

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo import IndexModel
 from pymongo.database import Database
@@ -28,7 +28,11 @@ _ALL = ConsumerFilter()
 class ConsumerRegistry:
     """Consumers by id and by unique name. `revision` grows with every change. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document], sealer: Sealer) -> None:
+    def __init__(
+        self, database: Database[Document], sealer: Sealer, *, signing_overlap: timedelta = timedelta(hours=24)
+    ) -> None:
+        """A signing secret holds for `signing_overlap` after another has replaced it."""
+        self._signing_overlap = signing_overlap
         self._collection = IndexedCollection(
             database, "consumers", IndexModel("name", unique=True), IndexModel("queueName")
         )
@@ -111,7 +115,9 @@ class ConsumerRegistry:
 
         def fields(document: Document) -> Document:
             before = self._documents.loaded(document)
-            retiring = retire(before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now())
+            retiring = retire(
+                before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now(), self._signing_overlap
+            )
             resting = self._documents.resting(spec, retiring)
             return resting | {"state": "enabled", "reason": None} if document["state"] == "suspended" else resting
 

@@ -308,7 +308,7 @@ def test_an_answer_that_the_store_did_not_take_is_kept_when_it_is_back(
         with pytest.raises(Conflict):
             other.once("u", key, b"request", answer)
         way.flow()
-        wait_until(lambda key=key: _kept(other, key), 10, "the answer being kept")  # type: ignore[misc]
+        wait_until(lambda key=key: _kept(other, key), 10, "the answer being kept")
 
 
 def _kept(service: Idempotency, key: str) -> bool:

@@ -105,7 +105,7 @@ def test_a_queue_that_is_deleted_and_made_again_counts_as_what_it_is_now(
         channel.queue_delete(queue)
         arguments = {"x-queue-type": kind, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": grave}
         channel.queue_declare(queue, durable=True, arguments=arguments)
-        wait_until(lambda grave=grave: _reaches(channel, queue, grave), 30, f"{grave} being known")  # type: ignore[misc]
+        wait_until(lambda grave=grave: _reaches(channel, queue, grave), 30, f"{grave} being known")
 
 
 def _reaches(channel: BlockingChannel, queue: str, grave: str) -> bool:
