@@ -33,7 +33,7 @@ class AttemptWriter:
             self._lost += 1
         while self._waiting:
             batch = dict(list(self._waiting)[: self._at_once])
-            self._attempts.add(batch)
+            self._lost += self._attempts.add(batch)
             for _ in batch:
                 self._waiting.popleft()
         if self._lost:

@@ -64,10 +64,13 @@ class AuditLog:
     def _run(self) -> None:
         while batch := self._next():
             try:
-                self._entries.add(batch)
+                lost = self._entries.add(batch)
             except StoreUnavailable as exc:
                 log.warning("audit_log_not_written", waiting=len(self._waiting), reason=exc.detail)
                 self._again(batch)
+            else:
+                with self._changed:
+                    self._lost += lost
 
     def _next(self) -> list[AuditEntry]:
         """What to write next, once there is something; nothing when all is written, or it is too late."""

@@ -42,11 +42,11 @@ class Attempts:
         )
 
     @translated
-    def add(self, attempts: Mapping[str, Attempt]) -> None:
-        """Store all of them under their ids, in one call; those that an earlier try has stored stay as they are."""
+    def add(self, attempts: Mapping[str, Attempt]) -> int:
+        """Store all of them under their ids, in one call; those that an earlier try has stored stay as they are. Return
+        how many can never be stored."""
         documents = [asdict(attempt) | {"_id": key, "micros": micros(attempt.at)} for key, attempt in attempts.items()]
-        if documents:
-            insert_new(self._collection(), documents)
+        return insert_new(self._collection(), documents) if documents else 0
 
     @translated
     def find(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:

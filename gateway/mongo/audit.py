@@ -39,9 +39,10 @@ class AuditEntries:
         )
 
     @translated
-    def add(self, entries: Sequence[AuditEntry]) -> None:
-        """Store all of them; those that an earlier try has stored already stay as they are."""
-        insert_new(self._collection(), [_document(entry) for entry in entries])
+    def add(self, entries: Sequence[AuditEntry]) -> int:
+        """Store all of them; those that an earlier try has stored already stay as they are. Return how many can never
+        be stored."""
+        return insert_new(self._collection(), [_document(entry) for entry in entries])
 
     @translated
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:

@@ -20,6 +20,8 @@ Document = dict[str, Any]
 Entity = TypeVar("Entity")
 _DUPLICATE = 11000
 """MongoDB's code for a unique key that is taken (https://www.mongodb.com/docs/manual/reference/error-codes/)."""
+_NEVER_STORED = frozenset({2, 121, 10334, 17280})
+"""BadValue, DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
 
@@ -73,13 +75,24 @@ def change(
     return None
 
 
-def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> None:
-    """Insert the documents, except those whose `_id` is there: an earlier try has stored them."""
+def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> int:
+    """Insert the documents, except those whose `_id` is there: an earlier try has stored them. Return how many can
+    never be stored, as one that is too large: they must not hold up the others."""
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as exc:
-        if any(error["code"] != _DUPLICATE for error in exc.details["writeErrors"]):
+        errors = [error["code"] for error in exc.details["writeErrors"] if error["code"] != _DUPLICATE]
+        if not _NEVER_STORED.issuperset(errors):
             raise
+        return len(errors)
+    except (
+        ValueError,
+        OverflowError,
+    ):  # bson's errors are of these: pymongo cannot send one of them, and has not said which
+        if len(documents) == 1:
+            return 1
+        return sum(insert_new(collection, [document]) for document in documents)
+    return 0
 
 
 def micros(moment: datetime) -> int:

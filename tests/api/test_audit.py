@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from app import APIS
 from domain.audit import AuditEntry, AuditFilter
 from domain.selection import Order
-from gateway.mongo import open_store
+from gateway.mongo import Store, open_store
 from services.audit import AuditLog
 from tests.api.client import ADMIN, PASSWORD, Api, Gunicorn
 from tests.api.service import Service, assert_problem
@@ -132,14 +133,18 @@ def entry(number: int) -> AuditEntry:
 
 
 @pytest.fixture
-def entries_of(store: StoreNode, tmp_path: Path) -> Callable[..., AuditLog]:
+def entries_of(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., AuditLog]]:
     """Makes an audit log over the store, or over what forwards to it."""
+    opened: list[Store] = []
 
     def make(port: int = 0, **periods: Any) -> AuditLog:
         uri = f"mongodb://127.0.0.1:{port or store.port}/audit?socketTimeoutMS=300"
-        return AuditLog(open_store(uri, "a key", tmp_path).audit, **periods)
+        opened.append(open_store(uri, "a key", tmp_path))
+        return AuditLog(opened[-1].audit, **periods)
 
-    return make
+    yield make
+    for one in opened:
+        one.close()
 
 
 @pytest.fixture
@@ -196,3 +201,22 @@ def test_entries_outlive_several_outages_of_the_store_in_their_order_and_once(
         wait_until(lambda so_far=outage * 10 + 10: count(reader) == so_far, 20)
     written.stop(5)
     assert count(reader) == 30
+
+
+def test_an_entry_that_can_never_be_stored_is_lost_alone_counted_and_logged(
+    written: AuditLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(0, 9, 3):
+        written.add(entry(number))
+        written.add(replace(entry(number + 1), status=2**70))
+        written.add(replace(entry(number + 2), resource={"name": "\ud800"}))
+    written.start()
+    written.stop(10)
+    assert count(written) == 3
+    said = capsys.readouterr()
+    assert "audit_entries_lost" in said.out + said.err
+    for number in range(9, 12):
+        written.add(entry(number))
+    written.start()
+    written.stop(10)
+    assert count(written) == 6
