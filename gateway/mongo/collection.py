@@ -20,6 +20,7 @@ Document = dict[str, Any]
 Entity = TypeVar("Entity")
 _DUPLICATE = 11000
 """MongoDB's code for a unique key that is taken (https://www.mongodb.com/docs/manual/reference/error-codes/)."""
+_MOST_CLASHES = 100
 _NEVER_STORED = frozenset({2, 121, 10334, 17280})
 """BadValue, DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,14 +66,17 @@ def change(
 
     Replaces the whole document where its revision still matches, and tries again where it does not: the embedded store
     keeps types and reports clashing names only so (its `$set` turns times into strings, its find_one_and_update hides
-    the clash), and MongoDB does just as well with it. Raises DuplicateKeyError.
+    the clash), and MongoDB does just as well with it. Raises DuplicateKeyError,
+    and StoreUnavailable when others were faster a hundred times.
     """
-    while (before := collection.find_one(wanted)) is not None:
+    for _ in range(_MOST_CLASHES):
+        if (before := collection.find_one(wanted)) is None:
+            return None
         unchanged = {"_id": before["_id"], "revision": before["revision"]}
         after = {**before, **fields(before), "revision": before["revision"] + 1}
         if collection.replace_one(unchanged, after).matched_count:
             return before, after
-    return None
+    raise StoreUnavailable("Others keep changing the same document. Try again shortly.", retry_after=RETRY_AFTER)
 
 
 def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> int:

@@ -47,6 +47,8 @@ class ConsumerRegistry:
         return int(document["number"]) if document else 0
 
     def _touch(self) -> None:
+        """Called before a change as well as after it: a process that dies in between, or that the store does not
+        answer, then leaves a version that has grown."""
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @translated
@@ -60,6 +62,8 @@ class ConsumerRegistry:
         now = _now()
         document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
         document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(spec)}
+        if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
+            self._touch()
         try:
             self._collection().insert_one(document)
         except DuplicateKeyError:
@@ -168,12 +172,18 @@ class ConsumerRegistry:
     @translated
     def delete(self, consumer_id: str) -> None:
         """Remove a consumer; workers drain it. Raises NotFound."""
+        if self._collection().find_one({"_id": consumer_id}, {"_id": 1}) is not None:
+            self._touch()
         if not self._collection().delete_one({"_id": consumer_id}).deleted_count:
             raise NotFound(f"There is no consumer {consumer_id!r}.")
         self._touch()
 
     def _changed(self, wanted: Document, fields: Callable[[Document], Document]) -> RegisteredConsumer:
-        changed = change(self._collection(), wanted, lambda before: fields(before) | {"updatedAt": _now()})
+        def touched(before: Document) -> Document:
+            self._touch()
+            return fields(before) | {"updatedAt": _now()}
+
+        changed = change(self._collection(), wanted, touched)
         if changed is None:
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         self._touch()
