@@ -103,7 +103,7 @@ def services_of(
         users=UserAccounts(store, epoch),
         api_keys=api_keys,
         login=Login(store, epoch, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()),
-        idempotency=Idempotency(store),
+        idempotency=Idempotency(store.idempotency),
         audit=AuditLog(store.audit),
         health=health,
         metrics=Metrics(exposition, health, queue_gateway, store.consumers, store.heartbeats, VERSION),

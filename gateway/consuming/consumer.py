@@ -52,6 +52,8 @@ class Consumer:
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
+        self.losses = 0
+        """how often it has lost the queue that it consumed"""
         self._drained: Callable[[], None] | None = None
         wiring.breakers.join(self, self.breaker)  # last: what cannot be made must not be told of it
 
@@ -266,6 +268,7 @@ class Consumer:
         else:
             state: Actual = "standby" if code == 403 and self.dispatcher.ordered else "waiting"
             if self._tries == 0:
+                self.losses += 1
                 log.warning(
                     "consumer_standby" if state == "standby" else "consumer_waiting", reason=reason, **self._who()
                 )
