@@ -46,7 +46,7 @@ def test_lines_are_messages_and_keep_every_digit(shell: Shell, queue: str) -> No
     typed = '{"id": 12345678901234567890}\n\n"two"\n[3]'
     assert shell.done("publish", queue, "--lines", "-", "--type", "t", typed=typed) == "Published: 3\n"
     found = held(shell, queue)
-    assert [one["message"] for one in found] == ['{"id":12345678901234567890}', "two", "[3]"]
+    assert [one["message"] for one in found] == ['{"id": 12345678901234567890}', "two", "[3]"]
     assert {one["properties"]["type"] for one in found} == {"t"}
 
 
@@ -73,7 +73,7 @@ def test_a_line_of_an_endless_stream_is_published_when_it_comes(shell: Shell, qu
             stream.stdin.write(b'{"number": %d}\n' % number)
             stream.stdin.flush()
             found = wait_until(lambda: held(shell, queue), message=f"line {number} in its queue")
-            assert found[0]["message"] == f'{{"number":{number}}}'
+            assert found[0]["message"] == f'{{"number": {number}}}'
         stream.stdin.close()
         assert stream.wait(10) == 0
 

@@ -15,7 +15,11 @@ def test_a_queue_is_created_listed_looked_at_and_deleted(shell: Shell, unique_na
     assert "exists already" in shell.done(
         "queues", "create", unique_name, "--message-ttl", "60000", "--argument", "x-max-length=10"
     )
-    assert shell.json("queues", "get", unique_name)["arguments"] == {"x-message-ttl": 60000, "x-max-length": 10}
+    assert shell.json("queues", "get", unique_name)["arguments"] == {
+        "x-queue-type": "classic",
+        "x-message-ttl": 60000,
+        "x-max-length": 10,
+    }
     listed = shell.done("queues", "list", "--name", unique_name).splitlines()
     assert listed[0].split()[:3] == ["queueName", "type", "messages"]
     assert listed[1].split()[:3] == [unique_name, "classic", "0"]
@@ -40,7 +44,11 @@ def test_a_wrong_call_is_refused_before_the_service_is_asked(shell: Shell) -> No
 def test_a_whole_body_may_come_from_a_file_and_options_go_before_it(shell: Shell, unique_name: str) -> None:
     (shell.home / "queue.json").write_text('{"maxLength": 5, "messageTtl": 1000}')
     shell.done("queues", "create", unique_name, "--body", f"@{shell.home}/queue.json", "--max-length", "7")
-    assert shell.json("queues", "get", unique_name)["arguments"] == {"x-max-length": 7, "x-message-ttl": 1000}
+    assert shell.json("queues", "get", unique_name)["arguments"] == {
+        "x-queue-type": "classic",
+        "x-max-length": 7,
+        "x-message-ttl": 1000,
+    }
 
 
 def test_lists_say_when_there_is_more_and_all_brings_everything(shell: Shell, unique_name: str) -> None:
@@ -86,7 +94,7 @@ def test_a_consumer_lives_its_life(shell: Shell, queue: str, target: Target) -> 
 def test_a_consumer_s_target_is_tried(shell: Shell, queue: str, target: Target) -> None:
     shell.done("consumers", "create", queue, "--url", target.url())
     assert "success" in shell.done("consumers", "test", queue, "--message", '{"sample": 1}', "--priority", "3")
-    assert target.requests[-1].body == b'{"sample":1}'
+    assert target.requests[-1].body == b'{"sample": 1}'
     target.answer = 503
     assert "would not take it" in shell.fails(1, "consumers", "test", queue)
 
