@@ -49,6 +49,7 @@ STEADY = [200 + 10 * number for number in range(40)]
         pytest.param([0] * 10 + list(range(1000, 0, -30)), id="a burst that is worked off"),
         pytest.param([0] * 10 + [5000] * 30, id="one step"),
         pytest.param([200, 900] * 20, id="up and down"),
+        pytest.param([0 if n % 4 else 300 + 10 * n for n in range(40)], id="larger bursts, each worked off"),
         pytest.param([number * 2 for number in range(40)], id="growing, but small"),
     ],
 )
