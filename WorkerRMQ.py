@@ -24,11 +24,6 @@ from services.reconciler import Reconciler
 
 log = structlog.get_logger("workerrmq.worker")
 
-_LAST_SPANS = 2.0
-"""Seconds to send them."""
-_LOOK_EVERY = 0.5
-"""Seconds between two looks at whether the worker's threads run."""
-
 
 def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Reconciler:
     """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
@@ -40,7 +35,8 @@ def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Rec
     )
 
 
-def main() -> None:
+def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
+    """Look every `look_every` seconds whether the worker's threads run; send the last spans within `last_spans`."""
     settings = load()
     logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     signals = {signal.SIGTERM, signal.SIGINT}
@@ -53,7 +49,7 @@ def main() -> None:
     worker = reconciler(settings, store, tracing)
     worker.start()
     log.info("worker_started")
-    while (received := signal.sigtimedwait(signals, _LOOK_EVERY)) is None and worker.fault is None:
+    while (received := signal.sigtimedwait(signals, look_every)) is None and worker.fault is None:
         pass
     fault = None if received else worker.fault
     if received:
@@ -64,7 +60,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second one ends us at once
     worker.stop(settings.drain_timeout)
     if tracing is not None:
-        tracing.stop(_LAST_SPANS)
+        tracing.stop(last_spans)
     store.close()
     log.info("worker_stopped")
     if fault:

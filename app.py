@@ -127,7 +127,7 @@ def _parts(
 ) -> list[Part]:
     """In the order of their start; they stop in reverse."""
     parts: list[Part] = [tracing] if tracing else []
-    parts += [publisher, services.replays, services.audit]
+    parts += [publisher, services.replays, services.audit, services.idempotency]
     return [*parts, worker] if worker else parts
 
 

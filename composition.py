@@ -85,7 +85,7 @@ def services_of(
     if worker is not None:
         probes["consumers"] = consumers
     consumer_service = Consumers(
-        store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
+        store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
     )
     api_keys = ApiKeys(store, epoch)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers))
@@ -105,7 +105,7 @@ def services_of(
         users=UserAccounts(store, epoch),
         api_keys=api_keys,
         login=Login(store, epoch, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()),
-        idempotency=Idempotency(store),
+        idempotency=Idempotency(store.idempotency),
         audit=AuditLog(store.audit),
         health=health,
         metrics=Metrics(exposition, health, watch, store.consumers, store.heartbeats, VERSION),

@@ -18,8 +18,6 @@ from cli.service import Service
 
 Schema = dict[str, Any]
 
-FRESH = 300.0  # seconds that a description is used without asking; /openapi.json says so itself
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -56,13 +54,14 @@ class Description:
         return schema
 
 
-def load(service: Service, anew: bool = False) -> Description:
-    """The description of a service: one of the last minutes, unless `anew`; an older one when the service is away.
+def load(service: Service, anew: bool = False, *, fresh: float = 300.0) -> Description:
+    """The description of a service: one of the last `fresh` seconds (as long as /openapi.json itself says), unless
+    `anew`; an older one when the service is down.
 
     Raises Unreachable when there is none, and what `ask` raises.
     """
     kept = _place(service.url)
-    if not anew and (document := _read(kept)) and time.time() - kept.stat().st_mtime < FRESH:
+    if not anew and (document := _read(kept)) and 0 <= time.time() - kept.stat().st_mtime < fresh:
         return Description(document)
     try:
         answer = service.ask("GET", "/openapi.json")

@@ -24,5 +24,7 @@ class Periods:
     """at most, between two looks for a queue that is missing, or that another worker has"""
     recent_success: float = 60.0
     """that a success tells that a consumer is configured well; see delivery/refusals.py"""
+    connection_age: float = 600.0
+    """that a connection to a target is used again (whole seconds): a name that moves to another address is followed"""
     closing: float = 2.0
     """that the connections have to close"""

@@ -11,8 +11,6 @@ from pydantic import SecretStr
 
 from domain.consumer import RetiringSecret
 
-OVERLAP = timedelta(hours=24)
-"""How long a secret holds after another has replaced it."""
 _MOST_RETIRING = 4
 
 _PREFIX = "whsec_"
@@ -54,12 +52,16 @@ class Signer:
 
 
 def retire(
-    replaced: SecretStr | None, current: SecretStr | None, retiring: Sequence[RetiringSecret], now: datetime
+    replaced: SecretStr | None,
+    current: SecretStr | None,
+    retiring: Sequence[RetiringSecret],
+    now: datetime,
+    overlap: timedelta,
 ) -> tuple[RetiringSecret, ...]:
-    """The secrets that hold beside the `current` one, after it has taken the place of `replaced`: the newest first, at
-    most four. Without a current one nothing is signed."""
+    """The secrets that hold beside the `current` one, after it has taken the place of `replaced`, which holds for
+    `overlap` from `now` on: the newest first, at most four. Without a current one nothing is signed."""
     if current is None:
         return ()
     if replaced is not None and replaced != current:
-        retiring = (RetiringSecret(replaced, now + OVERLAP), *retiring)
+        retiring = (RetiringSecret(replaced, now + overlap), *retiring)
     return tuple(old for old in retiring if old.until > now and old.secret != current)[:_MOST_RETIRING]

@@ -16,10 +16,12 @@ class KeptAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The right to answer for a key: `holder` tells it from that of a request that came before or after."""
+    """The right to answer for a key: `holder` tells it from that of a request that came before or after, `fingerprint`
+    tells the request from others under the same key."""
 
     identity: str
     holder: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,13 @@ log = structlog.get_logger("workerrmq.delivery")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the thread last said of itself. `error` is why it is not connected."""
+    """What the thread last said of itself. `error` is why it is not connected. `losses` changes when a queue may be
+    another one than before: a consumer has lost it, or the connection was lost."""
 
     connected: bool = False
     error: str | None = "not connected yet"
     consumers: tuple[Report, ...] = ()
+    losses: int = 0
 
 
 def _place(subscription: Subscription) -> tuple[object, ...]:
@@ -47,8 +49,7 @@ def _place(subscription: Subscription) -> tuple[object, ...]:
     return subscription.spec.queue_name, subscription.spec.ordering
 
 
-def _same(consumer: Consumer, new: Subscription) -> bool:
-    old = consumer.subscription
+def _same(old: Subscription, new: Subscription) -> bool:
     return (new.revision, new.queue, new.share) == (old.revision, old.queue, old.share)
 
 
@@ -131,7 +132,7 @@ class ConsumerThread:
         self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
-            HttpClient(loop, self._guard),
+            HttpClient(loop, self._guard, self._periods.connection_age),
             self._publisher,
             Standing(loop, self._periods.declare_again),
             Breakers(loop),
@@ -143,7 +144,8 @@ class ConsumerThread:
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
-        self._invalid: dict[str, Report] = {}
+        self._invalid: dict[str, tuple[Subscription, Report]] = {}
+        self._connections = 0  # that there have been
         self._longest_delay = 0
         self._stopping = self._closing = False
         self._link.open()
@@ -161,7 +163,7 @@ class ConsumerThread:
             new = wanted.get(key)
             if new is None or _place(new) != _place(consumer.subscription):
                 self._drain(key)
-        self._invalid = {key: report for key, report in self._invalid.items() if key in wanted}
+        self._invalid = {key: refused for key, refused in self._invalid.items() if key in wanted}
         leaving = {consumer.subscription.id for consumer in self._leaving}
         for key, subscription in wanted.items():
             if key not in leaving:
@@ -189,7 +191,8 @@ class ConsumerThread:
         """Start it, or change the one that runs. One that cannot be delivered is reported, and the others go on."""
         key = subscription.id
         consumer, invalid = self._consumers.get(key), self._invalid.get(key)
-        if (invalid and invalid.revision == subscription.revision) or (consumer and _same(consumer, subscription)):
+        before = invalid[0] if invalid else consumer.subscription if consumer else None
+        if before and _same(before, subscription):
             return
         self._invalid.pop(key, None)
         facts = subscription.queue
@@ -213,7 +216,7 @@ class ConsumerThread:
         if key in self._consumers:
             self._drain(key)
         log.error("consumer_suspended", consumer=spec.name or spec.queue_name, queue=spec.queue_name, reason=reason)
-        self._invalid[key] = Report(key, subscription.revision, "suspended", reason)
+        self._invalid[key] = subscription, Report(key, subscription.revision, "suspended", reason)
 
     def _drain(self, key: str) -> None:
         consumer = self._consumers.pop(key)
@@ -232,6 +235,7 @@ class ConsumerThread:
     def _ready(self, connection: Any) -> None:
         """All that consumers need is declared: let them start."""
         self._connection = connection
+        self._connections += 1
         self._keep_levels()
         for consumer in self._consumers.values():
             consumer.connected(connection)
@@ -248,8 +252,9 @@ class ConsumerThread:
 
     def _take_snapshot(self) -> None:
         running = (*self._consumers.values(), *self._leaving)
-        reports = (*(consumer.report() for consumer in running), *self._invalid.values())
-        self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
+        reports = (*(consumer.report() for consumer in running), *(report for _, report in self._invalid.values()))
+        losses = self._connections + sum(consumer.losses for consumer in running)
+        self._snapshot = Snapshot(self._connection is not None, self._link.error, reports, losses)
         self._tell()
         self._wiring.log.refresh()
         self._wiring.loop.call_later(self._periods.snapshot, self._take_snapshot)

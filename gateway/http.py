@@ -27,9 +27,9 @@ log = structlog.get_logger("workerrmq.delivery")
 class HttpClient:
     """Owned by the loop's thread."""
 
-    def __init__(self, loop: Loop, guard: Guard | None = None) -> None:
-        """Without a guard every address may be called."""
-        self._loop = loop
+    def __init__(self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0) -> None:
+        """Without a guard every address may be called. A connection is used again for `connection_age` seconds."""
+        self._loop, self._connection_age = loop, connection_age
         self.guard = guard
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -43,7 +43,7 @@ class HttpClient:
 
     def target(self, spec: ConsumerSpec) -> Target:
         """What a consumer sends to, with handles of its own that are used again."""
-        return Target(self._start, self.guard, spec)
+        return Target(self._start, self.guard, spec, self._connection_age)
 
     def close(self) -> None:
         """Cut what is in flight; its `done` is never called."""

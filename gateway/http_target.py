@@ -26,8 +26,6 @@ READ_LIMIT = 64 * 1024
 """Bytes of an answer's body that are read before the connection is cut; the status stands."""
 KEPT = 1024
 """Bytes of an answer's body that are kept, to say why it failed."""
-_LONGEST_CONNECTION = 600
-"""Seconds that a connection is used again: a name that moves to another address is followed."""
 
 _KNOWN_ADDRESSES = 1000
 """Addresses of one target whose judgement is remembered."""
@@ -38,8 +36,12 @@ Done = Callable[[Answer], None]
 class Target:
     """One consumer's URL, method and limits. `send` may be called as often as wanted; each call is one request."""
 
-    def __init__(self, start: Callable[[Easy], None], guard: Guard | None, spec: ConsumerSpec) -> None:
-        """`start` has curl carry a request out; without a guard every address may be called."""
+    def __init__(
+        self, start: Callable[[Easy], None], guard: Guard | None, spec: ConsumerSpec, connection_age: float
+    ) -> None:
+        """`start` has curl carry a request out; without a guard every address may be called. A connection is used
+        again for `connection_age` seconds (whole ones): a name that moves to another address is followed."""
+        self.connection_age = round(connection_age)
         self.start, self.guard, self.spec = start, guard, spec
         self.kept = READ_LIMIT if spec.reply else KEPT
         self.idle: list[Easy] = []
@@ -93,7 +95,7 @@ class Easy:
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.MAXLIFETIME_CONN, _LONGEST_CONNECTION)
+        curl.setopt(pycurl.MAXLIFETIME_CONN, target.connection_age)
         curl.setopt(pycurl.POST, 1)
         if spec.method != "POST":
             curl.setopt(pycurl.CUSTOMREQUEST, spec.method)

@@ -15,13 +15,10 @@ from domain.registry import RegisteredConsumer
 from gateway.amqp.loop import Loop
 from gateway.http import HttpClient
 
-LONGEST = 10.0
-"""Seconds that a sample waits for its answer, for somebody waits for it."""
 
-
-def send_sample(consumer: RegisteredConsumer, message: Message, guard: Guard) -> Answer:
-    """What the target answers. Blocks for at most LONGEST seconds; any thread may call."""
-    spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, LONGEST)})
+def send_sample(consumer: RegisteredConsumer, message: Message, guard: Guard, longest: float = 10.0) -> Answer:
+    """What the target answers. Blocks for at most `longest` seconds, for somebody waits; any thread may call."""
+    spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, longest)})
     properties = cast("PropertiesView", message.properties)
     source = Source(spec.queue_name, "", spec.queue_name, properties, message.body, properties.message_id or "sample")
     answers: list[Answer] = []

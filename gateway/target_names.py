@@ -10,15 +10,13 @@ from contextlib import suppress
 from delivery.target_guard import Guard
 from delivery.target_host import host_of
 
-_PATIENCE = 1.0
-"""Seconds to wait for name servers; the operating system's own limit may be half a minute."""
-
 
 class TargetNames:
     """The guard's judgement of URLs, names resolved. Thread-safe."""
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, guard: Guard, *, patience: float = 1.0) -> None:
+        """Wait `patience` seconds for name servers; the operating system's own limit may be half a minute."""
+        self._guard, self._patience = guard, patience
 
     def judge(self, url: str) -> tuple[str | None, str | None]:
         """Why a consumer may not have this URL, and what a person should know who gives it one that it may have: that
@@ -26,7 +24,7 @@ class TargetNames:
         if refusal := self._guard.check_url(url):
             return refusal, None
         host = host_of(url)
-        addresses = _addresses(host)
+        addresses = _addresses(host, self._patience)
         if not addresses:
             return None, f"The name {host} leads to no address just now; deliveries are tried again until it does."
         refusals = [self._guard.check_address(address, host) for address in addresses]
@@ -36,7 +34,7 @@ class TargetNames:
         return None, None
 
 
-def _addresses(host: str) -> list[str]:
+def _addresses(host: str, patience: float) -> list[str]:
     found: list[str] = []
 
     def look_up() -> None:
@@ -45,5 +43,5 @@ def _addresses(host: str) -> list[str]:
 
     thread = threading.Thread(target=look_up, name="workerrmq-names", daemon=True)
     thread.start()
-    thread.join(_PATIENCE)
+    thread.join(patience)
     return list(found)

@@ -19,14 +19,15 @@ from services.selecting import selected
 
 log = structlog.get_logger("workerrmq.keys")
 
-_NOTED_EVERY = timedelta(minutes=1)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class ApiKeys:
     """Thread-safe. Every method raises StoreUnavailable when the store is away. A key outlives who created it."""
 
-    def __init__(self, store: Store, epoch: Epoch) -> None:
+    def __init__(self, store: Store, epoch: Epoch, *, noted_every: timedelta = timedelta(minutes=1)) -> None:
+        """The last use of a key is noted when `noted_every` has passed since it was noted before."""
+        self._noted_every = noted_every
         self._keys = store.api_keys
         self._epoch = epoch
 
@@ -63,7 +64,7 @@ class ApiKeys:
         return key.principal, key.expires_at or _NEVER
 
     def _note_use(self, key: ApiKey, now: datetime) -> None:
-        if key.last_used_at and now - key.last_used_at < _NOTED_EVERY:
+        if key.last_used_at and now - key.last_used_at < self._noted_every:
             return
         try:
             self._keys.used(key, now)

@@ -16,18 +16,17 @@ from gateway.mongo.audit import AuditEntries
 
 log = structlog.get_logger("workerrmq.audit")
 
-MAX_WAITING = 10_000
-"""Entries; what comes on top of these while the store is away is lost, which is counted and logged."""
-
-_BATCH = 500
-_RETRY_AFTER = 1.0  # seconds
-
 
 class AuditLog:
     """A part of the process's runtime with a thread that owns the writing. `add` and `page` may be called by anyone."""
 
-    def __init__(self, entries: AuditEntries) -> None:
+    def __init__(
+        self, entries: AuditEntries, *, max_waiting: int = 10_000, at_once: int = 500, retry_after: float = 1.0
+    ) -> None:
+        """While the store is down, `max_waiting` entries wait; more are lost, which is counted and logged. `at_once`
+        are written in one call, which is repeated after `retry_after` seconds."""
         self._entries = entries
+        self._max_waiting, self._at_once, self._retry_after = max_waiting, at_once, retry_after
         self._waiting: deque[AuditEntry] = deque()
         self._changed = Condition()
         self._lost = 0
@@ -52,7 +51,7 @@ class AuditLog:
     def add(self, entry: AuditEntry) -> None:
         """Have it written shortly. Never waits for the store."""
         with self._changed:
-            if len(self._waiting) >= MAX_WAITING:
+            if len(self._waiting) >= self._max_waiting:
                 self._lost += 1
                 return
             self._waiting.append(entry)
@@ -65,10 +64,13 @@ class AuditLog:
     def _run(self) -> None:
         while batch := self._next():
             try:
-                self._entries.add(batch)
+                lost = self._entries.add(batch)
             except StoreUnavailable as exc:
                 log.warning("audit_log_not_written", waiting=len(self._waiting), reason=exc.detail)
                 self._again(batch)
+            else:
+                with self._changed:
+                    self._lost += lost
 
     def _next(self) -> list[AuditEntry]:
         """What to write next, once there is something; nothing when all is written, or it is too late."""
@@ -80,11 +82,13 @@ class AuditLog:
             if self._lost:
                 log.error("audit_entries_lost", count=self._lost)
                 self._lost = 0
-            return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            return [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
 
     def _again(self, batch: list[AuditEntry]) -> None:
         with self._changed:
             self._waiting.extendleft(reversed(batch))
             if self._ends_at is None or time.monotonic() < self._ends_at:
-                until = time.monotonic() + _RETRY_AFTER
-                self._changed.wait_for(lambda: time.monotonic() >= until or self._ends_at is not None, _RETRY_AFTER)
+                until = time.monotonic() + self._retry_after
+                self._changed.wait_for(
+                    lambda: time.monotonic() >= until or self._ends_at is not None, self._retry_after
+                )

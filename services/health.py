@@ -15,7 +15,8 @@ from services.worker_count import Workers
 
 log = structlog.get_logger("workerrmq.health")
 
-TIMEOUT = 1.0  # seconds for all dependencies together: they are asked at the same time
+TIMEOUT = 1.0
+"""Seconds, by default, for all dependencies together: they are asked at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,16 @@ class Findings:
 class Health:
     """Thread-safe."""
 
-    def __init__(self, probes: Mapping[str, Callable[[], None]], workers: Callable[[], Workers | None]) -> None:
-        """`probes`: by name of the dependency, what returns when it is up and raises a domain error when it is not."""
+    def __init__(
+        self,
+        probes: Mapping[str, Callable[[], None]],
+        workers: Callable[[], Workers | None],
+        *,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """`probes`: by name of the dependency, what returns when it is up and raises a domain error when it is not.
+        One that takes longer than `timeout` seconds counts as down."""
+        self._timeout = timeout
         self._probes = dict(probes)
         self._count_workers = workers
         self._threads = ThreadPoolExecutor(2 * len(self._probes) + 2, thread_name_prefix="health")
@@ -49,13 +58,13 @@ class Health:
         self._down: set[str] = set()
 
     def look(self) -> Findings:
-        """All of it, within about a second: a probe that hangs counts as down, and is not started a second time."""
+        """All of it, within about `timeout`: a probe that hangs counts as down, and is not started a second time."""
         for name, probe in self._probes.items():
             if name not in self._running or self._running[name].done():
                 self._running[name] = self._threads.submit(_measured, name, probe)
         if self._counting is None or self._counting.done():
             self._counting = self._threads.submit(self._count_workers)
-        counting, deadline = self._counting, time.monotonic() + TIMEOUT
+        counting, deadline = self._counting, time.monotonic() + self._timeout
         found = [self._outcome(name, future, deadline) for name, future in list(self._running.items())]
         for one in found:
             self._tell(one)
@@ -68,7 +77,7 @@ class Health:
         try:
             return future.result(max(0.0, deadline - time.monotonic()))
         except StillRunning:
-            return Dependency(name, False, TIMEOUT * 1000, f"no answer within {TIMEOUT:g} s")
+            return Dependency(name, False, self._timeout * 1000, f"no answer within {self._timeout:g} s")
 
     def _tell(self, found: Dependency) -> None:
         """Once that it is away, and once that it is back."""

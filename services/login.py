@@ -22,11 +22,6 @@ from services.passwords import matches
 log = structlog.get_logger("workerrmq.login")
 
 MAX_FAILURES = 10
-FAILURE_WINDOW = timedelta(minutes=15)
-
-CACHE_SECONDS = 2.0
-"""How long another host may go on trusting a token that was revoked; on this host the epoch ends that at once."""
-
 
 MONITOR = Principal("setting:METRICS_TOKEN", "monitor")
 """Who asks with METRICS_TOKEN. The name cannot be a user's: those have no colon."""
@@ -43,15 +38,21 @@ class Login:
         first_admin: FirstAdmin,
         token_seconds: int,
         metrics_token: str = "",
+        *,
+        failure_window: timedelta = timedelta(minutes=15),
+        cached: float = 2.0,
     ) -> None:
-        """Who has the `metrics_token` is a monitor, whether the store is there or not."""
+        """Who has the `metrics_token` is a monitor, whether the store is there or not. Wrong passwords count for
+        `failure_window`. Another host may go on trusting a token that was revoked for `cached` seconds; on this host
+        the epoch ends that at once."""
         self._store = store
         self._epoch = epoch
         self._api_keys = api_keys
         self._first_admin = first_admin
         self._metrics_token = digest(metrics_token) if metrics_token else ""
         self._lifetime = timedelta(seconds=token_seconds)
-        self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, CACHE_SECONDS)
+        self._failure_window = failure_window
+        self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, cached)
         self._lock = Lock()
 
     def prepare(self) -> None:
@@ -65,7 +66,7 @@ class Login:
         """A new token, what it stands for, and the user.
 
         Raises Unauthenticated, saying as much of an unknown user as of a wrong password, and Throttled after ten wrong
-        ones for the same account from the same address, until their window of 15 minutes has passed.
+        ones for the same account from the same address, until their window has passed.
         """
         self._first_admin.ensure()
         failures, seconds_left = self._store.login_failures.count(username, address)
@@ -78,7 +79,7 @@ class Login:
         if user and user.disabled_at:  # told no more than one who does not exist
             user = None
         if not matches(password, user.password_hash if user else None) or user is None:
-            self._store.login_failures.add(username, address, FAILURE_WINDOW)
+            self._store.login_failures.add(username, address, self._failure_window)
             raise Unauthenticated("The user name or the password is wrong.", code="wrong_credentials")
         if failures:
             self._store.login_failures.clear(username, address)

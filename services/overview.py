@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 from domain.consumer_details import STATES
 from domain.errors import BrokerUnavailable
-from domain.overview import ConsumerOutline, Overview, QueueOutline, QueueTotals, Trouble
+from domain.overview import Overview, QueueOutline, QueueTotals, Trouble
 from gateway.amqp.topology import holds_retries
 from gateway.management import ConnectionGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
 from services.queue_watch import QueueWatch
+from services.registry_copy import RegistryCopy
 from services.troubles import dead_letter_queues, known_sum, of_consumers, of_queues, worst_first
 
 _SHOWN = 100
@@ -38,14 +39,13 @@ class Overviews:
     ) -> None:
         """An overview is kept for `kept` seconds. A consumer that was changed in the last `patience` seconds may be on
         its way to a worker."""
-        self._registry, self._heartbeats = registry, heartbeats
+        self._heartbeats = heartbeats
         self._watch, self._connections = watch, connections
         self._kept, self._patience = kept, timedelta(seconds=patience)
         self._lock = threading.Lock()
         self._latest: Overview | None = None
         self._made_at = float("-inf")
-        self._consumers: list[ConsumerOutline] = []
-        self._version: int | None = None
+        self._consumers = RegistryCopy(registry.version, registry.outlines)
 
     def now(self) -> Overview:
         """At most `kept` seconds old. Raises StoreUnavailable; that the broker is away is in it."""
@@ -57,7 +57,7 @@ class Overviews:
 
     def _made(self) -> Overview:
         now = datetime.now(UTC)
-        consumers = self._read_consumers()
+        consumers = self._consumers.now()
         workers = self._heartbeats.live()
         live = Live(workers)
         troubles: list[Trouble] = []
@@ -83,12 +83,6 @@ class Overviews:
             troubles=worst_first(troubles)[:_SHOWN],
             trouble_count=len(troubles),
         )
-
-    def _read_consumers(self) -> list[ConsumerOutline]:
-        version = self._registry.version()
-        if version != self._version:
-            self._consumers, self._version = self._registry.outlines(), version
-        return self._consumers
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:

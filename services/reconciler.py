@@ -9,11 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
 
-from domain.errors import WorkerError
 from domain.registry import (
     UNDESCRIBED_QUEUE,
     UNKNOWN_QUEUE,
@@ -25,25 +25,29 @@ from domain.registry import (
 from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway
 from gateway.mongo import Store
+from services.attempt_writer import AttemptWriter
+from services.complaints import Complaints
+from services.fresh import Fresh
+from services.registry_copy import RegistryCopy
+from services.steering_periods import SteeringPeriods
 
 log = structlog.get_logger("workerrmq.worker")
 
-PERIOD = 1.0
-"""Seconds between two looks at the registry's version; a heartbeat goes with each."""
-_REGISTRY_EVERY = 30.0
-"""Seconds after which the whole registry is read even if its version says that nothing has changed."""
-_LONGEST_PAUSE = 60.0
-"""Seconds before a consumer thread that crashes again and again is restarted."""
-_FACTS_EVERY = 30.0
-_FACTS_AT_LEAST = 2.0
-"""Seconds between two looks at the queues: as a rule, and when one is not known yet."""
+
+@dataclass(frozen=True, slots=True)
+class _Queues:
+    """What the broker last said of its queues, and what to assume of those that it did not name."""
+
+    facts: dict[str, QueueFacts] = field(default_factory=dict)
+    otherwise: QueueFacts = UNKNOWN_QUEUE
 
 
 class Reconciler:
-    """One ConsumerThread and the thread that steers it. Owns both; others may call `start` and `stop`, and
-    read `fault`.
+    """One ConsumerThread, the thread that steers it and writes down its attempts, and the thread of the heartbeats,
+    which others need not to take this worker for dead: it waits for nothing but the heartbeats' own collection. Owns
+    them; others may call `start` and `stop`, and read `fault`.
 
-    While the store is away the consumers go on as they are; while the management API is, with what was last known of
+    While the store is down the consumers go on as they are; while the management API is, with what was last known of
     their queues.
     """
 
@@ -52,68 +56,76 @@ class Reconciler:
         store: Store,
         queues: DeadLetterGateway,
         consumer_thread: Callable[[], ConsumerThread],
-        *,
-        first_pause: float = 1.0,
-        sound_after: float = 10.0,
+        periods: SteeringPeriods = SteeringPeriods(),  # noqa: B008 - immutable
     ) -> None:
-        """A consumer thread that crashes is restarted after `first_pause` seconds, doubled with each crash; once it has
-        run for `sound_after` seconds, there is no `fault` any more."""
-        self._store, self._queues = store, queues
-        self._first_pause, self._sound_after = first_pause, sound_after
+        self._store, self._gateway, self._periods = store, queues, periods
         self._crashes = 0
         self._restart_at: float | None = None
         self._running_since = 0.0
         self.fault: str | None = None
         """why this process may not consume, as a sentence; None when its threads run"""
         self._consumer_thread = consumer_thread
-        self._facts: dict[str, QueueFacts] = {}
-        self._otherwise = UNKNOWN_QUEUE
-        self._facts_at = float("-inf")
-        self._enabled: list[RegisteredConsumer] = []
-        self._version: int | None = None
-        self._read_at = float("-inf")
-        self._complaints: dict[str, str] = {}
+        self._registry = RegistryCopy(store.consumers.version, store.consumers.enabled, read_again=periods.registry)
+        self._enabled: list[RegisteredConsumer] | None = None
+        self._queues = _Queues()
+        self._changed_at = float("-inf")
+        self._losses = 0
+        self._workers = 1
+        self._attempts = AttemptWriter(store.attempts)
+        self._complaints = Complaints()
 
     def start(self) -> None:
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._started_at = datetime.now(UTC)
-        self._stopping = threading.Event()
+        self._stopping, self._ended = threading.Event(), threading.Event()
+        self._facts = Fresh(self._read_facts, "workerrmq-facts", forgotten=float("inf"))
         self._consumers = self._consumer_thread()
         self._consumers.start()
         self._running_since = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="workerrmq-reconciler", daemon=True)
-        self._thread.start()
+        self._steering = threading.Thread(target=self._steer_on, name="workerrmq-reconciler", daemon=True)
+        self._beating = threading.Thread(target=self._beat_on, name="workerrmq-heartbeat", daemon=True)
+        self._steering.start()
+        self._beating.start()
 
     def stop(self, timeout: float) -> None:
         """Take no more messages, give those in flight `timeout` seconds, hand back the rest."""
+        turn = self._periods.turn
         self._stopping.set()
         self._consumers.stop(timeout)
-        self._thread.join(PERIOD)
-        self._consumers.join(timeout + PERIOD * 3)
-        self._attempt("store", lambda: self._store.heartbeats.remove(self._name))
+        self._steering.join(turn)
+        self._consumers.join(timeout + turn * 3)
+        if not self._steering.is_alive():
+            self._write_attempts()  # those of the messages that were in flight
+            self._facts.close()
+        self._ended.set()
+        self._beating.join(turn * 3)
 
-    def _run(self) -> None:
+    # --- the thread that steers --------------------------------------------------------------------------------------
+
+    def _steer_on(self) -> None:
         while True:
             try:
                 self._turn()
             except Exception:  # a fault of ours must not leave the consumers unsteered
                 log.exception("reconciliation_crashed")
-            if self._stopping.wait(PERIOD):
+            if self._stopping.wait(self._periods.turn):
                 return
 
     def _turn(self) -> None:
         self._look_after_thread(time.monotonic())
-        self._attempt("store", self._steer)
-        self._attempt("store", self._report)
+        self._complaints.attempt("store", "registry", self._steer)
+        self._complaints.attempt("store", "suspensions", self._suspend)
+        self._write_attempts()
 
     def _look_after_thread(self, now: float) -> None:
         """Restart the consumer thread when it has crashed, after a pause that doubles."""
+        periods = self._periods
         if self._consumers.alive:
-            if self.fault and now - self._running_since >= self._sound_after:
+            if self.fault and now - self._running_since >= periods.sound_after:
                 self.fault, self._crashes = None, 0
             return
         if self._restart_at is None and not self._stopping.is_set():
-            pause = min(_LONGEST_PAUSE, self._first_pause * 2**self._crashes)
+            pause = min(periods.longest_pause, periods.first_pause * 2**self._crashes)
             why = self._consumers.crash or "for an unknown reason"
             self.fault = f"The consumer thread crashed ({why}); the log has the traceback."
             log.error("consumer_thread_died", reason=why, retry_in_seconds=pause)
@@ -124,54 +136,80 @@ class Reconciler:
             self._consumers.start()
 
     def _steer(self) -> None:
-        enabled = self._read_registry()
-        self._refresh_facts(enabled)
-        limited = any(one.spec.rate_limit for one in enabled)
-        share = 1 / max(1, self._store.heartbeats.count()) if limited else 1.0
-        self._consumers.apply([self._subscription(one, share if one.spec.rate_limit else 1.0) for one in enabled])
+        enabled, queues = self._read()
+        share = 1 / self._count_workers() if any(one.spec.rate_limit for one in enabled) else 1.0
+        self._consumers.apply(
+            [
+                Subscription(
+                    one.id,
+                    one.revision,
+                    one.spec,
+                    queues.facts.get(one.spec.queue_name, queues.otherwise),
+                    share if one.spec.rate_limit else 1.0,
+                    one.retiring_secrets,
+                )
+                for one in enabled
+            ]
+        )
 
-    def _read_registry(self) -> list[RegisteredConsumer]:
-        version, now = self._store.consumers.version(), time.monotonic()
-        if version != self._version or now - self._read_at > _REGISTRY_EVERY:
-            self._enabled = self._store.consumers.enabled()
-            self._version, self._read_at = version, now
-        return self._enabled
+    def _count_workers(self) -> int:
+        """How many share a rate limit. When none was heard of lately, not even this one, that says nothing."""
+        self._workers = self._store.heartbeats.count() or self._workers
+        return self._workers
 
-    def _subscription(self, one: RegisteredConsumer, share: float) -> Subscription:
-        facts = self._facts.get(one.spec.queue_name, self._otherwise)
-        return Subscription(one.id, one.revision, one.spec, facts, share, one.retiring_secrets)
+    def _read(self) -> tuple[list[RegisteredConsumer], _Queues]:
+        """What shall run, and what its queues are. A queue may be deleted and made again as another type: when the
+        registry has changed, or a consumer has lost its queue, what was known before does not count."""
+        enabled, losses, now = self._registry.now(), self._consumers.snapshot().losses, time.monotonic()
+        changed = enabled is not self._enabled or losses != self._losses
+        if changed:
+            self._enabled, self._losses, self._changed_at = enabled, losses, now
+        unknown = any(one.spec.queue_name not in self._queues.facts for one in enabled)
+        age = self._periods.facts_of_unknown if unknown else self._periods.facts
+        if enabled:
+            self._facts.ask(max(self._changed_at, now - age))
+            self._facts.latest(now + self._periods.facts_patience if changed else now)
+        return enabled, self._queues
 
-    def _refresh_facts(self, enabled: list[RegisteredConsumer]) -> None:
-        unknown = any(one.spec.queue_name not in self._facts for one in enabled)
-        if enabled and time.monotonic() - self._facts_at > (_FACTS_AT_LEAST if unknown else _FACTS_EVERY):
-            self._facts_at = time.monotonic()
-            self._attempt("management", self._read_facts)
+    def _suspend(self) -> None:
+        for report in self._consumers.snapshot().consumers:
+            if report.state == "suspended":
+                reason = report.reason or "the target refuses its messages"
+                self._store.consumers.suspend(report.consumer_id, report.revision, reason)
+
+    def _write_attempts(self) -> None:
+        taken = self._consumers.take_attempts()
+        self._complaints.attempt("store", "attempts", lambda: self._attempts.write(taken))
+
+    # --- the thread that reads facts ---------------------------------------------------------------------------------
 
     def _read_facts(self) -> None:
         """While the management API is down, consumers go on as they are, and those of other queues start all the
         same."""
-        self._otherwise = UNDESCRIBED_QUEUE
-        self._facts = self._queues.facts()
-        self._otherwise = UNKNOWN_QUEUE
 
-    def _report(self) -> None:
+        def read() -> None:
+            self._queues = _Queues(self._gateway.facts())
+
+        known = False
+        try:
+            known = self._complaints.attempt("management", "facts", read)
+        except Exception:  # a fault of ours must not keep the consumers from being steered
+            log.exception("reconciliation_crashed")
+        if not known:
+            self._queues = _Queues(self._queues.facts, UNDESCRIBED_QUEUE)
+
+    # --- the thread of the heartbeats --------------------------------------------------------------------------------
+
+    def _beat_on(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._complaints.attempt("store", "heartbeat", self._beat)
+            except Exception:  # a fault of ours must not end the heartbeats
+                log.exception("heartbeat_crashed")
+            self._ended.wait(self._periods.turn)
+        self._complaints.attempt("store", "heartbeat", lambda: self._store.heartbeats.remove(self._name))
+
+    def _beat(self) -> None:
         snapshot = self._consumers.snapshot()
-        for report in snapshot.consumers:
-            if report.state == "suspended":
-                reason = report.reason or "the target refuses its messages"
-                self._store.consumers.suspend(report.consumer_id, report.revision, reason)
-        self._store.attempts.add(self._consumers.take_attempts())
         beat = Heartbeat(self._name, datetime.now(UTC), self._started_at, snapshot.connected, snapshot.consumers)
         self._store.heartbeats.beat(beat)
-
-    def _attempt(self, what: str, action: Callable[[], object]) -> None:
-        """Do it, or say once why it cannot be done, and once that it can again."""
-        try:
-            action()
-        except WorkerError as exc:
-            if self._complaints.get(what) != exc.code:
-                self._complaints[what] = exc.code
-                log.warning("dependency_unavailable", dependency=what, reason=exc.detail)
-        else:
-            if self._complaints.pop(what, None):
-                log.info("dependency_available", dependency=what)

@@ -49,6 +49,18 @@ def type_name(value: Value) -> str:
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "void")
 
 
+def same_value(left: Value, right: Value) -> bool:
+    """Whether two values of tables are equal to RabbitMQ: equal, and both integers, both floats and so on. 10 is not
+    10.0, and true is not 1.
+    """
+    return left == right and _type_class(left) == _type_class(right)
+
+
+def _type_class(value: Value) -> str:
+    name = type_name(value)
+    return "signedint" if name == "long" else name
+
+
 def _integer(value: Value) -> int:
     if type(value) is not int:
         raise _Invalid(f'"expected integer, got {type_name(value)}"')
@@ -158,6 +170,24 @@ _ARGUMENTS = {
 def defining(queue_type: str) -> Iterator[str]:
     """The arguments whose difference makes a redeclaration inequivalent; RabbitMQ ignores the rest."""
     return (name for name, argument in _ARGUMENTS.items() if queue_type in argument.types)
+
+
+def takes(queue_type: str, argument: str) -> bool:
+    """Whether queues of the type take the argument."""
+    return queue_type in _ARGUMENTS[argument].types
+
+
+def field_of(argument: str) -> str:
+    """The field of QueueRules that the argument sets."""
+    return _ARGUMENTS[argument].field
+
+
+def read_value(argument: str, value: Value) -> Value:
+    """The value of an argument as QueueRules holds it. Raises ValueError for one that is not allowed."""
+    try:
+        return _ARGUMENTS[argument].check(value)
+    except _Invalid as invalid:
+        raise ValueError(str(invalid)) from invalid
 
 
 def read_rules(arguments: Table, name: str, vhost: str) -> QueueRules:

@@ -21,9 +21,6 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.metrics.instruments import RECONNECTS
 from gateway.node_urls import place
 
-HEARTBEAT = 10
-"""Seconds. A broker that stalls is noticed within two of them (https://www.rabbitmq.com/docs/heartbeats)."""
-
 _SMALLEST_FRAME = 8
 """Bytes of a frame without payload: type, channel, size, end (AMQP 0-9-1 §4.2.3)."""
 
@@ -98,13 +95,16 @@ class Link:
         *,
         on_up: Callable[[Any], None],
         on_down: Callable[[str], None],
+        heartbeat: int = 10,
         longest_attempt: float = 60.0,
     ) -> None:
-        """Give up an attempt to connect after `longest_attempt` seconds, with all addresses of the node: pika never
-        ends an attempt for which it got no socket, as when the process has too many files open."""
+        """A broker that stalls is noticed within two `heartbeat` seconds, unless its URL has a heartbeat of its own
+        (https://www.rabbitmq.com/docs/heartbeats). Give up an attempt to connect after `longest_attempt` seconds, with
+        all addresses of the node: pika never ends an attempt for which it got no socket, as when the process has too
+        many files open."""
         self._loop, self._name, self._longest_attempt = loop, name, longest_attempt
         self._on_up, self._on_down = on_up, on_down
-        self._nodes = nodes.shuffled(name, HEARTBEAT)
+        self._nodes = nodes.shuffled(name, heartbeat)
         self._node = 0
         self._attempt: object | None = None
         self._connection: Any = None

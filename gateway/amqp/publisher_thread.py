@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import count
@@ -18,9 +19,6 @@ from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unava
 
 log = structlog.get_logger("workerrmq.amqp")
 
-_LONGEST_PAUSE = 30.0
-"""Seconds before a loop that crashes again and again is replaced."""
-
 _GRACE = 1.0
 """Seconds past its timeout that a caller waits for the loop's verdict."""
 
@@ -31,8 +29,19 @@ class PublisherThread:
     Start it after a fork, never before.
     """
 
-    def __init__(self, nodes: BrokerNodes, name: str = "workerrmq-publisher") -> None:
+    def __init__(
+        self,
+        nodes: BrokerNodes,
+        name: str = "workerrmq-publisher",
+        *,
+        first_pause: float = 0.25,
+        longest_pause: float = 30.0,
+        sound_after: float = 10.0,
+    ) -> None:
+        """A loop that crashes is replaced after `first_pause` seconds, doubled with each crash up to `longest_pause`;
+        once a loop has run for `sound_after` seconds, the crashes before it are forgotten."""
         self._nodes, self._name = nodes, name
+        self._first_pause, self._longest_pause, self._sound_after = first_pause, longest_pause, sound_after
         self._inbox: deque[_Batch] = deque()
         self._woken = False
         self._loop: Loop | None = None
@@ -101,17 +110,23 @@ class PublisherThread:
 
     def _run(self) -> None:
         """Run the loop until `stop`; after a crash, with a new one, after a pause that doubles."""
-        for crashes in count():
+        crashes = 0
+        for run in count():
+            began_at = time.monotonic()
             try:
-                if crashes:
+                if run:
                     self._open()
                 assert self._loop is not None
                 assert self._publisher is not None
                 self._publisher.open()
                 self._fault = None
+                # A batch that came while the loop before was crashing has woken that one, and waits.
+                self._loop.add_callback_threadsafe(self._take)
                 self._loop.run()
             except Exception as exc:
-                pause = min(_LONGEST_PAUSE, 0.25 * 2 ** min(crashes, 10))
+                crashes = crashes if time.monotonic() - began_at < self._sound_after else 0
+                pause = min(self._longest_pause, self._first_pause * 2 ** min(crashes, 10))
+                crashes += 1
                 self._fault = f"the publisher thread crashed ({type(exc).__name__}); the log has the traceback"
                 log.exception("publisher_thread_crashed", retry_in_seconds=pause)
                 self._woken = False

@@ -115,6 +115,10 @@ class ManagementClient:
             raise _NodeFailed(_unavailable(node, "does not answer in time", BrokerTimeout), asked) from None
         except requests.RequestException as exc:
             raise _NodeFailed(_unavailable(node, "cannot be reached"), asked=not _unsent(exc)) from None
+        if body is not None and not answer.ok:
+            # RabbitMQ 4.0 may refuse a request before it has read the body. The next one on that connection is then
+            # not answered, or the connection is closed.
+            self._session.close()
         if answer.status_code in (201, 204):
             return answer.status_code, None
         try:

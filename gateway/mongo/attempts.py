@@ -1,8 +1,8 @@
-"""The log of delivery attempts. A TTL index forgets them after a week."""
+"""The log of delivery attempts. A TTL index forgets them after a while."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,20 +12,29 @@ from pymongo.database import Database
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
 from domain.selection import Order
-from gateway.mongo.collection import Document, IndexedCollection, between, micros, ordering, page_of, translated
+from gateway.mongo.collection import (
+    Document,
+    IndexedCollection,
+    between,
+    insert_new,
+    micros,
+    ordering,
+    page_of,
+    translated,
+)
 
-FORGOTTEN_AFTER = 7 * 24 * 3600  # seconds
 _NAMES = {"at": "micros", "queueName": "queue", "durationMs": "duration_ms"}
 
 
 class Attempts:
     """Written by workers in batches, read by the API. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], *, forgotten_after: int = 7 * 24 * 3600) -> None:
+        """Forget an attempt after `forgotten_after` seconds."""
         self._collection = IndexedCollection(
             database,
             "attempts",
-            IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER),
+            IndexModel("at", expireAfterSeconds=forgotten_after),
             IndexModel("message_id"),
             IndexModel("micros"),
             IndexModel([("consumer", 1), ("micros", DESCENDING)]),
@@ -33,11 +42,11 @@ class Attempts:
         )
 
     @translated
-    def add(self, attempts: Sequence[Attempt]) -> None:
-        """Store all of them, in one call."""
-        if attempts:
-            documents = [asdict(attempt) | {"micros": micros(attempt.at)} for attempt in attempts]
-            self._collection().insert_many(documents, ordered=False)
+    def add(self, attempts: Mapping[str, Attempt]) -> int:
+        """Store all of them under their ids, in one call; those that an earlier try has stored stay as they are. Return
+        how many can never be stored."""
+        documents = [asdict(attempt) | {"_id": key, "micros": micros(attempt.at)} for key, attempt in attempts.items()]
+        return insert_new(self._collection(), documents) if documents else 0
 
     @translated
     def find(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:

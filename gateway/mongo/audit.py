@@ -1,4 +1,4 @@
-"""The audit log. A TTL index forgets entries after 90 days."""
+"""The audit log. A TTL index forgets entries after a while."""
 
 from __future__ import annotations
 
@@ -6,39 +6,43 @@ from collections.abc import Sequence
 
 from pymongo import DESCENDING, IndexModel
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from domain.audit import AuditEntry, AuditFilter
 from domain.details import Page
 from domain.selection import Order
-from gateway.mongo.collection import Document, IndexedCollection, between, micros, ordering, page_of, translated
+from gateway.mongo.collection import (
+    Document,
+    IndexedCollection,
+    between,
+    insert_new,
+    micros,
+    ordering,
+    page_of,
+    translated,
+)
 
-KEPT = 90 * 24 * 3600  # seconds
-_DUPLICATE = 11000
 _NAMES = {"at": "micros"}
 
 
 class AuditEntries:
     """Written in batches, read by the API. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], *, kept: int = 90 * 24 * 3600) -> None:
+        """Forget an entry after `kept` seconds."""
         self._collection = IndexedCollection(
             database,
             "audit",
-            IndexModel("at", expireAfterSeconds=KEPT),
+            IndexModel("at", expireAfterSeconds=kept),
             IndexModel("micros"),
             IndexModel([("user", 1), ("micros", DESCENDING)]),
             IndexModel([("names", 1), ("micros", DESCENDING)]),
         )
 
     @translated
-    def add(self, entries: Sequence[AuditEntry]) -> None:
-        """Store all of them; those that an earlier try has stored already stay as they are."""
-        try:
-            self._collection().insert_many([_document(entry) for entry in entries], ordered=False)
-        except BulkWriteError as exc:
-            if any(error["code"] != _DUPLICATE for error in exc.details["writeErrors"]):
-                raise
+    def add(self, entries: Sequence[AuditEntry]) -> int:
+        """Store all of them; those that an earlier try has stored already stay as they are. Return how many can never
+        be stored."""
+        return insert_new(self._collection(), [_document(entry) for entry in entries])
 
     @translated
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from domain.details import Page
 from domain.errors import StoreUnavailable
@@ -18,6 +18,11 @@ from domain.selection import Order
 
 Document = dict[str, Any]
 Entity = TypeVar("Entity")
+_DUPLICATE = 11000
+"""MongoDB's code for a unique key that is taken (https://www.mongodb.com/docs/manual/reference/error-codes/)."""
+_MOST_CLASHES = 100
+_NEVER_STORED = frozenset({2, 121, 10334, 17280})
+"""BadValue, DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
 
@@ -61,14 +66,37 @@ def change(
 
     Replaces the whole document where its revision still matches, and tries again where it does not: the embedded store
     keeps types and reports clashing names only so (its `$set` turns times into strings, its find_one_and_update hides
-    the clash), and MongoDB does just as well with it. Raises DuplicateKeyError.
+    the clash), and MongoDB does just as well with it. Raises DuplicateKeyError,
+    and StoreUnavailable when others were faster a hundred times.
     """
-    while (before := collection.find_one(wanted)) is not None:
+    for _ in range(_MOST_CLASHES):
+        if (before := collection.find_one(wanted)) is None:
+            return None
         unchanged = {"_id": before["_id"], "revision": before["revision"]}
         after = {**before, **fields(before), "revision": before["revision"] + 1}
         if collection.replace_one(unchanged, after).matched_count:
             return before, after
-    return None
+    raise StoreUnavailable("Others keep changing the same document. Try again shortly.", retry_after=RETRY_AFTER)
+
+
+def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> int:
+    """Insert the documents, except those whose `_id` is there: an earlier try has stored them. Return how many can
+    never be stored, as one that is too large: they must not hold up the others."""
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as exc:
+        errors = [error["code"] for error in exc.details["writeErrors"] if error["code"] != _DUPLICATE]
+        if not _NEVER_STORED.issuperset(errors):
+            raise
+        return len(errors)
+    except (
+        ValueError,
+        OverflowError,
+    ):  # bson's errors are of these: pymongo cannot send one of them, and has not said which
+        if len(documents) == 1:
+            return 1
+        return sum(insert_new(collection, [document]) for document in documents)
+    return 0
 
 
 def micros(moment: datetime) -> int:

@@ -28,8 +28,11 @@ CLIENT_OPTIONS: dict[str, Any] = {
     "connectTimeoutMS": 2000,
     "socketTimeoutMS": 5000,
     "appname": "WorkerRMQ",
+    "w": "majority",
+    "readPreference": "primary",
 }
-"""For every client: a store that is away is noticed in seconds, so that a request can say so (milliseconds)."""
+"""For every client: a store that is down is noticed in seconds, so that a request can say so (milliseconds). A change
+is kept when its primary is lost, and read by whoever asks next; see uri.py."""
 
 
 class Store:
@@ -50,9 +53,10 @@ class Store:
 
     @translated
     def ping(self, timeout: float = 1.0) -> None:
-        """Return when the store has answered. Raises StoreUnavailable after `timeout` seconds."""
+        """Return when the store has answered a read, for which it needs to be usable: MongoDB answers the command ping
+        without a login. Raises StoreUnavailable after `timeout` seconds."""
         with pymongo.timeout(timeout):
-            self._database.command("ping")
+            self._database["versions"].find_one({}, {"_id": 1})
 
     def close(self) -> None:
         """Close the connections; the store may not be used again."""

@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pymongo import IndexModel
 from pymongo.database import Database
@@ -28,7 +28,11 @@ _ALL = ConsumerFilter()
 class ConsumerRegistry:
     """Consumers by id and by unique name. `revision` grows with every change. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document], sealer: Sealer) -> None:
+    def __init__(
+        self, database: Database[Document], sealer: Sealer, *, signing_overlap: timedelta = timedelta(hours=24)
+    ) -> None:
+        """A signing secret holds for `signing_overlap` after another has replaced it."""
+        self._signing_overlap = signing_overlap
         self._collection = IndexedCollection(
             database, "consumers", IndexModel("name", unique=True), IndexModel("queueName")
         )
@@ -43,6 +47,8 @@ class ConsumerRegistry:
         return int(document["number"]) if document else 0
 
     def _touch(self) -> None:
+        """Called before a change as well as after it: a process that dies in between, or that the store does not
+        answer, then leaves a version that has grown."""
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @translated
@@ -56,6 +62,8 @@ class ConsumerRegistry:
         now = _now()
         document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
         document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(spec)}
+        if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
+            self._touch()
         try:
             self._collection().insert_one(document)
         except DuplicateKeyError:
@@ -111,7 +119,9 @@ class ConsumerRegistry:
 
         def fields(document: Document) -> Document:
             before = self._documents.loaded(document)
-            retiring = retire(before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now())
+            retiring = retire(
+                before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now(), self._signing_overlap
+            )
             resting = self._documents.resting(spec, retiring)
             return resting | {"state": "enabled", "reason": None} if document["state"] == "suspended" else resting
 
@@ -162,12 +172,18 @@ class ConsumerRegistry:
     @translated
     def delete(self, consumer_id: str) -> None:
         """Remove a consumer; workers drain it. Raises NotFound."""
+        if self._collection().find_one({"_id": consumer_id}, {"_id": 1}) is not None:
+            self._touch()
         if not self._collection().delete_one({"_id": consumer_id}).deleted_count:
             raise NotFound(f"There is no consumer {consumer_id!r}.")
         self._touch()
 
     def _changed(self, wanted: Document, fields: Callable[[Document], Document]) -> RegisteredConsumer:
-        changed = change(self._collection(), wanted, lambda before: fields(before) | {"updatedAt": _now()})
+        def touched(before: Document) -> Document:
+            self._touch()
+            return fields(before) | {"updatedAt": _now()}
+
+        changed = change(self._collection(), wanted, touched)
         if changed is None:
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         self._touch()

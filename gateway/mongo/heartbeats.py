@@ -1,4 +1,4 @@
-"""What each worker process last said of itself. A worker that is silent for a minute is forgotten by the TTL index."""
+"""What each worker process last said of itself. A TTL index forgets a worker that is silent."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from pymongo.database import Database
 from domain.registry import Heartbeat, Report
 from gateway.mongo.collection import Document, IndexedCollection, translated
 
-FORGOTTEN_AFTER = 60  # seconds
-_REPEATED_EVERY = 20.0  # seconds
 _FIELDS = frozenset(field.name for field in fields(Report))
 
 
@@ -22,9 +20,20 @@ class Heartbeats:
     """Two documents per worker process, overwritten: the beat every second, what it says of its consumers when that has
     changed (or it might be forgotten). All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document]) -> None:
-        self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
-        self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=FORGOTTEN_AFTER))
+    def __init__(
+        self,
+        database: Database[Document],
+        *,
+        live_for: float = 5.0,
+        repeated_every: float = 20.0,
+        forgotten_after: int = 60,
+    ) -> None:
+        """A worker is live for `live_for` seconds after its heartbeat. What it says of its consumers is written again
+        after `repeated_every` seconds, because it is forgotten `forgotten_after` seconds after it was written."""
+        self._live_for = timedelta(seconds=live_for)
+        self._repeated_every = repeated_every
+        self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=forgotten_after))
+        self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=forgotten_after))
         self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, its mark
         self._read: dict[str, tuple[str | None, tuple[Report, ...]]] = {}  # by worker: its mark, what it says
 
@@ -34,7 +43,7 @@ class Heartbeats:
         # Replacements, not $set: the embedded store would turn the times into strings.
         worker = {"_id": heartbeat.worker}
         consumers, at, mark = self._reported.get(heartbeat.worker, ((), float("-inf"), ""))
-        if heartbeat.consumers != consumers or time.monotonic() - at > _REPEATED_EVERY:
+        if heartbeat.consumers != consumers or time.monotonic() - at > self._repeated_every:
             reports = {"at": heartbeat.at, "consumers": [asdict(report) for report in heartbeat.consumers]}
             self._reports().replace_one(worker, worker | reports, upsert=True)
             mark = mark if heartbeat.consumers == consumers else secrets.token_hex(8)
@@ -43,10 +52,10 @@ class Heartbeats:
         self._beats().replace_one(worker, worker | beat, upsert=True)
 
     @translated
-    def live(self, max_age_seconds: float = 5) -> list[Heartbeat]:
-        """The workers that were heard of in the last `max_age_seconds`, by name. What they say of their consumers is
+    def live(self) -> list[Heartbeat]:
+        """The workers that are live, by name. What they say of their consumers is
         read again when it has changed: it may be a thousand reports."""
-        beats = self._live(max_age_seconds)
+        beats = self._live()
         marks: dict[str, str | None] = {beat["_id"]: beat.get("told") for beat in beats}  # None: it sets no marks
         read = {name: known for name, known in self._read.items() if known[0] and marks.get(name) == known[0]}
         if changed := [name for name in marks if name not in read]:
@@ -66,15 +75,15 @@ class Heartbeats:
         ]
 
     @translated
-    def count(self, max_age_seconds: float = 5) -> int:
-        """How many workers were heard of in the last `max_age_seconds`."""
-        return len(self._live(max_age_seconds))
+    def count(self) -> int:
+        """How many workers are live."""
+        return len(self._live())
 
     @translated
-    def ages(self, max_age_seconds: float = 5) -> list[float]:
-        """For each worker that was heard of in the last `max_age_seconds`, how many seconds ago that was."""
+    def ages(self) -> list[float]:
+        """For each live worker, how many seconds ago it was heard of."""
         now = datetime.now(UTC)
-        return [max(0.0, (now - beat["at"]).total_seconds()) for beat in self._live(max_age_seconds)]
+        return [max(0.0, (now - beat["at"]).total_seconds()) for beat in self._live()]
 
     @translated
     def remove(self, worker: str) -> None:
@@ -83,8 +92,8 @@ class Heartbeats:
         self._beats().delete_one({"_id": worker})
         self._reports().delete_one({"_id": worker})
 
-    def _live(self, max_age_seconds: float) -> list[Document]:
-        since = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
+    def _live(self) -> list[Document]:
+        since = datetime.now(UTC) - self._live_for
         return list(self._beats().find({"at": {"$gte": since}}).sort("_id", 1))
 
 

@@ -1,4 +1,4 @@
-"""Answers kept under Idempotency-Keys. A TTL index forgets them after a day."""
+"""Answers kept under Idempotency-Keys, until a TTL index removes them."""
 
 from __future__ import annotations
 
@@ -15,61 +15,79 @@ from domain.idempotency import KeptAnswer, Known, Reservation
 from gateway.mongo.collection import Document, IndexedCollection, translated
 from gateway.mongo.secrets import Sealer, Unreadable
 
-KEPT = timedelta(hours=24)
-LEASE = timedelta(minutes=2)
-"""Longer than any request takes: an unanswered one that is older has lost its process."""
-
 
 class IdempotentAnswers:
     """Neither keys nor bodies are stored, only their hashes, and answers sealed: an answer may hold a secret that is
     shown only once. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document], sealer: Sealer) -> None:
+    def __init__(
+        self,
+        database: Database[Document],
+        sealer: Sealer,
+        *,
+        kept: timedelta = timedelta(hours=24),
+        lease: timedelta = timedelta(minutes=2),
+    ) -> None:
+        """Forget an answer after `kept`. A reservation that is neither answered nor renewed for `lease` has lost its
+        process, and ends."""
         self._collection = IndexedCollection(database, "idempotency", IndexModel("expiresAt", expireAfterSeconds=0))
         self._sealer = sealer
+        self._kept = kept
+        self.lease = lease
 
     @translated
-    def reserve(self, identity: str, fingerprint: str, now: datetime) -> Reservation | Known:
-        """A reservation for exactly one of all who ask; what is known of the key for the others."""
-        collection = self._collection()
-        wanted: Document = {
-            "_id": identity,
-            "holder": secrets.token_hex(8),
-            "fingerprint": fingerprint,
-            "heldUntil": now + LEASE,
-            "expiresAt": now + KEPT,
-            "answer": None,
-        }
+    def reserve(self, wanted: Reservation, now: datetime) -> Known | None:
+        """Reserve a key for exactly one of all who ask. Return None if that is this one, else what is known of the
+        key. After StoreUnavailable it may be reserved, or not."""
+        collection, document = self._collection(), self._reserved(wanted, now)
         while True:
             try:
-                collection.insert_one(wanted)
+                collection.insert_one(document)
             except DuplicateKeyError:
-                found = collection.find_one({"_id": identity})
+                found = collection.find_one({"_id": wanted.identity})
                 if found is None:  # freed in between
                     continue
-                if not _over(found, fingerprint, now):
+                if not _over(found, wanted.fingerprint, now):
                     return Known(found["fingerprint"], self._opened(found["answer"]))
-                if not collection.replace_one(_held(found["holder"], identity), wanted).matched_count:
+                if not collection.replace_one(_held(found["holder"], wanted.identity), document).matched_count:
                     continue
-            return Reservation(identity, wanted["holder"])
+            return None
 
     @translated
-    def keep(self, reservation: Reservation, fingerprint: str, answer: KeptAnswer, now: datetime) -> None:
-        """Store the answer that all who ask again shall get."""
+    def renew(self, reservation: Reservation, now: datetime) -> None:
+        """Begin the lease anew, unless the reservation has ended."""
+        held = _held(reservation.holder, reservation.identity)
+        # A replacement, not $set: the embedded store would turn the times into strings.
+        self._collection().replace_one(held, self._reserved(reservation, now))
+
+    @translated
+    def keep(self, reservation: Reservation, answer: KeptAnswer, now: datetime) -> None:
+        """Store the answer that all who ask again shall get, unless the reservation has ended. This ends it: the answer
+        has a holder of its own, so that a renewal which comes late does not overwrite it."""
         document = {
             "_id": reservation.identity,
-            "holder": reservation.holder,
-            "fingerprint": fingerprint,
+            "holder": secrets.token_hex(8),
+            "fingerprint": reservation.fingerprint,
             "heldUntil": now,
-            "expiresAt": now + KEPT,
+            "expiresAt": now + self._kept,
             "answer": self._sealer.seal(asdict(answer)),
         }
         self._collection().replace_one(_held(reservation.holder, reservation.identity), document)
 
     @translated
     def free(self, reservation: Reservation) -> None:
-        """Let the next request under the key be answered anew."""
+        """Let the next request under the key be answered anew, unless the reservation has ended."""
         self._collection().delete_one(_held(reservation.holder, reservation.identity))
+
+    def _reserved(self, reservation: Reservation, now: datetime) -> Document:
+        return {
+            "_id": reservation.identity,
+            "holder": reservation.holder,
+            "fingerprint": reservation.fingerprint,
+            "heldUntil": now + self.lease,
+            "expiresAt": now + self._kept,
+            "answer": None,
+        }
 
     def _opened(self, sealed: str | None) -> KeptAnswer | None:
         if sealed is None:
@@ -88,6 +106,7 @@ def _held(holder: str, identity: str) -> Document:
 
 
 def _over(found: Document, fingerprint: str, now: datetime) -> bool:
-    """Whether a key is free again: after a day (the TTL index may be a minute late), or when who held it is gone."""
+    """Whether a key is free again: when its answer is to be forgotten (the TTL index may be a minute late), or when the
+    process that held it is gone."""
     abandoned = found["answer"] is None and found["heldUntil"] <= now and found["fingerprint"] == fingerprint
     return bool(abandoned or found["expiresAt"] <= now)

@@ -1,4 +1,4 @@
-"""How far replays of dead letters have come. A TTL index forgets them after a week."""
+"""How far replays of dead letters have come. A TTL index forgets them after a while."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from domain.errors import NotFound
 from domain.replay import Replay
 from gateway.mongo.collection import Document, IndexedCollection, translated
 
-FORGOTTEN_AFTER = 7 * 24 * 3600  # seconds
-
 
 class Replays:
     """All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], *, forgotten_after: int = 7 * 24 * 3600) -> None:
+        """Forget a replay `forgotten_after` seconds after it was last heard of."""
         self._collection = IndexedCollection(
-            database, "replays", IndexModel("updatedAt", expireAfterSeconds=FORGOTTEN_AFTER)
+            database, "replays", IndexModel("updatedAt", expireAfterSeconds=forgotten_after)
         )
 
     @translated

@@ -28,6 +28,7 @@ def check_uri(uri: str) -> None:
             if not _taken(urlencode({name: value})):
                 raise ValueError(f"has an option{_quoted(name)} that is unknown, or that has a value of the wrong kind")
         raise ValueError("has options that are malformed, or that do not fit together")
+    _check_concerns(dict(parse_qsl(query.replace(";", "&"))))
     try:
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(uri, connect=False)
     except (PyMongoError, ValueError, TypeError, OSError):
@@ -39,6 +40,15 @@ def check_uri(uri: str) -> None:
             client.get_default_database()
         except PyMongoError:
             raise ValueError("must name a database, as in mongodb://127.0.0.1:27017/workerrmq") from None
+
+
+def _check_concerns(options: dict[str, str]) -> None:
+    """Refuse what would lose changes, or read what is older than a change."""
+    named = {name.lower(): value for name, value in options.items()}
+    if named.get("w") == "0":
+        raise ValueError("has w=0, so that MongoDB would not confirm any change. Leave w out: it is majority")
+    if named.get("readpreference", "primary").lower() != "primary":
+        raise ValueError("has readPreference other than primary: reads could be out of date. Leave readPreference out")
 
 
 def _taken(options: str) -> bool:

@@ -214,10 +214,10 @@ def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
 def test_deliveries_of_other_queues_are_not_in_the_log_of_a_scoped_key(service: Service, scoped: Api) -> None:
     now = datetime.now(UTC)
     service.store.attempts.add(
-        [
-            Attempt(now, "id", "c", queue, "m", 1, "retried", 500, None, "HTTP 500", 3, None)
+        {
+            queue: Attempt(now, "id", "c", queue, "m", 1, "retried", 500, None, "HTTP 500", 3, None)
             for queue in (MINE, OTHERS, "x.orders.new")
-        ]
+        }
     )
     assert len(service.get("/getDeliveries").json) == 3
     answer = scoped("GET", "/getDeliveries")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app import APIS
-from domain.audit import AuditEntry
+from domain.audit import AuditEntry, AuditFilter
 from domain.selection import Order
-from gateway.mongo import open_store
-from services import audit
+from gateway.mongo import Store, open_store
 from services.audit import AuditLog
 from tests.api.client import ADMIN, PASSWORD, Api, Gunicorn
 from tests.api.service import Service, assert_problem
 from tests.support.processes import wait_until
+from tests.support.proxy import Proxy
 from tests.support.store import StoreNode
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
@@ -131,12 +133,27 @@ def entry(number: int) -> AuditEntry:
 
 
 @pytest.fixture
-def written(store: StoreNode, tmp_path_factory: pytest.TempPathFactory) -> AuditLog:
-    return AuditLog(open_store(store.uri("audit"), "a key", tmp_path_factory.mktemp("audit")).audit)
+def entries_of(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., AuditLog]]:
+    """Makes an audit log over the store, or over what forwards to it."""
+    opened: list[Store] = []
+
+    def make(port: int = 0, **periods: Any) -> AuditLog:
+        uri = f"mongodb://127.0.0.1:{port or store.port}/audit?socketTimeoutMS=300"
+        opened.append(open_store(uri, "a key", tmp_path))
+        return AuditLog(opened[-1].audit, **periods)
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def written(entries_of: Callable[..., AuditLog]) -> AuditLog:
+    return entries_of()
 
 
 def count(written: AuditLog) -> int:
-    return written.page(audit.AuditFilter(), Order(), 1, 1).total
+    return written.page(AuditFilter(), Order(), 1, 1).total
 
 
 def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, store: StoreNode) -> None:
@@ -150,15 +167,16 @@ def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, stor
 
 
 def test_what_is_too_much_is_lost_counted_and_logged(
-    written: AuditLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    entries_of: Callable[..., AuditLog], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(audit, "MAX_WAITING", 5)
+    written = entries_of(max_waiting=5)
     for number in range(8):
         written.add(entry(number))
     written.start()
     written.stop(5)
     assert count(written) == 5
-    assert "audit_entries_lost" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "audit_entries_lost" in said.out + said.err
 
 
 def test_an_entry_that_was_stored_already_is_not_stored_twice(written: AuditLog) -> None:
@@ -167,3 +185,38 @@ def test_an_entry_that_was_stored_already_is_not_stored_twice(written: AuditLog)
         written.start()
         written.stop(5)
     assert count(written) == 1
+
+
+def test_entries_outlive_several_outages_of_the_store_in_their_order_and_once(
+    entries_of: Callable[..., AuditLog], store: StoreNode, proxy: Callable[[int], Proxy]
+) -> None:
+    way = proxy(store.port)
+    written, reader = entries_of(way.port, retry_after=0.05, at_once=3), entries_of()
+    written.start()
+    for outage in range(3):
+        way.stall()  # what is sent now arrives later, though its writer is told otherwise
+        for number in range(outage * 10, outage * 10 + 10):
+            written.add(entry(number))
+        way.flow()
+        wait_until(lambda so_far=outage * 10 + 10: count(reader) == so_far, 20)
+    written.stop(5)
+    assert count(reader) == 30
+
+
+def test_an_entry_that_can_never_be_stored_is_lost_alone_counted_and_logged(
+    written: AuditLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(0, 9, 3):
+        written.add(entry(number))
+        written.add(replace(entry(number + 1), status=2**70))
+        written.add(replace(entry(number + 2), resource={"name": "\ud800"}))
+    written.start()
+    written.stop(10)
+    assert count(written) == 3
+    said = capsys.readouterr()
+    assert "audit_entries_lost" in said.out + said.err
+    for number in range(9, 12):
+        written.add(entry(number))
+    written.start()
+    written.stop(10)
+    assert count(written) == 6

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 from werkzeug.test import TestResponse
 
 from app import APIS
+from domain.errors import Conflict, StoreUnavailable
 from domain.idempotency import KeptAnswer, Known, Reservation
-from gateway.mongo import open_store
-from gateway.mongo.idempotency import KEPT, LEASE, IdempotentAnswers
+from gateway.mongo.collection import Document
+from gateway.mongo.idempotency import IdempotentAnswers
+from gateway.mongo.secrets import Sealer
+from services.idempotency import Idempotency, Outcome
 from tests.api.client import Api, Gunicorn
 from tests.api.service import Service, assert_problem
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
+from tests.support.proxy import Proxy
 from tests.support.store import StoreNode
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
 CREATE_OR_PUBLISH = ("/create", "/messagePublish", "/bindQueue", "/replayDeadLetters")
 NOW = datetime.now(UTC)  # the store itself forgets what has expired
+BRIEF: dict[str, Any] = {"tz_aware": True, "serverSelectionTimeoutMS": 500, "socketTimeoutMS": 500}
 CREATED = KeptAnswer(201, "application/json", '{"message": "canary-4711"}')
 
 
@@ -162,38 +171,175 @@ def test_of_fifty_at_once_exactly_one_publishes(
     assert [one["message"] for one in held] == ["once"]
 
 
+KEPT, LEASE = timedelta(hours=24), timedelta(minutes=2)
+
+
 @pytest.fixture
-def answers(store: StoreNode, tmp_path: Path) -> IdempotentAnswers:
-    return open_store(store.uri("idempotency"), "a key", tmp_path).idempotency
+def make_answers(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., IdempotentAnswers]]:
+    """Makes the collection, by a client of its own, on the store or whatever forwards to it."""
+    clients: list[MongoClient[Document]] = []
+
+    def make(port: int = 0, **periods: timedelta) -> IdempotentAnswers:
+        client: MongoClient[Document] = MongoClient("127.0.0.1", port or store.port, **BRIEF)
+        clients.append(client)
+        return IdempotentAnswers(client["idempotency"], Sealer.of("a key", tmp_path), **periods)
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def answers(make_answers: Callable[..., IdempotentAnswers]) -> IdempotentAnswers:
+    return make_answers(kept=KEPT, lease=LEASE)
 
 
 def reserved(answers: IdempotentAnswers, now: datetime = NOW, fingerprint: str = "f") -> Reservation:
-    found = answers.reserve("id", fingerprint, now)
-    assert isinstance(found, Reservation)
-    return found
+    wanted = Reservation("id", secrets.token_hex(4), fingerprint)
+    assert answers.reserve(wanted, now) is None
+    return wanted
+
+
+def known(answers: IdempotentAnswers, now: datetime = NOW, fingerprint: str = "f") -> Known | None:
+    return answers.reserve(Reservation("id", secrets.token_hex(4), fingerprint), now)
 
 
 def test_while_one_is_under_way_the_others_are_told_so(answers: IdempotentAnswers) -> None:
     reserved(answers)
-    assert answers.reserve("id", "f", NOW + LEASE / 2) == Known("f", None)
+    assert known(answers, NOW + LEASE / 2) == Known("f", None)
 
 
-def test_a_request_whose_process_died_can_be_made_again(answers: IdempotentAnswers) -> None:
+def test_a_request_whose_process_died_can_be_made_again_however_often(answers: IdempotentAnswers) -> None:
     late = reserved(answers)
-    assert answers.reserve("id", "another", NOW + LEASE) == Known("f", None)
-    second = reserved(answers, NOW + LEASE)
-    answers.keep(late, "f", CREATED, NOW)
-    assert answers.reserve("id", "f", NOW + LEASE) == Known("f", None), "who lost its lease has no say any more"
-    answers.keep(second, "f", CREATED, NOW + LEASE)
-    assert answers.reserve("id", "f", NOW + LEASE) == Known("f", CREATED)
+    for lease in range(1, 5):
+        assert known(answers, NOW + LEASE * lease, "another") == Known("f", None)
+        second = reserved(answers, NOW + LEASE * lease)
+        answers.keep(late, CREATED, NOW)
+        answers.renew(late, NOW + LEASE * 9)
+        answers.free(late)
+        assert known(answers, NOW + LEASE * lease) == Known("f", None), "who lost its lease has no say any more"
+        late = second
+    answers.keep(second, CREATED, NOW + LEASE * 4)
+    assert known(answers, NOW + LEASE * 4) == Known("f", CREATED)
 
 
-def test_an_answer_is_forgotten_after_a_day(answers: IdempotentAnswers) -> None:
-    answers.keep(reserved(answers), "f", CREATED, NOW)
-    assert answers.reserve("id", "f", NOW + KEPT - timedelta(seconds=1)) == Known("f", CREATED)
-    reserved(answers, NOW + KEPT, "another")
+def test_a_lease_that_is_renewed_holds_and_a_late_renewal_does_not_undo_the_answer(answers: IdempotentAnswers) -> None:
+    first = reserved(answers)
+    for half in range(1, 8):
+        answers.renew(first, NOW + LEASE * half / 2)
+    assert known(answers, NOW + LEASE * 4) == Known("f", None)
+    answers.keep(first, CREATED, NOW + LEASE * 4)
+    answers.renew(first, NOW + LEASE * 4)
+    assert known(answers, NOW + LEASE * 9) == Known("f", CREATED)
+
+
+def test_an_answer_is_forgotten_after_its_time_again_and_again(answers: IdempotentAnswers) -> None:
+    for day in range(4):
+        now = NOW + KEPT * day
+        answers.keep(reserved(answers, now, f"{day}"), CREATED, now)
+        assert known(answers, now + KEPT - timedelta(seconds=1), "x") == Known(f"{day}", CREATED)
 
 
 def test_a_key_that_was_freed_is_new(answers: IdempotentAnswers) -> None:
     answers.free(reserved(answers))
     reserved(answers, fingerprint="another")
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[[IdempotentAnswers], Idempotency]]:
+    """Starts the service over a collection, as a process does; its thread ends with the test."""
+    services: list[Idempotency] = []
+
+    def start(answers: IdempotentAnswers) -> Idempotency:
+        services.append(Idempotency(answers, retry_after=0.1))
+        services[-1].start()
+        return services[-1]
+
+    yield start
+    for one in services:
+        one.stop(5)
+
+
+def test_a_request_that_outlives_several_leases_is_carried_out_once(
+    make_answers: Callable[..., IdempotentAnswers], started: Callable[[IdempotentAnswers], Idempotency]
+) -> None:
+    lease = timedelta(seconds=1)
+    service, other = (started(make_answers(lease=lease)) for _ in range(2))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Outcome:
+        begun.set()
+        assert go_on.wait(30)
+        return CREATED, True
+
+    def never() -> Outcome:
+        raise AssertionError("carried out a second time")
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(service.once, "u", "k", b"request", slow)
+        assert begun.wait(10)
+        until = time.monotonic() + 4 * lease.total_seconds()
+        try:
+            while time.monotonic() < until:
+                with pytest.raises(Conflict):
+                    other.once("u", "k", b"request", never)
+        finally:
+            go_on.set()
+        assert first.result(10) == (CREATED, False)
+    assert other.once("u", "k", b"request", never) == (CREATED, True)
+
+
+def test_an_answer_that_the_store_did_not_take_is_kept_when_it_is_back(
+    make_answers: Callable[..., IdempotentAnswers],
+    started: Callable[[IdempotentAnswers], Idempotency],
+    store: StoreNode,
+    proxy: Callable[[int], Proxy],
+) -> None:
+    way = proxy(store.port)
+    service, other = started(make_answers(way.port)), started(make_answers())
+    for number in range(3):
+
+        def answer() -> Outcome:
+            way.refuse()
+            return CREATED, True
+
+        key = f"k{number}"
+        assert service.once("u", key, b"request", answer) == (CREATED, False)
+        with pytest.raises(Conflict):
+            other.once("u", key, b"request", answer)
+        way.flow()
+        wait_until(lambda key=key: _kept(other, key), 10, "the answer being kept")
+
+
+def _kept(service: Idempotency, key: str) -> bool:
+    def never() -> Outcome:
+        raise AssertionError("carried out a second time")
+
+    try:
+        return service.once("u", key, b"request", never) == (CREATED, True)
+    except Conflict:
+        return False
+
+
+def test_a_reservation_whose_write_had_an_unknown_outcome_is_freed(
+    make_answers: Callable[..., IdempotentAnswers],
+    started: Callable[[IdempotentAnswers], Idempotency],
+    store: StoreNode,
+    proxy: Callable[[int], Proxy],
+) -> None:
+    way = proxy(store.port)
+    service = started(make_answers(way.port))
+    assert service.once("u", "before", b"request", lambda: (CREATED, True)) == (CREATED, False)
+    for number in range(2):
+        way.stall()
+        with pytest.raises(StoreUnavailable):
+            service.once("u", f"k{number}", b"request", lambda: (CREATED, True))
+        way.flow()
+
+        def again(key: str = f"k{number}") -> bool:
+            try:
+                return service.once("u", key, b"request", lambda: (CREATED, True)) == (CREATED, False)
+            except (Conflict, StoreUnavailable):
+                return False
+
+        wait_until(again, 20, "the key being free, long before the lease is over")

@@ -27,7 +27,7 @@ def logs(api: Api) -> Api:
     store = api.app.extensions["store"]
     for number, (at, taken) in enumerate(zip(moments, TAKING, strict=True)):
         name = str(number)
-        store.attempts.add([Attempt(at, "id", "c", "q", name, 1, "delivered", 200, None, "", taken, None)])
+        store.attempts.add({name: Attempt(at, "id", "c", "q", name, 1, "delivered", 200, None, "", taken, None)})
         store.audit.add([AuditEntry(f"e{number}", at, "u", "deleteUser", {}, "", taken, name)])
     return api
 

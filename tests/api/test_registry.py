@@ -281,3 +281,13 @@ def test_the_version_grows_with_every_change_and_with_nothing_else(registry: Con
     assert not changed()
     registry.delete(created.id)
     assert changed()
+
+
+def test_the_version_grows_before_a_change_and_after_it(registry: ConsumerRegistry) -> None:
+    before = registry.version()
+    created, _ = registry.create(SPEC)
+    assert registry.version() == before + 2
+    registry.set_state(created.id, "paused")
+    assert registry.version() == before + 4
+    registry.delete(created.id)
+    assert registry.version() == before + 6

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
+import pytest
+
+from cli.description import load
+from cli.service import Service
 from tests.api.client import PASSWORD, Gunicorn
 from tests.cli.lonely import Lonely
 from tests.cli.shell import Shell
@@ -78,6 +83,23 @@ def test_what_a_service_can_do_is_known_while_it_is_away_and_looked_up_anew_when
     assert "cannot be reached" in stranger.fails(3, "queues", "list")
     lonely.start()
     assert "Create a queue" in stranger.done("queues", "--help")
+
+
+def test_a_description_is_fetched_again_after_each_period_whatever_the_clock_says(
+    lonely: Lonely, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    service = Service(lonely.url, None)
+    load(service)
+    (kept,) = (tmp_path / "workerrmq").iterdir()
+    for age in (10, 3600, -3600):  # the clock may have been set back
+        load(service, fresh=5)
+        fetched = kept.stat().st_ino
+        load(service, fresh=5)
+        assert kept.stat().st_ino == fetched
+        os.utime(kept, (time.time() - age, time.time() - age))
+        load(service, fresh=5)
+        assert kept.stat().st_ino != fetched
 
 
 def test_what_netrc_has_for_the_host_is_not_sent(shell: Shell) -> None:

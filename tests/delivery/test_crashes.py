@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -24,6 +25,7 @@ from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler
+from services.steering_periods import SteeringPeriods
 from tests.api.conftest import end, settings_for
 from tests.support.amqp import publish
 from tests.support.embedded import EmbeddedNode
@@ -79,7 +81,7 @@ def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_ru
         return made[-1]
 
     gateway = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-    worker = Reconciler(registry, gateway, thread, first_pause=0.01, sound_after=1.0)
+    worker = Reconciler(registry, gateway, thread, SteeringPeriods(first_pause=0.01, sound_after=1.0))
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url()))
     worker.start()
     try:
@@ -104,7 +106,7 @@ def test_a_consumer_thread_that_goes_on_crashing_is_restarted_ever_more_rarely(
         return made[-1]
 
     gateway = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-    worker = Reconciler(registry, gateway, thread, first_pause=3600.0)
+    worker = Reconciler(registry, gateway, thread, SteeringPeriods(first_pause=3600.0))
     worker.start()
     try:
         wait_until(lambda: worker.fault, 10)
@@ -209,3 +211,79 @@ def test_a_publisher_thread_that_crashes_says_so_and_goes_on(broker: EmbeddedNod
     finally:
         go_on.set()
         publisher.stop(1)
+
+
+class BreakableLoop(Loop):
+    """Crashes when it is told to."""
+
+    broken = False
+
+    def run(self) -> None:
+        super().run()
+        if self.broken:
+            raise MemoryError
+
+    def crash(self) -> None:
+        """Any thread may call."""
+        self.broken = True
+        self.add_callback_threadsafe(self.finish)
+
+
+class BreakablePublisher(PublisherThread):
+    """Has loops that can be crashed."""
+
+    def _open(self) -> None:
+        self.loop = self._loop = BreakableLoop()
+        self._publisher = Publisher(self.loop, self._nodes, self._name)
+
+
+def test_crashes_of_long_ago_do_not_prolong_the_pause_of_a_publisher(broker: EmbeddedNode, queue: str) -> None:
+    publisher = BreakablePublisher(BrokerNodes.parse(broker.amqp_url), first_pause=0.05, sound_after=0.0)
+    publisher.start()
+    try:
+        for _ in range(10):  # if all of them counted, the pauses would come to a minute
+            wait_until(lambda: publisher.connected, 5)
+            assert publisher.publish([Message(queue, b"body")], 5) == [None]
+            publisher.loop.crash()
+            wait_until(lambda: not publisher.connected, 5)
+        wait_until(lambda: publisher.connected, 5)
+    finally:
+        publisher.stop(1)
+
+
+class Late(list[Message]):
+    """Messages whose publisher waits between the look at the thread and its inbox, until `go_on` is set."""
+
+    go_on: Event
+
+    def __iter__(self) -> Iterator[Message]:
+        assert self.go_on.wait(30)
+        return super().__iter__()
+
+
+class LetsThemIn(BreakablePublisher):
+    """Has late messages come between two loops."""
+
+    def __init__(self, nodes: BrokerNodes, late: Late) -> None:
+        super().__init__(nodes, first_pause=0.05)
+        self._late = late
+
+    def _open(self) -> None:
+        if self._loop is not None:
+            self._late.go_on.set()
+            wait_until(lambda: self._inbox, 10)
+        super()._open()
+
+
+def test_a_message_that_comes_between_two_loops_is_taken_by_the_second(broker: EmbeddedNode, queue: str) -> None:
+    messages = Late([Message(queue, b"late")])
+    messages.go_on = Event()
+    publisher = LetsThemIn(BrokerNodes.parse(broker.amqp_url), messages)
+    publisher.start()
+    wait_until(lambda: publisher.connected, 5)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(publisher.publish, messages, 10)
+        publisher.loop.crash()
+        assert late.result(30) == [None]
+    assert publisher.publish([Message(queue, b"body")], 5) == [None]
+    publisher.stop(1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
 from tests.delivery.raw_server import answering, self_signed
 from tests.delivery.running import AT_ONCE, Consumers
 from tests.support.amqp import publish, ready, take
@@ -131,3 +133,18 @@ def test_a_target_that_comes_back_is_delivered_to(
         (request,) = again.wait_for(1)
         assert request.id == "m-1"
         assert int(request.headers["x-delivery-attempt"]) > 1
+
+
+def test_a_connection_is_replaced_after_its_age_again_and_again(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    make_consumers(periods=Periods(connection_age=1)).run(queue, target.url())
+
+    def replaced() -> bool:
+        before = target.count
+        publish(channel, queue, b"body")
+        target.wait_for(before + 1)
+        return target.connections_opened >= 4
+
+    wait_until(replaced, 20, "the fourth connection")
+    assert target.count > 10, "each is used many times"

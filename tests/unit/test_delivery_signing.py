@@ -6,13 +6,17 @@ import base64
 import hashlib
 import hmac
 import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from delivery.signing import decode_secret, sign
+from delivery.signing import Signer, decode_secret, retire, sign
+from domain.consumer import RetiringSecret
 
 KEY = b"0123456789abcdef01234567"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -57,3 +61,19 @@ def test_a_secret_of_another_size_is_refused_and_the_size_named(size: int) -> No
 def test_a_secret_that_is_not_base64_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match="Base64"):
         decode_secret(secret)
+
+
+def test_each_secret_that_is_replaced_holds_for_the_overlap_and_no_longer() -> None:
+    overlap, now = timedelta(hours=1), datetime(2026, 1, 1, tzinfo=UTC)
+    secrets = ["whsec_" + base64.b64encode(bytes([number]) * 24).decode() for number in range(6)]
+    retiring: tuple[RetiringSecret, ...] = ()
+    for before, after in pairwise(secrets):
+        retiring = retire(SecretStr(before), SecretStr(after), retiring, now, overlap)
+        signer = Signer(after, retiring)
+
+        def signatures(at: datetime, signer: Signer = signer) -> int:
+            return len(signer.signatures("id", int(at.timestamp()), b"body").split())
+
+        assert signatures(now + overlap - timedelta(seconds=1)) == 2, "the one before that is over"
+        assert signatures(now + overlap) == 1
+        now += overlap
