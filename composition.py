@@ -41,6 +41,7 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
 from services.replays import Replays
@@ -62,6 +63,7 @@ def services_of(
     queue_gateway, lookup = QueueGateway(management), QueueLookup(management)
     reader = QueueReader(settings.rabbitmq_url, publisher, lookup)
     connection_gateway = ConnectionGateway(management)
+    watch = QueueWatch(queue_gateway.outlines)
     epoch = Epoch(settings.data_dir / "epoch")
     password = settings.admin_password.get_secret_value()
     first_admin = FirstAdmin(store, settings.admin_username, password, partial(print, flush=True))
@@ -95,7 +97,7 @@ def services_of(
             publisher, ExchangeGateway(management), lookup, HeldMessages(reader), settings.publish_timeout, tracing
         ),
         consumers=consumer_service,
-        overviews=Overviews(store.consumers, store.heartbeats, queue_gateway, connection_gateway),
+        overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
@@ -106,5 +108,5 @@ def services_of(
         idempotency=Idempotency(store.idempotency),
         audit=AuditLog(store.audit),
         health=health,
-        metrics=Metrics(exposition, health, queue_gateway, store.consumers, store.heartbeats, VERSION),
+        metrics=Metrics(exposition, health, watch, store.consumers, store.heartbeats, VERSION),
     )

@@ -15,7 +15,8 @@ STATES: tuple[State, ...] = get_args(State)
 
 class WorkerReport(Model):
     """What one worker process says of a consumer. Counts are since that process took it up. `successRate`, from 0 to 1,
-    and the latencies are of its last 200 answers; null before the first."""
+    and the latencies are of its last 200 answers; null before the first. `refusedCopies` counts the messages whose copy
+    (a retry or a dead letter) the broker refuses now, `copyError` says why it refused the last."""
 
     worker: str
     state: str
@@ -29,6 +30,8 @@ class WorkerReport(Model):
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None
+    refused_copies: int
+    copy_error: str | None
     success_rate: float | None
     latency_p50_ms: float | None
     latency_p99_ms: float | None
@@ -36,9 +39,10 @@ class WorkerReport(Model):
 
 class ConsumerDetails(ConsumerSpec):
     """`desiredState` is what was asked for, `state` what the live workers make of it, `reason` why, if it does not run.
-    Counts are sums over those workers. `successRate` (0 to 1) and the latencies, in milliseconds, are of the last 200
-    answers of each worker, the latencies those of the slowest. Until `signingOverlapUntil` requests are signed with
-    replaced signing secrets too."""
+    Counts are sums over those workers. `refusedCopies` are the messages that stay unacked because the broker refuses
+    their copies (a retry or a dead letter), `copyError` says why. `successRate` (0 to 1) and the latencies, in
+    milliseconds, are of the last 200 answers of each worker, the latencies those of the slowest. Until
+    `signingOverlapUntil` requests are signed with replaced signing secrets too."""
 
     consumer_id: str
     revision: int
@@ -53,6 +57,8 @@ class ConsumerDetails(ConsumerSpec):
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None
+    refused_copies: int
+    copy_error: str | None
     success_rate: float | None
     latency_p50_ms: float | None
     latency_p99_ms: float | None

@@ -21,7 +21,9 @@ class Page(Generic[Entity]):
 
 class QueueDetails(Model):
     """A queue. Counts are messages, `messageBytes` bytes of bodies, rates messages per second: in (`publish`), out to
-    consumers (`deliver`) and settled by them (`ack`).
+    consumers (`deliver`) and settled by them (`ack`). `messages` may be more than `ready` and `unacked`: a quorum queue
+    with at-least-once dead-lettering keeps a message until the dead letter is safe. `oldestMessageAt` is the
+    `timestamp` of the first message that is ready; null when that message has none, and for RabbitMQ's quorum queues.
 
     They are RabbitMQ's statistics, so up to five seconds old (https://www.rabbitmq.com/docs/management#statistics-interval).
     """
@@ -42,6 +44,7 @@ class QueueDetails(Model):
     publish_rate: float
     deliver_rate: float
     ack_rate: float
+    oldest_message_at: datetime | None
 
 
 class ConnectionDetails(Model):

@@ -47,6 +47,12 @@ class Live:
         reports = [report for _, report in self.of(consumer_id)]
         return min(reports, key=lambda report: _RANKS[report.state], default=None)
 
+    def refused(self, consumer_id: str) -> tuple[int, str | None]:
+        """How many copies of its messages the broker refuses now, and why, of the worker that has most of them."""
+        reports = [report for _, report in self.of(consumer_id)]
+        most = max(reports, key=lambda report: report.refused_copies, default=None)
+        return sum(report.refused_copies for report in reports), most.copy_error if most else None
+
     def state(self, consumer_id: str, desired: Desired, reason: str | None = None) -> tuple[State, str | None]:
         """The state of a consumer, and why. Of one that is enabled: one worker that fails makes it fail; otherwise one
         that runs makes it run. Any other is as it is desired to be, for that `reason`."""
@@ -77,6 +83,7 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
     latest = max(reports, key=lambda report: report.error_at or _NEVER, default=None)
     failed = latest if latest and latest.error_at else None
     answers = sum(report.answers for report in reports)
+    refused_copies, copy_error = live.refused(consumer.id)
     spec = consumer.spec
     # Not validated again: one that a newer release finds invalid must still be seen, and changed.
     return ConsumerDetails.model_construct(
@@ -94,6 +101,8 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
         last_status=next((one.last_status for one in [latest, *reports] if one and one.last_status), None),
         last_error=failed.error if failed else None,
         last_error_at=failed.error_at if failed else None,
+        refused_copies=refused_copies,
+        copy_error=copy_error,
         success_rate=sum(report.succeeded for report in reports) / answers if answers else None,
         latency_p50_ms=max((one.p50_ms for one in reports if one.p50_ms is not None), default=None),
         latency_p99_ms=max((one.p99_ms for one in reports if one.p99_ms is not None), default=None),
@@ -120,6 +129,8 @@ def _shown(worker: str, report: Report) -> WorkerReport:
         last_status=report.last_status,
         last_error=report.error,
         last_error_at=report.error_at,
+        refused_copies=report.refused_copies,
+        copy_error=report.copy_error,
         success_rate=report.succeeded / report.answers if report.answers else None,
         latency_p50_ms=report.p50_ms,
         latency_p99_ms=report.p99_ms,

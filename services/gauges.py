@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from domain.consumer_details import STATES
 from domain.gauge import OTHER, Gauge, Readings
@@ -15,7 +16,7 @@ from domain.registry import Heartbeat
 from gateway.amqp.topology import holds_retries
 from services.consumer_state import Live
 from services.health import Dependency
-from services.troubles import dead_letter_queues
+from services.troubles import dead_letter_queues, known_sum
 
 MAX_SERIES = 1000
 """Queues and consumers with a series of their own, by name; the others are summed up as OTHER."""
@@ -29,15 +30,31 @@ STATE = Gauge("workerrmq_consumer_state", "1 for the state that a consumer is in
 BREAKER = Gauge(
     "workerrmq_breaker_state", "0 closed, 1 half open, 2 open; the worst over all workers.", ("consumer", "queue")
 )
+THROTTLED = Gauge(
+    "workerrmq_consumer_throttled",
+    "1 while a worker waits because the target asked for a pause.",
+    ("consumer", "queue"),
+)
+COPIES_REFUSED = Gauge(
+    "workerrmq_copies_refused",
+    "Messages that stay unacked because the broker refuses their retry or dead letter.",
+    ("consumer", "queue"),
+)
 IN_FLIGHT = Gauge("workerrmq_in_flight", "Messages that workers hold unsettled.", ("consumer", "queue"))
 READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))
 UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
 QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Consumers that the broker serves from a queue.", ("queue",))
-RETRIES = Gauge("workerrmq_retries_waiting", "Messages that wait in the delay levels.")
+OLDEST = Gauge(
+    "workerrmq_queue_oldest_message_seconds", "Age of the first message that is ready, where it is known.", ("queue",)
+)
+RETRIES = Gauge("workerrmq_retries_waiting", "Messages in the delay levels, overdue ones too.")
+OVERDUE = Gauge(
+    "workerrmq_retries_overdue", "Messages whose delay in a level is over, and that RabbitMQ has not passed on yet."
+)
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
-GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, IN_FLIGHT, READY, UNACKED, QUEUE_CONSUMERS,
-          RETRIES, DEAD)  # fmt: skip
+GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, READY,
+          UNACKED, QUEUE_CONSUMERS, OLDEST, RETRIES, OVERDUE, DEAD)  # fmt: skip
 
 _BREAKERS = {"breaker-open": 2, "probing": 1}
 
@@ -51,30 +68,39 @@ def of_dependencies(found: Iterable[Dependency]) -> Iterator[Readings]:
 def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     dead = dead_letter_queues(queues)
     ready: dict[tuple[str, ...], float] = defaultdict(float)
-    unacked, consumers, letters = ready.copy(), ready.copy(), ready.copy()
-    retries = 0
+    unacked, consumers, letters, oldest = ready.copy(), ready.copy(), ready.copy(), ready.copy()
+    now = datetime.now(UTC)
     for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
         if holds_retries(queue.name):
-            retries += queue.ready + queue.unacked
             continue
         labels = (queue.name if number < MAX_SERIES else OTHER,)
         ready[labels] += queue.ready
         unacked[labels] += queue.unacked
         consumers[labels] += queue.consumers
+        if queue.oldest_at is not None:
+            oldest[labels] = max(oldest[labels], (now - queue.oldest_at).total_seconds())
         if queue.name in dead:
             letters[labels] += queue.ready + queue.unacked
     yield READY.reads(ready)
     yield UNACKED.reads(unacked)
     yield QUEUE_CONSUMERS.reads(consumers)
     yield DEAD.reads(letters)
-    yield RETRIES.reads({(): retries})
+    yield OLDEST.reads(oldest)
+    levels = [queue for queue in queues if holds_retries(queue.name)]
+    yield _if_known(RETRIES, known_sum(level.held for level in levels))
+    yield _if_known(OVERDUE, known_sum(level.dead_lettering for level in levels))
+
+
+def _if_known(gauge: Gauge, value: int | None) -> Readings:
+    return gauge.reads({} if value is None else {(): value})
 
 
 def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat]) -> Iterator[Readings]:
     live = Live(workers)
     states: dict[tuple[str, ...], float] = {}
     breakers: dict[tuple[str, ...], float] = {}
-    in_flight: dict[tuple[str, ...], float] = {}
+    in_flight: dict[tuple[str, ...], float] = defaultdict(float)
+    refused, throttled = in_flight.copy(), in_flight.copy()
     totals: Counter[str] = Counter()
     for number, one in enumerate(sorted(consumers, key=lambda one: one.name)):
         state, _ = live.state(one.id, one.desired)
@@ -84,9 +110,13 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
         states[*labels, state] = 1
         worst = max((_BREAKERS.get(report.state, 0) for report in reports), default=0)
         breakers[labels] = max(breakers.get(labels, 0), worst)
-        in_flight[labels] = in_flight.get(labels, 0) + sum(report.in_flight for report in reports)
+        throttled[labels] = max(throttled[labels], any(report.state == "throttled" for report in reports))
+        refused[labels] += live.refused(one.id)[0]
+        in_flight[labels] += sum(report.in_flight for report in reports)
     yield WORKERS.reads({(): len(workers)})
     yield CONSUMERS.reads({(state,): totals[state] for state in STATES})
     yield STATE.reads(states)
     yield BREAKER.reads(breakers)
+    yield THROTTLED.reads(throttled)
+    yield COPIES_REFUSED.reads(refused)
     yield IN_FLIGHT.reads(in_flight)

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from domain.gauge import Readings
 from domain.overview import ConsumerOutline
 from domain.registry import Heartbeat
-from gateway.management import QueueGateway
 from gateway.metrics.exposition import CONTENT_TYPE, Exposition
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services import gauges
 from services.fresh import Fresh
 from services.health import TIMEOUT, Dependency, Health
+from services.queue_watch import QueueWatch
 
 Workers = tuple[Sequence[ConsumerOutline], Sequence[Heartbeat]]
 
@@ -29,7 +29,7 @@ class Metrics:
         self,
         exposition: Exposition,
         health: Health,
-        queues: QueueGateway,
+        watch: QueueWatch,
         registry: ConsumerRegistry,
         heartbeats: Heartbeats,
         version: str,
@@ -38,7 +38,7 @@ class Metrics:
             return registry.outlines(), heartbeats.live()
 
         self._exposition, self._health, self._version = exposition, health, version
-        self._queues = Fresh(queues.outlines, "metrics-queues")
+        self._queues = Fresh(watch.look, "metrics-queues")
         self._workers = Fresh(workers, "metrics-workers")
 
     def scrape(self) -> bytes:
@@ -56,6 +56,6 @@ class Metrics:
         yield from gauges.of_dependencies(dependencies)
         if workers is not None:
             yield from gauges.of_workers(*workers)
-        queues = self._queues.latest(until)
-        if queues is not None:
-            yield from gauges.of_queues(queues)
+        seen = self._queues.latest(until)
+        if seen is not None:
+            yield from gauges.of_queues(seen.queues)

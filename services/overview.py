@@ -7,20 +7,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from domain.consumer_details import STATES
 from domain.errors import BrokerUnavailable
 from domain.overview import Overview, QueueOutline, QueueTotals, Trouble
 from gateway.amqp.topology import holds_retries
-from gateway.management import ConnectionGateway, QueueGateway
+from gateway.management import ConnectionGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
+from services.queue_watch import QueueWatch
 from services.registry_copy import RegistryCopy
-from services.troubles import dead_letter_queues, of_consumers, of_queues, worst_first
+from services.troubles import dead_letter_queues, known_sum, of_consumers, of_queues, worst_first
 
-_KEPT = 2.0  # seconds
 _SHOWN = 100
 
 
@@ -31,20 +31,26 @@ class Overviews:
         self,
         registry: ConsumerRegistry,
         heartbeats: Heartbeats,
-        queues: QueueGateway,
+        watch: QueueWatch,
         connections: ConnectionGateway,
+        *,
+        kept: float = 2.0,
+        patience: float = 10.0,
     ) -> None:
+        """An overview is kept for `kept` seconds. A consumer that was changed in the last `patience` seconds may be on
+        its way to a worker."""
         self._heartbeats = heartbeats
-        self._queues, self._connections = queues, connections
+        self._watch, self._connections = watch, connections
+        self._kept, self._patience = kept, timedelta(seconds=patience)
         self._lock = threading.Lock()
         self._latest: Overview | None = None
         self._made_at = float("-inf")
         self._consumers = RegistryCopy(registry.version, registry.outlines)
 
     def now(self) -> Overview:
-        """At most two seconds old. Raises StoreUnavailable; that the broker is away is in it."""
+        """At most `kept` seconds old. Raises StoreUnavailable; that the broker is away is in it."""
         with self._lock:
-            if self._latest is None or time.monotonic() - self._made_at > _KEPT:
+            if self._latest is None or time.monotonic() - self._made_at > self._kept:
                 self._latest = self._made()
                 self._made_at = time.monotonic()
             return self._latest
@@ -57,8 +63,9 @@ class Overviews:
         troubles: list[Trouble] = []
         queues: list[QueueOutline] | None = None
         try:
-            queues = self._queues.outlines()
-            troubles += of_queues(queues, consumers)
+            seen = self._watch.look()
+            queues = seen.queues
+            troubles += of_queues(seen, consumers, live)
             troubles += [
                 Trouble(kind="connection_blocked", name=name, reason="The broker is short of memory or disk.")
                 for name in self._connections.blocked()
@@ -66,7 +73,7 @@ class Overviews:
         except BrokerUnavailable as exc:
             troubles.append(Trouble(kind="broker_unavailable", name="broker", reason=exc.detail))
         ready = {queue.name: queue.ready for queue in queues or ()}
-        troubles += of_consumers(consumers, live, ready, now)
+        troubles += of_consumers(consumers, live, ready, now, self._patience)
         states = Counter(live.state(one.id, one.desired)[0] for one in consumers)
         return Overview(
             at=now,
@@ -79,17 +86,17 @@ class Overviews:
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
-    retries = sum(queue.ready for queue in queues if holds_retries(queue.name))
+    levels = [queue for queue in queues if holds_retries(queue.name)]
     queues = [queue for queue in queues if not holds_retries(queue.name)]
     dead = dead_letter_queues(queues)
-    ready, unacked = sum(queue.ready for queue in queues), sum(queue.unacked for queue in queues)
     return QueueTotals(
         queues=len(queues),
-        messages=ready + unacked,
-        ready=ready,
-        unacked=unacked,
-        dead_letters=sum(queue.ready + queue.unacked for queue in queues if queue.name in dead),
-        retries=retries,
+        messages=sum(queue.held or 0 for queue in queues),
+        ready=sum(queue.ready for queue in queues),
+        unacked=sum(queue.unacked for queue in queues),
+        dead_letters=sum(queue.held or 0 for queue in queues if queue.name in dead),
+        retries=known_sum(level.held for level in levels),
+        retries_overdue=known_sum(level.dead_lettering for level in levels),
         publish_rate=round(sum(queue.publish_rate for queue in queues), 1),
         deliver_rate=round(sum(queue.deliver_rate for queue in queues), 1),
         ack_rate=round(sum(queue.ack_rate for queue in queues), 1),

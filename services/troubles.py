@@ -1,5 +1,5 @@
-"""What counts as trouble: consumers that do not deliver, dead letters, queues that nobody empties, blocked connections.
-Decides on what it is given; asks nobody."""
+"""Decides which facts are trouble: consumers that do not deliver, copies that the broker refuses, retries that are
+overdue, dead letters, queues that grow or have no consumer. Works on the data that it is given, and asks nobody."""
 
 from __future__ import annotations
 
@@ -8,13 +8,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import get_args
 
-from domain.overview import ConsumerOutline, QueueOutline, Trouble, TroubleKind
+from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleKind
 from domain.registry import Report
 from gateway.amqp.topology import holds_retries, is_dead_letter_queue
 from services.consumer_state import Live
 
-_PATIENCE = timedelta(seconds=10)
-"""A consumer that was changed so lately may be on its way."""
+_STUCK: dict[TroubleKind, str] = {
+    "retries_overdue": (
+        "The delay of these retries is over, but RabbitMQ does not pass them on. If a queue that they return to is "
+        "full, make room in it. Otherwise run `rabbitmq-queues rebalance quorum`, which elects new leaders."
+    ),
+    "dead_lettering_stuck": (
+        "RabbitMQ cannot dead-letter these messages. Check that the queue's dead-letter exchange leads to a queue "
+        "which is not full. Then run `rabbitmq-queues rebalance quorum`, which elects new leaders."
+    ),
+}
+_UNKNOWN = (
+    "RabbitMQ does not tell how many retries are in this delay level. Look for its leader with "
+    "`rabbitmq-queues quorum_status`; without one, no retry leaves it."
+)
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
 
 
@@ -29,16 +41,32 @@ def dead_letter_queues(queues: Sequence[QueueOutline]) -> set[str]:
     return named | {queue.name for queue in queues if is_dead_letter_queue(queue.name)}
 
 
+def known_sum(counts: Iterable[int | None]) -> int | None:
+    """The sum, or None where one of the counts is not known: it may be any number."""
+    counts = list(counts)
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
 def of_consumers(
-    consumers: Sequence[ConsumerOutline], live: Live, ready: dict[str, int], now: datetime
+    consumers: Sequence[ConsumerOutline], live: Live, ready: dict[str, int], now: datetime, patience: timedelta
 ) -> Iterator[Trouble]:
-    """What is wrong with consumers; `ready` are the messages that wait in the queues."""
+    """What is wrong with consumers; `ready` are the messages that wait in the queues. A consumer that was changed
+    within `patience` may be on its way to a worker."""
     if not live.any_worker and any(one.desired == "enabled" for one in consumers):
         yield Trouble(kind="no_worker", name="workers", reason="No worker is alive, so nothing is delivered.")
         return
     for one in consumers:
-        found = _of_consumer(one, live, now)
-        if found is not None:
+        refused, copy_error = live.refused(one.id)
+        if refused:
+            yield Trouble(
+                kind="copies_refused",
+                name=one.name,
+                queue_name=one.queue_name,
+                reason=f"No retry or dead letter can be stored, so the messages stay unacked. {copy_error}",
+                messages=refused,
+            )
+        found = _of_consumer(one, live, now, patience)
+        if found is not None and not (refused and found[:2] == ("consumer_failing", copy_error)):
             kind, reason, since = found
             yield Trouble(
                 kind=kind,
@@ -50,14 +78,16 @@ def of_consumers(
             )
 
 
-def _of_consumer(one: ConsumerOutline, live: Live, now: datetime) -> tuple[TroubleKind, str, datetime | None] | None:
+def _of_consumer(
+    one: ConsumerOutline, live: Live, now: datetime, patience: timedelta
+) -> tuple[TroubleKind, str, datetime | None] | None:
     if one.desired == "suspended":
         return "consumer_suspended", one.reason or "its target refuses its messages", one.updated_at
     if one.desired == "paused":
         return None
     worst: Report | None = live.worst(one.id)
     if worst is None:
-        waiting = now - one.updated_at > _PATIENCE
+        waiting = now - one.updated_at > patience
         return ("consumer_waiting", "no worker has taken it up", one.updated_at) if waiting else None
     reason, at = worst.reason or worst.error or "", worst.error_at
     if worst.state in ("breaker-open", "probing"):
@@ -67,24 +97,51 @@ def _of_consumer(one: ConsumerOutline, live: Live, now: datetime) -> tuple[Troub
     return ("consumer_waiting", reason, None) if worst.state in ("waiting", "throttled") else None
 
 
-def of_queues(queues: Sequence[QueueOutline], consumers: Sequence[ConsumerOutline]) -> Iterator[Trouble]:
-    """Dead letters, and messages that nobody takes. Where the consumer is the trouble, the queue is not another one."""
+def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> Iterator[Trouble]:
+    """Messages that RabbitMQ does not dead-letter, dead letters, queues that grow, and queues that have no consumer.
+    Where the consumer is the trouble, the queue is not another one."""
     registered: dict[str, list[ConsumerOutline]] = defaultdict(list)
     for consumer in consumers:
         registered[consumer.queue_name].append(consumer)
-    dead = dead_letter_queues(queues)
-    for queue in queues:
-        held = queue.ready + queue.unacked
+    dead = dead_letter_queues(seen.queues)
+    for queue in seen.queues:
+        if queue.name in seen.stuck:
+            kind: TroubleKind = "retries_overdue" if holds_retries(queue.name) else "dead_lettering_stuck"
+            messages = seen.stuck[queue.name]
+            yield _of_queue(kind, queue, _UNKNOWN if messages is None else _STUCK[kind], messages)
         if queue.name in dead:
-            if held:
+            if queue.ready + queue.unacked:
                 reason = "Messages that could not be delivered wait here to be replayed."
-                yield _of_queue("dead_letters", queue.name, reason, held)
+                yield _of_queue("dead_letters", queue, reason, queue.ready + queue.unacked)
         elif reason := _unconsumed(queue, registered.get(queue.name, [])):
-            yield _of_queue("queue_unconsumed", queue.name, reason, queue.ready)
+            yield _of_queue("queue_unconsumed", queue, reason, queue.ready)
+        elif reason := _growing(queue, seen, registered.get(queue.name, []), live):
+            yield _of_queue("queue_growing", queue, reason, queue.ready + queue.unacked)
 
 
-def _of_queue(kind: TroubleKind, name: str, reason: str, messages: int) -> Trouble:
-    return Trouble(kind=kind, name=name, queue_name=name, reason=reason, messages=messages)
+def _of_queue(kind: TroubleKind, queue: QueueOutline, reason: str, messages: int | None) -> Trouble:
+    return Trouble(
+        kind=kind,
+        name=queue.name,
+        queue_name=queue.name,
+        reason=reason,
+        messages=messages,
+        oldest_message_at=queue.oldest_at,
+    )
+
+
+def _growing(queue: QueueOutline, seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> str:
+    """A sentence, or nothing where the queue does not grow, or no consumer runs that should empty it."""
+    growth = seen.growing.get(queue.name)
+    if growth is None or not queue.consumers or holds_retries(queue.name):
+        return ""
+    if consumers and not any(live.state(one.id, one.desired)[0] == "running" for one in consumers):
+        return ""
+    return (
+        f"The queue grows though it has a consumer: {growth.messages} messages more than {growth.seconds:.0f} s ago. "
+        f"{queue.publish_rate:g} a second come in, {queue.ack_rate:g} are acked. Check how long the target takes, and "
+        "prefetch and rateLimit of the consumer."
+    )
 
 
 def _unconsumed(queue: QueueOutline, consumers: Sequence[ConsumerOutline]) -> str:

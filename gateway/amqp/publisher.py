@@ -131,7 +131,7 @@ class Publisher:
 
     def _disconnected(self, reason: str) -> None:
         self._connection, self.blocked = None, None
-        self._lose(reason)
+        self._lose("The connection to the broker was lost", reason)
 
     def _opened(self, channel: Any) -> None:
         channel.add_on_close_callback(self._channel_closed)
@@ -152,14 +152,14 @@ class Publisher:
     def _channel_closed(self, channel: Any, reason: BaseException) -> None:
         if channel is self.channel and self._connection is not None and self._connection.is_open:
             log.warning("publisher_channel_closed", connection=self._name, reason=str(reason))
-            self._lose(str(reason))
+            self._lose("The broker closed the channel", str(reason))
             self._loop.call_later(0.25, self._open_channel)
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, event: str, reason: str) -> None:
         self.channel = None
         lost, self._unconfirmed = self._unconfirmed, OrderedDict()
         for sent in lost.values():
-            sent.done(_lost(sent, reason))
+            sent.done(_lost(sent, event, reason))
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         """RabbitMQ returns a message before it confirms it, in the order of publishing, so the first open one that
@@ -210,7 +210,8 @@ class _Sent:
 def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
     exchange, routing_key, _ = sent.key
     if refused:
-        return PublishRefused("The broker refused the message: a queue that it goes to is full or unavailable.")
+        place = f"a queue that {destination(exchange, routing_key)} leads to" if exchange else f"queue {routing_key!r}"
+        return PublishRefused(f"The broker refused the message: {place} is full or unavailable.")
     if sent.returned is None:
         return None
     if not exchange:
@@ -218,12 +219,15 @@ def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
     return Unroutable(f"Exchange {exchange!r} has no queue bound for routing key {routing_key!r}; bind one first.")
 
 
-def _lost(sent: _Sent, reason: str) -> WorkerError:
+def _lost(sent: _Sent, event: str, reason: str) -> WorkerError:
     if "NOT_FOUND" in reason and sent.key[0] and repr(sent.key[0])[1:-1] in reason:
         return Unroutable(f"There is no exchange named {sent.key[0]!r}; create it first.", code="exchange_not_found")
-    return PublishUnconfirmed(
-        "The connection to the broker was lost before it confirmed the message; it may have been published."
-    )
+    return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
+
+
+def destination(exchange: str, routing_key: str) -> str:
+    """The queue or exchange that a message is published to, as an error text names it."""
+    return f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
 
 
 def _too_large(size: int, limit: int | None) -> WorkerError:

@@ -16,13 +16,12 @@ from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerErro
 from domain.message import Message
 from domain.outcome import Answer
 from domain.registry import Subscription
+from gateway.amqp.publisher import destination
 from gateway.amqp.topology import dead_letter_queue, entrance
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
-
-_UNCONFIRMED = PublishUnconfirmed("The broker did not confirm a copy in time.")
 
 Cure = Callable[[WorkerError], None]
 """Does what it can about the reason for which a copy was refused."""
@@ -140,7 +139,7 @@ class Copier:
         """Publish a copy once. After a refusal and a pause, `again` is called with the reason."""
         if not delivery.open:
             return
-        loop, verdicts = self._wiring.loop, 0
+        loop, verdicts, copy = self._wiring.loop, 0, make()
 
         def published(error: WorkerError | None) -> None:
             """The first verdict counts: the broker's, or ours when it gives none in time."""
@@ -160,11 +159,12 @@ class Copier:
 
         def overdue() -> None:
             if self._wiring.publisher.up and self._wiring.publisher.blocked is None:
-                published(_UNCONFIRMED)
+                place = destination(copy.exchange, copy.routing_key)
+                published(PublishUnconfirmed(f"The broker did not confirm a copy in time; it goes to {place}."))
 
         deadline = loop.call_later(self._wiring.periods.confirm, overdue)
         # The broker delivers a message again whose channel is lost: a copy of it would be one too many.
-        self._wiring.publisher.publish(make(), published, wanted=lambda: delivery.open)
+        self._wiring.publisher.publish(copy, published, wanted=lambda: delivery.open)
 
     def _refused(self, delivery: Delivery, error: WorkerError) -> None:
         self._owner.copy_refused(delivery, error.detail)

@@ -19,9 +19,10 @@ from gateway.management.pages import read_page
 
 COLUMNS = (
     "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
-    "leader,members,online,message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
+    "leader,members,online,message_bytes,consumers,head_message_timestamp,message_stats.publish_details,"
+    "message_stats.deliver_get_details,message_stats.ack_details"
 )
-_STATE_COLUMNS = "name,type,state,leader,members,online"
+STATE_COLUMNS = "name,type,state,leader,members,online"
 _UNUSABLE = frozenset({"down", "minority", "stopped", "crashed"})
 _RETRY_AFTER = 5.0
 """Seconds after which a client may ask again for a queue whose node is down."""
@@ -39,8 +40,8 @@ class QueueLookup:
         columns = f"{COLUMNS},{FACT_COLUMNS}"
         for queue in read_page(self._client, "queues", exact, columns, {}).items:
             if queue["name"] == name:
-                if outage := _outage(queue):
-                    raise QueueUnavailable(f"The queue {name!r} exists, but {outage}.", retry_after=_RETRY_AFTER)
+                if reason := outage(queue):
+                    raise QueueUnavailable(f"The queue {name!r} exists, but {reason}.", retry_after=_RETRY_AFTER)
                 return queue
         raise NotFound(f"There is no queue called {name!r}.", code="queue_not_found")
 
@@ -57,9 +58,9 @@ class QueueLookup:
 
     def unavailable(self) -> list[str]:
         """The names of all queues whose nodes are down. RabbitMQ 3.10 does not show their bindings meanwhile."""
-        query: dict[str, str | int] = {"columns": _STATE_COLUMNS}
+        query: dict[str, str | int] = {"columns": STATE_COLUMNS}
         found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
-        return [queue["name"] for queue in found if _outage(queue)]
+        return [queue["name"] for queue in found if outage(queue)]
 
 
 def state_of(queue: dict[str, Any]) -> str:
@@ -73,7 +74,8 @@ def state_of(queue: dict[str, Any]) -> str:
     return "running" if state == "down" else state
 
 
-def _outage(queue: dict[str, Any]) -> str | None:
+def outage(queue: dict[str, Any]) -> str | None:
+    """Why a queue out of a list cannot be used, as half a sentence; None when it can."""
     state = state_of(queue)
     if state == "minority":
         return "too few of the nodes that hold it are up, so RabbitMQ cannot use it"

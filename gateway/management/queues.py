@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.details import Page, QueueDetails
@@ -12,11 +13,11 @@ from domain.selection import Selection
 from gateway.management.client import ManagementClient
 from gateway.management.facts import NO_LIMIT_SINCE
 from gateway.management.pages import read_page
-from gateway.management.queue_lookup import COLUMNS, QueueLookup, state_of
+from gateway.management.queue_lookup import COLUMNS, STATE_COLUMNS, QueueLookup, outage, state_of
 
 _OUTLINE_COLUMNS = (
-    "name,arguments,messages_ready,messages_unacknowledged,consumers,message_stats.publish_details,"
-    "message_stats.deliver_get_details,message_stats.ack_details"
+    f"{STATE_COLUMNS},arguments,messages,messages_ready,messages_unacknowledged,messages_dlx,consumers,head_message_timestamp,"
+    "message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
 )
 
 _SORT_COLUMNS = {
@@ -29,6 +30,9 @@ _SORT_COLUMNS = {
     "deliverRate": "message_stats.deliver_get_details.rate",
     "ackRate": "message_stats.ack_details.rate",
 }
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""How far a publisher's clock may be ahead. A timestamp beyond that is in milliseconds, or nonsense."""
 
 
 class QueueGateway:
@@ -111,15 +115,20 @@ def _details(queue: dict[str, Any]) -> QueueDetails:
         policy=queue.get("policy") or None,
         messages=queue.get("messages", 0),
         message_bytes=queue.get("message_bytes", 0),
+        oldest_message_at=_oldest_at(queue),
         **_figures(queue),
     )
 
 
 def _outline(queue: dict[str, Any]) -> QueueOutline:
     arguments = queue.get("arguments") or {}
+    known = outage(queue) is None
     to_a_queue = arguments.get("x-dead-letter-exchange") == ""
     return QueueOutline(
         name=queue["name"],
+        held=queue.get("messages") if known else None,
+        dead_lettering=queue.get("messages_dlx") if known else None,
+        oldest_at=_oldest_at(queue),
         dead_letter_queue=arguments.get("x-dead-letter-routing-key") if to_a_queue else None,
         **_figures(queue),
     )
@@ -135,6 +144,19 @@ def _figures(queue: dict[str, Any]) -> dict[str, Any]:
         "deliver_rate": _rate(queue, "deliver_get"),
         "ack_rate": _rate(queue, "ack"),
     }
+
+
+def _oldest_at(queue: dict[str, Any]) -> datetime | None:
+    """When the first message that is ready was published, by its `timestamp` property. RabbitMQ tells it of classic
+    queues only, and of an empty queue or a message without timestamp it tells nothing or an empty string."""
+    seconds = queue.get("head_message_timestamp")
+    if not isinstance(seconds, int) or seconds <= 0 or not queue.get("messages_ready"):
+        return None
+    try:
+        at = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return at if at <= datetime.now(UTC) + _CLOCKS_DIFFER else None
 
 
 def _rate(queue: dict[str, Any], what: str) -> float:

@@ -15,6 +15,8 @@ import requests
 from gateway.metrics.instruments import COUNTED
 from services.gauges import GAUGES
 from tests.api.host import METRICS_TOKEN, Host
+from tests.api.stuck_retries import fill, level
+from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.programs import require
 from tests.support.prometheus import Prometheus
@@ -46,18 +48,23 @@ def make_prometheus(tmp_path: Path) -> Iterator[Callable[[int], Prometheus]]:
         one.shutdown()
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_every_alert_fires_when_it_should_and_none_before(
-    host: Host, make_prometheus: Callable[[int], Prometheus], store: StoreNode, target: Target, unique_name: str
+    host: Host,
+    make_prometheus: Callable[[int], Prometheus],
+    broker: BrokerNode,
+    store: StoreNode,
+    target: Target,
+    unique_name: str,
 ) -> None:
     prometheus = make_prometheus(host.web.port)
     seen: set[str] = set()
     token = host.web.login()
 
-    def consume(name: str, answers: int, breaker: dict[str, object]) -> None:
+    def consume(name: str, path: str, breaker: dict[str, object]) -> None:
         host.post("/createQueue", queueName=name)
-        url = target.url(f"/status/{answers}")
-        host.post("/createConsumer", queueName=name, url=url, name=name, breaker=breaker, retry=LATER)
+        policy = {"breaker": breaker, "retry": LATER, "prefetch": 5}
+        host.post("/createConsumer", queueName=name, url=target.url(f"/{path}"), name=name, **policy)
 
     def ask(path: str, **body: object) -> None:
         requests.request("POST" if body else "GET", host.web.url + path, json=body or None, timeout=10,
@@ -75,14 +82,17 @@ def test_every_alert_fires_when_it_should_and_none_before(
 
         wait_until(fire, 40, f"{alerts}")
 
-    well, fails, breaks, gone, dead, lonely = (f"{unique_name}.{one}" for one in "abcdef")
-    for name, answers, breaker in ((well, 200, NEVER), (fails, 503, NEVER), (breaks, 503, {"failures": 1}),
-                                   (gone, 410, NEVER), (dead, 422, NEVER)):  # fmt: skip
-        consume(name, answers, breaker)
+    well, fails, breaks, gone, dead, full, grows, lonely = (f"{unique_name}.{one}" for one in "abcdefgh")
+    host.post("/createQueue", queueName=f"{full}.dlq", maxLength=1, overflow="reject-publish")
+    for name, path, breaker in ((well, "status/200", NEVER), (fails, "status/503", NEVER),
+                                (breaks, "status/503", {"failures": 1}), (gone, "status/410", NEVER),
+                                (dead, "status/422", NEVER), (full, "status/422", NEVER),
+                                (grows, "hold", NEVER)):  # fmt: skip
+        consume(name, path, breaker)
     host.post("/createQueue", queueName=lonely)
     publish(well)
     wait_until(lambda: prometheus.query("count_over_time(workerrmq_queue_consumers[10s]) > 3"), 40, "three scrapes")
-    wait_until(lambda: prometheus.query('workerrmq_consumers{state="running"} == 5'), 40, "five consumers")
+    wait_until(lambda: prometheus.query('workerrmq_consumers{state="running"} == 7'), 40, "seven consumers")
     assert not prometheus.firing()
 
     troubles = {
@@ -92,9 +102,15 @@ def test_every_alert_fires_when_it_should_and_none_before(
         "DeadLettersGrow",
         "QueueWithoutConsumer",
         "PublishesFail",
+        "CopiesRefused",
+        "RetriesOverdue",
+        "QueueGrows",
     }
+    level(broker, "workerrmq.retry.1s", 1)
+    fill(broker, "workerrmq.retry.1s", 3)
+    fill(broker, grows, 120)
     wait_for({f"WorkerRMQ{name}" for name in troubles},
-             lambda: publish(well, fails, breaks, gone, dead, lonely, "nowhere"))  # fmt: skip
+             lambda: publish(well, fails, breaks, gone, dead, full, grows, lonely, "nowhere"))  # fmt: skip
     empty = [expression for expression in EXPRESSIONS if not prometheus.query(_plain(expression))]
     assert not empty, "panels without anything to show"
     assert not seen & {"WorkerRMQDown", "WorkerRMQDependencyDown", "WorkerRMQNoWorker", "WorkerRMQApiErrors"}

@@ -138,6 +138,7 @@ def test_queues_are_a_bare_list_with_the_same_shape_as_one_queue(service: Servic
         "publishRate": 0.0,
         "deliverRate": 0.0,
         "ackRate": 0.0,
+        "oldestMessageAt": None,
     }
 
 

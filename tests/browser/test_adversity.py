@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from playwright.sync_api import Route, expect
 
+from domain.overview import TroubleKind
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
 from tests.browser.test_actions import dead_letters
@@ -122,6 +123,44 @@ def test_how_long_ago_it_was_grows_while_nothing_else_changes(dashboard: Dashboa
     expect(dashboard.trouble("Suspended", "old")).to_contain_text("30 s ago")
     dashboard.page.clock.run_for(90_000)
     expect(dashboard.trouble("Suspended", "old")).to_contain_text("2 min ago")
+
+
+def test_every_kind_of_trouble_has_a_title_and_says_why(dashboard: Dashboard) -> None:
+    kinds = get_args(TroubleKind)
+    answer = troubled(*kinds)
+    for trouble, kind in zip(answer["troubles"], kinds, strict=True):
+        trouble |= {"kind": kind, "reason": f"This is {kind}.", "oldestMessageAt": "2026-01-31T12:00:00Z"}
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=answer))
+    dashboard.look_back()
+    items = dashboard.page.locator(".troubles > li")
+    expect(items).to_have_count(len(kinds))
+    for number, kind in enumerate(kinds):
+        expect(items.nth(number).locator(".tag")).not_to_be_empty()
+        expect(items.nth(number)).to_contain_text(f"This is {kind}.")
+        expect(items.nth(number)).to_contain_text("oldest message")
+
+
+def test_numbers_that_are_not_known_are_not_shown_as_zero(dashboard: Dashboard) -> None:
+    known = ("queues", "messages", "ready", "unacked", "deadLetters", "publishRate", "deliverRate", "ackRate")
+    totals = {**dict.fromkeys(known, 0), "retries": None, "retriesOverdue": None}
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=troubled() | {"totals": totals}))
+    dashboard.look_back()
+    figures = dashboard.page.locator("dl.figures > div")
+    for name in ("to be retried", "retries overdue"):
+        expect(figures.filter(has_text=name).locator("dd")).to_have_text("–")
+
+
+def test_a_consumer_whose_target_asked_for_a_pause_is_throttled_and_says_until_when(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    service.queue("paced", "x")
+    url = target.url("/retry-after?seconds=600&status=429&times=9")
+    service.post("/createConsumer", queueName="paced", url=url)
+    dashboard.open("consumers", "Consumers")
+    row = dashboard.row("paced").filter(has_text="throttled")
+    dashboard.see(row, 20)
+    expect(row).to_contain_text("asked for a pause")
+    expect(row).to_contain_text("next attempt in")
 
 
 def test_a_filter_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:

@@ -148,7 +148,7 @@ def test_a_message_whose_copy_is_refused_for_long_goes_back_before_the_broker_ta
     consumers.deliver(queue, target.url("/status/422"), ordering=ordering)
     target.wait_for(3)  # given back and delivered again, several times
     report = wait_until(lambda: (one := consumers.report(queue)) and one.refused_copies and one)
-    assert "full" in (report.copy_error or "")
+    assert f"queue {full!r} is full" in (report.copy_error or "")
     channel.queue_purge(full)
     (letter,) = take(channel, full, 1)
     assert letter.properties.message_id == "m-1"

@@ -31,7 +31,7 @@ export function show(place) {
       { title: "Delivered", value: (one) => one.delivered, kind: "number" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
       { title: "p99", value: (one) => milliseconds(one.latencyP99Ms), kind: "number" },
-      { title: "Why", value: (one) => one.reason || one.lastError || "", kind: "wide" },
+      { title: "Why", value: (one) => one.reason || one.copyError || one.lastError || "", kind: "wide" },
     ],
   });
   const facts = el("dl", { class: "facts" });
@@ -79,7 +79,8 @@ function figures(consumer) {
     ["in flight", count(consumer.inFlight)], ["success", percent(consumer.successRate)],
     ["p50", milliseconds(consumer.latencyP50Ms)], ["p99", milliseconds(consumer.latencyP99Ms)],
     ["delivered", count(consumer.delivered)], ["retried", count(consumer.retried)],
-    ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)], ["last error", error],
+    ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)],
+    ["copies refused", count(consumer.refusedCopies)], ["last error", error],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
 }
 

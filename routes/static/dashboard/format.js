@@ -86,5 +86,5 @@ export function stateOf(consumer) {
 }
 
 export function reasonOf(consumer) {
-  return consumer.reason || (consumer.state === "failing" ? consumer.lastError : "") || "";
+  return consumer.reason || consumer.copyError || (consumer.state === "failing" ? consumer.lastError : "") || "";
 }

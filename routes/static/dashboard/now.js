@@ -15,10 +15,14 @@ const KINDS = {
   broker_unavailable: ["Broker away", "bad", null],
   no_worker: ["No worker", "bad", null],
   consumer_suspended: ["Suspended", "bad", "consumer"],
+  copies_refused: ["Copies refused", "bad", "consumer"],
+  retries_overdue: ["Retries overdue", "bad", "queue"],
+  dead_lettering_stuck: ["Not dead-lettered", "bad", "queue"],
   breaker_open: ["Breaker open", "bad", "consumer"],
   consumer_failing: ["Failing", "bad", "consumer"],
   dead_letters: ["Dead letters", "warn", "dead-letter-queue"],
   queue_unconsumed: ["Nobody takes these", "warn", "queue"],
+  queue_growing: ["Growing", "warn", "queue"],
   consumer_waiting: ["Waiting", "warn", "consumer"],
   connection_blocked: ["Blocked", "bad", null],
 };
@@ -62,6 +66,7 @@ function item(trouble) {
     trouble.messages ? `${plural(trouble.messages, "message")} ${trouble.messages === 1 ? "waits" : "wait"}` : "",
     view === "consumer" && trouble.queueName !== trouble.name ? `queue ${trouble.queueName}` : "",
     trouble.since && since(trouble.since),
+    trouble.oldestMessageAt && el("span", {}, "oldest message ", since(trouble.oldestMessageAt)),
   ].filter(Boolean);
   const what = el("p", { class: "what" }, el("span", { class: `tag ${tone}` }, title), " ", el("strong", {}, name));
   const why = el("p", { class: "why" }, trouble.reason);
@@ -75,6 +80,7 @@ function helps({ kind, name, queueName, reason }) {
   const test = operator && el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, ...of("Test", name));
   if (kind === "consumer_suspended") return [operator && button(of("Resume", name), () => resume(name)), test, log];
   if (kind === "breaker_open" || kind === "consumer_failing") return [test, log];
+  if (kind === "copies_refused") return [log];
   if (kind === "consumer_waiting" && operator && reason.includes("no queue")) {
     return [button(of("Create queue", queueName), () => createQueue(queueName))];
   }
@@ -99,7 +105,8 @@ function figures({ totals, workers }) {
   const shown = [["workers", count(workers)]];
   if (totals) {
     shown.push(
-      ["queues", count(totals.queues)], ["ready", count(totals.ready)], ["to be retried", count(totals.retries)], ["unacked", count(totals.unacked)],
+      ["queues", count(totals.queues)], ["ready", count(totals.ready)], ["unacked", count(totals.unacked)],
+      ["to be retried", count(totals.retries)], ["retries overdue", count(totals.retriesOverdue)],
       ["dead letters", count(totals.deadLetters)], ["in/s", rate(totals.publishRate)],
       ["out/s", rate(totals.deliverRate)], ["acked/s", rate(totals.ackRate)],
     );

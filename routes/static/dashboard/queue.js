@@ -5,7 +5,7 @@ import { chart, perSecond, remember } from "./charts.js";
 import { createConsumer } from "./consumer_form.js";
 import { confirmByName } from "./dialog.js";
 import { address, button, el, fill, fillOn, link } from "./dom.js";
-import { badge, bytes, count, percent, rate, reasonOf, stateOf } from "./format.js";
+import { ago, badge, bytes, count, percent, rate, reasonOf, stateOf } from "./format.js";
 import { lookInto } from "./messages.js";
 import { table } from "./table.js";
 
@@ -69,6 +69,7 @@ function actions(name) {
 function figures(queue) {
   return [
     ["ready", count(queue.ready)], ["unacked", count(queue.unacked)], ["size", bytes(queue.messageBytes)],
+    ["oldest message", ago(queue.oldestMessageAt)],
     ["consumers", count(queue.consumers)], ["in/s", rate(queue.publishRate)], ["out/s", rate(queue.deliverRate)],
     ["acked/s", rate(queue.ackRate)],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
