@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
-from gateway import waiting
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
 
+Results = list[WorkerError | None]
+"""One a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable, PublishRefused,
+PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been)."""
+
+_PRECISION = 0.1
+"""Seconds that a result may come after its timeout."""
+
 _GRACE = 1.0
-"""Seconds past its timeout that a caller waits for the loop's verdict."""
+"""Seconds past its timeout that `stop` waits for the thread."""
 
 
 class PublisherThread:
@@ -26,6 +34,8 @@ class PublisherThread:
         self._url, self._name = url, name
         self._inbox: deque[_Batch] = deque()
         self._woken = False
+        self._open: dict[_Batch, float] = {}
+        self._expiring = False
         self._loop: Loop | None = None
         self._publisher: Publisher | None = None
         self._thread: threading.Thread | None = None
@@ -56,37 +66,30 @@ class PublisherThread:
         self._loop.add_callback_threadsafe(lambda: self._finish(timeout))
         self._thread.join(timeout + _GRACE)
 
-    def publish(self, messages: Sequence[Message], timeout: float) -> list[WorkerError | None]:
-        """One result a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable,
-        PublishRefused, PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been).
-
-        Blocks for at most `timeout` seconds and a moment.
-        """
+    def publish(self, messages: Sequence[Message], timeout: float) -> Future[Results]:
+        """Publish and return at once. The future gets its results, never an error, within about `timeout` seconds."""
+        batch = _Batch(messages, timeout)
         if self._stopping or self._loop is None:
-            return [BrokerUnavailable("This process is shutting down.", retry_after=1)] * len(messages)
-        if not messages:
-            return []
-        batch = _Batch(messages)
-        self._inbox.append(batch)
-        if not self._woken:
-            self._woken = True
-            waiting.soon(self._wake)
-        if not batch.finished.wait(timeout):
-            self._loop.add_callback_threadsafe(lambda: self._expire(batch))
-            batch.finished.wait(_GRACE)
-        return batch.results
-
-    def _wake(self) -> None:
-        assert self._loop is not None
-        self._loop.add_callback_threadsafe(self._take)
+            batch.give(BrokerUnavailable("This process is shutting down.", retry_after=1))
+        elif messages:
+            self._inbox.append(batch)
+            if not self._woken:
+                self._woken = True
+                self._loop.add_callback_threadsafe(self._take)
+        return batch.future
 
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         assert self._loop is not None
         assert self._publisher is not None
-        self._publisher.open()
-        self._loop.run()
+        try:
+            self._publisher.open()
+            self._loop.run()
+        finally:
+            self._stopping = True
+            for batch in [*self._inbox, *self._open]:
+                self._expire(batch)
 
     def _take(self) -> None:
         self._woken = False
@@ -98,6 +101,21 @@ class PublisherThread:
                 continue
             for message, done in list(batch.open.values()):
                 self._publisher.publish(message, done)
+            self._open[batch] = time.monotonic() + batch.timeout
+            if not self._expiring:
+                self._expiring = True
+                self._expire_overdue()
+
+    def _expire_overdue(self) -> None:
+        """Look at all deadlines by one timer, which runs while batches are open."""
+        assert self._loop is not None
+        now = time.monotonic()
+        for batch in [batch for batch, deadline in self._open.items() if deadline <= now]:
+            self._expire(batch)
+        self._open = {batch: deadline for batch, deadline in self._open.items() if batch.open}
+        self._expiring = bool(self._open)
+        if self._expiring:
+            self._loop.call_later(_PRECISION, self._expire_overdue)
 
     def _expire(self, batch: _Batch) -> None:
         """What was never sent is known not to be published; of the rest nothing is known."""
@@ -128,12 +146,15 @@ _NO_ANSWER = PublishUnconfirmed("The broker did not confirm the message in time;
 
 
 class _Batch:
-    """Messages of one call and their results. The loop writes the results; the caller reads once `finished` is set."""
+    """Messages of one call and their results. The loop owns it, except `future`."""
 
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self.finished = waiting.event()
-        self.results: list[WorkerError | None] = [_NO_ANSWER] * len(messages)
+    def __init__(self, messages: Sequence[Message], timeout: float) -> None:
+        self.future: Future[Results] = Future()
+        self.timeout = timeout
         self.open = {position: (message, self._slot(position)) for position, message in enumerate(messages)}
+        self._results: Results = [_NO_ANSWER] * len(messages)
+        if not messages:
+            self.future.set_result([])
 
     def give(self, error: WorkerError) -> None:
         """Give `error` to all that have no result yet."""
@@ -144,8 +165,8 @@ class _Batch:
         def done(result: WorkerError | None) -> None:
             if self.open.pop(position, None) is None:
                 return
-            self.results[position] = result
+            self._results[position] = result
             if not self.open:
-                self.finished.set()
+                self.future.set_result(self._results)
 
         return done

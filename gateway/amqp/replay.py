@@ -112,7 +112,7 @@ class _Run:
     def _replay(self, batch: list[tuple[int, Message]]) -> None:
         if self._wanted.dry_run or not batch:
             return
-        results = self._publisher.publish([message for _, message in batch], _CONFIRM)
+        results = self._publisher.publish([message for _, message in batch], _CONFIRM).result()
         for (tag, _), error in zip(batch, results, strict=True):
             if error is None:
                 self._channel.basic_ack(tag)

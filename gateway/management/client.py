@@ -5,7 +5,6 @@ The login never appears in a message, and no exception of `requests` leaves this
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -14,14 +13,18 @@ import requests
 
 from domain.errors import BrokerUnavailable, Invalid
 from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
+from gateway.management.sessions import Busy, Sessions
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 8.0
 
+CONNECTIONS = 32
+"""Calls at once of one process; further calls wait."""
+
 
 class ManagementClient:
-    """Calls the API of one broker, within one virtual host. Any thread may call; each keeps a connection of its own,
-    opened by its first call, so that an object made before a fork serves after it."""
+    """Calls the API of one broker, within one virtual host. Thread-safe. Opens nothing before the first call, so
+    that an object made before a fork serves after it."""
 
     def __init__(self, url: str, vhost: str) -> None:
         parts = urlsplit(url)
@@ -30,7 +33,7 @@ class ManagementClient:
         self._place = f"{host}:{parts.port}" if parts.port else f"{host}"
         self._base = f"{parts.scheme}://{self._place}{parts.path.rstrip('/')}/api"
         self._login = (unquote(parts.username or "guest").encode(), unquote(parts.password or "guest").encode())
-        self._local = threading.local()
+        self._sessions = Sessions(CONNECTIONS, CONNECT_SECONDS)
 
     def call(
         self,
@@ -47,17 +50,9 @@ class ManagementClient:
         Raises NotFound, Conflict, Locked, PreconditionFailed or Invalid when RabbitMQ refuses, worded for the `subject`
         called `name` (without one, the virtual host); BrokerUnavailable when it cannot be asked.
         """
-        request = self._session.prepare_request(
-            requests.Request(method, f"{self._base}/", json=body, headers=dict(headers or {}), auth=self._login)
-        )
-        # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
-        request.url = f"{self._base}/{'/'.join(_segment(part) for part in path)}{_query(query)}"
-        try:
-            answer = self._session.send(request, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False)
-        except requests.Timeout:
-            raise self._unavailable("does not answer in time") from None
-        except requests.RequestException:
-            raise self._unavailable("cannot be reached") from None
+        request = requests.Request(method, f"{self._base}/", json=body, headers=dict(headers or {}), auth=self._login)
+        address = f"{self._base}/{'/'.join(_segment(part) for part in path)}{_query(query)}"
+        answer = self._answer(request, address)
         if answer.status_code in (201, 204):
             return answer.status_code, None
         content = self._json(answer)
@@ -80,13 +75,17 @@ class ManagementClient:
             if exc.code != ACCESS_REFUSED:
                 raise
 
-    @property
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.trust_env = False  # a proxy or netrc of the environment has no business with the broker
-        return session
+    def _answer(self, request: requests.Request, address: str) -> requests.Response:
+        try:
+            with self._sessions.borrowed() as session:
+                prepared = session.prepare_request(request)
+                # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
+                prepared.url = address
+                return session.send(prepared, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False)
+        except (requests.Timeout, Busy):
+            raise self._unavailable("does not answer in time") from None
+        except requests.RequestException:
+            raise self._unavailable("cannot be reached") from None
 
     def _json(self, answer: requests.Response) -> Any:
         try:

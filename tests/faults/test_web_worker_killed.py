@@ -12,7 +12,7 @@ from threading import Event
 
 import requests
 
-from tests.api.client import Gunicorn
+from tests.api.client import Gunicorn, workers_of
 from tests.faults.scene import ids_in, publish
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
@@ -57,9 +57,3 @@ def test_every_message_that_was_answered_200_is_in_its_queue_whichever_worker_wa
     there = ids_in(broker, unique_name)
     assert accepted <= {*there} <= asked
     assert there.total() == len(there), "none is there twice"
-
-
-def workers_of(server: Gunicorn) -> list[int]:
-    """The process numbers of gunicorn's workers."""
-    pid = server.process.pid
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
