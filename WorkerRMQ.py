@@ -3,11 +3,13 @@
     python WorkerRMQ.py
 
 SIGTERM or SIGINT: take no more messages, finish what is in flight within DRAIN_TIMEOUT, hand back the rest, exit 0.
+When its consumer thread crashes, it says so and exits with 1, so that its supervisor restarts it.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 
 import structlog
 
@@ -24,14 +26,17 @@ log = structlog.get_logger("workerrmq.worker")
 
 _LAST_SPANS = 2.0
 """Seconds to send them."""
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at whether the worker's threads run."""
 
 
 def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Reconciler:
     """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
-    management = ManagementClient(settings.management_url, settings.vhost)
-    url = settings.rabbitmq_url.get_secret_value()
+    management = ManagementClient(settings.rabbitmq_management_url)
     return Reconciler(
-        store, DeadLetterGateway(management), lambda: ConsumerThread(url, guard=settings.guard, tracing=tracing)
+        store,
+        DeadLetterGateway(management),
+        lambda: ConsumerThread(settings.rabbitmq_url, guard=settings.guard, tracing=tracing),
     )
 
 
@@ -39,21 +44,31 @@ def main() -> None:
     settings = load()
     logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that only sigwait below gets them
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, signals
+    )  # inherited by all threads, so that only sigtimedwait below gets them
     keep_in(settings.metrics_dir)
     store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
     worker = reconciler(settings, store, tracing)
     worker.start()
     log.info("worker_started")
-    received = signal.sigwait(signals)
-    log.info("worker_stopping", signal=signal.Signals(received).name, drain_seconds=settings.drain_timeout)
+    while (received := signal.sigtimedwait(signals, _LOOK_EVERY)) is None and worker.fault is None:
+        pass
+    fault = None if received else worker.fault
+    if received:
+        name = signal.Signals(received.si_signo).name
+        log.info("worker_stopping", signal=name, drain_seconds=settings.drain_timeout)
+    else:
+        log.error("worker_failed", reason=fault)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second one ends us at once
     worker.stop(settings.drain_timeout)
     if tracing is not None:
         tracing.stop(_LAST_SPANS)
     store.close()
     log.info("worker_stopped")
+    if fault:
+        sys.exit(f"WorkerRMQ.py: {fault}")
 
 
 if __name__ == "__main__":

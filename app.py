@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask
 from flask_pymongo import PyMongo
 from pymongo.database import Database
-from pymongo.errors import ConfigurationError, InvalidURI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import commands
@@ -47,6 +46,7 @@ from routes import (
 )
 from runtime import Part, Runtime
 from services.bundle import Services
+from services.reconciler import Reconciler
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
@@ -85,11 +85,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
     store = _store(app, settings)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
-    publisher = PublisherThread(settings.rabbitmq_url.get_secret_value())
+    publisher = PublisherThread(settings.rabbitmq_url)
+    worker = reconciler(settings, store, tracing) if settings.consumers == "inline" else None
     app.extensions["store"] = store
-    app.extensions["services"] = services = services_of(settings, store, publisher, tracing)
+    app.extensions["services"] = services = services_of(settings, store, publisher, worker, tracing)
     app.extensions["runtime"] = runtime = Runtime(
-        _parts(settings, store, publisher, services, tracing), services.login.prepare, settings.drain_timeout
+        _parts(publisher, services, worker, tracing), services.login.prepare, settings.drain_timeout
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
@@ -123,19 +124,15 @@ def _check_writable(directory: Path) -> None:
 
 
 def _parts(
-    settings: Settings, store: Store, publisher: PublisherThread, services: Services, tracing: Tracing | None
+    publisher: PublisherThread, services: Services, worker: Reconciler | None, tracing: Tracing | None
 ) -> list[Part]:
     """In the order of their start; they stop in reverse."""
     parts: list[Part] = [tracing] if tracing else []
     parts += [publisher, services.replays, services.audit]
-    return [*parts, reconciler(settings, store, tracing)] if settings.consumers == "inline" else parts
+    return [*parts, worker] if worker else parts
 
 
 def _store(app: Flask, settings: Settings) -> Store:
-    try:
-        mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
-    except (InvalidURI, ConfigurationError) as exc:  # pymongo's own words may quote a password that is not encoded
-        hint = "percent-encode user and password, and for mongodb+srv:// see that the name resolves"
-        raise SettingsError(f"configuration: MONGO_URI cannot be used ({type(exc).__name__}): {hint}") from None
+    mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
     database = cast("Database[Document]", mongo.db)
     return Store(database, Sealer.of(settings.secret_key.get_secret_value(), settings.data_dir))

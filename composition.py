@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from config import Settings
-from domain.errors import BrokerUnavailable
+from domain.errors import BrokerUnavailable, WorkerError
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.replay import DeadLetterReplay
 from gateway.epoch import Epoch
@@ -39,6 +40,7 @@ from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
 from services.queues import Queues
+from services.reconciler import Reconciler
 from services.replays import Replays
 from services.samples import Samples
 from services.users import UserAccounts
@@ -46,10 +48,15 @@ from services.worker_count import WorkerCount
 
 
 def services_of(
-    settings: Settings, store: Store, publisher: PublisherThread, tracing: Tracing | None = None
+    settings: Settings,
+    store: Store,
+    publisher: PublisherThread,
+    worker: Reconciler | None = None,
+    tracing: Tracing | None = None,
 ) -> Services:
-    """All services, over a store and a publisher that need not be up, nor started."""
-    management = ManagementClient(settings.management_url, settings.vhost)
+    """All services, over a store and a publisher that need not be up, nor started. `worker` is the one of this process,
+    when it consumes."""
+    management = ManagementClient(settings.rabbitmq_management_url)
     queue_gateway = QueueGateway(management)
     connection_gateway = ConnectionGateway(management)
     epoch = Epoch(settings.data_dir / "epoch")
@@ -60,12 +67,18 @@ def services_of(
         if not publisher.connected:
             raise BrokerUnavailable(publisher.error or "not connected")
 
-    probes = {
+    def consumers() -> None:
+        if worker is not None and worker.fault is not None:
+            raise WorkerError(worker.fault, code="consumers_down")
+
+    probes: dict[str, Callable[[], None]] = {
         "store": lambda: store.ping(0.8),  # before the patience of Health ends, so that its reason is heard
         "broker": broker,
         # Every vhost has this exchange, and no more than the tag `management` is needed to look at it.
         "management": lambda: management.get("exchanges", management.vhost, "amq.direct", subject="virtual host"),
     }
+    if worker is not None:
+        probes["consumers"] = consumers
     consumer_service = Consumers(
         store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
     )
@@ -82,7 +95,7 @@ def services_of(
         overviews=Overviews(store.consumers, store.heartbeats, queue_gateway, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(settings.rabbitmq_url.get_secret_value(), publisher), store.replays),
+        replays=Replays(DeadLetterReplay(settings.rabbitmq_url, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=UserAccounts(store, epoch),
         api_keys=api_keys,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, AmqpDsn, Field, SecretStr, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, InstanceOf, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from delivery.target_guard import Guard
 from domain.user import check_password
+from gateway.amqp.nodes import BrokerNodes
+from gateway.management.nodes import ManagementNodes
+from gateway.mongo.uri import check_uri
 
 MIN_TOKEN = 16
 """Characters of a token that somebody else makes up."""
@@ -28,11 +30,15 @@ class Settings(BaseSettings):
     )
 
     bind: str = Field("127.0.0.1:5000", description="address and port of the API")
-    rabbitmq_url: SecretStr = Field(
-        SecretStr("amqp://guest:guest@127.0.0.1:5672/"), description="amqp:// or amqps://user:password@host:port/vhost"
+    rabbitmq_url: Annotated[InstanceOf[BrokerNodes], NoDecode] = Field(
+        "amqp://guest:guest@127.0.0.1:5672/",
+        validate_default=True,
+        description="amqp:// or amqps://user:password@host:port/vhost; a cluster's hosts are separated by commas",
     )
-    rabbitmq_management_url: SecretStr = Field(
-        SecretStr(""), description="RabbitMQ's management API; empty: RABBITMQ_URL's host and login on port 15672"
+    rabbitmq_management_url: Annotated[InstanceOf[ManagementNodes], NoDecode] = Field(
+        "",
+        validate_default=True,
+        description="RabbitMQ's management API, hosts likewise; empty: RABBITMQ_URL's hosts and login on port 15672",
     )
     mongo_uri: SecretStr = Field(
         SecretStr("mongodb://127.0.0.1:27017/workerrmq"), description="mongodb:// or mongodb+srv://, with the database"
@@ -71,23 +77,21 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds that deliveries in flight get at shutdown")
     token_ttl: int = Field(12 * 3600, ge=60, description="seconds that a login lasts")
 
-    @field_validator("rabbitmq_url")
+    @field_validator("rabbitmq_url", mode="before")
     @classmethod
-    def _amqp(cls, value: SecretStr) -> SecretStr:
-        try:
-            TypeAdapter(AmqpDsn).validate_python(value.get_secret_value())
-        except ValidationError:
-            raise ValueError("must look like amqp://user:password@host:5672/vhost") from None
-        return value
+    def _broker(cls, value: str) -> BrokerNodes:
+        return BrokerNodes.parse(value)
+
+    @field_validator("rabbitmq_management_url", mode="before")
+    @classmethod
+    def _management(cls, value: str, info: ValidationInfo) -> ManagementNodes:
+        broker = info.data.get("rabbitmq_url") or BrokerNodes.parse("amqp://")  # without one, its own error is told
+        return ManagementNodes.parse(value, broker)
 
     @field_validator("mongo_uri")
     @classmethod
     def _mongo(cls, value: SecretStr) -> SecretStr:
-        uri = value.get_secret_value()
-        if not uri.startswith(("mongodb://", "mongodb+srv://")):
-            raise ValueError("must start with mongodb:// or mongodb+srv://")
-        if not urlsplit(uri).path.strip("/"):
-            raise ValueError("must name a database, as in mongodb://127.0.0.1:27017/workerrmq")
+        check_uri(value.get_secret_value())
         return value
 
     @field_validator("admin_password")
@@ -134,26 +138,6 @@ class Settings(BaseSettings):
     def guard(self) -> Guard:
         """Which targets may be called."""
         return Guard(self.target_allow, self.target_deny)
-
-    @property
-    def management_url(self) -> str:
-        """The base URL of RabbitMQ's management API, credentials included."""
-        explicit = self.rabbitmq_management_url.get_secret_value()
-        amqp = urlsplit(self.rabbitmq_url.get_secret_value())
-        if explicit:
-            given = urlsplit(explicit)
-            if given.username or not amqp.username:
-                return explicit
-            login = amqp.netloc.rpartition("@")[0]
-            return given._replace(netloc=f"{login}@{given.netloc}").geturl()
-        login = amqp.netloc.rpartition("@")[0] or "guest:guest"
-        host = amqp.hostname or "127.0.0.1"
-        return f"http://{login}@{f'[{host}]' if ':' in host else host}:15672"
-
-    @property
-    def vhost(self) -> str:
-        """The virtual host: the URL's path, percent-decoded; none means `/` (https://www.rabbitmq.com/docs/uri-spec)."""
-        return unquote(urlsplit(self.rabbitmq_url.get_secret_value()).path[1:]) or "/"
 
 
 def load(**overrides: Any) -> Settings:

@@ -29,6 +29,7 @@ from benchmarks import servers
 from domain.consumer import ConsumerSpec
 from domain.message import Message, Properties
 from domain.registry import Subscription
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.consumer_thread import ConsumerThread
 
@@ -41,7 +42,7 @@ def ours(
 ) -> None:
     """One ConsumerThread, a consumer for each queue; with a `secret` it signs."""
     logs.configure("error", "json")
-    thread = ConsumerThread(amqp_url)
+    thread = ConsumerThread(BrokerNodes.parse(amqp_url))
     thread.start()
     specs = [ConsumerSpec(queue_name=name, url=target, prefetch=PREFETCH, signing_secret=secret) for name in queues]
     thread.apply([Subscription(spec.queue_name, 1, spec) for spec in specs])
@@ -143,7 +144,7 @@ def fill(amqp_url: str, queues: list[str], count: int) -> None:
         for queue in queues:
             channel.queue_declare(queue, durable=True)
             channel.queue_purge(queue)
-    publisher = PublisherThread(amqp_url)
+    publisher = PublisherThread(BrokerNodes.parse(amqp_url))
     publisher.start()
     for first in range(0, count, 5000):
         batch = [

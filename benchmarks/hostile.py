@@ -29,6 +29,7 @@ import logs
 from benchmarks import servers
 from domain.consumer import BreakerPolicy, ConsumerSpec, RetryPolicy
 from domain.registry import Report, Subscription
+from gateway.amqp.nodes import BrokerNodes
 from gateway.consumer_thread import ConsumerThread
 from tests.delivery.raw_server import answering, self_signed
 from tests.support.processes import free_port
@@ -89,7 +90,7 @@ def serve(ready: Connection) -> None:
 def work(amqp_url: str, orders: Connection) -> None:
     """One ConsumerThread: runs the subscriptions that it is sent, and answers each time with the reports so far."""
     logs.configure("critical", "json")
-    thread = ConsumerThread(amqp_url)
+    thread = ConsumerThread(BrokerNodes.parse(amqp_url))
     thread.start()
     while (subscriptions := orders.recv()) is not None:
         thread.apply(subscriptions)

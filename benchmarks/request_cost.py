@@ -113,7 +113,7 @@ def _settings(place: Path, store: StoreNode) -> Settings:
     return Settings(
         _env_file=None,
         mongo_uri=SecretStr(store.uri("benchmark")),
-        rabbitmq_url=SecretStr("amqp://127.0.0.1:1/"),
+        rabbitmq_url="amqp://127.0.0.1:1/",
         data_dir=place / "var",
         consumers="external",
         log_format="json",

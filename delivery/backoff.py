@@ -6,40 +6,31 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import ceil
 
+from delivery.delays import coarse
 from domain.consumer import RetryPolicy
 
-JITTER_STEPS = 2
-"""Steps on either side of a delay. Each is one rung of the ladder, so few: five rungs for a delay with jitter."""
-
 LONGEST_RETRY_AFTER = 86_400.0
-"""Seconds. A target that asks for more than a day is taken to have meant a day."""
+"""Seconds. A longer Retry-After counts as one day."""
 
 
 def retry_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: float | None = None) -> int | None:
-    """Milliseconds before the attempt after number `attempt` (from 1); None when there is none left.
+    """Whole seconds before the attempt after number `attempt` (from 1); None when no attempt is left.
 
-    `spread` is a random number in [0, 1) and picks the step of jitter. `retry_after`, in seconds, is a lower bound
-    (RFC 9110 §10.2.3), so a delay made longer by it is rounded up to one of a few rungs, never down.
+    `spread` is a random number in [0, 1) and picks the jitter. `retry_after`, in seconds, is a lower bound (RFC 9110
+    §10.2.3) and is kept to the second; a delay of the schedule is rounded up as `coarse` says.
     """
     if attempt > len(policy.schedule):
         return None
-    delay = policy.schedule[attempt - 1]
-    if policy.jitter:
-        step = int(spread * (2 * JITTER_STEPS + 1)) - JITTER_STEPS
-        delay *= 1 + policy.jitter * step / JITTER_STEPS
+    delay = policy.schedule[attempt - 1] * (1 + policy.jitter * (2 * spread - 1))
     if retry_after is not None and retry_after > delay:
-        return _rung_above(min(retry_after, LONGEST_RETRY_AFTER))
-    return max(1000, round(delay * 1000))
+        return max(1, ceil(min(retry_after, LONGEST_RETRY_AFTER)))
+    return coarse(max(1, round(delay)) if policy.jitter else ceil(delay))
 
 
-def rungs(policy: RetryPolicy) -> frozenset[int]:
-    """All delays in milliseconds that the policy can come to, when no target asks for a longer one."""
-    steps = range(2 * JITTER_STEPS + 1)
-    spreads = [(step + 0.5) / len(steps) for step in steps]
-    delays = (
-        retry_delay(policy, attempt, spread) for attempt in range(1, len(policy.schedule) + 1) for spread in spreads
-    )
-    return frozenset(delay for delay in delays if delay is not None)
+def longest_delay(policy: RetryPolicy) -> int:
+    """The longest delay in seconds that the schedule comes to with any jitter; 0 when there is no retry."""
+    attempts = range(1, len(policy.schedule) + 1)
+    return max((retry_delay(policy, attempt, 1.0) or 0 for attempt in attempts), default=0)
 
 
 def retry_after(value: str, now: float) -> float | None:
@@ -53,14 +44,6 @@ def retry_after(value: str, now: float) -> float | None:
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
     except (ValueError, OverflowError):
         return None
-
-
-def _rung_above(seconds: float) -> int:
-    """Targets ask for any number of seconds; two digits of it keep the ladder at 90 rungs per power of ten."""
-    unit = 1
-    while seconds > 100 * unit:
-        unit *= 10
-    return max(1, ceil(seconds / unit) * unit) * 1000
 
 
 def reconnect_delay(failures: int, spread: float) -> float:

@@ -1,4 +1,4 @@
-"""A circuit breaker: when a target is left alone, and when one message may try it (M. Nygard, Release It!, §5.2)."""
+"""A circuit breaker: when no message goes to a target, and when one may try it (M. Nygard, Release It!, §5.2)."""
 
 from __future__ import annotations
 
@@ -46,6 +46,12 @@ class Breaker:
         self.state = State.OPEN if failed else State.CLOSED
         self._forget()
         return True
+
+    def open(self) -> None:
+        """Open it, whatever it is: the target asks for a pause. What failed before does not count any more."""
+        self.state = State.OPEN
+        self._probing = False
+        self._forget()
 
     def half_open(self) -> None:
         self.state = State.HALF_OPEN

@@ -1,4 +1,4 @@
-"""The copies of a message that failed: one for the retry ladder, one for the dead-letter queue.
+"""The copies of a message that failed: one for the delay levels, one for the dead-letter queue.
 
 A copy keeps body, headers and properties. What would act on the broker on the way (a TTL, a user id, CC, the death
 history that makes RabbitMQ drop cycles) is set aside in a header and put back by `original`.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES
 from domain.outcome import Answer
@@ -18,17 +19,18 @@ from domain.outcome import Answer
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
 """attempts that were charged so far"""
-DELAY = PREFIX + "delay"
-"""milliseconds, as text; the ladder's exchange routes by it. Not `x-…`: headers exchanges ignore those."""
 QUEUE = PREFIX + "queue"
 _ASIDE = PREFIX + "set-aside"
 _EXCHANGE = PREFIX + "exchange"
 _ROUTING_KEY = PREFIX + "routing-key"
-_FIRST_FAILED = PREFIX + "first-failed-at"
+FIRST_FAILED = PREFIX + "first-failed-at"
+REPLAYED_AT = "x-replayed-at"
 
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
                    "x-acquired-count", "CC", "BCC")  # fmt: skip
+_CLOCKS_DIFFER = 3600.0
+"""Seconds that a publisher's clock may be ahead. A timestamp beyond that is in milliseconds, or nonsense."""
 _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
@@ -64,9 +66,16 @@ def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
 
 
+def level_header(level: int) -> str:
+    """The header by which a delay level takes a message. Not `x-…`: headers exchanges ignore those."""
+    return f"{PREFIX}delay-{level}"
+
+
 def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchange: str, now: float) -> Message:
-    """For the ladder's `exchange`: comes back to the source queue, which is its routing key, after `delay` ms."""
-    return _copy(source, consumer, answer, now, {DELAY: str(delay)}, exchange, source.queue)
+    """For the delay levels, entered by `exchange`: the copy comes back to the source queue, which is its routing key,
+    after `delay` seconds."""
+    marks = {level_header(level): True for level in levels(delay)}
+    return _copy(source, consumer, answer, now, marks, exchange, source.queue)
 
 
 def dead_letter(
@@ -85,7 +94,7 @@ def dead_letter(
         routing_key = original(source.exchange, source.routing_key, source.properties)[1]
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if earlier:
-        extra |= {ATTEMPTS: earlier.attempts + 1, _FIRST_FAILED: _moment(earlier.first_failed)}
+        extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: _moment(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
@@ -119,7 +128,7 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
     """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell). Persistent,
     whatever it was before: it must not be lost now."""
     _, _, sent = original("", "", properties)
-    headers = {**(sent.headers or {}), "x-replayed-at": _moment(now)}
+    headers = {**(sent.headers or {}), REPLAYED_AT: _moment(now)}
     source = (properties.headers or {}).get(QUEUE)
     back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
     return Message(_name(source, queue), body, properties=back)
@@ -141,11 +150,30 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
 
 
-def returned_copy(source: Source) -> Message:
-    """For the end of the queue that it came from, with as many attempts charged as before: to the broker it is new."""
+def returned_copy(source: Source, first_failed: float | None = None) -> Message:
+    """For the end of the queue that it came from, with as many attempts charged as before: to the broker it is new.
+    `first_failed` (Unix seconds) is noted where the message does not say when it first failed."""
     before = source.properties.headers or {}
-    charged = {name: before[name] for name in (_FIRST_FAILED,) if name in before}
-    return _with_history(source, {ATTEMPTS: attempts_charged(before), **charged}, "", source.queue)
+    history: dict[str, Any] = {ATTEMPTS: attempts_charged(before)}
+    if FIRST_FAILED in before:
+        history[FIRST_FAILED] = before[FIRST_FAILED]
+    elif first_failed is not None:
+        history[FIRST_FAILED] = _moment(first_failed)
+    return _with_history(source, history, "", source.queue)
+
+
+def known_since(properties: PropertiesView, now: float) -> float | None:
+    """When a message was published, in Unix seconds: by its timestamp or, where it has none that can be true, by its
+    first failed attempt; None when neither is known."""
+    timestamp = properties.timestamp
+    seconds = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
+    if isinstance(seconds, int | float) and 0 < seconds <= now + _CLOCKS_DIFFER:
+        return float(seconds)
+    first_failed = (properties.headers or {}).get(FIRST_FAILED)
+    try:
+        return datetime.fromisoformat(first_failed).timestamp() if isinstance(first_failed, str) else None
+    except ValueError:
+        return None
 
 
 def _copy(
@@ -157,7 +185,7 @@ def _copy(
         ATTEMPTS: attempts_charged(before) + 1,
         PREFIX + "consumer": consumer,
         PREFIX + "reason": answer.reason[:500],
-        _FIRST_FAILED: before.get(_FIRST_FAILED, moment),
+        FIRST_FAILED: before.get(FIRST_FAILED, moment),
         PREFIX + "last-failed-at": moment,
         **extra,
     }

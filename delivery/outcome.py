@@ -10,20 +10,25 @@ from domain.outcome import Answer, ErrorClass, Outcome
 
 _RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass))
 _OURS = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+_TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 _NETWORK = tuple(error.value for error in ErrorClass if error not in _OURS)
-"""What `network` stands for. `blocked` is not in it: our own guard refused, so the consumer is misconfigured. Nor is
-`unsendable`: no time will mend that message."""
+"""The errors that the rule `network` covers. It excludes `blocked`, because our own guard refused and the consumer is
+misconfigured, and `unsendable`, because that message can never be sent."""
 
 
 def compile_rules(rules: OutcomeRules) -> Callable[[Answer], Outcome]:
-    """A function from answer to outcome. A status goes before its class; what no rule names suspends, but
-    `unsendable`, which rejects: the message is to blame, not the consumer.
+    """A function from answer to outcome. A status takes precedence over its class. An answer that no rule names
+    suspends, except `unsendable`, which rejects: the message is at fault, not the consumer.
+
+    Where the rules say retry, 429 and a 503 with Retry-After (RFC 6585 §4, RFC 9110 §15.6.4) throttle: the target is
+    healthy and asks for a pause.
 
     Raises ValueError with a sentence when a rule is not one, or stands under two outcomes.
     """
     exact: dict[str, Outcome] = {}
-    for outcome in Outcome:
-        for rule in _expand(getattr(rules, outcome.value)):
+    for name in OutcomeRules.model_fields:
+        outcome = Outcome(name)
+        for rule in _expand(getattr(rules, name)):
             if exact.setdefault(rule, outcome) is not outcome:
                 raise ValueError(f"{rule!r} stands under both {exact[rule].value} and {outcome.value}")
     by_status = [exact.get(str(status)) or exact.get(f"{status // 100}xx") or Outcome.SUSPEND for status in range(1000)]
@@ -33,9 +38,14 @@ def compile_rules(rules: OutcomeRules) -> Callable[[Answer], Outcome]:
     def decide(answer: Answer) -> Outcome:
         if answer.error is not None:
             return by_error[answer.error]
-        return by_status[answer.status or 0]
+        outcome = by_status[answer.status or 0]
+        return Outcome.THROTTLE if outcome is Outcome.RETRY and _asks_for_a_pause(answer) else outcome
 
     return decide
+
+
+def _asks_for_a_pause(answer: Answer) -> bool:
+    return answer.status == _TOO_MANY_REQUESTS or (answer.status == _UNAVAILABLE and answer.retry_after is not None)
 
 
 def _expand(names: tuple[str, ...]) -> list[str]:

@@ -32,7 +32,7 @@ _PROPERTIES = {
 
 def envelope(source: Source, attempt: int) -> bytes:
     """`messageId`, `queue`, `exchange`, `routingKey`, `attempt`, `properties`, `headers`, `bodyEncoding`, `body`: all
-    as the publisher sent it, also of a message that came back by the retry ladder.
+    as the publisher sent it, also of a message that came back from the delay levels.
 
     `bodyEncoding` is `text` when the body is UTF-8, else `base64`. Headers keep JSON's types; decimals are strings,
     times ISO 8601 in UTC, and bytes that are no UTF-8 are `{"base64": "…"}`.

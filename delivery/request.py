@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from delivery.cloud_events import CloudEvent
+from delivery.content_encoding import encoding_of, with_charset
 from delivery.copies import Source
 from delivery.header_values import field_value, text_of
 from delivery.payload import envelope
@@ -103,11 +104,14 @@ class RequestHeaders:
             f"webhook-timestamp: {now}",
             f"X-Delivery-Attempt: {attempt}",
         ]
+        coding, content = None, content_type or properties.content_type or "application/octet-stream"
+        if properties.content_encoding and content_type is None:
+            coding, charset = encoding_of(properties.content_encoding)
+            content = with_charset(content, charset)
         if not self._own_type:
-            content = content_type or properties.content_type or "application/octet-stream"
             lines.append(f"Content-Type: {field_value(content)}")
-        if properties.content_encoding and content_type is None and not self._own_encoding:
-            lines.append(f"Content-Encoding: {field_value(properties.content_encoding)}")
+        if coding and not self._own_encoding:
+            lines.append(f"Content-Encoding: {coding}")
         if properties.correlation_id:
             lines.append(f"X-Correlation-ID: {field_value(properties.correlation_id)}")
         if properties.headers:

@@ -112,12 +112,20 @@ class RetiringSecret:
 
 
 class RetryPolicy(Model):
-    """`schedule`: seconds before each further attempt, so its length is the number of retries."""
+    """`schedule`: seconds before each further attempt, so its length is the number of retries. They are rounded up to
+    whole seconds, long ones by up to an eighth. A pause that the target asks for (429, or 503 with Retry-After) costs
+    no attempt; `giveUpAfter` bounds it."""
 
     schedule: tuple[Annotated[float, Field(ge=1, le=86400)], ...] = Field(
         (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False
     )
     jitter: float = Field(0.2, ge=0, le=0.5, description="each delay is spread by ± this share")
+    give_up_after: float | None = Field(
+        None,
+        gt=0,
+        description="seconds since the message was published (its timestamp; else its first failure) after which a "
+        "message that fails is dead-lettered, whatever attempts it has left",
+    )
 
 
 class OutcomeRules(Model):

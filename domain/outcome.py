@@ -1,4 +1,4 @@
-"""What becomes of a delivery once its target has answered, or has not."""
+"""The outcome of a delivery attempt: how the service classifies an answer, or the lack of one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ class Outcome(Enum):
     SUCCESS = "success"
     """ack"""
     RETRY = "retry"
-    """a confirmed copy on the retry ladder, then ack; attempts exhausted: as REJECT"""
+    """a confirmed copy in the delay levels, then ack; when no attempt is left: as REJECT"""
+    THROTTLE = "throttle"
+    """back to its queue, uncharged: the target asks all its consumers to pause"""
     REJECT = "reject"
     """a confirmed copy in the dead-letter queue, then ack"""
     SUSPEND = "suspend"
-    """back to its queue, nothing charged: the consumer is misconfigured, not the message"""
+    """back to its queue, uncharged: the consumer is misconfigured, not the message"""
 
 
 class ErrorClass(Enum):

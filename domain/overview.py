@@ -37,8 +37,8 @@ class Trouble(Model):
 
 
 class QueueTotals(Model):
-    """All queues together. Counts are messages, rates messages per second. `retries` wait on the service's own retry
-    ladder, whose queues and rates do not count; `deadLetters` are part of `messages`."""
+    """All queues together. Counts are messages, rates messages per second. `retries` wait in the service's own delay
+    levels, whose queues and rates do not count; `deadLetters` are part of `messages`."""
 
     queues: int
     messages: int

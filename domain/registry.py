@@ -19,14 +19,16 @@ Actual = Literal[
     "standby",
     "resting",
     "breaker-open",
+    "throttled",
     "probing",
     "failing",
     "suspended",
     "draining",
 ]
 """`waiting`: for its queue or the broker; `standby`: another worker runs it, and order allows but one; `resting`:
-between two answers that mean misconfiguration; `breaker-open`: its target fails and is left alone; `probing`: one
-message tries it; `failing`: running, and the last answer was not a success."""
+between two answers that mean misconfiguration; `breaker-open`: the circuit breaker of its target is open; `throttled`:
+its target asked for a pause; `probing`: one message tries the target; `failing`: running, and the last answer was not a
+success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,44 @@ class QueueFacts:
     """What the broker says of a queue. `dead_letter` is the exchange and the routing key (None: the message's own) that
     it names for its dead letters, or None when it names none; `single_active` whether it serves one consumer at a time
     (https://www.rabbitmq.com/docs/consumers#single-active-consumer). It drops a message that comes back more often than
-    `delivery_limit` (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling); None: it drops none."""
+    `delivery_limit` (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling); None: it drops none.
+    `known` is false while the broker has not described the queue."""
 
     type: str = "classic"
     dead_letter: tuple[str, str | None] | None = None
     single_active: bool = False
     delivery_limit: int | None = None
+    auto_delete: bool = False
+    exclusive: bool = False
+    expires: bool = False
+    known: bool = True
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether RabbitMQ deletes the queue, with its messages, when it has no consumer."""
+        return self.auto_delete or self.expires
+
+    @property
+    def unfit(self) -> str | None:
+        """Why no consumer may take the queue's messages, in a sentence; None when one may."""
+        if self.type == "stream":
+            return "The queue is a stream, which consumers do not support. Use a classic or a quorum queue."
+        if self.exclusive:
+            return "The queue is exclusive to another connection, and RabbitMQ deletes it with that connection."
+        if self.auto_delete:
+            return (
+                "The queue is auto-delete: RabbitMQ deletes it, with its messages, whenever its last consumer leaves, "
+                "as when a worker restarts. Use a queue without autoDelete; `expires` removes an unused one."
+            )
+        return None
+
+
+UNKNOWN_QUEUE = QueueFacts(known=False)
+"""A queue that the broker has not described yet, or that is missing."""
+
+UNDESCRIBED_QUEUE = QueueFacts(delivery_limit=20)
+"""What to assume while RabbitMQ's management API is down: deliveries go on, and the usual limit of quorum queues is
+kept to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +120,9 @@ class Subscription:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one worker process says of one consumer. Counts are since that process took it up; `error` is the last
-    failure, `last_status` the last HTTP status. Of the last `answers` (200 at most) so many `succeeded`, and half of
-    them took `p50_ms` at most, 99 % of them `p99_ms`."""
+    failure, `last_status` the last HTTP status. `refused_copies` are retries and dead letters that the broker refuses
+    now, `copy_error` says why. Of the last `answers` (200 at most) so many `succeeded`, and half of them took `p50_ms`
+    at most, 99 % of them `p99_ms`."""
 
     consumer_id: str
     revision: int
@@ -101,6 +136,8 @@ class Report:
     last_status: int | None = None
     error: str | None = None
     error_at: datetime | None = None
+    refused_copies: int = 0
+    copy_error: str | None = None
     answers: int = 0
     succeeded: int = 0
     p50_ms: float | None = None

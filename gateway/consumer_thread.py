@@ -11,14 +11,17 @@ from typing import Any
 import structlog
 
 from delivery.attempts import AttemptBuffer
-from delivery.backoff import rungs
+from delivery.backoff import longest_delay
+from delivery.periods import Periods
 from delivery.target_guard import Guard
 from domain.attempt import Attempt
 from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
+from gateway.amqp.migration import move_orphans
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Publisher
-from gateway.amqp.topology import Ladder, declare_base
+from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
@@ -28,11 +31,6 @@ from gateway.open_files import allow_many
 from gateway.tracing import Tracing
 
 log = structlog.get_logger("workerrmq.delivery")
-
-_SNAPSHOT_EVERY = 0.5
-_TEND_EVERY = 60.0
-_CLOSING = 2.0
-"""Seconds that the connections get to say goodbye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +56,23 @@ class ConsumerThread:
     """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
     connections that publish while it is short of memory or disk), the HTTP client and all consumers.
 
-    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`. Start it after a fork.
+    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
+    Start it after a fork.
     """
 
     def __init__(
         self,
-        url: str,
+        nodes: BrokerNodes,
         name: str = "workerrmq-consumer",
         guard: Guard | None = None,
         tracing: Tracing | None = None,
+        periods: Periods = Periods(),  # noqa: B008 - immutable
     ) -> None:
         """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
-        self._url, self._name, self._guard, self._tracing = url, name, guard, tracing
+        self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
+        self.crash: str | None = None
+        """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
+        self._periods = periods
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -113,36 +116,40 @@ class ConsumerThread:
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as exc:
+            self.crash = type(exc).__name__
+            self._snapshot = Snapshot(error=f"crashed ({self.crash})")
+            log.exception("consumer_thread_crashed")
+        finally:
+            self._started.set()  # after a crash as well, so that `start` returns
+
+    def _work(self) -> None:
         self._loop = loop = Loop()
-        self._link = Link(loop, self._url, self._name, on_up=self._up, on_down=self._down)
-        ladder = Ladder()
-        self._publisher = Publisher(
-            loop,
-            self._url,
-            f"{self._name}-copies",
-            on_channel=lambda channel: ladder.on_channel(channel, time.monotonic()),
-            patient=True,
-        )
+        self._link = Link(loop, self._nodes, self._name, on_up=self._up, on_down=self._down)
+        self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
             HttpClient(loop, self._guard),
             self._publisher,
-            ladder,
+            Standing(loop, self._periods.declare_again),
             Breakers(loop),
             self._attempts,
             AttemptLog(),
             self._tracing,
+            self._periods,
         )
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
         self._invalid: dict[str, Report] = {}
-        self._tended: dict[str, int] = {}
-        self._tended_at = 0.0
+        self._longest_delay = 0
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
         self._take_snapshot()
+        self._verify()
         self._started.set()
         loop.run()
 
@@ -159,16 +166,21 @@ class ConsumerThread:
         for key, subscription in wanted.items():
             if key not in leaving:
                 self._run_one(subscription)
-        self._tend_ladder()
+        policies = (consumer.subscription.spec.retry for consumer in self._unordered())
+        longest = max(map(longest_delay, policies), default=0)
+        if longest != self._longest_delay:
+            self._longest_delay = longest
+            self._keep_levels()
 
-    def _tend_ladder(self) -> None:
-        """Keep the rungs of those that run; looked at when they change, and every minute."""
-        running = {key: consumer.subscription.revision for key, consumer in self._consumers.items()}
-        now = time.monotonic()
-        if running != self._tended or now > self._tended_at + _TEND_EVERY:
-            self._tended, self._tended_at = running, now
-            policies = {consumer.subscription.spec.retry for consumer in self._unordered()}
-            self._wiring.ladder.keep(frozenset().union(*map(rungs, policies)), now)
+    def _keep_levels(self) -> None:
+        """Have the levels that the running consumers use before they are needed."""
+        if self._connection is not None and self._longest_delay:
+            self._wiring.standing.need_delay(self._longest_delay)
+
+    def _verify(self) -> None:
+        self._wiring.standing.doubt()
+        self._keep_levels()
+        self._wiring.loop.call_later(self._periods.verify, self._verify)
 
     def _unordered(self) -> list[Consumer]:
         return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]
@@ -180,21 +192,28 @@ class ConsumerThread:
         if (invalid and invalid.revision == subscription.revision) or (consumer and _same(consumer, subscription)):
             return
         self._invalid.pop(key, None)
+        facts = subscription.queue
+        if facts.unfit and not (consumer and facts.vanishes):  # to leave a queue that vanishes would lose its messages
+            self._refuse(subscription, facts.unfit)
+            return
         try:
             if consumer is not None:
                 consumer.change(subscription)
                 return
             self._consumers[key] = consumer = Consumer(self._wiring, subscription)
         except ValueError as exc:
-            if consumer is not None:
-                self._drain(key)
-            reason = f"it cannot be delivered: {exc}"
-            spec = subscription.spec
-            log.error("consumer_suspended", consumer=spec.name or spec.queue_name, queue=spec.queue_name, reason=reason)
-            self._invalid[key] = Report(key, subscription.revision, "suspended", reason)
+            self._refuse(subscription, f"it cannot be delivered: {exc}")
         else:
             if self._connection is not None:
                 consumer.connected(self._connection)
+
+    def _refuse(self, subscription: Subscription, reason: str) -> None:
+        """Report a consumer that cannot run as suspended."""
+        key, spec = subscription.id, subscription.spec
+        if key in self._consumers:
+            self._drain(key)
+        log.error("consumer_suspended", consumer=spec.name or spec.queue_name, queue=spec.queue_name, reason=reason)
+        self._invalid[key] = Report(key, subscription.revision, "suspended", reason)
 
     def _drain(self, key: str) -> None:
         consumer = self._consumers.pop(key)
@@ -208,32 +227,22 @@ class ConsumerThread:
             self._close()
 
     def _up(self, connection: Any) -> None:
-        connection.channel(on_open_callback=lambda channel: self._declare(connection, channel))
+        self._wiring.standing.connected(connection, lambda: self._ready(connection), self._orphans_ready)
 
-    def _declare(self, connection: Any, channel: Any) -> None:
-        """Declare what all consumers need, then let them start."""
+    def _ready(self, connection: Any) -> None:
+        """All that consumers need is declared: let them start."""
+        self._connection = connection
+        self._keep_levels()
+        for consumer in self._consumers.values():
+            consumer.connected(connection)
 
-        def declared(_frame: Any) -> None:
-            self._connection = connection
-            channel.close()
-            for consumer in self._consumers.values():
-                consumer.connected(connection)
-
-        def refused(_channel: Any, reason: BaseException) -> None:
-            if self._connection is None and connection.is_open:
-                log.error("topology_refused", reason=str(reason))
-                self._wiring.loop.call_later(5.0, lambda: self._retry(connection))
-
-        channel.add_on_close_callback(refused)
-        declare_base(channel)
-        channel.basic_qos(prefetch_count=1, callback=declared)  # answered after all of the above
-
-    def _retry(self, connection: Any) -> None:
-        if connection.is_open:
-            self._up(connection)
+    def _orphans_ready(self) -> None:
+        if self._connection is not None:
+            move_orphans(self._connection, self._publisher)
 
     def _down(self, reason: str) -> None:
         self._connection = None
+        self._wiring.standing.disconnected()
         for consumer in [*self._consumers.values(), *self._leaving]:
             consumer.disconnected(reason)
 
@@ -243,7 +252,7 @@ class ConsumerThread:
         self._snapshot = Snapshot(self._connection is not None, self._link.error, reports)
         self._tell()
         self._wiring.log.refresh()
-        self._wiring.loop.call_later(_SNAPSHOT_EVERY, self._take_snapshot)
+        self._wiring.loop.call_later(self._periods.snapshot, self._take_snapshot)
 
     def _tell(self) -> None:
         for consumer in (*self._consumers.values(), *self._leaving):
@@ -267,7 +276,7 @@ class ConsumerThread:
             self._closing = True
             self._link.close()
             self._publisher.close()
-            self._end(time.monotonic() + _CLOSING)
+            self._end(time.monotonic() + self._periods.closing)
 
     def _end(self, at_the_latest: float) -> None:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:

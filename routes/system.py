@@ -40,7 +40,7 @@ def ready() -> Reply:
     found = services.health.look()
     members = {"dependencies": _dependencies(found), "workers": _workers(found)}
     if down := [one.name for one in found.dependencies if not one.up]:
-        raise NotReady(f"Not ready: {', '.join(down)} cannot be reached.", members)
+        raise NotReady(f"Not ready. Down: {', '.join(down)}.", members)
     return Reply({"status": "ready", **members})
 
 

@@ -17,6 +17,7 @@ _WORST_FIRST: dict[Actual, State] = {
     "probing": "failing",
     "resting": "failing",
     "failing": "failing",
+    "throttled": "waiting",
     "running": "running",
     "waiting": "waiting",
     "standby": "waiting",  # where no worker runs it, one is about to

@@ -12,7 +12,7 @@ from domain.consumer_details import STATES
 from domain.gauge import OTHER, Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
-from gateway.amqp.topology import is_rung
+from gateway.amqp.topology import holds_retries
 from services.consumer_state import Live
 from services.health import Dependency
 from services.troubles import dead_letter_queues
@@ -33,7 +33,7 @@ IN_FLIGHT = Gauge("workerrmq_in_flight", "Messages that workers hold unsettled."
 READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))
 UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
 QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Consumers that the broker serves from a queue.", ("queue",))
-RETRIES = Gauge("workerrmq_retries_waiting", "Messages that wait on the retry ladder.")
+RETRIES = Gauge("workerrmq_retries_waiting", "Messages that wait in the delay levels.")
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
 GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, IN_FLIGHT, READY, UNACKED, QUEUE_CONSUMERS,
@@ -54,7 +54,7 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     unacked, consumers, letters = ready.copy(), ready.copy(), ready.copy()
     retries = 0
     for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
-        if is_rung(queue.name):
+        if holds_retries(queue.name):
             retries += queue.ready + queue.unacked
             continue
         labels = (queue.name if number < MAX_SERIES else OTHER,)

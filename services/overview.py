@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from domain.consumer_details import STATES
 from domain.errors import BrokerUnavailable
 from domain.overview import ConsumerOutline, Overview, QueueOutline, QueueTotals, Trouble
-from gateway.amqp.topology import is_rung
+from gateway.amqp.topology import holds_retries
 from gateway.management import ConnectionGateway, QueueGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
@@ -85,8 +85,8 @@ class Overviews:
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
-    retries = sum(queue.ready for queue in queues if is_rung(queue.name))
-    queues = [queue for queue in queues if not is_rung(queue.name)]
+    retries = sum(queue.ready for queue in queues if holds_retries(queue.name))
+    queues = [queue for queue in queues if not holds_retries(queue.name)]
     dead = dead_letter_queues(queues)
     ready, unacked = sum(queue.ready for queue in queues), sum(queue.unacked for queue in queues)
     return QueueTotals(

@@ -10,7 +10,7 @@ from domain.details import Page, QueueDetails
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
 from domain.selection import Selection
-from gateway.amqp.topology import NO_RUNG
+from gateway.amqp.topology import NO_LEVEL
 from gateway.management import QueueGateway
 
 _PAGE = 500  # queues; the most that RabbitMQ gives at once
@@ -27,10 +27,10 @@ class Queues:
         return self._gateway.declare(spec)
 
     def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
-        """The queues that are asked for, of those that `only` admits; without a pattern all but the rungs of the retry
-        ladder, which are our own, and many. Raises Invalid for a pattern that is no regular expression."""
+        """The queues that are asked for, of those that `only` admits; without a pattern all except the delay levels,
+        which are our own. Raises Invalid for a pattern that is no regular expression."""
         if not wanted.pattern:
-            wanted = replace(wanted, pattern=NO_RUNG, regex=True)
+            wanted = replace(wanted, pattern=NO_LEVEL, regex=True)
         if only is None:
             return self._gateway.page(wanted)
         admitted = [queue for queue in self._every(wanted) if only.admits(queue.queue_name)]

@@ -10,7 +10,7 @@ from typing import get_args
 
 from domain.overview import ConsumerOutline, QueueOutline, Trouble, TroubleKind
 from domain.registry import Report
-from gateway.amqp.topology import is_dead_letter_queue, is_rung
+from gateway.amqp.topology import holds_retries, is_dead_letter_queue
 from services.consumer_state import Live
 
 _PATIENCE = timedelta(seconds=10)
@@ -61,10 +61,10 @@ def _of_consumer(one: ConsumerOutline, live: Live, now: datetime) -> tuple[Troub
         return ("consumer_waiting", "no worker has taken it up", one.updated_at) if waiting else None
     reason, at = worst.reason or worst.error or "", worst.error_at
     if worst.state in ("breaker-open", "probing"):
-        return "breaker_open", f"{reason}; last: {worst.error}" if worst.error else reason, at
+        return "breaker_open", reason, at
     if worst.state in ("failing", "resting", "suspended"):
         return "consumer_failing", reason, at
-    return ("consumer_waiting", reason, None) if worst.state == "waiting" else None
+    return ("consumer_waiting", reason, None) if worst.state in ("waiting", "throttled") else None
 
 
 def of_queues(queues: Sequence[QueueOutline], consumers: Sequence[ConsumerOutline]) -> Iterator[Trouble]:
@@ -89,7 +89,7 @@ def _of_queue(kind: TroubleKind, name: str, reason: str, messages: int) -> Troub
 
 def _unconsumed(queue: QueueOutline, consumers: Sequence[ConsumerOutline]) -> str:
     """A sentence, or nothing where somebody takes its messages, or would if he could."""
-    if not queue.ready or queue.consumers or is_rung(queue.name):
+    if not queue.ready or queue.consumers or holds_retries(queue.name):
         return ""
     if any(consumer.desired != "paused" for consumer in consumers):
         return ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
-from tests.support.programs import require
+from tests.support.programs import unavailable
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
+from tests.support.rabbitmq_programs import RABBITMQ, RABBITMQ4, Programs
 from tests.support.server import running
 from tests.support.store import StoreNode
 from tests.support.target import Target
@@ -22,12 +24,48 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+BROKERS = ("embedded", "rabbitmq", "rabbitmq4")
+REAL_BROKERS = BROKERS[1:]
+_ON_ALL = ("delivery", "faults", "lib")
+"""The directories whose tests run on RabbitMQ 4, too: what they test depends on the broker's version."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --brokers, which runs every test that takes a broker on those named."""
+    parser.addoption("--brokers", help=f"comma-separated, of: {', '.join(BROKERS)}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that takes a broker, and does not name its own, on each broker in turn."""
+    if "broker" not in metafunc.fixturenames or _names_its_brokers(metafunc.definition):
+        return
+    chosen = metafunc.config.getoption("--brokers")
+    directory = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+    default = BROKERS if directory in _ON_ALL else BROKERS[:2]
+    metafunc.parametrize("broker", chosen.split(",") if chosen else default, indirect=True)
+
+
+def _names_its_brokers(test: pytest.Item) -> bool:
+    return any("broker" in marker.args[0] for marker in test.iter_markers("parametrize"))
+
+
+def _start(programs: Programs, directory: Path) -> Iterator[RabbitNode]:
+    if programs.missing:
+        unavailable(programs.name.upper(), programs.missing)
+    with running(RabbitNode(directory, programs)) as node:
+        yield node
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
     """RabbitMQ for the session; skipped where it is not installed, unless REQUIRE_RABBITMQ=1 forbids that."""
-    require("RABBITMQ", "rabbitmq-server", "epmd")
-    with running(RabbitNode(tmp_path_factory.mktemp("rabbitmq"))) as node:
-        yield node
+    yield from _start(RABBITMQ, tmp_path_factory.mktemp("rabbitmq"))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq4_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """RabbitMQ 4 for the session; skipped where its root is missing, unless REQUIRE_RABBITMQ4=1 forbids that."""
+    yield from _start(RABBITMQ4, tmp_path_factory.mktemp("rabbitmq4"))
 
 
 @pytest.fixture(scope="session")
@@ -52,15 +90,22 @@ def rabbitmq(rabbitmq_node: RabbitNode) -> Iterator[RabbitNode]:
 
 
 @pytest.fixture
+def rabbitmq4(rabbitmq4_node: RabbitNode) -> Iterator[RabbitNode]:
+    """A real RabbitMQ 4 that the test may fill, stop and kill."""
+    yield rabbitmq4_node
+    rabbitmq4_node.reset()
+
+
+@pytest.fixture
 def embedded(embedded_node: EmbeddedNode) -> Iterator[EmbeddedNode]:
     """An embedded broker that the test may fill, stop and kill."""
     yield embedded_node
     embedded_node.reset()
 
 
-@pytest.fixture(params=["embedded", "rabbitmq"])
+@pytest.fixture
 def broker(request: pytest.FixtureRequest) -> BrokerNode:
-    """Each broker in turn: the test holds for both."""
+    """Each broker in turn (see `pytest_generate_tests`): the test holds for all."""
     node: BrokerNode = request.getfixturevalue(request.param)
     return node
 

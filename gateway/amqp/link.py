@@ -1,28 +1,28 @@
-"""One connection to RabbitMQ that comes back by itself, on the loop of the thread that owns it."""
+"""One connection to RabbitMQ that reconnects by itself, to any node, on the loop of the thread that owns it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from copy import copy
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
-import pika
 import structlog
 from pika.adapters.select_connection import SelectConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
+from pika.exceptions import IncompatibleProtocolError
 from pika.frame import Body, Header, Method, decode_frame
 from pika.spec import Basic
 
 from delivery.backoff import reconnect_delay
 from gateway.amqp.loop import Loop
+from gateway.amqp.nodes import BrokerNodes
 from gateway.metrics.instruments import RECONNECTS
+from gateway.node_urls import place
 
 HEARTBEAT = 10
 """Seconds. A broker that stalls is noticed within two of them (https://www.rabbitmq.com/docs/heartbeats)."""
-
-_LONGEST_ATTEMPT = 60.0
-"""Seconds until a try to connect that has not ended is given up: pika forgets one for which it got no socket, as when
-the process has too many files open."""
 
 _SMALLEST_FRAME = 8
 """Bytes of a frame without payload: type, channel, size, end (AMQP 0-9-1 §4.2.3)."""
@@ -35,10 +35,10 @@ class _Connection(SelectConnection):  # type: ignore[misc]
     system call a frame; one cut of the input a read, where pika copies what is left after each frame; and frames of
     content straight to their channel, where pika looks for callbacks first, which these never have."""
 
-    def __init__(self, loop: Loop, **callbacks: Any) -> None:
-        self._loop = loop
+    def __init__(self, **options: Any) -> None:
         self._outgoing: list[bytes] = []
-        super().__init__(custom_ioloop=loop, **callbacks)
+        super().__init__(**options)
+        self._loop: Loop = self.ioloop
 
     def _on_data_available(self, data_in: bytes) -> None:
         self._frame_buffer += data_in
@@ -84,7 +84,8 @@ class _Connection(SelectConnection):  # type: ignore[misc]
 
 
 class Link:
-    """Connects, and reconnects with backoff until `close`. Owned by the loop's thread, as all its callbacks are.
+    """Connects to one node after the other, and reconnects with backoff until `close`. Owned by the loop's thread, as
+    all its callbacks are.
 
     `on_up(connection)` is called with each new open connection, `on_down(reason)` when one that was up is lost.
     """
@@ -92,39 +93,43 @@ class Link:
     def __init__(
         self,
         loop: Loop,
-        url: str,
+        nodes: BrokerNodes,
         name: str,
         *,
         on_up: Callable[[Any], None],
         on_down: Callable[[str], None],
+        longest_attempt: float = 60.0,
     ) -> None:
-        self._loop, self._name = loop, name
+        """Give up an attempt to connect after `longest_attempt` seconds, with all addresses of the node: pika never
+        ends an attempt for which it got no socket, as when the process has too many files open."""
+        self._loop, self._name, self._longest_attempt = loop, name, longest_attempt
         self._on_up, self._on_down = on_up, on_down
-        self._parameters = pika.URLParameters(url)
-        self._parameters.client_properties = {"connection_name": name, "product": "WorkerRMQ"}
-        if "heartbeat=" not in urlsplit(url).query:
-            self._parameters.heartbeat = HEARTBEAT
-        self._parameters.socket_timeout = self._parameters.stack_timeout = HEARTBEAT
-        self._connection: _Connection | None = None
+        self._nodes = nodes.shuffled(name, HEARTBEAT)
+        self._node = 0
+        self._attempt: object | None = None
+        self._connection: Any = None
         self._failures = 0
+        self._reasons: dict[str, str] = {}
         self._lost_before = False
         self._closing = False
         self.up = False
-        self.error: str | None = "not connected yet"
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no connection: the last reason of each node that failed since there was one."""
+        if self.up:
+            return None
+        if len(self._nodes) == 1:
+            return next(iter(self._reasons.values()), "not connected yet")
+        return "; ".join(f"{node}: {reason}" for node, reason in self._reasons.items()) or "not connected yet"
 
     def open(self) -> None:
-        self._connection = connection = _Connection(
-            self._loop,
-            parameters=self._parameters,
-            on_open_callback=self._opened,
-            on_open_error_callback=self._failed,
-            on_close_callback=self._lost,
+        """Start to connect to the next node, by all its addresses in turn."""
+        self._attempt = attempt = object()
+        _Connection.create_connection(
+            [copy(self._nodes[self._node])], partial(self._ended, attempt), custom_ioloop=self._loop
         )
-        self._loop.call_later(_LONGEST_ATTEMPT, lambda: self._overdue(connection))
-
-    def _overdue(self, connection: _Connection) -> None:
-        if connection is self._connection and not self.up and not connection.is_closing:
-            connection.close()  # `_failed` follows
+        self._loop.call_later(self._longest_attempt, lambda: self._overdue(attempt))
 
     def close(self) -> None:
         """Close for good; `on_down` is not called any more."""
@@ -136,36 +141,71 @@ class Link:
     @property
     def closed(self) -> bool:
         """Whether nothing of the connection is left to wait for."""
-        return self._connection is None or self._connection.is_closed
+        return self._attempt is None and (self._connection is None or self._connection.is_closed)
+
+    @property
+    def _place(self) -> str:
+        node = self._nodes[self._node]
+        return place(node.host, node.port)
+
+    def _ended(self, attempt: object, result: Any) -> None:
+        """Take the connection, or the exception, that the attempt ended with."""
+        current = attempt is self._attempt
+        if current:
+            self._attempt = None
+        if isinstance(result, BaseException):
+            if current:
+                self._retry(_sentence(result))
+        elif not current:
+            result.close()  # it came too late
+        else:
+            self._opened(result)
+
+    def _overdue(self, attempt: object) -> None:
+        if attempt is self._attempt:
+            self._attempt = None
+            self._retry("no answer in time")
 
     def _opened(self, connection: Any) -> None:
-        self._failures, self.error, self.up = 0, None, True
+        self._connection = connection
+        connection.add_on_close_callback(self._lost)
+        if self._closing:
+            connection.close()
+            return
+        self._failures, self.up = 0, True
+        self._reasons.clear()
         if self._lost_before:
             RECONNECTS.labels(self._name).inc()
-        log.info("broker_connected", connection=self._name)
+        log.info("broker_connected", connection=self._name, node=self._place)
         self._on_up(connection)
-
-    def _failed(self, _connection: Any, reason: BaseException) -> None:
-        self._retry(_sentence(reason))
 
     def _lost(self, _connection: Any, reason: BaseException) -> None:
         was_up, self.up = self.up, False
         if was_up and not self._closing:
             self._lost_before = True
             self._on_down(_sentence(reason))
-        self._retry(_sentence(reason))
+        self._retry(_sentence(reason), lost=True)
 
-    def _retry(self, reason: str) -> None:
+    def _retry(self, reason: str, *, lost: bool = False) -> None:
+        """Connect to the next node: at once when this one could not be reached, after a pause when it was the last of
+        them, and when a connection was lost, so that not all clients of a node reconnect at the same moment."""
         self._connection = None
         if self._closing:
             return
-        self.error = reason
-        delay = reconnect_delay(self._failures, random.random())
-        if self._failures in (0, 10) or self._failures % 100 == 0:
+        self._reasons[self._place] = reason
+        rounds, position = divmod(self._failures, len(self._nodes))
+        last = position == len(self._nodes) - 1
+        delay = reconnect_delay(rounds, random.random()) if lost or last else 0.0
+        if rounds in (0, 10) or rounds % 100 == 0:
             log.warning(
-                "broker_connection_lost", connection=self._name, reason=reason, retry_in_seconds=round(delay, 2)
+                "broker_connection_lost",
+                connection=self._name,
+                node=self._place,
+                reason=reason,
+                retry_in_seconds=round(delay, 2),
             )
         self._failures += 1
+        self._node = (self._node + 1) % len(self._nodes)
         self._loop.call_later(delay, self._reopen)
 
     def _reopen(self) -> None:
@@ -182,6 +222,10 @@ def _sentence(reason: BaseException) -> str:
         if not isinstance(nested, BaseException):
             break
         inner = nested
+    if isinstance(inner, IncompatibleProtocolError):
+        return "the other side closed the connection, or does not speak AMQP 0-9-1"
+    if isinstance(inner, TimeoutError | AMQPConnectorStackTimeout):
+        return "no answer in time"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror
     if getattr(inner, "reply_text", None):

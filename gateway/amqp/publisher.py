@@ -15,6 +15,7 @@ from domain.message import Message
 from gateway.amqp.frames import publish_frames
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
+from gateway.amqp.nodes import BrokerNodes
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -30,16 +31,14 @@ class Publisher:
     def __init__(
         self,
         loop: Loop,
-        url: str,
+        nodes: BrokerNodes,
         name: str,
-        on_channel: Callable[[Any], None] | None = None,
         *,
         patient: bool = False,
     ) -> None:
         """A `patient` one waits for its confirms while the broker blocks it, as those can who have no deadline."""
         self._loop, self._name, self._patient = loop, name, patient
-        self._link = Link(loop, url, name, on_up=self._connected, on_down=self._disconnected)
-        self._on_channel = on_channel
+        self._link = Link(loop, nodes, name, on_up=self._connected, on_down=self._disconnected)
         self._connection: Any = None
         self.channel: Any = None
         """the open channel in confirm mode, or None"""
@@ -122,8 +121,6 @@ class Publisher:
 
     def _ready(self, channel: Any) -> None:
         self.channel, self._tag = channel, 0
-        if self._on_channel:
-            self._on_channel(channel)
         waiting, self._waiting = self._waiting, deque()
         for message, done, wanted in waiting:
             if wanted():

@@ -7,11 +7,17 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from itertools import count
+
+import structlog
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway.amqp.loop import Loop
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
+
+log = structlog.get_logger("workerrmq.amqp")
 
 Results = list[WorkerError | None]
 """One a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable, PublishRefused,
@@ -19,6 +25,9 @@ PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not
 
 _PRECISION = 0.1
 """Seconds that a result may come after its timeout."""
+
+_LONGEST_PAUSE = 30.0
+"""Seconds before a loop that crashes again and again is replaced."""
 
 _GRACE = 1.0
 """Seconds past its timeout that `stop` waits for the thread."""
@@ -30,31 +39,32 @@ class PublisherThread:
     Start it after a fork, never before.
     """
 
-    def __init__(self, url: str, name: str = "workerrmq-publisher") -> None:
-        self._url, self._name = url, name
+    def __init__(self, nodes: BrokerNodes, name: str = "workerrmq-publisher") -> None:
+        self._nodes, self._name = nodes, name
         self._inbox: deque[_Batch] = deque()
         self._woken = False
-        self._open: dict[_Batch, float] = {}
+        self._pending: dict[_Batch, float] = {}
         self._expiring = False
         self._loop: Loop | None = None
         self._publisher: Publisher | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._ended = threading.Event()
+        self._fault: str | None = None
 
     @property
     def connected(self) -> bool:
         publisher = self._publisher
-        return publisher is not None and publisher.up
+        return publisher is not None and publisher.up and self._fault is None
 
     @property
     def error(self) -> str | None:
         """Why there is no connection, or what the broker blocks us for; None when all is well."""
         publisher = self._publisher
-        return "not started" if publisher is None else publisher.blocked or publisher.error
+        return self._fault or ("not started" if publisher is None else publisher.blocked or publisher.error)
 
     def start(self) -> None:
-        self._loop = Loop()
-        self._publisher = Publisher(self._loop, self._url, self._name)
+        self._open()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
@@ -63,6 +73,7 @@ class PublisherThread:
         if self._thread is None or self._loop is None:
             return
         self._stopping = True
+        self._ended.set()
         self._loop.add_callback_threadsafe(lambda: self._finish(timeout))
         self._thread.join(timeout + _GRACE)
 
@@ -71,6 +82,8 @@ class PublisherThread:
         batch = _Batch(messages, timeout)
         if self._stopping or self._loop is None:
             batch.give(BrokerUnavailable("This process is shutting down.", retry_after=1))
+        elif self._fault is not None:
+            batch.give(unavailable(self._fault))
         elif messages:
             self._inbox.append(batch)
             if not self._woken:
@@ -80,16 +93,40 @@ class PublisherThread:
 
     # --- on the loop -----------------------------------------------------------------------------------------------
 
+    def _open(self) -> None:
+        self._loop = Loop()
+        self._publisher = Publisher(self._loop, self._nodes, self._name)
+        self._loop.add_callback_threadsafe(self._take)
+
     def _run(self) -> None:
-        assert self._loop is not None
-        assert self._publisher is not None
-        try:
-            self._publisher.open()
-            self._loop.run()
-        finally:
-            self._stopping = True
-            for batch in [*self._inbox, *self._open]:
-                self._expire(batch)
+        """Run the loop until `stop`; after a crash, with a new one, after a pause that doubles."""
+        for crashes in count():
+            try:
+                if crashes:
+                    self._open()
+                assert self._loop is not None
+                assert self._publisher is not None
+                self._publisher.open()
+                self._fault = None
+                self._loop.run()
+            except Exception as exc:
+                pause = min(_LONGEST_PAUSE, 0.25 * 2 ** min(crashes, 10))
+                self._fault = f"the publisher thread crashed ({type(exc).__name__}); the log has the traceback"
+                log.exception("publisher_thread_crashed", retry_in_seconds=pause)
+                self._settle(self._fault)
+                if self._ended.wait(pause):
+                    return
+            else:
+                self._settle("This process is shutting down.")
+                return
+
+    def _settle(self, reason: str) -> None:
+        """The loop has ended: give a result to all that it cannot give any more."""
+        while self._inbox:
+            self._inbox.popleft().give(unavailable(reason))
+        for batch in self._pending:
+            self._expire(batch)
+        self._pending, self._expiring = {}, False
 
     def _take(self) -> None:
         self._woken = False
@@ -101,7 +138,7 @@ class PublisherThread:
                 continue
             for message, done in list(batch.open.values()):
                 self._publisher.publish(message, done)
-            self._open[batch] = time.monotonic() + batch.timeout
+            self._pending[batch] = time.monotonic() + batch.timeout
             if not self._expiring:
                 self._expiring = True
                 self._expire_overdue()
@@ -110,10 +147,10 @@ class PublisherThread:
         """Look at all deadlines by one timer, which runs while batches are open."""
         assert self._loop is not None
         now = time.monotonic()
-        for batch in [batch for batch, deadline in self._open.items() if deadline <= now]:
+        for batch in [batch for batch, deadline in self._pending.items() if deadline <= now]:
             self._expire(batch)
-        self._open = {batch: deadline for batch, deadline in self._open.items() if batch.open}
-        self._expiring = bool(self._open)
+        self._pending = {batch: deadline for batch, deadline in self._pending.items() if batch.open}
+        self._expiring = bool(self._pending)
         if self._expiring:
             self._loop.call_later(_PRECISION, self._expire_overdue)
 

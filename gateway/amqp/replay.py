@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from delivery.copies import replayed
 from domain.errors import BrokerUnavailable, NotFound
 from domain.message import Message
 from domain.replay import ReplayRequest, fits
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.topology import dead_letter_queue
 
@@ -40,8 +40,8 @@ class Progress:
 class DeadLetterReplay:
     """A connection of its own takes, the publisher publishes. Each `run` blocks its thread until it is done."""
 
-    def __init__(self, url: str, publisher: PublisherThread) -> None:
-        self._url, self._publisher = url, publisher
+    def __init__(self, nodes: BrokerNodes, publisher: PublisherThread) -> None:
+        self._nodes, self._publisher = nodes, publisher
 
     def run(self, wanted: ReplayRequest, stopping: Event, report: Callable[[Progress], None]) -> Progress:
         """Look at as many dead letters as there are at the start. What does not fit, or cannot be published, stays
@@ -51,10 +51,7 @@ class DeadLetterReplay:
         is still there then, and nothing is lost: killed in the middle, at most a batch is in both queues.
         """
         queue = wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)
-        try:
-            connection = pika.BlockingConnection(pika.URLParameters(self._url))
-        except (AMQPError, OSError):
-            raise BrokerUnavailable("The broker cannot be reached.", retry_after=5) from None
+        connection = self._nodes.connect("workerrmq-replay")
         try:
             return _Run(self._publisher, connection.channel(), queue, wanted).run(stopping, report)
         except ChannelClosedByBroker as exc:

@@ -1,112 +1,112 @@
-"""What the service keeps in the broker for itself: the retry ladder, the way back from it, dead-letter queues.
+"""What the service keeps in the broker for itself: the delay levels, the way back from them, dead-letter queues.
 
-                             ┌─ workerrmq.retry.5s ──┐ after 5 s
-  copy ─▶ workerrmq.retry ───┼─ workerrmq.retry.30s ─┼──▶ workerrmq.return ──▶ the source queue
-          (by delay)         └─ …                    ┘        │ no such queue any more
-                                                              └─▶ workerrmq.orphaned
+                  bit n set                       after 2^n s
+  copy ─▶ (delay.n) ──────▶ [workerrmq.delay.n] ──────────────┐
+             │ bit n not set (alternate exchange)             │
+             ▼                                                │
+          (delay.n-1) ◀───────────────────────────────────────┘
+             ┆
+          (delay.0) ─▶ (workerrmq.due) ─▶ the source queue
+                             │ no such queue any more (alternate exchange)
+                             └─▶ (workerrmq.orphans) ─▶ [workerrmq.orphans]
 
-The rungs are shared by all consumers. They are quorum queues with at-least-once dead-lettering, so that a message is
-not lost between two queues (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering), and they expire when unused.
+A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`. All consumers share the levels. They
+never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two queues
+(https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from delivery.copies import DELAY
+from delivery.copies import level_header
+from delivery.delays import levels
 from domain.names import MAX_BYTES
+from gateway.amqp.declaring import Declaration, bind, exchange, queue
 
-RETRY = "workerrmq.retry"
-RETURN = "workerrmq.return"
-ORPHANED = "workerrmq.orphaned"
+DUE = "workerrmq.due"
+ORPHANS = "workerrmq.orphans"
 
-_RUNG = f"{RETRY}."
-NO_RUNG = "^(?!" + re.escape(_RUNG) + ")"
-"""A regular expression for the names of all queues but the ladder's."""
+_LEVEL = "workerrmq.delay."
+_OLD_RUNG = "workerrmq.retry."
+"""Queues of the retry ladder of earlier versions. They expire by themselves."""
+OLD_ORPHANED = "workerrmq.orphaned"
+"""The classic queue of orphans of those versions, and its fanout exchange; see gateway/amqp/migration.py."""
+NO_LEVEL = "^(?!" + re.escape(_LEVEL) + "|" + re.escape(_OLD_RUNG) + ")"
+"""A regular expression for the names of all queues except those where retries wait."""
 _DEAD_LETTERS = ".dlq"
-_LEASE = 600
-"""Seconds that a rung outlives its last message: a queue expires with what is in it, so never before."""
-_REDECLARE = 120
-"""Seconds after which a rung in use is declared again, which renews its lease."""
 
 
-def declare_base(channel: Any) -> None:
-    """Declare all but the rungs, without waiting; what the broker refuses closes `channel` and says why."""
-    quiet: dict[str, Any] = {"durable": True, "callback": None}
-    channel.exchange_declare(RETRY, "headers", **quiet)
-    channel.exchange_declare(RETURN, "direct", arguments={"alternate-exchange": ORPHANED}, **quiet)
-    channel.exchange_declare(ORPHANED, "fanout", **quiet)
-    channel.queue_declare(ORPHANED, **quiet)
-    channel.queue_bind(ORPHANED, ORPHANED, callback=None)
+def level_name(level: int) -> str:
+    """The name of a level's exchange and of its queue; below level 0 is the exchange that leads back."""
+    return f"{_LEVEL}{level}" if level >= 0 else DUE
 
 
-class Ladder:
-    """The rungs, on the channel that publishes to them: the broker works in that order.
+def entrance(delay: int) -> str:
+    """The exchange by which a message enters the levels for `delay` seconds."""
+    return level_name(levels(delay)[0])
 
-    Those of the consumers that run are kept declared, so that a rung is seldom younger than what is put on it: a quorum
-    queue of RabbitMQ 3.10 does not survive a kill in its first second. Others are declared as they are needed.
+
+def exchanges() -> Declaration:
+    """The exchanges that every consumer needs. An exchange lives on all nodes."""
+    yield exchange(DUE, "direct", {"alternate-exchange": ORPHANS})
+    yield exchange(ORPHANS, "fanout")
+
+
+def orphans(arguments: Mapping[str, Any]) -> Declaration:
+    """The queue of messages whose source queue has gone. `arguments` as `quorum_arguments` gives them."""
+    yield exchange(ORPHANS, "fanout")
+    yield from queue(ORPHANS, arguments)
+    yield bind(ORPHANS, ORPHANS)
+
+
+def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
+    """One delay level; the one below must be there. `arguments` as `quorum_arguments` gives them."""
+    name, below = level_name(number), level_name(number - 1)
+    yield exchange(name, "headers", {"alternate-exchange": below})
+    waiting = {
+        "x-message-ttl": 1000 << number,
+        "x-dead-letter-exchange": below,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # at-least-once dead-lettering requires it
+    }
+    yield from queue(name, {**arguments, **waiting})
+    yield bind(name, name, arguments={"x-match": "all", level_header(number): True})
+
+
+def dead_letters(name: str, arguments: Mapping[str, Any]) -> Declaration:
+    """A dead-letter queue of ours. One that exists is taken as it is."""
+    yield from queue(name, arguments)
+
+
+def quorum_arguments(server: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a quorum queue that drops no message, for a broker with these server properties.
+
+    RabbitMQ drops a message that was returned 20 times, from 4.0 on; -1 rules that out. Before 4.0 there is no limit,
+    and -1 drops a message at its first return (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
     """
-
-    def __init__(self) -> None:
-        self._channel: Any = None
-        self._kept: frozenset[int] = frozenset()
-        self._declared: dict[int, float] = {}
-        self._moved: dict[int, int] = {}  # a delay whose rung does not answer → the one beside it
-
-    def on_channel(self, channel: Any, now: float) -> None:
-        """Use `channel` from now on; what a lost one declared may be gone. `now` in seconds, of any steady clock."""
-        self._channel, self._declared = channel, {}
-        declare_base(channel)
-        self.keep(self._kept, now)
-
-    def keep(self, delays: frozenset[int], now: float) -> None:
-        """Keep the rungs of these delays (milliseconds); to be called every minute or so. Others expire."""
-        self._kept = delays
-        for delay in delays:
-            self.ensure(delay, now)
-
-    def ensure(self, delay: int, now: float) -> int:
-        """The delay of the rung to use for `delay`, which is there when the next message comes by this channel."""
-        delay = self._moved.get(delay, delay)
-        if self._channel is None or not self._channel.is_open:
-            return delay  # what is published without it comes back, and finds the next channel
-        if now < self._declared.get(delay, float("-inf")) + _REDECLARE:
-            return delay
-        self._declared[delay] = now
-        name = f"{_RUNG}{delay / 1000:.10g}s"
-        arguments = {
-            "x-queue-type": "quorum",
-            "x-message-ttl": delay,
-            "x-expires": delay + _LEASE * 1000,
-            "x-dead-letter-exchange": RETURN,
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        }
-        self._channel.queue_declare(name, durable=True, arguments=arguments, callback=None)
-        self._channel.queue_bind(name, RETRY, arguments={"x-match": "all", DELAY: str(delay)}, callback=None)
-        return delay
-
-    def forget(self) -> None:
-        """A rung was not there after all: declare all of them anew."""
-        self._declared.clear()
-
-    def avoid(self, delay: int) -> None:
-        """The rung of `delay` takes messages and never confirms them: use one a millisecond longer from now on."""
-        if delay not in self._moved:
-            self._moved[delay] = delay + 1
+    major = str(server.get("version", "")).partition(".")[0]
+    unlimited = server.get("product") != "RabbitMQ" or (major.isdigit() and int(major) >= 4)
+    return {"x-queue-type": "quorum", **({"x-delivery-limit": -1} if unlimited else {})}
 
 
-def is_rung(queue: str) -> bool:
-    """Whether a queue of that name is the ladder's."""
-    return queue.startswith(_RUNG)
+def classic_arguments() -> dict[str, Any]:
+    """Of a classic queue. The type is always named, because a virtual host may have another default."""
+    return {"x-queue-type": "classic"}
 
 
-def dead_letter_queue(queue: str) -> str:
+def holds_retries(queue_name: str) -> bool:
+    """Whether retries wait in a queue of that name."""
+    return queue_name.startswith((_LEVEL, _OLD_RUNG))
+
+
+def dead_letter_queue(queue_name: str) -> str:
     """The name of the dead-letter queue that we make for a queue that has none: `<queue>.dlq`, within 255 bytes."""
-    return queue.encode()[: MAX_BYTES - len(_DEAD_LETTERS)].decode(errors="ignore") + _DEAD_LETTERS
+    return queue_name.encode()[: MAX_BYTES - len(_DEAD_LETTERS)].decode(errors="ignore") + _DEAD_LETTERS
 
 
-def is_dead_letter_queue(queue: str) -> bool:
-    """Whether a queue of that name is one where we put what cannot be delivered."""
-    return queue.endswith(_DEAD_LETTERS) or queue == ORPHANED
+def is_dead_letter_queue(queue_name: str) -> bool:
+    """Whether a queue of that name is one where we put messages that cannot be delivered."""
+    return queue_name.endswith(_DEAD_LETTERS) or queue_name in (ORPHANS, OLD_ORPHANED)

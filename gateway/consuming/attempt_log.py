@@ -28,14 +28,14 @@ class AttemptLog:
         log.debug("delivered", **_said_of(attempt, properties))
 
     def failed(self, attempt: Attempt, properties: PropertiesView, delay: int | None) -> None:
-        """`delay` in milliseconds."""
+        """`delay` in seconds."""
         log.warning(
             "delivery_failed",
             **_said_of(attempt, properties),
             result=attempt.result,
             error=attempt.error,
             reason=attempt.reason,
-            retry_in_seconds=None if delay is None else delay / 1000,
+            retry_in_seconds=delay,
         )
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import structlog
 
+from delivery.backoff import LONGEST_RETRY_AFTER
 from delivery.breaker import Breaker, State
 from domain.consumer import BreakerPolicy, ConsumerSpec
+from domain.outcome import Answer
 from gateway.amqp.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
+
+_LONGEST_PAUSE = 60.0
+"""Seconds that a target rests which asks for a pause without saying how long."""
 
 
 class Member(Protocol):
@@ -25,12 +32,18 @@ class Member(Protocol):
 
 
 class TargetBreaker:
-    """Owned by the loop's thread."""
+    """Owned by the loop's thread. Open because the target fails, or because it asked for a pause (429, or 503 with
+    Retry-After)."""
 
     def __init__(self, loop: Loop, target: str, policy: BreakerPolicy) -> None:
         self._loop, self._policy = loop, policy
         self._breaker = Breaker(policy)
+        self._opens_until = 0.0  # seconds of the monotonic clock
+        self._pauses = 0  # in a row for which the target named no time
+        self._last: str | None = None
         self.target = target
+        self.throttled = False
+        """whether it is not closed because the target asked for a pause"""
         self.members: set[Member] = set()
 
     @property
@@ -41,22 +54,52 @@ class TargetBreaker:
     def half_open(self) -> bool:
         return self._breaker.state is State.HALF_OPEN
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is not closed, and when the next attempt may come, in a sentence; None while it is closed."""
+        if self.closed:
+            return None
+        what = f"{self.target} asked for a pause" if self.throttled else f"Circuit breaker open for {self.target}"
+        left = self._opens_until - time.monotonic()
+        when = "one message tries it now" if self.half_open else f"next attempt in {max(0, math.ceil(left))} s"
+        return f"{what}; last answer: {self._last}; {when}."
+
     def take_probe(self) -> bool:
         """Whether the caller may send the one message that tries."""
         return self._breaker.take_probe()
 
-    def answered(self, failed: bool, *, probe: bool = False) -> None:
+    def answered(self, answer: Answer, *, failed: bool, probe: bool = False) -> None:
+        if failed:
+            self._last = answer.reason
+        else:
+            self._pauses = 0
         if not self._breaker.answered(failed, probe=probe):
             return
+        self.throttled = False
         if self.closed:
             log.info("breaker_closed", target=self.target)
             for member in list(self.members):
                 member.breaker_closed()
             return
         log.warning("breaker_opened", target=self.target, open_seconds=self._policy.open_seconds)
-        self._loop.call_later(self._policy.open_seconds, self._half_open)
-        for member in list(self.members):
-            member.breaker_opened()
+        self._open(self._policy.open_seconds)
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Send nothing for so long, unless it is to be longer already: the target asked for it."""
+        if not self.throttled:
+            log.warning("target_throttles", target=self.target, reason=reason, pause_seconds=round(seconds, 1))
+        self._last = reason
+        if self._breaker.state is State.OPEN and time.monotonic() + seconds <= self._opens_until:
+            return
+        self.throttled = True
+        self._breaker.open()
+        self._open(seconds)
+
+    def pause_without_time(self) -> float:
+        """Seconds to pause where the target names no time: more with each pause in a row."""
+        if self._breaker.state is not State.OPEN:
+            self._pauses += 1
+        return min(_LONGEST_PAUSE, 2.0 ** (self._pauses - 1))
 
     def not_asked(self, *, probe: bool = False) -> None:
         """The target has not heard of the message: that says nothing of its health, and another may try."""
@@ -65,7 +108,15 @@ class TargetBreaker:
             for member in list(self.members):
                 member.breaker_probes()
 
+    def _open(self, seconds: float) -> None:
+        self._opens_until = time.monotonic() + seconds
+        self._loop.call_later(seconds, self._half_open)
+        for member in list(self.members):
+            member.breaker_opened()
+
     def _half_open(self) -> None:
+        if self._breaker.state is not State.OPEN or time.monotonic() < self._opens_until:
+            return  # it has opened again since, for longer
         self._breaker.half_open()
         for member in list(self.members):
             member.breaker_probes()
@@ -86,6 +137,14 @@ class Breakers:
         if breaker is None:
             breaker = self._breakers[target, spec.breaker] = TargetBreaker(self._loop, target, spec.breaker)
         return breaker
+
+    def throttle(self, breaker: TargetBreaker, answer: Answer) -> None:
+        """The target asks for a pause: all breakers of the target open, whatever their policies."""
+        seconds = answer.retry_after
+        if seconds is None:
+            seconds = breaker.pause_without_time()
+        for other in [one for one in self._breakers.values() if one.target == breaker.target]:
+            other.pause(max(1.0, min(seconds, LONGEST_RETRY_AFTER)), answer.reason)
 
     def join(self, member: Member, breaker: TargetBreaker) -> None:
         """From now on the member hears of it."""

@@ -23,26 +23,32 @@ from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
-_LONGEST_WAIT = 5.0
-"""Seconds between two looks for a queue that is not there, or that another worker has."""
+_PAUSED: frozenset[Actual] = frozenset({"resting", "breaker-open"})
+"""States in which it sends nothing, of its own accord and for a while."""
 
-_NOT_TAKING: frozenset[Actual] = frozenset({"resting", "breaker-open", "suspended", "draining"})
-"""States in which it takes no messages, of its own accord."""
+_NOT_TAKING: frozenset[Actual] = _PAUSED | {"suspended", "draining"}
+"""States in which it takes no messages."""
 
 
 class Consumer:
     """Owned by the loop's thread. `connected`, `disconnected`, `change`, `drain` and `report` are the thread's to call,
-    `breaker_*` the breaker's, `arrived`, `consuming`, `lost` and `idle` the intake's, the rest the settlement's."""
+    `breaker_*` the breaker's, `arrived`, `late`, `undescribed`, `consuming`, `lost` and `idle` the intake's, the rest
+    the settlement's.
+
+    While it rests, or its breaker is open, it cancels and gives back what it has. Where that would cost the order of
+    the messages, or their queue (one that expires when it has no consumer), it goes on to consume, and holds.
+    """
 
     def __init__(self, wiring: Wiring, subscription: Subscription) -> None:
         self.wiring = wiring
         self.subscription = subscription
         self.breaker = wiring.breakers.of(subscription.spec)
-        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew)
-        self.intake = Intake(wiring.loop, self, subscription, ordered=self.dispatcher.ordered)
-        self.settlement = Settlement(self, wiring, subscription, self.breaker, self.intake)
+        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew, wiring.periods.held)
+        self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
+        self.settlement = Settlement(self, wiring, subscription, self.breaker)
         self._tally = Tally()
-        self._held: list[Delivery] = []  # arrived while another message tries the target
+        self._held: list[Delivery] = []  # unsent, until the target or the consumer has rested
+        self._holds = 0  # periods in which messages were held
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
@@ -74,7 +80,7 @@ class Consumer:
             self.dispatcher.change_rate(subscription)
             return
         breaker, counters = self.wiring.breakers.of(subscription.spec), self.settlement.counters
-        self.settlement = Settlement(self, self.wiring, subscription, breaker, self.intake)
+        self.settlement = Settlement(self, self.wiring, subscription, breaker)
         self.settlement.counters = counters
         if breaker is not self.breaker:
             self.wiring.breakers.leave(self, self.breaker)
@@ -83,6 +89,8 @@ class Consumer:
         self.dispatcher.change_rate(subscription)  # now, for it may send what waits
         if self._state in _NOT_TAKING and before.revision != subscription.revision:
             self._resume()
+        elif not before.queue.known:
+            self._take()
         elif self._state == "probing" or before.spec.prefetch != subscription.spec.prefetch:
             self._renew()
 
@@ -95,11 +103,17 @@ class Consumer:
 
     def report(self) -> Report:
         counters = self.settlement.counters
+        refused, copy_error = counters.refused()
+        state, reason = self._state, self._reason
+        if state == "running" and counters.failing:
+            state = "failing"
+        elif state in ("breaker-open", "probing"):
+            state, reason = "throttled" if self.breaker.throttled else state, self.breaker.reason
         return Report(
             consumer_id=self.subscription.id,
             revision=self.subscription.revision,
-            state="failing" if self._state == "running" and counters.failing else self._state,
-            reason=self._reason,
+            state=state,
+            reason=reason,
             in_flight=self.intake.session.in_flight if self.intake.session else 0,
             delivered=counters.delivered,
             retried=counters.retried,
@@ -108,6 +122,8 @@ class Consumer:
             last_status=counters.last_status,
             error=counters.error,
             error_at=counters.error_at,
+            refused_copies=refused,
+            copy_error=copy_error,
             **counters.recent.summary()._asdict(),
         )
 
@@ -118,19 +134,30 @@ class Consumer:
 
     # --- taking and not taking -------------------------------------------------------------------------------------
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether it holds messages where others give them back."""
+        return self.dispatcher.ordered or self.subscription.queue.vanishes
+
     def _resume(self) -> None:
         """Take messages again, as far as the breaker allows."""
         if self.breaker.closed:
-            self._set("starting", None)
+            self._set("running" if self.intake.consuming else "starting", None)
         elif self.breaker.half_open:
-            self._set("probing", f"one message tries {self.breaker.target}")
+            self._set("probing", None)
         else:
-            self._set("breaker-open", f"{self.breaker.target} fails and is left alone")
+            self._set("breaker-open", None)
         self._take()
+        self._send_held()
 
     def _take(self) -> None:
-        if self._state not in _NOT_TAKING:
+        if self._state not in _NOT_TAKING or (self._state in _PAUSED and self.subscription.queue.vanishes):
             self.intake.take(1 if self._state == "probing" else self.subscription.spec.prefetch)
+
+    def _pause(self) -> None:
+        """Send nothing more for a while."""
+        if not self._keeps:
+            self._stop_taking()
 
     def _stop_taking(self, then: Callable[[], None] = lambda: None) -> None:
         """Send nothing more of what has arrived: it goes back, now or (in order) with the channel."""
@@ -142,6 +169,8 @@ class Consumer:
             then()
         elif self.dispatcher.ordered:
             self.intake.leave()
+            for delivery in sorted(back, key=lambda one: one.tag):
+                self._save_from_limit(delivery)
             self._check_left()
         else:
             self.intake.cancel(then)
@@ -158,18 +187,32 @@ class Consumer:
 
     def breaker_opened(self) -> None:
         if self._state not in _NOT_TAKING:
-            self._set("breaker-open", f"{self.breaker.target} fails and is left alone")
-            self._stop_taking()
+            self._set("breaker-open", None)
+            self._pause()
 
     def breaker_probes(self) -> None:
         if self._state == "breaker-open":
             self._resume()
-        self._send_held()
+        else:
+            self._send_held()
 
     def breaker_closed(self) -> None:
-        self._send_held()
         if self._state in ("probing", "breaker-open"):
             self._set("running", None)
+            if self.intake.prefetch != self.subscription.spec.prefetch:
+                self._renew()
+        self._send_held()
+
+    def _hold(self, delivery: Delivery) -> None:
+        """Keep a message unsent. RabbitMQ takes back what is held too long, so before that everything goes back."""
+        if not self._held:
+            self._holds += 1
+            hold = self._holds
+            self.wiring.loop.call_later(self.wiring.periods.held, lambda: self._held_long(hold))
+        self._held.append(delivery)
+
+    def _held_long(self, hold: int) -> None:
+        if self._held and hold == self._holds:
             self._renew()
 
     def _send_held(self) -> None:
@@ -180,6 +223,17 @@ class Consumer:
     # --- what the intake calls -------------------------------------------------------------------------------------
 
     def arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+        self.dispatcher.arrived(self._delivery(session, method, properties, body))
+
+    def late(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+        """A message came after it had stopped taking."""
+        delivery = self._delivery(session, method, properties, body)
+        if self.dispatcher.ordered:
+            self._save_from_limit(delivery)
+        else:
+            self._requeue(delivery)
+
+    def _delivery(self, session: Session, method: Any, properties: Any, body: bytes) -> Delivery:
         source = Source(
             self.subscription.spec.queue_name,
             method.exchange,
@@ -188,8 +242,10 @@ class Consumer:
             body,
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
-        attempt = attempts_charged(properties.headers) + 1
-        self.dispatcher.arrived(Delivery(session, method.delivery_tag, source, attempt))
+        return Delivery(session, method.delivery_tag, source, attempts_charged(properties.headers) + 1)
+
+    def undescribed(self) -> None:
+        self._set("waiting", "RabbitMQ's management API has not described the queue yet.")
 
     def consuming(self) -> None:
         self._tries = 0
@@ -211,7 +267,8 @@ class Consumer:
                 )
             self._set(state, reason)
             self._tries += 1
-            self.wiring.loop.call_later(min(_LONGEST_WAIT, 0.125 * 2 ** min(self._tries, 10)), self._take)
+            longest = self.wiring.periods.look_again
+            self.wiring.loop.call_later(min(longest, 0.125 * 2 ** min(self._tries, 10)), self._take)
 
     def idle(self) -> None:
         """Nothing is in flight; matters only while draining."""
@@ -224,10 +281,13 @@ class Consumer:
     # --- what the dispatcher and the settlement call -----------------------------------------------------------------
 
     def _send(self, delivery: Delivery) -> None:
+        if self._state in _PAUSED:
+            self._hold(delivery)
+            return
         if not self.breaker.closed:
             delivery.probe = self.breaker.take_probe()
             if not delivery.probe:
-                self._held.append(delivery)
+                self._hold(delivery)
                 return
         try:
             self.settlement.send(delivery)
@@ -242,27 +302,53 @@ class Consumer:
         self.dispatcher.settled(delivery)
         self._check_left()
 
-    def give_back(self, delivery: Delivery) -> None:
-        """It goes back to its place in the queue, uncharged. Where order matters, so does all that came after it."""
+    def give_back(self, delivery: Delivery, *, first_failed: float | None = None) -> None:
+        """It goes back to its place in the queue, uncharged. Where order matters, so does all that came after it.
+        With `first_failed` (Unix seconds) a copy that says so goes back instead, to the end of the queue."""
         self.settlement.counters.requeued += 1
-        if self.dispatcher.ordered:
-            delivery.session.leave()
-            self.dispatcher.given_back()
+        if self._keeps and self._state in _PAUSED:
+            self._hold(delivery)
+        elif self.dispatcher.ordered:
             if not self.intake.leaving:
                 self._renew()
+            self.dispatcher.given_back()
+            if not self._save_from_limit(delivery):
+                delivery.session.leave()
             self._check_left()
+        elif first_failed is not None:
+            self.settlement.copier.give_back(
+                delivery, lambda: self.dispatcher.settled(delivery), first_failed=first_failed
+            )
         else:
             self._requeue(delivery)
             self.dispatcher.settled(delivery)
 
     def _requeue(self, delivery: Delivery) -> None:
-        """By nack, as often as its queue bears that; when once more might be too often, as a copy. (Where order matters
-        there is no such way: a copy would lose its place.)"""
-        limit = self.subscription.queue.delivery_limit
-        if limit is None or times_returned(delivery.source.properties.headers) < limit - 1:
-            delivery.session.give_back(delivery.tag)
+        """By nack, as often as its queue bears that; when once more might be too often, as a copy."""
+        if self._near_limit(delivery):
+            self.settlement.copier.give_back(delivery, lambda: None)
         else:
-            self.settlement.copier.give_back(delivery)
+            delivery.session.give_back(delivery.tag)
+
+    def _near_limit(self, delivery: Delivery) -> bool:
+        """Whether the queue may drop the message when it has come back once or twice more."""
+        limit = self.subscription.queue.delivery_limit
+        return limit is not None and times_returned(delivery.source.properties.headers) >= limit - 1
+
+    def _save_from_limit(self, delivery: Delivery) -> bool:
+        """Where order matters the channel is about to close, which returns all that came by it. A message that would
+        be dropped for that goes to the end of its queue instead: better out of order than lost."""
+        if not self._near_limit(delivery):
+            return False
+        log.warning("order_lost", message_id=delivery.source.message_id, **self._who())
+        self.dispatcher.sending += 1
+
+        def saved() -> None:
+            self.dispatcher.given_back()
+            self._check_left()
+
+        self.settlement.copier.give_back(delivery, saved)
+        return True
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt it once more after so long, in its order."""
@@ -273,7 +359,7 @@ class Consumer:
         """Take nothing for a while: the target's answers say that the consumer is misconfigured."""
         if self._state not in _NOT_TAKING:
             self._set("resting", reason)
-            self._stop_taking()
+            self._pause()
             self.wiring.loop.call_later(seconds, self._end_rest)
 
     def suspend(self, reason: str) -> None:

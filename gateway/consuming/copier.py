@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -15,56 +16,56 @@ from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerErro
 from domain.message import Message
 from domain.outcome import Answer
 from domain.registry import Subscription
-from gateway.amqp.topology import RETRY, dead_letter_queue
-from gateway.consuming.intake import Intake
+from gateway.amqp.topology import dead_letter_queue, entrance
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
-_CONFIRM_WITHIN = 30.0
-"""Seconds that the broker has to confirm a copy, as long as it is there and takes messages."""
-_UNCONFIRMED = PublishUnconfirmed("The broker has not confirmed a copy in time.")
+_UNCONFIRMED = PublishUnconfirmed("The broker did not confirm a copy in time.")
 
-Mend = Callable[[WorkerError], None]
-"""Does what it can about the reason for which a copy was not taken."""
+Cure = Callable[[WorkerError], None]
+"""Does what it can about the reason for which a copy was refused."""
 Safe = Callable[[], None]
 """Called when the broker has confirmed the copy; never, if the delivery loses its channel before."""
+
+
+class Owner(Protocol):
+    """The settlement, as its copier sees it."""
+
+    def copy_refused(self, delivery: Delivery, reason: str) -> None:
+        """A copy could not be made, for this reason; it is tried again while the delivery is open."""
 
 
 class Copier:
     """For one revision of a consumer. Owned by the loop's thread.
 
-    A copy that the broker does not take is tried again, with growing pauses; the original stays unacked meanwhile.
+    A copy that the broker refuses is tried again, with growing pauses; the original stays unacked meanwhile.
     """
 
-    def __init__(
-        self, wiring: Wiring, subscription: Subscription, intake: Intake, failed: Callable[[str], None]
-    ) -> None:
-        """`failed` hears why a copy could not be made, in a sentence."""
-        self._wiring, self._intake, self._failed = wiring, intake, failed
+    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription) -> None:
+        self._owner, self._wiring = owner, wiring
         self._name = subscription.spec.name or subscription.spec.queue_name
-        own = dead_letter_queue(subscription.spec.queue_name)
-        self._own_address: tuple[str, str | None] = ("", own)
-        self._address = subscription.queue.dead_letter or self._own_address
+        self._queue_type = subscription.queue.type
+        self._own = dead_letter_queue(subscription.spec.queue_name)
+        self._address: tuple[str, str | None] = subscription.queue.dead_letter or ("", self._own)
 
     def retry(self, delivery: Delivery, answer: Answer, delay: int, safe: Safe, unfit: Safe) -> None:
-        """Put a copy on the retry ladder for `delay` milliseconds. `unfit` is called instead when there can be none,
-        for the message has no room for what a copy must say."""
-
-        ladder = self._wiring.ladder
+        """Put a copy into the delay levels for `delay` seconds. `unfit` is called instead when there can be none,
+        because the message has no room for what a copy must say."""
 
         def make() -> Message:
-            rung = ladder.ensure(delay, time.monotonic())
-            return retry_copy(delivery.source, self._name, answer, rung, RETRY, time.time())
+            return retry_copy(delivery.source, self._name, answer, delay, entrance(delay), time.time())
 
-        def mend(error: WorkerError) -> None:
+        def publish() -> None:
+            self._publish(delivery, make, safe, again, unfit)
+
+        def again(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
-                ladder.forget()
-            elif error is _UNCONFIRMED:
-                ladder.avoid(delay)
+                self._wiring.standing.doubt()
+            self._wiring.standing.need_delay(delay, publish, lambda reason: self._owner.copy_refused(delivery, reason))
 
-        self._publish(delivery, make, safe, mend, unfit)
+        again()
 
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
         """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere. It
@@ -75,46 +76,69 @@ class Copier:
             partial(bare_dead_letter, delivery.source, headers=False),
         ]
 
-        def make() -> Message:
+        def make_full() -> Message:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
             return dead_letter(delivery.source, self._name, answer, why, self._address, time.time(), earlier)
 
-        def mend(error: WorkerError) -> None:
+        make: Callable[[], Message] = make_full
+
+        def publish() -> None:
+            self._publish(delivery, make, safe, again, unfit if bare else None)
+
+        def again(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
-                self._address = self._own_address
-                self._intake.declare_dead_letter_queue(lambda: None)
+                self._wiring.standing.doubt()
+                self._address = ("", self._own)
+            if self._address == ("", self._own):
+                self._wiring.standing.need_dead_letter_queue(
+                    self._own, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
+                )
+            else:
+                publish()
 
         def unfit() -> None:
+            nonlocal make
             barer = bare.pop(0)
-            self._publish(delivery, lambda: barer(self._address), safe, mend, unfit if bare else None)
+            make = lambda: barer(self._address)  # noqa: E731
+            publish()
 
-        self._publish(delivery, make, safe, mend, unfit)
+        again()
 
-    def give_back(self, delivery: Delivery) -> None:
-        """Put a copy at the end of its queue, which does not know then how often it has come back, and ack it. One that
-        has no room for a copy goes back as it is."""
+    def give_back(self, delivery: Delivery, done: Safe, *, first_failed: float | None = None) -> None:
+        """Put a copy at the end of its queue, which does not know then how often it has come back; then ack the
+        original and call `done`. A message that has no room for a copy goes back as it is. The copy says since when it
+        fails: `first_failed`, in Unix seconds, where the message does not say."""
         session, tag = delivery.session, delivery.tag
-        self._publish(
-            delivery,
-            lambda: returned_copy(delivery.source),
-            safe=lambda: session.finish(tag),
-            mend=lambda _error: None,
-            unfit=lambda: session.give_back(tag),
-        )
+
+        def safe() -> None:
+            session.finish(tag)
+            done()
+
+        def unfit() -> None:
+            session.give_back(tag)
+            done()
+
+        def publish(_error: WorkerError | None = None) -> None:
+            self._publish(delivery, lambda: returned_copy(delivery.source, first_failed), safe, publish, unfit)
+
+        publish()
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
-        """Send the target's answer to whom the message asks to be answered. One who is gone needs no answer."""
-        self._publish(delivery, lambda: reply(delivery.source, answer), safe, None, unfit=safe)
+        """Send the target's answer to the queue that the message names. A queue that has gone needs no answer."""
+
+        def publish(error: WorkerError | None = None) -> None:
+            if isinstance(error, Unroutable):
+                safe()
+            else:
+                self._publish(delivery, lambda: reply(delivery.source, answer), safe, publish, unfit=safe)
+
+        publish()
 
     def _publish(
-        self,
-        delivery: Delivery,
-        make: Callable[[], Message],
-        safe: Safe,
-        mend: Mend | None,
-        unfit: Safe | None = None,
+        self, delivery: Delivery, make: Callable[[], Message], safe: Safe, again: Cure, unfit: Safe | None
     ) -> None:
-        if not delivery.session.alive:
+        """Publish a copy once. After a refusal and a pause, `again` is called with the reason."""
+        if not delivery.open:
             return
         loop, verdicts = self._wiring.loop, 0
 
@@ -123,34 +147,42 @@ class Copier:
             nonlocal verdicts
             verdicts += 1
             loop.remove_timeout(deadline)
-            if verdicts > 1 or not delivery.session.alive:
+            if verdicts > 1 or not delivery.open:
                 return
-            if error is None or (mend is None and isinstance(error, Unroutable)):
+            if error is None:
                 safe()
-                return
-            identity = delivery.source.message_id
-            self._failed(error.detail)
-            log.warning(
-                "copy_failed",
-                consumer=self._name,
-                queue=delivery.source.queue,
-                message_id=identity,
-                correlation_id=delivery.source.properties.correlation_id,
-                reason=error.detail,
-            )
-            if unfit is not None and isinstance(error, Unwritable):
+            elif unfit is not None and isinstance(error, Unwritable):
+                self._refused(delivery, error)
                 unfit()
-                return
-            if mend is not None:
-                mend(error)
-            pause = reconnect_delay(delivery.tries, random.random())
-            delivery.tries += 1
-            loop.call_later(pause, lambda: self._publish(delivery, make, safe, mend, unfit))
+            else:
+                self._refused(delivery, error)
+                self._try_again(delivery, partial(again, error))
 
         def overdue() -> None:
             if self._wiring.publisher.up and self._wiring.publisher.blocked is None:
                 published(_UNCONFIRMED)
 
-        deadline = loop.call_later(_CONFIRM_WITHIN, overdue)
-        # The message of a channel that is lost is given to somebody anew: a copy of it would be one too many.
-        self._wiring.publisher.publish(make(), published, wanted=lambda: delivery.session.alive)
+        deadline = loop.call_later(self._wiring.periods.confirm, overdue)
+        # The broker delivers a message again whose channel is lost: a copy of it would be one too many.
+        self._wiring.publisher.publish(make(), published, wanted=lambda: delivery.open)
+
+    def _refused(self, delivery: Delivery, error: WorkerError) -> None:
+        self._owner.copy_refused(delivery, error.detail)
+        log.warning(
+            "copy_failed",
+            consumer=self._name,
+            queue=delivery.source.queue,
+            message_id=delivery.source.message_id,
+            correlation_id=delivery.source.properties.correlation_id,
+            reason=error.detail,
+        )
+
+    def _try_again(self, delivery: Delivery, again: Callable[[], None]) -> None:
+        pause = reconnect_delay(delivery.tries, random.random())
+        delivery.tries += 1
+
+        def now() -> None:
+            if delivery.open:
+                again()
+
+        self._wiring.loop.call_later(pause, now)

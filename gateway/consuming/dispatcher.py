@@ -14,9 +14,6 @@ from domain.registry import Subscription
 from gateway.amqp.loop import Loop
 from gateway.consuming.session import Delivery
 
-_HELD = 600.0
-"""Seconds that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so before that the
-channel is renewed (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout)."""
 _REMEMBERED = 2000
 """Waits that are remembered beyond the loss of a channel, so that a message goes on where it was."""
 
@@ -39,15 +36,21 @@ def _identity(delivery: Delivery) -> Hashable:
 class Dispatcher:
     """Between arrival and request. Owned by the loop's thread.
 
-    Where order matters a failed message waits here, unsettled, and its lane behind it; elsewhere it waits on the retry
-    ladder, and here is nothing but the rate.
+    Where order matters a failed message waits here, unsettled, and its lane behind it; elsewhere it waits in the delay
+    levels, and here is nothing but the rate.
     """
 
     def __init__(
-        self, loop: Loop, subscription: Subscription, send: Callable[[Delivery], None], renew: Callable[[], None]
+        self,
+        loop: Loop,
+        subscription: Subscription,
+        send: Callable[[Delivery], None],
+        renew: Callable[[], None],
+        held: float,
     ) -> None:
-        """`send` starts a request; `renew` gives back all that is here and takes it again, in the same order."""
-        self._loop, self._send, self._renew = loop, send, renew
+        """`send` starts a request; `renew` gives back all that is here and takes it again, in the same order: a message
+        is held unsettled for at most `held` seconds."""
+        self._loop, self._send, self._renew, self._held = loop, send, renew, held
         self._key = key_function(subscription.spec.ordering)
         self._lanes: Lanes[Delivery] = Lanes()
         self._ready: deque[Delivery] = deque()
@@ -139,10 +142,10 @@ class Dispatcher:
             seconds = wait.not_before - time.monotonic()
         if seconds <= 0:
             self._offer(delivery)
-        elif seconds <= _HELD:
+        elif seconds <= self._held:
             self._loop.call_later(seconds, lambda: self._due(delivery))
         else:
-            self._loop.call_later(_HELD, lambda: self._held_long(delivery))
+            self._loop.call_later(self._held, lambda: self._held_long(delivery))
 
     def _due(self, delivery: Delivery) -> None:
         if self._here.get(delivery.tag) is delivery:

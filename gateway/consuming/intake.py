@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from pika.exceptions import NoFreeChannels
 
 from domain.registry import Subscription
-from gateway.amqp.loop import Loop
-from gateway.amqp.topology import RETURN, dead_letter_queue
+from gateway.amqp.pika_private import cancel
+from gateway.amqp.topology import DUE, dead_letter_queue
 from gateway.consuming.session import Session
+from gateway.consuming.wiring import Wiring
 
 
 class Owner(Protocol):
@@ -19,6 +20,12 @@ class Owner(Protocol):
 
     def arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
         """A message."""
+
+    def late(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+        """A message that came after `cancel` or `leave`."""
+
+    def undescribed(self) -> None:
+        """The queue is there, but whether its messages may be taken is not known yet."""
 
     def consuming(self) -> None:
         """From now on messages come."""
@@ -37,20 +44,26 @@ class Intake:
     the channel when its owner says that nothing is. Others `cancel` at once.
     """
 
-    def __init__(self, loop: Loop, owner: Owner, subscription: Subscription, *, ordered: bool) -> None:
-        self._loop, self._owner, self._ordered = loop, owner, ordered
+    def __init__(self, wiring: Wiring, owner: Owner, subscription: Subscription, *, ordered: bool) -> None:
+        self._loop, self._standing, self._owner, self._ordered = wiring.loop, wiring.standing, owner, ordered
         self.subscription = subscription
         self.session: Session | None = None
         self.leaving = False
         self._connection: Any = None
         self._opening = False
-        self._prefetch: int | None = None  # None: take nothing
+        self.prefetch: int | None = None
+        """messages at most at once; None: take nothing"""
         self._tag: str | None = None  # the consumer tag, while messages come
-        self._exists_otherwise = False  # our dead-letter queue, as somebody else declared it
+        self._bound = False  # whether retries come back to the queue
 
     @property
     def connected(self) -> bool:
         return self._connection is not None and self._connection.is_open
+
+    @property
+    def consuming(self) -> bool:
+        """Whether messages come."""
+        return self._tag is not None
 
     def connect(self, connection: Any) -> None:
         """Use this connection from now on; None when it is lost."""
@@ -60,9 +73,12 @@ class Intake:
 
     def take(self, prefetch: int) -> None:
         """Take messages, at most `prefetch` of them at once; as soon as there is a connection and a queue."""
-        self._prefetch = prefetch
+        self.prefetch = prefetch
         if self.session is not None:
-            self._consume()
+            if self._bound:
+                self._consume()
+            else:
+                self._found()
         elif self.connected and not self._opening:
             try:
                 self._connection.channel(on_open_callback=self._opened)
@@ -73,17 +89,17 @@ class Intake:
                 self._opening = True
 
     def cancel(self, then: Callable[[], None]) -> None:
-        """Take no more messages, then go on; what comes in meanwhile pika gives back."""
-        self._prefetch = None
+        """Take no more messages, then go on; one that comes in meanwhile is `late`."""
+        self.prefetch = None
         if self.session is None or self._tag is None or not self.session.channel.is_open:
             then()
             return
         tag, self._tag = self._tag, None
-        self.session.channel.basic_cancel(tag, callback=lambda _frame: then())
+        cancel(self.session.channel, tag, then)
 
     def leave(self) -> None:
-        """Ignore what comes; the channel will be closed."""
-        self._prefetch = None
+        """One that comes from now on is `late`; the channel will be closed."""
+        self.prefetch = None
         self.leaving = self.session is not None
 
     def close(self, reason: str) -> bool:
@@ -94,40 +110,34 @@ class Intake:
         self.session.close(reason)
         return True
 
-    def declare_dead_letter_queue(self, then: Callable[[], None]) -> None:
-        """Make our own dead-letter queue, then go on. One that exists otherwise is used as it is: see `_closed`."""
-        if self.session is None or self._exists_otherwise:
-            then()
-            return
-        name = dead_letter_queue(self.subscription.spec.queue_name)
-        arguments = {"x-queue-type": "quorum"} if self.subscription.queue.type == "quorum" else {}
-        self.session.channel.queue_declare(name, durable=True, arguments=arguments, callback=lambda _frame: then())
-
     # --- what pika calls -------------------------------------------------------------------------------------------
 
     def _opened(self, channel: Any) -> None:
         self._opening = False
-        session = self.session = Session(self._loop, channel, self._prefetch or 1, self._owner.idle)
+        session = self.session = Session(self._loop, channel, self.prefetch or 1, self._owner.idle)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
         channel.add_on_cancel_callback(lambda _frame: session.close("the queue was deleted"))
         channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
 
     def _found(self) -> None:
-        if self.subscription.queue.dead_letter is None:
-            self.declare_dead_letter_queue(self._bind_return)
-        else:
-            self._bind_return()
-
-    def _bind_return(self) -> None:
+        facts, name = self.subscription.queue, self.subscription.spec.queue_name
+        if not facts.known:
+            self._owner.undescribed()
+            return
+        if facts.dead_letter is None:  # ours follows in its own time: it may lie on a node that is down
+            self._standing.need_dead_letter_queue(dead_letter_queue(name), facts.type)
         if self.session is not None:
-            queue = self.subscription.spec.queue_name
-            self.session.channel.queue_bind(queue, RETURN, queue, callback=lambda _frame: self._consume())
+            self.session.channel.queue_bind(name, DUE, name, callback=lambda _frame: self._now_bound())
+
+    def _now_bound(self) -> None:
+        self._bound = True
+        self._consume()
 
     def _consume(self) -> None:
-        if self.session is None or self._tag or self.leaving or self._prefetch is None:
+        if self.session is None or self._tag or self.leaving or self.prefetch is None:
             return
         session, self._tag = self.session, f"workerrmq.{uuid.uuid4().hex[:12]}"
-        session.channel.basic_qos(prefetch_count=self._prefetch)
+        session.channel.basic_qos(prefetch_count=self.prefetch)
         session.channel.basic_consume(
             self.subscription.spec.queue_name,
             lambda _channel, method, properties, body: self._arrived(session, method, properties, body),
@@ -137,23 +147,24 @@ class Intake:
         )
 
     def _arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
-        if not self.leaving and session is self.session:
-            session.arrived(method.delivery_tag)
+        if session is not self.session:
+            return
+        session.arrived()
+        if self.leaving or self._tag is None:
+            self._owner.late(session, method, properties, body)
+        else:
             self._owner.arrived(session, method, properties, body)
 
     def _lose(self) -> None:
         if self.session is not None:
             self.session.lose()
         self.session = self._tag = None
-        self.leaving = False
+        self.leaving = self._bound = False
 
     def _closed(self, session: Session, reason: BaseException) -> None:
         if session is not self.session:
             return
         code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", "") or str(reason)
-        if code == 406 and not self._exists_otherwise:
-            own = dead_letter_queue(self.subscription.spec.queue_name)
-            self._exists_otherwise = f"'{own}'" in text
         on_purpose = self.leaving
         self._lose()
         self._owner.lost(code, text, on_purpose)

@@ -16,7 +16,7 @@ _STRAGGLER = 0.02
 class Session:
     """Owned by the loop's thread. Delivery tags mean nothing outside it, so once it is lost, so are they."""
 
-    __slots__ = ("_loop", "_on_idle", "_prefetch", "_timer", "_window", "alive", "channel", "in_flight", "last_tag")
+    __slots__ = ("_loop", "_on_idle", "_prefetch", "_timer", "_window", "alive", "channel", "in_flight")
 
     def __init__(self, loop: Loop, channel: Any, prefetch: int, on_idle: Callable[[], None]) -> None:
         self._loop, self._prefetch, self._on_idle = loop, prefetch, on_idle
@@ -26,13 +26,9 @@ class Session:
         self.alive = True
         """whether settling on it still means something"""
         self.in_flight = 0
-        self.last_tag = 0
 
-    def arrived(self, tag: int) -> None:
-        """Delivery `tag` came. Tags that were skipped were given back by pika, which does so after a cancel."""
-        for skipped in range(self.last_tag + 1, tag):
-            self._window.settled(skipped)
-        self.last_tag = tag
+    def arrived(self) -> None:
+        """One more delivery is open."""
         self.in_flight += 1
 
     def finish(self, tag: int) -> None:
@@ -97,7 +93,7 @@ class Session:
 class Delivery:
     """One message in flight, and where to settle it."""
 
-    __slots__ = ("attempt", "first_failed", "key", "probe", "session", "source", "span", "tag", "tries")
+    __slots__ = ("attempt", "first_failed", "given_back", "key", "probe", "session", "source", "span", "tag", "tries")
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int) -> None:
         self.session, self.tag = session, tag
@@ -108,7 +104,14 @@ class Delivery:
         """whether it tries a target whose breaker is half open"""
         self.first_failed: float | None = None
         """Unix seconds, where the message's headers do not tell"""
+        self.given_back = False
+        """whether it went back because its copy was refused for too long"""
         self.tries = 0
-        """how often its copy could not be published"""
+        """how often its copy was refused"""
         self.span: Any = None
         """of the attempt under way, where attempts are traced"""
+
+    @property
+    def open(self) -> bool:
+        """Whether a copy of it is still wanted: it is on a live channel, and has not been given back."""
+        return self.session.alive and not self.given_back

@@ -1,11 +1,12 @@
 """From an answer to a settled delivery. Nothing is acked before its fate is safe: the target said 2xx, or the broker
-confirmed a copy on the retry ladder or in a dead-letter queue (copier.py)."""
+confirmed a copy in the delay levels or in a dead-letter queue (copier.py). delivery/fate.py decides which."""
 
 from __future__ import annotations
 
 import random
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,24 +14,23 @@ from typing import Protocol
 
 from delivery.attempts import SAMPLE
 from delivery.backoff import retry_delay
+from delivery.copies import FIRST_FAILED, REPLAYED_AT, known_since
+from delivery.fate import Fate, Situation, fate_of
 from delivery.outcome import compile_rules
 from delivery.recent import RecentAnswers
+from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
-from delivery.rest import Rest
 from delivery.template import Unsendable
 from domain.attempt import Attempt, Result
 from domain.outcome import Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
-from gateway.consuming.intake import Intake
 from gateway.consuming.session import Delivery
 from gateway.consuming.tally import NO_ATTEMPTS
 from gateway.consuming.wiring import Wiring
 from gateway.metrics.instruments import ATTEMPT_BUCKETS
 
-_THROTTLED = 429
-"""Too Many Requests says nothing against the target's health."""
 _NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
 """Errors of ours: the target has not heard of the message."""
 
@@ -43,7 +43,7 @@ class Owner(Protocol):
 
     def finish(self, delivery: Delivery) -> None: ...
 
-    def give_back(self, delivery: Delivery) -> None: ...
+    def give_back(self, delivery: Delivery, *, first_failed: float | None = None) -> None: ...
 
     def wait(self, delivery: Delivery, seconds: float) -> None: ...
 
@@ -69,6 +69,14 @@ class Counters:
     """by how long they took, as ATTEMPT_BUCKETS"""
     seconds: float = 0.0
     """that all of these took"""
+    refused_copies: dict[Delivery, str] = field(default_factory=dict)
+    """deliveries whose copy the broker refuses, and why"""
+
+    def refused(self) -> tuple[int, str | None]:
+        """How many copies the broker refuses now, and why it refused the last."""
+        for delivery in [one for one in self.refused_copies if not one.open]:
+            del self.refused_copies[delivery]
+        return len(self.refused_copies), next(reversed(self.refused_copies.values()), None)
 
 
 class Settlement:
@@ -83,18 +91,17 @@ class Settlement:
         wiring: Wiring,
         subscription: Subscription,
         breaker: TargetBreaker,
-        intake: Intake,
     ) -> None:
         spec = subscription.spec
         self._owner, self._wiring, self._breaker = owner, wiring, breaker
         self._spec, self._id = spec, subscription.id
         self._name = spec.name or spec.queue_name
-        self.copier = Copier(wiring, subscription, intake, self._failed)
+        self.copier = Copier(self, wiring, subscription)
         self._decide = compile_rules(spec.outcomes)
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
-        self._rest = Rest()
+        self._refusals = Refusals(wiring.periods.recent_success)
         self._log, self._tracing = wiring.log, wiring.tracing
         self.counters = Counters()
 
@@ -121,7 +128,10 @@ class Settlement:
         if answer.error in _NEVER_ASKED:
             self._breaker.not_asked(probe=probe)
         else:
-            self._breaker.answered(outcome is Outcome.RETRY and answer.status != _THROTTLED, probe=probe)
+            if outcome is Outcome.THROTTLE:
+                self._wiring.breakers.throttle(self._breaker, answer)
+            else:
+                self._breaker.answered(answer, failed=outcome is Outcome.RETRY, probe=probe)
             self.counters.attempts[bisect_left(ATTEMPT_BUCKETS, answer.seconds)] += 1
             self.counters.seconds += answer.seconds
         if not delivery.session.alive:
@@ -129,79 +139,134 @@ class Settlement:
         self.counters.last_status = answer.status
         self.counters.recent.add(answer.seconds, outcome is Outcome.SUCCESS)
         if outcome is Outcome.SUCCESS:
-            self.counters.failing = False
-            self._rest.clear()
-            kept = random.random() < SAMPLE
-            if kept or self._log.verbose:
-                self._record(delivery, answer, "delivered", None, kept=kept)
-            if self._spec.reply and delivery.source.properties.reply_to:
-                self.copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
-            else:
-                self.counters.delivered += 1
-                self._owner.finish(delivery)
-            return
-        self._failed(answer.reason)
-        if outcome is Outcome.SUSPEND:
-            self._misconfigured(delivery, answer)
-        elif outcome is Outcome.RETRY and not self._breaker.closed and not probe:
-            self._record(delivery, answer, "requeued", None)
-            self._owner.give_back(delivery)
+            self._refusals.success(time.monotonic())
+            self._ack(delivery, answer)
         else:
-            self._rest.clear()
-            self._charge(delivery, answer, outcome)
+            self._failed(answer.reason)
+            fate = fate_of(outcome, self._situation(delivery, outcome, answer, probe))
+            _SETTLE[fate](self, delivery, answer)
 
-    def _charge(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
-        """The attempt counts: to the ladder, or into a dead-letter queue when there is none left."""
-        delay = None
-        if outcome is Outcome.RETRY:
-            policy, attempt = self._spec.retry, delivery.attempt
-            if policy.schedule and not self._breaker.closed and not self._ordered:
-                attempt = min(attempt, len(policy.schedule))  # one that tried a target which is down is not given up
-            delay = retry_delay(policy, attempt, random.random(), answer.retry_after)
-        if delay is None:
-            self._give_up(delivery, answer, "rejected" if outcome is Outcome.REJECT else "exhausted")
-            return
+    def _situation(self, delivery: Delivery, outcome: Outcome, answer: Answer, probe: bool) -> Situation:
+        others_succeed = False
+        if outcome is Outcome.SUSPEND:
+            others_succeed = self._refusals.refusal(time.monotonic())
+        elif outcome is not Outcome.THROTTLE:
+            self._refusals.failure()
+        return Situation(
+            attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
+            too_old=self._too_old(delivery),
+            target_down=not self._breaker.closed,
+            probe=probe,
+            outdated=self._owner.settlement is not self,
+            others_succeed=others_succeed,
+            refusals=self._refusals.row,
+            status=answer.status,
+        )
+
+    def _charged(self, delivery: Delivery) -> int:
+        """The attempt to charge. A message that tries a target which is down is not given up for that (except where
+        order matters: there it would hold up the others for good)."""
+        schedule = self._spec.retry.schedule
+        if schedule and not self._breaker.closed and not self._ordered:
+            return min(delivery.attempt, len(schedule))
+        return delivery.attempt
+
+    def _too_old(self, delivery: Delivery) -> bool:
+        limit = self._spec.retry.give_up_after
+        if limit is None:
+            return False
+        now = time.time()
+        since = known_since(delivery.source.properties, now) or delivery.first_failed
+        return since is not None and now - since > limit
+
+    # --- one way for each fate ---------------------------------------------------------------------------------------
+
+    def _ack(self, delivery: Delivery, answer: Answer) -> None:
+        self.counters.failing = False
+        kept = random.random() < SAMPLE or self._ends_a_story(delivery)
+        if kept or self._log.verbose:
+            self._record(delivery, answer, "delivered", None, kept=kept)
+        if self._spec.reply and delivery.source.properties.reply_to:
+            self.copier.reply(delivery, answer, lambda: self._settled(delivery, "delivered"))
+        else:
+            self.counters.delivered += 1
+            self._owner.finish(delivery)
+
+    def _ends_a_story(self, delivery: Delivery) -> bool:
+        """Whether the log of attempts has the failures of this message, so that it must have its success as well."""
+        headers = delivery.source.properties.headers
+        return delivery.attempt > 1 or (headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers))
+
+    def _retry(self, delivery: Delivery, answer: Answer) -> None:
+        delay = retry_delay(self._spec.retry, self._charged(delivery), random.random(), answer.retry_after)
+        assert delay is not None  # the fate is another one when no attempt is left
         self._record(delivery, answer, "retried", delay)
         if self._ordered:
             self.counters.retried += 1
-            self._owner.wait(delivery, delay / 1000)
+            self._owner.wait(delivery, delay)
         else:
             self.copier.retry(
                 delivery,
                 answer,
                 delay,
                 safe=lambda: self._settled(delivery, "retried"),
-                unfit=lambda: self._give_up(delivery, answer, "exhausted"),
+                unfit=lambda: self._dead_letter(delivery, answer, "exhausted"),
             )
 
-    def _give_up(self, delivery: Delivery, answer: Answer, result: Result) -> None:
+    def _dead_letter(self, delivery: Delivery, answer: Answer, result: Result) -> None:
         self._record(delivery, answer, result, None)
         self.copier.dead_letter(delivery, answer, result, lambda: self._settled(delivery, "dead_lettered"))
+
+    def _reject(self, delivery: Delivery, answer: Answer) -> None:
+        self._dead_letter(delivery, answer, "rejected")
+
+    def _exhaust(self, delivery: Delivery, answer: Answer) -> None:
+        self._dead_letter(delivery, answer, "exhausted")
+
+    def _give_back(self, delivery: Delivery, answer: Answer) -> None:
+        """A message whose age counts, and is not known from it, must say from now on since when it fails."""
+        self._record(delivery, answer, "requeued", None)
+        now = time.time()
+        aging = self._spec.retry.give_up_after is not None and known_since(delivery.source.properties, now) is None
+        delivery.first_failed = delivery.first_failed or now
+        self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
+
+    def _rest(self, delivery: Delivery, answer: Answer) -> None:
+        self._owner.rest(self._refusals.rest, f"The target answers {answer.reason}.")
+        self._give_back(delivery, answer)
+
+    def _suspend(self, delivery: Delivery, answer: Answer) -> None:
+        self._owner.suspend(f"The target answers {answer.reason}.")
+        self._give_back(delivery, answer)
+
+    # --- what became of it --------------------------------------------------------------------------------------------
+
+    def copy_refused(self, delivery: Delivery, reason: str) -> None:
+        """Show it; and let go of the message before the broker takes it back, if no copy can be made for long."""
+        self._failed(reason)
+        if delivery not in self.counters.refused_copies:
+            self._wiring.loop.call_later(self._wiring.periods.held, lambda: self._copy_overdue(delivery))
+        self.counters.refused_copies[delivery] = reason
+
+    def _copy_overdue(self, delivery: Delivery) -> None:
+        if delivery.open and self.counters.refused_copies.pop(delivery, None) is not None:
+            delivery.given_back = True
+            self._owner.give_back(delivery)
 
     def _failed(self, reason: str) -> None:
         self.counters.failing, self.counters.error, self.counters.error_at = True, reason, datetime.now(UTC)
 
     def _settled(self, delivery: Delivery, counter: str) -> None:
+        self.counters.refused_copies.pop(delivery, None)
         setattr(self.counters, counter, getattr(self.counters, counter) + 1)
         self._owner.finish(delivery)
-
-    def _misconfigured(self, delivery: Delivery, answer: Answer) -> None:
-        """Nothing is charged: the message is fine, the consumer is not. One changed since has a clean slate."""
-        if self._owner.settlement is self:
-            seconds = self._rest.suspend_class(answer.status)
-            if seconds is None:
-                self._owner.suspend(f"the target answers {answer.reason}")
-            else:
-                self._owner.rest(seconds, f"the target answers {answer.reason}")
-        self._record(delivery, answer, "requeued", None)
-        self._owner.give_back(delivery)
 
     # --- saying so -------------------------------------------------------------------------------------------------
 
     def _record(
         self, delivery: Delivery, answer: Answer, result: Result, delay: int | None, *, kept: bool = True
     ) -> None:
-        """For the log of attempts, if it is `kept` there, and for the process's own. `delay` in milliseconds."""
+        """For the log of attempts, if it is `kept` there, and for the process's own. `delay` in seconds."""
         now = datetime.now(UTC)
         attempt = Attempt(
             at=now,
@@ -215,7 +280,7 @@ class Settlement:
             error=answer.error.value if answer.error else None,
             reason=answer.reason,
             duration_ms=round(answer.seconds * 1000),
-            next_at=None if delay is None else now + timedelta(milliseconds=delay),
+            next_at=None if delay is None else now + timedelta(seconds=delay),
             sampled=result == "delivered",
         )
         if kept:
@@ -224,3 +289,14 @@ class Settlement:
             self._log.delivered(attempt, delivery.source.properties)
         else:
             self._log.failed(attempt, delivery.source.properties, delay)
+
+
+_SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer], None]] = {
+    Fate.ACK: Settlement._ack,
+    Fate.RETRY: Settlement._retry,
+    Fate.REJECT: Settlement._reject,
+    Fate.EXHAUST: Settlement._exhaust,
+    Fate.GIVE_BACK: Settlement._give_back,
+    Fate.REST: Settlement._rest,
+    Fate.SUSPEND: Settlement._suspend,
+}

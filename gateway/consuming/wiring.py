@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from delivery.attempts import AttemptBuffer
+from delivery.periods import Periods
 from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
-from gateway.amqp.topology import Ladder
+from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.http import HttpClient
@@ -21,8 +22,9 @@ class Wiring:
     loop: Loop
     http: HttpClient
     publisher: Publisher
-    ladder: Ladder
+    standing: Standing
     breakers: Breakers
     attempts: AttemptBuffer
     log: AttemptLog
     tracing: Tracing | None
+    periods: Periods

@@ -5,35 +5,39 @@ The login never appears in a message, and no exception of `requests` leaves this
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from domain.errors import BrokerUnavailable, Invalid
+from gateway.management.nodes import ManagementNode, ManagementNodes
 from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
 from gateway.management.sessions import Busy, Sessions
 
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 8.0
+_REPEATABLE = ("GET", "PUT")
+"""Methods that another node is asked by even when the first may have carried them out: PUT says what shall be there."""
 
 CONNECTIONS = 32
 """Calls at once of one process; further calls wait."""
 
 
 class ManagementClient:
-    """Calls the API of one broker, within one virtual host. Thread-safe. Opens nothing before the first call, so
-    that an object made before a fork serves after it."""
+    """Calls the API of one broker, within one virtual host: the node that answered last, and when it does not, the
+    others in turn, in an order that each client shuffles. Thread-safe. Opens nothing before the first call,
+    so that an object made before a fork serves after it."""
 
-    def __init__(self, url: str, vhost: str) -> None:
-        parts = urlsplit(url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        self.vhost = vhost
-        self._place = f"{host}:{parts.port}" if parts.port else f"{host}"
-        self._base = f"{parts.scheme}://{self._place}{parts.path.rstrip('/')}/api"
-        self._login = (unquote(parts.username or "guest").encode(), unquote(parts.password or "guest").encode())
-        self._sessions = Sessions(CONNECTIONS, CONNECT_SECONDS)
+    def __init__(self, nodes: ManagementNodes, *, connect_seconds: float = 2.0, read_seconds: float = 8.0) -> None:
+        """All nodes together have `connect_seconds` and `read_seconds` for a call; each has its share."""
+        self.vhost = nodes.virtual_host
+        self._nodes = random.sample(nodes.nodes, len(nodes.nodes))
+        self._current = 0
+        self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
+        self._sessions = Sessions(CONNECTIONS, connect_seconds)
 
     def call(
         self,
@@ -48,57 +52,108 @@ class ManagementClient:
         """The status (2xx) and the JSON of the answer, None when it has no content. `path` follows /api.
 
         Raises NotFound, Conflict, Locked, PreconditionFailed or Invalid when RabbitMQ refuses, worded for the `subject`
-        called `name` (without one, the virtual host); BrokerUnavailable when it cannot be asked.
+        called `name` (without one, the virtual host); BrokerUnavailable when no node can be asked, or when a node
+        failed that may have done it.
         """
-        request = requests.Request(method, f"{self._base}/", json=body, headers=dict(headers or {}), auth=self._login)
-        address = f"{self._base}/{'/'.join(_segment(part) for part in path)}{_query(query)}"
-        answer = self._answer(request, address)
+        where = f"/api/{'/'.join(_segment(part) for part in path)}{_query(query)}"
+        failure: BrokerUnavailable | None = None
+        for node, timeout in self._turns(method in _REPEATABLE):
+            try:
+                return self._ask(node, timeout, method, where, subject, name, body, headers)
+            except _NodeFailed as exc:
+                failure = exc.error
+                if exc.asked and method not in _REPEATABLE:
+                    break
+        assert failure is not None
+        raise failure
+
+    def _turns(self, repeatable: bool) -> Iterator[tuple[ManagementNode, tuple[float, float]]]:
+        """The nodes from the one that answered last on, with the seconds for connecting and reading that each has. A
+        node from which we come back has failed, so other calls begin with the next."""
+        first, deadline = self._current, time.monotonic() + self._connect_seconds + self._read_seconds
+        for turn in range(len(self._nodes)):
+            left = max(0.1, deadline - time.monotonic())
+            share = left / (len(self._nodes) - turn) if repeatable else left
+            position = (first + turn) % len(self._nodes)
+            self._current = position
+            yield self._nodes[position], (min(self._connect_seconds, share), min(self._read_seconds, share))
+            self._current = (position + 1) % len(self._nodes)
+
+    def _ask(
+        self,
+        node: ManagementNode,
+        timeout: tuple[float, float],
+        method: str,
+        where: str,
+        subject: Subject,
+        name: str = "",
+        body: Any = None,
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> tuple[int, Any]:
+        """As `call`, of one node. Raises _NodeFailed for BrokerUnavailable, unless RabbitMQ refuses our login."""
+        login = (node.login.user.encode(), node.login.password.encode())
+        request = requests.Request(method, f"{node.url}/", json=body, headers=dict(headers or {}), auth=login)
+        try:
+            with self._sessions.borrowed() as session:
+                prepared = session.prepare_request(request)
+                # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
+                prepared.url = f"{node.url}{where}"
+                answer = session.send(prepared, timeout=timeout, allow_redirects=False)
+        except Busy:
+            raise _NodeFailed(_unavailable(node, "does not answer in time"), asked=False) from None
+        except requests.Timeout as exc:
+            asked = not isinstance(exc, requests.ConnectTimeout)
+            raise _NodeFailed(_unavailable(node, "does not answer in time"), asked) from None
+        except requests.RequestException as exc:
+            raise _NodeFailed(_unavailable(node, "cannot be reached"), asked=not _unsent(exc)) from None
         if answer.status_code in (201, 204):
             return answer.status_code, None
-        content = self._json(answer)
+        try:
+            content = answer.json()
+        except requests.JSONDecodeError:
+            raise _NodeFailed(_unavailable(node, f"answers HTTP {answer.status_code} without JSON")) from None
         if answer.ok:
             return answer.status_code, content
         if answer.status_code == 404 and subject != "virtual host":
-            self._see_vhost()
-        raise error_for(Refusal.read(answer.status_code, content), subject, name or self.vhost)
+            self._see_vhost(node, timeout)
+        error = error_for(Refusal.read(answer.status_code, content), subject, name or self.vhost)
+        if isinstance(error, BrokerUnavailable) and error.code != ACCESS_REFUSED:
+            raise _NodeFailed(error)
+        raise error
 
     def get(self, *path: str, subject: Subject, name: str = "", query: Mapping[str, str | int] | None = None) -> Any:
         """The JSON of `GET /api/<path>`. Raises as `call`."""
         return self.call("GET", *path, subject=subject, name=name, query=query)[1]
 
-    def _see_vhost(self) -> None:
-        """Raise BrokerUnavailable when what was not found is missing with all else: RabbitMQ finds nothing at all for
+    def _see_vhost(self, node: ManagementNode, timeout: tuple[float, float]) -> None:
+        """Raise _NodeFailed when what was not found is missing with all else: RabbitMQ finds nothing at all for
         the seconds in which it stops, and nobody shall take a queue for lost by that."""
         try:
-            self.get("vhosts", self.vhost, subject="virtual host")
-        except BrokerUnavailable as exc:
-            if exc.code != ACCESS_REFUSED:
-                raise
+            self._ask(node, timeout, "GET", f"/api/vhosts/{_segment(self.vhost)}", "virtual host")
+        except BrokerUnavailable:  # our user may not see it, but it was not missing
+            return
 
-    def _answer(self, request: requests.Request, address: str) -> requests.Response:
-        try:
-            with self._sessions.borrowed() as session:
-                prepared = session.prepare_request(request)
-                # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
-                prepared.url = address
-                return session.send(prepared, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False)
-        except (requests.Timeout, Busy):
-            raise self._unavailable("does not answer in time") from None
-        except requests.RequestException:
-            raise self._unavailable("cannot be reached") from None
 
-    def _json(self, answer: requests.Response) -> Any:
-        try:
-            return answer.json()
-        except requests.JSONDecodeError:
-            raise self._unavailable(f"answers HTTP {answer.status_code} without JSON") from None
+class _NodeFailed(Exception):
+    """A node that cannot be asked, or stops: another may be. `asked` is False when it certainly has done nothing."""
 
-    def _unavailable(self, what: str) -> BrokerUnavailable:
-        return BrokerUnavailable(
-            f"RabbitMQ's management API at {self._place} {what}. Check that the broker runs with the plugin "
-            "rabbitmq_management, and that RABBITMQ_MANAGEMENT_URL is right.",
-            retry_after=5,
-        )
+    def __init__(self, error: BrokerUnavailable, asked: bool = True) -> None:
+        super().__init__(error.detail)
+        self.error, self.asked = error, asked
+
+
+def _unavailable(node: ManagementNode, what: str) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"RabbitMQ's management API at {node.place} {what}. Check that the broker runs with the plugin "
+        "rabbitmq_management, and that RABBITMQ_MANAGEMENT_URL is right.",
+        retry_after=5,
+    )
+
+
+def _unsent(exc: requests.RequestException) -> bool:
+    """Whether there was no connection to send anything by."""
+    cause = exc.args[0] if exc.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 def _segment(name: str) -> str:

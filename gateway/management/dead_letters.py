@@ -1,4 +1,4 @@
-"""What workers must know of queues before they consume: their type, and where their dead letters go."""
+"""What workers must know of queues before they consume: type, dead letters, limits, and when a queue is deleted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class DeadLetterGateway:
     def facts(self) -> dict[str, QueueFacts]:
         """All queues by name, in one call. A policy counts where the queue's own arguments say nothing
         (https://www.rabbitmq.com/docs/dlx#using-policies)."""
-        query: dict[str, str | int] = {"columns": "name,type,arguments,effective_policy_definition"}
+        query: dict[str, str | int] = {
+            "columns": "name,type,auto_delete,exclusive,arguments,effective_policy_definition"
+        }
         found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
         return {queue["name"]: _facts(queue) for queue in found}
 
@@ -34,12 +36,21 @@ def _facts(queue: dict[str, Any]) -> QueueFacts:
     dead_letter = None if exchange is None else (exchange, key)
     kind = queue.get("type", "classic")
     limits = arguments.get("x-delivery-limit"), policy.get("delivery-limit")
-    single_active = arguments.get("x-single-active-consumer") is True
-    return QueueFacts(kind, dead_letter, single_active, _limit(*limits) if kind == "quorum" else None)
+    return QueueFacts(
+        type=kind,
+        dead_letter=dead_letter,
+        single_active=arguments.get("x-single-active-consumer") is True,
+        delivery_limit=_limit(*limits) if kind == "quorum" else None,
+        auto_delete=bool(queue.get("auto_delete")),
+        exclusive=bool(queue.get("exclusive")),
+        expires="x-expires" in arguments or "expires" in policy,
+    )
 
 
 def _limit(*limits: object) -> int | None:
-    """The lower one counts, and a negative one is none (https://www.rabbitmq.com/docs/quorum-queues#delivery-limit)."""
+    """Of argument and policy the lower one counts, except that one which is not negative counts before one which is: -1
+    is no limit (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling; tried on 4.0.5)."""
     given = [limit for limit in limits if isinstance(limit, int)]
-    limit = min(given, default=_USUAL_LIMIT)
-    return None if limit < 0 else limit
+    if not given:
+        return _USUAL_LIMIT
+    return min((limit for limit in given if limit >= 0), default=None)

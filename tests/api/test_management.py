@@ -12,14 +12,17 @@ from domain.errors import BrokerUnavailable, Conflict, Invalid, Locked, NotFound
 from domain.queue import QueueSpec
 from domain.selection import Selection
 from gateway.management import ConnectionGateway, ManagementClient, QueueGateway
+from tests.support.embedded import EmbeddedNode
+from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
+from tests.support.proxy import Proxy
 
 AWKWARD = ["with space", "a/b", "100%", "a%2Fb", "what?x=1#y", "Übergröße", "x'y\"z", "...", "a+b&c=d", "-", "x" * 255]
 
 
 def client(broker: BrokerNode, login: str = "guest:guest", vhost: str = "/") -> ManagementClient:
-    return ManagementClient(broker.management_url.replace("://", f"://{login}@"), vhost)
+    return ManagementClient(management_nodes(broker.management_url.replace("://", f"://{login}@"), vhost))
 
 
 @pytest.fixture
@@ -148,7 +151,7 @@ def test_nothing_is_missing_where_all_is_missing(broker: BrokerNode) -> None:
 def test_nobody_listening_is_told_with_the_place_and_without_the_login() -> None:
     port = free_port()
     with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{port} cannot be reached") as refused:
-        QueueGateway(ManagementClient(f"http://me:canary@127.0.0.1:{port}", "/")).page(Selection())
+        QueueGateway(ManagementClient(management_nodes(f"http://me:canary@127.0.0.1:{port}"))).page(Selection())
     assert "canary" not in refused.value.detail
 
 
@@ -177,6 +180,50 @@ def impostor() -> Iterator[Callable[[int, bytes], str]]:
         server.server_close()
 
 
+def test_another_node_is_asked_when_one_fails_and_the_one_that_answers_is_asked_from_then_on(
+    embedded: EmbeddedNode, impostor: Callable[[int, bytes], str], proxy: Callable[[int], Proxy]
+) -> None:
+    silent = proxy(embedded.management_port)
+    silent.drop = True
+    stopping = impostor(503, b'{"error": "service unavailable"}')
+    good = f"http://guest:guest@127.0.0.1:{embedded.management_port}"
+    urls = [f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.port}", stopping, good]
+    for _ in range(4):  # each client has an order of its own
+        nodes = management_nodes(",".join(urls))
+        queues = QueueGateway(ManagementClient(nodes, connect_seconds=0.2, read_seconds=1.8))
+        before = silent.accepted
+        for _ in range(5):
+            assert queues.page(Selection()).total == 0
+            assert queues.declare(QueueSpec(queue_name="q")) in (True, False)
+            queues.delete("q")
+        assert silent.accepted <= before + 1
+
+
+def test_what_a_node_may_have_done_is_not_done_again_by_another(
+    embedded: EmbeddedNode, proxy: Callable[[int], Proxy]
+) -> None:
+    silent = [proxy(embedded.management_port) for _ in range(3)]
+    for one in silent:
+        one.drop = True
+    urls = ",".join(f"http://127.0.0.1:{one.port}" for one in silent)
+    client = ManagementClient(management_nodes(urls), connect_seconds=0.2, read_seconds=0.4)
+
+    with pytest.raises(BrokerUnavailable, match="does not answer in time"):
+        client.call("POST", "queues", "/", "q", "get", subject="queue", body={})
+    assert sum(one.accepted for one in silent) == 1
+    with pytest.raises(BrokerUnavailable, match="does not answer in time"):
+        client.get("queues", "/", subject="virtual host")
+    assert sum(one.accepted for one in silent) == 4
+
+
+def test_what_no_node_was_sent_is_sent_to_the_next(embedded: EmbeddedNode) -> None:
+    good = f"http://127.0.0.1:{embedded.management_port}"
+    for _ in range(4):
+        client = ManagementClient(management_nodes(f"http://127.0.0.1:{free_port()},http://127.0.0.1:1,{good}"))
+        embedded.management.put("queues", "/", "q", body={})
+        QueueGateway(client).delete("q")
+
+
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b"<html>hello</html>"), (404, b"nothing here"), (302, b""), (502, b"{}"), (404, b"[]")]
 )
@@ -184,4 +231,4 @@ def test_a_server_that_is_not_rabbitmq_is_not_taken_for_one(
     impostor: Callable[[int, bytes], str], status: int, body: bytes
 ) -> None:
     with pytest.raises(BrokerUnavailable):
-        QueueGateway(ManagementClient(impostor(status, body), "/")).page(Selection())
+        QueueGateway(ManagementClient(management_nodes(impostor(status, body)))).page(Selection())

@@ -46,7 +46,7 @@ def test_where_all_is_well_there_is_no_trouble(service: Service) -> None:
     found = seen(service)
     assert (found["troubles"], found["troubleCount"], found["workers"]) == ([], 0, 1)
     assert found["consumers"] == {"running": 1, "failing": 0, "waiting": 0, "paused": 0, "suspended": 0}
-    assert found["totals"]["queues"] >= 1  # a queue of the retry ladder may be there, too
+    assert found["totals"]["queues"] >= 1  # a delay level may be there, too
     assert found["totals"]["messages"] == 0
 
 
@@ -55,14 +55,20 @@ def test_the_worst_comes_first_and_says_why(service: Service) -> None:
     service.store.consumers.suspend(ids["bad"], 1, "the target answers HTTP 404")
     beat(
         service,
-        Report(ids["open"], 1, "breaker-open", reason="http://erp is left alone", error="HTTP 503"),
+        Report(
+            ids["open"],
+            1,
+            "breaker-open",
+            reason="Circuit breaker open for http://erp; last answer: HTTP 503; next attempt in 18 s.",
+            error="HTTP 503",
+        ),
         Report(ids["fails"], 1, "failing", error="HTTP 500"),
         Report(ids["lost"], 1, "waiting", reason="there is no queue 'orders'"),
         Report(ids["fine"], 1, "running"),
     )
     assert [(one["kind"], one["name"], one["reason"]) for one in seen(service)["troubles"]] == [
         ("consumer_suspended", "bad", "the target answers HTTP 404"),
-        ("breaker_open", "open", "http://erp is left alone; last: HTTP 503"),
+        ("breaker_open", "open", "Circuit breaker open for http://erp; last answer: HTTP 503; next attempt in 18 s."),
         ("consumer_failing", "fails", "HTTP 500"),
         ("consumer_waiting", "lost", "there is no queue 'orders'"),
     ]

@@ -136,17 +136,17 @@ def test_a_pattern_that_would_match_for_ever_is_given_up(service: Service) -> No
     assert service.get("/getQueues").status_code == 200
 
 
-def test_the_retry_ladder_is_shown_to_those_who_ask_for_it(service: Service) -> None:
-    for name in ("orders", "workerrmq.retry.5s", "workerrmq.retry-mine"):
+def test_delay_levels_are_listed_only_by_name(service: Service) -> None:
+    for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
         service.post("/createQueue", {"queueName": name, "type": "classic"})
 
     def names(**query: str) -> list[str]:
         return [queue["queueName"] for queue in service.get("/getQueues", **query).get_json()]
 
-    assert names() == ["orders", "workerrmq.retry-mine"]
+    assert names() == ["orders", "workerrmq.delayed"]
     assert service.get("/getQueues").headers["X-Total-Count"] == "2"
-    assert names(name="RETRY") == ["workerrmq.retry-mine", "workerrmq.retry.5s"]
-    assert names(name="s$", useRegex="true") == ["orders", "workerrmq.retry.5s"]
+    assert names(name="DELAY") == ["workerrmq.delay.5", "workerrmq.delayed"]
+    assert names(name="s$", useRegex="true") == ["orders"]
 
 
 def test_a_list_shows_only_the_fields_that_are_asked_for(service: Service) -> None:

@@ -24,7 +24,7 @@ def test_the_service_first_and_broker_and_store_after(
         lambda: (ready := host.ready()) and "MongoDB" in ready["dependencies"]["store"]["detail"] and ready, 20
     )
     assert found["code"] == "not_ready"
-    assert found["detail"] == "Not ready: store, broker, management cannot be reached."
+    assert found["detail"] == "Not ready. Down: store, broker, management."
     sentences = {name: state["detail"] for name, state in found["dependencies"].items()}
     assert "MongoDB cannot be reached" in sentences["store"]
     assert "RABBITMQ_MANAGEMENT_URL" in sentences["management"]

@@ -71,21 +71,21 @@ def test_on_a_terminal_a_bar_shows_how_far_it_has_come(shell: Shell, dead: str, 
     assert "100%" in shown
 
 
-def test_what_lost_its_queue_while_it_waited_comes_back_to_one_that_is_made_again(
+def test_a_retry_that_lost_its_queue_comes_back_to_one_that_is_created_again(
     shell: Shell, queue: str, target: Target
 ) -> None:
     target.answer = 503
     shell.done("consumers", "create", queue, "--url", target.url(), "--retry-schedule", "3", "--retry-jitter", "0")
     shell.done("publish", queue, "orphan")
-    rung = ("queues", "list", "--name", "workerrmq.retry.3s")
-    wait_until(lambda: [one for one in shell.json(*rung) if one["messages"]], message="the retry on the ladder")
+    level = ("queues", "list", "--name", "workerrmq.delay.")
+    wait_until(lambda: [one for one in shell.json(*level) if one["messages"]], message="the retry in a level")
     shell.done("consumers", "delete", queue)
     shell.done("queues", "delete", queue)
-    orphaned = "workerrmq.orphaned"
-    wait_until(lambda: shell.json("dead-letters", "list", queue, "--dead-letter-queue", orphaned), message="an orphan")
+    orphans = "workerrmq.orphans"
+    wait_until(lambda: shell.json("dead-letters", "list", queue, "--dead-letter-queue", orphans), message="an orphan")
 
     shell.done("queues", "create", queue)
-    shell.done("dead-letters", "replay", queue, "--dead-letter-queue", orphaned)
+    shell.done("dead-letters", "replay", queue, "--dead-letter-queue", orphans)
 
     assert [one["message"] for one in shell.json("messages", "get", queue)] == ["orphan"]
 

@@ -9,6 +9,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
 from delivery.target_guard import Guard
 from tests.delivery.running import Consumers
 from tests.support.node import BrokerNode
@@ -56,8 +57,12 @@ def make_consumers(broker: BrokerNode) -> Iterator[Callable[..., Consumers]]:
     """Starts threads without consumers, on the broker unless told another URL; without a guard all may be called."""
     made: list[Consumers] = []
 
-    def make(url: str | None = None, guard: Guard | None = None) -> Consumers:
-        made.append(Consumers(url or broker.amqp_url, guard))
+    def make(
+        url: str | None = None,
+        guard: Guard | None = None,
+        periods: Periods = Periods(),  # noqa: B008
+    ) -> Consumers:
+        made.append(Consumers(url or broker.amqp_url, guard, periods))
         return made[-1]
 
     yield make

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from delivery.periods import Periods
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec, RetiringSecret
 from domain.registry import QueueFacts, Report, Subscription
+from gateway.amqp.nodes import BrokerNodes
 from gateway.consumer_thread import ConsumerThread
 from tests.support.processes import wait_until
 
@@ -23,8 +25,8 @@ NEVER_OPEN: dict[str, Any] = {"failures": 10_000}
 class Consumers:
     """Started at once. Used by one thread."""
 
-    def __init__(self, url: str, guard: Guard | None = None) -> None:
-        self.thread = ConsumerThread(url, "test-consumer", guard)
+    def __init__(self, url: str, guard: Guard | None = None, periods: Periods = Periods()) -> None:  # noqa: B008
+        self.thread = ConsumerThread(BrokerNodes.parse(url), "test-consumer", guard, periods=periods)
         self._desired: dict[str, Subscription] = {}
         self.thread.start()
 
@@ -52,7 +54,7 @@ class Consumers:
         """As `run`, and wait until it takes messages."""
         self.run(queue, url, **fields)
         revision = self._desired[fields.get("key") or queue].revision
-        self.wait(fields.get("key") or queue, "running", "failing", revision=revision)
+        self.wait(fields.get("key") or queue, "running", "failing", "throttled", revision=revision)
 
     def remove(self, key: str) -> None:
         """Run this one no more; does not wait."""

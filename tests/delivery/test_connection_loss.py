@@ -11,6 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
+from gateway.amqp.nodes import BrokerNodes
 from tests.delivery.breaking import close_connection
 from tests.delivery.oracle import left, publish_ids, wait_delivered
 from tests.delivery.running import AT_ONCE, Consumers
@@ -163,8 +164,7 @@ def test_a_connection_that_got_no_socket_is_tried_again(broker: BrokerNode, monk
             resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
     monkeypatch.setattr("gateway.amqp.loop.log", AfterTheFault())
-    monkeypatch.setattr("gateway.amqp.link._LONGEST_ATTEMPT", 0.2)
-    loop, ups = Loop(), []
+    loop, ups, nodes = Loop(), [], BrokerNodes.parse(broker.amqp_url)
 
     def up(connection: Any) -> None:
         ups.append(connection)
@@ -174,7 +174,7 @@ def test_a_connection_that_got_no_socket_is_tried_again(broker: BrokerNode, monk
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, files[1]))
         link.open()
 
-    link = Link(loop, broker.amqp_url, "link", on_up=up, on_down=lambda _reason: None)
+    link = Link(loop, nodes, "link", on_up=up, on_down=lambda _reason: None, longest_attempt=0.2)
     loop.call_later(0, connect)
     loop.call_later(10, loop.finish)
     try:

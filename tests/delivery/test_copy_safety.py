@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
+from tests.conftest import REAL_BROKERS
 from tests.delivery.breaking import close_connection
 from tests.delivery.raw import Raw, raw_values
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
@@ -96,22 +98,23 @@ def test_copies_go_on_when_their_own_connection_is_lost(
     wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (10, 0))
 
 
+@pytest.mark.parametrize("broker", REAL_BROKERS, indirect=True)
 def test_a_failure_while_copies_have_no_connection_waits_for_the_next_one(
-    rabbitmq: RabbitNode, make_consumers: Callable[..., Consumers], unique_name: str, target: Target
+    broker: RabbitNode, make_consumers: Callable[..., Consumers], unique_name: str, target: Target
 ) -> None:
-    consumers = make_consumers(rabbitmq.amqp_url)
+    consumers = make_consumers(broker.amqp_url)
     limit = ("user-limits", "guest", "max-connections")
-    with rabbitmq.connect() as connection:
+    with broker.connect() as connection:
         channel = connection.channel()
         channel.queue_declare(unique_name, durable=True)
         publish(channel, unique_name, b"body")
         consumers.deliver(unique_name, target.url("/hold"), retry=ONE_SECOND)
         wait_until(lambda: target.held == 1)
-        assert rabbitmq.management.put(*limit, body={"value": 0}).ok
-        close_connection(rabbitmq, "test-consumer-copies")
+        assert broker.management.put(*limit, body={"value": 0}).ok
+        close_connection(broker, "test-consumer-copies")
         target.release(500)
         wait_until(lambda: (one := consumers.report(unique_name)) and one.state == "failing")
-        assert rabbitmq.management.delete(*limit).ok
+        assert broker.management.delete(*limit).ok
         wait_until(lambda: target.held == 1, 20)
         target.release(200)
         wait_until(lambda: (one := consumers.report(unique_name)) and (one.delivered, one.in_flight) == (1, 0))
@@ -145,17 +148,20 @@ def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gon
 
 
 def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
-    sending: Consumers,
+    make_consumers: Callable[..., Consumers],
+    proxied_url: str,
     between: Proxy,
     channel: BlockingChannel,
     queue: str,
     target: Target,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.consuming.copier._CONFIRM_WITHIN", 0.2)
+    sending = make_consumers(proxied_url, periods=Periods(confirm=0.2))
+    publish(channel, queue, b"body")
+    sending.deliver(queue, target.url("/hold"))
+    wait_until(lambda: target.held == 1)
     between.stall()
     target.release(422)
-    wait_until(lambda: (one := sending.report(queue)) and "confirmed a copy in time" in (one.error or ""))
+    wait_until(lambda: (one := sending.report(queue)) and "did not confirm a copy in time" in (one.error or ""))
     between.flow()
     wait_until(lambda: (one := sending.report(queue)) and one.in_flight == 0)
     publish(channel, queue, b"another")

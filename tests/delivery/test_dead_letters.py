@@ -9,8 +9,10 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.registry import QueueFacts
 from gateway.management import DeadLetterGateway, ManagementClient
+from tests.conftest import REAL_BROKERS
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, ready, take, wait_ready
+from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
@@ -20,7 +22,7 @@ from tests.support.target import Target
 def facts(broker: BrokerNode, queue: str) -> QueueFacts:
     """What a worker reads of a queue before it consumes."""
     url = broker.management_url.replace("http://", "http://guest:guest@")
-    return DeadLetterGateway(ManagementClient(url, "/")).facts()[queue]
+    return DeadLetterGateway(ManagementClient(management_nodes(url))).facts()[queue]
 
 
 def test_a_message_that_fails_every_attempt_becomes_one_dead_letter_that_says_why(
@@ -92,20 +94,21 @@ def test_the_dead_letter_exchange_that_a_queue_names_gets_its_dead_letters(
     assert f"{unique_name}.dlq" not in names
 
 
+@pytest.mark.parametrize("broker", REAL_BROKERS, indirect=True)
 def test_the_dead_letter_exchange_of_a_policy_gets_the_dead_letters(
-    rabbitmq: RabbitNode, make_consumers: type[Consumers], unique_name: str, target: Target
+    broker: RabbitNode, make_consumers: type[Consumers], unique_name: str, target: Target
 ) -> None:
-    with rabbitmq.connect() as connection:
+    with broker.connect() as connection:
         channel = connection.channel()
         channel.queue_declare(unique_name, durable=True)
         channel.queue_declare("grave")
         policy = {"pattern": f"^{unique_name}$", "apply-to": "queues", "definition": {
             "dead-letter-exchange": "", "dead-letter-routing-key": "grave"}}  # fmt: skip
-        assert rabbitmq.management.put("policies", "/", "to-grave", body=policy).ok
+        assert broker.management.put("policies", "/", "to-grave", body=policy).ok
         applied = QueueFacts("classic", ("", "grave"))
-        wait_until(lambda: facts(rabbitmq, unique_name) == applied)
+        wait_until(lambda: facts(broker, unique_name) == applied)
         publish(channel, unique_name, b"body")
-        consumers = make_consumers(rabbitmq.amqp_url)
+        consumers = make_consumers(broker.amqp_url)
         consumers.deliver(unique_name, target.url("/status/422"), facts=applied)
         (letter,) = take(channel, "grave", 1)
         assert letter.headers["workerrmq-reason"] == "HTTP 422"

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
 from domain.registry import QueueFacts
+from tests.conftest import REAL_BROKERS
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
@@ -183,14 +185,9 @@ def test_what_the_old_target_of_an_ordered_consumer_refuses_goes_to_the_new_one_
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # which tells at once who consumes
 def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_broker_minds(
-    consumers: Consumers,
-    channel: BlockingChannel,
-    queue: str,
-    broker: BrokerNode,
-    target: Target,
-    monkeypatch: pytest.MonkeyPatch,
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
 ) -> None:
-    monkeypatch.setattr("gateway.consuming.dispatcher._HELD", 0.5)
+    consumers = make_consumers(periods=Periods(held=0.5))
 
     def tags() -> set[str]:
         return {one["consumer_tag"] for one in broker.management.get("consumers").json()}
@@ -206,14 +203,15 @@ def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_
     assert second.headers["x-delivery-attempt"] == "2"
 
 
+@pytest.mark.parametrize("broker", REAL_BROKERS, indirect=True)
 def test_a_backoff_beyond_the_brokers_consumer_timeout_is_survived_in_order(
-    rabbitmq: RabbitNode, unique_name: str, target: Target
+    broker: RabbitNode, unique_name: str, target: Target
 ) -> None:
     target.answer = lambda request: 500 if request.body == b"first" and len(target.requests) < 3 else 200
-    rabbitmq.set_consumer_timeout(1.5)
-    consumers = Consumers(rabbitmq.amqp_url)
+    broker.set_consumer_timeout(1.5)
+    consumers = Consumers(broker.amqp_url)
     try:
-        with rabbitmq.connect() as connection:
+        with broker.connect() as connection:
             channel = connection.channel()
             channel.queue_declare(unique_name, durable=True)
             publish(channel, unique_name, "first", "second", "third")  # without ids
@@ -222,9 +220,9 @@ def test_a_backoff_beyond_the_brokers_consumer_timeout_is_survived_in_order(
             wait_until(lambda: ready(channel, unique_name) == 0)
     finally:
         consumers.end()
-        rabbitmq.set_consumer_timeout(None)
+        broker.set_consumer_timeout(None)
     assert [request.body for request in requests] == [b"first", b"first", b"first", b"second", b"third"]
     assert [request.headers["x-delivery-attempt"] for request in requests[:3]] == ["1", "2", "3"]
     assert len({request.id for request in requests}) == 3
     assert requests[1].when - requests[0].when >= 4
-    assert "delivery acknowledgement on channel" in rabbitmq.process.output()
+    assert "delivery acknowledgement on channel" in broker.process.output()

@@ -65,7 +65,7 @@ def test_properties_and_headers_are_what_the_publisher_sent(
     assert original("", "", letter.properties) == (f"{queue}-x", "orders.new", SENT)
 
 
-def test_a_message_that_expires_soon_does_not_expire_on_the_ladder(
+def test_a_message_that_expires_soon_does_not_expire_in_a_delay_level(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     consumers.deliver(queue, target.url("/status/500?times=1"), retry={"schedule": (2,), "jitter": 0})
@@ -94,8 +94,8 @@ def test_a_message_that_went_in_circles_before_can_still_be_retried(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     # RabbitMQ drops a message that expires a second time in the same queue, by its x-death.
-    death = [{"queue": f"workerrmq.retry.{one}s", "reason": "expired", "count": 1, "exchange": "", "routing-keys": [""]}
-             for one in (1, 2)]  # fmt: skip
+    death = [{"queue": f"workerrmq.delay.{one}", "reason": "expired", "count": 1, "exchange": "", "routing-keys": [""]}
+             for one in (0, 1)]  # fmt: skip
     publish(channel, queue, b"body", headers={"x-death": death})
     consumers.deliver(queue, target.url("/status/500?times=3"), retry={"schedule": (1, 1, 1), "jitter": 0})
     target.wait_for(4)

@@ -11,6 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message, Properties
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from tests.delivery.breaking import close_connection
 from tests.support.amqp import ready, take, wait_ready
@@ -27,7 +28,7 @@ def make_publisher(broker: BrokerNode) -> Iterator[Make]:
     made: list[PublisherThread] = []
 
     def make(url: str | None = None) -> PublisherThread:
-        made.append(PublisherThread(url or broker.amqp_url, "test-publisher"))
+        made.append(PublisherThread(BrokerNodes.parse(url or broker.amqp_url), "test-publisher"))
         made[-1].start()
         return made[-1]
 

@@ -11,11 +11,13 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.consumer import ConsumerSpec
 from domain.registry import RegisteredConsumer, Report
+from gateway.amqp.nodes import BrokerNodes
 from gateway.consumer_thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler
 from tests.support.amqp import publish, take, wait_ready
+from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
@@ -34,8 +36,8 @@ def registry(store: StoreNode, unique_name: str, tmp_path: Path) -> Iterator[Sto
 def worker(registry: Store, broker: BrokerNode) -> Iterator[Reconciler]:
     """A worker that runs what the registry desires."""
     url = broker.management_url.replace("http://", "http://guest:guest@")
-    queues = DeadLetterGateway(ManagementClient(url, "/"))
-    one = Reconciler(registry, queues, lambda: ConsumerThread(broker.amqp_url))
+    queues = DeadLetterGateway(ManagementClient(management_nodes(url)))
+    one = Reconciler(registry, queues, lambda: ConsumerThread(BrokerNodes.parse(broker.amqp_url)))
     one.start()
     yield one
     one.stop(0)

@@ -8,6 +8,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.replay import ReplayRequest
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.replay import DeadLetterReplay, Progress
 from tests.support.amqp import publish, ready
@@ -20,14 +21,16 @@ def test_large_dead_letters_are_not_all_in_memory_at_once(
 ) -> None:
     channel.queue_declare(f"{queue}.dlq", durable=True)
     publish(channel, f"{queue}.dlq", *[b"x" * 6_000_000] * 7)
-    publisher = PublisherThread(broker.amqp_url)
+    publisher = PublisherThread(BrokerNodes.parse(broker.amqp_url))
     publisher.start()
     replayed: list[int] = []
 
     def report(progress: Progress) -> None:
         replayed.append(progress.replayed)
 
-    DeadLetterReplay(broker.amqp_url, publisher).run(ReplayRequest(queue_name=queue), Event(), report)
+    DeadLetterReplay(BrokerNodes.parse(broker.amqp_url), publisher).run(
+        ReplayRequest(queue_name=queue), Event(), report
+    )
     publisher.stop()
     assert replayed == [3, 6, 7]
     assert (ready(channel, queue), ready(channel, f"{queue}.dlq")) == (7, 0)

@@ -47,7 +47,7 @@ def test_what_is_not_finished_by_the_deadline_goes_back_uncharged(
     assert ready(channel, f"{queue}.dlq") == 0
 
 
-def test_what_fails_while_stopping_still_reaches_its_ladder(
+def test_a_message_that_fails_while_stopping_still_reaches_the_delay_levels(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, *"123")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from domain.message import Message, Properties
+from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from tests.support.node import BrokerNode
 
@@ -13,7 +14,7 @@ def publish(broker: BrokerNode, queue: str, count: int, prefix: str = "msg-") ->
     """Publish `count` messages of 1 KB; the ids that the broker has confirmed."""
     with broker.connect() as connection:
         connection.channel().queue_declare(queue, durable=True)
-    publisher = PublisherThread(broker.amqp_url)
+    publisher = PublisherThread(BrokerNodes.parse(broker.amqp_url))
     publisher.start()
     messages = [Message(queue, b"x" * 1024, properties=Properties(message_id=f"{prefix}{n}")) for n in range(count)]
     results = [

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import BROKERS
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 from tests.support.programs import require
@@ -80,7 +81,7 @@ def redis_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisNode]:
         yield node
 
 
-@pytest.fixture(params=["embedded", "rabbitmq", "redis"])
+@pytest.fixture(params=[*BROKERS, "redis"])
 def queues(request: pytest.FixtureRequest, terminals: Terminals) -> Iterator[BrokerNode | RedisNode]:
     """Each message queue in turn, chosen by config.yml alone."""
     if request.param == "redis":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib import mq
+from tests.conftest import BROKERS
 from tests.lib.conftest import PROJECT, Terminals
 from tests.support.embedded import EmbeddedNode
 from tests.support.node import BrokerNode
@@ -98,7 +99,7 @@ def test_the_commands_of_the_document(embedded: EmbeddedNode, here: Terminals) -
         assert one.output().endswith("Stopped.\n")
 
 
-@pytest.mark.parametrize("queues", ["embedded", "rabbitmq"], indirect=True)
+@pytest.mark.parametrize("queues", BROKERS, indirect=True)
 def test_a_message_is_acknowledged_after_process(producer: mq.Producer, here: Terminals) -> None:
     consumer = here.run("-c", WORKING)
     producer.produce({"n": 1})
@@ -121,7 +122,7 @@ def test_what_process_fails_for_comes_again_later_behind_the_others(producer: mq
     assert "ValueError('not today'); again in 1 s" in consumer.output()
 
 
-@pytest.mark.parametrize("queues", ["embedded", "rabbitmq"], indirect=True)
+@pytest.mark.parametrize("queues", BROKERS, indirect=True)
 def test_what_is_not_json_does_not_stop_a_consumer(producer: mq.Producer, queues: BrokerNode, here: Terminals) -> None:
     consumer = here.mq("consumer", "queue1")
     with queues.connect() as connection:

@@ -8,8 +8,16 @@ from urllib.parse import quote
 
 import requests
 
+from gateway.amqp.nodes import BrokerNodes
+from gateway.management.nodes import ManagementNodes
+
 LOGIN = ("guest", "guest")
 TIMEOUT = 15.0
+
+
+def management_nodes(urls: str, virtual_host: str = "/") -> ManagementNodes:
+    """The nodes that `urls` names, as the service would know them."""
+    return ManagementNodes.parse(urls, BrokerNodes.parse(f"amqp://localhost/{quote(virtual_host, safe='')}"))
 
 
 class Management:

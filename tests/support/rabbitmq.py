@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from pathlib import Path
 
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
-from tests.support.programs import find
+from tests.support.rabbitmq_programs import RABBITMQ, Programs
 
+# Memory is counted by Erlang's own allocators: in a root without /proc RabbitMQ 4 cannot ask the kernel.
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 management.tcp.ip = 127.0.0.1
@@ -18,6 +20,8 @@ collect_statistics_interval = 200
 management.sample_retention_policies.global.minute = 1
 management.sample_retention_policies.basic.minute = 1
 management.sample_retention_policies.detailed.10 = 1
+vm_memory_calculation_strategy = allocated
+total_memory_available_override_value = 4GB
 disk_free_limit.absolute = 50MB
 log.console = true
 log.console.level = warning
@@ -25,73 +29,102 @@ log.file = false
 """
 
 
-def _script(name: str) -> str:
-    place = find(name)
-    assert place, "RabbitMQ is not installed"
-    return place
+class Epmd:
+    """Erlang's port mapper, and the cookie of the nodes that it knows. The nodes of a cluster share one."""
+
+    def __init__(self, directory: Path, programs: Programs) -> None:
+        self.port = free_port()
+        self.cookie = secrets.token_hex(10)
+        directory.mkdir(parents=True, exist_ok=True)
+        environment = {"PATH": os.environ["PATH"]}
+        command = programs.command("epmd", "-address", "127.0.0.1", "-port", str(self.port))
+        self.process = Process(command, directory / "epmd.log", environment)
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if not self.process.running:
+            self.process.start()
+
+    def shutdown(self) -> None:
+        """Kill it, if it runs."""
+        if self.process.running:
+            self.process.kill()
 
 
 class RabbitNode(BrokerNode):
-    """`rabbitmq-server` with the management plugin and an epmd of its own. A start takes about ten seconds."""
+    """`rabbitmq-server` with the management plugin. A start takes two (4.x) to ten seconds (3.10).
 
-    name = "rabbitmq"
+    `directory` gets the logs; the data lies where the programs can reach it. `configuration` is appended to
+    rabbitmq.conf. Without an `epmd` to share, the node has its own.
+    """
+
     ready_timeout = 120.0
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, programs: Programs = RABBITMQ, *, configuration: str = "", epmd: Epmd | None = None
+    ) -> None:
         super().__init__()
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        self._environment = self._write_configuration()
-        epmd_port = self._environment["ERL_EPMD_PORT"]
-        self._epmd = Process(
-            ["epmd", "-address", "127.0.0.1", "-port", epmd_port], directory / "epmd.log", self._environment
-        )
-        self.process = Process([_script("rabbitmq-server")], directory / "rabbitmq.log", self._environment, directory)
+        self.name = programs.name
+        self.node_name = f"test{self.port}@localhost"
+        self._programs = programs
+        self._directory = programs.make_directory(directory)
+        self._epmd = epmd or Epmd(directory, programs)
+        self._owns_epmd = epmd is None
+        self._environment = self._write_configuration(configuration)
+        command = programs.command("rabbitmq-server")
+        self.process = Process(command, directory / "rabbitmq.log", self._environment)
 
-    def _write_configuration(self) -> dict[str, str]:
+    def _write_configuration(self, more: str) -> dict[str, str]:
         place = self._directory
         (place / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (place / "rabbitmq.conf").write_text(
-            _CONFIGURATION.format(port=self.port, management_port=self.management_port)
+            _CONFIGURATION.format(port=self.port, management_port=self.management_port) + more
         )
-        inherited = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        cookie = place / ".erlang.cookie"
+        cookie.write_text(self._epmd.cookie)
+        cookie.chmod(0o400)
+        inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        inside = self._programs.inside(place)
         return inherited | {
-            "HOME": str(place),
-            "ERL_EPMD_PORT": str(free_port()),
+            "HOME": inside,
+            "ERL_EPMD_PORT": str(self._epmd.port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the Erlang VM, so that its pid is the one to signal
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_CONFIG_FILE": str(place / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(place / "advanced.config"),
+            "RABBITMQ_CONFIG_FILE": f"{inside}/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{inside}/advanced.config",
             "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
-            "RABBITMQ_GENERATED_CONFIG_DIR": str(place / "generated"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{inside}/enabled_plugins",
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{inside}/generated",
             "RABBITMQ_LOGS": "-",
-            "RABBITMQ_LOG_BASE": str(place),
-            "RABBITMQ_MNESIA_BASE": str(place / "mnesia"),
-            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
-            "RABBITMQ_PID_FILE": str(place / "rabbitmq.pid"),
+            "RABBITMQ_LOG_BASE": inside,
+            "RABBITMQ_MNESIA_BASE": f"{inside}/mnesia",
+            "RABBITMQ_NODENAME": self.node_name,
+            "RABBITMQ_PID_FILE": f"{inside}/rabbitmq.pid",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -noinput",
         }
 
     def start(self) -> None:
-        if not self._epmd.running:
-            self._epmd.start()
-        self.process.start()
+        self.boot()
         self.process.wait_ready(self.ready, self.ready_timeout)
 
+    def boot(self) -> None:
+        """Start it without waiting: a node of a cluster may wait for the others."""
+        self._epmd.start()
+        self.process.start()
+
     def shutdown(self) -> None:
-        """Kill the server and its epmd; the node is not used again."""
-        for process in (self.process, self._epmd):
-            if process.running:
-                process.kill()
+        """Kill the server and its own epmd, and delete the data; the node is not used again."""
+        super().shutdown()
+        if self._owns_epmd:
+            self._epmd.shutdown()
+        self._programs.discard_directory(self._directory)
 
     def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints for these arguments. Takes a second or two."""
+        """Return the output of `rabbitmqctl`. Takes a second or two."""
         done = subprocess.run(
-            [_script("rabbitmqctl"), "--quiet", *arguments],
+            self._programs.command("rabbitmqctl", "--quiet", *arguments),
             env=self._environment,
-            cwd=self._directory,
             capture_output=True,
             text=True,
             timeout=60,

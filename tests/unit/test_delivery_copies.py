@@ -1,4 +1,4 @@
-"""Copies for the retry ladder and the dead-letter queue, and the way back to what the publisher sent."""
+"""Copies for the delay levels and the dead-letter queue, and the way back to what the publisher sent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from delivery.copies import (
     ATTEMPTS,
-    DELAY,
     Source,
     attempts_charged,
     dead_letter,
+    level_header,
     original,
     retry_copy,
     returned_copy,
@@ -22,7 +22,7 @@ from delivery.copies import (
 from domain.message import Message, Properties
 from domain.outcome import Answer, ErrorClass
 
-RETRY = "workerrmq.retry"
+ENTRANCE = "workerrmq.delay.2"
 FAILED = Answer(503, None, "", 0.1)
 DEATH = [{"queue": "elsewhere", "reason": "rejected", "count": 3}]
 
@@ -60,15 +60,15 @@ def source(sent: Properties, exchange: str = "shop", routing_key: str = "order.c
 
 
 def retried(one: Source, answer: Answer = FAILED, now: float = 1e9) -> Message:
-    return retry_copy(one, "erp", answer, 5000, RETRY, now)
+    return retry_copy(one, "erp", answer, 5, ENTRANCE, now)
 
 
 def returned(copy: Message) -> Source:
-    """How the copy arrives once the ladder has let it go, with what RabbitMQ adds on the way."""
-    on_the_way = {"x-death": [{"queue": "workerrmq.retry.5s", "reason": "expired"}], "x-first-death-reason": "expired",
+    """How the copy arrives once the delay levels have let it go, with what RabbitMQ adds on the way."""
+    on_the_way = {"x-death": [{"queue": "workerrmq.delay.2", "reason": "expired"}], "x-first-death-reason": "expired",
                   "x-delivery-count": 1}  # fmt: skip
     seen = replace(copy.properties, headers={**(copy.properties.headers or {}), **on_the_way})
-    return Source("orders", "workerrmq.return", "orders", seen, copy.body, copy.properties.message_id or "")
+    return Source("orders", "workerrmq.due", "orders", seen, copy.body, copy.properties.message_id or "")
 
 
 @given(properties, short, short, st.integers(1, 4))
@@ -121,8 +121,9 @@ def test_nothing_on_a_copy_makes_the_broker_act_on_it() -> None:
 
 def test_a_retry_goes_to_the_rung_of_its_delay_and_back_to_its_queue() -> None:
     copy = retried(source(Properties(message_id="m")))
-    assert (copy.exchange, copy.routing_key) == (RETRY, "orders")
-    assert (copy.properties.headers or {})[DELAY] == "5000"
+    assert (copy.exchange, copy.routing_key) == (ENTRANCE, "orders")
+    marks = {name for name, value in (copy.properties.headers or {}).items() if value is True}
+    assert marks == {level_header(2), level_header(0)}  # 5 s are 4 and 1
 
 
 def test_a_dead_letter_says_who_why_when_and_how_often() -> None:
@@ -170,7 +171,7 @@ def test_nonsense_where_attempts_are_counted_counts_as_none(nonsense: Any) -> No
 
 @given(
     st.dictionaries(
-        st.sampled_from([ATTEMPTS, DELAY, *(f"workerrmq-{name}" for name in (
+        st.sampled_from([ATTEMPTS, level_header(3), *(f"workerrmq-{name}" for name in (
             "set-aside", "exchange", "routing-key", "first-failed-at", "queue"))]),
         values,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delivery.outcome import compile_rules
@@ -12,7 +12,8 @@ from domain.outcome import Answer, ErrorClass, Outcome
 
 TABLE = {
     Outcome.SUCCESS: [*range(200, 300)],
-    Outcome.RETRY: [408, 425, 429, *range(500, 600)],
+    Outcome.RETRY: [408, 425, *range(500, 600)],
+    Outcome.THROTTLE: [429],
     Outcome.REJECT: [400, 413, 415, 422],
 }
 
@@ -61,7 +62,16 @@ def test_a_rule_under_two_outcomes_is_refused() -> None:
         compile_rules(OutcomeRules(success=("2xx", "timeout"), retry=("network",)))
 
 
-@given(st.integers(100, 599), st.sampled_from(Outcome))
+def test_a_status_that_asks_for_a_pause_throttles_only_where_the_rules_say_retry() -> None:
+    decide = compile_rules(OutcomeRules())
+    assert decide(Answer(503, None, "", 0.0)) is Outcome.RETRY
+    assert decide(Answer(503, None, "", 0.0, retry_after=0.0)) is Outcome.THROTTLE
+    assert decide(Answer(500, None, "", 0.0, retry_after=9.0)) is Outcome.RETRY
+    assert compile_rules(OutcomeRules(retry=("5xx",), reject=("429",)))(answer(429)) is Outcome.REJECT
+
+
+@given(st.integers(100, 599), st.sampled_from([Outcome(name) for name in OutcomeRules.model_fields]))
 def test_any_status_can_be_given_any_outcome(status: int, outcome: Outcome) -> None:
+    assume((status, outcome) != (429, Outcome.RETRY))
     rules = OutcomeRules(**{"success": (), "retry": (), "reject": (), "suspend": (), outcome.value: (str(status),)})
     assert compile_rules(rules)(answer(status)) is outcome

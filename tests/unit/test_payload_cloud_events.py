@@ -98,6 +98,6 @@ def test_what_the_operator_says_of_an_attribute_stands() -> None:
 
 def test_a_second_attempt_is_the_same_event() -> None:
     first = source(type="order", timestamp=1_700_000_000)
-    copy = retry_copy(first, "erp", Answer(503, None, "", 0.1), 5000, "ladder", 1_700_000_000.0)
+    copy = retry_copy(first, "erp", Answer(503, None, "", 0.1), 5, "workerrmq.delay.2", 1_700_000_000.0)
     again = Source("orders", "", "orders", copy.properties, copy.body, "m-1")
     assert headers_of(again) == headers_of(first)

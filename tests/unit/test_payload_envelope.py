@@ -93,7 +93,7 @@ def test_whatever_a_field_table_holds_there_is_an_envelope(headers: dict[str, An
 
 def test_a_message_that_came_back_for_another_attempt_looks_as_it_did_at_first() -> None:
     first = source(expiration="60000", headers={"x-tenant": "acme", "x-death": [{"queue": "elsewhere"}]})
-    copy = retry_copy(first, "erp", Answer(503, None, "", 0.1), 5000, "ladder", 1_700_000_000.0)
+    copy = retry_copy(first, "erp", Answer(503, None, "", 0.1), 5, "workerrmq.delay.2", 1_700_000_000.0)
     again = Source("orders", "", "orders", copy.properties, copy.body, "m-1")
     before, after = json.loads(envelope(first, 1)), json.loads(envelope(again, 2))
     assert after.pop("attempt") == 2

@@ -88,7 +88,7 @@ def test_a_message_without_the_value_is_not_sent_and_the_reason_names_it(path: s
 def test_a_second_attempt_goes_to_the_same_url() -> None:
     template = UrlTemplate(HOST + "/{routingKey}/{header:x-tenant}/{messageId}")
     first = source(headers={"x-tenant": "acme"})
-    copy = retry_copy(first, "erp", Answer(503, None, "", 0.1), 5000, "ladder", 1_700_000_000.0)
+    copy = retry_copy(first, "erp", Answer(503, None, "", 0.1), 5, "workerrmq.delay.2", 1_700_000_000.0)
     again = Source("orders", "", "orders", copy.properties, copy.body, "m-1")
     assert template.expand(again) == template.expand(first)
 

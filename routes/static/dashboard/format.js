@@ -64,7 +64,7 @@ const STATES = {
   running: ["●", "good"], delivered: ["●", "good"], finished: ["●", "good"],
   failing: ["▲", "bad"], suspended: ["■", "bad"], "breaker open": ["◆", "bad"], rejected: ["■", "bad"],
   exhausted: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
-  resting: ["▲", "bad"], "trying one": ["◇", "warn"],
+  resting: ["▲", "bad"], "trying one": ["◇", "warn"], throttled: ["◇", "warn"],
   waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
   paused: ["‖", "idle"], disabled: ["‖", "idle"],
 };
@@ -74,13 +74,15 @@ export function badge(state) {
   return el("span", { class: `badge ${tone}` }, el("span", { "aria-hidden": "true" }, sign), ` ${state}`);
 }
 
-const FINER = { "breaker-open": "breaker open", probing: "trying one", resting: "resting" };
+const FINER = {
+  "breaker-open": "breaker open", probing: "trying one", resting: "resting", throttled: "throttled",
+};
 
 // A consumer's state, finer than the API's where its workers tell why it fails.
 export function stateOf(consumer) {
-  if (consumer.state !== "failing") return consumer.state;
+  if (consumer.state !== "failing" && consumer.state !== "waiting") return consumer.state;
   const finer = consumer.workers.map((worker) => FINER[worker.state]).find(Boolean);
-  return finer || "failing";
+  return finer || consumer.state;
 }
 
 export function reasonOf(consumer) {

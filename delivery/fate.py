@@ -1,0 +1,80 @@
+"""The fate of a delivery: a table from the outcome of an attempt, and the situation it was made in, to what is done.
+
+The first row that applies decides. docs/DELIVERY.md tells the same to users; tests/unit/test_delivery_fate.py has a
+test for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from delivery.refusals import SUSPEND_AFTER
+from domain.outcome import Outcome
+
+_GONE = 410
+"""The target says that it will not come back (RFC 9110 §15.5.11), so it is not asked ten times."""
+
+
+class Fate(Enum):
+    ACK = "ack"
+    RETRY = "retry"
+    """charge the attempt; the next one follows after a delay"""
+    REJECT = "reject"
+    """charge the attempt; dead-letter the message, because no retry can help"""
+    EXHAUST = "exhaust"
+    """charge the attempt; dead-letter the message, because it was the last one"""
+    GIVE_BACK = "give back"
+    """uncharged, to its place in the queue; the target's circuit breaker says when the next attempt may come"""
+    REST = "rest"
+    """give it back, and let the consumer rest for some seconds"""
+    SUSPEND = "suspend"
+    """give it back, and suspend the consumer until it is changed or resumed"""
+
+
+class Situation(NamedTuple):
+    """What decides beside the outcome."""
+
+    attempts_left: bool
+    """whether the retry schedule has another delay"""
+    too_old: bool = False
+    """whether `retry.giveUpAfter` has passed since the message was published"""
+    target_down: bool = False
+    """whether the target's circuit breaker is open or half open"""
+    probe: bool = False
+    """whether the attempt was the one that tries a target that is down"""
+    outdated: bool = False
+    """whether the consumer was changed after the attempt began"""
+    others_succeed: bool = False
+    """whether other messages of the consumer succeeded lately"""
+    refusals: int = 1
+    """refusals in a row, this one included"""
+    status: int | None = None
+
+
+_Condition = Callable[[Situation], bool]
+
+_always: _Condition = lambda _: True  # noqa: E731
+_too_old: _Condition = lambda s: s.too_old  # noqa: E731
+
+TABLE: tuple[tuple[Outcome, _Condition, Fate], ...] = (
+    (Outcome.SUCCESS, _always, Fate.ACK),
+    (Outcome.REJECT, _always, Fate.REJECT),
+    (Outcome.THROTTLE, _too_old, Fate.EXHAUST),
+    (Outcome.THROTTLE, _always, Fate.GIVE_BACK),
+    (Outcome.RETRY, lambda s: s.target_down and not s.probe, Fate.GIVE_BACK),
+    (Outcome.RETRY, _too_old, Fate.EXHAUST),
+    (Outcome.RETRY, lambda s: s.attempts_left, Fate.RETRY),
+    (Outcome.RETRY, _always, Fate.EXHAUST),
+    (Outcome.SUSPEND, lambda s: s.outdated, Fate.GIVE_BACK),
+    (Outcome.SUSPEND, lambda s: s.others_succeed and s.attempts_left and not s.too_old, Fate.RETRY),
+    (Outcome.SUSPEND, lambda s: s.others_succeed, Fate.EXHAUST),
+    (Outcome.SUSPEND, lambda s: s.refusals >= SUSPEND_AFTER or s.status == _GONE, Fate.SUSPEND),
+    (Outcome.SUSPEND, _always, Fate.REST),
+)
+
+
+def fate_of(outcome: Outcome, situation: Situation) -> Fate:
+    """What to do with a delivery whose attempt had this outcome."""
+    return next(fate for of, applies, fate in TABLE if of is outcome and applies(situation))

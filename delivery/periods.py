@@ -1,0 +1,28 @@
+"""The periods of a ConsumerThread, so that a test can live through several of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """All in seconds."""
+
+    snapshot: float = 0.5
+    """between two reports of what the consumers do"""
+    verify: float = 60.0
+    """between two looks for the delay levels that the running consumers use"""
+    declare_again: float = 5.0
+    """before the broker is asked again for what it refused to declare"""
+    confirm: float = 30.0
+    """that the broker has to confirm a copy, while it is up and takes messages"""
+    held: float = 600.0
+    """that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so before that the
+    message goes back (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout)"""
+    look_again: float = 5.0
+    """at most, between two looks for a queue that is missing, or that another worker has"""
+    recent_success: float = 60.0
+    """that a success tells that a consumer is configured well; see delivery/refusals.py"""
+    closing: float = 2.0
+    """that the connections have to close"""

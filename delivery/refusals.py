@@ -1,0 +1,43 @@
+"""Whether a refusal (401, 403, 404, 409 …) is about one message or about the consumer: it depends on the others."""
+
+from __future__ import annotations
+
+SUSPEND_AFTER = 10
+"""Refusals in a row that suspend a consumer."""
+
+_LONGEST_REST = 5.0
+
+
+class Refusals:
+    """Fed with every answer of one revision of a consumer. `now` is in seconds of a steady clock."""
+
+    __slots__ = ("_answers_since_success", "_recent", "_succeeded_at", "row")
+
+    def __init__(self, recent: float) -> None:
+        """A success counts as recent for `recent` seconds."""
+        self._recent = recent
+        self._succeeded_at = float("-inf")
+        self._answers_since_success = 0
+        self.row = 0
+        """refusals since the last answer of another kind"""
+
+    def success(self, now: float) -> None:
+        self._succeeded_at = now
+        self._answers_since_success = self.row = 0
+
+    def failure(self) -> None:
+        """An answer that says nothing about the configuration: a retry or a rejection."""
+        self._answers_since_success += 1
+        self.row = 0
+
+    def refusal(self, now: float) -> bool:
+        """Count a refusal. True while others succeed: one of the last ten answers was a recent success, so the message
+        is at fault and not the consumer."""
+        self._answers_since_success += 1
+        self.row += 1
+        return self._answers_since_success <= SUSPEND_AFTER and now - self._succeeded_at <= self._recent
+
+    @property
+    def rest(self) -> float:
+        """Seconds to take no messages after the last refusal; grows with each in a row."""
+        return float(min(_LONGEST_REST, 0.5 * 2 ** (self.row - 1)))

@@ -1,0 +1,125 @@
+"""Declaring exchanges and queues on a loop, one step after the other, on channels that nothing else uses.
+
+A refusal closes a channel (AMQP 0-9-1 §1.3), so a declaration never shares one with deliveries or confirms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
+from typing import Any
+
+from pika.exceptions import NoFreeChannels
+
+Step = Callable[[Any, Callable[[Any], None]], None]
+"""Called with a channel and with the callback for the broker's answer."""
+
+Declaration = Generator[Step, None, None]
+"""Yields steps; `Refused` is raised where one was refused."""
+
+Done = Callable[["Refused | None"], None]
+
+_NOT_FOUND, _PRECONDITION_FAILED = 404, 406
+
+
+class Refused(Exception):
+    """The broker closed the channel over a step; `code` is AMQP's reply code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -> Step:
+    """Declare a durable exchange."""
+    return lambda channel, done: channel.exchange_declare(
+        name, kind, durable=True, arguments=dict(arguments or {}), callback=done
+    )
+
+
+def bind(queue_name: str, to: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> Step:
+    """Bind a queue to an exchange."""
+    return lambda channel, done: channel.queue_bind(queue_name, to, routing_key, dict(arguments or {}), callback=done)
+
+
+def queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
+    """Make a durable queue unless there is one of that name, which is taken as it is: an earlier version, another
+    version of RabbitMQ or an operator made it otherwise."""
+    try:
+        yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
+    except Refused as absent:
+        if absent.code != _NOT_FOUND:
+            raise
+    else:
+        return
+    try:
+        yield lambda channel, done: channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=done)
+    except Refused as exists:
+        if exists.code != _PRECONDITION_FAILED:  # 406: somebody else has just made it, otherwise
+            raise
+
+
+def declare(connection: Any, declaration: Declaration, done: Done) -> None:
+    """Carry out a declaration on a connection; `done` gets None, or the refusal that ended it. It is not called when
+    the connection is lost first."""
+    _Run(connection, declaration, done).open()
+
+
+class _Run:
+    """Owned by the loop's thread."""
+
+    def __init__(self, connection: Any, declaration: Declaration, done: Done) -> None:
+        self._connection, self._declaration, self._done = connection, declaration, done
+        self._channel: Any = None
+        self._step: Step | None = None
+
+    def open(self) -> None:
+        if not self._connection.is_open:
+            return
+        try:
+            self._connection.channel(on_open_callback=self._opened)
+        except NoFreeChannels:
+            self._done(Refused(0, "all channels of the connection are taken: run fewer consumers"))
+
+    def _opened(self, channel: Any) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._closed)
+        if self._step is None:
+            self._advance(partial(next, self._declaration))
+        else:
+            self._take()
+
+    def _answered(self, _frame: Any) -> None:
+        self._advance(partial(next, self._declaration))
+
+    def _closed(self, channel: Any, reason: Any) -> None:
+        """Go on by way of a new channel, if the declaration knows what to do about the refusal."""
+        if channel is not self._channel or not self._connection.is_open:
+            return
+        self._channel = None
+        refused = Refused(getattr(reason, "reply_code", 0), getattr(reason, "reply_text", "") or str(reason))
+        self._advance(partial(self._declaration.throw, refused))
+
+    def _advance(self, resume: Callable[[], Step]) -> None:
+        try:
+            self._step = resume()
+        except StopIteration:
+            self._end(None)
+        except Refused as refused:
+            self._end(refused)
+        else:
+            if self._channel is None:
+                self.open()
+            else:
+                self._take()
+
+    def _take(self) -> None:
+        assert self._step is not None
+        self._step(self._channel, self._answered)
+
+    def _end(self, refused: Refused | None) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None and channel.is_open:
+            channel.close()
+        self._done(refused)

@@ -1,0 +1,51 @@
+"""The nodes of RabbitMQ's management API, parsed once from RABBITMQ_MANAGEMENT_URL and RABBITMQ_URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.amqp.nodes import BrokerNodes
+from gateway.node_urls import Login, decoded, parse_node_urls, place
+
+_PORT = 15672
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementNode:
+    """One of them: its URL without a login and without `/api`, `host:port` for people, and the login."""
+
+    url: str
+    place: str
+    login: Login = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementNodes:
+    """All of them, and the virtual host to manage."""
+
+    nodes: tuple[ManagementNode, ...]
+    virtual_host: str
+
+    @classmethod
+    def parse(cls, text: str, broker: BrokerNodes) -> ManagementNodes:
+        """Read `http[s]://user:password@host:port,host:port/path` or such URLs separated by commas; from empty `text`,
+        take the broker's hosts on port 15672. Without a login it is the broker's.
+
+        Raises ValueError with a sentence that follows the setting's name.
+        """
+        found: dict[str, ManagementNode] = {}
+        if not text:
+            for node, login in zip(broker.nodes, broker.logins, strict=True):
+                where = place(node.host, _PORT)
+                found.setdefault(where, ManagementNode(f"http://{where}", where, login))
+            return cls(tuple(found.values()), broker.virtual_host)
+        for url in parse_node_urls(text, ("http", "https")):
+            if url.host is None:
+                raise ValueError("must name a host, as in http://127.0.0.1:15672")
+            if url.query or "," in url.path:
+                raise ValueError("must have no parameters, and no comma in its path: name all hosts before it")
+            decoded(url.path)  # to see that it can be
+            where = place(url.host, url.port)
+            base = f"{url.scheme}://{where}{url.path.rstrip('/')}"
+            found.setdefault(base, ManagementNode(base, where, url.login or broker.logins[0]))
+        return cls(tuple(found.values()), broker.virtual_host)

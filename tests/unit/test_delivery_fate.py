@@ -1,0 +1,43 @@
+"""Each row of the table of fates."""
+
+from __future__ import annotations
+
+import pytest
+
+from delivery.fate import TABLE, Fate, Situation, fate_of
+from domain.outcome import Outcome
+
+LEFT, LAST = Situation(attempts_left=True), Situation(attempts_left=False)
+
+
+@pytest.mark.parametrize(
+    ("row", "outcome", "situation", "fate"),
+    [
+        (0, Outcome.SUCCESS, LAST._replace(too_old=True, target_down=True), Fate.ACK),
+        (1, Outcome.REJECT, LEFT._replace(target_down=True), Fate.REJECT),
+        (2, Outcome.THROTTLE, LEFT._replace(too_old=True), Fate.EXHAUST),
+        (3, Outcome.THROTTLE, LAST._replace(target_down=True), Fate.GIVE_BACK),
+        (4, Outcome.RETRY, LAST._replace(target_down=True, too_old=True), Fate.GIVE_BACK),
+        (5, Outcome.RETRY, LEFT._replace(too_old=True), Fate.EXHAUST),
+        (6, Outcome.RETRY, LEFT._replace(target_down=True, probe=True), Fate.RETRY),
+        (7, Outcome.RETRY, LAST, Fate.EXHAUST),
+        (8, Outcome.SUSPEND, LEFT._replace(outdated=True, others_succeed=True, refusals=10), Fate.GIVE_BACK),
+        (9, Outcome.SUSPEND, LEFT._replace(others_succeed=True, refusals=10, status=410), Fate.RETRY),
+        (10, Outcome.SUSPEND, LAST._replace(others_succeed=True), Fate.EXHAUST),
+        (10, Outcome.SUSPEND, LEFT._replace(others_succeed=True, too_old=True), Fate.EXHAUST),
+        (11, Outcome.SUSPEND, LEFT._replace(refusals=10), Fate.SUSPEND),
+        (11, Outcome.SUSPEND, LEFT._replace(refusals=1, status=410), Fate.SUSPEND),
+        (12, Outcome.SUSPEND, LAST._replace(refusals=9, too_old=True), Fate.REST),
+    ],
+)
+def test_a_row_decides(row: int, outcome: Outcome, situation: Situation, fate: Fate) -> None:
+    deciding = next(at for at, (of, applies, _) in enumerate(TABLE) if of is outcome and applies(situation))
+    assert deciding == row
+    assert fate_of(outcome, situation) is fate
+
+
+def test_every_outcome_has_a_row_that_always_applies() -> None:
+    for outcome in Outcome:
+        last = [applies for of, applies, _ in TABLE if of is outcome][-1]
+        assert last(LEFT)
+        assert last(LAST)
