@@ -7,7 +7,9 @@ from functools import partial
 
 from config import Settings
 from domain.errors import BrokerUnavailable, WorkerError
+from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.amqp.reading import QueueReader
 from gateway.amqp.replay import DeadLetterReplay
 from gateway.epoch import Epoch
 from gateway.management import (
@@ -16,8 +18,8 @@ from gateway.management import (
     ConnectionGateway,
     ExchangeGateway,
     ManagementClient,
-    MessageGateway,
     QueueGateway,
+    QueueLookup,
 )
 from gateway.metrics.exposition import Exposition
 from gateway.metrics.instruments import keep_in
@@ -57,7 +59,8 @@ def services_of(
     """All services, over a store and a publisher that need not be up, nor started. `worker` is the one of this process,
     when it consumes."""
     management = ManagementClient(settings.rabbitmq_management_url)
-    queue_gateway = QueueGateway(management)
+    queue_gateway, lookup = QueueGateway(management), QueueLookup(management)
+    reader = QueueReader(settings.rabbitmq_url, publisher, lookup)
     connection_gateway = ConnectionGateway(management)
     epoch = Epoch(settings.data_dir / "epoch")
     password = settings.admin_password.get_secret_value()
@@ -89,13 +92,13 @@ def services_of(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
         messages=Messages(
-            publisher, ExchangeGateway(management), MessageGateway(management), settings.publish_timeout, tracing
+            publisher, ExchangeGateway(management), lookup, HeldMessages(reader), settings.publish_timeout, tracing
         ),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, queue_gateway, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(settings.rabbitmq_url, publisher), store.replays),
+        replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=UserAccounts(store, epoch),
         api_keys=api_keys,

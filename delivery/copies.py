@@ -26,6 +26,10 @@ _ROUTING_KEY = PREFIX + "routing-key"
 FIRST_FAILED = PREFIX + "first-failed-at"
 REPLAYED_AT = "x-replayed-at"
 
+LOOK_EXCHANGE = "workerrmq.look."
+"""A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
+COUNTING_HEADERS = ("x-delivery-count", "x-acquired-count")
+
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
                    "x-acquired-count", "CC", "BCC")  # fmt: skip
@@ -137,6 +141,7 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
     """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
     that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""
+    exchange = came_by(exchange)
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = dict(properties.headers or {})
     if not _is_copy(headers):
@@ -148,6 +153,11 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     kept |= {name: aside[name] for name in _BROKER_HEADERS if name in aside}
     fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
+
+
+def came_by(exchange: str) -> str:
+    """The exchange that a message was published to, of the one that brought it into its queue."""
+    return exchange.removeprefix(LOOK_EXCHANGE).partition(".")[2] if exchange.startswith(LOOK_EXCHANGE) else exchange
 
 
 def returned_copy(source: Source, first_failed: float | None = None) -> Message:
@@ -198,11 +208,11 @@ def _copy(
 
 def _with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
     """The message with what `original` needs, and what else shall be said of it."""
-    came_by, came_with, sent = original(source.exchange, source.routing_key, source.properties)
+    sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     headers = dict(sent.headers or {})
     aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
     aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
-    headers |= {QUEUE: source.queue, _EXCHANGE: came_by, _ROUTING_KEY: came_with, **history}
+    headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
     if aside:
         headers[_ASIDE] = aside
     persistent = replace(

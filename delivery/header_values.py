@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from base64 import b64encode
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -39,3 +41,28 @@ def iso_time(moment: datetime) -> str:
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     return moment.isoformat() + "Z"
+
+
+def json_value(value: Any) -> Any:
+    """What JSON makes of a value of a field table (AMQP 0-9-1 §4.2.5.5): decimals are strings, times ISO 8601 in UTC,
+    and bytes that are no UTF-8 are `{"base64": "…"}`."""
+    if isinstance(value, dict):
+        return {str(name): json_value(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if isinstance(value, bytes | bytearray):
+        encoding, text = text_or_base64(bytes(value))
+        return text if encoding == "text" else {"base64": text}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, datetime):
+        return iso_time(value)
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def text_or_base64(body: bytes) -> tuple[str, str]:
+    """`text` and the body where it is UTF-8, else `base64` and the body in Base64."""
+    try:
+        return "text", body.decode()
+    except UnicodeDecodeError:
+        return "base64", b64encode(body).decode()

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from base64 import b64encode
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
-
 import orjson
 
 from delivery.copies import Source, original
-from delivery.header_values import iso_time
+from delivery.header_values import json_value, text_or_base64
 
 _PROPERTIES = {
     "content_type": "contentType",
@@ -38,41 +32,18 @@ def envelope(source: Source, attempt: int) -> bytes:
     times ISO 8601 in UTC, and bytes that are no UTF-8 are `{"base64": "…"}`.
     """
     exchange, routing_key, properties = original(source.exchange, source.routing_key, source.properties)
-    encoding, body = _body(source.body)
+    encoding, body = text_or_base64(source.body)
     named = {name: getattr(properties, field) for field, name in _PROPERTIES.items()}
     return orjson.dumps(
         {
-            "messageId": _json(source.message_id),
+            "messageId": json_value(source.message_id),
             "queue": source.queue,
-            "exchange": _json(exchange),
-            "routingKey": _json(routing_key),
+            "exchange": json_value(exchange),
+            "routingKey": json_value(routing_key),
             "attempt": attempt,
-            "properties": {name: _json(value) for name, value in named.items() if value is not None},
-            "headers": _json(properties.headers or {}),
+            "properties": {name: json_value(value) for name, value in named.items() if value is not None},
+            "headers": json_value(properties.headers or {}),
             "bodyEncoding": encoding,
             "body": body,
         }
     )
-
-
-def _body(body: bytes) -> tuple[str, str]:
-    try:
-        return "text", body.decode()
-    except UnicodeDecodeError:
-        return "base64", b64encode(body).decode()
-
-
-def _json(value: Any) -> Any:
-    """What JSON makes of a value of a field table (AMQP 0-9-1 §4.2.5.5)."""
-    if isinstance(value, dict):
-        return {str(name): _json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    if isinstance(value, bytes | bytearray):
-        encoding, text = _body(bytes(value))
-        return text if encoding == "text" else {"base64": text}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, datetime):
-        return iso_time(value)
-    return str(value) if isinstance(value, Decimal) else value

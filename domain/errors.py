@@ -14,8 +14,11 @@ WorkerError
 ├── Unroutable             the broker had no queue for the message
 ├── PublishRefused         the broker took the message and said no (nack, alarm, full queue)
 │   └── Unwritable         AMQP cannot carry it: its properties and headers are too large for a frame, or malformed
+│       └── MessageTooLarge  the body is over the broker's max_message_size
 ├── PublishUnconfirmed     no answer in time: it may have been published
 ├── BrokerUnavailable      RabbitMQ, or its management API, cannot be reached
+│   ├── BrokerTimeout      it did not answer in time
+│   └── QueueUnavailable   the queue exists, and its node is down
 └── StoreUnavailable       MongoDB cannot be reached
 """
 
@@ -99,12 +102,24 @@ class Unwritable(PublishRefused):
     code = "publish_refused"
 
 
+class MessageTooLarge(Unwritable):
+    code = "message_too_large"
+
+
 class PublishUnconfirmed(WorkerError):
     code = "publish_unconfirmed"
 
 
 class BrokerUnavailable(WorkerError):
     code = "broker_unavailable"
+
+
+class BrokerTimeout(BrokerUnavailable):
+    code = "broker_unavailable"
+
+
+class QueueUnavailable(BrokerUnavailable):
+    code = "queue_unavailable"
 
 
 class StoreUnavailable(WorkerError):

@@ -3,13 +3,11 @@ because that channel carries the messages of other clients too."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping
 from random import getrandbits  # unique, not secret; reseeded after a fork
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
-import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from domain.field_table import ApplicationHeaders
@@ -32,23 +30,20 @@ class Payload(NamedTuple):
     content_type: str
 
 
+class JsonText(bytes):
+    """A JSON value that is no string, as its sender wrote it."""
+
+
 def _payload(value: Any) -> Payload:
-    """Strings go as they are, any other JSON value as JSON. (A lone null would rather be a mistake.)"""
+    """Strings go as they are, any other JSON value as it was written. (A lone null would rather be a mistake.)"""
+    if isinstance(value, JsonText):
+        return Payload(bytes(value), "application/json")
+    if not isinstance(value, str):
+        raise ValueError("must be a string or JSON as it was sent")
     try:
-        if isinstance(value, str):
-            return Payload(value.encode(), "text/plain; charset=utf-8")
-        return Payload(_json(value), "application/json")
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
+        return Payload(value.encode(), "text/plain; charset=utf-8")
     except UnicodeEncodeError:
         raise ValueError("holds half of a surrogate pair, which has no UTF-8; send bodyBase64 instead") from None
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # integers beyond 64 bits, deep nesting
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _decoded(value: Any) -> Any:
@@ -85,7 +80,9 @@ Base64 = Annotated[
 AnyJson = Annotated[
     Payload,
     PlainValidator(_payload),
-    WithJsonSchema({"description": "a string goes as it is, any other JSON value (but null) as JSON"}),
+    WithJsonSchema(
+        {"description": "a string goes as its text, any other JSON value (but null) as the bytes that you send"}
+    ),
 ]
 
 

@@ -48,7 +48,9 @@ class QueueSpec(Model):
     max_priority: int | None = Field(None, ge=1, le=255)
     single_active_consumer: bool = False
     lazy: bool = False
-    delivery_limit: int | None = Field(None, ge=0, le=MOST, description="quorum queues only")
+    delivery_limit: int | None = Field(
+        None, ge=-1, le=MOST, description="quorum queues only; -1 is no limit, from RabbitMQ 4.0 on"
+    )
     dead_letter_exchange: ShortString | None = None
     dead_letter_routing_key: ShortString | None = None
     arguments: Arguments = Field(default_factory=dict, description="any further x-arguments, as RabbitMQ names them")
@@ -73,9 +75,11 @@ class QueueSpec(Model):
         return self
 
     def amqp_arguments(self) -> dict[str, Any]:
-        """The x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments)."""
+        """The x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments). The type is
+        always among them: a virtual host may have another default
+        (https://www.rabbitmq.com/docs/vhosts#default-queue-type)."""
         named = {
-            "x-queue-type": self.type if self.type != "classic" else None,
+            "x-queue-type": self.type,
             "x-message-ttl": self.message_ttl,
             "x-expires": self.expires,
             "x-max-length": self.max_length,

@@ -70,9 +70,9 @@ class ConsumerThread:
     ) -> None:
         """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
+        self._periods = periods
         self.crash: str | None = None
         """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
-        self._periods = periods
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None

@@ -151,7 +151,7 @@ class Easy:
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
-            after = self._retry_after() if status in _MAY_DELAY else None
+            after = self._retry_after() if status >= 300 else None  # RFC 9110 §10.2.3
             content_type = self._content_type() if self._target.spec.reply else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
             answer = Answer(status, None, "", seconds, after, self._body, content_type)
@@ -185,9 +185,6 @@ class Easy:
 
 _STATUS_LINE = b"HTTP/"
 _EMPTY = (b"\r\n", b"\n")
-_MAY_DELAY = (429, 503)
-"""Statuses whose Retry-After is honoured (RFC 6585 §4, RFC 9110 §15.6.4)."""
-
 _CA_FILE = ssl.get_default_verify_paths().cafile or certifi.where()
 
 _ERRORS = {

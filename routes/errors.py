@@ -32,6 +32,7 @@ STATUSES: dict[type[errors.WorkerError], int] = {
     errors.IdempotencyMismatch: 422,
     errors.Locked: 423,
     errors.Throttled: 429,
+    errors.MessageTooLarge: 413,
     errors.PublishRefused: 503,
     errors.BrokerUnavailable: 503,
     errors.StoreUnavailable: 503,

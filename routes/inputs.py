@@ -15,6 +15,7 @@ from domain.errors import Invalid
 from domain.model import Model
 from domain.sentences import dotted, faults
 from routes.body import read
+from routes.json_text import keep_json_text, takes_json_text
 
 M = TypeVar("M", bound=Model)
 
@@ -54,13 +55,20 @@ def read_body(model: type[M], lines: str | None = None) -> M:
     raw = read() if lines is None else read(("application/json", NDJSON))
     if raw.startswith(codecs.BOM_UTF8):  # may be passed over (RFC 8259 §8.1), and Windows likes to write it
         raw = raw[len(codecs.BOM_UTF8) :]
+    verbatim = takes_json_text(model)
     if lines is not None and request.mimetype == NDJSON:
         parts = [(number, part) for number, part in enumerate(raw.split(b"\n"), 1) if part.strip()]
-        content = {lines: [_json(part, f"Line {number}") for number, part in parts]}
+        items = [_json(part, f"Line {number}") for number, part in parts]
+        if verbatim:
+            for item, (_, part) in zip(items, parts, strict=True):
+                keep_json_text(item, part)
+        content = {lines: items}
         return _validated(model, content, [number for number, _ in parts])
     content = _json(raw or b"{}", "The body")
     if not isinstance(content, dict):
         raise Invalid('The body must be a JSON object, as in {"queueName": "orders"}.', code="malformed_json")
+    if verbatim:
+        keep_json_text(content, raw)
     return _validated(model, content)
 
 

@@ -68,8 +68,8 @@ def message_publish(body: PublishRequest) -> Reply:
 def get_messages(body: GetMessages) -> Reply:
     """Look at the messages at the head of a queue, or take them off it.
 
-    A peek marks them as redelivered, and on a quorum queue counts as a delivery. What is taken is gone even when this
-    answer does not reach you: to process messages, create a consumer.
+    A peek marks them as redelivered, and never uses up the delivery limit of a quorum queue. Messages that you take are
+    gone even when this answer does not reach you: to process messages, create a consumer.
     """
     return Reply(services.messages.get(body))
 

@@ -50,7 +50,7 @@ REFUSALS = {
         "ifEmpty, ifUnused or ifRevision does not hold.",
         ("precondition_failed", "queue_not_empty", "queue_in_use", "exchange_in_use", "consumer_changed"),
     ),
-    413: Refusal("The body is over the limit.", ("body_too_large",)),
+    413: Refusal("The body, or a message for the broker, is over the limit.", ("body_too_large", "message_too_large")),
     415: Refusal("The body is not of a type that is taken.", ("unsupported_media_type",)),
     422: Refusal(
         "No queue took the message: it is not published. Or the Idempotency-Key was used for another request.",
@@ -63,6 +63,7 @@ REFUSALS = {
         "RabbitMQ or MongoDB is away or refuses; try again after Retry-After.",
         (
             "broker_unavailable",
+            "queue_unavailable",
             "broker_access_refused",
             "store_unavailable",
             "publish_refused",

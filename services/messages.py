@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from domain.errors import BrokerUnavailable, NotFound, Unroutable, WorkerError
 from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
+from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
-from gateway.management import ExchangeGateway, MessageGateway
+from gateway.management import ExchangeGateway, QueueLookup
 from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 from gateway.tracing import Tracing
+from services.returned_messages import ReturnedMessages
 from services.single_flight import SingleFlight
 
 TRUSTED_SECONDS = 10.0
@@ -34,13 +36,15 @@ class Messages:
         self,
         publisher: PublisherThread,
         exchanges: ExchangeGateway,
-        held: MessageGateway,
+        queues: QueueLookup,
+        held: HeldMessages,
         timeout: float,
         tracing: Tracing | None = None,
     ) -> None:
         """With `tracing`, each call has a span."""
         self._publisher = publisher
         self._exchanges = exchanges
+        self._returned = ReturnedMessages(queues)
         self._held = held
         self._timeout = timeout
         self._tracing = tracing
@@ -66,7 +70,7 @@ class Messages:
 
     def get(self, wanted: GetMessages) -> list[HeldMessage]:
         """Messages from the head of a queue; they stay there, or are removed, as `wanted`. What is removed is gone even
-        when the answer is lost on its way. Raises NotFound, Locked, BrokerUnavailable."""
+        when the answer is lost on its way. Raises NotFound, Locked, Invalid for a stream, and BrokerUnavailable."""
         return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes)
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
@@ -77,7 +81,7 @@ class Messages:
         if sound:
             CONFIRM_SECONDS.labels("one" if len(sound) == 1 else "batch").observe(time.perf_counter() - began)
         remaining = iter(results)
-        errors = [barred[message.exchange] or next(remaining) for message in messages]
+        errors = [barred[message.exchange] or self._judged(message, next(remaining)) for message in messages]
         for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
             PUBLISHES.labels(result).inc(count)
         return errors
@@ -87,6 +91,13 @@ class Messages:
             return self._publisher.publish(messages, self._timeout).result()
 
         return self._tracing.publish(messages, send) if self._tracing and messages else send(messages)
+
+    def _judged(self, message: Message, error: WorkerError | None) -> WorkerError | None:
+        """The error, or the outage because of which the broker has returned the message."""
+        if error is None or error.code != Unroutable.code:
+            return error
+        question = f"{message.exchange}\n{message.routing_key}"
+        return self._lookups.call(question, lambda: self._returned.outage(message)) or error
 
     def _bar(self, exchange: str) -> WorkerError | None:
         """Why nothing can be published to `exchange`."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from domain.details import Page, QueueDetails
+from domain.errors import Invalid
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
 from domain.selection import Selection
@@ -53,5 +54,13 @@ class Queues:
 
     def delete(self, name: str, *, if_empty: bool = False, if_unused: bool = False) -> None:
         """Delete the queue and its messages; its consumers wait until it is made again. Raises NotFound, Locked, and
-        PreconditionFailed when it is not empty or in use and that was ruled out."""
+        PreconditionFailed when it is not empty or in use and that was ruled out; Invalid when its type cannot do that:
+        RabbitMQ refuses both conditions for a quorum queue and ignores `if_empty` for a stream."""
+        asked = [field for field, given in (("ifEmpty", if_empty), ("ifUnused", if_unused)) if given]
+        kind = self._gateway.get(name).type if asked else "classic"
+        if kind != "classic":
+            sentence = f"RabbitMQ cannot check this for a {kind} queue. Leave it out, or delete the queue by hand"
+            raise Invalid(
+                f"{asked[0]}: {sentence}.", code="refused_by_broker", fields=[(field, sentence) for field in asked]
+            )
         self._gateway.delete(name, if_empty=if_empty, if_unused=if_unused)

@@ -10,10 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from domain.errors import Conflict, StoreUnavailable, WorkerError
+from domain.errors import Conflict, NotFound, StoreUnavailable, WorkerError
 from domain.replay import Replay, ReplayRequest
-from gateway.amqp.replay import DeadLetterReplay, Progress
-from gateway.amqp.topology import dead_letter_queue
+from gateway.amqp.replay import DeadLetterReplay, Progress, source_of
 from gateway.mongo.replays import Replays as ReplayStore
 
 log = structlog.get_logger("workerrmq.replay")
@@ -46,9 +45,10 @@ class Replays:
     def begin(self, wanted: ReplayRequest) -> Replay:
         """Start a replay; its progress is to be asked for by its id. A dry run is waited for.
 
-        Raises StoreUnavailable, Conflict when this process is busy with others, and for a dry run NotFound and
-        BrokerUnavailable.
+        Raises NotFound when there is no queue of dead letters, BrokerUnavailable, StoreUnavailable, and Conflict when
+        this process is busy with others.
         """
+        self._check(wanted)
         now = datetime.now(UTC)
         replay = Replay(
             replay_id=uuid.uuid4().hex[:16],
@@ -71,9 +71,20 @@ class Replays:
         thread.start()
         return replay
 
+    def _check(self, wanted: ReplayRequest) -> None:
+        letters = source_of(wanted)
+        try:
+            self._gateway.check(wanted)
+        except NotFound:
+            raise NotFound(
+                f"There is no queue {letters!r}, so {wanted.queue_name!r} has no dead letters there. If they are in "
+                "another queue, name it as deadLetterQueue.",
+                code="queue_not_found",
+            ) from None
+
     def queues_of(self, wanted: ReplayRequest) -> list[str]:
         """The queue that messages go back to, and the one that they come from."""
-        return [wanted.queue_name, wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)]
+        return [wanted.queue_name, source_of(wanted)]
 
     def get(self, replay_id: str) -> Replay:
         """How far it has come. Raises NotFound, StoreUnavailable."""

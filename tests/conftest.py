@@ -31,8 +31,9 @@ _ON_ALL = ("delivery", "faults", "lib")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --brokers, which runs every test that takes a broker on those named."""
+    """Add --brokers, which runs every test that takes a broker on those named, and --minutes of the soaks."""
     parser.addoption("--brokers", help=f"comma-separated, of: {', '.join(BROKERS)}")
+    parser.addoption("--minutes", type=float, default=30, help="how long a soak injects faults (default: 30)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

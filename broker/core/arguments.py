@@ -107,8 +107,10 @@ def _version(value: Value) -> int:
 
 
 def _limit(value: Value) -> int | None:
-    """A delivery limit that is no number is none."""
-    return value if type(value) is int else None
+    """A delivery limit; None for unlimited: a negative one, as on RabbitMQ 4 (3.10 drops at the first return), and a
+    value that is no integer.
+    """
+    return value if type(value) is int and value >= 0 else None
 
 
 _STRATEGY = _one_of("invalid_dlx_strategy", "at-most-once", "at-least-once")

@@ -160,7 +160,7 @@ class Channel:
         check_access(queue, self.owner)
         if tag in self.consumers or (tag and tag == self.reply_tag):
             raise AmqpError(530, f"attempt to reuse consumer tag '{tag}'")
-        if queue.type == "quorum" and self.global_prefetch:
+        if self.global_prefetch and not queue.queue_type.supports_global_prefetch:
             raise AmqpError(540, f"queue '{queue.name}' in vhost '{self.vhost.name}' does not support global qos")
         single = queue.rules.single_active_consumer
         if any(other.exclusive for other in queue.consumers) or (exclusive and (queue.consumers or single)):
@@ -248,11 +248,11 @@ class Channel:
             settled = sorted(settled, key=_precedence, reverse=True)
         for one in settled:
             if verdict == "ack":
-                one.queue.ack(one.entry)
+                one.queue.ack(one.entry, now)
             elif verdict == "reject":
-                one.queue.reject(one.entry)
+                one.queue.reject(one.entry, now)
             else:
-                one.queue.requeue(one.entry, verdict == "requeue")
+                one.queue.requeue(one.entry, verdict == "requeue", now)
             self.ledger.settled(one)
         returned = {one.queue: None for one in settled} if verdict in ("requeue", "return") else {}
         for queue in returned:

@@ -46,8 +46,8 @@ def consumer_priority(queue: Queue, arguments: Table) -> int:
     if isinstance(priority, bool) or not isinstance(priority, int):
         raise AmqpError(406, f"invalid arg 'x-priority' for queue '{queue.name}' in vhost '{queue.vhost.name}': "
                              f'"expected integer, got {type_name(priority)}"')  # fmt: skip
-    for argument in ("x-cancel-on-ha-failover", "x-stream-offset"):
-        if argument in arguments and (queue.type == "quorum" or argument == "x-stream-offset"):
+    for argument in arguments:
+        if argument in queue.queue_type.unsupported_consumer_arguments:
             raise AmqpError(406, f"invalid arg '{argument}' for queue '{queue.name}' in vhost '{queue.vhost.name}' of "
                                  f"queue type rabbit_{queue.type}_queue")  # fmt: skip
     return priority

@@ -46,16 +46,38 @@ def _count_death(death: dict[str, bytes], events: bytes) -> bytes:
     """The x-death array with one more event: newest first, one table per queue and reason."""
     others = []
     count = 1
-    for event in split_array(events):
-        known = split(event[1:]) if event[:1] == b"F" else {}
+    for known, times in _grouped(events):
         if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
-            counted = decode_table(event, 1)[0].get("count")
-            count = min(counted + 1, MOST) if isinstance(counted, int) else 1
+            count = min(times + 1, MOST)
             death = known
         else:
-            others.append(event)
-    counted_death = {"count": encode_value(count), **{k: v for k, v in death.items() if k != "count"}}
-    return join_array([b"F" + join(counted_death), *others])
+            others.append(_counted(known, times))
+    return join_array([_counted(death, count), *others])
+
+
+def _grouped(events: bytes) -> list[tuple[dict[str, bytes], int]]:
+    """The events of an x-death array, one per queue and reason, with their counts.
+
+    A client may have sent several events of one queue and reason. The first one then stays; without a count of its
+    own, it counts all of them (rabbit_dead_letter.erl, group_by_queue_and_reason).
+    """
+    groups: dict[tuple[bytes | None, bytes | None], list[dict[str, bytes]]] = {}
+    for event in split_array(events):
+        if event[:1] == b"F":
+            fields = split(event[1:])
+            groups.setdefault((fields.get("queue"), fields.get("reason")), []).append(fields)
+    return [(group[0], _count_of(group[0], default=len(group))) for group in groups.values()]
+
+
+def _count_of(event: dict[str, bytes], default: int) -> int:
+    if "count" not in event:
+        return default
+    count = decode_table(join({"count": event["count"]}))[0]["count"]
+    return count if type(count) is int else 0
+
+
+def _counted(event: dict[str, bytes], count: int) -> bytes:
+    return b"F" + join({"count": encode_value(count), **{k: v for k, v in event.items() if k != "count"}})
 
 
 def is_cycle(message: Message, queue: str, reason: str) -> bool:
@@ -64,7 +86,9 @@ def is_cycle(message: Message, queue: str, reason: str) -> bool:
     if reason == REJECTED or not isinstance(deaths, list):
         return False
     for death in deaths:
-        if not isinstance(death, dict) or death.get("reason") == REJECTED:
+        if not isinstance(death, dict):
+            continue
+        if death.get("reason") == REJECTED:
             return False
         if death.get("queue") == queue:
             return True

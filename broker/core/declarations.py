@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from broker.core.arguments import defining, type_name
 from broker.core.exchanges import TYPES, Exchange
+from broker.core.queue_types import TYPES as QUEUE_TYPES
+from broker.core.queue_types import QueueType
 from broker.errors import AmqpError
 from broker.protocol.table import Table, Value
 
@@ -32,8 +34,9 @@ def new_queue_name(name: str, arguments: Table) -> str:
     refuse_reserved("queue", name)
     if name:
         return name
-    if arguments.get("x-queue-type") == "quorum":
-        raise AmqpError(406, "Cannot declare a server-named queue for type rabbit_quorum_queue")
+    kind = arguments.get("x-queue-type", "classic")
+    if isinstance(kind, str) and kind in QUEUE_TYPES and not QUEUE_TYPES[kind].server_named:
+        raise AmqpError(406, f"Cannot declare a server-named queue for type rabbit_{kind}_queue")
     return "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
 
 
@@ -64,14 +67,12 @@ def check_same_exchange(known: Exchange, kind: str, durable: bool, auto_delete: 
     _same_argument("alternate-exchange", what, arguments, known.arguments)
 
 
-def check_queue_type(name: str, durable: bool, auto_delete: bool, owner: object | None, arguments: Table,
+def check_properties(queue_type: QueueType, name: str, durable: bool, auto_delete: bool, owner: object | None,
                      vhost: str) -> None:  # fmt: skip
-    """Raises 406 for what a quorum queue cannot be (RabbitMQ docs: quorum-queues § feature matrix)."""
-    if arguments.get("x-queue-type") != "quorum":
-        return
+    """Raises 406 for properties that the queue type does not have (RabbitMQ docs: quorum-queues § feature matrix)."""
     wrong = {"auto-delete": auto_delete, "exclusive-owner": owner is not None, "non-durable": not durable}
     for prop, is_set in wrong.items():
-        if is_set:
+        if is_set and prop in queue_type.unsupported_properties:
             raise AmqpError(406, f"invalid property '{prop}' for queue '{name}' in vhost '{vhost}'")
 
 

@@ -61,7 +61,7 @@ class Expiry:
             self._queue.vhost.dead_letters.deliver(now)
 
     def unused_from(self, now: float) -> None:
-        """The queue has no consumer from now on: `x-expires` begins to run."""
+        """Nothing uses the queue from now on: `x-expires` begins to run."""
         if self._queue.rules.expires is not None and not self._counting:
             self._counting = True
             self._queue.vhost.deadlines.add(now + self._queue.rules.expires, self._expire_unused)
@@ -70,7 +70,7 @@ class Expiry:
         """Delete the queue when it was unused for `x-expires` (RabbitMQ docs: ttl § queue TTL)."""
         self._counting = False
         queue, expires = self._queue, self._queue.rules.expires
-        if queue.deleted or queue.consumers or expires is None:
+        if queue.deleted or queue.in_use or expires is None:
             return
         if now < queue.used_at + expires:
             self.unused_from(queue.used_at)

@@ -15,7 +15,8 @@ class Overflow:
 
     __slots__ = ("_ahead", "_most", "_most_bytes", "_ready", "dead_letters", "drops", "refuses")
 
-    def __init__(self, rules: QueueRules, ready: Ready) -> None:
+    def __init__(self, rules: QueueRules, ready: Ready, *, ahead: bool) -> None:
+        """`ahead` refuses the message that would exceed the limit, not only those after it."""
         self._ready = ready
         self._most = inf if rules.max_length is None else rules.max_length
         self._most_bytes = inf if rules.max_bytes is None else rules.max_bytes
@@ -23,12 +24,10 @@ class Overflow:
         self.drops = limited and rules.overflow == "drop-head"
         self.refuses = limited and not self.drops
         self.dead_letters = rules.overflow == "reject-publish-dlx"
-        self._ahead = 0 if rules.type == "quorum" else 1
+        self._ahead = int(ahead)
 
     def refuses_one_of(self, size: int) -> bool:
-        """Whether a message of `size` bytes is refused. A quorum queue refuses once it is over its limit, a classic one
-        what would take it there.
-        """
+        """Whether a message of `size` bytes is refused."""
         return self.refuses and self.exceeded(self._ahead, self._ahead * size)
 
     def exceeded(self, more: int = 0, more_bytes: int = 0) -> bool:

@@ -13,6 +13,7 @@ from broker.core.message import Entry, Message
 from broker.core.overflow import Overflow
 from broker.core.pages import Pages
 from broker.core.places import Places
+from broker.core.queue_types import TYPES
 from broker.core.ready import Ready
 from broker.core.rota import Rota
 from broker.protocol.table import Table
@@ -36,6 +37,7 @@ class Queue:
         self.vhost = vhost
         self.name = name
         self.rules = rules
+        self.queue_type = TYPES[rules.type]
         self.durable = durable
         self.auto_delete = auto_delete
         self.owner = owner
@@ -48,18 +50,19 @@ class Queue:
         self.pages = Pages(vhost.journal)
         self.deleted = False
         self.used_at = now
-        self._places = Places(rules)
+        self._places = Places()
         self.journaled = durable and owner is None
+        self._stores_transient = self.queue_type.stores_transient
         self.ready = Ready(rules.max_priority)
         self._journal = vhost.journal
-        self._overflow = Overflow(rules, self.ready)
+        self._overflow = Overflow(rules, self.ready, ahead=self.queue_type.refuses_ahead)
         self.expiry = Expiry(self)
         self.expiry.unused_from(now)
 
     @property
     def type(self) -> str:
         """ "classic" or "quorum"."""
-        return self.rules.type
+        return self.queue_type.name
 
     @property
     def exclusive(self) -> bool:
@@ -86,6 +89,11 @@ class Queue:
         """Its consumers, in the order of their subscription."""
         return self.rota.all
 
+    def declared_again(self, now: float) -> None:
+        """A client has declared the queue that is there."""
+        if self.queue_type.declaring_renews:
+            self.used_at = now
+
     # --- in
 
     def offer(self, message: Message, now: float) -> bool:
@@ -97,7 +105,7 @@ class Queue:
             return False
         self.counters.published += 1
         entry = Entry(message, self._places.last(), self.expiry.of(message, now))
-        if self.journaled and (message.essentials.persistent or self.rules.type == "quorum"):
+        if self.journaled and (message.essentials.persistent or self._stores_transient):
             self._journal.store(self.id, entry)
         if not self.ready.count:
             consumer = self.rota.next()
@@ -186,42 +194,40 @@ class Queue:
 
     # --- settling
 
-    def ack(self, entry: Entry) -> None:
+    def ack(self, entry: Entry, now: float) -> None:
         """The message is done with."""
-        if self._take_back(entry):
+        if self._take_back(entry, now):
             self.counters.acked += 1
             self.pages.count_in(entry)
             self.vhost.pager.shrunk(entry.message.size)
             self.forget(entry)
 
-    def reject(self, entry: Entry) -> None:
+    def reject(self, entry: Entry, now: float) -> None:
         """The message is refused for good: to the dead-letter exchange where there is one."""
-        if self._take_back(entry):
+        if self._take_back(entry, now):
             self._drop(entry, REJECTED)
 
-    def requeue(self, entry: Entry, by_client: bool = True) -> None:
+    def requeue(self, entry: Entry, by_client: bool, now: float) -> None:
         """Put the message back, `by_client` or because its channel is gone; the caller calls `hold_limits` and
         `dispatch` when all are back.
         """
-        if not self._take_back(entry):
+        if not self._take_back(entry, now):
             return
         entry.redelivered = True
-        if self.rules.type == "quorum":
-            entry.deliveries += 1
-            limit = self.rules.delivery_limit
-            if limit is not None and entry.deliveries > limit:
-                self._drop(entry, DELIVERY_LIMIT)
-                return
-        self._places.give_back(entry, by_client)
+        if not self.queue_type.give_back(entry, by_client, self.rules.delivery_limit, self._places):
+            self._drop(entry, DELIVERY_LIMIT)
+            return
         if entry.journal_id:
             self._journal.touch(entry)
         self.ready.put_back(entry)
 
-    def _take_back(self, entry: Entry) -> bool:
+    def _take_back(self, entry: Entry, now: float) -> bool:
         if entry not in self.unacked:
             return False
         self.unacked.remove(entry)
         self.unacked_bytes -= entry.message.size
+        if not self.unacked and self.queue_type.unacked_hold:
+            self._released(now)
         return True
 
     def _drop(self, entry: Entry, reason: str) -> None:
@@ -270,6 +276,17 @@ class Queue:
 
     # --- consumers
 
+    @property
+    def in_use(self) -> bool:
+        """Whether something holds its `x-expires` lease."""
+        return len(self.rota) > 0 or (self.queue_type.unacked_hold and len(self.unacked) > 0)
+
+    def _released(self, now: float) -> None:
+        """A consumer or an unacked message has gone: the lease may begin to run."""
+        self.used_at = now
+        if not self.in_use:
+            self.expiry.unused_from(now)
+
     def subscribe(self, consumer: Consumer, now: float) -> None:
         """Add a consumer. What waits is handed out by `dispatch`."""
         self.used_at = now
@@ -282,12 +299,10 @@ class Queue:
 
     def consumer_gone(self, now: float) -> None:
         """A consumer has been taken off the rota."""
-        self.used_at = now
+        self._released(now)
         if not len(self.rota):
             if self.auto_delete and not self.deleted:
                 self.vhost.delete_queue(self.name, now)
-            else:
-                self.expiry.unused_from(now)
         elif self.rules.single_active_consumer:
             self.dispatch(now)
 

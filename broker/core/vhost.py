@@ -15,6 +15,7 @@ from broker.core.journal import Journal
 from broker.core.message import Message
 from broker.core.pager import Pager
 from broker.core.queue import Queue
+from broker.core.queue_types import TYPES as QUEUE_TYPES
 from broker.errors import AmqpError
 from broker.protocol.table import Table
 
@@ -131,10 +132,10 @@ class Vhost:
         known = self.queues.get(name)
         if known is not None:
             declarations.check_same_queue(known, durable, auto_delete, owner, arguments)
-            known.used_at = now
+            known.declared_again(now)
             return known
         rules = read_rules(arguments, name, self.name)
-        declarations.check_queue_type(name, durable, auto_delete, owner, arguments, self.name)
+        declarations.check_properties(QUEUE_TYPES[rules.type], name, durable, auto_delete, owner, self.name)
         queue = Queue(self, name, rules, durable=durable, auto_delete=auto_delete, owner=owner, arguments=arguments,
                       queue_id=self._next_queue_id(), now=now)  # fmt: skip
         self.queues[name] = queue
@@ -152,10 +153,15 @@ class Vhost:
         return queue
 
     def delete_queue(self, name: str, now: float, *, if_unused: bool = False, if_empty: bool = False) -> int:
-        """Delete a queue and cancel its consumers; how many messages waited. Raises 406."""
+        """Delete a queue and cancel its consumers; how many messages waited. Raises 406, and 540 for a condition
+        on a quorum queue."""
         queue = self.queues.get(name)
         if queue is None:
             return 0
+        for flag, given in (("if-unused", if_unused), ("if-empty", if_empty)):
+            if given and queue.type == "quorum":
+                raise AmqpError(540, f"cannot delete queue '{name}' in vhost '{self.name}'. queue.delete operations "
+                                     f"with {flag} flag set are not supported by quorum queues")  # fmt: skip
         if if_unused and queue.consumers:
             raise AmqpError(406, f"queue '{name}' in vhost '{self.name}' in use")
         if if_empty and queue.ready_count:

@@ -58,7 +58,7 @@ def get(channel: ChannelSession, method: commands.Basic.Get, now: float) -> None
     message = entry.message
     payload = encode_method(commands.Basic.GetOk, tag, entry.redelivered, message.exchange, message.routing_key,
                             queue.ready_count)  # fmt: skip
-    properties = delivered_properties(entry, always_count=queue.type == "quorum")
+    properties = delivered_properties(entry, always_count=queue.queue_type.counts_deliveries)
     channel.sink.content(payload, properties, message.body or b"")
 
 

@@ -73,7 +73,7 @@ def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: 
     if method.passive:
         queue = channel.queue(name)
         check_access(queue, channel.connection)
-        queue.used_at = now
+        queue.declared_again(now)
     else:
         arguments = method.arguments or {}
         channel.require("configure", "queue", name or "amq.gen-")

@@ -87,9 +87,10 @@ class BrokerNodes:
                 node.heartbeat = heartbeat
         return nodes
 
-    def connect(self, name: str) -> pika.BlockingConnection:
-        """Open a connection to the first node that takes one. Raises BrokerUnavailable."""
-        for node in self.shuffled(name):
+    def connect(self, name: str, heartbeat: int | None = None) -> pika.BlockingConnection:
+        """Open a connection to the first node that takes one; `name` and `heartbeat` as for `shuffled`. Raises
+        BrokerUnavailable."""
+        for node in self.shuffled(name, heartbeat):
             try:
                 return pika.BlockingConnection(node)
             except (AMQPError, AMQPConnectorException, OSError):

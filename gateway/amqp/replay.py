@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
 
-from pika.exceptions import AMQPError, ChannelClosedByBroker
-
-from delivery.copies import replayed
-from domain.errors import BrokerUnavailable, NotFound
-from domain.message import Message
+from delivery.copies import Source, replayed
 from domain.replay import ReplayRequest, fits
-from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.amqp.reading import QueueReader, Reading
 from gateway.amqp.topology import dead_letter_queue
 
 _BATCH = 200
@@ -38,37 +32,36 @@ class Progress:
 
 
 class DeadLetterReplay:
-    """A connection of its own takes, the publisher publishes. Each `run` blocks its thread until it is done."""
+    """A reader takes, the publisher publishes. Each `run` blocks its thread until it is done."""
 
-    def __init__(self, nodes: BrokerNodes, publisher: PublisherThread) -> None:
-        self._nodes, self._publisher = nodes, publisher
+    def __init__(self, reader: QueueReader, publisher: PublisherThread) -> None:
+        self._reader, self._publisher = reader, publisher
+
+    def check(self, wanted: ReplayRequest) -> None:
+        """Return when the queue of the dead letters can be read. Raises NotFound, Invalid for a stream, and
+        BrokerUnavailable."""
+        self._reader.check(source_of(wanted))
 
     def run(self, wanted: ReplayRequest, stopping: Event, report: Callable[[Progress], None]) -> Progress:
         """Look at as many dead letters as there are at the start. What does not fit, or cannot be published, stays
         unacked until the end and then goes back to its place. `report` is called every now and then.
 
-        Raises NotFound when there is no such queue, BrokerUnavailable when the connection fails; what was not replayed
-        is still there then, and nothing is lost: killed in the middle, at most a batch is in both queues.
+        Raises what QueueReader.reading raises; what was not replayed is still there then, and nothing is lost: killed
+        in the middle, at most a batch is in both queues.
         """
-        queue = wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)
-        connection = self._nodes.connect("workerrmq-replay")
-        try:
-            return _Run(self._publisher, connection.channel(), queue, wanted).run(stopping, report)
-        except ChannelClosedByBroker as exc:
-            if exc.reply_code == 404:
-                raise NotFound(f"There is no queue {queue!r}.", code="queue_not_found") from None
-            raise BrokerUnavailable(f"The broker refused: {exc.reply_text}.") from None
-        except AMQPError:
-            raise BrokerUnavailable("The connection to the broker was lost.", retry_after=5) from None
-        finally:
-            with suppress(AMQPError):
-                connection.close()  # gives back what is unacked
+        with self._reader.reading(source_of(wanted), "workerrmq-replay") as reading:
+            return _Run(self._publisher, reading, wanted).run(stopping, report)
+
+
+def source_of(wanted: ReplayRequest) -> str:
+    """The queue that the dead letters are in."""
+    return wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)
 
 
 class _Run:
-    def __init__(self, publisher: PublisherThread, channel: Any, queue: str, wanted: ReplayRequest) -> None:
-        self._publisher, self._channel, self._queue, self._wanted = publisher, channel, queue, wanted
-        self._progress = Progress(channel.queue_declare(queue, passive=True).method.message_count)
+    def __init__(self, publisher: PublisherThread, reading: Reading, wanted: ReplayRequest) -> None:
+        self._publisher, self._reading, self._wanted = publisher, reading, wanted
+        self._progress = Progress(reading.total)
         self._began = time.monotonic()
 
     def run(self, stopping: Event, report: Callable[[Progress], None]) -> Progress:
@@ -89,32 +82,42 @@ class _Run:
         limit = self._wanted.limit
         return _BATCH if limit is None else min(_BATCH, limit - self._progress.matched)
 
-    def _take(self, room: int) -> list[tuple[int, Message]] | None:
+    def _take(self, room: int) -> list[tuple[int, Source]] | None:
         """The next that fit, at most `room`, with their tags; None when the queue is empty."""
         progress, size = self._progress, 0
-        batch: list[tuple[int, Message]] = []
+        batch: list[tuple[int, Source]] = []
         for _ in range(min(_BATCH, progress.total - progress.examined)):
-            method, properties, body = self._channel.basic_get(self._queue)
-            if method is None:
+            taken = self._reading.take()
+            if taken is None:
                 return batch or None
+            tag, _, source = taken
             progress.examined += 1
-            if fits(self._wanted.filter, properties.headers or {}, properties.message_id):
-                progress.matched += 1
-                batch.append((method.delivery_tag, replayed(properties, body, self._wanted.queue_name, time.time())))
-                size += len(body)
-                if len(batch) == room or size >= _BATCH_BYTES:
-                    break
+            if not fits(self._wanted.filter, source.properties.headers or {}, source.properties.message_id):
+                self._reading.leave(tag, source)
+                continue
+            progress.matched += 1
+            batch.append((tag, source))
+            size += len(source.body)
+            if len(batch) == room or size >= _BATCH_BYTES:
+                break
         return batch
 
-    def _replay(self, batch: list[tuple[int, Message]]) -> None:
-        if self._wanted.dry_run or not batch:
+    def _replay(self, batch: list[tuple[int, Source]]) -> None:
+        if not batch:
             return
-        results = self._publisher.publish([message for _, message in batch], _CONFIRM).result()
-        for (tag, _), error in zip(batch, results, strict=True):
+        if self._wanted.dry_run:
+            for tag, source in batch:
+                self._reading.leave(tag, source)
+            return
+        back, now = self._wanted.queue_name, time.time()
+        messages = [replayed(source.properties, source.body, back, now) for _, source in batch]
+        results = self._publisher.publish(messages, _CONFIRM).result()
+        for (tag, source), error in zip(batch, results, strict=True):
             if error is None:
-                self._channel.basic_ack(tag)
+                self._reading.ack(tag)
                 self._progress.replayed += 1
             else:
+                self._reading.leave(tag, source)
                 self._progress.failed += 1
 
     def _keep_pace(self, stopping: Event) -> None:
@@ -123,5 +126,5 @@ class _Run:
             return
         until = self._began + self._progress.replayed / self._wanted.per_second
         while (left := until - time.monotonic()) > 0 and not stopping.is_set():
-            self._channel.connection.process_data_events(0)
+            self._reading.pump()
             stopping.wait(min(left, 1.0))

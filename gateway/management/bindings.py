@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from domain.details import BindingDetails
-from domain.errors import NotFound
+from domain.errors import BrokerTimeout, NotFound
 from domain.exchange import BindingSpec
 from gateway.management.client import ManagementClient
+from gateway.management.queue_lookup import QueueLookup
 
 
 class BindingGateway:
-    """The bindings of one virtual host. Raises what ManagementClient.call raises."""
+    """The bindings of one virtual host. Raises what ManagementClient.call raises, and QueueUnavailable for a queue
+    whose node is down: RabbitMQ 3.10 does not show its bindings then."""
 
     def __init__(self, client: ManagementClient) -> None:
         self._client = client
+        self._lookup = QueueLookup(client)
 
     def bind(self, spec: BindingSpec) -> bool:
         """Make the binding; False when it was there already. Raises NotFound when an end of it is missing."""
-        if self._matching(spec):
-            return False
-        wanted = {"routing_key": spec.routing_key, "arguments": spec.arguments}
-        self._client.call("POST", *self._path(spec), subject="binding", name=_named(spec), body=wanted)
+        with self._explained(spec.queue_name):
+            if self._matching(spec):
+                return False
+            wanted = {"routing_key": spec.routing_key, "arguments": spec.arguments}
+            self._client.call("POST", *self._path(spec), subject="binding", name=_named(spec), body=wanted)
         return True
 
     def unbind(self, spec: BindingSpec) -> None:
         """Remove the binding with just this routing key and these arguments. Raises NotFound."""
-        found = self._matching(spec)
-        if not found:
-            raise NotFound(f"There is no binding {_named(spec)}.", code="binding_not_found")
-        key = found[0]["properties_key"]
-        self._client.call("DELETE", *self._path(spec), key, subject="binding", name=_named(spec))
+        with self._explained(spec.queue_name):
+            found = self._matching(spec)
+            if not found:
+                raise NotFound(f"There is no binding {_named(spec)}.", code="binding_not_found")
+            key = found[0]["properties_key"]
+            self._client.call("DELETE", *self._path(spec), key, subject="binding", name=_named(spec))
 
     def all(self, exchange: str | None = None, queue_name: str | None = None) -> list[BindingDetails]:
         """All bindings but those that every queue has to the default exchange; only those of an exchange, as their
         source, or of a queue, where one is given; none when it does not exist."""
         vhost = self._client.vhost
         if queue_name is not None:
+            self._lookup.check_available(queue_name)
             found = self._client.get("queues", vhost, queue_name, "bindings", subject="queue", name=queue_name)
         elif exchange is not None:
             path = ("exchanges", vhost, exchange, "bindings", "source")
@@ -44,6 +52,15 @@ class BindingGateway:
         else:
             found = self._client.get("bindings", vhost, subject="virtual host")
         return [_details(one) for one in found if one["source"] and exchange in (None, one["source"])]
+
+    @contextmanager
+    def _explained(self, queue_name: str | None) -> Iterator[None]:
+        try:
+            yield
+        except (NotFound, BrokerTimeout):
+            if queue_name is not None:
+                self._lookup.check_available(queue_name)
+            raise
 
     def _path(self, spec: BindingSpec) -> tuple[str, ...]:
         kind = "q" if spec.queue_name is not None else "e"

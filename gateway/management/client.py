@@ -6,6 +6,7 @@ The login never appears in a message, and no exception of `requests` leaves this
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import quote, urlencode
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from domain.errors import BrokerUnavailable, Invalid
+from domain.errors import BrokerTimeout, BrokerUnavailable, Invalid, QueueUnavailable
 from gateway.management.nodes import ManagementNode, ManagementNodes
 from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
 from gateway.management.sessions import Busy, Sessions
@@ -25,19 +26,32 @@ _REPEATABLE = ("GET", "PUT")
 CONNECTIONS = 32
 """Calls at once of one process; further calls wait."""
 
+_TRUE_OF_ALL_NODES = (ACCESS_REFUSED, QueueUnavailable.code)
+"""Codes of what each node would say."""
+
 
 class ManagementClient:
     """Calls the API of one broker, within one virtual host: the node that answered last, and when it does not, the
     others in turn, in an order that each client shuffles. Thread-safe. Opens nothing before the first call,
     so that an object made before a fork serves after it."""
 
-    def __init__(self, nodes: ManagementNodes, *, connect_seconds: float = 2.0, read_seconds: float = 8.0) -> None:
-        """All nodes together have `connect_seconds` and `read_seconds` for a call; each has its share."""
+    def __init__(
+        self,
+        nodes: ManagementNodes,
+        *,
+        connect_seconds: float = 2.0,
+        read_seconds: float = 8.0,
+        version_seconds: float = 30.0,
+    ) -> None:
+        """All nodes together have `connect_seconds` and `read_seconds` for a call; each has its share. The version is
+        read again after `version_seconds`: the broker may be upgraded meanwhile."""
         self.vhost = nodes.virtual_host
         self._nodes = random.sample(nodes.nodes, len(nodes.nodes))
         self._current = 0
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
         self._sessions = Sessions(CONNECTIONS, connect_seconds)
+        self._version_seconds = version_seconds
+        self._version: tuple[float, tuple[int, ...]] = (float("-inf"), ())
 
     def call(
         self,
@@ -103,7 +117,7 @@ class ManagementClient:
             raise _NodeFailed(_unavailable(node, "does not answer in time"), asked=False) from None
         except requests.Timeout as exc:
             asked = not isinstance(exc, requests.ConnectTimeout)
-            raise _NodeFailed(_unavailable(node, "does not answer in time"), asked) from None
+            raise _NodeFailed(_unavailable(node, "does not answer in time", BrokerTimeout), asked) from None
         except requests.RequestException as exc:
             raise _NodeFailed(_unavailable(node, "cannot be reached"), asked=not _unsent(exc)) from None
         if answer.status_code in (201, 204):
@@ -117,13 +131,22 @@ class ManagementClient:
         if answer.status_code == 404 and subject != "virtual host":
             self._see_vhost(node, timeout)
         error = error_for(Refusal.read(answer.status_code, content), subject, name or self.vhost)
-        if isinstance(error, BrokerUnavailable) and error.code != ACCESS_REFUSED:
+        if isinstance(error, BrokerUnavailable) and error.code not in _TRUE_OF_ALL_NODES:
             raise _NodeFailed(error)
         raise error
 
     def get(self, *path: str, subject: Subject, name: str = "", query: Mapping[str, str | int] | None = None) -> Any:
         """The JSON of `GET /api/<path>`. Raises as `call`."""
         return self.call("GET", *path, subject=subject, name=name, query=query)[1]
+
+    def version(self) -> tuple[int, ...]:
+        """RabbitMQ's version, as in (4, 0, 5): in a cluster that of the node that answers. Raises as `call`."""
+        read_at, version = self._version
+        if time.monotonic() > read_at + self._version_seconds:
+            found = self.get("overview", subject="virtual host", query={"columns": "rabbitmq_version"})
+            version = tuple(int(part) for part in re.findall(r"\d+", found["rabbitmq_version"])[:3])
+            self._version = time.monotonic(), version
+        return version
 
     def _see_vhost(self, node: ManagementNode, timeout: tuple[float, float]) -> None:
         """Raise _NodeFailed when what was not found is missing with all else: RabbitMQ finds nothing at all for
@@ -142,8 +165,10 @@ class _NodeFailed(Exception):
         self.error, self.asked = error, asked
 
 
-def _unavailable(node: ManagementNode, what: str) -> BrokerUnavailable:
-    return BrokerUnavailable(
+def _unavailable(
+    node: ManagementNode, what: str, kind: type[BrokerUnavailable] = BrokerUnavailable
+) -> BrokerUnavailable:
+    return kind(
         f"RabbitMQ's management API at {node.place} {what}. Check that the broker runs with the plugin "
         "rabbitmq_management, and that RABBITMQ_MANAGEMENT_URL is right.",
         retry_after=5,

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from domain.details import Page, QueueDetails
+from domain.errors import BrokerTimeout, Invalid, NotFound
 from domain.overview import QueueOutline
 from domain.queue import QueueSpec
 from domain.selection import Selection
 from gateway.management.client import ManagementClient
+from gateway.management.facts import NO_LIMIT_SINCE
 from gateway.management.pages import read_page
-
-_COLUMNS = (
-    "name,type,state,durable,auto_delete,exclusive,arguments,policy,messages,messages_ready,messages_unacknowledged,"
-    "message_bytes,consumers,message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
-)
+from gateway.management.queue_lookup import COLUMNS, QueueLookup, state_of
 
 _OUTLINE_COLUMNS = (
     "name,arguments,messages_ready,messages_unacknowledged,consumers,message_stats.publish_details,"
@@ -34,24 +32,37 @@ _SORT_COLUMNS = {
 
 
 class QueueGateway:
-    """The queues of one virtual host. Raises what ManagementClient.call raises."""
+    """The queues of one virtual host. Raises what ManagementClient.call raises, and QueueUnavailable for a queue whose
+    node is down: RabbitMQ says then that it is missing, or that it cannot do what was asked for."""
 
     def __init__(self, client: ManagementClient) -> None:
         self._client = client
+        self._lookup = QueueLookup(client)
 
     def declare(self, spec: QueueSpec) -> bool:
-        """Make the queue; False when it was there, just so. Raises Conflict when it exists otherwise."""
-        wanted = {"durable": spec.durable, "auto_delete": spec.auto_delete, "arguments": spec.amqp_arguments()}
+        """Make the queue; False when it was there, just so. Raises Conflict when it exists otherwise, and Invalid for a
+        delivery limit that this RabbitMQ misreads."""
+        arguments = spec.amqp_arguments()
+        limit = arguments.get("x-delivery-limit")
+        if isinstance(limit, int) and limit < 0:
+            self._check_no_limit()
+        wanted = {"durable": spec.durable, "auto_delete": spec.auto_delete, "arguments": arguments}
         return self._call("PUT", spec.queue_name, body=wanted) == 201
 
     def page(self, wanted: Selection) -> Page[QueueDetails]:
         """The queues that are asked for. Raises Invalid for a pattern that is no regular expression."""
-        page = read_page(self._client, "queues", wanted, _COLUMNS, _SORT_COLUMNS)
+        page = read_page(self._client, "queues", wanted, COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> QueueDetails:
         """One queue. Raises NotFound."""
-        return _details(self._client.get("queues", self._client.vhost, name, subject="queue", name=name))
+        try:
+            queue = self._client.get("queues", self._client.vhost, name, subject="queue", name=name)
+        except NotFound:
+            queue = {}
+        if "messages" not in queue:  # it is missing, new, or its node is down
+            queue = self._lookup.find(name)
+        return _details(queue)
 
     def outlines(self) -> list[QueueOutline]:
         """All queues, in one call."""
@@ -71,14 +82,28 @@ class QueueGateway:
 
     def _call(self, method: str, name: str, *rest: str, body: Any = None, query: dict[str, str] | None = None) -> int:
         path = ("queues", self._client.vhost, name, *rest)
-        return self._client.call(method, *path, subject="queue", name=name, body=body, query=query)[0]
+        try:
+            return self._client.call(method, *path, subject="queue", name=name, body=body, query=query)[0]
+        except (NotFound, Invalid, BrokerTimeout):
+            self._lookup.check_available(name)
+            raise
+
+    def _check_no_limit(self) -> None:
+        version = self._client.version()
+        if version < NO_LIMIT_SINCE:
+            number = ".".join(map(str, version))
+            sentence = (
+                f"must not be negative: RabbitMQ {number} would drop a message the first time it returns. Leave "
+                "deliveryLimit out: before RabbitMQ 4.0 there is no limit by default"
+            )
+            raise Invalid(f"deliveryLimit: {sentence}.", fields=[("deliveryLimit", sentence)])
 
 
 def _details(queue: dict[str, Any]) -> QueueDetails:
     return QueueDetails(
         queue_name=queue["name"],
         type=queue.get("type", "classic"),
-        state=queue.get("state", "running"),
+        state=state_of(queue),
         durable=queue["durable"],
         auto_delete=queue["auto_delete"],
         exclusive=queue.get("exclusive", False),

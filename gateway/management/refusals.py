@@ -13,6 +13,7 @@ from domain.errors import (
     Locked,
     NotFound,
     PreconditionFailed,
+    QueueUnavailable,
     WorkerError,
 )
 from gateway.management.arguments import explained, in_one_line
@@ -26,6 +27,7 @@ _INEQUIVALENT = re.compile(
 )
 _ABSENT = re.compile(r"no (?P<subject>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
 """Of a binding, either end may be what is missing."""
+_DOWN = re.compile(r"home node '[^']*' of durable queue '(?P<name>.*)' in vhost '.*' is down", re.DOTALL)
 _VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '\w+')?$", re.DOTALL)
 
 
@@ -53,21 +55,29 @@ def error_for(refusal: Refusal, subject: Subject, name: str) -> WorkerError:
             "'monitoring' and the permissions to configure, write and read in its virtual host.",
             code=ACCESS_REFUSED,
         )
-    if refusal.status == 404 and subject == "virtual host":
-        return BrokerUnavailable(
-            f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it. If it is right, RabbitMQ is just "
-            "stopping or starting: try again.",
-            code="virtual_host_not_found",
-        )
     if absent := _ABSENT.search(refusal.reason):
         subject, name = cast(Subject, absent["subject"]), absent["name"]
     if refusal.status == 404:
-        return NotFound(f"There is no {subject} called {name!r}.", code=f"{subject}_not_found")
+        return _not_found(refusal.reason, subject, name)
     if refusal.status >= 500:
         return BrokerUnavailable(f"RabbitMQ failed to answer (HTTP {refusal.status}); try again.", retry_after=5)
     if refusal.error == PAGE_OUT_OF_RANGE:
         return Invalid("There is no such page.", code=PAGE_OUT_OF_RANGE)
     return _bad_request(refusal.reason, subject, name)
+
+
+def _not_found(reason: str, subject: Subject, name: str) -> WorkerError:
+    if subject == "virtual host":
+        return BrokerUnavailable(
+            f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it. If it is right, RabbitMQ is just "
+            "stopping or starting: try again.",
+            code="virtual_host_not_found",
+        )
+    if down := _DOWN.search(reason):
+        return QueueUnavailable(
+            f"The queue {down['name']!r} exists, but the node that holds it is down.", retry_after=5
+        )
+    return NotFound(f"There is no {subject} called {name!r}.", code=f"{subject}_not_found")
 
 
 def _bad_request(reason: str, subject: Subject, name: str) -> WorkerError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.service import Service
+from tests.api.service import Service, assert_problem
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -112,6 +112,15 @@ def test_a_queue_that_is_not_there_is_said_to_be_so(service: Service, broker: Br
     answer = service.post("/replayDeadLetters", {"queueName": unique_name, "dryRun": True})
     assert (answer.status_code, answer.json["code"]) == (404, "queue_not_found")
     assert service.get("/getReplay", replayId="none").status_code == 404
+
+
+@pytest.mark.parametrize("queue", ["nothing", "orders.dlq"])
+def test_a_replay_of_a_queue_without_a_dead_letter_queue_is_refused_at_once(service: Service, queue: str) -> None:
+    service.post("/createQueue", {"queueName": "orders.dlq"})
+    for more in ({}, {"dryRun": True}, {"deadLetterQueue": "other"}):
+        answer = service.post("/replayDeadLetters", {"queueName": queue, **more})
+        letters = more.get("deadLetterQueue", f"{queue}.dlq")
+        assert_problem(answer, 404, "queue_not_found", f"no queue '{letters}'", "deadLetterQueue")
 
 
 def test_the_log_of_attempts_says_what_became_of_each_failure(

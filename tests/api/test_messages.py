@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -37,10 +38,10 @@ def test_the_customers_example_is_taken_and_answered_as_it_stands(service: Servi
         ({"message": ""}, b"", "text/plain; charset=utf-8"),
         (
             {"message": {"id": 7, "tags": ["ü", None, 1.5]}},
-            '{"id":7,"tags":["ü",null,1.5]}'.encode(),
+            json.dumps({"id": 7, "tags": ["ü", None, 1.5]}).encode(),
             "application/json",
         ),
-        ({"message": [1, 2]}, b"[1,2]", "application/json"),
+        ({"message": [1, 2]}, b"[1, 2]", "application/json"),
         ({"message": 10**25}, b"10000000000000000000000000", "application/json"),
         ({"message": False}, b"false", "application/json"),
         ({"bodyBase64": base64.b64encode(bytes(range(256))).decode()}, bytes(range(256)), "application/octet-stream"),
@@ -53,6 +54,27 @@ def test_text_goes_as_it_is_json_as_json_and_bytes_as_bytes(
     assert service.post("/messagePublish", {"queueName": queue, **given}).status_code == 200
     [(_, properties, arrived)] = take(broker, queue)
     assert (arrived, properties.content_type) == (body, content_type)
+
+
+JSON_TEXTS = [
+    b"1e400",
+    b"0.1234567890123456789012345",
+    b"-0",
+    b"123456789012345678901234567890",
+    b'{"a" : 1, "a": 2.0}',
+    b'["\\u00e9\\/", "  "]',
+]
+
+
+def test_json_arrives_byte_for_byte_as_it_was_sent(service: Service, broker: BrokerNode, queue: str) -> None:
+    messages = [b'{"queueName": "orders", "message": ' + text + b"}" for text in JSON_TEXTS]
+    for one in messages:
+        assert service.post("/messagePublish", one, headers={"Content-Type": "application/json"}).status_code == 200
+    batch = b'{"messages": [' + b", ".join(messages) + b"]}"
+    assert service.post("/messagePublish", batch, headers={"Content-Type": "application/json"}).status_code == 200
+    lines = service.post("/messagePublish", b"\n".join(messages), headers={"Content-Type": "application/x-ndjson"})
+    assert lines.status_code == 200
+    assert [body for _, _, body in take(broker, queue)] == JSON_TEXTS * 3
 
 
 def test_all_properties_arrive(service: Service, broker: BrokerNode, queue: str) -> None:

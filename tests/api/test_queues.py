@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -47,6 +48,7 @@ def test_the_broker_has_what_was_asked_for(service: Service, broker: BrokerNode)
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": "full.dead",
         "x-queue-mode": "lazy",
+        "x-queue-type": "classic",
     }
     assert broker.management.get("queues", "/", "full").json()["arguments"] == arguments
     assert service.get("/getQueue", queueName="full").get_json()["arguments"] == arguments
@@ -61,6 +63,45 @@ def test_a_quorum_queue_is_one(service: Service, broker: BrokerNode) -> None:
     assert_problem(service.post("/createQueue", body | {"type": "classic"}), 409, "queue_exists_otherwise")
     transient = {"queueName": "unsafe", "type": "quorum", "durable": False}
     assert_problem(service.post("/createQueue", transient), 400, "refused_by_broker", "durable")
+
+
+def test_a_queue_is_of_the_type_that_was_asked_for_whatever_the_virtual_hosts_default_is(
+    make_service: Callable[..., Service], broker: BrokerNode
+) -> None:
+    broker.management.put("vhosts", "modern", body={"default_queue_type": "quorum"})
+    broker.management.put("permissions", "modern", "guest", body={"configure": ".*", "write": ".*", "read": ".*"})
+    service = make_service(rabbitmq_url=broker.amqp_url.replace("%2F", "modern"))
+    for wanted in ({}, {"type": "classic"}, {"lazy": True}, {"maxPriority": 5}, {"type": "quorum"}):
+        body = {"queueName": f"q-{wanted}", **wanted}
+        assert service.post("/createQueue", body).status_code == 201
+        assert service.post("/createQueue", body).status_code == 200, "it exists with these settings"
+        kind = service.get("/getQueue", queueName=body["queueName"]).get_json()["type"]
+        assert kind == wanted.get("type", "classic")
+
+
+def test_a_classic_queue_that_was_declared_without_its_type_exists_with_these_settings(
+    service: Service, broker: BrokerNode
+) -> None:
+    with broker.connect() as connection:
+        connection.channel().queue_declare("old", durable=True, arguments={"x-message-ttl": 1000})
+    body = {"queueName": "old", "messageTtl": 1000}
+    assert service.post("/createQueue", body).status_code == 200
+    assert service.post("/createQueue", body | {"type": "classic"}).status_code == 200
+    assert_problem(service.post("/createQueue", body | {"type": "quorum"}), 409, "queue_exists_otherwise")
+
+
+@pytest.mark.parametrize("given", [{"deliveryLimit": -1}, {"arguments": {"x-delivery-limit": -3}}])
+def test_no_delivery_limit_is_refused_where_the_broker_takes_it_for_none_at_all(
+    service: Service, broker: BrokerNode, given: dict[str, Any]
+) -> None:
+    version = broker.management.get("overview").json()["rabbitmq_version"]
+    answer = service.post("/createQueue", {"queueName": "q", "type": "quorum", **given})
+    if int(version.partition(".")[0]) >= 4:
+        assert answer.status_code == 201
+        return
+    problem = assert_problem(answer, 400, "invalid_request", f"RabbitMQ {version} would drop")
+    assert problem["errors"][0]["field"] == "deliveryLimit"
+    assert_problem(service.get("/getQueue", queueName="q"), 404, "queue_not_found")
 
 
 def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: Service) -> None:
@@ -87,7 +128,7 @@ def test_queues_are_a_bare_list_with_the_same_shape_as_one_queue(service: Servic
         "durable": True,
         "autoDelete": False,
         "exclusive": False,
-        "arguments": {},
+        "arguments": {"x-queue-type": "classic"},
         "policy": None,
         "messages": 0,
         "ready": 0,
@@ -188,16 +229,6 @@ def test_a_deleted_queue_is_gone(service: Service) -> None:
 def test_a_queue_that_is_not_there_is_not_found(service: Service, method: str, path: str) -> None:
     body = None if method == "GET" else {"queueName": "nope"}
     assert_problem(service.call(method, path, body), 404, "queue_not_found", "'nope'")
-
-
-def test_a_delete_can_be_kept_from_costing_messages_or_consumers(service: Service, broker: BrokerNode) -> None:
-    service.post("/createQueue", {"queueName": "dear"})
-    service.post("/messagePublish", {"queueName": "dear", "message": "do not lose me"})
-    assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifEmpty": True}), 412, "queue_not_empty")
-    with broker.connect() as connection:
-        connection.channel().basic_consume("dear", lambda *_: None)
-        assert_problem(service.delete("/deleteQueue", {"queueName": "dear", "ifUnused": True}), 412, "queue_in_use")
-    assert service.get("/getQueue", queueName="dear").status_code == 200
 
 
 def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> None:

@@ -219,3 +219,15 @@ def test_rejected_together_the_highest_priority_is_dead_lettered_first(
     assert bodies(subscription.wait(2)) == ["low", "high"]
     channel.basic_nack(subscription.messages[-1].tag, multiple=True, requeue=False)
     assert bodies(take(channel, dead, 2)) == ["high", "low"]
+
+
+def test_repeated_deaths_that_a_client_sent_are_merged(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+    queue = source(channel, unique_name, dead)
+    counts: list[tuple[str, dict[str, int]]] = [(queue, {"count": 5}), ("other", {}), (queue, {"count": 2}),
+                                                ("other", {}), ("third", {"count": 4})]  # fmt: skip
+    sent = [{"queue": name, "reason": "rejected", **count} for name, count in counts]
+    publish_confirmed(channel, queue, "x", headers={"x-death": sent})
+    reject(channel, queue)
+    deaths = take(channel, dead, 1)[0].headers["x-death"]
+    assert (deaths[0]["queue"], len(deaths)) == (queue, 3)  # 3.10.8 reverses the others with each death
+    assert {death["queue"]: death["count"] for death in deaths} == {queue: 6, "other": 2, "third": 4}

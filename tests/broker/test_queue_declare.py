@@ -116,6 +116,22 @@ def test_a_queue_with_messages_is_not_deleted_if_empty(channel: BlockingChannel,
     assert refusal.text == f"PRECONDITION_FAILED - queue '{queue}' in vhost '/' not empty"
 
 
+@pytest.mark.parametrize("flag", ["if-empty", "if-unused"])
+def test_a_quorum_queue_is_deleted_without_conditions_only(
+    channel: BlockingChannel, broker: BrokerNode, unique_name: str, flag: str
+) -> None:
+    channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
+    reason = (
+        f"cannot delete queue '{unique_name}' in vhost '/'. queue.delete operations with {flag} flag set are not "
+        "supported by quorum queues"
+    )
+    answer = broker.management.delete("queues", "/", unique_name, query={flag: "true"})
+    assert (answer.status_code, answer.json()) == (400, {"error": "bad_request", "reason": reason})
+    with refused(540) as refusal:
+        channel.queue_delete(unique_name, **{flag.replace("-", "_"): True})
+    assert refusal.text == f"NOT_IMPLEMENTED - {reason}"
+
+
 def test_a_queue_with_a_consumer_is_not_deleted_if_unused(channel: BlockingChannel, queue: str) -> None:
     channel.basic_consume(queue, lambda *_: None)
     with refused(406) as refusal:

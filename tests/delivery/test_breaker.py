@@ -69,7 +69,7 @@ def test_consumers_of_other_targets_do_not_notice(
     channel.queue_delete(other)
 
 
-@pytest.mark.parametrize("status", [429, 404, 422])
+@pytest.mark.parametrize("status", [404, 422])
 def test_answers_that_say_nothing_against_the_targets_health_do_not_open_it(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
 ) -> None:

@@ -15,6 +15,7 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.replay import DeadLetterReplay, Progress
 from tests.delivery.oracle import publish_ids, wait_delivered
+from tests.delivery.reading import reader_of
 from tests.delivery.running import Consumers
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
@@ -85,7 +86,8 @@ def test_all_reach_the_node_that_works(
     channel.queue_declare(f"{queue}.dlq", durable=True)
     publish_ids(channel, f"{queue}.dlq", ["a", "b"])
     done: list[Progress] = []
-    DeadLetterReplay(BrokerNodes.parse(url), publisher).run(ReplayRequest(queue_name=queue), Event(), done.append)
+    reader = reader_of(broker, BrokerNodes.parse(url), publisher)
+    DeadLetterReplay(reader, publisher).run(ReplayRequest(queue_name=queue), Event(), done.append)
     assert done[-1].replayed == 2
     target.wait_for(3)
 

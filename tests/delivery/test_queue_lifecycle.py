@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.delivery.running import Consumers
+from tests.delivery.running import AT_ONCE, Consumers
 from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
@@ -50,8 +50,8 @@ def test_a_missing_queue_is_not_asked_for_in_a_tight_loop_and_keeps_nobody_else_
         (ours,) = [one for one in connections if one["client_properties"].get("connection_name") == "test-consumer"]
         return int(ours["recv_cnt"]) // 3
 
-    consumers.run(f"{queue}-missing", target.url())
-    consumers.deliver(queue, target.url("/slow?seconds=0.5"), prefetch=1)
+    consumers.run(f"{queue}-missing", target.url(), retry=AT_ONCE)
+    consumers.deliver(queue, target.url("/slow?seconds=0.5"), prefetch=1, retry=AT_ONCE)
     before = channels_opened()
     publish(channel, queue, *"12345678")
     target.wait_for(8)

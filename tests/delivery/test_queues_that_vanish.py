@@ -33,7 +33,7 @@ def test_an_expiring_queue_outlives_several_leases_while_its_consumer_sends_noth
     channel.queue_declare(unique_name, durable=True, arguments={"x-expires": 1500})
     consumers = make_consumers(periods=Periods(held=0.9))
     breaker = {"failures": 1, "openSeconds": 7}
-    consumers.deliver(unique_name, target.url(), facts=EXPIRES, breaker=breaker, prefetch=5)
+    consumers.deliver(unique_name, target.url(), facts=EXPIRES, breaker=breaker, prefetch=1)
     target.answer = lambda request: answer if request.when < target.requests[0].when + 6 else 200
     publish(channel, unique_name, *map(str, range(20)))
     consumers.wait(unique_name, state)

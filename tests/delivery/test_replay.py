@@ -11,6 +11,7 @@ from domain.replay import ReplayRequest
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.replay import DeadLetterReplay, Progress
+from tests.delivery.reading import reader_of
 from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
 
@@ -28,9 +29,8 @@ def test_large_dead_letters_are_not_all_in_memory_at_once(
     def report(progress: Progress) -> None:
         replayed.append(progress.replayed)
 
-    DeadLetterReplay(BrokerNodes.parse(broker.amqp_url), publisher).run(
-        ReplayRequest(queue_name=queue), Event(), report
-    )
+    reader = reader_of(broker, BrokerNodes.parse(broker.amqp_url), publisher)
+    DeadLetterReplay(reader, publisher).run(ReplayRequest(queue_name=queue), Event(), report)
     publisher.stop()
     assert replayed == [3, 6, 7]
     assert (ready(channel, queue), ready(channel, f"{queue}.dlq")) == (7, 0)

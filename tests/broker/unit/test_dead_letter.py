@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from broker.core.message import Entry
 from broker.protocol.table import Timestamp
 from tests.broker.unit.world import Client, World
@@ -62,6 +64,25 @@ def test_deaths_of_one_kind_are_counted_and_the_newest_kind_is_first(world: Worl
         message = dead[1].message
         client.channel.publish(type(message)("", "q", message.properties, b"x"), False, world.now)
     assert [(death["queue"], death["count"]) for death in message.headers["x-death"]] == [("q", 2)]
+
+
+@pytest.mark.parametrize(("sent", "merged"), [
+    ([("q", None), ("q", None)], [("q", 3)]),
+    ([("q", 5), ("q", 2)], [("q", 6)]),
+    ([("o", None), ("p", 4), ("o", 7)], [("q", 1), ("o", 2), ("p", 4)]),
+    ([("q", "odd"), ("o", 3)], [("q", 1), ("o", 3)]),
+])  # fmt: skip
+def test_repeated_deaths_that_a_client_sent_are_merged(
+    world: World, client: Client, sent: list[tuple[str, object]], merged: list[tuple[str, int]]
+) -> None:
+    deadly(world)
+    deaths = [{"queue": queue, "reason": "rejected", **({} if count is None else {"count": count})}
+              for queue, count in sent]  # fmt: skip
+    client.publish("q", "x", headers={"x-death": ["no table", *deaths]})
+    client.get("q")
+    client.nack(1, requeue=False)
+    found = letter(client).message.headers["x-death"]
+    assert [(death["queue"], death["count"]) for death in found] == merged
 
 
 def test_a_retry_ladder_brings_the_message_back_until_it_is_rejected_for_good(world: World, client: Client) -> None:

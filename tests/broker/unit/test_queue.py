@@ -123,6 +123,88 @@ def test_an_unused_queue_expires(world: World, client: Client) -> None:
     assert "q" not in world.vhost.queues
 
 
+QUORUM = {"durable": True, "x_queue_type": "quorum"}
+
+
+def test_declaring_and_publishing_do_not_renew_the_lease_of_a_quorum_queue(world: World, client: Client) -> None:
+    queue = world.queue("q", x_expires=20_000, x_message_ttl=5000, **QUORUM)
+    for _ in range(39):
+        client.publish("q", "1")
+        assert world.queue("q", x_expires=20_000, x_message_ttl=5000, **QUORUM) is queue
+        world.wait(0.5)
+    assert "q" in world.vhost.queues
+    world.wait(0.5)
+    assert "q" not in world.vhost.queues
+
+
+def test_declaring_renews_the_lease_of_a_classic_queue_but_publishing_does_not(world: World, client: Client) -> None:
+    world.queue("declared", x_expires=2000)
+    world.queue("published", x_expires=2000)
+    for _ in range(10):
+        world.queue("declared", x_expires=2000)
+        client.publish("published", "1")
+        world.wait(1)
+    assert list(world.vhost.queues) == ["declared"]
+
+
+def test_an_unacked_message_holds_the_lease_of_a_quorum_queue_and_its_settling_renews_it(
+    world: World, client: Client
+) -> None:
+    world.queue("q", x_expires=2000, **QUORUM)
+    client.publish("q", "1")
+    for tag in (1, 2, 3):
+        assert client.get("q") is not None
+        world.wait(7)
+        client.nack(tag, requeue=True)
+        world.wait(1.9)
+        assert "q" in world.vhost.queues
+    world.wait(0.2)
+    assert "q" not in world.vhost.queues
+
+
+def test_an_unacked_message_does_not_hold_the_lease_of_a_classic_queue(world: World, client: Client) -> None:
+    world.queue("q", x_expires=2000)
+    client.publish("q", "1")
+    client.get("q")
+    world.wait(1.5)
+    client.nack(1, requeue=True)
+    world.wait(0.6)
+    assert "q" not in world.vhost.queues
+
+
+def test_a_message_that_a_cancelled_consumer_left_unacked_holds_the_lease_of_a_quorum_queue(
+    world: World, client: Client
+) -> None:
+    world.queue("q", x_expires=2000, **QUORUM)
+    client.publish("q", "1")
+    client.consume("q")
+    client.channel.cancel("c", world.now)
+    world.wait(9)
+    assert "q" in world.vhost.queues
+    client.close()
+    world.wait(1.9)
+    assert "q" in world.vhost.queues
+    world.wait(0.2)
+    assert "q" not in world.vhost.queues
+
+
+@pytest.mark.parametrize("limit", [-1, -2])
+def test_a_negative_delivery_limit_is_unlimited(world: World, client: Client, limit: int) -> None:
+    world.queue("q", x_delivery_limit=limit, **QUORUM)
+    client.publish("q", "1")
+    for tag in range(1, 30):
+        entry = client.get("q")
+        assert entry is not None
+        assert entry.deliveries == tag - 1
+        client.nack(tag, requeue=True)
+
+
+def test_a_queue_type_that_is_no_text_is_refused(world: World) -> None:
+    for odd in ([], {}, 1):
+        with pytest.raises(AmqpError, match="x-queue-type"):
+            world.queue("", x_queue_type=odd)
+
+
 def test_a_machine_that_slept_longer_than_a_queue_lasts_loses_none_of_its_dead_letters(
     world: World, client: Client
 ) -> None:

@@ -1,0 +1,71 @@
+"""Why the broker returned a message: no queue takes it, or its queue is on a node that is down.
+
+AMQP says 312 NO_ROUTE for both. RabbitMQ 3.10 drops the bindings of a classic queue from its routes while the node of
+that queue is down.
+"""
+
+from __future__ import annotations
+
+import time
+
+from domain.errors import BrokerUnavailable, NotFound, QueueUnavailable, WorkerError
+from domain.message import Message
+from gateway.management import QueueLookup
+
+_MOST = 1000
+"""Answers that are kept at once."""
+_RETRY_AFTER = 5.0
+"""Seconds after which a client may publish again."""
+
+
+class ReturnedMessages:
+    """Thread-safe. An answer is kept for `kept_seconds`, so that a client's mistake costs few looks."""
+
+    def __init__(self, queues: QueueLookup, kept_seconds: float = 2.0) -> None:
+        self._queues, self._kept_seconds = queues, kept_seconds
+        self._kept: dict[tuple[str, str], tuple[float, WorkerError | None]] = {}
+
+    def outage(self, message: Message) -> WorkerError | None:
+        """The outage that may be the reason; None when there is surely no queue for the message."""
+        address = (message.exchange, "" if message.exchange else message.routing_key)
+        until, answer = self._kept.get(address, (0.0, None))
+        if time.monotonic() < until:
+            return answer
+        answer = self._look(*address)
+        if len(self._kept) >= _MOST:
+            self._kept.clear()
+        self._kept[address] = time.monotonic() + self._kept_seconds, answer
+        return answer
+
+    def _look(self, exchange: str, queue: str) -> WorkerError | None:
+        try:
+            return self._of_exchange(exchange) if exchange else self._of_queue(queue)
+        except BrokerUnavailable as exc:
+            return exc if isinstance(exc, QueueUnavailable) else _unknown(exc)
+
+    def _of_queue(self, name: str) -> WorkerError | None:
+        try:
+            self._queues.find(name)
+        except NotFound:
+            return None
+        return QueueUnavailable(
+            f"The queue {name!r} exists, but took no message; publish it again.", retry_after=_RETRY_AFTER
+        )
+
+    def _of_exchange(self, exchange: str) -> WorkerError | None:
+        down = self._queues.unavailable()
+        if not down:
+            return None
+        names = ", ".join(repr(name) for name in down[:3]) + (" and others" if len(down) > 3 else "")
+        return QueueUnavailable(
+            f"No queue took the message from exchange {exchange!r}, and the nodes of some queues are down ({names}), "
+            "one of which may be bound to it; publish it again.",
+            retry_after=_RETRY_AFTER,
+        )
+
+
+def _unknown(exc: BrokerUnavailable) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"No queue took the message, and RabbitMQ does not tell whether its queue exists: {exc.detail}",
+        retry_after=_RETRY_AFTER,
+    )

@@ -1,0 +1,162 @@
+"""`x-expires`: what holds and renews a queue's lease, for each queue type (RabbitMQ docs: ttl § queue TTL).
+
+RabbitMQ checks the leases of quorum queues every five seconds, so these expire later than asked, never sooner.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import NackError, UnroutableError
+
+from tests.support.amqp import Subscription, get, publish
+from tests.support.processes import wait_until
+
+Connect = Callable[..., pika.BlockingConnection]
+EXPIRES = 1.0
+# The time that a lease may outlast its period: RabbitMQ's tick, and a loaded machine.
+LATE = 15.0
+
+
+def declare(channel: BlockingChannel, name: str, queue_type: str) -> str:
+    arguments = {"x-queue-type": queue_type, "x-expires": int(EXPIRES * 1000)}
+    channel.queue_declare(name, durable=True, arguments=arguments)
+    return name
+
+
+def is_there(channel: BlockingChannel, name: str) -> bool:
+    """Asked by publishing, which renews the lease of no queue type."""
+    try:
+        channel.basic_publish("", name, b"?", mandatory=True)
+    except UnroutableError:
+        return False
+    except NackError:
+        return True
+    return True
+
+
+@pytest.fixture
+def probe(connect: Connect) -> BlockingChannel:
+    """A channel with confirms, to ask which queues there are."""
+    channel = connect().channel()
+    channel.confirm_delivery()
+    return channel
+
+
+def live_through_periods(
+    channel: BlockingChannel, probe: BlockingChannel, name: str, act: Callable[[], object]
+) -> None:
+    """Repeat `act` while other quorum queues with the same lease expire, two in a row."""
+    for number in range(2):
+        witness = declare(channel, f"{name}-witness-{number}", "quorum")
+
+        def expired(witness: str = witness) -> bool:
+            act()
+            channel.connection.process_data_events(0)
+            return not is_there(probe, witness)
+
+        wait_until(expired, EXPIRES + LATE, "the witness expiring")
+
+
+def test_declaring_and_publishing_do_not_renew_the_lease_of_a_quorum_queue(
+    channel: BlockingChannel, probe: BlockingChannel, unique_name: str
+) -> None:
+    began = time.monotonic()
+    queue = declare(channel, unique_name, "quorum")
+    publish(channel, queue, "first")
+
+    def expired() -> bool:
+        if not is_there(probe, queue):
+            return True
+        declare(channel, queue, "quorum")
+        channel.queue_declare(queue, passive=True)
+        return False
+
+    wait_until(expired, 2 * LATE, "the queue expiring")
+    assert time.monotonic() - began >= EXPIRES
+
+
+def test_declaring_renews_the_lease_of_a_classic_queue(
+    channel: BlockingChannel, probe: BlockingChannel, unique_name: str
+) -> None:
+    queue = declare(channel, unique_name, "classic")
+    publish(channel, queue, "first")
+    live_through_periods(channel, probe, unique_name, lambda: declare(channel, queue, "classic"))
+    first = get(channel, queue)
+    assert first is not None, "the queue expired and was declared anew"
+    assert first.body == b"first"
+
+
+def test_publishing_does_not_renew_the_lease_of_a_classic_queue(
+    channel: BlockingChannel, probe: BlockingChannel, unique_name: str
+) -> None:
+    queue = declare(channel, unique_name, "classic")
+    wait_until(lambda: not is_there(probe, queue), EXPIRES + LATE, "the queue expiring")
+
+
+def by_consumer(channel: BlockingChannel, queue: str) -> Callable[[], object]:
+    Subscription(channel, queue)
+    release: Callable[[], object] = channel.close
+    return release
+
+
+def by_unacked_get(channel: BlockingChannel, queue: str) -> Callable[[], object]:
+    wait_until(lambda: get(channel, queue, auto_ack=False), 10, "the message")
+    release: Callable[[], object] = channel.close
+    return release
+
+
+def by_unacked_of_a_cancelled_consumer(channel: BlockingChannel, queue: str) -> Callable[[], object]:
+    subscription = Subscription(channel, queue)
+    subscription.wait(1)
+    channel.basic_cancel(subscription.tag)
+    return lambda: channel.basic_nack(0, multiple=True)
+
+
+HOLDERS = [by_consumer, by_unacked_get, by_unacked_of_a_cancelled_consumer]
+
+
+@pytest.mark.parametrize("hold", HOLDERS)
+def test_a_consumer_or_an_unacked_message_holds_the_lease_of_a_quorum_queue(
+    connect: Connect,
+    channel: BlockingChannel,
+    probe: BlockingChannel,
+    unique_name: str,
+    hold: Callable[[BlockingChannel, str], Callable[[], object]],
+) -> None:
+    queue = declare(channel, unique_name, "quorum")
+    publish(channel, queue, "x")
+    holder = connect().channel()
+    release = hold(holder, queue)
+    live_through_periods(channel, probe, unique_name, lambda: holder.connection.process_data_events(0))
+    assert is_there(probe, queue)
+    released = time.monotonic()
+    release()
+    wait_until(lambda: not is_there(probe, queue), EXPIRES + LATE, "the queue expiring")
+    assert time.monotonic() - released >= EXPIRES - 0.1
+
+
+def test_an_unacked_message_does_not_hold_the_lease_of_a_classic_queue(
+    channel: BlockingChannel, probe: BlockingChannel, unique_name: str
+) -> None:
+    queue = declare(channel, unique_name, "classic")
+    publish(channel, queue, "x")
+    by_unacked_get(channel, queue)
+    wait_until(lambda: not is_there(probe, queue), EXPIRES + LATE, "the queue expiring")
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_basic_get_renews_the_lease(
+    channel: BlockingChannel, probe: BlockingChannel, unique_name: str, queue_type: str
+) -> None:
+    queue = declare(channel, unique_name, queue_type)
+
+    def take_one() -> None:
+        get(channel, queue)
+
+    live_through_periods(channel, probe, unique_name, take_one)
+    assert is_there(probe, queue)

@@ -1,0 +1,102 @@
+"""Nodes of a cluster that are killed, suspended and restarted in turn, under load: nothing is lost, without help."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.deployment import deployed
+from tests.support.processes import wait_until
+from tests.support.rabbitmq import RabbitNode
+from tests.support.target import Target
+from tests.support.traffic import Publisher, waiting_ids
+
+QUEUES = ("orders", "invoices")
+SUSPENDED = 15.0  # seconds: longer than the cluster takes to notice
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+def faults(cluster: Cluster, seconds: float) -> Iterator[tuple[str, RabbitNode]]:
+    """A kill and a suspension, each of another node; more of them in turn until the time is up."""
+    until = time.monotonic() + seconds
+    nodes = itertools.cycle(cluster.nodes)
+    for kind in itertools.cycle(("kill", "suspend")):
+        yield kind, next(nodes)
+        if kind == "suspend" and time.monotonic() > until:
+            return
+
+
+@pytest.mark.parametrize(
+    ("cluster", "long"),
+    [
+        ("rabbitmq4", False),
+        pytest.param("rabbitmq4", True, marks=pytest.mark.soak),
+        pytest.param("rabbitmq", True, marks=pytest.mark.soak),
+    ],
+    indirect=["cluster"],
+)
+@pytest.mark.timeout(0)  # every wait below is bounded
+def test_no_message_is_lost_while_nodes_are_killed_and_suspended_in_turn(
+    cluster: Cluster, long: bool, target: Target, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    seconds = 60 * request.config.getoption("--minutes") if long else 0
+    with ExitStack() as stack:
+        service = stack.enter_context(deployed(tmp_path / "service", cluster.settings))
+        for queue in QUEUES:
+            service.done("/createQueue", queueName=queue, type="quorum")
+            # A third fail at first and so wait in the delay levels; one in a hundred is dead-lettered.
+            retry = {"schedule": [1, 2, 5], "jitter": 0}
+            url, breaker = target.url("/random?fail=0.33"), {"failures": 1000}
+            service.done("/createConsumer", queueName=queue, url=url, retry=retry, breaker=breaker)
+        publishers = [Publisher(service, queue, 5, partial(_message, queue)) for queue in QUEUES]
+        for one in publishers:
+            stack.callback(one.stop)
+
+        def accepted() -> set[str]:
+            return {identity for one in publishers for identity in set(one.accepted)}
+
+        def goes_on() -> None:
+            """Publishing and delivering: 20 more of each."""
+            published, delivered = len(accepted()), len(target.delivered())
+            wait_until(lambda: len(accepted()) >= published + 20, 120, "publishing going on")
+            wait_until(lambda: len(target.delivered()) >= delivered + 20, 120, "deliveries going on")
+
+        goes_on()
+        for kind, node in faults(cluster, seconds):
+            began = time.monotonic()
+            if kind == "kill":
+                node.kill()
+            else:
+                node.suspend()
+            goes_on()
+            if kind == "suspend":
+                wait_until(partial(_passed, began + SUSPENDED), SUSPENDED + 1)
+            cluster.revive(node)
+            goes_on()
+        for one in publishers:
+            one.stop()
+
+        def lost() -> set[str]:
+            dead = {identity for queue in QUEUES for identity in waiting_ids(cluster.nodes[0], f"{queue}.dlq")}
+            return accepted() - set(target.delivered()) - dead
+
+        wait_until(lambda: not lost(), 180, "every accepted message delivered or dead-lettered")
+        delivered = target.delivered()
+        failed, twice = sum(one.failed for one in publishers), delivered.total() - len(delivered)
+        print(f"{len(accepted())} accepted, {len(delivered)} delivered, {failed} publishes failed, {twice} duplicates")
+
+
+def _passed(when: float) -> bool:
+    return time.monotonic() > when
+
+
+def _message(queue: str, number: int) -> dict[str, object]:
+    return {"queueName": queue, "message": {"number": number}}
