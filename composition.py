@@ -83,7 +83,7 @@ def services_of(
     if worker is not None:
         probes["consumers"] = consumers
     consumer_service = Consumers(
-        store.consumers, store.heartbeats, queue_gateway, TargetNames(settings.guard), settings.default_target_url
+        store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
     )
     api_keys = ApiKeys(store, epoch)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers))

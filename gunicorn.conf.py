@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import math
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
 
 import logs
-from config import load  # not `import config`: gunicorn takes a module-level `config` for its own setting
 from gateway.open_files import allow_many
 from gunicorn_worker import end_turn, timed_handshake
 from middlewares.body_timeout import TimedInput
@@ -24,7 +28,24 @@ if TYPE_CHECKING:
     from gunicorn.config import Config
     from gunicorn.workers.base import Worker
 
-_settings = load()
+_READ_SETTINGS = """
+import config
+print(config.load().model_dump_json(include={
+    "bind", "web_workers", "publish_timeout", "drain_timeout", "log_level", "log_format", "data_dir"}))
+"""
+
+
+def _read_settings() -> SimpleNamespace:
+    """Read the settings in a process of its own. config.py imports the drivers, and gevent cannot patch what they took
+    from `ssl` and `threading` before (https://www.gevent.org/api/gevent.monkey.html). A wrong setting ends gunicorn;
+    that process has said which."""
+    done = subprocess.run([sys.executable, "-c", _READ_SETTINGS], stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return SimpleNamespace(**json.loads(done.stdout))
+
+
+_settings = _read_settings()
 
 _DEAF_CLIENT = 15  # seconds that a client may take no byte of its answer
 
@@ -34,7 +55,7 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        logs.configure(_settings.log_level, _settings.log_format, _settings.data_dir)
+        logs.configure(_settings.log_level, _settings.log_format, Path(_settings.data_dir))
         for log in (self.error_log, self.access_log):
             log.handlers.clear()
             log.propagate = True

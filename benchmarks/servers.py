@@ -20,7 +20,12 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 10000000; client_body_buffer_size 64k; client_body_temp_path {dir}/body;
   proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-  server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200; }} }}
+  split_clients $request_id $outcome {{ 50% fails; * succeeds; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{ return 200; }}
+    location /half {{ if ($outcome = fails) {{ return 500; }} return 200; }}
+  }}
 }}
 """
 
@@ -34,7 +39,7 @@ def rabbitmq() -> Iterator[RabbitNode]:
 
 @contextmanager
 def nginx() -> Iterator[str]:
-    """The URL of an nginx that answers 200 to everything."""
+    """The URL of an nginx that answers 200 to everything, and 500 to half of what is under `half`."""
     program = find("nginx") or "nginx"
     with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -14,10 +14,6 @@ from broker.session.transport import Offer
 if TYPE_CHECKING:
     from broker.server import Server
 
-# Seconds until a client must have logged in (RabbitMQ docs: networking § handshake_timeout), and to answer close.
-HANDSHAKE_TIMEOUT = 10.0
-CLOSE_TIMEOUT = 10.0
-
 # Bytes: deliveries pause above the first; above the last, a client that reads nothing is not read from either.
 OUTPUT_HIGH, OUTPUT_LOW, OUTPUT_MOST = 1_048_576, 262_144, 67_108_864
 
@@ -40,6 +36,8 @@ class Line(asyncio.Protocol):
         self._sent_at = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._written = 0
 
     # --- asyncio's side
 
@@ -53,7 +51,7 @@ class Line(asyncio.Protocol):
         self.connection = Connection(self._server.core, self, self._offer, self._server.alarms, peer=(peer[0], peer[1]),
                                      local=(local[0], local[1]), tls=self._tls, now=time.time())  # fmt: skip
         self._server.admit(self)
-        self._deadline = self._loop.call_later(HANDSHAKE_TIMEOUT, self._give_up)
+        self._deadline = self._loop.call_later(self._offer.handshake_timeout, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -96,7 +94,7 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        for timer in (self._beat, self._deadline):
+        for timer in (self._beat, self._deadline, self._stall):
             if timer is not None:
                 timer.cancel()
         self._server.dismiss(self)
@@ -115,11 +113,34 @@ class Line(asyncio.Protocol):
         data = self.connection.take_output()
         if data:
             self._sent_at = self._loop.time()
-            self._transport.write(data)
+            self._write(data)
         if self._closing and not self.connection.holding:
             self._say_goodbye()
         elif not self._paused and not self.connection.output_open:
             self.connection.resume_output(time.time())
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(data)
+        self._written += len(data)
+        if self._stall is None and self._transport.get_write_buffer_size():
+            self._watch_reader()
+
+    def _watch_reader(self) -> None:
+        self._stall = self._loop.call_later(self._offer.send_timeout, self._check_reader, self._taken())
+
+    def _check_reader(self, taken: int) -> None:
+        """Drop a client that has not read a byte since: its messages go back to their queues."""
+        self._stall = None
+        if not self._transport.get_write_buffer_size():
+            return
+        if self._taken() == taken:
+            self.abort()
+        else:
+            self._watch_reader()
+
+    def _taken(self) -> int:
+        """Bytes that the client's side has taken so far."""
+        return self._written - self._transport.get_write_buffer_size()
 
     def _say_goodbye(self) -> None:
         """Send no more, but read on until the client closes: a line closed with bytes unread is reset, and the client
@@ -127,7 +148,7 @@ class Line(asyncio.Protocol):
         """
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
-            self._expire_in(CLOSE_TIMEOUT)
+            self._expire_in(self._offer.close_timeout)
         else:
             self._transport.close()
 
@@ -138,7 +159,7 @@ class Line(asyncio.Protocol):
 
     def expect_close(self) -> None:
         """See session.connection.Line."""
-        self._expire_in(CLOSE_TIMEOUT)
+        self._expire_in(self._offer.close_timeout)
 
     def tuned(self, heartbeat: int) -> None:
         """See session.connection.Line. The client has logged in, and must be heard from."""
@@ -155,7 +176,7 @@ class Line(asyncio.Protocol):
             return
         if now - self._sent_at >= interval / 2 - 0.01:
             self._sent_at = now
-            self._transport.write(HEARTBEAT_FRAME)
+            self._write(HEARTBEAT_FRAME)
         self._beat = self._loop.call_later(interval / 2, self._heartbeat, interval)
 
     def _expire_in(self, seconds: float) -> None:

@@ -8,14 +8,16 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from broker.server import Server
+from broker.session.transport import Offer
 
 
 class BrokerThread(threading.Thread):
     """Owns its loop and its Server. Others may call `start`, `wait_ready` and `stop`, nothing else."""
 
-    def __init__(self, data_dir: Path | None, user: str, password: str) -> None:
+    def __init__(self, data_dir: Path | None, user: str, password: str, offer: Offer | None = None) -> None:
         super().__init__(name="broker", daemon=True)
         self._data_dir = data_dir
+        self._offer = offer
         self._login = (user, password)
         self._ready: Future[int] = Future()
         self._ending: asyncio.Event | None = None
@@ -32,7 +34,7 @@ class BrokerThread(threading.Thread):
 
     async def _serve(self) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
-        server = Server(self._data_dir)
+        server = Server(self._data_dir, self._offer)
         server.core.add_user(*self._login, ("administrator",))
         server.core.permit(self._login[0], "/")
         await server.start()

@@ -17,7 +17,15 @@ class Refusal:
 REFUSALS = {
     400: Refusal(
         "What was sent cannot be used as it stands.",
-        ("invalid_request", "malformed_json", "refused_by_broker", "url_missing", "target_refused"),
+        (
+            "invalid_request",
+            "malformed_json",
+            "refused_by_broker",
+            "url_missing",
+            "target_refused",
+            "queue_unfit",
+            "stream_queue",
+        ),
     ),
     401: Refusal("No, wrong or expired credentials.", ("unauthenticated", "token_invalid", "wrong_credentials")),
     403: Refusal("The role does not reach that far, or the queues of the API key.", ("forbidden", "outside_key_scope")),

@@ -13,10 +13,10 @@ from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
 from domain.details import Page
-from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed
+from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed, QueueUnavailable
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults
-from gateway.management import QueueGateway
+from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.target_names import TargetNames
@@ -32,7 +32,7 @@ class Consumers:
         self,
         registry: ConsumerRegistry,
         heartbeats: Heartbeats,
-        queues: QueueGateway,
+        queues: QueueLookup,
         targets: TargetNames,
         default_target_url: str,
     ) -> None:
@@ -44,7 +44,8 @@ class Consumers:
 
     def create(self, wanted: NewConsumer) -> tuple[ConsumerDetails, bool, list[str]]:
         """The consumer, whether it is new, and what still keeps it from running. Raises Conflict when its name belongs
-        to another, Invalid when there is no URL, and TargetRefused when there is one that may not be called."""
+        to another, Invalid when there is no URL or RabbitMQ says that no consumer may take from the queue (a stream, an
+        exclusive or auto-delete queue), and TargetRefused when there is a URL that may not be called."""
         url = wanted.url or self._default_target_url
         if not url:
             raise Invalid(
@@ -53,8 +54,9 @@ class Consumers:
                 fields=[("url", "is missing, and DEFAULT_TARGET_URL is not set")],
             )
         spec, warnings = self._deliverable(wanted.stored() | {"url": url})
+        hindrances = self._hindrances(spec)
         consumer, new = self._registry.create(spec)
-        return self._details(consumer), new, [*self._hindrances(spec), *warnings]
+        return self._details(consumer), new, [*hindrances, *warnings]
 
     def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
         """One page of the consumers that are wanted, and in this state, by name; the first page is 1."""
@@ -137,12 +139,16 @@ class Consumers:
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         try:
-            queue = self._queues.get(spec.queue_name)
+            queue = self._queues.facts(spec.queue_name)
         except NotFound:
             return [f"There is no queue {spec.queue_name!r} yet; the consumer starts when it is created."]
+        except QueueUnavailable as exc:
+            return [f"The consumer starts when the queue can be used. {exc.detail}"]
         except BrokerUnavailable as exc:
             return [f"The consumer starts when RabbitMQ can be reached. {exc.detail}"]
-        return [_DELIVERY_LIMIT] if queue.type == "quorum" and spec.ordering != "none" else []
+        if queue.unfit:
+            raise Invalid(f"queueName: {queue.unfit}", code="queue_unfit", fields=[("queueName", queue.unfit)])
+        return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
 _DELIVERY_LIMIT = (

@@ -49,6 +49,18 @@ def type_name(value: Value) -> str:
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "void")
 
 
+def same_value(left: Value, right: Value) -> bool:
+    """Whether two values of tables are equal to RabbitMQ: equal, and both integers, both floats and so on. 10 is not
+    10.0, and true is not 1.
+    """
+    return left == right and _type_class(left) == _type_class(right)
+
+
+def _type_class(value: Value) -> str:
+    name = type_name(value)
+    return "signedint" if name == "long" else name
+
+
 def _integer(value: Value) -> int:
     if type(value) is not int:
         raise _Invalid(f'"expected integer, got {type_name(value)}"')

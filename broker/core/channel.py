@@ -202,11 +202,11 @@ class Channel:
         """Whether the channel lets the consumer have a message now."""
         if not self.sink.writable:
             return False
-        return consumer.no_ack or not self.global_prefetch or self.ledger.consumed < self.global_prefetch
+        return not self.global_prefetch or self.ledger.consumed < self.global_prefetch
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
         """A queue hands a message to a consumer of this channel."""
-        tag = next(self._tags)
+        tag = consumer.last_tag = next(self._tags)
         if not consumer.no_ack:
             consumer.unacked += 1
             self.ledger.add(Unsettled(tag, entry, consumer.queue, consumer))
@@ -218,9 +218,19 @@ class Channel:
 
     def wake(self, now: float) -> None:
         """Deliveries may go out again."""
-        for consumer in list(self.consumers.values()):
-            consumer.queue.wake(consumer, now)
+        self._wake_all(now)
         self.vhost.dead_letters.deliver(now)
+
+    def _wake_all(self, now: float) -> None:
+        """Offer messages to all consumers: first to the one that has waited longest for its turn, so that consumers
+        share a global prefetch fairly.
+        """
+        queues: dict[Queue, None] = {}
+        for consumer in sorted(self.consumers.values(), key=lambda consumer: consumer.last_tag):
+            consumer.queue.rota.wake(consumer)
+            queues[consumer.queue] = None
+        for queue in queues:
+            queue.dispatch(now)
 
     # --- settling
 
@@ -257,12 +267,12 @@ class Channel:
         returned = {one.queue: None for one in settled} if verdict in ("requeue", "return") else {}
         for queue in returned:
             queue.hold_limits(now)
-        freed = {one.consumer: None for one in settled if one.consumer is not None}
         if self.global_prefetch:
-            freed |= dict.fromkeys(self.consumers.values())
-        for consumer in freed:
-            if self.consumers.get(consumer.tag) is consumer:
-                consumer.queue.wake(consumer, now)
+            self._wake_all(now)
+        else:
+            for consumer in {one.consumer: None for one in settled if one.consumer is not None}:
+                if self.consumers.get(consumer.tag) is consumer:
+                    consumer.queue.wake(consumer, now)
         for queue in returned:
             queue.dispatch(now)
         self.vhost.dead_letters.deliver(now)

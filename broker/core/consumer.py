@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 class Consumer:
-    """A subscription. `prefetch` is in messages, 0 for no limit; `priority` larger first; `unacked` in messages."""
+    """A subscription. `prefetch` is in messages, 0 for no limit; `priority` larger first; `unacked` in messages;
+    `last_tag` is the delivery tag of its last delivery.
+    """
 
-    __slots__ = ("arguments", "channel", "exclusive", "no_ack", "prefetch", "priority", "queue", "tag", "unacked",
-                 "waiting")  # fmt: skip
+    __slots__ = ("arguments", "channel", "exclusive", "last_tag", "no_ack", "prefetch", "priority", "queue", "tag",
+                 "unacked", "waiting")  # fmt: skip
 
     def __init__(self, channel: Channel, queue: Queue, tag: str, *, no_ack: bool = False, exclusive: bool = False,
                  prefetch: int = 0, priority: int = 0, arguments: Table | None = None) -> None:  # fmt: skip
@@ -29,6 +31,7 @@ class Consumer:
         self.priority = priority
         self.arguments = arguments or {}
         self.unacked = 0
+        self.last_tag = 0
         self.waiting = False
 
     @property

@@ -6,7 +6,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
-from broker.core.arguments import defining, type_name
+from broker.core.arguments import defining, same_value, type_name
 from broker.core.exchanges import TYPES, Exchange
 from broker.core.queue_types import TYPES as QUEUE_TYPES
 from broker.core.queue_types import QueueType
@@ -102,13 +102,13 @@ def check_same_queue(known: Queue, durable: bool, auto_delete: bool, owner: obje
 
 
 def _same(prop: str, what: str, received: Value, current: Value) -> None:
-    if received != current:
+    if not same_value(received, current):
         raise AmqpError(406, f"inequivalent arg '{prop}' for {what}: received '{_plain(received)}' but current is "
                              f"'{_plain(current)}'")  # fmt: skip
 
 
 def _same_argument(name: str, what: str, received: Table, current: Table) -> None:
-    if received.get(name) == current.get(name):
+    if same_value(received.get(name), current.get(name)):
         return
     if name == "x-queue-type" and received.get(name, "classic") == current.get(name, "classic"):
         return

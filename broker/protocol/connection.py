@@ -21,7 +21,6 @@ PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _ACCEPTED = {PROTOCOL_HEADER, b"AMQP\x01\x01\x09\x01", b"AMQP\x01\x01\x00\x09", b"AMQP\x01\x01\x08\x00"}
 
 FRAME_MIN = 4096
-DEFAULT_FRAME_MAX = 131_072
 
 # Bytes of bodies that may be on their way in, on all channels of a connection together.
 MAX_ASSEMBLED = 2 * content.MAX_MESSAGE_SIZE
@@ -40,7 +39,7 @@ class ServerConnection:
 
     def __init__(self) -> None:
         self.state = ConnectionState.GREETING
-        self.frame_max = DEFAULT_FRAME_MAX
+        self.frame_max = FRAME_MIN  # until tune-ok (AMQP 0-9-1 §4.2.3; rabbit_reader)
         self.channel_max = 2047
         self.frames_in = 0
         self._channels: dict[int, ChannelState] = {}
@@ -111,8 +110,10 @@ class ServerConnection:
         if kind == content.METHOD:
             return self._method(channel, index, payload)
         if kind == content.HEARTBEAT:
+            if payload:
+                raise AmqpError(501, "a heartbeat frame must be empty")
             if channel:
-                raise AmqpError(501, "heartbeat on a channel other than 0")
+                raise AmqpError(505, "heartbeat on a channel other than 0")
             return None
         if kind not in (content.HEADER, content.BODY):
             raise AmqpError(501, f"unknown frame type {kind}")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pamqp import base, commands
 
 from broker.errors import AmqpError
+from broker.protocol.connection import FRAME_MIN
 from broker.protocol.states import ConnectionState
 from broker.session.authentication import MECHANISMS, credentials
 
 if TYPE_CHECKING:
     from broker.session.connection import Connection
-
-FRAME_MIN = 4096
 
 SERVER_PROPERTIES = {
     # Clients choose their behaviour by product and version: what is built here is RabbitMQ 3.10's.

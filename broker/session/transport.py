@@ -8,11 +8,17 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the server offers a client: `frame_max` in bytes, `heartbeat` in seconds."""
+    """What the server offers a client: `frame_max` in bytes, `heartbeat` in seconds; and how long it waits, in seconds:
+    `handshake_timeout` for the login, `close_timeout` for the answer to close, `send_timeout` for the client to read
+    (RabbitMQ docs: networking).
+    """
 
     frame_max: int = 131_072
     channel_max: int = 2047
     heartbeat: int = 60
+    handshake_timeout: float = 10.0
+    close_timeout: float = 10.0
+    send_timeout: float = 30.0
 
 
 class Line(Protocol):

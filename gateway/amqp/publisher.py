@@ -10,12 +10,21 @@ from typing import Any
 import pika
 import structlog
 
-from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
+from domain.errors import (
+    BrokerUnavailable,
+    MessageTooLarge,
+    PublishRefused,
+    PublishUnconfirmed,
+    Unroutable,
+    Unwritable,
+    WorkerError,
+)
 from domain.message import Message
 from gateway.amqp.frames import publish_frames
 from gateway.amqp.link import Link
 from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
+from gateway.amqp.size_limit import SizeLimit
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -44,6 +53,7 @@ class Publisher:
         """the open channel in confirm mode, or None"""
         self.blocked: str | None = None
         """why the broker takes nothing from us for now (https://www.rabbitmq.com/docs/alarms), or None"""
+        self._sizes = SizeLimit(self._send_waiting)
         self._tag = 0
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
         self._waiting: deque[tuple[Message, Done, Wanted]] = deque()
@@ -74,11 +84,19 @@ class Publisher:
 
     def publish(self, message: Message, done: Done, wanted: Wanted = lambda: True) -> None:
         """Publish once there is a channel, if it is `wanted` then. `done` gets Unroutable, PublishRefused (the broker
-        said no), Unwritable or PublishUnconfirmed (the connection went first); it is always called from the loop."""
-        if self.channel is not None and self.channel.is_open and self._connection.is_open:
+        said no), Unwritable, MessageTooLarge or PublishUnconfirmed (the connection went first); it is always called
+        from the loop."""
+        if self.channel is None or not self.channel.is_open or not self._connection.is_open or self._sizes.learning:
+            self._waiting.append((message, done, wanted))  # a channel that is closing is followed by another
+            return
+        allowed = self._sizes.allows(len(message.body))
+        if allowed:
             self._send(message, done)
-        else:  # one that is closing is followed by another
+        elif allowed is None:
             self._waiting.append((message, done, wanted))
+            self._sizes.learn(len(message.body))
+        else:
+            done(_too_large(len(message.body), self._sizes.limit))
 
     def give_up(self, done: Done) -> bool:
         """Forget a message that still waits for a channel. False when it was sent, or is not ours."""
@@ -102,6 +120,7 @@ class Publisher:
 
     def _connected(self, connection: Any) -> None:
         self._connection = connection
+        self._sizes.reset(connection)
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._open_channel()
@@ -121,6 +140,10 @@ class Publisher:
 
     def _ready(self, channel: Any) -> None:
         self.channel, self._tag = channel, 0
+        if not self._sizes.learning:
+            self._sizes.learn()
+
+    def _send_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         for message, done, wanted in waiting:
             if wanted():
@@ -166,8 +189,9 @@ class Publisher:
         if self._patient:
             return
         blocked, self._unconfirmed = self._unconfirmed, OrderedDict()
-        for sent in blocked.values():
-            sent.done(refused_while_blocked(self.blocked))
+        waiting, self._waiting = self._waiting, deque()  # for the size limit, which no probe tells now
+        for done in [*(sent.done for sent in blocked.values()), *(done for _, done, _ in waiting)]:
+            done(refused_while_blocked(self.blocked))
 
     def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
         self.blocked = None
@@ -200,6 +224,10 @@ def _lost(sent: _Sent, reason: str) -> WorkerError:
     return PublishUnconfirmed(
         "The connection to the broker was lost before it confirmed the message; it may have been published."
     )
+
+
+def _too_large(size: int, limit: int | None) -> WorkerError:
+    return MessageTooLarge(f"The message has {size} bytes; the broker allows {limit} (max_message_size).")
 
 
 def refused_while_blocked(reason: str) -> WorkerError:

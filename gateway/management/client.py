@@ -113,6 +113,10 @@ class ManagementClient:
                 # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
                 prepared.url = f"{node.url}{where}"
                 answer = session.send(prepared, timeout=timeout, allow_redirects=False)
+                if body is not None and not answer.ok:
+                    # RabbitMQ 4.0 may refuse a request before it has read the body. The next one on that connection is
+                    # then not answered, or the connection is closed.
+                    session.close()
         except Busy:
             raise _NodeFailed(_unavailable(node, "does not answer in time"), asked=False) from None
         except requests.Timeout as exc:

@@ -8,6 +8,9 @@ from typing import Any
 from domain.details import ConnectionDetails
 from gateway.management.client import ManagementClient
 
+_LATIN_1_SINCE = (4, 0)
+"""Tried: 3.10.8 passes the bytes of X-Reason on, 4.0.5 encodes each byte as UTF-8."""
+
 
 class ConnectionGateway:
     """The connections to one virtual host. Raises what ManagementClient.call raises."""
@@ -30,8 +33,11 @@ class ConnectionGateway:
         return [one["name"] for one in found if one.get("state") in ("blocked", "blocking")]
 
     def close(self, connection_id: str, reason: str) -> None:
-        """Close it from the broker's side; its client reads `reason`. Raises NotFound."""
-        headers = {"X-Reason": reason.encode()}
+        """Close it from the broker's side; its client reads `reason`. Raises NotFound.
+
+        RabbitMQ 4 takes each byte of the header for a character, so that characters beyond Latin-1 become "?"."""
+        by_byte = self._client.version() >= _LATIN_1_SINCE
+        headers = {"X-Reason": reason.encode("latin-1", errors="replace") if by_byte else reason.encode()}
         self._client.call(
             "DELETE", "connections", connection_id, subject="connection", name=connection_id, headers=headers
         )

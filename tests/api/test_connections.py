@@ -9,6 +9,7 @@ import pika
 import pytest
 
 from tests.api.service import Service, assert_problem
+from tests.conftest import BROKERS
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 
@@ -94,6 +95,7 @@ def test_channels_show_what_is_on_them(service: Service, broker: BrokerNode) -> 
     wait_until(lambda: service.get("/getChannels", connectionId=connection_id).get_json() == [])
 
 
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
 def test_a_closed_connections_client_reads_the_reason(service: Service, broker: BrokerNode) -> None:
     with open_named(broker, "till 7") as client:
         connection_id = wait_until(lambda: named(service, "till 7"))["connectionId"]

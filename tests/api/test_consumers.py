@@ -138,12 +138,31 @@ def test_reading_takes_a_viewer_and_changing_an_operator(service: Service) -> No
     assert service.post("/pauseConsumer", which, role="operator").status_code == 200
 
 
-@pytest.mark.parametrize(("kind", "ordering", "warned"), [
-    ("quorum", "queue", True), ("quorum", "none", False), ("classic", "queue", False),
+@pytest.mark.parametrize(("queue", "ordering", "warned"), [
+    ({"type": "quorum", "deliveryLimit": 5}, "queue", True),
+    ({"type": "quorum", "deliveryLimit": 5}, "none", False),
+    ({"type": "classic"}, "queue", False),
 ])  # fmt: skip
 def test_an_ordered_consumer_of_a_queue_that_may_drop_what_it_gives_back_is_warned_of(
-    service: Service, kind: str, ordering: str, warned: bool
+    service: Service, queue: dict[str, Any], ordering: str, warned: bool
 ) -> None:
-    assert service.post("/createQueue", {"queueName": "orders", "type": kind}).status_code == 201
+    assert service.post("/createQueue", {"queueName": "orders", **queue}).status_code == 201
     answer = service.post("/createConsumer", CONSUMER | {"url": "http://127.0.0.1:9/", "ordering": ordering})
     assert any("x-delivery-limit" in warning for warning in answer.get_json()["warnings"]) is warned
+
+
+@pytest.mark.parametrize(("kind", "word"), [("stream", "stream"), ("exclusive", "exclusive"), ("auto", "auto-delete")])
+def test_a_consumer_of_a_queue_that_no_consumer_may_take_from_is_refused(
+    service: Service, broker: BrokerNode, kind: str, word: str
+) -> None:
+    if kind == "stream" and broker.name == "embedded":
+        pytest.skip("the embedded broker has no streams")
+    with broker.connect() as connection:
+        arguments = {"x-queue-type": "stream"} if kind == "stream" else {}
+        connection.channel().queue_declare(
+            "orders", durable=True, exclusive=kind == "exclusive", auto_delete=kind == "auto", arguments=arguments
+        )
+        answer = service.post("/createConsumer", CONSUMER | {"url": "http://127.0.0.1:9/"})
+        problem = assert_problem(answer, 400, "queue_unfit", word)
+        assert problem["errors"][0]["field"] == "queueName"
+        assert service.get("/getConsumers").get_json() == [], "nothing was stored"

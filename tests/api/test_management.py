@@ -12,6 +12,7 @@ from domain.errors import BrokerUnavailable, Conflict, Invalid, Locked, NotFound
 from domain.queue import QueueSpec
 from domain.selection import Selection
 from gateway.management import ConnectionGateway, ManagementClient, QueueGateway
+from tests.conftest import BROKERS
 from tests.support.embedded import EmbeddedNode
 from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
@@ -40,6 +41,16 @@ def test_a_queue_of_any_name_is_made_found_purged_and_deleted(queues: QueueGatew
     with pytest.raises(NotFound) as refused:
         queues.get(name)
     assert refused.value.code == "queue_not_found"
+
+
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
+def test_a_request_that_was_refused_does_not_cost_the_next_one_its_answer(broker: BrokerNode) -> None:
+    """RabbitMQ 4.0 refuses some before it has read their bodies."""
+    management = client(broker)
+    look = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
+    for _ in range(100):
+        with pytest.raises(NotFound):
+            management.call("POST", "queues", "/", "nowhere", "get", subject="queue", name="nowhere", body=look)
 
 
 @pytest.mark.parametrize("name", [".", ".."])

@@ -134,3 +134,11 @@ def test_what_was_accepted_is_in_the_queue_though_the_broker_was_killed_meanwhil
     assert statuses <= {200, 207, 503, 504}
     found = {properties.message_id for _, properties, _ in take(broker, "orders")}
     assert accepted <= found
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq4"], indirect=True)
+def test_a_message_over_the_brokers_limit_is_too_large(make_service: Callable[..., Service]) -> None:
+    service = make_service(max_body_bytes=40_000_000)
+    service.post("/createQueue", {"queueName": "orders"})
+    answer = service.post("/messagePublish", {"queueName": "orders", "message": "x" * 17_000_000})
+    assert_problem(answer, 413, "message_too_large", "17000000 bytes", "16777216")

@@ -105,10 +105,15 @@ def _read_to_end(peer: socket.socket) -> bytes:
 
 
 def raw_frame(channel: BlockingChannel, kind: int, number: int, payload: bytes, end: int = 0xCE) -> None:
+    """Send a frame as it is, past pika's own checks, and read what comes."""
+    send_raw(channel, kind, number, payload, end)
+    channel.connection.process_data_events(10)
+
+
+def send_raw(channel: BlockingChannel, kind: int, number: int, payload: bytes, end: int = 0xCE) -> None:
     """Send a frame as it is, past pika's own checks."""
     frame = struct.pack(">BHI", kind, number, len(payload)) + payload + bytes([end])
     channel.connection._impl._output_marshaled_frames([frame])
-    channel.connection.process_data_events(10)
 
 
 def test_an_unknown_method_closes_the_connection(channel: BlockingChannel) -> None:
@@ -139,6 +144,32 @@ def test_a_content_header_nobody_announced_closes_the_connection(channel: Blocki
     with refused(505) as refusal:
         raw_frame(channel, 2, channel.channel_number, struct.pack(">HHQH", 60, 0, 0, 0))
     assert refusal.connection_closed
+
+
+@pytest.mark.parametrize(("number", "payload", "code"), [(1, b"", 505), (77, b"", 505), (0, b"x", 501)])
+def test_a_heartbeat_is_empty_and_on_channel_0(
+    channel: BlockingChannel, number: int, payload: bytes, code: int
+) -> None:
+    with refused(code) as refusal:
+        raw_frame(channel, 8, number, payload)
+    assert refusal.connection_closed
+
+
+@pytest.mark.parametrize(("size", "accepted"), [(4096, True), (4097, False)])
+def test_a_frame_before_tuning_has_at_most_4096_bytes(broker: BrokerNode, size: int, accepted: bool) -> None:
+    arguments = {"client_properties": {"padding": ""}, "mechanism": "PLAIN", "response": "\0guest\0guest",
+                 "locale": "en_US"}  # fmt: skip
+    method = struct.pack(">HH", 10, 11)
+    bare = method + b"".join(pika.spec.Connection.StartOk(**arguments).encode())
+    arguments["client_properties"] = {"padding": "x" * (size - len(bare))}
+    payload = method + b"".join(pika.spec.Connection.StartOk(**arguments).encode())
+    assert len(payload) == size
+    with socket.create_connection(("127.0.0.1", broker.port), timeout=30) as peer:
+        peer.sendall(b"AMQP\0\0\x09\x01")
+        peer.sendall(struct.pack(">BHI", 1, 0, size) + payload + b"\xce")
+        peer.shutdown(socket.SHUT_WR)
+        tuned = struct.pack(">HH", 10, 30) in _read_to_end(peer)
+    assert tuned is accepted
 
 
 def test_a_frame_larger_than_agreed_closes_the_connection(connect: Connect) -> None:

@@ -83,6 +83,55 @@ def test_a_global_prefetch_is_shared_by_the_channels_consumers(channel: Blocking
     second.nothing_more(2 - len(first.messages))
 
 
+def test_consumers_of_a_channel_take_turns_under_a_global_prefetch(channel: BlockingChannel, queue: str) -> None:
+    channel.basic_qos(prefetch_count=2, global_qos=True)
+    turns: list[int] = []
+
+    def consumer(number: int) -> Callable[..., None]:
+        def took(_: object, method: pika.spec.Basic.Deliver, *__: object) -> None:
+            turns.append(number)
+            channel.basic_ack(method.delivery_tag)
+
+        return took
+
+    for number in range(3):
+        channel.basic_consume(queue, consumer(number))
+    publish(channel, queue, *(str(number) for number in range(30)))
+    wait_until(lambda: channel.connection.process_data_events(0) or len(turns) == 30, 10, "30 deliveries")
+    assert [turns.count(number) for number in range(3)] == [10, 10, 10]
+
+
+def test_queues_share_a_global_prefetch(channel: BlockingChannel, unique_name: str) -> None:
+    names = [f"{unique_name}-{number}" for number in range(2)]
+    channel.basic_qos(prefetch_count=1, global_qos=True)
+    taken: list[str] = []
+
+    def took(_: object, method: pika.spec.Basic.Deliver, __: object, body: bytes) -> None:
+        taken.append(body.decode())
+        channel.basic_ack(method.delivery_tag)
+
+    for name in names:
+        channel.queue_declare(name)
+        publish_confirmed(channel, name, *[name] * 50)
+        channel.basic_consume(name, took)
+    wait_until(lambda: channel.connection.process_data_events(0) or len(taken) == 100, 10, "100 deliveries")
+    assert set(taken[:50]) == set(names), "one queue waited until the other was empty"
+
+
+def test_a_consumer_without_acknowledgements_waits_for_the_global_prefetch(
+    channel: BlockingChannel, queue: str
+) -> None:
+    channel.basic_qos(prefetch_count=2, global_qos=True)
+    free = Subscription(channel, queue, auto_ack=True)
+    bound = Subscription(channel, queue)
+    publish_confirmed(channel, queue, *"123456789")
+    free.until(lambda: len(free.messages) + len(bound.messages) == 4)
+    free.nothing_more(2)
+    bound.nothing_more(2)
+    channel.basic_ack(bound.messages[0].tag)
+    free.until(lambda: len(free.messages) + len(bound.messages) > 4)
+
+
 def test_without_acknowledgements_prefetch_has_no_effect(channel: BlockingChannel, queue: str) -> None:
     channel.basic_qos(prefetch_count=1)
     publish(channel, queue, *"12345")

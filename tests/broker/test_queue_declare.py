@@ -7,8 +7,11 @@ from typing import Any
 
 import pika
 import pytest
+from pamqp import commands
 from pika.adapters.blocking_connection import BlockingChannel
 
+from broker.protocol.methods import encode_method
+from tests.broker.test_connection import send_raw
 from tests.support.amqp import Subscription, publish, publish_confirmed, ready, refused, wait_ready
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
@@ -43,6 +46,17 @@ def test_a_redeclaration_that_differs_is_refused(
         channel.queue_declare(queue, **change)
     assert f"inequivalent arg '{property_name}' for queue '{queue}' in vhost '/'" in refusal.text
     assert not refusal.connection_closed
+
+
+def test_an_integer_and_a_float_are_different_arguments(channel: BlockingChannel, unique_name: str) -> None:
+    channel.queue_declare(unique_name, arguments={"x-max-length": 10})
+    payload = encode_method(commands.Queue.Declare, 0, unique_name, False, False, False, False, False,
+                            {"x-max-length": 10.0})  # fmt: skip
+    with refused(406) as refusal:
+        send_raw(channel, 1, channel.channel_number, payload)
+        channel.queue_declare(unique_name, passive=True)
+    assert "inequivalent arg 'x-max-length'" in refusal.text
+    assert "received '10.0' but current is '10'" in refusal.text
 
 
 def test_looking_for_a_missing_queue_is_404(channel: BlockingChannel, unique_name: str) -> None:

@@ -16,7 +16,7 @@ from tests.support.deployment import deployed
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
-from tests.support.traffic import Publisher, waiting_ids
+from tests.support.traffic import Publisher, take_ids
 
 QUEUES = ("orders", "invoices")
 SUSPENDED = 15.0  # seconds: longer than the cluster takes to notice
@@ -84,8 +84,11 @@ def test_no_message_is_lost_while_nodes_are_killed_and_suspended_in_turn(
         for one in publishers:
             one.stop()
 
+        dead: set[str] = set()
+
         def lost() -> set[str]:
-            dead = {identity for queue in QUEUES for identity in waiting_ids(cluster.nodes[0], f"{queue}.dlq")}
+            for queue in QUEUES:
+                dead.update(take_ids(cluster.nodes[0], f"{queue}.dlq"))
             return accepted() - set(target.delivered()) - dead
 
         wait_until(lambda: not lost(), 180, "every accepted message delivered or dead-lettered")

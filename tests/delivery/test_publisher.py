@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
+from domain.errors import (
+    BrokerUnavailable,
+    MessageTooLarge,
+    PublishRefused,
+    PublishUnconfirmed,
+    Unroutable,
+    Unwritable,
+    WorkerError,
+)
 from domain.message import Message, Properties
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
@@ -18,6 +26,7 @@ from tests.support.amqp import ready, take, wait_ready
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
 from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitNode
 
 Make = Callable[..., PublisherThread]
 
@@ -47,6 +56,48 @@ def publisher(make_publisher: Make) -> PublisherThread:
 
 def message(queue: str, body: bytes = b"body", **fields: Any) -> Message:
     return Message(queue, body, properties=Properties(**{"message_id": "m", **fields}))
+
+
+def max_message_size(node: RabbitNode, size: int | None) -> None:
+    """Set the broker's limit for channels that are opened from now on; None is its default."""
+    limit = size or 16 * 2**20
+    cached = f"persistent_term:put(max_message_size, {limit})," if node.name == "rabbitmq4" else ""
+    node.ctl("eval", f"{cached} application:set_env(rabbit, max_message_size, {limit}).")
+
+
+@pytest.mark.parametrize("limit", [2_000, 50_000, 100_000, 3_000_000])
+@pytest.mark.parametrize("broker", ["rabbitmq", "rabbitmq4"], indirect=True)
+def test_a_message_over_the_brokers_limit_costs_no_other_message(
+    broker: RabbitNode, make_publisher: Make, channel: BlockingChannel, queue: str, limit: int
+) -> None:
+    max_message_size(broker, limit)
+    try:
+        publisher = make_publisher()
+        wait_until(lambda: publisher.connected)
+        others = [message(queue, b"x" * min(limit, 2_000))] * 20
+        batch = [*others, message(queue, b"y" * (limit + 500)), message(queue, b"z" * limit), *others]
+        with ThreadPoolExecutor(8) as threads:
+            results = list(threads.map(lambda _: publisher.publish(batch, 20), range(8)))
+        for one in results:
+            assert kinds(one) == [type(None)] * 20 + [MessageTooLarge] + [type(None)] * 21
+            assert str(limit) in (one[20] or WorkerError("")).detail
+    finally:
+        max_message_size(broker, None)
+    wait_ready(channel, queue, 8 * 41)
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq4"], indirect=True)
+def test_the_limit_of_rabbitmq_4_is_16_mib(broker: RabbitNode, publisher: PublisherThread, queue: str) -> None:
+    fits, over = message(queue, bytes(16 * 2**20)), message(queue, bytes(16 * 2**20 + 1))
+    assert kinds(publisher.publish([fits, over, message(queue)], 60)) == [type(None), MessageTooLarge, type(None)]
+
+
+def test_messages_keep_their_order_whatever_their_size(
+    publisher: PublisherThread, channel: BlockingChannel, queue: str
+) -> None:
+    sizes = [10, 5_000, 20, 200_000, 1_000_000, 30, 70_000, 3_000_000, 40]
+    assert publisher.publish([message(queue, bytes(size)) for size in sizes], 20) == [None] * len(sizes)
+    assert [len(one.body) for one in take(channel, queue, len(sizes))] == sizes
 
 
 def kinds(results: list[WorkerError | None]) -> list[type]:

@@ -75,7 +75,7 @@ def test_a_target_may_ask_for_most_of_a_day(
     asked = formatdate(time.time() + hours * 3600, usegmt=True).replace(" ", "%20") if as_date else str(hours * 3600)
     publish(channel, queue, b"body")
     consumers.deliver(queue, target.url(f"/retry-after?seconds={asked}&status=500"), retry=ONE_SECOND)
-    consumers.wait(queue, "failing")
+    wait_until(lambda: (one := consumers.report(queue)) and one.retried)
     wait_ready(channel, level_name(16), 1)
 
 

@@ -82,7 +82,11 @@ class _Attackers:
                         cast("socket.socket", key.fileobj).send(self._attack.piece)
 
     def _connect(self) -> None:
-        client = socket.create_connection(("127.0.0.1", self._port), 30)
+        client = socket.socket()
+        client.settimeout(30)
+        if not self._attack.reads:  # a small window: what the server may send is soon on its way
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", self._port))
         if self._context is not None:
             client = self._context.wrap_socket(client, server_hostname="127.0.0.1")
         client.setblocking(False)

@@ -56,9 +56,10 @@ class Programs:
 
 def _on_host(program: str) -> str | None:
     place = find(program)
-    # Debian's wrapper changes user and directory; the script behind it does not.
-    wrapped = place is not None and Path(place).resolve().name == "rabbitmq-script-wrapper"
-    return f"{_DEBIAN}/{program}" if wrapped else place
+    # Debian's wrappers change user and directory; the scripts behind them do not.
+    script = f"{_DEBIAN}/{program}"
+    wrapped = place is not None and Path(place).parent.resolve() == Path("/usr/sbin") and os.path.exists(script)
+    return script if wrapped else place
 
 
 def _in_root(root: Path, program: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -51,7 +52,7 @@ class Publisher:
     def _publish(self, number: int) -> None:
         identity = f"{self._prefix}-{number}"
         body = dict(self._message(number))
-        body["properties"] = {**body.get("properties", {}), "messageId": identity}
+        body["properties"] = {"correlationId": identity, **body.get("properties", {}), "messageId": identity}
         key = {"Idempotency_Key": f"key-{identity}"} if body.pop("twice", False) else {}
         for _ in range(1 + bool(key)):
             with suppress(requests.RequestException):
@@ -61,11 +62,11 @@ class Publisher:
             self.failed += 1
 
 
-def waiting_ids(broker: BrokerNode, queue: str) -> set[str]:
-    """Return the ids of the messages in a queue, which stay there; empty if there is no such queue."""
-    found: set[str] = set()
+def take_ids(broker: BrokerNode, queue: str, by: str = "message_id") -> Counter[str]:
+    """Take all messages off a queue; how many have which id. Empty if there is no such queue."""
+    found: Counter[str] = Counter()
     with suppress(pika.exceptions.ChannelClosedByBroker), broker.connect() as connection:
         channel = connection.channel()
-        while (got := channel.basic_get(queue))[0] is not None:
-            found.add(got[1].message_id)
+        while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+            found[str(getattr(got[1], by))] += 1
     return found

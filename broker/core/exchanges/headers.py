@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from broker.core.arguments import type_name
+from broker.core.arguments import same_value, type_name
 from broker.core.exchanges.base import Binding, Exchange
 from broker.core.message import Message
 from broker.errors import AmqpError
@@ -53,5 +53,5 @@ def _matches(arguments: Table, headers: Table) -> bool:
 
 
 def _same(wanted: Value, value: Value) -> bool:
-    """Void in a binding asks only for the header's presence. True is not 1: AMQP's types differ."""
-    return wanted is None or (wanted == value and isinstance(wanted, bool) == isinstance(value, bool))
+    """Void in a binding asks only for the header's presence."""
+    return wanted is None or same_value(wanted, value)

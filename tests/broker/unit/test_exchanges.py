@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import AmqpError
+from broker.protocol.table import Timestamp
 from tests.broker.unit.world import Client, World
 
 _words = st.sampled_from(["a", "b", "cc", ""])
@@ -169,3 +170,12 @@ def test_deleting_an_exchange_takes_its_bindings(world: World) -> None:
     world.vhost.delete_exchange("x")
     assert [binding.source for binding in world.vhost.bindings()] == [""]
     assert re.fullmatch("q", next(iter(world.vhost.bindings())).destination)
+
+
+def test_a_header_matches_by_type_and_value(world: World, client: Client) -> None:
+    world.queue("q")
+    world.vhost.declare_exchange("h", "headers")
+    world.vhost.bind("h", "queue", "q", "", {"n": 1})
+    for body, value in (("int", 1), ("float", 1.0), ("bool", True), ("time", Timestamp(1)), ("text", "1")):
+        client.publish("", body, exchange="h", headers={"n": value})
+    assert client.drain("q") == ["int"]

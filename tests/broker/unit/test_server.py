@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pamqp import commands
+from pika.adapters.blocking_connection import BlockingChannel
 
 import broker
 from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.protocol.methods import encode_method
 from broker.server import Server
+from broker.session.transport import Offer
 from tests.broker.unit.test_command import command
+from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -89,12 +93,52 @@ def test_a_client_that_falls_silent_is_dropped_and_was_sent_heartbeats(url: str)
     assert received.count(HEARTBEAT_FRAME) >= 2
 
 
-def test_a_client_that_never_logs_in_is_dropped(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.line.HANDSHAKE_TIMEOUT", 0.2)
-    parameters = pika.URLParameters(url)
-    with socket.create_connection((parameters.host, parameters.port), timeout=20) as line:
-        line.sendall(b"AMQP")
-        assert everything(line) == b""
+def test_a_client_that_never_logs_in_is_dropped() -> None:
+    with broker.running(offer=Offer(handshake_timeout=0.2)) as url:
+        parameters = pika.URLParameters(url)
+        with socket.create_connection((parameters.host, parameters.port), timeout=20) as line:
+            line.sendall(b"AMQP")
+            assert everything(line) == b""
+
+
+BODY = bytes(100_000)
+
+
+def subscribe(url: str, line: socket.socket, messages: int) -> BlockingChannel:
+    """Let the client on `line` consume `messages` large messages; a channel of another client."""
+    line.sendall(frame(1, commands.Queue.Declare, 0, "big", False, False, False, False, False, {})
+                 + frame(1, commands.Basic.Consume, 0, "big", "t", False, False, False, False, {}))  # fmt: skip
+    channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
+    channel.confirm_delivery()
+    for _ in range(messages):
+        channel.basic_publish("", "big", BODY)
+    return channel
+
+
+def test_a_client_that_stops_reading_is_dropped_and_its_messages_go_back() -> None:
+    with broker.running(offer=Offer(send_timeout=0.3)) as url:
+        line = logged_in(url)
+        channel = subscribe(url, line, 200)
+        wait_until(lambda: channel.queue_declare("big", passive=True).method.message_count == 200, 20, "the return")
+        assert channel.queue_declare("big", passive=True).method.consumer_count == 0
+        channel.connection.close()
+        line.close()
+
+
+def test_a_client_that_reads_slowly_is_not_dropped() -> None:
+    """It needs several timeouts for everything, but takes some in each."""
+    with broker.running(offer=Offer(send_timeout=1.5)) as url:
+        line = logged_in(url)
+        channel = subscribe(url, line, 500)
+        received, began = 0, time.monotonic()
+        while received < 500 * len(BODY):
+            data = line.recv(1_000_000)
+            assert data, f"the client was dropped after {time.monotonic() - began:.1f} s"
+            received += len(data)
+            if time.monotonic() - began < 5:
+                channel.connection.process_data_events(0.05)
+        channel.connection.close()
+        line.close()
 
 
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x00\x00\x09\x01" + b"\xff" * 100])
