@@ -6,13 +6,14 @@ import sqlite3
 
 from broker.core.broker import Broker
 from broker.core.message import Entry, Message
+from broker.core.policies import Policy
 from broker.core.queue import Queue
 from broker.journal_file import JournalFile, JournalRefused
 from broker.protocol.table import Table, decode_table
 from broker.storage import Storage
 
 # A binding needs its ends, a permission its user.
-_ORDER = ("vhost", "user", "permission", "exchange", "queue", "binding")
+_ORDER = ("vhost", "policy", "user", "permission", "topic_permission", "exchange", "queue", "binding")
 
 
 def recover(storage: Storage, now: float) -> Broker:
@@ -42,6 +43,10 @@ def _define(broker: Broker, file: JournalFile, now: float) -> dict[int, Queue]:
         broker.add_user_hash(user["name"], user["password_hash"], tuple(user["tags"]))
     for grant in found["permission"]:
         broker.permit(**grant)
+    for grant in found["topic_permission"]:
+        broker.permit_topic(**grant)
+    for policy in found["policy"]:
+        broker.vhosts[policy.pop("vhost")].policies.set(Policy(**policy), now)
     for exchange in found["exchange"]:
         broker.vhosts[exchange["vhost"]].declare_exchange(
             exchange["name"], exchange["type"], durable=True, auto_delete=exchange["auto_delete"],

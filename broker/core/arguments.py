@@ -172,6 +172,24 @@ def defining(queue_type: str) -> Iterator[str]:
     return (name for name, argument in _ARGUMENTS.items() if queue_type in argument.types)
 
 
+def takes(queue_type: str, argument: str) -> bool:
+    """Whether queues of the type take the argument."""
+    return queue_type in _ARGUMENTS[argument].types
+
+
+def field_of(argument: str) -> str:
+    """The field of QueueRules that the argument sets."""
+    return _ARGUMENTS[argument].field
+
+
+def read_value(argument: str, value: Value) -> Value:
+    """The value of an argument as QueueRules holds it. Raises ValueError for one that is not allowed."""
+    try:
+        return _ARGUMENTS[argument].check(value)
+    except _Invalid as invalid:
+        raise ValueError(str(invalid)) from invalid
+
+
 def read_rules(arguments: Table, name: str, vhost: str) -> QueueRules:
     """The rules that `arguments` ask for. Raises AmqpError 406, or 540 for a stream queue."""
     what = f"queue '{name}' in vhost '{vhost}'"

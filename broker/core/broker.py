@@ -9,7 +9,7 @@ from broker.core.deadlines import Deadlines
 from broker.core.journal import Journal, NullJournal
 from broker.core.pager import Pager
 from broker.core.queue import Queue
-from broker.core.users import Permission, User, hash_password
+from broker.core.users import Permission, TopicPermission, User, hash_password
 from broker.core.vhost import Vhost
 
 
@@ -53,6 +53,9 @@ class Broker:
                 vhost.delete_exchange(exchange.name)
         for user in self.users.values():
             self.forbid(user.name, name)
+            self.forbid_topics(user.name, name)
+        for policy in list(vhost.policies.by_name):
+            vhost.policies.delete(policy, now)
         del self.vhosts[name]
         self.journal.undefine("vhost", name)
         return True
@@ -77,6 +80,8 @@ class Broker:
             return False
         for vhost in list(user.permissions):
             self.forbid(name, vhost)
+        for vhost in {key[0] for key in user.topic_permissions}:
+            self.forbid_topics(name, vhost)
         del self.users[name]
         self.journal.undefine("user", name)
         return True
@@ -94,6 +99,20 @@ class Broker:
             return False
         self.journal.undefine("permission", f"{user}\0{vhost}")
         return True
+
+    def permit_topic(self, user: str, vhost: str, exchange: str, write: str = ".*", read: str = ".*") -> None:
+        """Set a user's permission for a topic exchange. Raises KeyError, ValueError as `permit`."""
+        self.users[user].topic_permissions[vhost, exchange] = TopicPermission(write, read)
+        self.journal.define("topic_permission", f"{user}\0{vhost}\0{exchange}", {
+            "user": user, "vhost": vhost, "exchange": exchange, "write": write, "read": read,
+        })  # fmt: skip
+
+    def forbid_topics(self, user: str, vhost: str, exchange: str | None = None) -> None:
+        """Delete a user's permission for a topic exchange, or those for all of a vhost. Raises KeyError."""
+        permissions = self.users[user].topic_permissions
+        for key in [key for key in permissions if key[0] == vhost and exchange in (None, key[1])]:
+            del permissions[key]
+            self.journal.undefine("topic_permission", f"{user}\0{vhost}\0{key[1]}")
 
     def authenticate(self, name: str, password: str) -> User | None:
         """The user, if name and password are right."""

@@ -272,7 +272,8 @@ class Channel:
         else:
             for consumer in {one.consumer: None for one in settled if one.consumer is not None}:
                 if self.consumers.get(consumer.tag) is consumer:
-                    consumer.queue.wake(consumer, now)
+                    consumer.queue.rota.wake(consumer)
+                    consumer.queue.dispatch(now)
         for queue in returned:
             queue.dispatch(now)
         self.vhost.dead_letters.deliver(now)

@@ -6,12 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from broker.core.arguments import LONGEST_TTL, type_name
+from broker.core.exchanges import Topic
 from broker.core.message import Message
+from broker.core.users import User
 from broker.errors import AmqpError
 from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.queue import Queue
+    from broker.core.vhost import Vhost
 
 
 def expiration(text: str) -> None:
@@ -36,6 +39,14 @@ def copies(message: Message) -> None:
         keys = message.headers.get(name, [])
         if not isinstance(keys, list):
             raise AmqpError(406, f'invalid message: {{unacceptable_type_in_header,"{name}",{type_name(keys)}}}')
+
+
+def check_source(user: User, vhost: Vhost, exchange: str, routing_key: str) -> None:
+    """Raises 403 unless the user may read from an exchange, and from a topic exchange by that routing key."""
+    user.require("read", "exchange", exchange, vhost.name)
+    known = vhost.exchanges.get(exchange)
+    if known is not None and known.type == Topic.type:
+        user.require_topic("read", exchange, routing_key, vhost.name)
 
 
 def consumer_priority(queue: Queue, arguments: Table) -> int:

@@ -1,4 +1,4 @@
-"""When messages of a queue expire, and the queue itself (RabbitMQ docs: ttl)."""
+"""When messages of a queue expire (RabbitMQ docs: ttl § message TTL)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class Expiry:
         self.active = False
         self._queue = queue
         self._wakes_at: float | None = None
-        self._counting = False
 
     def of(self, message: Message, now: float) -> float | None:
         """When the message expires: the sooner of the queue's and its own time to live; None for never."""
@@ -59,26 +58,3 @@ class Expiry:
         if not self._queue.deleted:
             self.check(now)
             self._queue.vhost.dead_letters.deliver(now)
-
-    def unused_from(self, now: float) -> None:
-        """Nothing uses the queue from now on: `x-expires` begins to run."""
-        if self._queue.rules.expires is not None and not self._counting:
-            self._counting = True
-            self._queue.vhost.deadlines.add(now + self._queue.rules.expires, self._expire_unused)
-
-    def _expire_unused(self, now: float) -> None:
-        """Delete the queue when it was unused for `x-expires` (RabbitMQ docs: ttl § queue TTL)."""
-        self._counting = False
-        queue, expires = self._queue, self._queue.rules.expires
-        if queue.deleted or queue.in_use or expires is None:
-            return
-        if now < queue.used_at + expires:
-            self.unused_from(queue.used_at)
-            return
-        more = queue.drop_expired(AT_ONCE, now)  # what was due before goes first: all is due when a machine has slept
-        queue.vhost.dead_letters.deliver(now)
-        if more:
-            self._counting = True
-            queue.vhost.deadlines.add(now + BREATHER, self._expire_unused)
-        elif not queue.deleted:
-            queue.vhost.delete_queue(queue.name, now)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from broker.core import checks
 from broker.core.confirms import Confirms
+from broker.core.exchanges import Topic
 from broker.core.message import Message
 from broker.core.users import User
 from broker.core.vhost import Vhost
@@ -35,7 +36,9 @@ class Publisher:
     def check_exchange(self, message: Message) -> None:
         """Whether the user may publish where the message is to go. Raises 403, 404."""
         self._user.require("write", "exchange", message.exchange, self._vhost.name)
-        self._vhost.public_exchange(message.exchange)
+        exchange = self._vhost.public_exchange(message.exchange)
+        if exchange.type == Topic.type:
+            self._user.require_topic("write", exchange.name, message.routing_key, self._vhost.name)
 
     def admit(self, message: Message) -> int:
         """Check a message and number it; 0 without confirms. Raises 406."""

@@ -9,10 +9,12 @@ from broker.core.arguments import QueueRules
 from broker.core.counters import Counters
 from broker.core.dead_letter import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from broker.core.expiry import Expiry
+from broker.core.lease import Lease
 from broker.core.message import Entry, Message
 from broker.core.overflow import Overflow
 from broker.core.pages import Pages
 from broker.core.places import Places
+from broker.core.policies import Policy, effective
 from broker.core.queue_types import TYPES
 from broker.core.ready import Ready
 from broker.core.rota import Rota
@@ -36,7 +38,8 @@ class Queue:
                  owner: object | None, arguments: Table, queue_id: int, now: float) -> None:  # fmt: skip
         self.vhost = vhost
         self.name = name
-        self.rules = rules
+        self.rules = self._declared_rules = rules
+        self.policy: Policy | None = None
         self.queue_type = TYPES[rules.type]
         self.durable = durable
         self.auto_delete = auto_delete
@@ -49,25 +52,19 @@ class Queue:
         self.unacked_bytes = 0
         self.pages = Pages(vhost.journal)
         self.deleted = False
-        self.used_at = now
         self._places = Places()
         self.journaled = durable and owner is None
-        self._stores_transient = self.queue_type.stores_transient
         self.ready = Ready(rules.max_priority)
         self._journal = vhost.journal
         self._overflow = Overflow(rules, self.ready, ahead=self.queue_type.refuses_ahead)
         self.expiry = Expiry(self)
-        self.expiry.unused_from(now)
+        self.lease = Lease(self, now)
+        self.lease.restart(now)
 
     @property
     def type(self) -> str:
         """ "classic" or "quorum"."""
         return self.queue_type.name
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether it belongs to one connection."""
-        return self.owner is not None
 
     @property
     def ready_count(self) -> int:
@@ -89,10 +86,13 @@ class Queue:
         """Its consumers, in the order of their subscription."""
         return self.rota.all
 
-    def declared_again(self, now: float) -> None:
-        """A client has declared the queue that is there."""
-        if self.queue_type.declaring_renews:
-            self.used_at = now
+    def apply_policy(self, policy: Policy | None, now: float) -> None:
+        """Follow a policy, or none any more. Messages that wait keep their time to live."""
+        self.policy = policy
+        self.rules = effective(self._declared_rules, self.arguments, policy)
+        self._overflow = Overflow(self.rules, self.ready, ahead=self.queue_type.refuses_ahead)
+        self.hold_limits(now)
+        self.lease.restart(now)
 
     # --- in
 
@@ -105,7 +105,7 @@ class Queue:
             return False
         self.counters.published += 1
         entry = Entry(message, self._places.last(), self.expiry.of(message, now))
-        if self.journaled and (message.essentials.persistent or self._stores_transient):
+        if self.journaled and (message.essentials.persistent or self.queue_type.stores_transient):
             self._journal.store(self.id, entry)
         if not self.ready.count:
             consumer = self.rota.next()
@@ -153,7 +153,7 @@ class Queue:
 
     def get(self, no_ack: bool, now: float) -> Entry | None:
         """Take the first message for basic.get, or None."""
-        self.used_at = now
+        self.lease.used_at = now
         entry = self._take(now)
         if entry is not None:
             self._hand_over(entry, no_ack, got=True)
@@ -227,7 +227,7 @@ class Queue:
         self.unacked.remove(entry)
         self.unacked_bytes -= entry.message.size
         if not self.unacked and self.queue_type.unacked_hold:
-            self._released(now)
+            self.lease.released(now)
         return True
 
     def _drop(self, entry: Entry, reason: str) -> None:
@@ -276,20 +276,9 @@ class Queue:
 
     # --- consumers
 
-    @property
-    def in_use(self) -> bool:
-        """Whether something holds its `x-expires` lease."""
-        return len(self.rota) > 0 or (self.queue_type.unacked_hold and len(self.unacked) > 0)
-
-    def _released(self, now: float) -> None:
-        """A consumer or an unacked message has gone: the lease may begin to run."""
-        self.used_at = now
-        if not self.in_use:
-            self.expiry.unused_from(now)
-
     def subscribe(self, consumer: Consumer, now: float) -> None:
         """Add a consumer. What waits is handed out by `dispatch`."""
-        self.used_at = now
+        self.lease.used_at = now
         self.rota.add(consumer)
 
     def unsubscribe(self, consumer: Consumer, now: float) -> None:
@@ -299,15 +288,9 @@ class Queue:
 
     def consumer_gone(self, now: float) -> None:
         """A consumer has been taken off the rota."""
-        self._released(now)
+        self.lease.released(now)
         if not len(self.rota):
             if self.auto_delete and not self.deleted:
                 self.vhost.delete_queue(self.name, now)
         elif self.rules.single_active_consumer:
-            self.dispatch(now)
-
-    def wake(self, consumer: Consumer, now: float) -> None:
-        """The consumer may be able to take messages again."""
-        self.rota.wake(consumer)
-        if self.ready.count:
             self.dispatch(now)

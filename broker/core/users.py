@@ -35,16 +35,31 @@ class Permission:
         self.read = read
 
 
+class TopicPermission:
+    """Regular expressions on routing keys of one topic exchange. `{username}` and `{vhost}` stand for the client's
+    (RabbitMQ docs: access-control § topic authorisation).
+    """
+
+    __slots__ = ("read", "write")
+
+    def __init__(self, write: str = "", read: str = "") -> None:
+        """Raises ValueError for an expression that does not compile."""
+        Permission(write=write, read=read)
+        self.write = write
+        self.read = read
+
+
 class User:
     """A user. `password_hash` is in RabbitMQ's format: base64 of a 4-byte salt and the salted SHA-256."""
 
-    __slots__ = ("name", "password_hash", "permissions", "tags")
+    __slots__ = ("name", "password_hash", "permissions", "tags", "topic_permissions")
 
     def __init__(self, name: str, password_hash: str, tags: tuple[str, ...] = ()) -> None:
         self.name = name
         self.password_hash = password_hash
         self.tags = tags
         self.permissions: dict[str, Permission] = {}
+        self.topic_permissions: dict[tuple[str, str], TopicPermission] = {}
 
     def knows(self, password: str) -> bool:
         """Whether that is the user's password. A user without a hash has none that is right."""
@@ -58,6 +73,19 @@ class User:
         if permission is None or not _matches(getattr(permission, access), name or "amq.default"):
             raise AmqpError(403, f"{access} access to {kind} '{name or 'amq.default'}' in vhost '{vhost}' refused for "
                                  f"user '{self.name}'")  # fmt: skip
+
+    def require_topic(self, access: str, exchange: str, routing_key: str, vhost: str) -> None:
+        """Raises AmqpError 403 unless the user may write to or read from a topic exchange by that routing key. Without
+        a permission for the exchange, any key will do.
+        """
+        permission = self.topic_permissions.get((vhost, exchange))
+        if permission is None:
+            return
+        pattern: str = getattr(permission, access)
+        pattern = pattern.replace("{username}", re.escape(self.name)).replace("{vhost}", re.escape(vhost))
+        if not _matches(pattern, routing_key):
+            raise AmqpError(403, f"access to topic '{routing_key}' in exchange '{exchange}' in vhost '{vhost}' refused "
+                                 f"for user '{self.name}'")  # fmt: skip
 
 
 def hash_password(password: str) -> str:

@@ -14,6 +14,7 @@ from broker.core.exchanges import TYPES, Binding, Exchange
 from broker.core.journal import Journal
 from broker.core.message import Message
 from broker.core.pager import Pager
+from broker.core.policies import Policies
 from broker.core.queue import Queue
 from broker.core.queue_types import TYPES as QUEUE_TYPES
 from broker.errors import AmqpError
@@ -46,6 +47,7 @@ class Vhost:
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self.dead_letters = DeadLetterOffice(self)
+        self.policies = Policies(self)
         # Direct reply-to: the channels whose clients wait for replies, by the name that requests carry.
         self.reply_channels: dict[str, Channel] = {}
         self._bindings = Bindings(name, journal)
@@ -82,6 +84,7 @@ class Vhost:
         declarations.check_new_exchange(name, arguments, self.name)
         exchange = TYPES[kind](name, durable=durable, auto_delete=auto_delete, internal=internal, arguments=arguments)
         self.exchanges[name] = exchange
+        exchange.apply_policy(self.policies.of("exchange", name), 0)
         if durable:
             self.journal.define("exchange", f"{self.name}\0{name}", {
                 "vhost": self.name, "name": name, "type": kind, "auto_delete": auto_delete, "internal": internal,
@@ -132,13 +135,13 @@ class Vhost:
         known = self.queues.get(name)
         if known is not None:
             declarations.check_same_queue(known, durable, auto_delete, owner, arguments)
-            known.declared_again(now)
+            known.lease.declared_again(now)
             return known
         rules = read_rules(arguments, name, self.name)
         declarations.check_properties(QUEUE_TYPES[rules.type], name, durable, auto_delete, owner, self.name)
         queue = Queue(self, name, rules, durable=durable, auto_delete=auto_delete, owner=owner, arguments=arguments,
                       queue_id=self._next_queue_id(), now=now)  # fmt: skip
-        self.queues[name] = queue
+        self._admit(queue, now)
         if queue.journaled:
             self.journal.define("queue", f"{self.name}\0{name}", {
                 "vhost": self.name, "name": name, "auto_delete": auto_delete, "arguments": arguments, "id": queue.id,
@@ -149,8 +152,14 @@ class Vhost:
         """A durable queue as the journal held it."""
         queue = Queue(self, name, read_rules(arguments, name, self.name), durable=True, auto_delete=auto_delete,
                       owner=None, arguments=arguments, queue_id=queue_id, now=now)  # fmt: skip
-        self.queues[name] = queue
+        self._admit(queue, now)
         return queue
+
+    def _admit(self, queue: Queue, now: float) -> None:
+        self.queues[queue.name] = queue
+        policy = self.policies.of("queue", queue.name)
+        if policy is not None:
+            queue.apply_policy(policy, now)
 
     def delete_queue(self, name: str, now: float, *, if_unused: bool = False, if_empty: bool = False) -> int:
         """Delete a queue and cancel its consumers; how many messages waited. Raises 406, and 540 for a condition

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
+from broker.core.checks import check_source
 from broker.core.exchanges import Binding
 from broker.core.vhost import Vhost
 from broker.management import details
@@ -68,7 +69,7 @@ def bind(call: Call) -> Response:
     """Bind by `routing_key` and `arguments`; the Location names the binding."""
     kind, source, destination = _kind(call), call.parts["source"], call.parts["destination"]
     routing_key, table = str(call.json.get("routing_key", "")), call.arguments
-    _require(call, kind, source, destination)
+    _require(call, kind, source, destination, routing_key)
     call.vhost.bind(source, kind, destination, routing_key, table)
     key = next(
         details.properties_key(one)
@@ -81,9 +82,9 @@ def bind(call: Call) -> Response:
     )
 
 
-def _require(call: Call, kind: str, source: str, destination: str) -> None:
+def _require(call: Call, kind: str, source: str, destination: str, routing_key: str) -> None:
     call.require("write", kind, destination)
-    call.require("read", "exchange", source)
+    check_source(call.user, call.vhost, source, routing_key)
 
 
 @routes.add("GET", "bindings/{vhost}/e/{source}/{kind}/{destination}/{key}")
@@ -103,6 +104,6 @@ def _found(call: Call) -> Binding:
 def unbind(call: Call) -> Response:
     """Remove one binding."""
     binding = _found(call)
-    _require(call, binding.kind, binding.source, binding.destination)
+    _require(call, binding.kind, binding.source, binding.destination, binding.routing_key)
     call.vhost.unbind(binding.source, binding.kind, binding.destination, binding.routing_key, binding.arguments)
     return Response(204)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from broker.core.vhost import PREDECLARED, Vhost
-from broker.management import details, users
+from broker.management import details, policies, topic_permissions, users
 from broker.management.body import Shape, objects
 from broker.management.http import Response
 from broker.management.page import Item
@@ -27,10 +27,10 @@ def export_all(call: Call) -> Item:
         "users": [users.shown(user) for user in call.core.users.values()],
         "vhosts": [{"name": name} for name in call.core.vhosts],
         "permissions": users.permissions(call),
-        "topic_permissions": [],
+        "topic_permissions": topic_permissions.items(call),
         "parameters": [],
         "global_parameters": [{"name": "cluster_name", "value": call.node}],
-        "policies": [],
+        "policies": [item for vhost in call.core.vhosts.values() for item in policies.of_vhost(vhost)],
         "queues": [],
         "exchanges": [],
         "bindings": [],
@@ -44,11 +44,12 @@ def export_all(call: Call) -> Item:
 @routes.add("GET", "definitions/{vhost}", tag="administrator")
 def export_vhost(call: Call) -> Item:
     """The definitions of one vhost, to be imported into any."""
-    return {"rabbit_version": RABBITMQ_VERSION, "parameters": [], "policies": [], **_of_vhost(call.vhost)}
+    found = [{key: value for key, value in item.items() if key != "vhost"} for item in policies.of_vhost(call.vhost)]
+    return {"rabbit_version": RABBITMQ_VERSION, "parameters": [], "policies": found, **_of_vhost(call.vhost)}
 
 
 def _of_vhost(vhost: Vhost) -> dict[str, list[Item]]:
-    queues = [queue for queue in vhost.queues.values() if not queue.exclusive]
+    queues = [queue for queue in vhost.queues.values() if queue.owner is None]
     exchanges = [exchange for exchange in vhost.exchanges.values() if exchange.name not in PREDECLARED]
     return {
         "queues": [
@@ -95,6 +96,8 @@ def import_all(call: Call) -> Response:
         users.add_user(call, user)
     for permission in document["permissions"]:
         users.permit(call, permission)
+    for permission in document["topic_permissions"]:
+        topic_permissions.permit(call, permission)
     for kind, declare in _DECLARE.items():
         for item in document[kind]:
             name = item.get("vhost", "")
@@ -149,6 +152,7 @@ def _binding(call: Call, vhost: Vhost, item: Item) -> None:
 
 
 _DECLARE: dict[str, Callable[[Call, Vhost, Item], None]] = {
+    "policies": policies.set_policy,
     "exchanges": _exchange,
     "queues": _queue,
     "bindings": _binding,
@@ -159,6 +163,8 @@ _SHAPES: dict[str, tuple[Shape, Shape]] = {
     "vhosts": ({"name": str}, {}),
     "users": ({"name": str}, {}),
     "permissions": (dict.fromkeys(("user", "vhost", "configure", "write", "read"), str), {}),
+    "topic_permissions": (dict.fromkeys(("user", "vhost", "exchange", "write", "read"), str), {}),
+    "policies": ({"name": str, "pattern": str, "definition": dict}, {"vhost": str, "apply-to": str}),
     "queues": ({"name": str}, _TABLE),
     "exchanges": ({"name": str, "type": str}, _TABLE),
     "bindings": (dict.fromkeys(("source", "destination", "destination_type"), str), _TABLE | {"routing_key": str}),

@@ -82,7 +82,7 @@ def of_queue_briefly(queue: Queue, node: str, totals: bool) -> Item:
         "state": "running",
         "durable": queue.durable,
         "auto_delete": queue.auto_delete,
-        "exclusive": queue.exclusive,
+        "exclusive": queue.owner is not None,
         "arguments": plain(queue.arguments),
     }
     return item | _totals(queue) if totals else item
@@ -99,15 +99,15 @@ def _totals(queue: Queue) -> dict[str, int]:
 def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
     """A queue, as `GET /api/queues` lists it; sizes in bytes, counts in messages."""
     item = of_queue_briefly(queue, node, totals=False) | {
-        "effective_policy_definition": {},
-        "policy": None,
+        "effective_policy_definition": queue.policy.definition if queue.policy is not None else {},
+        "policy": queue.policy.name if queue.policy is not None else None,
         "operator_policy": None,
         "consumers": len(queue.consumers),
         "consumer_capacity": 1 if queue.consumers else 0,
         "consumer_utilisation": 1 if queue.consumers else 0,
         "exclusive_consumer_tag": next((one.tag for one in queue.consumers if one.exclusive), None),
         "single_active_consumer_tag": _single_active(queue),
-        "idle_since": stamp(queue.used_at),
+        "idle_since": stamp(queue.lease.used_at),
         "memory": queue.ready_bytes + queue.unacked_bytes,
         "message_bytes": queue.ready_bytes + queue.unacked_bytes,
         "message_bytes_ready": queue.ready_bytes,

@@ -146,8 +146,6 @@ def cluster_name(call: Call) -> Item:
 
 
 @routes.add("GET", "extensions")
-@routes.add("GET", "policies")
-@routes.add("GET", "policies/{vhost}")
 @routes.add("GET", "operator-policies")
 @routes.add("GET", "operator-policies/{vhost}")
 @routes.add("GET", "parameters", tag="policymaker")

@@ -26,7 +26,9 @@ from broker.management import (
     health,
     messages,
     overview,
+    policies,
     queues,
+    topic_permissions,
     users,
     vhosts,
 )
@@ -45,7 +47,8 @@ _MOST_LARGE = 4
 _PATIENCE = 60.0  # seconds: an idle connection, a slow body, a slow reader
 _COMMIT_PATIENCE = 30.0  # seconds for the journal to commit what a request changed
 
-_RESOURCES = (bindings, connections, definitions, exchanges, health, messages, overview, queues, users, vhosts)
+_RESOURCES = (bindings, connections, definitions, exchanges, health, messages, overview, policies, queues,
+              topic_permissions, users, vhosts)  # fmt: skip
 
 _log = logging.getLogger(__name__)
 

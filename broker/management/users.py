@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
 
 from broker.core.users import Permission, User, hash_password
 from broker.management.http import Response
@@ -192,11 +191,3 @@ def delete_permission(call: Call) -> Response:
     if not call.core.forbid(_found(call).name, call.parts["in_vhost"]):
         raise NotFound
     return Response(204)
-
-
-@routes.add("GET", "topic-permissions", tag="administrator")
-@routes.add("GET", "users/{user}/topic-permissions", tag="administrator")
-@routes.add("GET", "vhosts/{vhost}/topic-permissions", tag="administrator")
-def topic_permissions(call: Call) -> list[Any]:
-    """There are none: permissions are by exchange and queue here."""
-    return []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pamqp import base
 
 from broker.core.channel import Channel
+from broker.core.checks import check_source
 from broker.core.queue import Queue
 from broker.core.vhost import Vhost
 from broker.errors import AmqpError
@@ -44,6 +45,10 @@ class ChannelSession:
     def queue(self, name: str) -> Queue:
         """The queue of that name, or the one declared last. Raises 404."""
         return self.vhost.queue(self.queue_name(name))
+
+    def require_source(self, exchange: str, routing_key: str) -> None:
+        """Raises 403 unless the user may bind to an exchange by the routing key."""
+        check_source(self.core.user, self.vhost, exchange, routing_key)
 
     def require(self, access: str, kind: str, name: str) -> None:
         """Raises 403 unless the user has `access` (configure, write, read) to a queue or exchange."""

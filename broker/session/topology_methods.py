@@ -48,7 +48,7 @@ def exchange_bind(channel: ChannelSession, method: commands.Exchange.Bind, now: 
     """exchange.bind (RabbitMQ docs: e2e)."""
     source, destination = _one_line(method.source), _one_line(method.destination)
     channel.require("write", "exchange", destination)
-    channel.require("read", "exchange", source)
+    channel.require_source(source, method.routing_key)
     channel.vhost.bind(source, "exchange", destination, method.routing_key, method.arguments)
     if not method.nowait:
         channel.reply(commands.Exchange.BindOk)
@@ -58,7 +58,7 @@ def exchange_unbind(channel: ChannelSession, method: commands.Exchange.Unbind, n
     """exchange.unbind."""
     source, destination = _one_line(method.source), _one_line(method.destination)
     channel.require("write", "exchange", destination)
-    channel.require("read", "exchange", source)
+    channel.require_source(source, method.routing_key)
     channel.vhost.unbind(source, "exchange", destination, method.routing_key, method.arguments)
     if not method.nowait:
         channel.reply(commands.Exchange.UnbindOk)
@@ -73,7 +73,7 @@ def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: 
     if method.passive:
         queue = channel.queue(name)
         check_access(queue, channel.connection)
-        queue.declared_again(now)
+        queue.lease.declared_again(now)
     else:
         arguments = method.arguments or {}
         channel.require("configure", "queue", name or "amq.gen-")
@@ -126,7 +126,7 @@ def queue_bind(channel: ChannelSession, method: commands.Queue.Bind, now: float)
     name, routing_key = _binding(channel, method.queue, method.routing_key)
     exchange = _one_line(method.exchange)
     channel.require("write", "queue", name)
-    channel.require("read", "exchange", exchange)
+    channel.require_source(exchange, routing_key)
     if name in channel.vhost.queues:
         check_access(channel.vhost.queues[name], channel.connection)
     channel.vhost.bind(exchange, "queue", name, routing_key, method.arguments)
@@ -139,7 +139,7 @@ def queue_unbind(channel: ChannelSession, method: commands.Queue.Unbind, now: fl
     name, routing_key = _binding(channel, method.queue, method.routing_key)
     exchange = _one_line(method.exchange)
     channel.require("write", "queue", name)
-    channel.require("read", "exchange", exchange)
+    channel.require_source(exchange, routing_key)
     if name in channel.vhost.queues:
         check_access(channel.vhost.queues[name], channel.connection)
     channel.vhost.unbind(exchange, "queue", name, routing_key, method.arguments)

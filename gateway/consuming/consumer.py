@@ -5,6 +5,7 @@ Its channel is in intake.py, acks in session.py, what may be sent when in dispat
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -32,8 +33,8 @@ _NOT_TAKING: frozenset[Actual] = _PAUSED | {"suspended", "draining"}
 
 class Consumer:
     """Owned by the loop's thread. `connected`, `disconnected`, `change`, `drain` and `report` are the thread's to call,
-    `breaker_*` the breaker's, `arrived`, `late`, `undescribed`, `consuming`, `lost` and `idle` the intake's, the rest
-    the settlement's.
+    `breaker_*` the breaker's, `opened`, `arrived`, `late`, `undescribed`, `consuming`, `lost` and `idle` the intake's,
+    the rest the settlement's.
 
     While it rests, or its breaker is open, it cancels and gives back what it has. Where that would cost the order of
     the messages, or their queue (one that expires when it has no consumer), it goes on to consume, and holds.
@@ -43,12 +44,11 @@ class Consumer:
         self.wiring = wiring
         self.subscription = subscription
         self.breaker = wiring.breakers.of(subscription.spec)
-        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send, self._renew, wiring.periods.held)
+        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send)
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = Settlement(self, wiring, subscription, self.breaker)
         self._tally = Tally()
         self._held: list[Delivery] = []  # unsent, until the target or the consumer has rested
-        self._holds = 0  # periods in which messages were held
         self._state: Actual = "waiting"
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
@@ -203,17 +203,16 @@ class Consumer:
                 self._renew()
         self._send_held()
 
-    def _hold(self, delivery: Delivery) -> None:
-        """Keep a message unsent. RabbitMQ takes back what is held too long, so before that everything goes back."""
-        if not self._held:
-            self._holds += 1
-            hold = self._holds
-            self.wiring.loop.call_later(self.wiring.periods.held, lambda: self._held_long(hold))
-        self._held.append(delivery)
-
-    def _held_long(self, hold: int) -> None:
-        if self._held and hold == self._holds:
+    def _watch(self, session: Session) -> None:
+        """See that no message is held unsent for too long: for its turn, a token of the rate, or its target. RabbitMQ
+        would close the channel, so before that everything goes back and is taken again."""
+        held = self.wiring.periods.held
+        if session is not self.intake.session:
+            return
+        oldest = min((one.arrived for one in (*self.dispatcher.unsent, *self._held)), default=None)
+        if oldest is not None and time.monotonic() - oldest > held * 0.75 and not self.intake.leaving:
             self._renew()
+        self.wiring.loop.call_later(held / 4, lambda: self._watch(session))
 
     def _send_held(self) -> None:
         held, self._held = self._held, []
@@ -242,10 +241,15 @@ class Consumer:
             body,
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
-        return Delivery(session, method.delivery_tag, source, attempts_charged(properties.headers) + 1)
+        return Delivery(
+            session, method.delivery_tag, source, attempts_charged(properties.headers) + 1, time.monotonic()
+        )
 
     def undescribed(self) -> None:
         self._set("waiting", "RabbitMQ's management API has not described the queue yet.")
+
+    def opened(self, session: Session) -> None:
+        self._watch(session)
 
     def consuming(self) -> None:
         self._tries = 0
@@ -282,12 +286,12 @@ class Consumer:
 
     def _send(self, delivery: Delivery) -> None:
         if self._state in _PAUSED:
-            self._hold(delivery)
+            self._held.append(delivery)
             return
         if not self.breaker.closed:
             delivery.probe = self.breaker.take_probe()
             if not delivery.probe:
-                self._hold(delivery)
+                self._held.append(delivery)
                 return
         try:
             self.settlement.send(delivery)
@@ -307,7 +311,7 @@ class Consumer:
         With `first_failed` (Unix seconds) a copy that says so goes back instead, to the end of the queue."""
         self.settlement.counters.requeued += 1
         if self._keeps and self._state in _PAUSED:
-            self._hold(delivery)
+            self._held.append(delivery)
         elif self.dispatcher.ordered:
             if not self.intake.leaving:
                 self._renew()

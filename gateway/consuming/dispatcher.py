@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,17 +40,9 @@ class Dispatcher:
     levels, and here is nothing but the rate.
     """
 
-    def __init__(
-        self,
-        loop: Loop,
-        subscription: Subscription,
-        send: Callable[[Delivery], None],
-        renew: Callable[[], None],
-        held: float,
-    ) -> None:
-        """`send` starts a request; `renew` gives back all that is here and takes it again, in the same order: a message
-        is held unsettled for at most `held` seconds."""
-        self._loop, self._send, self._renew, self._held = loop, send, renew, held
+    def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[Delivery], None]) -> None:
+        """`send` starts a request."""
+        self._loop, self._send = loop, send
         self._key = key_function(subscription.spec.ordering)
         self._lanes: Lanes[Delivery] = Lanes()
         self._ready: deque[Delivery] = deque()
@@ -120,6 +112,11 @@ class Dispatcher:
             self._waits.popitem(last=False)
         self._go_on(delivery)
 
+    @property
+    def unsent(self) -> Iterable[Delivery]:
+        """What has arrived and waits here."""
+        return self._here.values()
+
     def drop(self) -> list[Delivery]:
         """Forget what has not been sent; it is to be given back, in this order."""
         dropped = [self._here[tag] for tag in sorted(self._here)]
@@ -142,18 +139,12 @@ class Dispatcher:
             seconds = wait.not_before - time.monotonic()
         if seconds <= 0:
             self._offer(delivery)
-        elif seconds <= self._held:
-            self._loop.call_later(seconds, lambda: self._due(delivery))
         else:
-            self._loop.call_later(self._held, lambda: self._held_long(delivery))
+            self._loop.call_later(seconds, lambda: self._due(delivery))
 
     def _due(self, delivery: Delivery) -> None:
         if self._here.get(delivery.tag) is delivery:
             self._offer(delivery)
-
-    def _held_long(self, delivery: Delivery) -> None:
-        if self._here.get(delivery.tag) is delivery:
-            self._renew()
 
     def _offer(self, delivery: Delivery) -> None:
         self._ready.append(delivery)

@@ -21,6 +21,9 @@ class Owner(Protocol):
     def arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
         """A message."""
 
+    def opened(self, session: Session) -> None:
+        """There is a channel."""
+
     def late(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
         """A message that came after `cancel` or `leave`."""
 
@@ -115,6 +118,7 @@ class Intake:
     def _opened(self, channel: Any) -> None:
         self._opening = False
         session = self.session = Session(self._loop, channel, self.prefetch or 1, self._owner.idle)
+        self._owner.opened(session)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
         channel.add_on_cancel_callback(lambda _frame: session.close("the queue was deleted"))
         channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())

@@ -93,10 +93,13 @@ class Session:
 class Delivery:
     """One message in flight, and where to settle it."""
 
-    __slots__ = ("attempt", "first_failed", "given_back", "key", "probe", "session", "source", "span", "tag", "tries")
+    __slots__ = (
+        "arrived", "attempt", "first_failed", "given_back", "key", "probe", "session", "source", "span", "tag", "tries",
+    )  # fmt: skip
 
-    def __init__(self, session: Session, tag: int, source: Source, attempt: int) -> None:
-        self.session, self.tag = session, tag
+    def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
+        """`now` in seconds of the monotonic clock."""
+        self.session, self.tag, self.arrived = session, tag, now
         self.source, self.attempt = source, attempt
         self.key: Hashable = None
         """its lane, where order matters"""

@@ -7,7 +7,6 @@ import random
 import time
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -17,7 +16,6 @@ from delivery.backoff import retry_delay
 from delivery.copies import FIRST_FAILED, REPLAYED_AT, known_since
 from delivery.fate import Fate, Situation, fate_of
 from delivery.outcome import compile_rules
-from delivery.recent import RecentAnswers
 from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
 from delivery.template import Unsendable
@@ -26,8 +24,8 @@ from domain.outcome import Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
+from gateway.consuming.counters import Counters
 from gateway.consuming.session import Delivery
-from gateway.consuming.tally import NO_ATTEMPTS
 from gateway.consuming.wiring import Wiring
 from gateway.metrics.instruments import ATTEMPT_BUCKETS
 
@@ -50,33 +48,6 @@ class Owner(Protocol):
     def rest(self, seconds: float, reason: str) -> None: ...
 
     def suspend(self, reason: str) -> None: ...
-
-
-@dataclass(slots=True)
-class Counters:
-    """Since the worker took the consumer up."""
-
-    delivered: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    requeued: int = 0
-    failing: bool = False
-    last_status: int | None = None
-    error: str | None = None
-    error_at: datetime | None = None
-    recent: RecentAnswers = field(default_factory=RecentAnswers)
-    attempts: list[int] = field(default_factory=NO_ATTEMPTS.copy)
-    """by how long they took, as ATTEMPT_BUCKETS"""
-    seconds: float = 0.0
-    """that all of these took"""
-    refused_copies: dict[Delivery, str] = field(default_factory=dict)
-    """deliveries whose copy the broker refuses, and why"""
-
-    def refused(self) -> tuple[int, str | None]:
-        """How many copies the broker refuses now, and why it refused the last."""
-        for delivery in [one for one in self.refused_copies if not one.open]:
-            del self.refused_copies[delivery]
-        return len(self.refused_copies), next(reversed(self.refused_copies.values()), None)
 
 
 class Settlement:

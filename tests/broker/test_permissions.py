@@ -76,3 +76,52 @@ def test_queues_of_two_vhosts_do_not_meet(broker: BrokerNode, connect: Connect, 
     with refused(404) as refusal:
         elsewhere.queue_declare(queue, passive=True)
     assert refusal.text == f"NOT_FOUND - no queue '{queue}' in vhost 'other'"
+
+
+TOPICS = ("topic-permissions", "/", "guest")
+
+
+def test_topic_permissions_are_listed_and_deleted(broker: BrokerNode) -> None:
+    body = {"exchange": "amq.topic", "write": "^a", "read": "^b"}
+    item = {"user": "guest", "vhost": "/", **body}
+    assert [broker.management.put(*TOPICS, body=body).status_code for _ in range(2)] == [201, 204]
+    for path in (TOPICS, ("topic-permissions",), ("users", "guest", "topic-permissions"),
+                 ("vhosts", "/", "topic-permissions")):  # fmt: skip
+        assert broker.management.get(*path).json() == [item]
+    assert broker.management.get("definitions").json()["topic_permissions"] == [item]
+    assert broker.management.put(*TOPICS, body={**body, "write": "("}).status_code == 400
+    assert broker.management.put("topic-permissions", "/", "nobody", body=body).status_code == 400
+    assert [broker.management.delete(*TOPICS, "amq.topic").status_code for _ in range(2)] == [204, 404]
+    assert broker.management.get(*TOPICS).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed"),
+    [
+        (lambda channel, queue: channel.basic_publish("amq.topic", "w.guest./", b""), True),
+        (lambda channel, queue: channel.basic_publish("amq.topic", "x", b""), False),
+        (lambda channel, queue: channel.basic_publish("amq.direct", "x", b""), True),
+        (lambda channel, queue: channel.queue_bind(queue, "amq.topic", "r.#"), True),
+        (lambda channel, queue: channel.queue_bind(queue, "amq.topic", "x.#"), False),
+        (lambda channel, queue: channel.queue_unbind(queue, "amq.topic", "x.#"), False),
+        (lambda channel, queue: channel.exchange_bind("amq.fanout", "amq.topic", "x.#"), False),
+    ],
+)
+def test_a_topic_permission_limits_routing_keys_of_its_exchange(
+    broker: BrokerNode, connect: Callable[..., Any], queue: str, action: Callable[..., Any], allowed: bool
+) -> None:
+    body = {"exchange": "amq.topic", "write": "^w.{username}.{vhost}", "read": "^r"}
+    broker.management.put(*TOPICS, body=body)
+    channel = connect().channel()
+    try:
+        if allowed:
+            action(channel, queue)
+            channel.queue_declare(queue, passive=True)
+        else:
+            with refused(403) as refusal:
+                action(channel, queue)
+                channel.queue_declare(queue, passive=True)
+            assert "in exchange 'amq.topic' in vhost '/' refused for user 'guest'" in refusal.text
+            assert "access to topic 'x" in refusal.text
+    finally:
+        broker.management.delete(*TOPICS)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
+from domain.registry import QueueFacts
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready
 from tests.support.processes import wait_until
+from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
 
 
@@ -45,3 +50,36 @@ def test_what_waits_under_a_slow_rate_goes_out_when_the_rate_is_raised_or_taken_
     target.wait_for(1)
     consumers.run(queue, target.url("/ok/after"), ordering=ordering, rate_limit=limit)
     assert [one.path for one in target.wait_for(3)] == ["/ok/before", "/ok/after", "/ok/after"]
+
+
+def test_messages_that_wait_for_their_turn_go_back_in_time_and_use_up_no_delivery_limit(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, unique_name: str, target: Target
+) -> None:
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 2}
+    channel.queue_declare(unique_name, durable=True, arguments=arguments)
+    consumers = make_consumers(periods=Periods(held=0.6))
+    publish(channel, unique_name, *map(str, range(8)), delivery_mode=2)
+    facts = QueueFacts(type="quorum", delivery_limit=2)
+    consumers.deliver(unique_name, target.url(), facts=facts, rate_limit={"perSecond": 1.5, "burst": 1})
+    wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 8, 30)  # ten periods
+    assert {request.body for request in target.requests} == {str(number).encode() for number in range(8)}
+    assert target.count == 8
+
+
+def test_a_slow_rate_does_not_meet_the_brokers_consumer_timeout(
+    rabbitmq: RabbitNode, unique_name: str, target: Target
+) -> None:
+    rabbitmq.set_consumer_timeout(3)
+    consumers = Consumers(rabbitmq.amqp_url, periods=Periods(held=1.5))
+    try:
+        with rabbitmq.connect() as connection:
+            channel = connection.channel()
+            channel.queue_declare(unique_name, durable=True)
+            publish(channel, unique_name, *map(str, range(9)))
+        consumers.deliver(unique_name, target.url(), rate_limit={"perSecond": 1, "burst": 1})
+        wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 9, 30)
+        assert target.count == 9
+        assert "timed out" not in rabbitmq.process.output()
+    finally:
+        consumers.end()
+        rabbitmq.set_consumer_timeout(None)

@@ -22,13 +22,13 @@ class Deployment:
     def __init__(self, web: Gunicorn, worker: Process) -> None:
         self.web = web
         self.worker = worker
-        self._token = web.login()
+        self.token = web.login()
 
     def post(self, path: str, body: Mapping[str, Any], **headers: str) -> requests.Response:
         """Send one POST (PATCH for /updateConsumer) and return its answer, whatever its status."""
         method = "PATCH" if path == "/updateConsumer" else "POST"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.web.call(method, path, self._token, json=body, headers=named)
+        return self.web.call(method, path, self.token, json=body, headers=named)
 
     def done(self, path: str, **body: Any) -> None:
         """Send one POST, which must succeed."""
@@ -37,7 +37,7 @@ class Deployment:
 
     def get(self, path: str, **query: str) -> Any:
         """Return the JSON of one GET, which must succeed."""
-        answer = self.web.call("GET", path, self._token, params=query)
+        answer = self.web.call("GET", path, self.token, params=query)
         assert answer.ok, f"{path}: {answer.text}"
         return answer.json()
 

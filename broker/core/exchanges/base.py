@@ -12,6 +12,7 @@ from broker.core.message import Message
 from broker.protocol.table import Table, encode_table
 
 if TYPE_CHECKING:
+    from broker.core.policies import Policy
     from broker.core.queue import Queue
 
     Target: TypeAlias = "Queue | Exchange"
@@ -55,6 +56,12 @@ def hash_of(arguments: bytes) -> str:
     return base64.urlsafe_b64encode(zlib.crc32(arguments).to_bytes(4, "big")).decode().rstrip("=")
 
 
+def _alternate(arguments: Table) -> str | None:
+    """The alternate exchange that arguments name (RabbitMQ docs: ae)."""
+    alternate = arguments.get("alternate-exchange")
+    return alternate if isinstance(alternate, str) else None
+
+
 class Exchange(ABC):
     """An exchange and its bindings by key. `published_in` and `published_out` count messages since the start."""
 
@@ -68,11 +75,16 @@ class Exchange(ABC):
         self.auto_delete = auto_delete
         self.internal = internal
         self.arguments = arguments or {}
-        alternate = self.arguments.get("alternate-exchange")
-        self.alternate = alternate if isinstance(alternate, str) else None
+        self.alternate = _alternate(self.arguments)
+        self.policy: Policy | None = None
         self.bindings: dict[BindingKey, Binding] = {}
         self.published_in = 0
         self.published_out = 0
+
+    def apply_policy(self, policy: Policy | None, now: float) -> None:
+        """Follow a policy, or none any more. The exchange's own arguments go first."""
+        self.policy = policy
+        self.alternate = _alternate(self.arguments) or _alternate(policy.definition if policy is not None else {})
 
     def bind(self, binding: Binding) -> bool:
         """Add a binding; False when it was there. Raises AmqpError 406 for arguments the type does not take."""
