@@ -68,9 +68,11 @@ class Settings(BaseSettings):
         "", description="where spans go by OTLP over HTTP, as http://127.0.0.1:4318; empty: none are made"
     )
     web_workers: int = Field(1, ge=1, le=256, description="gunicorn worker processes")
-    web_threads: int = Field(8, ge=1, le=256, description="request threads of each web worker")
     trusted_proxies: int = Field(0, ge=0, le=10, description="reverse proxies in front whose X-Forwarded-* count")
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="largest request body, in bytes")
+    body_timeout: float = Field(
+        5.0, gt=0, le=600, description="seconds for each 16 KiB of a request body to arrive; beyond that 408"
+    )
     publish_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's confirm")
     drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds that deliveries in flight get at shutdown")
     token_ttl: int = Field(12 * 3600, ge=60, description="seconds that a login lasts")

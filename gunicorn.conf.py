@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
+import math
 import socket
-import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
 
 import logs
-from config import load  # not `import config`: gunicorn takes a module-level `config` for its own setting
+from gateway.open_files import allow_many
+from gunicorn_worker import end_turn, timed_handshake
+from middlewares.body_timeout import TimedInput
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from gunicorn.arbiter import Arbiter
+    from gunicorn.config import Config
     from gunicorn.workers.base import Worker
 
-_settings = load()
+_READ_SETTINGS = """
+import config
+print(config.load().model_dump_json(include={
+    "bind", "web_workers", "publish_timeout", "drain_timeout", "log_level", "log_format", "data_dir"}))
+"""
 
-SLOW_CLIENT = 5  # seconds that one read from a client, or one write to it, may take
+
+def _read_settings() -> SimpleNamespace:
+    """Read the settings in a process of its own. config.py imports the drivers, and gevent cannot patch what they took
+    from `ssl` and `threading` before (https://www.gevent.org/api/gevent.monkey.html). A wrong setting ends gunicorn;
+    that process has said which."""
+    done = subprocess.run([sys.executable, "-c", _READ_SETTINGS], stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return SimpleNamespace(**json.loads(done.stdout))
+
+
+_settings = _read_settings()
+
+_DEAF_CLIENT = 15  # seconds that a client may take no byte of its answer
 
 
 class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
@@ -27,7 +55,7 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        logs.configure(_settings.log_level, _settings.log_format, _settings.data_dir)
+        logs.configure(_settings.log_level, _settings.log_format, Path(_settings.data_dir))
         for log in (self.error_log, self.access_log):
             log.handlers.clear()
             log.propagate = True
@@ -43,15 +71,18 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 bind = _settings.bind
 workers = _settings.web_workers
-worker_class = "shared_thread.Worker"
-threads = _settings.web_threads
-keepalive = 30
-timeout = 60
-# Deliveries in flight get drain_timeout; requests and kept-alive connections come before, the publisher after them.
-graceful_timeout = int(_settings.drain_timeout + _settings.publish_timeout) + 5
+worker_class = "gunicorn_worker.Worker"  # gevent's: a connection costs a greenlet, not a thread
+worker_connections = 4096  # of each worker; further ones wait in the backlog
+# Seconds that a client has for the head of its first or next request.
+keepalive = 5
+# A worker that stops first answers its open connections, within _last_requests; then deliveries in flight get
+# DRAIN_TIMEOUT. After graceful_timeout the master kills it; after timeout, it kills one that gives no sign of life.
+_last_requests = math.ceil(_settings.publish_timeout) + keepalive + 2
+graceful_timeout = _last_requests + math.ceil(_settings.drain_timeout) + 3
+timeout = 60 + math.ceil(_settings.drain_timeout)
 control_socket_disable = True  # one way more into the process, which nobody uses
 http_parser = "python"
-limit_request_line = 8190  # the most it takes, and about what nginx does; beyond it the answer is gunicorn's, and HTML
+limit_request_line = 8190  # the most it takes, and about what nginx does; beyond it gunicorn_worker.py answers
 # Headers of proxies are for TRUSTED_PROXIES alone (app.py): gunicorn takes none from anybody.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
@@ -60,24 +91,36 @@ logger_class = OurLogger
 
 
 def when_ready(server: Arbiter) -> None:
-    """A client that stops in the middle must not hold a thread for long: the kernel sees to that. Those that drip are
-    for slow_clients.py."""
+    """Have the kernel close the connection of a client that takes nothing of its answer (tcp(7)). Accepted sockets
+    inherit this."""
     for listener in server.LISTENERS:
-        sock = listener.sock
-        if sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SLOW_CLIENT)
-        # Accepted sockets inherit these (socket(7)).
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SLOW_CLIENT, 0))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SLOW_CLIENT, 0))
+        if listener.sock.family in {socket.AF_INET, socket.AF_INET6}:
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAF_CLIENT * 1000)
+
+
+def ssl_context(config: Config, default_ssl_context_factory: Callable[[], SSLContext]) -> SSLContext:
+    """Give a client as long for its TLS handshake as for the head of a request; gevent waits for ever."""
+    context = default_ssl_context_factory()
+    context.wrap_socket = timed_handshake(context.wrap_socket, config.keepalive)  # type: ignore[method-assign]
+    return context
 
 
 def pre_request(worker: Worker, req: object) -> None:
-    """Nothing, where gunicorn makes a debug line of every request."""
+    """Do nothing; by default gunicorn writes a debug line for each request."""
+
+
+def post_request(worker: Worker, req: Any, environ: dict[str, Any], resp: object) -> None:
+    """Let other requests have their turn."""
+    body = environ.get("wsgi.input")
+    if isinstance(body, TimedInput):
+        end_turn(req, body, environ["gunicorn.socket"])
 
 
 def post_worker_init(worker: Worker) -> None:
     """Here the process is final: start its threads. What has been imported stays, and need not be looked through."""
     gc.freeze()
+    allow_many()
+    worker.cfg.set("graceful_timeout", _last_requests)  # in this process; the master's is for both
     worker.wsgi.extensions["runtime"].start()
 
 

@@ -68,7 +68,7 @@ def service(size: int, broker_name: str) -> Iterator[str]:
             return sum(report.state == "running" for report in reports) == size
 
         wait_until(all_running, 300, "all consumers running")
-        settings = {**broker.settings, "MONGO_URI": uri, "SECRET_KEY": SECRET, "WEB_THREADS": "32"}
+        settings = {**broker.settings, "MONGO_URI": uri, "SECRET_KEY": SECRET}
         gunicorn = stack.enter_context(running(Gunicorn(directory, settings)))
         wait_until(lambda: gunicorn.call("GET", "/health/ready").ok, 30, "readiness")
         yield gunicorn.url

@@ -155,7 +155,7 @@ def fill(amqp_url: str, queues: list[str], count: int) -> None:
             )
             for number in range(first, min(first + 5000, count))
         ]
-        failed = [result for result in publisher.publish(batch, 60) if result]
+        failed = [result for result in publisher.publish(batch, 60).result() if result]
         if failed:
             raise SystemExit(f"filling the queue failed: {failed[0]}")
     publisher.stop()

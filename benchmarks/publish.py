@@ -1,9 +1,10 @@
 """How fast messages get into RabbitMQ over HTTP: this service beside RabbitMQ's own management API, in the same run.
 
-    python -m benchmarks.publish [--seconds 8] [--rounds 3] [--workers 2] [--threads 8]
+    python -m benchmarks.publish [--seconds 8] [--rounds 3] [--workers 2] [--threads 32]
 
 1 KB persistent messages to a durable queue, confirmed before they are answered, over 32 kept-alive connections. Each
-way goes one message a request; this service also 100 a request. RabbitMQ, the store and gunicorn are started for it.
+way goes one message a request; this service also 100 a request, and both again under gunicorn's stock gthread worker.
+RabbitMQ, the store and gunicorn are started for it.
 """
 
 from __future__ import annotations
@@ -99,9 +100,8 @@ def cpu_seconds(sessions: list[int]) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def ways(url: str, token: str, broker: BrokerNode) -> list[Way]:
-    """The three that are compared."""
-    message = {"queueName": QUEUE, "message": TEXT}
+def management_way(broker: BrokerNode) -> Way:
+    """The yardstick."""
     own = {
         "properties": {"delivery_mode": 2},
         "routing_key": QUEUE,
@@ -110,26 +110,26 @@ def ways(url: str, token: str, broker: BrokerNode) -> list[Way]:
     }
     basic = "Basic " + b64encode(b"guest:guest").decode()
     api = f"{broker.management_url}/api/exchanges/%2F/amq.default/publish"
-    publish = f"{url}/messagePublish"
+    return Way("RabbitMQ's management API, one by one", api, basic, json.dumps(own).encode(), 1)
+
+
+def service_ways(name: str, server: Gunicorn) -> list[Way]:
+    """This service's two."""
+    url, authorization = f"{server.url}/messagePublish", f"Bearer {server.login()}"
+    message = {"queueName": QUEUE, "message": TEXT}
+    batch = {"messages": [message] * BATCH}
     return [
-        Way("RabbitMQ's management API, one by one", api, basic, json.dumps(own).encode(), 1),
-        Way("this service, one by one", publish, f"Bearer {token}", json.dumps(message).encode(), 1),
-        Way(
-            f"this service, batches of {BATCH}",
-            publish,
-            f"Bearer {token}",
-            json.dumps({"messages": [message] * BATCH}).encode(),
-            BATCH,
-        ),
+        Way(f"{name}, one by one", url, authorization, json.dumps(message).encode(), 1),
+        Way(f"{name}, batches of {BATCH}", url, authorization, json.dumps(batch).encode(), BATCH),
     ]
 
 
 @contextmanager
-def service(broker: BrokerNode, workers: int, threads: int) -> Iterator[Gunicorn]:
-    """This service over the broker and a store of its own."""
+def service(broker: BrokerNode, workers: int, *options: str) -> Iterator[Gunicorn]:
+    """This service over the broker and a store of its own; `options` are gunicorn's."""
     with tempfile.TemporaryDirectory() as place, running(StoreNode(Path(place) / "store")) as store:
-        settings = {"MONGO_URI": store.uri("benchmark"), "WEB_WORKERS": str(workers), "WEB_THREADS": str(threads)}
-        with running(Gunicorn(Path(place), broker.settings | settings)) as started:
+        settings = broker.settings | {"MONGO_URI": store.uri("benchmark"), "WEB_WORKERS": str(workers)}
+        with running(Gunicorn(Path(place), settings, *options)) as started:
             wait_until(lambda: started.call("GET", "/health/ready").ok, 30, "readiness")
             yield started
 
@@ -148,11 +148,16 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=8, help="of each way in each round")
     options.add_argument("--rounds", type=int, default=3, help="the median is shown")
     options.add_argument("--workers", type=int, default=2, help="gunicorn worker processes")
-    options.add_argument("--threads", type=int, default=8, help="request threads of each")
+    options.add_argument("--threads", type=int, default=32, help="request threads of each gthread worker")
     given = options.parse_args()
-    with servers.rabbitmq() as broker, service(broker, given.workers, given.threads) as ours:
-        compared = ways(ours.url, ours.login(), broker)
-        sessions = [ours.process.pid, broker.process.pid]
+    gthread = ("--worker-class", "gthread", "--threads", str(given.threads))
+    with (
+        servers.rabbitmq() as broker,
+        service(broker, given.workers) as ours,
+        service(broker, given.workers, *gthread) as threaded,
+    ):
+        compared = [management_way(broker), *service_ways("this service", ours), *service_ways("gthread", threaded)]
+        sessions = [ours.process.pid, threaded.process.pid, broker.process.pid]
         measured: dict[str, list[tuple[float, float]]] = {way.name: [] for way in compared}
         for _ in range(given.rounds):
             for way in compared:
@@ -167,8 +172,8 @@ def main() -> None:
 
 def _print(measured: dict[str, list[tuple[float, float]]], workers: int, threads: int) -> None:
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, RabbitMQ beside it")
-    print(f"gunicorn: {workers} workers of {threads} threads; client: {CONNECTIONS} connections")
-    print("CPU is that of the broker and of this service together\n")
+    print(f"gunicorn: {workers} workers, gthread's of {threads} threads; client: {CONNECTIONS} connections")
+    print("CPU is that of the broker and of gunicorn together\n")
     print(f"| {'way':<40} | messages/s | ratio | CPU µs a message | ratio |")
     print(f"| {'-' * 40} | ---------: | ----: | ---------------: | ----: |")
     base_rate, base_cpu = 0.0, 0.0

@@ -5,6 +5,7 @@ The embedded broker runs when RABBITMQ_URL is not set, the embedded store when M
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ def make_plan(settings: Settings, data_dir: Path) -> Plan:
             environment["TARGET_ALLOW"] = TARGETS_HERE
     drain = round(settings.drain_timeout) + 1
     parts.append(Part("worker", (_python(), "WorkerRMQ.py"), stage=3, patience=drain))
-    parts.append(Part("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, patience=drain))
+    answers = math.ceil(settings.publish_timeout) + 10  # gunicorn.conf.py: open connections, then the master's own end
+    parts.append(Part("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, patience=max(drain, answers)))
     return Plan(tuple(parts), environment, data_dir, host, int(port), broker, store, admin)
 
 

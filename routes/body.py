@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import current_app, request
 
 from domain.errors import Invalid
+from middlewares.request_log import note
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -74,20 +73,13 @@ def _whole(environ: WSGIEnvironment) -> bytes:
         raise TooLarge(f"The body has {length} bytes; at most {limit} are taken.")
     try:
         raw: bytes = stream.read(limit + 1 if length is None else length)
-    except (BlockingIOError, TimeoutError):
-        _hang_up()
+    except TimeoutError:
         raise TooSlow("The body did not arrive in time. Send it faster.") from None
-    except OSError:
-        raise Invalid("The body broke off.") from None
+    except Exception as exc:  # noqa: BLE001 - PEP 3333 names no errors; each server raises its own
+        note(cause=type(exc).__name__)
+        raise Invalid("The body is not well-formed, or broke off. Send all of it, in valid chunks.") from None
     if len(raw) > limit:
         raise TooLarge(f"The body has more than the {limit} bytes that are taken.")
     if length is not None and len(raw) < length:
         raise Invalid(f"The body broke off after {len(raw)} of {length} bytes.")
     return raw
-
-
-def _hang_up() -> None:
-    # gunicorn would give the rest of the body another few seconds, and hold the thread that long.
-    if connection := request.environ.get("gunicorn.socket"):
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)

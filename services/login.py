@@ -14,7 +14,6 @@ from domain.errors import Invalid, NotFound, StoreUnavailable, Throttled, Unauth
 from domain.user import Grant, Principal, User
 from gateway.epoch import Epoch
 from gateway.mongo import Store
-from gateway.waiting import aside
 from services.api_keys import ApiKeys, digest
 from services.first_admin import FirstAdmin
 from services.passwords import matches
@@ -105,7 +104,7 @@ class Login:
             known = self._known.get(hashed)
         if known is not None and known[0] == epoch and known[2] > datetime.now(UTC):
             return known[1]
-        principal, until = aside(lambda: self._owner_of(token, hashed))
+        principal, until = self._owner_of(token, hashed)
         with self._lock:
             self._known[hashed] = (epoch, principal, until)
         return principal

@@ -14,8 +14,8 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import ExchangeGateway, QueueLookup
 from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 from gateway.tracing import Tracing
-from gateway.waiting import Joint
 from services.returned_messages import ReturnedMessages
+from services.single_flight import SingleFlight
 
 TRUSTED_SECONDS = 10.0
 """How long an exchange that was seen is taken to exist."""
@@ -49,7 +49,7 @@ class Messages:
         self._timeout = timeout
         self._tracing = tracing
         self._seen: dict[str, float] = {}
-        self._lookups: Joint[WorkerError | None] = Joint()
+        self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
     def publish(self, message: Message) -> None:
         """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed
@@ -88,7 +88,7 @@ class Messages:
 
     def _sent(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         def send(messages: Sequence[Message]) -> list[WorkerError | None]:
-            return self._publisher.publish(messages, self._timeout)
+            return self._publisher.publish(messages, self._timeout).result()
 
         return self._tracing.publish(messages, send) if self._tracing and messages else send(messages)
 

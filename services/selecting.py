@@ -14,12 +14,16 @@ from pydantic.alias_generators import to_snake
 from domain.details import Page
 from domain.errors import Invalid
 from domain.selection import Selection
+from gateway.native_threads import NativeThreads
 
 Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]
 
 MATCHING_SECONDS = 0.5
 """For all items together: a client's regular expression may backtrack for ever."""
+
+_THREADS = NativeThreads(2)
+"""`regex` releases Python's lock while it searches."""
 
 
 def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
@@ -41,18 +45,22 @@ def _matching(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> l
     if not wanted.regex:
         part = wanted.pattern.lower()
         return [item for item in items if any(part in name.lower() for name in names(item) if name)]
-    until = time.monotonic() + MATCHING_SECONDS
     try:
-        pattern = regex.compile(wanted.pattern, regex.IGNORECASE)
-        return [
-            item
-            for item in items
-            if any(pattern.search(name, timeout=max(0.001, until - time.monotonic())) for name in names(item) if name)
-        ]
+        return _THREADS.run(lambda: _searched(items, wanted.pattern, names))
     except regex.error:
         raise _invalid("is not a regular expression") from None
     except TimeoutError:
         raise _invalid("is a regular expression that takes too long; make it simpler") from None
+
+
+def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> list[Item]:
+    until = time.monotonic() + MATCHING_SECONDS
+    pattern = regex.compile(expression, regex.IGNORECASE)
+    return [
+        item
+        for item in items
+        if any(pattern.search(name, timeout=max(0.001, until - time.monotonic())) for name in names(item) if name)
+    ]
 
 
 def _invalid(sentence: str) -> Invalid:

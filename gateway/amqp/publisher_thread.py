@@ -6,21 +6,28 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from itertools import count
 
 import structlog
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
-from gateway import waiting
 from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
 
 log = structlog.get_logger("workerrmq.amqp")
 
+Results = list[WorkerError | None]
+"""One a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable, PublishRefused,
+PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been)."""
+
+_PRECISION = 0.1
+"""Seconds that a result may come after its timeout."""
+
 _GRACE = 1.0
-"""Seconds past its timeout that a caller waits for the loop's verdict."""
+"""Seconds past its timeout that `stop` waits for the thread."""
 
 
 class PublisherThread:
@@ -44,6 +51,8 @@ class PublisherThread:
         self._first_pause, self._longest_pause, self._sound_after = first_pause, longest_pause, sound_after
         self._inbox: deque[_Batch] = deque()
         self._woken = False
+        self._pending: dict[_Batch, float] = {}
+        self._expiring = False
         self._loop: Loop | None = None
         self._publisher: Publisher | None = None
         self._thread: threading.Thread | None = None
@@ -76,31 +85,19 @@ class PublisherThread:
         self._loop.add_callback_threadsafe(lambda: self._finish(timeout))
         self._thread.join(timeout + _GRACE)
 
-    def publish(self, messages: Sequence[Message], timeout: float) -> list[WorkerError | None]:
-        """One result a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable,
-        PublishRefused, PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been).
-
-        Blocks for at most `timeout` seconds and a moment.
-        """
+    def publish(self, messages: Sequence[Message], timeout: float) -> Future[Results]:
+        """Publish and return at once. The future gets its results, never an error, within about `timeout` seconds."""
+        batch = _Batch(messages, timeout)
         if self._stopping or self._loop is None:
-            return [BrokerUnavailable("This process is shutting down.", retry_after=1)] * len(messages)
-        if not messages:
-            return []
-        if self._fault is not None:
-            return [unavailable(self._fault)] * len(messages)
-        batch = _Batch(messages)
-        self._inbox.append(batch)
-        if not self._woken:
-            self._woken = True
-            waiting.soon(self._wake)
-        if not batch.finished.wait(timeout):
-            self._loop.add_callback_threadsafe(lambda: self._expire(batch))
-            batch.finished.wait(_GRACE)
-        return batch.results
-
-    def _wake(self) -> None:
-        assert self._loop is not None
-        self._loop.add_callback_threadsafe(self._take)
+            batch.give(BrokerUnavailable("This process is shutting down.", retry_after=1))
+        elif self._fault is not None:
+            batch.give(unavailable(self._fault))
+        elif messages:
+            self._inbox.append(batch)
+            if not self._woken:
+                self._woken = True
+                self._loop.add_callback_threadsafe(self._take)
+        return batch.future
 
     # --- on the loop -----------------------------------------------------------------------------------------------
 
@@ -129,13 +126,20 @@ class PublisherThread:
                 crashes += 1
                 self._fault = f"the publisher thread crashed ({type(exc).__name__}); the log has the traceback"
                 log.exception("publisher_thread_crashed", retry_in_seconds=pause)
-                self._woken = False
-                while self._inbox:
-                    self._inbox.popleft().give(unavailable(self._fault))
+                self._settle(self._fault)
                 if self._ended.wait(pause):
                     return
             else:
+                self._settle("This process is shutting down.")
                 return
+
+    def _settle(self, reason: str) -> None:
+        """The loop has ended: give a result to all that it cannot give any more."""
+        while self._inbox:
+            self._inbox.popleft().give(unavailable(reason))
+        for batch in self._pending:
+            self._expire(batch)
+        self._pending, self._expiring = {}, False
 
     def _take(self) -> None:
         self._woken = False
@@ -147,6 +151,21 @@ class PublisherThread:
                 continue
             for message, done in list(batch.open.values()):
                 self._publisher.publish(message, done)
+            self._pending[batch] = time.monotonic() + batch.timeout
+            if not self._expiring:
+                self._expiring = True
+                self._expire_overdue()
+
+    def _expire_overdue(self) -> None:
+        """Look at all deadlines by one timer, which runs while batches are open."""
+        assert self._loop is not None
+        now = time.monotonic()
+        for batch in [batch for batch, deadline in self._pending.items() if deadline <= now]:
+            self._expire(batch)
+        self._pending = {batch: deadline for batch, deadline in self._pending.items() if batch.open}
+        self._expiring = bool(self._pending)
+        if self._expiring:
+            self._loop.call_later(_PRECISION, self._expire_overdue)
 
     def _expire(self, batch: _Batch) -> None:
         """What was never sent is known not to be published; of the rest nothing is known."""
@@ -177,12 +196,15 @@ _NO_ANSWER = PublishUnconfirmed("The broker did not confirm the message in time;
 
 
 class _Batch:
-    """Messages of one call and their results. The loop writes the results; the caller reads once `finished` is set."""
+    """Messages of one call and their results. The loop owns it, except `future`."""
 
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self.finished = waiting.event()
-        self.results: list[WorkerError | None] = [_NO_ANSWER] * len(messages)
+    def __init__(self, messages: Sequence[Message], timeout: float) -> None:
+        self.future: Future[Results] = Future()
+        self.timeout = timeout
         self.open = {position: (message, self._slot(position)) for position, message in enumerate(messages)}
+        self._results: Results = [_NO_ANSWER] * len(messages)
+        if not messages:
+            self.future.set_result([])
 
     def give(self, error: WorkerError) -> None:
         """Give `error` to all that have no result yet."""
@@ -193,8 +215,8 @@ class _Batch:
         def done(result: WorkerError | None) -> None:
             if self.open.pop(position, None) is None:
                 return
-            self.results[position] = result
+            self._results[position] = result
             if not self.open:
-                self.finished.set()
+                self.future.set_result(self._results)
 
         return done

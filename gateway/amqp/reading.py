@@ -74,7 +74,7 @@ class QueueReader:
                 connection.close()
 
     def _check_publishing(self) -> None:
-        [error] = self._publisher.publish([Message(_NOWHERE, b"")], self._confirm_seconds)
+        [error] = self._publisher.publish([Message(_NOWHERE, b"")], self._confirm_seconds).result()
         if error is not None and not isinstance(error, Unroutable):
             raise error
 
@@ -170,7 +170,7 @@ class Reading:
 
     def _publish_copies(self) -> None:
         copies, self._copies, self._bytes = self._copies, [], 0
-        results = self._publisher.publish([message for _, message in copies], self._confirm_seconds)
+        results = self._publisher.publish([message for _, message in copies], self._confirm_seconds).result()
         failed = None
         for (tag, message), error in zip(copies, results, strict=True):
             if error is None:

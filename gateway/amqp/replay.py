@@ -111,7 +111,7 @@ class _Run:
             return
         back, now = self._wanted.queue_name, time.time()
         messages = [replayed(source.properties, source.body, back, now) for _, source in batch]
-        results = self._publisher.publish(messages, _CONFIRM)
+        results = self._publisher.publish(messages, _CONFIRM).result()
         for (tag, source), error in zip(batch, results, strict=True):
             if error is None:
                 self._reading.ack(tag)

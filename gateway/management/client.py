@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,9 +18,13 @@ from urllib3.exceptions import NewConnectionError
 from domain.errors import BrokerTimeout, BrokerUnavailable, Invalid, QueueUnavailable
 from gateway.management.nodes import ManagementNode, ManagementNodes
 from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
+from gateway.management.sessions import Busy, Sessions
 
 _REPEATABLE = ("GET", "PUT")
 """Methods that another node is asked by even when the first may have carried them out: PUT says what shall be there."""
+
+CONNECTIONS = 32
+"""Calls at once of one process; further calls wait."""
 
 _TRUE_OF_ALL_NODES = (ACCESS_REFUSED, QueueUnavailable.code)
 """Codes of what each node would say."""
@@ -29,8 +32,8 @@ _TRUE_OF_ALL_NODES = (ACCESS_REFUSED, QueueUnavailable.code)
 
 class ManagementClient:
     """Calls the API of one broker, within one virtual host: the node that answered last, and when it does not, the
-    others in turn, in an order that each client shuffles. Any thread may call; each keeps connections of its own,
-    opened by its first call, so that an object made before a fork serves after it."""
+    others in turn, in an order that each client shuffles. Thread-safe. Opens nothing before the first call,
+    so that an object made before a fork serves after it."""
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class ManagementClient:
         self._nodes = random.sample(nodes.nodes, len(nodes.nodes))
         self._current = 0
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
-        self._local = threading.local()
+        self._sessions = Sessions(CONNECTIONS, connect_seconds)
         self._version_seconds = version_seconds
         self._version: tuple[float, tuple[int, ...]] = (float("-inf"), ())
 
@@ -103,22 +106,24 @@ class ManagementClient:
     ) -> tuple[int, Any]:
         """As `call`, of one node. Raises _NodeFailed for BrokerUnavailable, unless RabbitMQ refuses our login."""
         login = (node.login.user.encode(), node.login.password.encode())
-        request = self._session.prepare_request(
-            requests.Request(method, f"{node.url}/", json=body, headers=dict(headers or {}), auth=login)
-        )
-        # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
-        request.url = f"{node.url}{where}"
+        request = requests.Request(method, f"{node.url}/", json=body, headers=dict(headers or {}), auth=login)
         try:
-            answer = self._session.send(request, timeout=timeout, allow_redirects=False)
+            with self._sessions.borrowed() as session:
+                prepared = session.prepare_request(request)
+                # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
+                prepared.url = f"{node.url}{where}"
+                answer = session.send(prepared, timeout=timeout, allow_redirects=False)
+                if body is not None and not answer.ok:
+                    # RabbitMQ 4.0 may refuse a request before it has read the body. The next one on that connection is
+                    # then not answered, or the connection is closed.
+                    session.close()
+        except Busy:
+            raise _NodeFailed(_unavailable(node, "does not answer in time"), asked=False) from None
         except requests.Timeout as exc:
             asked = not isinstance(exc, requests.ConnectTimeout)
             raise _NodeFailed(_unavailable(node, "does not answer in time", BrokerTimeout), asked) from None
         except requests.RequestException as exc:
             raise _NodeFailed(_unavailable(node, "cannot be reached"), asked=not _unsent(exc)) from None
-        if body is not None and not answer.ok:
-            # RabbitMQ 4.0 may refuse a request before it has read the body. The next one on that connection is then
-            # not answered, or the connection is closed.
-            self._session.close()
         if answer.status_code in (201, 204):
             return answer.status_code, None
         try:
@@ -154,14 +159,6 @@ class ManagementClient:
             self._ask(node, timeout, "GET", f"/api/vhosts/{_segment(self.vhost)}", "virtual host")
         except BrokerUnavailable:  # our user may not see it, but it was not missing
             return
-
-    @property
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            session.trust_env = False  # a proxy or netrc of the environment has no business with the broker
-        return session
 
 
 class _NodeFailed(Exception):

@@ -102,6 +102,12 @@ class Gunicorn(Server):
         return str(answer.json()["token"])
 
 
+def workers_of(server: Gunicorn) -> list[int]:
+    """The process numbers of gunicorn's workers."""
+    pid = server.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @contextmanager
 def whole_service(directory: Path) -> Iterator[Gunicorn]:
     """One with its consumers inside, over an embedded broker and a store of its own."""

@@ -29,7 +29,7 @@ def test_a_change_leaves_what_it_does_not_name_and_null_resets(service: Service)
     changed = answer.get_json()["consumer"]
     assert (changed["prefetch"], changed["timeout"], changed["url"]) == (20, 30, URL)
     assert changed["headers"] == {"X-Env": "prod", "X-New": "1"}
-    assert changed["retry"] == {"schedule": [1, 2], "jitter": 0.1}
+    assert changed["retry"] == {"schedule": [1, 2], "jitter": 0.1, "giveUpAfter": None}
 
 
 def test_with_a_revision_only_what_has_not_been_changed_since_is_changed(service: Service) -> None:

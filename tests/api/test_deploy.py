@@ -127,7 +127,7 @@ def test_the_compose_file_speaks_of_settings_files_and_commands_that_there_are()
     environment = {name: str(value).replace(":?", "") for name, value in services["web"]["environment"].items()}
     values = {name.lower(): re.sub(r"\$\{.*?\}", "a long enough one", value) for name, value in environment.items()}
     values |= {name: values[name].replace(" ", "") for name in ("rabbitmq_url", "mongo_uri")} | {"target_allow": ""}
-    assert Settings.model_validate(values | {"trusted_proxies": 1}).vhost == "/"
+    assert Settings.model_validate(values | {"trusted_proxies": 1}).rabbitmq_url.virtual_host == "/"
 
 
 @pytest.mark.parametrize("unit", sorted(DEPLOY.glob("*.service")), ids=lambda path: path.name)

@@ -1,15 +1,12 @@
-"""The web process as it is deployed: several workers, signals, slow clients; and as it is developed, by flask run."""
+"""The web process as it is deployed: several workers, signals, bodies; and as it is developed, by flask run."""
 
 from __future__ import annotations
 
-import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, get_ident
 
@@ -17,11 +14,8 @@ import pytest
 import requests
 
 from tests.api.client import ADMIN, PASSWORD, ROOT, Gunicorn
-from tests.support.nginx import certify
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
-from tests.support.server import running
-from tests.support.sockets import readable
 from tests.support.store import StoreNode
 
 MakeGunicorn = Callable[..., Gunicorn]
@@ -70,7 +64,7 @@ def publish_until(over: Event, server: Gunicorn, token: str, queue: str, kept_al
 def test_workers_that_are_replaced_under_load_lose_no_request_and_no_message(
     gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str, by: str
 ) -> None:
-    options = ["--workers", "2", "--threads", "4", *(["--max-requests", "40"] if by == "max_requests" else [])]
+    options = ["--workers", "2", *(["--max-requests", "40"] if by == "max_requests" else [])]
     server = gunicorn(*options, **broker.settings)
     wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")
     token = server.login()
@@ -103,110 +97,19 @@ def test_it_ends_cleanly_when_told_to(gunicorn: MakeGunicorn) -> None:
     assert "Traceback" not in server.process.output()
 
 
-HEAD = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-LARGE = HEAD + b"Content-Length: 200000\r\n\r\n" + b" " * 100_000
-
-
-def connections(stack: ExitStack, server: Gunicorn, *begun: bytes) -> list[socket.socket]:
-    """Clients that have sent so much, which is not all."""
-    made = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in begun]
-    for connection, part in zip(made, begun, strict=True):
-        connection.sendall(part)
-        connection.settimeout(30)
-    return made
-
-
-def unanswered(connection: socket.socket) -> bool:
-    return not readable([connection])
-
-
-def test_clients_that_are_idle_or_drip_hold_no_thread_and_are_dismissed(gunicorn: MakeGunicorn) -> None:
-    server = gunicorn("--workers", "1", "--threads", "2")
-    drips = (HEAD, HEAD + b"Content-Length: 100\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n")
-    with ExitStack() as stack:
-        connections(stack, server, *[b""] * 12)
-        slow = connections(stack, server, *drips * 4)
-        for _ in range(5):
-            for connection in slow:
-                connection.sendall(b"1")
-            assert server.call("GET", "/health/live").status_code == 200
-        assert all(unanswered(connection) for connection in slow), "they were still waited for"
-        waiting = slow
-        while waiting := [connection for connection in waiting if unanswered(connection)]:
-            for connection in waiting:
-                connection.sendall(b"1")
-            readable(waiting, 0.2)
-        assert [connection.recv(4096)[:12] for connection in slow] == [b"HTTP/1.1 408"] * len(slow)
-
-
-def test_clients_that_stop_or_drip_in_a_large_body_are_told_so_and_the_others_are_served(
-    gunicorn: MakeGunicorn,
-) -> None:
-    server = gunicorn("--workers", "1", "--threads", "6")
-    with ExitStack() as stack:
-        slow = connections(stack, server, *[LARGE] * 4)
-        assert server.call("GET", "/health/live").status_code == 200
-        assert all(unanswered(connection) for connection in slow)
-        drippers = slow[:2]
-        while dripping := [connection for connection in drippers if unanswered(connection)]:
-            for connection in dripping:
-                connection.sendall(b" ")
-            readable(dripping, 0.2)
-        for connection in slow:
-            assert read_statuses(connection, 1) == [408]
-    assert server.process.output().count('"code":"body_timeout"') == 4
-
-
-def test_a_client_that_does_not_take_its_answers_loses_its_thread(gunicorn: MakeGunicorn) -> None:
-    server = gunicorn("--workers", "1", "--threads", "1")
-    with ExitStack() as stack:
-        for connection in connections(stack, server, b""):
-            connection.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 200)  # some 40 MB in return
-        wait_until(lambda: '"/docs"' in server.process.output())
-        assert server.call("GET", "/health/live").status_code == 200
-    assert "Traceback" not in server.process.output()
-
-
-def test_requests_that_come_together_or_in_pieces_are_all_answered(gunicorn: MakeGunicorn) -> None:
-    server = gunicorn("--workers", "1", "--threads", "2")
-    get = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-    post = HEAD + b"Content-Length: 2\r\n\r\n{}"
-    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Trailer: 1\r\n\r\n"
-    expecting = HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
-    with ExitStack() as stack:
-        [together, in_pieces, waiting] = connections(stack, server, get + post + get, get[:5], expecting)
-        statuses = read_statuses(together, 3)
-        for piece in (get[5:], chunked[:30], chunked[30:-1], chunked[-1:], post):
-            in_pieces.sendall(piece)
-        assert (statuses, read_statuses(in_pieces, 3)) == ([200, 400, 200], [200, 400, 400])
-        assert waiting.recv(4096).startswith(b"HTTP/1.1 100 ")
-        waiting.sendall(b"{}")
-        assert read_statuses(waiting, 1) == [400]
-
-
-def read_statuses(connection: socket.socket, count: int) -> list[int]:
-    """Of so many answers."""
-    received = b""
-    while len(found := re.findall(rb"HTTP/1.1 (\d+) [^\0]*?\r\n\r\n[^\0]*?}\n", received)) < count:
-        more = connection.recv(65536)
-        assert more, received
-        received += more
-    return [int(status) for status in found]
-
-
-def test_a_client_that_says_nothing_is_dismissed_over_tls_too(
-    tmp_path: Path, store: StoreNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certificate = tmp_path / "certificate.pem"
-    certify(certificate)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    encrypted = ("--certfile", str(certificate), "--keyfile", str(certificate.with_suffix(".key")))
-    server = Gunicorn(tmp_path, {"MONGO_URI": store.uri("tls")}, *encrypted, "--workers", "1", "--keep-alive", "1")
-    server.url = f"https://127.0.0.1:{server.port}"
-    with running(server), socket.create_connection(("127.0.0.1", server.port), 30) as client:
-        assert client.recv(1) == b""
-        assert server.live()
-        assert "Traceback" not in server.process.output()
+def test_nothing_is_imported_before_gevent_patches_the_worker(gunicorn: MakeGunicorn) -> None:
+    """gevent cannot patch what a module took from `ssl` or `socket` before (https://www.gevent.org/api/gevent.monkey.html)."""
+    server = gunicorn("--workers", "2", MONGO_URI="mongodb://127.0.0.1:1/none")
+    assert "MonkeyPatchWarning" not in server.process.output()
+    code = (
+        "import runpy, sys; before = set(sys.modules); runpy.run_path('gunicorn.conf.py');"
+        "import gunicorn_worker; print({name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not {"requests", "urllib3", "pika", "pymongo", "flask"} & eval(done.stdout)
 
 
 def test_a_long_line_is_for_the_service_to_refuse(gunicorn: MakeGunicorn) -> None:

@@ -151,7 +151,7 @@ def test_neither_keys_nor_bodies_nor_answers_are_readable_in_the_store(api: Api,
 def test_of_fifty_at_once_exactly_one_publishes(
     gunicorn: Callable[..., Gunicorn], broker: BrokerNode, unique_name: str
 ) -> None:
-    server = gunicorn("--workers", "2", "--threads", "16", **broker.settings)
+    server = gunicorn("--workers", "2", **broker.settings)
     token = server.login()
     wait_until(lambda: all(server.call("GET", "/health/ready").ok for _ in range(6)), 30, "both workers being ready")
     assert server.call("POST", "/createQueue", token, json={"queueName": unique_name}).ok

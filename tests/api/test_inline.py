@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
-from tests.api.client import Gunicorn
+from tests.api.client import Gunicorn, workers_of
+from tests.api.raw_clients import GET, HEAD, connections
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -19,8 +22,8 @@ MakeGunicorn = Callable[..., Gunicorn]
 def whole(gunicorn: MakeGunicorn, broker: BrokerNode) -> Callable[..., Gunicorn]:
     """Starts gunicorns that consume inline, ready for work."""
 
-    def start(*options: str) -> Gunicorn:
-        server = gunicorn(*options, CONSUMERS="inline", **broker.settings)
+    def start(*options: str, **settings: str) -> Gunicorn:
+        server = gunicorn(*options, CONSUMERS="inline", **broker.settings, **settings)
         wait_until(lambda: server.call("GET", "/health/ready").ok, 20, "readiness")
         return server
 
@@ -63,3 +66,47 @@ def test_a_worker_that_ends_waits_for_the_answer_to_what_is_in_flight(
     again = whole("--workers", "1")
     queue = again.call("GET", f"/getQueue?queueName={unique_name}", again.login()).json()
     assert queue["messages"] == 0, "what was answered within the drain was acked"
+
+
+def test_connections_that_stay_open_take_nothing_of_the_time_for_deliveries(
+    whole: MakeGunicorn, target: Target, unique_name: str
+) -> None:
+    server = whole("--workers", "1", PUBLISH_TIMEOUT="1", DRAIN_TIMEOUT="20", BODY_TIMEOUT="60")
+    token = server.login()
+    post(server, token, "/createQueue", queueName=unique_name)
+    post(server, token, "/createConsumer", queueName=unique_name, url=target.url("/hold"))
+    post(server, token, "/messagePublish", queueName=unique_name, message="keep me")
+    wait_until(lambda: target.held == 1, 20)
+    with ExitStack() as stack:
+        connections(stack, server.port, GET, HEAD, HEAD + b"Content-Length: 9\r\n\r\n")
+        server.process.signal(signal.SIGTERM)
+        wait_until(lambda: "Worker exiting" in server.process.output(), 20)
+        target.release()
+        assert server.process.stop(60) == 0
+    again = whole("--workers", "1")
+    queue = again.call("GET", f"/getQueue?queueName={unique_name}", again.login()).json()
+    assert queue["messages"] == 0, "the delivery had its DRAIN_TIMEOUT after the connections had theirs"
+
+
+def test_messages_in_flight_of_a_killed_worker_are_delivered_by_the_next(
+    whole: MakeGunicorn, target: Target, unique_name: str
+) -> None:
+    server = whole("--workers", "1")
+    token = server.login()
+    post(server, token, "/createQueue", queueName=unique_name)
+    post(server, token, "/createConsumer", queueName=unique_name, url=target.url("/hold"), prefetch=50)
+    ids = {f"message {number}" for number in range(100)}
+    for message in ids:
+        post(server, token, "/messagePublish", queueName=unique_name, message=message)
+    wait_until(lambda: target.held == 50, 20)
+    os.kill(workers_of(server)[0], signal.SIGKILL)
+    wait_until(lambda: server.process.output().count("Booting worker") == 2, 20)
+
+    def acked() -> bool:
+        target.release()  # also what the next worker delivers
+        return server.live() and (
+            server.call("GET", f"/getQueue?queueName={unique_name}", token).json().get("messages") == 0
+        )
+
+    wait_until(acked, 60)
+    assert {request.body.decode() for request in target.requests} == ids

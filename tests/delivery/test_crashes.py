@@ -202,11 +202,11 @@ def test_a_publisher_thread_that_crashes_says_so_and_goes_on(broker: EmbeddedNod
         wait_until(lambda: publisher.opened == 4, 20)
         assert publisher.error == "the publisher thread crashed (MemoryError); the log has the traceback"
         assert not publisher.connected
-        (refused,) = publisher.publish([Message(queue, b"body")], 5)
+        (refused,) = publisher.publish([Message(queue, b"body")], 5).result()
         assert isinstance(refused, BrokerUnavailable)
         go_on.set()
         wait_until(lambda: publisher.connected, 20)
-        assert publisher.publish([Message(queue, b"body")], 10) == [None]
+        assert publisher.publish([Message(queue, b"body")], 10).result() == [None]
         assert publisher.error is None
     finally:
         go_on.set()

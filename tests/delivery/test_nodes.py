@@ -80,7 +80,7 @@ def test_all_reach_the_node_that_works(
     consumers.deliver(queue, target.url())
     wait_until(lambda: publisher.connected, 15)
 
-    assert publisher.publish([message(queue)], 10) == [None]
+    assert publisher.publish([message(queue)], 10).result() == [None]
     target.wait_for(1)
     assert publisher.error is None
     channel.queue_declare(f"{queue}.dlq", durable=True)
@@ -100,7 +100,7 @@ def test_a_name_with_several_addresses_is_tried_by_all_of_them(
     publisher = start_publisher(publishers, f"amqp://guest:guest@localhost:{broker.port}")
 
     wait_until(lambda: publisher.connected, 15)
-    assert publisher.publish([message(queue)], 10) == [None]
+    assert publisher.publish([message(queue)], 10).result() == [None]
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
@@ -146,6 +146,6 @@ def test_connections_move_between_nodes_again_and_again_and_nothing_is_lost(
         down.refuse()
         wait_until(lambda up=up: up.open_connections == 3, 15)  # type: ignore[misc]
         name = f"m-{turn}"
-        wait_until(lambda name=name: publisher.publish([message(queue, name)], 5) == [None], 15)  # type: ignore[misc]
+        wait_until(lambda name=name: publisher.publish([message(queue, name)], 5).result() == [None], 15)  # type: ignore[misc]
         confirmed.append(name)
         wait_delivered(target, confirmed)

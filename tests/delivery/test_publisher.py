@@ -107,7 +107,7 @@ def kinds(results: list[WorkerError | None]) -> list[type]:
 def test_a_message_is_in_its_queue_when_its_publisher_hears_so(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
-    assert publisher.publish([message(queue, b"1"), message(queue, b"2", type="t")], 10) == [None, None]
+    assert publisher.publish([message(queue, b"1"), message(queue, b"2", type="t")], 10).result() == [None, None]
     first, second = take(channel, queue, 2)
     assert (first.body, second.body, second.properties.type) == (b"1", b"2", "t")
     assert first.properties.delivery_mode == 2
@@ -116,7 +116,7 @@ def test_a_message_is_in_its_queue_when_its_publisher_hears_so(
 def test_an_unroutable_message_is_told_from_its_neighbours_even_when_they_look_alike(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
-    results = publisher.publish([message(queue), message("nowhere"), message(queue), message("nowhere")], 10)
+    results = publisher.publish([message(queue), message("nowhere"), message(queue), message("nowhere")], 10).result()
     assert kinds(results) == [type(None), Unroutable, type(None), Unroutable]
     assert "nowhere" in results[1].detail
     assert ready(channel, queue) == 2
@@ -125,13 +125,13 @@ def test_an_unroutable_message_is_told_from_its_neighbours_even_when_they_look_a
 def test_an_exchange_that_does_not_exist_is_named_and_no_neighbour_is_said_to_be_published_that_is_not(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
-    results = publisher.publish([message(queue), Message("key", b"", "missing"), message(queue)], 10)
+    results = publisher.publish([message(queue), Message("key", b"", "missing"), message(queue)], 10).result()
     assert isinstance(results[1], Unroutable)
     assert results[1].code == "exchange_not_found"
     # The broker closes the channel over it, so that of what was under way nothing is known.
     assert set(kinds([results[0], results[2]])) <= {type(None), PublishUnconfirmed}
     assert ready(channel, queue) >= results.count(None)
-    assert wait_until(lambda: publisher.publish([message(queue)], 10) == [None])
+    assert wait_until(lambda: publisher.publish([message(queue)], 10).result() == [None])
 
 
 def test_a_queue_that_refuses_makes_its_message_refused(
@@ -139,7 +139,7 @@ def test_a_queue_that_refuses_makes_its_message_refused(
 ) -> None:
     full = f"{unique_name}-full"
     channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
-    results = publisher.publish([message(full), message(full), message(queue)], 10)
+    results = publisher.publish([message(full), message(full), message(queue)], 10).result()
     assert kinds(results) == [type(None), PublishRefused, type(None)]
 
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
         message(queue, headers={"a": nested(5000)}),
         message("k" * 300),
     ]
-    results = publisher.publish([message(queue), *odd, message(queue)], 10)
+    results = publisher.publish([message(queue), *odd, message(queue)], 10).result()
     assert kinds(results) == [type(None), *[Unwritable] * len(odd), type(None)]
     assert ready(channel, queue) == 2
 
@@ -173,7 +173,7 @@ def test_results_of_many_callers_at_once_are_not_mixed_up(
 ) -> None:
     def call(number: int) -> bool:
         batch = [message("nowhere" if (number + one) % 3 == 0 else queue, str(number).encode()) for one in range(30)]
-        results = publisher.publish(batch, 30)
+        results = publisher.publish(batch, 30).result()
         return all((one.routing_key == queue) == (result is None) for one, result in zip(batch, results, strict=True))
 
     with ThreadPoolExecutor(16) as callers:
@@ -184,22 +184,22 @@ def test_results_of_many_callers_at_once_are_not_mixed_up(
 def test_a_broker_out_of_memory_refuses_and_says_when_to_try_again(
     publisher: PublisherThread, channel: BlockingChannel, queue: str, broker: BrokerNode
 ) -> None:
-    assert publisher.publish([message(queue)], 10) == [None]
+    assert publisher.publish([message(queue)], 10).result() == [None]
     broker.set_memory_alarm(True)
     try:
-        wait_until(lambda: kinds(publisher.publish([message(queue)], 2)) == [PublishRefused])
-        (refused,) = publisher.publish([message(queue)], 2)
+        wait_until(lambda: kinds(publisher.publish([message(queue)], 2).result()) == [PublishRefused])
+        (refused,) = publisher.publish([message(queue)], 2).result()
         assert isinstance(refused, PublishRefused)
         assert refused.retry_after
         assert publisher.error
     finally:
         broker.set_memory_alarm(False)
-    wait_until(lambda: publisher.publish([message(queue)], 2) == [None], 20)
+    wait_until(lambda: publisher.publish([message(queue)], 2).result() == [None], 20)
 
 
 def test_without_a_broker_nothing_is_published_and_the_caller_hears_so_in_time(make_publisher: Make) -> None:
     publisher = make_publisher(f"amqp://guest:guest@127.0.0.1:{free_port()}/")
-    assert kinds(publisher.publish([message("q"), message("q")], 0.5)) == [BrokerUnavailable] * 2
+    assert kinds(publisher.publish([message("q"), message("q")], 0.5).result()) == [BrokerUnavailable] * 2
     assert not publisher.connected
     assert publisher.error
 
@@ -208,25 +208,39 @@ def test_a_broker_that_stalls_leaves_it_open_whether_the_message_was_published(
     make_publisher: Make, between: Proxy, proxied_url: str, channel: BlockingChannel, queue: str
 ) -> None:
     publisher = make_publisher(proxied_url)
-    assert publisher.publish([message(queue)], 10) == [None]
+    assert publisher.publish([message(queue)], 10).result() == [None]
     between.stall()
-    assert kinds(publisher.publish([message(queue)], 0.5)) == [PublishUnconfirmed]
+    assert kinds(publisher.publish([message(queue)], 0.5).result()) == [PublishUnconfirmed]
     between.flow()
-    wait_until(lambda: publisher.publish([message(queue)], 2) == [None], 20)
+    wait_until(lambda: publisher.publish([message(queue)], 2).result() == [None], 20)
     wait_ready(channel, queue, 3)
+
+
+def test_each_batch_ends_by_its_own_timeout_whatever_the_others_have(
+    make_publisher: Make, between: Proxy, proxied_url: str, queue: str
+) -> None:
+    publisher = make_publisher(proxied_url)
+    assert publisher.publish([message(queue)], 10).result() == [None]
+    between.stall()
+    patient = publisher.publish([message(queue)], 60)
+    for timeout in (0.5, 0.1, 0.3):
+        assert kinds(publisher.publish([message(queue)], timeout).result(20)) == [PublishUnconfirmed]
+    assert not patient.done()
+    assert publisher.publish([], 1).result(20) == []
+    publisher.stop(0)
+    assert kinds(patient.result(20)) == [PublishUnconfirmed]
 
 
 def test_a_connection_lost_before_the_confirm_leaves_it_open_too(
     make_publisher: Make, between: Proxy, proxied_url: str, queue: str
 ) -> None:
     publisher = make_publisher(proxied_url)
-    assert publisher.publish([message(queue)], 10) == [None]
+    assert publisher.publish([message(queue)], 10).result() == [None]
     between.stall()
-    with ThreadPoolExecutor(1) as caller:
-        result = caller.submit(publisher.publish, [message(queue)], 30)
-        wait_until(lambda: publisher._publisher is not None and publisher._publisher.pending)
-        between.reset()
-        assert kinds(result.result(20)) == [PublishUnconfirmed]
+    result = publisher.publish([message(queue)], 30)
+    wait_until(lambda: publisher._publisher is not None and publisher._publisher.pending)
+    between.reset()
+    assert kinds(result.result(20)) == [PublishUnconfirmed]
 
 
 def test_a_suspended_broker_is_noticed_within_the_deadline_and_used_again_when_it_goes_on(
@@ -234,17 +248,17 @@ def test_a_suspended_broker_is_noticed_within_the_deadline_and_used_again_when_i
 ) -> None:
     broker.suspend()
     try:
-        wait_until(lambda: kinds(publisher.publish([message(queue)], 0.5)) == [PublishUnconfirmed])
+        wait_until(lambda: kinds(publisher.publish([message(queue)], 0.5).result()) == [PublishUnconfirmed])
     finally:
         broker.resume()
-    wait_until(lambda: publisher.publish([message(queue)], 2) == [None], 20)
+    wait_until(lambda: publisher.publish([message(queue)], 2).result() == [None], 20)
 
 
 def test_a_connection_closed_by_the_broker_comes_back(
     publisher: PublisherThread, channel: BlockingChannel, broker: BrokerNode, queue: str
 ) -> None:
     close_connection(broker, "test-publisher")
-    assert wait_until(lambda: publisher.publish([message(queue)], 5) == [None], 20)
+    assert wait_until(lambda: publisher.publish([message(queue)], 5).result() == [None], 20)
     assert ready(channel, queue) >= 1
 
 
@@ -253,22 +267,20 @@ def test_a_message_of_a_moment_without_connection_is_published_when_it_is_back_i
 ) -> None:
     between.refuse()
     publisher = make_publisher(proxied_url)
-    with ThreadPoolExecutor(1) as caller:
-        result = caller.submit(publisher.publish, [message(queue)], 20)
-        wait_until(lambda: publisher.error not in (None, "not connected yet"))
-        between.flow()
-        assert result.result(30) == [None]
+    result = publisher.publish([message(queue)], 20)
+    wait_until(lambda: publisher.error not in (None, "not connected yet"))
+    between.flow()
+    assert result.result(30) == [None]
     assert ready(channel, queue) == 1
 
 
 def test_a_stopped_publisher_waits_for_its_confirms_and_refuses_what_comes_after(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
-    with ThreadPoolExecutor(4) as callers:
-        results = [callers.submit(publisher.publish, [message(queue)] * 50, 10) for _ in range(4)]
-        wait_until(lambda: any(result.done() for result in results))
-        publisher.stop(5)
-        published = [result for future in results for result in future.result(20)]
+    results = [publisher.publish([message(queue)] * 50, 10) for _ in range(4)]
+    wait_until(lambda: any(result.done() for result in results))
+    publisher.stop(5)
+    published = [result for future in results for result in future.result(20)]
     assert set(kinds(published)) <= {type(None), BrokerUnavailable}
     assert published.count(None) == ready(channel, queue)
-    assert kinds(publisher.publish([message(queue)], 1)) == [BrokerUnavailable]
+    assert kinds(publisher.publish([message(queue)], 1).result()) == [BrokerUnavailable]

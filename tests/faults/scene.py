@@ -17,7 +17,9 @@ def publish(broker: BrokerNode, queue: str, count: int, prefix: str = "msg-") ->
     publisher = PublisherThread(BrokerNodes.parse(broker.amqp_url))
     publisher.start()
     messages = [Message(queue, b"x" * 1024, properties=Properties(message_id=f"{prefix}{n}")) for n in range(count)]
-    results = [result for n in range(0, count, 1000) for result in publisher.publish(messages[n : n + 1000], 60)]
+    results = [
+        result for n in range(0, count, 1000) for result in publisher.publish(messages[n : n + 1000], 60).result()
+    ]
     publisher.stop()
     return {f"{prefix}{n}" for n, result in enumerate(results) if result is None}
 

@@ -19,7 +19,7 @@ from tests.support.server import Server
 _EXAMPLE = Path(__file__).parents[2] / "docs" / "deploy" / "nginx.conf"
 _AROUND = """
 {user} worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;
-events {{ }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off; client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;
   uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;

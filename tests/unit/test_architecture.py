@@ -27,6 +27,8 @@ MAY_IMPORT = {
 DRIVERS = {
     "flask": {"routes", "middlewares"},
     "werkzeug": {"routes", "middlewares"},
+    "gevent": {"gateway", "middlewares"},
+    "gunicorn": set(),
     "pika": {"gateway"},
     "pycurl": {"gateway"},
     "requests": {"gateway", "cli"},

@@ -1,4 +1,4 @@
-"""Publishing shares the web worker's main thread: who waits for broker, store or client holds up nobody."""
+"""A request that waits for the broker, the store, the management API or its client delays no other request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 import requests
 
-from shared_thread import may_share
 from tests.api.client import Gunicorn
 from tests.api.conftest import database_of
 from tests.support.node import BrokerNode
@@ -21,13 +20,13 @@ from tests.support.sockets import readable
 from tests.support.store import StoreNode
 
 MakeGunicorn = Callable[..., Gunicorn]
-ONE_OF_EACH = ("--workers", "1", "--threads", "1")
+ONE_WORKER = ("--workers", "1")
 HELD_UP = 4.0
-"""Seconds; for who does not take an answer the kernel would wait longer, and for five who do not hang up gunicorn."""
+"""Seconds; each of these waits would take longer if other requests had to wait for it."""
 
 
 class Publishing:
-    """A service with one thread for requests, a queue, and clients that publish to it."""
+    """A service with one worker, a queue, and clients that publish to it."""
 
     def __init__(self, server: Gunicorn, queue: str) -> None:
         self.server, self.queue = server, queue
@@ -64,10 +63,20 @@ class Publishing:
 
 @pytest.fixture
 def publishing(gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str) -> Publishing:
-    return Publishing(gunicorn(*ONE_OF_EACH, **broker.settings), unique_name)
+    return Publishing(gunicorn(*ONE_WORKER, **broker.settings), unique_name)
 
 
-def test_those_that_wait_for_the_broker_hold_no_thread(publishing: Publishing, broker: BrokerNode) -> None:
+def whole_answer(client: socket.socket) -> bytes:
+    """The answer to one request; ours end with this."""
+    received = b""
+    while not received.endswith(b"}\n"):
+        more = client.recv(65536)
+        assert more, received
+        received += more
+    return received
+
+
+def test_requests_that_wait_for_the_broker_delay_no_other_request(publishing: Publishing, broker: BrokerNode) -> None:
     with publishing.clients(20) as clients:
         broker.suspend()
         try:
@@ -81,8 +90,10 @@ def test_those_that_wait_for_the_broker_hold_no_thread(publishing: Publishing, b
     wait_until(lambda: publishing.held() == 20, message="as many as were answered for")
 
 
-def test_those_that_wait_for_too_long_are_told_so(gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str) -> None:
-    publishing = Publishing(gunicorn(*ONE_OF_EACH, **broker.settings, PUBLISH_TIMEOUT="1"), unique_name)
+def test_a_publish_that_waits_for_longer_than_its_timeout_is_answered_504(
+    gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str
+) -> None:
+    publishing = Publishing(gunicorn(*ONE_WORKER, **broker.settings, PUBLISH_TIMEOUT="1"), unique_name)
     broker.suspend()
     try:
         answer = publishing.publish()
@@ -92,15 +103,15 @@ def test_those_that_wait_for_too_long_are_told_so(gunicorn: MakeGunicorn, broker
     assert "in time" in answer.json()["detail"]
 
 
-def test_a_token_that_the_store_must_be_asked_for_holds_up_nobody(
+def test_a_token_lookup_that_waits_for_the_store_delays_no_other_request(
     gunicorn: MakeGunicorn, broker: BrokerNode, store: StoreNode, unique_name: str
 ) -> None:
     with Proxy(store.port) as to_store:
         uri = f"mongodb://127.0.0.1:{to_store.port}/{database_of(unique_name)}?directConnection=true"
-        publishing = Publishing(gunicorn(*ONE_OF_EACH, **broker.settings, MONGO_URI=uri), unique_name)
+        publishing = Publishing(gunicorn(*ONE_WORKER, **broker.settings, MONGO_URI=uri), unique_name)
         with publishing.clients(2) as [asking, known]:
             known.sendall(publishing.request())
-            assert known.recv(4096).startswith(b"HTTP/1.1 200 "), "now the token is known, for a moment"
+            assert whole_answer(known).startswith(b"HTTP/1.1 200 "), "now the token is known, for a moment"
             to_store.stall()
             asking.sendall(publishing.request(token="unknown"))
             known.sendall(publishing.request())
@@ -110,12 +121,12 @@ def test_a_token_that_the_store_must_be_asked_for_holds_up_nobody(
             assert asking.recv(4096).startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_management_api_that_does_not_answer_holds_up_nobody(
+def test_a_management_api_that_does_not_answer_delays_no_other_request(
     gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str
 ) -> None:
     with Proxy(broker.management_port) as management:
         places = {**broker.settings, "RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{management.port}"}
-        publishing = Publishing(gunicorn(*ONE_OF_EACH, **places), unique_name)
+        publishing = Publishing(gunicorn(*ONE_WORKER, **places), unique_name)
         token_to_look_up = publishing.server.login()
         management.stall()
         with publishing.clients(40) as clients:
@@ -126,7 +137,7 @@ def test_a_management_api_that_does_not_answer_holds_up_nobody(
             assert time.monotonic() - began < HELD_UP
 
 
-def test_a_client_that_takes_no_answers_holds_up_nobody(publishing: Publishing) -> None:
+def test_a_client_that_reads_no_answers_delays_no_other_request(publishing: Publishing) -> None:
     def answered(count: int) -> Callable[[], bool]:
         return lambda: publishing.server.process.output().count('"/messagePublish"') == count
 
@@ -141,7 +152,7 @@ def test_a_client_that_takes_no_answers_holds_up_nobody(publishing: Publishing) 
     assert "Traceback" not in publishing.server.process.output()
 
 
-def test_requests_that_come_together_are_answered_in_their_order(publishing: Publishing) -> None:
+def test_pipelined_requests_are_answered_in_order(publishing: Publishing) -> None:
     with publishing.clients(1) as [client]:
         client.sendall(publishing.request() + publishing.request(token="wrong") + publishing.request())
         received = b""
@@ -150,10 +161,10 @@ def test_requests_that_come_together_are_answered_in_their_order(publishing: Pub
         assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"401", b"200"]
 
 
-def test_requests_of_one_connection_are_each_taken_as_they_are(publishing: Publishing, broker: BrokerNode) -> None:
+def test_requests_of_one_connection_share_nothing(publishing: Publishing, broker: BrokerNode) -> None:
     def answer(client: socket.socket, request: bytes) -> bytes:
         client.sendall(request)
-        return client.recv(65536)[9:12]
+        return whole_answer(client)[9:12]
 
     usual, longer = publishing.request(), publishing.request(message="longer")
     with publishing.clients(1) as [client]:
@@ -168,7 +179,7 @@ def test_requests_of_one_connection_are_each_taken_as_they_are(publishing: Publi
     assert found == [(b"x", None)] * 2 + [(b"longer", None), (b"x", None), (b"x", "named"), (b"longer", None)]
 
 
-def test_a_head_with_a_length_is_not_taken_for_one_without(publishing: Publishing) -> None:
+def test_a_body_is_never_parsed_as_a_request(publishing: Publishing) -> None:
     head = publishing.request().partition(b"Content-Length")[0]
     hidden = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     requests = [head + b"\r\n", head + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden, publishing.request()]
@@ -183,10 +194,11 @@ def test_a_head_with_a_length_is_not_taken_for_one_without(publishing: Publishin
     assert b"messageId" in received
 
 
-def test_a_body_that_is_still_to_come_holds_up_nobody_however_its_length_is_written(publishing: Publishing) -> None:
+def test_a_body_that_is_still_to_come_delays_no_other_request_however_its_length_is_written(
+    publishing: Publishing,
+) -> None:
     request = publishing.request()
     head, end, body = request.replace(b"Content-Length: ", b"Content-Length: " + b"0" * 20).partition(b"\r\n\r\n")
-    assert not may_share(head + end)
     with publishing.clients(1) as [client]:
         client.sendall(head + end)
         assert publishing.server.live()
@@ -194,7 +206,9 @@ def test_a_body_that_is_still_to_come_holds_up_nobody_however_its_length_is_writ
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_that_it_is_alive_is_said_while_all_threads_wait(publishing: Publishing, broker: BrokerNode) -> None:
+def test_liveness_is_answered_while_requests_with_idempotency_keys_wait(
+    publishing: Publishing, broker: BrokerNode
+) -> None:
     with publishing.clients(3) as clients:
         broker.suspend()
         try:
@@ -209,19 +223,7 @@ def test_that_it_is_alive_is_said_while_all_threads_wait(publishing: Publishing,
         assert [client.recv(4096)[:12] for client in clients] == [b"HTTP/1.1 200"] * 3
 
 
-@pytest.mark.parametrize(
-    "header", ["Idempotency-Key: 1", "Expect: 100-continue", "Transfer-Encoding: chunked", f"Content-Length: {0:019}"]
-)
-def test_a_request_of_another_kind_gets_a_thread(header: str) -> None:
-    request = b"POST /messagePublish HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
-    assert may_share(request)
-    assert not may_share(request.replace(b"Host: x", header.encode()))
-    assert not may_share(request + b"G")
-    assert not may_share(request[:-1])
-    assert not may_share(request.replace(b"messagePublish", b"login"))
-
-
-def test_clients_that_keep_their_side_open_after_the_last_answer_hold_up_nobody(publishing: Publishing) -> None:
+def test_clients_that_keep_their_side_open_after_the_last_answer_delay_no_other_request(publishing: Publishing) -> None:
     with publishing.clients(5) as clients:
         for client in clients:
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

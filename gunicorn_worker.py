@@ -1,0 +1,117 @@
+"""gunicorn's gevent worker with one difference: it answers malformed requests as problem+json instead of HTML.
+
+gunicorn has no setting for its error pages. This file overrides `Worker.handle_error`, which its documentation does not
+name; requirements.in bounds gunicorn's version, and tests/api/test_gunicorn_errors.py checks the signature.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from socket import SHUT_WR, socket
+from ssl import SSLError, SSLSocket
+from typing import Any
+
+import gevent
+import orjson
+from gunicorn.http import errors
+from gunicorn.workers.ggevent import GeventWorker
+
+from middlewares.body_timeout import TimedInput
+from middlewares.security_headers import HEADERS
+
+CRASHED = (500, "internal_error", "This is a fault of the service; its log tells more under the requestId.")
+
+REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
+    errors.LimitRequestLine: (414, "uri_too_long", "The request line is too long."),
+    errors.LimitRequestHeaders: (
+        431,
+        "headers_too_large",
+        "The request has too many headers, or one that is too long.",
+    ),
+    errors.ExpectationFailed: (417, "expectation_failed", "The only supported expectation is Expect: 100-continue."),
+    errors.UnsupportedTransferCoding: (501, "transfer_coding", "The only supported Transfer-Encoding is chunked."),
+    errors.ForbiddenProxyRequest: (403, "forbidden", "This address may not use the PROXY protocol."),
+    errors.ParseException: (400, "malformed_request", "The request is not well-formed HTTP/1.1."),
+    errors.InvalidResponseHeader: CRASHED,
+    errors.InvalidResponseHeaderName: CRASHED,
+    SSLError: (400, "tls_required", "This port speaks HTTPS."),
+}
+"""By class or nearest base class. The details quote nothing that the client sent."""
+
+LINGER_SECONDS = 2.0
+"""How long to read on after the answer. To close at once would make TCP reset the connection, which can take the answer
+from the client (RFC 9112 §9.6)."""
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """Owned by gunicorn's worker process."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer a request that never reached the application. gunicorn closes the connection after this."""
+        refusal = next((REFUSALS[base] for base in type(exc).__mro__ if base in REFUSALS), CRASHED)
+        request_id = secrets.token_hex(8)
+        if refusal is CRASHED:
+            self.log.error("Request %s failed outside the application.", request_id, exc_info=exc)
+        else:
+            self.log.warning("Refused request %s from %s: %s", request_id, addr[0] if addr else "a socket", refusal[1])
+        with suppress(OSError):
+            client.sendall(_answer(*refusal, request_id))
+        linger(client)
+
+
+def linger(client: socket) -> None:
+    """Tell the client that no answer follows, and read on until it disconnects, for at most LINGER_SECONDS."""
+    with suppress(OSError), gevent.Timeout(LINGER_SECONDS, TimeoutError()):
+        client.shutdown(SHUT_WR)
+        while client.recv(65536):
+            gevent.sleep(0)  # a client that is fast enough would never make us wait
+
+
+def end_turn(request: Any, body: TimedInput, client: socket) -> None:
+    """After an answer: let others go on, for reading pipelined requests and writing their answers need not wait, and
+    one client could take all turns. When the rest of the body is long or unreadable, close the connection: gunicorn
+    would read it to the end, however long it is."""
+    if body.finish():
+        gevent.sleep(0)
+    else:
+        linger(client)
+        request.force_close()
+
+
+def timed_handshake(wrap_socket: Callable[..., SSLSocket], seconds: float) -> Callable[..., SSLSocket]:
+    """`SSLContext.wrap_socket` with a deadline. A handshake that fails ends its greenlet in silence: port scanners are
+    no news."""
+
+    def wrap(*args: Any, **options: Any) -> SSLSocket:
+        try:
+            with gevent.Timeout(seconds, TimeoutError()):
+                return wrap_socket(*args, **options)
+        except OSError:  # SSLError is one
+            raise gevent.GreenletExit from None
+
+    return wrap
+
+
+def _answer(status: int, code: str, detail: str, request_id: str) -> bytes:
+    problem = {
+        "type": f"urn:workerrmq:error:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "requestId": request_id,
+        "errors": [],
+    }
+    body = orjson.dumps(problem) + b"\n"
+    headers = {
+        "Connection": "close",
+        "Content-Type": "application/problem+json",
+        "Content-Length": str(len(body)),
+        "X-Request-ID": request_id,
+        **HEADERS,
+    }
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
