@@ -77,7 +77,7 @@ def test_a_message_over_the_brokers_limit_costs_no_other_message(
         others = [message(queue, b"x" * min(limit, 2_000))] * 20
         batch = [*others, message(queue, b"y" * (limit + 500)), message(queue, b"z" * limit), *others]
         with ThreadPoolExecutor(8) as threads:
-            results = list(threads.map(lambda _: publisher.publish(batch, 20), range(8)))
+            results = list(threads.map(lambda _: publisher.publish(batch, 20).result(), range(8)))
         for one in results:
             assert kinds(one) == [type(None)] * 20 + [MessageTooLarge] + [type(None)] * 21
             assert str(limit) in (one[20] or WorkerError("")).detail
@@ -89,14 +89,18 @@ def test_a_message_over_the_brokers_limit_costs_no_other_message(
 @pytest.mark.parametrize("broker", ["rabbitmq4"], indirect=True)
 def test_the_limit_of_rabbitmq_4_is_16_mib(broker: RabbitNode, publisher: PublisherThread, queue: str) -> None:
     fits, over = message(queue, bytes(16 * 2**20)), message(queue, bytes(16 * 2**20 + 1))
-    assert kinds(publisher.publish([fits, over, message(queue)], 60)) == [type(None), MessageTooLarge, type(None)]
+    assert kinds(publisher.publish([fits, over, message(queue)], 60).result()) == [
+        type(None),
+        MessageTooLarge,
+        type(None),
+    ]
 
 
 def test_messages_keep_their_order_whatever_their_size(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
     sizes = [10, 5_000, 20, 200_000, 1_000_000, 30, 70_000, 3_000_000, 40]
-    assert publisher.publish([message(queue, bytes(size)) for size in sizes], 20) == [None] * len(sizes)
+    assert publisher.publish([message(queue, bytes(size)) for size in sizes], 20).result() == [None] * len(sizes)
     assert [len(one.body) for one in take(channel, queue, len(sizes))] == sizes
 
 
