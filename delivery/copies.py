@@ -58,6 +58,11 @@ class Earlier:
     first_failed: float
 
 
+def counts_returns(headers: Mapping[str, Any] | None) -> bool:
+    """Whether the queue of the message counts how often it comes back."""
+    return headers is not None and "x-delivery-count" in headers
+
+
 def times_returned(headers: Mapping[str, Any] | None) -> int:
     """How often a quorum queue has had the message back (https://www.rabbitmq.com/docs/quorum-queues#feature-matrix)."""
     count = headers.get("x-delivery-count", 0) if headers else 0

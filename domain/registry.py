@@ -65,7 +65,8 @@ class QueueFacts:
     it names for its dead letters, or None when it names none; `single_active` whether it serves one consumer at a time
     (https://www.rabbitmq.com/docs/consumers#single-active-consumer). It drops a message that comes back more often than
     `delivery_limit` (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling); None: it drops none.
-    `known` is false while the broker has not described the queue."""
+    `known` is false for a queue that is missing, or not yet described. `described` is false while RabbitMQ's management
+    API is down: the rest is a guess then, but deliveries go on."""
 
     type: str = "classic"
     dead_letter: tuple[str, str | None] | None = None
@@ -75,6 +76,7 @@ class QueueFacts:
     exclusive: bool = False
     expires: bool = False
     known: bool = True
+    described: bool = True
 
     @property
     def vanishes(self) -> bool:
@@ -99,9 +101,8 @@ class QueueFacts:
 UNKNOWN_QUEUE = QueueFacts(known=False)
 """A queue that the broker has not described yet, or that is missing."""
 
-UNDESCRIBED_QUEUE = QueueFacts(delivery_limit=20)
-"""What to assume while RabbitMQ's management API is down: deliveries go on, and the usual limit of quorum queues is
-kept to."""
+UNDESCRIBED_QUEUE = QueueFacts(type="unknown", described=False)
+"""What is known of a queue while RabbitMQ's management API is down."""
 
 
 @dataclass(frozen=True, slots=True)

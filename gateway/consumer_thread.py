@@ -180,9 +180,16 @@ class ConsumerThread:
             self._wiring.standing.need_delay(self._longest_delay)
 
     def _verify(self) -> None:
-        self._wiring.standing.doubt()
-        self._keep_levels()
+        """Look again for what somebody may have deleted."""
+        if self._connection is not None:
+            self._wiring.standing.doubt()
+            self._wiring.standing.need_due(self._verify_consumers)
+            self._keep_levels()
         self._wiring.loop.call_later(self._periods.verify, self._verify)
+
+    def _verify_consumers(self) -> None:
+        for consumer in self._consumers.values():
+            consumer.verify()
 
     def _unordered(self) -> list[Consumer]:
         return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]

@@ -31,10 +31,12 @@ class Refused(Exception):
         self.text = text
 
 
-def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -> Step:
-    """Declare a durable exchange."""
-    return lambda channel, done: channel.exchange_declare(
-        name, kind, durable=True, arguments=dict(arguments or {}), callback=done
+def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -> Declaration:
+    """Make a durable exchange unless there is one of that name."""
+    given = dict(arguments or {})
+    yield from _unless_there(
+        lambda channel, done: channel.exchange_declare(name, passive=True, callback=done),
+        lambda channel, done: channel.exchange_declare(name, kind, durable=True, arguments=given, callback=done),
     )
 
 
@@ -46,15 +48,24 @@ def bind(queue_name: str, to: str, routing_key: str = "", arguments: Mapping[str
 def queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
     """Make a durable queue unless there is one of that name, which is taken as it is: an earlier version, another
     version of RabbitMQ or an operator made it otherwise."""
+    given = dict(arguments)
+    yield from _unless_there(
+        lambda channel, done: channel.queue_declare(name, passive=True, callback=done),
+        lambda channel, done: channel.queue_declare(name, durable=True, arguments=given, callback=done),
+    )
+
+
+def _unless_there(look: Step, make: Step) -> Declaration:
+    """To look takes no permission to configure."""
     try:
-        yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
+        yield look
     except Refused as absent:
         if absent.code != _NOT_FOUND:
             raise
     else:
         return
     try:
-        yield lambda channel, done: channel.queue_declare(name, durable=True, arguments=dict(arguments), callback=done)
+        yield make
     except Refused as exists:
         if exists.code != _PRECONDITION_FAILED:  # 406: somebody else has just made it, otherwise
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pika
@@ -158,8 +158,10 @@ class Publisher:
     def _lose(self, event: str, reason: str) -> None:
         self.channel = None
         lost, self._unconfirmed = self._unconfirmed, OrderedDict()
+        exchanges = {sent.key[0] for sent in lost.values()}
+        blamed = _blamed(exchanges, reason, named_only=not self._patient)
         for sent in lost.values():
-            sent.done(_lost(sent, event, reason))
+            sent.done(_lost(sent, event, reason, blamed))
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         """RabbitMQ returns a message before it confirms it, in the order of publishing, so the first open one that
@@ -219,9 +221,23 @@ def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
     return Unroutable(f"Exchange {exchange!r} has no queue bound for routing key {routing_key!r}; bind one first.")
 
 
-def _lost(sent: _Sent, event: str, reason: str) -> WorkerError:
-    if "NOT_FOUND" in reason and sent.key[0] and repr(sent.key[0])[1:-1] in reason:
-        return Unroutable(f"There is no exchange named {sent.key[0]!r}; create it first.", code="exchange_not_found")
+def _blamed(exchanges: Iterable[str], reason: str, *, named_only: bool) -> set[str]:
+    """The exchanges for which the broker closed the channel: it is missing, internal, or closed to our user. The reason
+    cuts a long name; then, unless `named_only`, every exchange that is not ours is under suspicion."""
+    if "NOT_FOUND" not in reason and "ACCESS_REFUSED" not in reason:
+        return set()
+    named = {name for name in exchanges if name and repr(name)[1:-1] in reason}
+    if named or named_only:
+        return named
+    return {name for name in exchanges if name and not name.startswith("workerrmq.")}
+
+
+def _lost(sent: _Sent, event: str, reason: str, blamed: set[str]) -> WorkerError:
+    if sent.key[0] in blamed:
+        return Unroutable(
+            f"The exchange {sent.key[0]!r} cannot be published to: {reason}. Create it, or allow it, first.",
+            code="exchange_not_found",
+        )
     return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
 
 

@@ -38,11 +38,15 @@ class Standing:
             self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), orphans)
             then()
 
-        self._need(topology.DUE, topology.exchanges, declared)
+        self.need_due(declared)
 
     def disconnected(self) -> None:
         """Forget everything, also who waits: his messages go back to their queues."""
         self._connection, self._parts = None, {}
+
+    def need_due(self, then: Then, failed: Failed = lambda _: None) -> None:
+        """Call `then` once the exchange is there by which retries come back."""
+        self._need(topology.DUE, topology.exchanges, then, failed)
 
     def need_delay(self, delay: int, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
         """Call `then` once a message may enter the levels for `delay` seconds; `failed` hears why it may not yet."""
@@ -51,8 +55,8 @@ class Standing:
     def need_dead_letter_queue(
         self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
     ) -> None:
-        """Call `then` once the dead-letter queue is there: a quorum queue for a quorum queue, else a classic one."""
-        arguments = self._quorum if kind == "quorum" else topology.classic_arguments()
+        """Call `then` once the dead-letter queue is there: a classic queue for a classic queue, else a quorum queue."""
+        arguments = topology.classic_arguments() if kind == "classic" else self._quorum
         self._need(name, lambda: topology.dead_letters(name, arguments), then, failed)
 
     def doubt(self) -> None:
@@ -62,7 +66,7 @@ class Standing:
     def _need_level(self, number: int, then: Then, failed: Failed) -> None:
         """The lowest first: each leads to the one below."""
         if number < 0:
-            then()
+            self.need_due(then, failed)
             return
         name = topology.level_name(number)
         part = self._parts.get(name)

@@ -51,13 +51,13 @@ def entrance(delay: int) -> str:
 
 def exchanges() -> Declaration:
     """The exchanges that every consumer needs. An exchange lives on all nodes."""
-    yield exchange(DUE, "direct", {"alternate-exchange": ORPHANS})
-    yield exchange(ORPHANS, "fanout")
+    yield from exchange(DUE, "direct", {"alternate-exchange": ORPHANS})
+    yield from exchange(ORPHANS, "fanout")
 
 
 def orphans(arguments: Mapping[str, Any]) -> Declaration:
     """The queue of messages whose source queue has gone. `arguments` as `quorum_arguments` gives them."""
-    yield exchange(ORPHANS, "fanout")
+    yield from exchange(ORPHANS, "fanout")
     yield from queue(ORPHANS, arguments)
     yield bind(ORPHANS, ORPHANS)
 
@@ -65,7 +65,7 @@ def orphans(arguments: Mapping[str, Any]) -> Declaration:
 def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
     """One delay level; the one below must be there. `arguments` as `quorum_arguments` gives them."""
     name, below = level_name(number), level_name(number - 1)
-    yield exchange(name, "headers", {"alternate-exchange": below})
+    yield from exchange(name, "headers", {"alternate-exchange": below})
     waiting = {
         "x-message-ttl": 1000 << number,
         "x-dead-letter-exchange": below,

@@ -17,8 +17,17 @@ from gateway.amqp.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
 
+_DOUBLINGS = 6
 _LONGEST_PAUSE = 60.0
 """Seconds that a target rests which asks for a pause without saying how long."""
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port; the default port is left out (RFC 6454 §6.2)."""
+    parts = urlsplit(url.lower())
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host.removesuffix(f':{default}')}"
 
 
 class Member(Protocol):
@@ -99,7 +108,13 @@ class TargetBreaker:
         """Seconds to pause where the target names no time: more with each pause in a row."""
         if self._breaker.state is not State.OPEN:
             self._pauses += 1
-        return min(_LONGEST_PAUSE, 2.0 ** (self._pauses - 1))
+        return float(min(_LONGEST_PAUSE, 2 ** min(self._pauses - 1, _DOUBLINGS)))
+
+    def pause_like(self, other: TargetBreaker) -> None:
+        """Keep to the pause for which the target asked another of its breakers."""
+        left = other._opens_until - time.monotonic()
+        if other.throttled and left > 0 and other._last is not None:
+            self.pause(left, other._last)
 
     def not_asked(self, *, probe: bool = False) -> None:
         """The target has not heard of the message: that says nothing of its health, and another may try."""
@@ -131,11 +146,13 @@ class Breakers:
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
         """The breaker of its target, which it may join."""
-        parts = urlsplit(spec.url)
-        target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+        target = _origin(spec.url)
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
+            others = [one for one in self._breakers.values() if one.target == target]
             breaker = self._breakers[target, spec.breaker] = TargetBreaker(self._loop, target, spec.breaker)
+            for other in others:
+                breaker.pause_like(other)
         return breaker
 
     def throttle(self, breaker: TargetBreaker, answer: Answer) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from delivery.copies import Source, attempts_charged, times_returned
+from delivery.copies import Source, attempts_charged, counts_returns, times_returned
 from domain.outcome import Answer, ErrorClass
 from domain.registry import Actual, Report, Subscription
 from gateway.consuming.dispatcher import Dispatcher
@@ -23,6 +23,9 @@ from gateway.consuming.tally import Tally
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
+
+_SPARED = 3
+"""Returns of a delivery limit that are not used, at most."""
 
 _PAUSED: frozenset[Actual] = frozenset({"resting", "breaker-open"})
 """States in which it sends nothing, of its own accord and for a while."""
@@ -89,11 +92,13 @@ class Consumer:
             self.wiring.breakers.join(self, breaker)
             self.breaker = breaker
         self.dispatcher.change_rate(subscription)  # now, for it may send what waits
-        if self._state in _NOT_TAKING and before.revision != subscription.revision:
+        if self._state in _NOT_TAKING | {"probing"} and before.revision != subscription.revision:
             self._resume()
         elif not before.queue.known:
             self._take()
-        elif self._state == "probing" or before.spec.prefetch != subscription.spec.prefetch:
+        if not before.queue.described:
+            self.intake.need_dead_letter_queue()
+        if self.intake.consuming and self.intake.prefetch != self._prefetch:
             self._renew()
 
     def drain(self, drained: Callable[[], None]) -> None:
@@ -102,6 +107,10 @@ class Consumer:
         self._set("draining", None)
         self.wiring.breakers.leave(self, self.breaker)
         self._stop_taking(self.idle)
+
+    def verify(self) -> None:
+        """See that retries come back to the queue."""
+        self.intake.bind()
 
     def report(self) -> Report:
         counters = self.settlement.counters
@@ -154,7 +163,11 @@ class Consumer:
 
     def _take(self) -> None:
         if self._state not in _NOT_TAKING or (self._state in _PAUSED and self.subscription.queue.vanishes):
-            self.intake.take(1 if self._state == "probing" else self.subscription.spec.prefetch)
+            self.intake.take(self._prefetch)
+
+    @property
+    def _prefetch(self) -> int:
+        return 1 if self._state == "probing" else self.subscription.spec.prefetch
 
     def _pause(self) -> None:
         """Send nothing more for a while."""
@@ -201,7 +214,7 @@ class Consumer:
     def breaker_closed(self) -> None:
         if self._state in ("probing", "breaker-open"):
             self._set("running", None)
-            if self.intake.prefetch != self.subscription.spec.prefetch:
+            if self.intake.prefetch != self._prefetch:
                 self._renew()
         self._send_held()
 
@@ -261,9 +274,9 @@ class Consumer:
 
     def lost(self, code: int, reason: str, on_purpose: bool) -> None:
         self._forget()
-        if self._state in _NOT_TAKING or not self.intake.connected:
+        if self._state in _NOT_TAKING - _PAUSED or not self.intake.connected:
             self.idle()
-        elif on_purpose:
+        elif on_purpose or self._state in _PAUSED:
             self._take()
         else:
             state: Actual = "standby" if code == 403 and self.dispatcher.ordered else "waiting"
@@ -338,14 +351,20 @@ class Consumer:
             delivery.session.give_back(delivery.tag)
 
     def _near_limit(self, delivery: Delivery) -> bool:
-        """Whether the queue may drop the message when it has come back once or twice more."""
-        limit = self.subscription.queue.delivery_limit
-        return limit is not None and times_returned(delivery.source.properties.headers) >= limit - 1
+        """Whether the queue may drop the message when it has come back a few times more. Some returns are spared for
+        those that nobody sees: a worker that is killed, a message that comes while its channel closes. Of a queue that
+        is not described yet, nothing is known but that it counts."""
+        facts, headers = self.subscription.queue, delivery.source.properties.headers
+        if not facts.described:
+            return counts_returns(headers)
+        limit = facts.delivery_limit
+        return limit is not None and times_returned(headers) >= limit - max(1, min(_SPARED, limit // 4))
 
     def _save_from_limit(self, delivery: Delivery) -> bool:
         """Where order matters the channel is about to close, which returns all that came by it. A message that would
-        be dropped for that goes to the end of its queue instead: better out of order than lost."""
-        if not self._near_limit(delivery):
+        be dropped for that goes to the end of its queue instead: better out of order than lost. One that has never
+        been returned bears it: its copy would come by this channel at once, and need another."""
+        if not self._near_limit(delivery) or not times_returned(delivery.source.properties.headers):
             return False
         log.warning("order_lost", message_id=delivery.source.message_id, **self._who())
         self.dispatcher.sending += 1

@@ -118,7 +118,8 @@ class Copier:
             done()
 
         def publish(_error: WorkerError | None = None) -> None:
-            self._publish(delivery, lambda: returned_copy(delivery.source, first_failed), safe, publish, unfit)
+            make = partial(returned_copy, delivery.source, first_failed)
+            self._publish(delivery, make, safe, publish, unfit, lambda: session.alive)
 
         publish()
 
@@ -134,10 +135,19 @@ class Copier:
         publish()
 
     def _publish(
-        self, delivery: Delivery, make: Callable[[], Message], safe: Safe, again: Cure, unfit: Safe | None
+        self,
+        delivery: Delivery,
+        make: Callable[[], Message],
+        safe: Safe,
+        again: Cure,
+        unfit: Safe | None,
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
-        """Publish a copy once. After a refusal and a pause, `again` is called with the reason."""
-        if not delivery.open:
+        """Publish a copy once, if it is `wanted` (by default, while the delivery is open). After a refusal and a pause,
+        `again` is called with the reason."""
+        if wanted is None:
+            wanted = lambda: delivery.open  # noqa: E731
+        if not wanted():
             return
         loop, verdicts, copy = self._wiring.loop, 0, make()
 
@@ -146,7 +156,7 @@ class Copier:
             nonlocal verdicts
             verdicts += 1
             loop.remove_timeout(deadline)
-            if verdicts > 1 or not delivery.open:
+            if verdicts > 1 or not wanted():
                 return
             if error is None:
                 safe()
@@ -164,7 +174,7 @@ class Copier:
 
         deadline = loop.call_later(self._wiring.periods.confirm, overdue)
         # The broker delivers a message again whose channel is lost: a copy of it would be one too many.
-        self._wiring.publisher.publish(copy, published, wanted=lambda: delivery.open)
+        self._wiring.publisher.publish(copy, published, wanted=wanted)
 
     def _refused(self, delivery: Delivery, error: WorkerError) -> None:
         self._owner.copy_refused(delivery, error.detail)
@@ -181,8 +191,4 @@ class Copier:
         pause = reconnect_delay(delivery.tries, random.random())
         delivery.tries += 1
 
-        def now() -> None:
-            if delivery.open:
-                again()
-
-        self._wiring.loop.call_later(pause, now)
+        self._wiring.loop.call_later(pause, again)  # which does nothing once the copy is not wanted any more

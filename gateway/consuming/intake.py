@@ -76,6 +76,8 @@ class Intake:
 
     def take(self, prefetch: int) -> None:
         """Take messages, at most `prefetch` of them at once; as soon as there is a connection and a queue."""
+        if self._tag is not None:
+            return
         self.prefetch = prefetch
         if self.session is not None:
             if self._bound:
@@ -90,6 +92,19 @@ class Intake:
                 self._owner.lost(0, f"all {limit} channels of the connection are taken: run fewer consumers", False)
             else:
                 self._opening = True
+
+    def need_dead_letter_queue(self) -> None:
+        """Have our own dead-letter queue, if the queue names none, once its type is known. Nothing waits for it: it may
+        lie on a node that is down."""
+        facts = self.subscription.queue
+        if facts.dead_letter is None and facts.described:
+            self._standing.need_dead_letter_queue(dead_letter_queue(self.subscription.spec.queue_name), facts.type)
+
+    def bind(self) -> None:
+        """See that retries come back to the queue: somebody may have removed the binding."""
+        if self._bound and self.session is not None and self.session.channel.is_open and not self.leaving:
+            queue = self.subscription.spec.queue_name
+            self.session.channel.queue_bind(queue, DUE, queue, callback=lambda _frame: None)
 
     def cancel(self, then: Callable[[], None]) -> None:
         """Take no more messages, then go on; one that comes in meanwhile is `late`."""
@@ -128,8 +143,7 @@ class Intake:
         if not facts.known:
             self._owner.undescribed()
             return
-        if facts.dead_letter is None:  # ours follows in its own time: it may lie on a node that is down
-            self._standing.need_dead_letter_queue(dead_letter_queue(name), facts.type)
+        self.need_dead_letter_queue()
         if self.session is not None:
             self.session.channel.queue_bind(name, DUE, name, callback=lambda _frame: self._now_bound())
 

@@ -243,7 +243,7 @@ def test_crashes_of_long_ago_do_not_prolong_the_pause_of_a_publisher(broker: Emb
     try:
         for _ in range(10):  # if all of them counted, the pauses would come to a minute
             wait_until(lambda: publisher.connected, 5)
-            assert publisher.publish([Message(queue, b"body")], 5) == [None]
+            assert publisher.publish([Message(queue, b"body")], 5).result() == [None]
             publisher.loop.crash()
             wait_until(lambda: not publisher.connected, 5)
         wait_until(lambda: publisher.connected, 5)
@@ -282,8 +282,8 @@ def test_a_message_that_comes_between_two_loops_is_taken_by_the_second(broker: E
     publisher.start()
     wait_until(lambda: publisher.connected, 5)
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(publisher.publish, messages, 10)
+        late = pool.submit(lambda: publisher.publish(messages, 10).result())
         publisher.loop.crash()
         assert late.result(30) == [None]
-    assert publisher.publish([Message(queue, b"body")], 5) == [None]
+    assert publisher.publish([Message(queue, b"body")], 5).result() == [None]
     publisher.stop(1)
