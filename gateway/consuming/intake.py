@@ -125,7 +125,8 @@ class Intake:
         if self.session is None or not self.session.channel.is_open:
             return False
         self.leaving = True
-        self.session.close(reason)
+        tag, self._tag = self._tag, None
+        self.session.close(reason, tag)
         return True
 
     # --- what pika calls -------------------------------------------------------------------------------------------

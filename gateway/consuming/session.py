@@ -52,8 +52,11 @@ class Session:
         self.alive = False
         self.in_flight = 0
 
-    def close(self, reason: str) -> None:
-        """Ack what may be acked, then close the channel; what is open goes back to its queue."""
+    def close(self, reason: str, consumer_tag: str | None = None) -> None:
+        """Ack what may be acked, then close the channel; what is open goes back to its queue. The consumer is cancelled
+        first: after an ack the broker would send it one more message, which would be returned unseen, and counted."""
+        if consumer_tag is not None and self.alive and self.channel.is_open:
+            self.channel.basic_cancel(consumer_tag)
         self.flush()
         self._ack_stragglers()
         if self.alive and self.channel.is_open:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -251,38 +252,40 @@ def test_crashes_of_long_ago_do_not_prolong_the_pause_of_a_publisher(broker: Emb
         publisher.stop(1)
 
 
-class Late(list[Message]):
-    """Messages whose publisher waits between the look at the thread and its inbox, until `go_on` is set."""
+class LateInbox(deque[object]):
+    """Takes a batch only when `go_on` is set: the caller has looked at the thread before."""
 
-    go_on: Event
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go_on = Event(), Event()
 
-    def __iter__(self) -> Iterator[Message]:
+    def append(self, batch: object) -> None:
+        self.reached.set()
         assert self.go_on.wait(30)
-        return super().__iter__()
+        super().append(batch)
 
 
 class LetsThemIn(BreakablePublisher):
-    """Has late messages come between two loops."""
+    """Has late batches come between two loops."""
 
-    def __init__(self, nodes: BrokerNodes, late: Late) -> None:
+    def __init__(self, nodes: BrokerNodes) -> None:
         super().__init__(nodes, first_pause=0.05)
-        self._late = late
+        self._inbox = self.inbox = LateInbox()  # type: ignore[assignment]
 
     def _open(self) -> None:
         if self._loop is not None:
-            self._late.go_on.set()
-            wait_until(lambda: self._inbox, 10)
+            self.inbox.go_on.set()
+            wait_until(lambda: self.inbox, 10)
         super()._open()
 
 
 def test_a_message_that_comes_between_two_loops_is_taken_by_the_second(broker: EmbeddedNode, queue: str) -> None:
-    messages = Late([Message(queue, b"late")])
-    messages.go_on = Event()
-    publisher = LetsThemIn(BrokerNodes.parse(broker.amqp_url), messages)
+    publisher = LetsThemIn(BrokerNodes.parse(broker.amqp_url))
     publisher.start()
     wait_until(lambda: publisher.connected, 5)
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(lambda: publisher.publish(messages, 10).result())
+        late = pool.submit(lambda: publisher.publish([Message(queue, b"late")], 10).result())
+        assert publisher.inbox.reached.wait(5)
         publisher.loop.crash()
         assert late.result(30) == [None]
     assert publisher.publish([Message(queue, b"body")], 5).result() == [None]

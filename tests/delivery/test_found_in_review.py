@@ -149,6 +149,29 @@ def impatient(broker: RabbitNode) -> object:
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq", "rabbitmq4"], indirect=True)
+@pytest.mark.parametrize("answer", [429, 500])
+def test_an_ordered_consumer_whose_target_is_down_for_long_loses_nothing(
+    impatient: None,
+    broker: RabbitNode,
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    unique_name: str,
+    target: Target,
+    answer: int,
+) -> None:
+    """As in production, where a message is held for 10 minutes and RabbitMQ's timeout is 30."""
+    facts = quorum(channel, unique_name, 2)
+    target.answer = lambda request: answer if request.when < target.requests[0].when + 12 else 200
+    consumers = make_consumers(broker.amqp_url, periods=Periods(held=1.1))
+    publish(channel, unique_name, *map(str, range(5)), delivery_mode=2)
+    consumers.deliver(
+        unique_name, target.url(), facts=facts, ordering="queue",
+        retry={"schedule": (1,) * 50, "jitter": 0}, breaker={"failures": 3, "openSeconds": 1},
+    )  # fmt: skip
+    wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 5, 90)
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "rabbitmq4"], indirect=True)
 def test_a_slow_rate_does_not_wear_out_what_waits_for_its_turn(
     impatient: None,
     broker: RabbitNode,
