@@ -127,7 +127,8 @@ class _Run:
 
     def _take(self) -> None:
         assert self._step is not None
-        self._step(self._channel, self._answered)
+        if self._channel.is_open:  # else `_closed` follows
+            self._step(self._channel, self._answered)
 
     def _end(self, refused: Refused | None) -> None:
         channel, self._channel = self._channel, None

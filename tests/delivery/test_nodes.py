@@ -39,7 +39,7 @@ def faulty(broker: BrokerNode, proxy: Callable[[int], Proxy], target: Target) ->
             "swallows": f"amqp://127.0.0.1:{swallowing.port}/?stack_timeout=1&socket_timeout=1",
             "no name": "amqp://nowhere.invalid",
             "another login": f"amqp://guest:wrong@{port}",
-            "another protocol": f"amqp://127.0.0.1:{target.port}",
+            "another protocol": f"amqp://127.0.0.1:{target.port}/?stack_timeout=1&socket_timeout=1",
         }[fault]
 
     return url
