@@ -14,17 +14,14 @@ from pathlib import Path
 
 from broker.core.broker import Broker
 from broker.line import Line
+from broker.periods import Periods
 from broker.recovery import recover
 from broker.session.connection import Connection
 from broker.session.transport import Offer
 from broker.storage import Storage
 
-# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms), and how often to look, in seconds.
+# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms).
 DISK_FREE_LIMIT = 50_000_000
-LOOK_EVERY = 5.0
-
-# Seconds that clients have to answer connection.close when the broker stops.
-FAREWELL = 2.0
 
 
 class Server:
@@ -42,14 +39,15 @@ class Server:
     """
 
     def __init__(self, data_dir: Path | None = None, offer: Offer | None = None,
-                 memory_limit: int | None = None) -> None:  # fmt: skip
+                 memory_limit: int | None = None, periods: Periods = Periods()) -> None:  # fmt: skip # noqa: B008
         """Without `data_dir` nothing is kept. `memory_limit` is in bytes of bodies, see core.pager.
 
         Raises JournalRefused.
         """
         self.started_at = time.time()
+        self.periods = periods
         self.data_dir = data_dir
-        self.storage = None if data_dir is None else Storage(data_dir)
+        self.storage = None if data_dir is None else Storage(data_dir, periods.rewrite)
         self.core = Broker() if self.storage is None else recover(self.storage, self.started_at)
         self.connections: dict[str, Connection] = {}
         self.addresses: list[tuple[str, int]] = []
@@ -97,7 +95,7 @@ class Server:
         for line in list(self._lines.values()):
             line.shut("broker forced connection closure with reason 'shutdown'")
         try:
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(self.periods.farewell):
                 while self._lines:
                     self._empty.clear()
                     await self._empty.wait()
@@ -137,7 +135,7 @@ class Server:
 
     def _look_at_disk(self) -> None:
         self._disk_trouble("nearly full", self.free_disk() < self.disk_free_limit)
-        self._disk_timer = self._loop.call_later(LOOK_EVERY, self._look_at_disk)
+        self._disk_timer = self._loop.call_later(self.periods.disk, self._look_at_disk)
 
     def _disk_trouble(self, trouble: str, there: bool) -> None:
         """The alarm is on as long as there is any trouble."""

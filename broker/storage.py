@@ -20,9 +20,6 @@ from broker.core.message import Entry, Message
 from broker.journal_file import Batch, JournalFile
 from broker.protocol.table import encode_table
 
-# How long to wait before a commit that failed (a full disk, say) is tried again, in seconds.
-RETRY_AFTER = 1.0
-
 # Entries that are stored only to keep their bodies out of memory; a new start forgets them.
 NO_QUEUE = 0
 
@@ -36,9 +33,11 @@ class Storage:
     from the file.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Raises JournalRefused."""
+    def __init__(self, directory: Path, rewrite: float = 1.0) -> None:
+        """A batch that the disk refuses (it is full, say) is written again every `rewrite` seconds. Raises
+        JournalRefused."""
         self.file = JournalFile(directory)
+        self._rewrite = rewrite
         self.batch = 0
         self.records = 0
         self.backlog = 0
@@ -181,7 +180,7 @@ class Storage:
         while (batch := self._work.get()) is not None:
             while not self._try(batch):
                 self._report(True)
-                if self._stopping.wait(RETRY_AFTER):
+                if self._stopping.wait(self._rewrite):
                     self._failed = True
                     return
             self._report(False)

@@ -72,7 +72,7 @@ class Settlement:
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
-        self._refusals = Refusals(wiring.periods.recent_success)
+        self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
         self._log, self._tracing = wiring.log, wiring.tracing
         self.counters = Counters()
 
