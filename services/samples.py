@@ -7,7 +7,7 @@ from delivery.target_guard import Guard
 from domain.consumer_changes import WhichConsumer
 from domain.model import Model
 from domain.publication import Publication
-from gateway.sample import send_sample
+from gateway.http.sample import send_sample
 from services.consumers import Consumers
 
 

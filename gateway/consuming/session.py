@@ -7,7 +7,7 @@ from typing import Any
 
 from delivery.acks import AckWindow
 from delivery.copies import Source
-from gateway.amqp.loop import Loop
+from gateway.loop import Loop
 
 
 class Session:
