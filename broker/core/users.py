@@ -9,13 +9,14 @@ import secrets
 from base64 import b64decode, b64encode
 from functools import lru_cache
 
+from broker.core.patterns import compiled, found
 from broker.errors import AmqpError
 
 
 @lru_cache(maxsize=4096)
 def _matches(pattern: str, name: str) -> bool:
     """Search, as RabbitMQ does, rather than match. An empty pattern matches only the empty name."""
-    return re.search(pattern or "^$", name) is not None
+    return found(pattern or "^$", name)
 
 
 class Permission:
@@ -27,8 +28,8 @@ class Permission:
         """Check the patterns. Raises ValueError for one that does not compile."""
         for pattern in (configure, write, read):
             try:
-                re.compile(pattern)
-            except re.error as error:
+                compiled(pattern)
+            except ValueError as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         self.configure = configure
         self.write = write
