@@ -72,8 +72,8 @@ case "$command" in
     start) exec .venv/bin/python -m launcher ;;
     test)
         install requirements-test.txt
-        # Most tests wait for servers, so four processes keep two cores busy. A later -m or -n among the arguments wins.
-        exec .venv/bin/python -m pytest -n 4 --dist loadgroup -m "not soak" "$@"
+        # Tests wait for servers and periods: four processes keep less than one core busy. A later -m or -n among the arguments wins.
+        exec .venv/bin/python -m pytest -n 6 --dist loadgroup -m "not soak" "$@"
         ;;
     reset-password) exec .venv/bin/python -m launcher.reset_password "$@" ;;
 esac

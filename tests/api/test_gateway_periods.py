@@ -24,14 +24,14 @@ from domain.registry import RegisteredConsumer
 from domain.replay import Replay, ReplayRequest
 from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.link import Link
-from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.replay import DeadLetterReplay
+from gateway.http.sample import send_sample
+from gateway.http.target_names import TargetNames
+from gateway.loop import Loop
 from gateway.management import ExchangeGateway, ManagementClient, QueueLookup
 from gateway.mongo import open_store
-from gateway.sample import send_sample
-from gateway.target_names import TargetNames
 from services.messages import Messages
 from services.replays import Replays
 from tests.delivery.reading import reader_of
