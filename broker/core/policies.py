@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from broker.core.arguments import QueueRules, field_of, read_value, takes
+from broker.core.pattern import pattern
 from broker.protocol.table import Table, Value
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Policy:
 
     def matches(self, kind: str, name: str) -> bool:
         """Whether it applies to the "queue" or "exchange" of that name."""
-        return self.apply_to in ("all", f"{kind}s") and re.search(self.pattern, name) is not None
+        return self.apply_to in ("all", f"{kind}s") and pattern(self.pattern).found_in(name)
 
 
 class _Setting(NamedTuple):
@@ -69,8 +70,8 @@ _IGNORED = re.compile(
 def check(policy: Policy) -> None:
     """Raises InvalidPolicy for a pattern, target or definition that RabbitMQ refuses."""
     try:
-        re.compile(policy.pattern)
-    except re.error as error:
+        pattern(policy.pattern)
+    except ValueError as error:
         raise InvalidPolicy(f"pattern should be regular expression but is invalid: {error}") from error
     if policy.apply_to not in TARGETS:
         raise InvalidPolicy(f"apply-to '{policy.apply_to}' unrecognised; should be 'queues', 'exchanges' or 'all'")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 from base64 import b64decode, b64encode
 from functools import lru_cache
 
+import re2
+
+from broker.core.pattern import pattern as compiled
 from broker.errors import AmqpError
 
 
 @lru_cache(maxsize=4096)
 def _matches(pattern: str, name: str) -> bool:
     """RabbitMQ searches rather than matches, and an empty pattern matches only the empty name."""
-    return re.search(pattern or "^$", name) is not None
+    return compiled(pattern or "^$").found_in(name)
 
 
 class Permission:
@@ -27,8 +29,8 @@ class Permission:
         """Raises ValueError for an expression that does not compile."""
         for pattern in (configure, write, read):
             try:
-                re.compile(pattern)
-            except re.error as error:
+                compiled(pattern)
+            except ValueError as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         self.configure = configure
         self.write = write
@@ -82,7 +84,7 @@ class User:
         if permission is None:
             return
         pattern: str = getattr(permission, access)
-        pattern = pattern.replace("{username}", re.escape(self.name)).replace("{vhost}", re.escape(vhost))
+        pattern = pattern.replace("{username}", re2.escape(self.name)).replace("{vhost}", re2.escape(vhost))
         if not _matches(pattern, routing_key):
             raise AmqpError(403, f"access to topic '{routing_key}' in exchange '{exchange}' in vhost '{vhost}' refused "
                                  f"for user '{self.name}'")  # fmt: skip
