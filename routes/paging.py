@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 from domain.details import Page
 from domain.errors import Invalid
 from domain.moment import Moment
-from domain.pattern import pattern
+from domain.pattern import Pattern
 from domain.selection import Order, Selection
 from routes.api import Reply
 from routes.inputs import PageQuery
@@ -32,7 +32,7 @@ class NamedQuery(PageQuery):
         """What to ask for. Raises Invalid for a regular expression that cannot be used."""
         if self.use_regex:
             try:
-                pattern(self.name)
+                Pattern(self.name)
             except ValueError as exc:
                 raise Invalid(f"name: {exc}", fields=[("name", str(exc))]) from None
         sort: str = getattr(self, "sort", "")

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_snake
 
 from domain.details import Page
 from domain.errors import Invalid
-from domain.pattern import pattern
+from domain.pattern import Pattern
 from domain.selection import Selection
 from runtime.native_threads import NativeThreads
 
@@ -50,12 +50,12 @@ def _matching(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> l
 
 def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> list[Item]:
     until = time.monotonic() + MATCHING_SECONDS
-    wanted, found = pattern(expression), []
+    pattern, found = Pattern(expression), []
     for item in items:
         if time.monotonic() > until:
             sentence = "is a regular expression that takes too long; make it simpler"
             raise Invalid(f"name: {sentence}", fields=[("name", sentence)])
-        if any(wanted.found_in(name) for name in names(item) if name):
+        if any(pattern.found_in(name) for name in names(item) if name):
             found.append(item)
     return found
 
