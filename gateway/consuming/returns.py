@@ -51,7 +51,7 @@ class Returns:
     def abandon(self, delivery: Delivery, done: Callable[[], None]) -> bool:
         """Return whether a copy is on its way to replace a message whose request is not waited for any longer, because
         the channel will close and that return may be one too many. Call `done` when the copy is safe."""
-        if not self._near_limit(delivery):
+        if not self._is_worn_out(delivery):
             return False
         delivery.abandoned = True
         self.copier.give_back(delivery, done)
@@ -62,27 +62,31 @@ class Returns:
         if self._intake.leaving and not self._dispatcher.sending:
             self._intake.close("given back")
 
-    def _near_limit(self, delivery: Delivery) -> bool:
-        return near_limit(delivery.source.properties.headers, self.subscription.queue)
+    def _is_worn_out(self, delivery: Delivery) -> bool:
+        """Return whether one more return may be one too many. Where order matters, a message that was never returned
+        bears one: its copy would arrive by the same channel at once, and out of order."""
+        headers = delivery.source.properties.headers
+        if not near_limit(headers, self.subscription.queue):
+            return False
+        if self._dispatcher.ordered:
+            if not times_returned(headers):
+                return False
+            spec = self.subscription.spec
+            name = spec.name or spec.queue_name
+            log.warning("order_lost", message_id=delivery.source.message_id, consumer=name, queue=spec.queue_name)
+        return True
 
     def _requeue(self, delivery: Delivery) -> None:
-        if self._near_limit(delivery):
+        if self._is_worn_out(delivery):
             self.copier.give_back(delivery, lambda: None)
         else:
             delivery.session.give_back(delivery.tag)
 
     def _save_from_limit(self, delivery: Delivery) -> bool:
         """Return whether a copy replaces a message that its channel's close could drop: out of order is better than
-        lost. A message that was never returned bears one return; its copy would come by the same channel at once."""
-        if not self._near_limit(delivery) or not times_returned(delivery.source.properties.headers):
+        lost."""
+        if not self._is_worn_out(delivery):
             return False
-        spec = self.subscription.spec
-        log.warning(
-            "order_lost",
-            message_id=delivery.source.message_id,
-            consumer=spec.name or spec.queue_name,
-            queue=spec.queue_name,
-        )
         self._dispatcher.sending += 1
 
         def saved() -> None:

@@ -189,7 +189,7 @@ class ConsumerThread:
 
     def _verify_consumers(self) -> None:
         for consumer in self._consumers.values():
-            consumer.verify()
+            consumer.intake.bind()
 
     def _unordered(self) -> list[Consumer]:
         return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]
@@ -284,8 +284,8 @@ class ConsumerThread:
 
     def _abandon(self) -> None:
         """Wait for no answer any longer, only for the copies of messages that one more return may drop."""
-        for consumer in self._leaving:
-            self._copies += consumer.abandon(self._copied)
+        copies = sum(consumer.abandon(self._copied) for consumer in self._leaving)
+        self._copies += copies  # not in one: `_copied` may have been called meanwhile
         if self._copies:
             self._wiring.loop.call_later(self._periods.closing, self._close)
         else:

@@ -121,3 +121,20 @@ def test_workers_that_stop_at_their_deadline_do_not_use_up_the_delivery_limit(
     last.deliver(unique_name, target.url("/ok"), facts=facts)
     wait_until(lambda: len(target.delivered()) == 5)
     assert {request.headers["x-delivery-attempt"] for request in target.requests} == {"1"}
+
+
+def test_a_worker_that_stops_at_its_deadline_keeps_the_order_of_messages_that_bear_a_return(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, unique_name: str, target: Target
+) -> None:
+    channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": 1})
+    facts = QueueFacts(type="quorum", delivery_limit=1)
+    publish(channel, unique_name, *map(str, range(5)))
+    first = make_consumers()
+    first.deliver(unique_name, target.url("/hang"), facts=facts, ordering="queue", prefetch=2)
+    target.wait_for(1)
+    first.thread.stop(0.2)
+    assert first.thread.join(15)
+    second = make_consumers()
+    second.deliver(unique_name, target.url("/ok"), facts=facts, ordering="queue")
+    wait_until(lambda: target.count == 6)
+    assert [request.body for request in target.requests] == [b"0", b"0", b"1", b"2", b"3", b"4"]
