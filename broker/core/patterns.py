@@ -17,6 +17,8 @@ _MAX_BYTES = 256 << 10
 """Memory that one compiled expression may take: a search in a name of 255 bytes takes 3 ms at most."""
 
 _LOOKAHEAD = "^(?!"
+_MAX_LOOKAHEAD = 512
+"""Characters of a pattern with a lookahead: to find its end takes a compilation for each bracket."""
 
 Search = Callable[[str], bool]
 """Returns whether the pattern matches anywhere in the text."""
@@ -49,7 +51,7 @@ def _linear(pattern: str, case_sensitive: bool) -> Search:
 
 def _split_lookahead(pattern: str) -> tuple[str, str] | None:
     """Split `^(?!X)Y` into X and Y; None for other patterns. The bracket that ends X leaves two valid expressions."""
-    if not pattern.startswith(_LOOKAHEAD):
+    if not pattern.startswith(_LOOKAHEAD) or len(pattern) > _MAX_LOOKAHEAD:
         return None
     for place in (place for place, char in enumerate(pattern) if char == ")"):
         unwanted, wanted = pattern[len(_LOOKAHEAD) : place], pattern[place + 1 :]

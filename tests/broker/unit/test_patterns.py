@@ -34,6 +34,12 @@ def test_a_pattern_that_would_backtrack_searches_in_linear_time(pattern: str) ->
 
 
 @pytest.mark.timeout(20)
+def test_a_long_pattern_with_a_lookahead_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="invalid perl operator"):
+        compiled("^(?!" + "(a)" * 100_000)
+
+
+@pytest.mark.timeout(20)
 def test_a_filter_of_names_is_given_up_when_it_takes_too_long() -> None:
     names = [{"name": "x" * 255}] * 20_000
     with pytest.raises(ApiError, match="Pagination parameters are invalid"):
