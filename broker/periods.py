@@ -1,6 +1,6 @@
 """The periods of the broker's server, in one place and passed down, so that a test can live through several of each.
 
-Those of the protocol are in `session/transport.py`; `core/` keeps no time of its own: it is told what time it is.
+The protocol's periods are in `session/transport.py`. `core/` has no clock: its callers pass the time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What operators do from the shell, on the machine of the service: `flask --help` lists it."""
+"""Commands for the service itself: secret key and log level. `flask --help` lists them."""
 
 from __future__ import annotations
 

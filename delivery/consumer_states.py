@@ -37,7 +37,7 @@ class Event(Enum):
 
 
 class Rights(NamedTuple):
-    """What a consumer does in a state."""
+    """The rights of a consumer in a state."""
 
     takes: bool
     """whether it consumes from its queue, or tries to"""

@@ -14,7 +14,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 class ConsumerFigures(Model):
-    """What `ConsumerCounts.figures` returns."""
+    """The counts of a consumer, as `ConsumerCounts.figures` returns them."""
 
     in_flight: int
     delivered: int
@@ -32,9 +32,11 @@ class ConsumerFigures(Model):
 
 
 class WorkerReport(ConsumerFigures):
-    """What one worker process says of a consumer. Counts are since that process took it up. `successRate`, from 0 to 1,
-    and the latencies are of its last 200 answers; null before the first. `refusedCopies` counts the messages whose copy
-    (a retry or a dead letter) the broker refuses now, `copyError` says why it refused the last."""
+    """The report of one worker process on a consumer, with counts since that process started it.
+
+    `successRate` (0 to 1) and the latencies cover its last 200 answers, and are null before the first. `refusedCopies`
+    counts the messages whose copy (a retry or a dead letter) the broker refuses now; `copyError` is the last reason.
+    """
 
     worker: str
     state: str

@@ -1,4 +1,4 @@
-"""What a consumer counts: the same figures from the loop, by heartbeat, to the API."""
+"""The counts of a consumer, in the same form from the loop through the heartbeat to the API."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Report(ConsumerCounts):
-    """What one worker process says of one consumer: its state, and its counts since that process started it."""
+    """The report of one worker process on one consumer: its state, and its counts since that process started it."""
 
     consumer_id: str
     revision: int

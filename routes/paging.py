@@ -29,7 +29,7 @@ class NamedQuery(PageQuery):
     descending: bool = False
 
     def selection(self) -> Selection:
-        """What to ask for. Raises Invalid for a regular expression that cannot be used."""
+        """Return the selection that the client asks for. Raises Invalid for a regular expression that RE2 refuses."""
         if self.use_regex:
             try:
                 Pattern(self.name)

@@ -147,7 +147,7 @@ class Login:
 
 
 def _limits(username: str, network: str) -> dict[Subject, int]:
-    """What is counted, and how many wrong passwords each may have in a window."""
+    """Return the counters of a login, and how many wrong passwords each allows in a window."""
     return {
         (username, network): MAX_FAILURES,
         (username, None): MAX_FAILURES_IN_ALL,

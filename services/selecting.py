@@ -27,7 +27,7 @@ _THREADS = NativeThreads(2)
 
 
 def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
-    """The `wanted` page of those one of whose `names` fits its pattern; in their order where it says none.
+    """Return the `wanted` page of the items that have a name with its pattern, in their own order if it asks for none.
 
     Raises Invalid when it takes too long to find them, and ValueError for a pattern that Pattern does not take.
     """

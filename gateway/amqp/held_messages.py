@@ -21,7 +21,7 @@ class HeldMessages:
     """Thread-safe."""
 
     def __init__(self, reader: QueueReader, *, heartbeat: int = 10) -> None:
-        """A broker that stalls is noticed within two `heartbeat` seconds, unless its URL has a heartbeat of its own."""
+        """Close the connection to a stalled broker as `Link` does, after `heartbeat` seconds."""
         self._reader, self._heartbeat = reader, heartbeat
 
     def get(self, queue_name: str, count: int, mode: AckMode, truncate_bytes: int) -> list[HeldMessage]:

@@ -40,10 +40,11 @@ class Link:
         heartbeat: int = 10,
         longest_attempt: float = 60.0,
     ) -> None:
-        """A broker that stalls is noticed within two `heartbeat` seconds, unless its URL has a heartbeat of its own
-        (https://www.rabbitmq.com/docs/heartbeats). Give up an attempt to connect after `longest_attempt` seconds, with
-        all addresses of the node: pika never ends an attempt for which it got no socket, as when the process has too
-        many files open."""
+        """Close the connection to a broker that stalls: pika looks every `heartbeat` + 5 seconds whether anything
+        arrived since its last look. A heartbeat in the URL wins (https://www.rabbitmq.com/docs/heartbeats).
+
+        Give up an attempt to connect after `longest_attempt` seconds, with all addresses of the node: pika never ends
+        an attempt for which it got no socket, as when the process has too many files open."""
         self._loop, self._name, self._longest_attempt = loop, name, longest_attempt
         self._on_up, self._on_down = on_up, on_down
         self._nodes = nodes.shuffled(name, heartbeat)

@@ -11,6 +11,7 @@ import structlog
 
 from delivery.backoff import LONGEST_RETRY_AFTER
 from delivery.breaker import Breaker, State
+from delivery.consumer_states import Event
 from domain.consumer import BreakerPolicy, ConsumerSpec
 from domain.outcome import NEVER_ASKED, Answer, Outcome
 from gateway.loop import Loop
@@ -29,11 +30,8 @@ def _origin(url: str) -> str:
 class Member(Protocol):
     """A consumer, as its breaker sees it."""
 
-    def breaker_opened(self) -> None: ...
-
-    def breaker_probes(self) -> None: ...
-
-    def breaker_closed(self) -> None: ...
+    def breaker_changed(self, event: Event) -> None:
+        """The breaker has opened, half opened or closed; or it is half open, and its probe was not sent."""
 
 
 class TargetBreaker:
@@ -85,8 +83,7 @@ class TargetBreaker:
         self.throttled = False
         if self.closed:
             log.info("breaker_closed", target=self.target)
-            for member in list(self.members):
-                member.breaker_closed()
+            self._tell(Event.BREAKER_CLOSED)
             return
         log.warning("breaker_opened", target=self.target, open_seconds=self._policy.open_seconds)
         self._open(self._policy.open_seconds)
@@ -118,21 +115,22 @@ class TargetBreaker:
         """The target has not heard of the message: that says nothing of its health, and another may try."""
         if probe:
             self._breaker.drop_probe()
-            for member in list(self.members):
-                member.breaker_probes()
+            self._tell(Event.BREAKER_HALF_OPENED)
 
     def _open(self, seconds: float) -> None:
         self._opens_until = time.monotonic() + seconds
         self._loop.call_later(seconds, self._half_open)
-        for member in list(self.members):
-            member.breaker_opened()
+        self._tell(Event.BREAKER_OPENED)
 
     def _half_open(self) -> None:
         if self._breaker.state is not State.OPEN or time.monotonic() < self._opens_until:
             return  # it has opened again since, for longer
         self._breaker.half_open()
+        self._tell(Event.BREAKER_HALF_OPENED)
+
+    def _tell(self, event: Event) -> None:
         for member in list(self.members):
-            member.breaker_probes()
+            member.breaker_changed(event)
 
 
 class Breakers:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -57,8 +56,7 @@ class Consumer:
 
     def connected(self, connection: Any) -> None:
         self.intake.connect(connection)
-        if self._enter(Event.CONNECTED):
-            self._obey()
+        self._take_up(Event.CONNECTED)
 
     def disconnected(self, reason: str) -> None:
         self.intake.connect(None)
@@ -81,9 +79,8 @@ class Consumer:
         self.returns.copier = self.settlement.copier
         self._join(breaker)
         self.dispatcher.change_rate(subscription)  # now, because it may send messages that wait
-        if before.revision != subscription.revision and self._enter(Event.CHANGED):
-            self._obey()
-        elif not before.queue.known:
+        taken_up = before.revision != subscription.revision and self._take_up(Event.CHANGED)
+        if not taken_up and not before.queue.known:
             self._take()
         if not before.queue.described:
             self.intake.need_dead_letter_queue()
@@ -109,19 +106,15 @@ class Consumer:
         unsettled = list(self.intake.session.unsettled.values()) if self.intake.session else []
         return sum(self.returns.abandon(delivery, done) for delivery in unsettled)
 
-    def verify(self) -> None:
-        """See that retries come back to the queue."""
-        self.intake.bind()
-
     def report(self) -> Report:
-        session, counters = self.intake.session, self._counters
-        in_flight = len(session.unsettled) if session else 0
+        session = self.intake.session
         return Report(
             consumer_id=self.subscription.id,
             revision=self.subscription.revision,
-            state=reported(self._state, failing=counters.failing, throttled=self.breaker.throttled),
+            state=reported(self._state, failing=self._counters.failing, throttled=self.breaker.throttled),
             reason=self.breaker.reason if self._state in ("breaker-open", "probing") else self._reason,
-            **asdict(counters.counts(in_flight)),
+            in_flight=len(session.unsettled) if session else 0,
+            **self._counters.figures(),
         )
 
     def tell(self) -> None:
@@ -138,6 +131,13 @@ class Consumer:
             return False
         self._state, self._reason = following, reason
         return True
+
+    def _take_up(self, event: Event) -> bool:
+        """Enter the next state and do what it asks for, if the event leads to one; return whether it does."""
+        entered = self._enter(event)
+        if entered:
+            self._obey()
+        return entered
 
     def _obey(self) -> None:
         """Do what the state asks for."""
@@ -184,7 +184,7 @@ class Consumer:
         """Consume anew: with another prefetch, or on another channel because this one has held messages for long."""
         self._stop_taking(self._take)
 
-    def _watch(self, session: Session) -> None:
+    def watch(self, session: Session) -> None:
         """Hold no message unsent for too long, whether for its turn, its rate or its target: RabbitMQ would close the
         channel. Before that return everything, and take it again."""
         held = self.wiring.periods.held
@@ -193,30 +193,16 @@ class Consumer:
         oldest = min((one.arrived for one in self.dispatcher.unsent), default=None)
         if oldest is not None and time.monotonic() - oldest > held * 0.75 and not self.intake.leaving:
             self._renew()
-        self.wiring.loop.call_later(held / 4, lambda: self._watch(session))
+        self.wiring.loop.call_later(held / 4, lambda: self.watch(session))
 
     # --- the breaker -------------------------------------------------------------------------------------------------
 
-    def breaker_opened(self) -> None:
-        if self._enter(Event.BREAKER_OPENED):
-            self._obey()
-
-    def breaker_probes(self) -> None:
-        if self._enter(Event.BREAKER_HALF_OPENED):
-            self._obey()
-        else:
-            self.dispatcher.release()
-
-    def breaker_closed(self) -> None:
-        if self._enter(Event.BREAKER_CLOSED):
-            self._obey()
-        else:
+    def breaker_changed(self, event: Event) -> None:
+        """Send what is held, if the event lets it. It comes again when a probe was not sent: another may be."""
+        if not self._take_up(event):
             self.dispatcher.release()
 
     # --- the intake --------------------------------------------------------------------------------------------------
-
-    def opened(self, session: Session) -> None:
-        self._watch(session)
 
     def undescribed(self) -> None:
         self._enter(Event.UNDESCRIBED, "RabbitMQ's management API has not described the queue yet.")
@@ -303,11 +289,7 @@ class Consumer:
         """Take nothing for a while: the target's answers say that the consumer is misconfigured."""
         if self._enter(Event.REFUSED, reason):
             self._obey()
-            self.wiring.loop.call_later(seconds, self._end_rest)
-
-    def _end_rest(self) -> None:
-        if self._enter(Event.RESTED):
-            self._obey()
+            self.wiring.loop.call_later(seconds, lambda: self._take_up(Event.RESTED))
 
     def suspend(self, reason: str) -> None:
         """Take nothing until the consumer is changed or resumed."""

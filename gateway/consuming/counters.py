@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from datetime import UTC, datetime
+from typing import Any
 
 from delivery.fate import Fate
 from delivery.recent import RecentAnswers
-from domain.counts import ConsumerCounts
 from domain.outcome import NEVER_ASKED, Answer, Outcome
 from gateway.consuming.session import Delivery
 from gateway.metrics.instruments import ATTEMPT_BUCKETS, ATTEMPT_SECONDS, DELIVERIES, series_of
@@ -64,19 +64,19 @@ class Counters:
         """Return whether the delivery's copy was still refused."""
         return self._refused.pop(delivery, None) is not None
 
-    def counts(self, in_flight: int) -> ConsumerCounts:
+    def figures(self) -> dict[str, Any]:
+        """Return the fields of `ConsumerCounts`, except `in_flight`."""
         for delivery in [one for one in self._refused if not one.open]:
             del self._refused[delivery]
-        return ConsumerCounts(
+        return {
             **self._settled,
             **self._recent.summary()._asdict(),
-            in_flight=in_flight,
-            last_status=self._last_status,
-            error=self._error,
-            error_at=self._error_at,
-            refused_copies=len(self._refused),
-            copy_error=next(reversed(self._refused.values()), None),
-        )
+            "last_status": self._last_status,
+            "error": self._error,
+            "error_at": self._error_at,
+            "refused_copies": len(self._refused),
+            "copy_error": next(reversed(self._refused.values()), None),
+        }
 
     def tell(self, consumer: str, queue: str) -> None:
         """Add what is new to the instruments that Prometheus reads: in lots, because each call costs microseconds."""

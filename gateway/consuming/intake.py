@@ -23,8 +23,8 @@ class Owner(Protocol):
     def arrived(self, delivery: Delivery) -> None:
         """A message."""
 
-    def opened(self, session: Session) -> None:
-        """There is a channel."""
+    def watch(self, session: Session) -> None:
+        """A channel is open: see that no message is held on it for too long."""
 
     def late(self, delivery: Delivery) -> None:
         """A message that came after `cancel` or `leave`."""
@@ -136,7 +136,7 @@ class Intake:
     def _opened(self, channel: Any) -> None:
         self._opening = False
         session = self.session = Session(self._loop, channel, self.prefetch or 1, self._owner.idle)
-        self._owner.opened(session)
+        self._owner.watch(session)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
         channel.add_on_cancel_callback(lambda _frame: session.close("the queue was deleted"))
         channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())

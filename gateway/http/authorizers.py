@@ -1,6 +1,6 @@
-"""What authorizes a request to a target. A scheme is one class here and one line in `_AUTHORIZERS`.
+"""Authorizers add credentials to a request to a target. To add a scheme, add a class and a line in `_AUTHORIZERS`.
 
-A scheme that must fetch a token first calls `send` when it has it; deliveries and samples wait alike.
+A scheme that fetches a token calls `send` when it has the token. Deliveries and samples both wait for it.
 """
 
 from __future__ import annotations
