@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -63,15 +64,22 @@ def test_no_message_is_lost_while_nodes_are_killed_and_suspended_in_turn(
         def accepted() -> set[str]:
             return {identity for one in publishers for identity in set(one.accepted)}
 
+        def failures() -> Counter[str]:
+            return sum((one.failures for one in publishers), Counter[str]())
+
         def goes_on() -> None:
             """Publishing and delivering: 20 more of each."""
-            published, delivered = len(accepted()), len(target.delivered())
-            wait_until(lambda: len(accepted()) >= published + 20, 120, "publishing going on")
+            published, delivered, failed = len(accepted()), len(target.delivered()), failures()
+            try:
+                wait_until(lambda: len(accepted()) >= published + 20, 120, "publishing going on")
+            except AssertionError as error:
+                raise AssertionError(f"{error}; publishes failed: {failures() - failed}") from None
             wait_until(lambda: len(target.delivered()) >= delivered + 20, 120, "deliveries going on")
 
         goes_on()
         for kind, node in faults(cluster, seconds):
             began = time.monotonic()
+            print(f"{kind} {node.node_name} after {len(accepted())} messages")
             if kind == "kill":
                 node.kill()
             else:
@@ -93,8 +101,9 @@ def test_no_message_is_lost_while_nodes_are_killed_and_suspended_in_turn(
 
         wait_until(lambda: not lost(), 180, "every accepted message delivered or dead-lettered")
         delivered = target.delivered()
-        failed, twice = sum(one.failed for one in publishers), delivered.total() - len(delivered)
-        print(f"{len(accepted())} accepted, {len(delivered)} delivered, {failed} publishes failed, {twice} duplicates")
+        twice = delivered.total() - len(delivered)
+        print(f"{len(accepted())} accepted, {len(delivered)} delivered, {len(dead)} dead-lettered, {twice} duplicates")
+        print(f"{failures().total()} publishes failed: {failures()}")
 
 
 def _passed(when: float) -> bool:
