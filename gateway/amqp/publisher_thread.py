@@ -13,8 +13,9 @@ import structlog
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
+from gateway.amqp.confirm_channel import Done
 from gateway.amqp.nodes import BrokerNodes
-from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
+from gateway.amqp.publisher import ChannelPeriods, Publisher, refused_while_blocked, unavailable
 from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.amqp")
@@ -38,13 +39,16 @@ class PublisherThread:
         first_pause: float = 0.25,
         longest_pause: float = 30.0,
         sound_after: float = 10.0,
+        channel_periods: ChannelPeriods = ChannelPeriods(),  # noqa: B008 - immutable
         precision: float = 0.1,
         closing: float = 1.0,
     ) -> None:
         """A loop that crashes is replaced after `first_pause` seconds, doubled with each crash up to `longest_pause`;
         once a loop has run for `sound_after` seconds, the crashes before it are forgotten. A result may come
-        `precision` seconds after its timeout. The connection has `closing` seconds to close."""
+        `precision` seconds after its timeout. The connection has `closing` seconds to close. `channel_periods` are the
+        publisher's."""
         self._nodes, self._name = nodes, name
+        self._channel_periods = channel_periods
         self._first_pause, self._longest_pause, self._sound_after = first_pause, longest_pause, sound_after
         self._precision, self._closing = precision, closing
         self._inbox: deque[_Batch] = deque()
@@ -101,7 +105,7 @@ class PublisherThread:
 
     def _open(self) -> None:
         self._loop = Loop()
-        self._publisher = Publisher(self._loop, self._nodes, self._name)
+        self._publisher = Publisher(self._loop, self._nodes, self._name, periods=self._channel_periods)
 
     def _run(self) -> None:
         """Run the loop until `stop`; after a crash, with a new one, after a pause that doubles."""

@@ -16,7 +16,7 @@ from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerErro
 from domain.message import Message
 from domain.outcome import Answer
 from domain.registry import Subscription
-from gateway.amqp.publisher import destination
+from gateway.amqp.confirm_channel import destination
 from gateway.amqp.topology import dead_letter_queue, entrance
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring

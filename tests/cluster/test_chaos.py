@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -63,15 +64,20 @@ def test_no_message_is_lost_while_nodes_are_killed_and_suspended_in_turn(
         def accepted() -> set[str]:
             return {identity for one in publishers for identity in set(one.accepted)}
 
+        def failures() -> Counter[str]:
+            return sum((one.failures for one in publishers), Counter[str]())
+
         def goes_on() -> None:
             """Publishing and delivering: 20 more of each."""
-            published, delivered = len(accepted()), len(target.delivered())
-            wait_until(lambda: len(accepted()) >= published + 20, 120, "publishing going on")
+            published, delivered, failed = len(accepted()), len(target.delivered()), failures()
+            with explained(lambda: failures() - failed):
+                wait_until(lambda: len(accepted()) >= published + 20, 120, "publishing going on")
             wait_until(lambda: len(target.delivered()) >= delivered + 20, 120, "deliveries going on")
 
         goes_on()
         for kind, node in faults(cluster, seconds):
             began = time.monotonic()
+            print(f"{kind} {node.node_name} after {len(accepted())} messages")
             if kind == "kill":
                 node.kill()
             else:
@@ -91,10 +97,27 @@ def test_no_message_is_lost_while_nodes_are_killed_and_suspended_in_turn(
                 dead.update(take_ids(cluster.nodes[0], f"{queue}.dlq"))
             return accepted() - set(target.delivered()) - dead
 
-        wait_until(lambda: not lost(), 180, "every accepted message delivered or dead-lettered")
+        with explained(lambda: (lost(), held(cluster.nodes[0]))):
+            wait_until(lambda: not lost(), 180, "every accepted message delivered or dead-lettered")
         delivered = target.delivered()
-        failed, twice = sum(one.failed for one in publishers), delivered.total() - len(delivered)
-        print(f"{len(accepted())} accepted, {len(delivered)} delivered, {failed} publishes failed, {twice} duplicates")
+        twice = delivered.total() - len(delivered)
+        print(f"{len(accepted())} accepted, {len(delivered)} delivered, {len(dead)} dead-lettered, {twice} duplicates")
+        print(f"{failures().total()} publishes failed: {failures()}")
+
+
+@contextmanager
+def explained(facts: Callable[[], object]) -> Iterator[None]:
+    """Add facts to the message of a wait that ends in vain."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {facts()}") from None
+
+
+def held(node: RabbitNode) -> dict[str, tuple[int, int]]:
+    """The messages of each queue, and those of them that its dead-letter worker holds."""
+    queues = node.management.get("queues").json()
+    return {one["name"]: (one.get("messages", 0), one.get("messages_dlx", 0)) for one in queues}
 
 
 def _passed(when: float) -> bool:

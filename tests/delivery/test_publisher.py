@@ -20,6 +20,7 @@ from domain.errors import (
 )
 from domain.message import Message, Properties
 from gateway.amqp.nodes import BrokerNodes
+from gateway.amqp.publisher import ChannelPeriods
 from gateway.amqp.publisher_thread import PublisherThread
 from tests.delivery.breaking import close_connection
 from tests.support.amqp import ready, take, wait_ready
@@ -38,8 +39,8 @@ def make_publisher(broker: BrokerNode) -> Iterator[Make]:
     """Starts publishers, on the broker unless told another URL; they end with the test."""
     made: list[PublisherThread] = []
 
-    def make(url: str | None = None) -> PublisherThread:
-        made.append(PublisherThread(BrokerNodes.parse(url or broker.amqp_url), "test-publisher"))
+    def make(url: str | None = None, **options: Any) -> PublisherThread:
+        made.append(PublisherThread(BrokerNodes.parse(url or broker.amqp_url), "test-publisher", **options))
         made[-1].start()
         return made[-1]
 
@@ -147,6 +148,56 @@ def test_a_queue_that_refuses_makes_its_message_refused(
     channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
     results = publisher.publish([message(full), message(full), message(queue)], 10).result()
     assert kinds(results) == [type(None), PublishRefused, type(None)]
+
+
+def test_a_channel_on_which_a_message_was_refused_is_replaced_and_costs_no_other_message(
+    make_publisher: Make, channel: BlockingChannel, queue: str, unique_name: str, broker: BrokerNode
+) -> None:
+    full = f"{unique_name}-full"
+    channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    publisher = make_publisher(channel_periods=ChannelPeriods(renewal=0.05))
+    assert publisher.publish([message(full), message(queue)], 10).result() == [None, None]
+    used, published = {channel_in_use(publisher)}, 1
+
+    def replaced_often() -> bool:
+        nonlocal published
+        batch = [message(queue), message(full), *[message(queue)] * 50, message("nowhere")]
+        results = kinds(publisher.publish(batch, 10).result())
+        assert results == [type(None), PublishRefused, *[type(None)] * 50, Unroutable]
+        published += 51
+        used.add(channel_in_use(publisher))
+        return len(used) > 5
+
+    wait_until(replaced_often, 20)
+    wait_ready(channel, queue, published)
+    # The replaced channels are closed: one is in use, and another may be opening or closing.
+    wait_until(lambda: len(open_channels(broker, "test-publisher")) <= 2)
+
+
+def test_a_channel_is_not_replaced_while_no_message_is_refused(make_publisher: Make, queue: str) -> None:
+    publisher = make_publisher(channel_periods=ChannelPeriods(renewal=0.0))
+    wait_until(lambda: publisher.connected)
+    used = channel_in_use(publisher)
+    for _ in range(20):
+        results = publisher.publish([message(queue), message("nowhere")], 10).result()
+        assert kinds(results) == [type(None), Unroutable]
+    assert channel_in_use(publisher) is used
+
+
+def channel_in_use(publisher: PublisherThread) -> object:
+    assert publisher._publisher is not None
+    return publisher._publisher._channel
+
+
+def open_channels(broker: BrokerNode, connection_name: str) -> list[int]:
+    """The numbers of the channels of the connections that have this name."""
+    named = {
+        one["name"]
+        for one in broker.management.get("connections").json()
+        if one.get("client_properties", {}).get("connection_name") == connection_name
+    }
+    channels = broker.management.get("channels").json()
+    return [one["number"] for one in channels if one.get("connection_details", {}).get("name") in named]
 
 
 def nested(depth: int) -> Any:

@@ -55,13 +55,19 @@ class RabbitNode(BrokerNode):
     """`rabbitmq-server` with the management plugin. A start takes two (4.x) to ten seconds (3.10).
 
     `directory` gets the logs; the data lies where the programs can reach it. `configuration` is appended to
-    rabbitmq.conf. Without an `epmd` to share, the node has its own.
+    rabbitmq.conf, `advanced` is advanced.config. Without an `epmd` to share, the node has its own.
     """
 
     ready_timeout = 120.0
 
     def __init__(
-        self, directory: Path, programs: Programs = RABBITMQ, *, configuration: str = "", epmd: Epmd | None = None
+        self,
+        directory: Path,
+        programs: Programs = RABBITMQ,
+        *,
+        configuration: str = "",
+        advanced: str = "",
+        epmd: Epmd | None = None,
     ) -> None:
         super().__init__()
         self.name = programs.name
@@ -70,16 +76,18 @@ class RabbitNode(BrokerNode):
         self._directory = programs.make_directory(directory)
         self._epmd = epmd or Epmd(directory, programs)
         self._owns_epmd = epmd is None
-        self._environment = self._write_configuration(configuration)
+        self._environment = self._write_configuration(configuration, advanced)
         command = programs.command("rabbitmq-server")
         self.process = Process(command, directory / "rabbitmq.log", self._environment)
 
-    def _write_configuration(self, more: str) -> dict[str, str]:
+    def _write_configuration(self, more: str, advanced: str) -> dict[str, str]:
         place = self._directory
         (place / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (place / "rabbitmq.conf").write_text(
             _CONFIGURATION.format(port=self.port, management_port=self.management_port) + more
         )
+        if advanced:
+            (place / "advanced.config").write_text(advanced)
         cookie = place / ".erlang.cookie"
         cookie.write_text(self._epmd.cookie)
         cookie.chmod(0o400)

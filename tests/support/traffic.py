@@ -21,13 +21,13 @@ Body = Mapping[str, Any]
 class Publisher:
     """Publishes one message after the other, in a thread, until it is stopped.
 
-    `accepted` are the ids that were answered 200. Other answers, and no answer, are counted in `failed`: such a message
-    may be published or not.
+    `accepted` are the ids that were answered 200. Other answers, and no answer, are counted in `failures`, by reason:
+    such a message may be published or not.
     """
 
     def __init__(self, service: Deployment, prefix: str, per_second: float, message: Callable[[int], Body]) -> None:
         self.accepted: set[str] = set()
-        self.failed = 0
+        self.failures: Counter[str] = Counter()
         self._service = service
         self._prefix = prefix
         self._period = 1 / per_second
@@ -35,6 +35,11 @@ class Publisher:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"publisher {prefix}", daemon=True)
         self._thread.start()
+
+    @property
+    def failed(self) -> int:
+        """Requests that were not answered 200."""
+        return self.failures.total()
 
     def stop(self) -> None:
         """Return when the last request is answered, within its timeout of 30 s."""
@@ -55,11 +60,14 @@ class Publisher:
         body["properties"] = {"correlationId": identity, **body.get("properties", {}), "messageId": identity}
         key = {"Idempotency_Key": f"key-{identity}"} if body.pop("twice", False) else {}
         for _ in range(1 + bool(key)):
-            with suppress(requests.RequestException):
-                if self._service.post("/messagePublish", body, **key).status_code == 200:
+            try:
+                answer = self._service.post("/messagePublish", body, **key)
+                if answer.status_code == 200:
                     self.accepted.add(identity)
-                    continue
-            self.failed += 1
+                else:
+                    self.failures[f"{answer.status_code} {answer.json()['detail']}"] += 1
+            except requests.RequestException as exc:
+                self.failures[type(exc).__name__] += 1
 
 
 def take_ids(broker: BrokerNode, queue: str, by: str = "message_id") -> Counter[str]:

@@ -1,0 +1,153 @@
+"""One channel in confirm mode, with the messages on it that the broker has not confirmed yet."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pika
+
+from domain.errors import PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
+from domain.message import Message
+from gateway.amqp.frames import publish_frames
+
+Done = Callable[[WorkerError | None], None]
+"""Called once for each message: None when it is confirmed and routed."""
+
+
+class ConfirmChannel:
+    """Owned by the loop's thread. `refused` is called with this channel when the broker first refuses a message."""
+
+    def __init__(self, connection: Any, channel: Any, refused: Callable[[ConfirmChannel], None]) -> None:
+        self.channel = channel
+        self._connection, self._refused = connection, refused
+        self._tag = 0
+        self._sound = True  # the broker has refused nothing
+        self._retired = False
+        self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
+
+    def open(self, ready: Callable[[ConfirmChannel], None]) -> None:
+        """Put the channel into confirm mode, then call `ready`."""
+        self.channel.add_on_return_callback(self._on_return)
+        self.channel.confirm_delivery(self._on_confirm, callback=lambda _frame: ready(self))
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.channel.is_open and self._connection.is_open)
+
+    @property
+    def pending(self) -> int:
+        """Messages whose fate is not known yet."""
+        return len(self._unconfirmed)
+
+    def publish(self, message: Message, done: Done) -> None:
+        """Send a message. `done` gets Unwritable at once, and the broker's verdict otherwise."""
+        try:
+            frames = publish_frames(self.channel.channel_number, self._connection.params.frame_max, message)
+        except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError, struct.error) as exc:
+            done(Unwritable(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
+            return
+        self._connection.write(frames)
+        self._tag += 1
+        self._unconfirmed[self._tag] = _Sent(message, done)
+
+    def retire(self) -> None:
+        """Close the channel as soon as all its messages are confirmed."""
+        self._retired = True
+        self._close_when_done()
+
+    def close(self) -> None:
+        """Close the channel, whatever is confirmed."""
+        if self.is_open:
+            self.channel.close()
+
+    def forget(self) -> list[Done]:
+        """Leave the messages to the caller, who gives each its verdict."""
+        forgotten, self._unconfirmed = self._unconfirmed, OrderedDict()
+        return [sent.done for sent in forgotten.values()]
+
+    def lose(self, event: str, reason: str, *, named_only: bool) -> None:
+        """Give each message its verdict after the channel was lost. An exchange that the reason does not name is not
+        blamed if `named_only`."""
+        lost, self._unconfirmed = self._unconfirmed, OrderedDict()
+        blamed = _blamed({sent.key[0] for sent in lost.values()}, reason, named_only=named_only)
+        for sent in lost.values():
+            sent.done(_lost(sent, event, reason, blamed))
+
+    def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
+        """RabbitMQ returns a message before it confirms it, in the order of publishing, so the first open one that
+        looks the same is the one (https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed)."""
+        key = (method.exchange, method.routing_key, properties.message_id)
+        for sent in self._unconfirmed.values():
+            if sent.returned is None and sent.key == key:
+                sent.returned = f"{method.reply_code} {method.reply_text}"
+                return
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        refused = method.NAME == "Basic.Nack"
+        tag = method.delivery_tag
+        if not method.multiple:
+            sent = self._unconfirmed.pop(tag, None)  # None: it was answered already, when the broker blocked us
+            if sent is not None:
+                sent.done(_verdict(sent, refused))
+        else:
+            while self._unconfirmed and next(iter(self._unconfirmed)) <= tag:
+                _, sent = self._unconfirmed.popitem(last=False)
+                sent.done(_verdict(sent, refused))
+        if refused and self._sound:
+            self._sound = False
+            self._refused(self)
+        self._close_when_done()
+
+    def _close_when_done(self) -> None:
+        if self._retired and not self._unconfirmed:
+            self.close()
+
+
+class _Sent:
+    __slots__ = ("done", "key", "returned")
+
+    def __init__(self, message: Message, done: Done) -> None:
+        self.done = done
+        self.key = (message.exchange, message.routing_key, message.properties.message_id)
+        self.returned: str | None = None
+
+
+def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
+    exchange, routing_key, _ = sent.key
+    if refused:
+        place = f"a queue that {destination(exchange, routing_key)} leads to" if exchange else f"queue {routing_key!r}"
+        return PublishRefused(f"The broker refused the message: {place} is full or unavailable.")
+    if sent.returned is None:
+        return None
+    if not exchange:
+        return Unroutable(f"There is no queue named {routing_key!r}; create it first.")
+    return Unroutable(f"Exchange {exchange!r} has no queue bound for routing key {routing_key!r}; bind one first.")
+
+
+def _blamed(exchanges: Iterable[str], reason: str, *, named_only: bool) -> set[str]:
+    """The exchanges for which the broker closed the channel: it is missing, internal, or closed to our user. The reason
+    cuts a long name; then, unless `named_only`, every exchange that is not ours is under suspicion."""
+    if "NOT_FOUND" not in reason and "ACCESS_REFUSED" not in reason:
+        return set()
+    named = {name for name in exchanges if name and repr(name)[1:-1] in reason}
+    if named or named_only:
+        return named
+    return {name for name in exchanges if name and not name.startswith("workerrmq.")}
+
+
+def _lost(sent: _Sent, event: str, reason: str, blamed: set[str]) -> WorkerError:
+    if sent.key[0] in blamed:
+        return Unroutable(
+            f"The exchange {sent.key[0]!r} cannot be published to: {reason}. Create it, or allow it, first.",
+            code="exchange_not_found",
+        )
+    return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
+
+
+def destination(exchange: str, routing_key: str) -> str:
+    """The queue or exchange that a message is published to, as an error text names it."""
+    return f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"
