@@ -108,10 +108,6 @@ class Consumer:
         self.wiring.breakers.leave(self, self.breaker)
         self._stop_taking(self.idle)
 
-    def verify(self) -> None:
-        """See that retries come back to the queue."""
-        self.intake.bind()
-
     def report(self) -> Report:
         counters = self.settlement.counters
         refused, copy_error = counters.refused()
