@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from delivery.delays import levels
+from delivery.periods import Periods
 from gateway.amqp import topology
 from gateway.amqp.declaring import Declaration, Refused, declare
 from gateway.loop import Loop
@@ -20,15 +21,16 @@ Failed = Callable[[str], None]
 
 
 class Standing:
-    """Owned by the loop's thread. Declares what is needed, once for all who need it, and again every `retry` seconds
-    while the broker refuses. All that it promised is forgotten with the connection."""
+    """Owned by the loop's thread. Declares what is needed, once for all who need it, and again every now and then while
+    the broker refuses. All that it promised is forgotten with the connection.
 
-    def __init__(self, loop: Loop, retry: float, return_again: float, settling: float) -> None:
-        """Retries that their queue refused wait for `return_again` seconds. A queue is used from `settling` seconds
-        after it was made. RabbitMQ (3.10.8 and 4.0.5) writes the name of a new quorum queue to disk within three
-        seconds: one that is younger when its node is killed comes back without its messages and without a leader.
-        """
-        self._loop, self._retry, self._return_again, self._settling = loop, retry, return_again, settling
+    A queue is used a while after it was made (`Periods.settling`): RabbitMQ (3.10.8 and 4.0.5) writes the name of a new
+    quorum queue to disk within three seconds, and one that is younger when its node is killed comes back without its
+    messages and without a leader.
+    """
+
+    def __init__(self, loop: Loop, periods: Periods) -> None:
+        self._loop, self._periods = loop, periods
         self._settled_at = float("-inf")
         self._connection: Any = None
         self._quorum: dict[str, Any] = {}
@@ -49,7 +51,9 @@ class Standing:
 
     def need_overdue(self, then: Then) -> None:
         """Call `then` once the queue is there where retries wait that their own queue refused."""
-        self._need(topology.OVERDUE, lambda: topology.overdue(self._quorum, self._return_again), self._settled(then))
+        self._need(
+            topology.OVERDUE, lambda: topology.overdue(self._quorum, self._periods.return_again), self._settled(then)
+        )
 
     def need_orphans(self, then: Then) -> None:
         """Call `then` once the queue is there for retries whose own queue has gone."""
@@ -122,13 +126,13 @@ class Standing:
             part.refused = f"The broker refuses to declare {part.name!r}: {refused.text}"
             for _, failed in part.waiting:
                 failed(part.refused)
-            self._loop.call_later(self._retry, lambda: self._declare(part))
+            self._loop.call_later(self._periods.declare_again, lambda: self._declare(part))
 
         declare(self._connection, self._noting(part.declaration()), done)
 
     def _noting(self, declaration: Declaration) -> Declaration:
         if (yield from declaration):
-            self._settled_at = time.monotonic() + self._settling
+            self._settled_at = time.monotonic() + self._periods.settling
         return None
 
     def _settled(self, then: Then) -> Then:

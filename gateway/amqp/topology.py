@@ -15,7 +15,7 @@ A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`.
 never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two queues
 (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ dead-letters only
 to queues of ours, which refuse nothing: it would wait for a queue that refuses, with all other messages of the level.
-The last hop is a worker's (gateway/amqp/returns.py).
+The last hop is a worker's (gateway/consuming/due_retries.py).
 """
 
 from __future__ import annotations

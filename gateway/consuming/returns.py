@@ -1,233 +1,93 @@
-"""The last hop of a retry: from `workerrmq.due`, where it is when its delay is over, back into its queue.
-
-A worker takes this hop because RabbitMQ's dead-letter worker cannot: while one queue refuses its retries, it holds up
-those of all others (32 in flight, tried again after three minutes).
-"""
+"""How messages go back to their queue, uncharged, without exceeding its delivery limit."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import structlog
-from pika.exceptions import NoFreeChannels
 
-from delivery.backoff import reconnect_delay
-from delivery.copies import due_again
-from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
-from domain.message import Message
-from gateway.amqp.declaring import Refused, declare, look_for
-from gateway.amqp.pika_private import cancel
-from gateway.amqp.topology import DUE, ORPHANS, OVERDUE
-from gateway.consuming.wiring import Wiring
+from delivery.delivery_limit import near_limit, times_returned
+from domain.registry import Subscription
+from gateway.consuming.copier import Copier
+from gateway.consuming.dispatcher import Dispatcher
+from gateway.consuming.intake import Intake
+from gateway.consuming.session import Delivery
 
 log = structlog.get_logger("workerrmq.delivery")
 
-_WINDOW = 256
-"""Retries that a worker holds at once."""
-
 
 class Returns:
-    """Owned by the loop's thread. All workers share the work.
+    """Owned by the loop's thread. `subscription` and `copier` are those of the consumer's revision.
 
-    A retry is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue`, if the queue refuses
-    it, cannot be used, or does not answer in time; in `workerrmq.orphans`, if the queue is gone. If the worker is
-    killed in between, the retry comes twice.
+    A message goes back by nack or, where order matters, with its channel. One near the delivery limit goes to the end
+    of its queue as a confirmed copy instead, which to the broker is a new message.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
-        self._loop, self._publisher, self._standing = wiring.loop, wiring.publisher, wiring.standing
-        self._periods = wiring.periods
-        self._connection: Any = None
-        self._channel: Any = None
-        self._tag: str | None = None
-        self._open: set[_Return] = set()
-        self._silent: Counter[str] = Counter()  # by queue: copies that it has not answered in time
-        self._refusing: set[str] = set()  # the queues that did not take their last retry
-        self._asking: dict[str, list[_Return]] = {}  # by queue: who waits to hear whether it is gone
-        self._drained: Callable[[], None] | None = None
+    def __init__(self, intake: Intake, dispatcher: Dispatcher, subscription: Subscription, copier: Copier) -> None:
+        self._intake, self._dispatcher = intake, dispatcher
+        self.subscription, self.copier = subscription, copier
 
-    @property
-    def idle(self) -> bool:
-        """Whether it holds no retry."""
-        return not self._open
-
-    def connected(self, connection: Any) -> None:
-        """Take retries by this connection, once their queue is there. The channel is opened at once, before consumers
-        take all that the connection may have."""
-        self._connection = connection
-        self._open_channel()
-
-    def disconnected(self) -> None:
-        """Forget what is under way: the broker delivers it again."""
-        self._connection = None
-        self._lose()
-
-    def verify(self) -> None:
-        """See that retries get here: somebody may have deleted the way."""
-        self._standing.need_return(self._take)
-
-    def drain(self, drained: Callable[[], None]) -> None:
-        """Take no more. `drained` is called when the last retry under way has ended, if there is any."""
-        self._drained = drained
-        if self._tag is not None and self._channel.is_open:
-            cancel(self._channel, self._tag, lambda: None)
-
-    # --- taking -------------------------------------------------------------------------------------------------------
-
-    def _open_channel(self) -> None:
-        if self._channel is not None or self._connection is None or not self._connection.is_open:
-            return
-        try:
-            self._channel = self._connection.channel(on_open_callback=self._opened)
-        except NoFreeChannels:
-            self._loop.call_later(self._periods.look_again, self._open_channel)
-
-    def _opened(self, channel: Any) -> None:
-        channel.add_on_close_callback(self._closed)
-        channel.add_on_cancel_callback(lambda _frame: channel.close())
-        self._standing.need_return(self._take)
-
-    def _take(self) -> None:
-        if self._tag is None and self._drained is None and self._channel is not None and self._channel.is_open:
-            self._channel.basic_qos(prefetch_count=_WINDOW)
-            self._tag = self._channel.basic_consume(DUE, self._arrived)
-
-    def _closed(self, channel: Any, _reason: BaseException) -> None:
-        if channel is not self._channel:
-            return
-        self._lose()
-        self._standing.doubt()
-        self._loop.call_later(self._periods.look_again, self._open_channel)
-
-    def _lose(self) -> None:
-        self._channel = self._tag = None
-        self._open.clear()
-        self._asking.clear()
-
-    def _arrived(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        if self._drained:  # it came after the cancel, and goes back with the channel
-            return
-        one = _Return(channel, method.delivery_tag, due_again(method.routing_key, properties, body))
-        self._open.add(one)
-        if self._silent[one.queue]:
-            self._keep(one, OVERDUE)
+    def back(self, delivery: Delivery) -> None:
+        """Return a message that was not sent."""
+        if self._dispatcher.ordered:
+            self._save_from_limit(delivery)
         else:
-            self._give_back(one)
+            self._requeue(delivery)
 
-    # --- one retry ----------------------------------------------------------------------------------------------------
+    def back_from_target(self, delivery: Delivery, first_failed: float | None) -> None:
+        """Return a message that was sent. With `first_failed` (Unix seconds) return a copy that says so. Where order
+        matters the caller has the channel closed, with all that came after the message."""
+        if self._dispatcher.ordered:
+            self._dispatcher.given_back()
+            if not self._save_from_limit(delivery):
+                delivery.session.leave(delivery.tag)
+            self.close_when_idle()
+        elif first_failed is not None:
+            self.copier.give_back(delivery, lambda: self._dispatcher.settled(delivery), first_failed=first_failed)
+        else:
+            self._requeue(delivery)
+            self._dispatcher.settled(delivery)
 
-    def _give_back(self, one: _Return) -> None:
-        """Publish it to its queue."""
+    def abandon(self, delivery: Delivery, done: Callable[[], None]) -> bool:
+        """Return whether a copy is on its way to replace a message whose request is not waited for any longer, because
+        the channel will close and that return may be one too many. Call `done` when the copy is safe."""
+        if not self._near_limit(delivery):
+            return False
+        delivery.abandoned = True
+        self.copier.give_back(delivery, done)
+        return True
 
-        def answered(error: WorkerError | None) -> None:
-            self._loop.remove_timeout(one.deadline)
-            if one.late:
-                self._silent[one.queue] -= 1
-            elif not self._wanted(one):
-                return
-            elif error is None:
-                self._refusing.discard(one.queue)
-                self._finish(one)
-            elif isinstance(error, Unroutable):
-                self._ask(one)
-            elif isinstance(error, PublishUnconfirmed):  # the connection was lost
-                self._give_back(one)
-            else:
-                self._refused(one, error.detail)
+    def close_when_idle(self) -> None:
+        """Where order matters: close the channel once nothing is under way."""
+        if self._intake.leaving and not self._dispatcher.sending:
+            self._intake.close("given back")
 
-        self._await(one)
-        self._publisher.publish(one.message, answered, wanted=lambda: one.late or self._wanted(one))
+    def _near_limit(self, delivery: Delivery) -> bool:
+        return near_limit(delivery.source.properties.headers, self.subscription.queue)
 
-    def _await(self, one: _Return) -> None:
-        """Give the queue some time to answer. While the broker takes nothing from us, it is not the queue's fault."""
+    def _requeue(self, delivery: Delivery) -> None:
+        if self._near_limit(delivery):
+            self.copier.give_back(delivery, lambda: None)
+        else:
+            delivery.session.give_back(delivery.tag)
 
-        def overdue() -> None:
-            if not self._wanted(one):
-                return
-            if not self._publisher.up or self._publisher.blocked is not None:
-                self._await(one)
-                return
-            one.late = True
-            self._silent[one.queue] += 1
-            self._refused(one, f"The broker did not confirm the copy for queue {one.queue!r} in time.")
+    def _save_from_limit(self, delivery: Delivery) -> bool:
+        """Return whether a copy replaces a message that its channel's close could drop: out of order is better than
+        lost. A message that was never returned bears one return; its copy would come by the same channel at once."""
+        if not self._near_limit(delivery) or not times_returned(delivery.source.properties.headers):
+            return False
+        spec = self.subscription.spec
+        log.warning(
+            "order_lost",
+            message_id=delivery.source.message_id,
+            consumer=spec.name or spec.queue_name,
+            queue=spec.queue_name,
+        )
+        self._dispatcher.sending += 1
 
-        one.deadline = self._loop.call_later(self._periods.returned, overdue)
+        def saved() -> None:
+            self._dispatcher.given_back()
+            self.close_when_idle()
 
-    def _ask(self, one: _Return) -> None:
-        """The queue is gone, or its node is down: ask, once for all its retries."""
-        waiting = self._asking.setdefault(one.queue, [])
-        waiting.append(one)
-        if len(waiting) > 1:
-            return
-
-        def answered(refused: Refused | None) -> None:
-            if self._asking.get(one.queue) is not waiting:
-                return
-            del self._asking[one.queue]
-            for each in waiting:
-                if refused is None:  # it was there again
-                    self._give_back(each)
-                elif refused.says_missing:
-                    self._keep(each, ORPHANS)
-                else:
-                    self._refused(each, refused.text)
-
-        declare(self._connection, look_for(one.queue), answered)
-
-    def _refused(self, one: _Return, reason: str) -> None:
-        if one.queue not in self._refusing:
-            self._refusing.add(one.queue)
-            log.warning("return_refused", queue=one.queue, reason=reason)
-        self._keep(one, OVERDUE)
-
-    def _keep(self, one: _Return, exchange: str) -> None:
-        """Publish it to `workerrmq.overdue` or `workerrmq.orphans`, again and again until it is there."""
-
-        def kept(error: WorkerError | None) -> None:
-            if error is None:
-                if self._wanted(one):
-                    self._finish(one)
-                return
-            self._standing.doubt()
-            one.tries += 1
-            self._loop.call_later(reconnect_delay(one.tries, random.random()), publish)
-
-        def publish() -> None:
-            if self._wanted(one):
-                need = self._standing.need_orphans if exchange == ORPHANS else self._standing.need_overdue
-                need(lambda: self._publisher.publish(copy, kept, wanted=lambda: self._wanted(one)))
-
-        copy = replace(one.message, exchange=exchange)
-        publish()
-
-    def _wanted(self, one: _Return) -> bool:
-        """Whether it can still be acked; else the broker delivers it again."""
-        return one in self._open and one.channel.is_open
-
-    def _finish(self, one: _Return) -> None:
-        one.channel.basic_ack(one.tag)
-        self._open.discard(one)
-        if self._drained and self.idle:
-            self._drained()
-
-
-class _Return:
-    """A retry that is under way back to its queue."""
-
-    __slots__ = ("channel", "deadline", "late", "message", "tag", "tries")
-
-    def __init__(self, channel: Any, tag: int, message: Message) -> None:
-        self.channel, self.tag, self.message = channel, tag, message
-        self.deadline: Any = None
-        self.late = False
-        """whether its queue did not answer in time"""
-        self.tries = 0
-        """how often it was refused where it was to be kept"""
-
-    @property
-    def queue(self) -> str:
-        return self.message.routing_key
+        self.copier.give_back(delivery, saved)
+        return True

@@ -24,7 +24,7 @@ from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
-from gateway.consuming.returns import Returns
+from gateway.consuming.due_retries import DueRetries
 from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
 from gateway.loop import Loop
@@ -135,20 +135,20 @@ class ConsumerThread:
             loop,
             HttpClient(loop, self._guard, self._periods.connection_age),
             self._publisher,
-            Standing(loop, self._periods.declare_again, self._periods.return_again, self._periods.settling),
-            Breakers(loop),
-            self._attempts,
-            AttemptLog(),
+            Standing(loop, self._periods),
+            Breakers(loop, self._periods.longest_pause),
+            AttemptLog(self._attempts),
             self._tracing,
             self._periods,
         )
-        self._returns = Returns(self._wiring)
+        self._due_retries = DueRetries(self._wiring)
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
         self._invalid: dict[str, tuple[Subscription, Report]] = {}
         self._connections = 0  # that there have been
         self._longest_delay = 0
+        self._copies = 0  # on their way when the deadline has passed
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
@@ -185,7 +185,7 @@ class ConsumerThread:
         """Look again for what somebody may have deleted."""
         if self._connection is not None:
             self._wiring.standing.doubt()
-            self._returns.verify()
+            self._due_retries.verify()
             self._keep_levels()
         self._wiring.loop.call_later(self._periods.verify, self._verify)
 
@@ -237,7 +237,7 @@ class ConsumerThread:
         """Let all start. What they need in the broker is declared on the way, for it may lie on nodes that are down."""
         self._wiring.standing.connected(connection)
         self._wiring.standing.need_orphans(self._orphans_ready)
-        self._returns.connected(connection)
+        self._due_retries.connected(connection)
         self._connection = connection
         self._connections += 1
         self._keep_levels()
@@ -251,7 +251,7 @@ class ConsumerThread:
     def _down(self, reason: str) -> None:
         self._connection = None
         self._wiring.standing.disconnected()
-        self._returns.disconnected()
+        self._due_retries.disconnected()
         for consumer in [*self._consumers.values(), *self._leaving]:
             consumer.disconnected(reason)
 
@@ -274,20 +274,36 @@ class ConsumerThread:
         if self._stopping:
             return
         self._stopping = True
-        self._wiring.loop.call_later(deadline, self._close)
+        self._wiring.loop.call_later(deadline, self._abandon)
         for key in list(self._consumers):
             self._drain(key)
-        self._returns.drain(self._close_when_done)
+        self._due_retries.drain(self._close_when_done)
         self._close_when_done()
 
     def _close_when_done(self) -> None:
-        if self._stopping and not self._leaving and self._returns.idle:
+        if self._stopping and not self._leaving and self._due_retries.idle:
+            self._close()
+
+    def _abandon(self) -> None:
+        """Wait for no answer any longer, only for the copies of messages that one more return may drop."""
+        for consumer in self._leaving:
+            self._copies += consumer.abandon(self._copied)
+        if self._copies:
+            self._wiring.loop.call_later(self._periods.closing, self._close)
+        else:
+            self._close()
+
+    def _copied(self) -> None:
+        self._copies -= 1
+        if not self._copies:
             self._close()
 
     def _close(self) -> None:
-        """Closing the connection is what hands back the unsettled: the broker requeues them."""
+        """Closing the channels returns the unsettled messages: the broker requeues them."""
         if not self._closing:
             self._closing = True
+            for consumer in self._leaving:
+                consumer.intake.close("stopped")  # with the acks that are due
             self._link.close()
             self._publisher.close()
             self._end(time.monotonic() + self._periods.closing)
