@@ -31,7 +31,8 @@ class Standing:
 
     def __init__(self, loop: Loop, periods: Periods) -> None:
         self._loop, self._periods = loop, periods
-        self._settled_at = float("-inf")
+        self._settling = 0.0
+        self._settled_at: dict[str, float] = {}  # of the queues that it has made
         self._connection: Any = None
         self._quorum: dict[str, Any] = {}
         self._parts: dict[str, _Part] = {}
@@ -39,7 +40,9 @@ class Standing:
     def connected(self, connection: Any) -> None:
         """Use this connection."""
         self._connection, self._parts = connection, {}
-        self._quorum = topology.quorum_arguments(connection.server_properties or {})
+        server = connection.server_properties or {}
+        self._quorum = topology.quorum_arguments(server)
+        self._settling = self._periods.settling if server.get("product") == "RabbitMQ" else 0.0
 
     def disconnected(self) -> None:
         """Forget everything, also who waits: his messages go back to their queues."""
@@ -52,23 +55,27 @@ class Standing:
     def need_overdue(self, then: Then) -> None:
         """Call `then` once the queue is there where retries wait that their own queue refused."""
         self._need(
-            topology.OVERDUE, lambda: topology.overdue(self._quorum, self._periods.return_again), self._settled(then)
+            topology.OVERDUE,
+            lambda: topology.overdue(self._quorum, self._periods.return_again),
+            self._settled(then, topology.OVERDUE),
         )
 
     def need_orphans(self, then: Then) -> None:
         """Call `then` once the queue is there for retries whose own queue has gone."""
-        self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), self._settled(then))
+        self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), self._settled(then, topology.ORPHANS))
 
     def need_delay(self, delay: int, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
         """Call `then` once a message may enter the levels for `delay` seconds; `failed` hears why it may not yet."""
-        self._need_level(levels(delay)[0], self._settled(then), failed)
+        top = levels(delay)[0]
+        names = [topology.level_name(number) for number in range(-1, top + 1)]
+        self._need_level(top, self._settled(then, *names), failed)
 
     def need_dead_letter_queue(
         self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
     ) -> None:
         """Call `then` once the dead-letter queue is there: a classic queue for a classic queue, else a quorum queue."""
         arguments = topology.classic_arguments() if kind == "classic" else self._quorum
-        self._need(name, lambda: topology.dead_letters(name, arguments), self._settled(then), failed)
+        self._need(name, lambda: topology.dead_letters(name, arguments), self._settled(then, name), failed)
 
     def doubt(self) -> None:
         """Something was not there after all: look for it again when it is next needed."""
@@ -128,18 +135,18 @@ class Standing:
                 failed(part.refused)
             self._loop.call_later(self._periods.declare_again, lambda: self._declare(part))
 
-        declare(self._connection, self._noting(part.declaration()), done)
+        declare(self._connection, self._noting(part), done)
 
-    def _noting(self, declaration: Declaration) -> Declaration:
-        if (yield from declaration):
-            self._settled_at = time.monotonic() + self._periods.settling
+    def _noting(self, part: _Part) -> Declaration:
+        if (yield from part.declaration()):
+            self._settled_at[part.name] = time.monotonic() + self._settling
         return None
 
-    def _settled(self, then: Then) -> Then:
-        """`then`, put off until the youngest queue has settled."""
+    def _settled(self, then: Then, *names: str) -> Then:
+        """`then`, put off until these queues have settled."""
 
         def soon() -> None:
-            pause = self._settled_at - time.monotonic()
+            pause = max(self._settled_at.get(name, 0.0) for name in names) - time.monotonic()
             if pause > 0:
                 self._loop.call_later(pause, soon)
             else:
