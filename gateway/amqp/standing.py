@@ -74,8 +74,10 @@ class Standing:
         self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
     ) -> None:
         """Call `then` once the dead-letter queue is there: a classic queue for a classic queue, else a quorum queue."""
-        arguments = topology.classic_arguments() if kind == "classic" else self._quorum
-        self._need(name, lambda: topology.dead_letters(name, arguments), self._settled(then, name), failed)
+        classic = kind == "classic"
+        arguments = topology.classic_arguments() if classic else self._quorum
+        ready = then if classic else self._settled(then, name)
+        self._need(name, lambda: topology.dead_letters(name, arguments), ready, failed)
 
     def doubt(self) -> None:
         """Something was not there after all: look for it again when it is next needed."""
