@@ -21,6 +21,7 @@ PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
 """attempts that were charged so far"""
 QUEUE = PREFIX + "queue"
+_LEVEL_HEADER = PREFIX + "delay-"
 _ASIDE = PREFIX + "set-aside"
 _EXCHANGE = PREFIX + "exchange"
 _ROUTING_KEY = PREFIX + "routing-key"
@@ -64,7 +65,7 @@ def attempts_charged(headers: Mapping[str, Any] | None) -> int:
 
 def level_header(level: int) -> str:
     """The header by which a delay level takes a message. Not `x-…`: headers exchanges ignore those."""
-    return f"{PREFIX}delay-{level}"
+    return f"{_LEVEL_HEADER}{level}"
 
 
 def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchange: str, now: float) -> Message:
@@ -72,6 +73,18 @@ def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchan
     after `delay` seconds."""
     marks = {level_header(level): True for level in levels(delay)}
     return _copy(source, consumer, answer, now, marks, exchange, source.queue)
+
+
+def due_again(queue: str, properties: PropertiesView, body: bytes) -> Message:
+    """A copy whose delay is over, for its queue. What acted on the broker on the way does not act any more."""
+    fields = {name: getattr(properties, name) for name in Properties.__slots__}
+    headers = {
+        name: value
+        for name, value in (properties.headers or {}).items()
+        if name not in _BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADER))
+    }
+    acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
+    return Message(queue, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
 
 
 def dead_letter(

@@ -31,6 +31,12 @@ class Periods:
     """between two looks for the delay levels that the running consumers use"""
     declare_again: float = 5.0
     """before the broker is asked again for what it refused to declare"""
+    settling: float = 5.0
+    """from the making of a queue until it is used; see Standing"""
+    returned: float = 5.0
+    """that a queue has to take a retry back, while the broker is up and takes messages"""
+    return_again: float = 30.0
+    """that a retry waits which its queue did not take back, before it is tried again"""
     confirm: float = 30.0
     """that the broker has to confirm a copy, while it is up and takes messages"""
     held: float = 600.0

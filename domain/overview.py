@@ -43,8 +43,8 @@ class Trouble(Model):
 
 class QueueTotals(Model):
     """All queues together. Counts are messages, rates messages per second. `retries` are in the service's own delay
-    levels, whose queues and rates do not count. Of these, `retriesOverdue` have waited long enough, but RabbitMQ has
-    not passed them on yet. Both are null while RabbitMQ does not tell. `deadLetters` are part of `messages`."""
+    levels, whose queues and rates do not count. Of these, `retriesOverdue` have waited long enough, but are not back
+    in their queues yet. Both are null while RabbitMQ does not tell. `deadLetters` are part of `messages`."""
 
     queues: int
     messages: int
@@ -88,6 +88,7 @@ class QueueOutline:
 
     `held` are all messages in it. Of these, `dead_lettering` have expired or been rejected, and RabbitMQ has not passed
     them on yet (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering); `ready` and `unacked` do not count them.
+    Where retries wait whose delay is over, they are all messages.
     Both are None while RabbitMQ does not tell, as for a queue without a leader. A classic queue has none to tell.
     `oldest_at` is when the first message that is ready was published, None where that is not known.
     """

@@ -90,7 +90,8 @@ def create_queue(body: QueueSpec) -> Reply:
 def get_queues(query: QueuesQuery) -> Reply:
     """The queues by name. Counts are the broker's statistics, up to five seconds old.
 
-    Delay levels (`workerrmq.delay.…`) are only shown when a `name` is asked for that they have.
+    Queues where retries wait (`workerrmq.delay.…`, `.due`, `.overdue`) are only shown when a `name` is asked for that
+    they have.
     """
     return paged(services.queues.page(query.selection(), caller().queues), query)
 

@@ -48,9 +48,7 @@ OLDEST = Gauge(
     "workerrmq_queue_oldest_message_seconds", "Age of the first message that is ready, where it is known.", ("queue",)
 )
 RETRIES = Gauge("workerrmq_retries_waiting", "Messages in the delay levels, overdue ones too.")
-OVERDUE = Gauge(
-    "workerrmq_retries_overdue", "Messages whose delay in a level is over, and that RabbitMQ has not passed on yet."
-)
+OVERDUE = Gauge("workerrmq_retries_overdue", "Messages whose delay is over, and that are not back in their queues yet.")
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
 GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, READY,

@@ -10,22 +10,30 @@ from typing import get_args
 
 from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleKind
 from domain.registry import Report
-from gateway.amqp.topology import holds_retries, is_dead_letter_queue
+from gateway.amqp.topology import DUE, OVERDUE, holds_retries, is_dead_letter_queue
 from services.consumer_state import Live
 
 _STUCK: dict[TroubleKind, str] = {
     "retries_overdue": (
-        "The delay of these retries is over, but RabbitMQ does not pass them on. If a queue that they return to is "
-        "full, make room in it. Otherwise run `rabbitmq-queues rebalance quorum`, which elects new leaders."
+        "The delay of these retries is over, but RabbitMQ does not pass them on. Run `rabbitmq-queues rebalance "
+        "quorum`, which elects new leaders."
     ),
     "dead_lettering_stuck": (
         "RabbitMQ cannot dead-letter these messages. Check that the queue's dead-letter exchange leads to a queue "
         "which is not full. Then run `rabbitmq-queues rebalance quorum`, which elects new leaders."
     ),
 }
+_DUE = {
+    DUE: "The delay of these retries is over, but no worker puts them back. Check that a worker runs.",
+    OVERDUE: (
+        "The delay of these retries is over, but their queues refuse them, or cannot be used. They are tried again "
+        "every half minute. Make room in the queues that the worker's log names (`return_refused`)."
+    ),
+}
 _UNKNOWN = (
-    "RabbitMQ does not tell how many retries are in this delay level. Look for its leader with "
-    "`rabbitmq-queues quorum_status`; without one, no retry leaves it."
+    "RabbitMQ does not tell how many retries are in this queue. Look for its leader with `rabbitmq-queues "
+    "quorum_status`; without one, no retry leaves it. If all its nodes are up and it has none, delete it: the workers "
+    "make it anew."
 )
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
 
@@ -109,7 +117,8 @@ def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live
         if queue.name in seen.stuck:
             kind: TroubleKind = "retries_overdue" if holds_retries(queue.name) else "dead_lettering_stuck"
             messages = seen.stuck[queue.name]
-            yield _of_queue(kind, queue, _UNKNOWN if messages is None else _STUCK[kind], messages)
+            reason = _UNKNOWN if messages is None else _DUE.get(queue.name, _STUCK[kind])
+            yield _of_queue(kind, queue, reason, messages)
         if queue.name in dead:
             if queue.ready + queue.unacked:
                 reason = "Messages that could not be delivered wait here to be replayed."

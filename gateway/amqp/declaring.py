@@ -14,8 +14,8 @@ from pika.exceptions import NoFreeChannels
 Step = Callable[[Any, Callable[[Any], None]], None]
 """Called with a channel and with the callback for the broker's answer."""
 
-Declaration = Generator[Step, None, None]
-"""Yields steps; `Refused` is raised where one was refused."""
+Declaration = Generator[Step, None, Any]
+"""Yields steps; `Refused` is raised where one was refused. Returns true when it made a queue."""
 
 Done = Callable[["Refused | None"], None]
 
@@ -30,6 +30,11 @@ class Refused(Exception):
         self.code = code
         self.text = text
 
+    @property
+    def says_missing(self) -> bool:
+        """Whether there is no such queue or exchange. RabbitMQ answers 404 as well for a queue whose node is down."""
+        return self.code == _NOT_FOUND and ("no queue '" in self.text or "no exchange '" in self.text)
+
 
 def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -> Declaration:
     """Make a durable exchange unless there is one of that name."""
@@ -38,6 +43,26 @@ def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -
         lambda channel, done: channel.exchange_declare(name, passive=True, callback=done),
         lambda channel, done: channel.exchange_declare(name, kind, durable=True, arguments=given, callback=done),
     )
+
+
+def fanout(name: str) -> Declaration:
+    """Make a durable fanout exchange, in place of one of another kind that an earlier version made."""
+
+    def make(channel: Any, done: Callable[[Any], None]) -> None:
+        channel.exchange_declare(name, "fanout", durable=True, callback=done)
+
+    try:
+        yield make
+    except Refused as other:
+        if other.code != _PRECONDITION_FAILED:
+            raise
+        yield lambda channel, done: channel.exchange_delete(name, callback=done)
+        yield make
+
+
+def look_for(queue_name: str) -> Declaration:
+    """Ask whether a queue is there."""
+    yield lambda channel, done: channel.queue_declare(queue_name, passive=True, callback=done)
 
 
 def bind(queue_name: str, to: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> Step:
@@ -49,26 +74,29 @@ def queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
     """Make a durable queue unless there is one of that name, which is taken as it is: an earlier version, another
     version of RabbitMQ or an operator made it otherwise."""
     given = dict(arguments)
-    yield from _unless_there(
-        lambda channel, done: channel.queue_declare(name, passive=True, callback=done),
-        lambda channel, done: channel.queue_declare(name, durable=True, arguments=given, callback=done),
+    return (
+        yield from _unless_there(
+            lambda channel, done: channel.queue_declare(name, passive=True, callback=done),
+            lambda channel, done: channel.queue_declare(name, durable=True, arguments=given, callback=done),
+        )
     )
 
 
 def _unless_there(look: Step, make: Step) -> Declaration:
-    """To look takes no permission to configure."""
+    """Whether it was made. To look takes no permission to configure."""
     try:
         yield look
     except Refused as absent:
         if absent.code != _NOT_FOUND:
             raise
     else:
-        return
+        return False
     try:
         yield make
     except Refused as exists:
         if exists.code != _PRECONDITION_FAILED:  # 406: somebody else has just made it, otherwise
             raise
+    return True
 
 
 def declare(connection: Any, declaration: Declaration, done: Done) -> None:

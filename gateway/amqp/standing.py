@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
 from delivery.delays import levels
+from delivery.periods import Periods
 from gateway.amqp import topology
 from gateway.amqp.declaring import Declaration, Refused, declare
 from gateway.loop import Loop
@@ -19,45 +21,63 @@ Failed = Callable[[str], None]
 
 
 class Standing:
-    """Owned by the loop's thread. Declares what is needed, once for all who need it, and again every `retry` seconds
-    while the broker refuses. All that it promised is forgotten with the connection."""
+    """Owned by the loop's thread. Declares what is needed, once for all who need it, and again every now and then while
+    the broker refuses. All that it promised is forgotten with the connection.
 
-    def __init__(self, loop: Loop, retry: float) -> None:
-        self._loop, self._retry = loop, retry
+    A queue is used a while after it was made (`Periods.settling`): RabbitMQ (3.10.8 and 4.0.5) writes the name of a new
+    quorum queue to disk within three seconds, and one that is younger when its node is killed comes back without its
+    messages and without a leader.
+    """
+
+    def __init__(self, loop: Loop, periods: Periods) -> None:
+        self._loop, self._periods = loop, periods
+        self._settling = 0.0
+        self._settled_at: dict[str, float] = {}  # of the queues that it has made
         self._connection: Any = None
         self._quorum: dict[str, Any] = {}
         self._parts: dict[str, _Part] = {}
 
-    def connected(self, connection: Any, then: Then, orphans: Then) -> None:
-        """Use this connection. `then` is called when consumers may start. The orphans' queue follows in its own time,
-        because it may lie on nodes that are down; `orphans` is called when it is there."""
+    def connected(self, connection: Any) -> None:
+        """Use this connection."""
         self._connection, self._parts = connection, {}
-        self._quorum = topology.quorum_arguments(connection.server_properties or {})
-
-        def declared() -> None:
-            self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), orphans)
-            then()
-
-        self.need_due(declared)
+        server = connection.server_properties or {}
+        self._quorum = topology.quorum_arguments(server)
+        self._settling = self._periods.settling if server.get("product") == "RabbitMQ" else 0.0
 
     def disconnected(self) -> None:
         """Forget everything, also who waits: his messages go back to their queues."""
         self._connection, self._parts = None, {}
 
-    def need_due(self, then: Then, failed: Failed = lambda _: None) -> None:
-        """Call `then` once the exchange is there by which retries come back."""
-        self._need(topology.DUE, topology.exchanges, then, failed)
+    def need_return(self, then: Then, failed: Failed = lambda _: None) -> None:
+        """Call `then` once the queue is there from which retries come back."""
+        self._need(topology.DUE, lambda: topology.due(self._quorum), then, failed)
+
+    def need_overdue(self, then: Then) -> None:
+        """Call `then` once the queue is there where retries wait that their own queue refused."""
+        self._need(
+            topology.OVERDUE,
+            lambda: topology.overdue(self._quorum, self._periods.return_again),
+            self._settled(then, topology.OVERDUE),
+        )
+
+    def need_orphans(self, then: Then) -> None:
+        """Call `then` once the queue is there for retries whose own queue has gone."""
+        self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), self._settled(then, topology.ORPHANS))
 
     def need_delay(self, delay: int, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
         """Call `then` once a message may enter the levels for `delay` seconds; `failed` hears why it may not yet."""
-        self._need_level(levels(delay)[0], then, failed)
+        top = levels(delay)[0]
+        names = [topology.level_name(number) for number in range(-1, top + 1)]
+        self._need_level(top, self._settled(then, *names), failed)
 
     def need_dead_letter_queue(
         self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
     ) -> None:
         """Call `then` once the dead-letter queue is there: a classic queue for a classic queue, else a quorum queue."""
-        arguments = topology.classic_arguments() if kind == "classic" else self._quorum
-        self._need(name, lambda: topology.dead_letters(name, arguments), then, failed)
+        classic = kind == "classic"
+        arguments = topology.classic_arguments() if classic else self._quorum
+        ready = then if classic else self._settled(then, name)
+        self._need(name, lambda: topology.dead_letters(name, arguments), ready, failed)
 
     def doubt(self) -> None:
         """Something was not there after all: look for it again when it is next needed."""
@@ -66,7 +86,7 @@ class Standing:
     def _need_level(self, number: int, then: Then, failed: Failed) -> None:
         """The lowest first: each leads to the one below."""
         if number < 0:
-            self.need_due(then, failed)
+            self.need_return(then, failed)
             return
         name = topology.level_name(number)
         part = self._parts.get(name)
@@ -115,9 +135,26 @@ class Standing:
             part.refused = f"The broker refuses to declare {part.name!r}: {refused.text}"
             for _, failed in part.waiting:
                 failed(part.refused)
-            self._loop.call_later(self._retry, lambda: self._declare(part))
+            self._loop.call_later(self._periods.declare_again, lambda: self._declare(part))
 
-        declare(self._connection, part.declaration(), done)
+        declare(self._connection, self._noting(part), done)
+
+    def _noting(self, part: _Part) -> Declaration:
+        if (yield from part.declaration()):
+            self._settled_at[part.name] = time.monotonic() + self._settling
+        return None
+
+    def _settled(self, then: Then, *names: str) -> Then:
+        """`then`, put off until these queues have settled."""
+
+        def soon() -> None:
+            pause = max(self._settled_at.get(name, 0.0) for name in names) - time.monotonic()
+            if pause > 0:
+                self._loop.call_later(pause, soon)
+            else:
+                then()
+
+        return soon
 
 
 class _Part:

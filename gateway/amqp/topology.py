@@ -6,13 +6,16 @@
              ▼                                                │
           (delay.n-1) ◀───────────────────────────────────────┘
              ┆
-          (delay.0) ─▶ (workerrmq.due) ─▶ the source queue
-                             │ no such queue any more (alternate exchange)
-                             └─▶ (workerrmq.orphans) ─▶ [workerrmq.orphans]
+          (delay.0) ─▶ (due) ─▶ [workerrmq.due] ─▶ a worker ─▶ the source queue
+                         ▲                            ├─ refused ─▶ (overdue) ─▶ [workerrmq.overdue] ─┐
+                         │                            └─ no such queue ─▶ (orphans) ─▶ [workerrmq.orphans]
+                         └───────────────────────────────── after a while ────────────────────────────┘
 
 A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`. All consumers share the levels. They
 never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two queues
-(https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only.
+(https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ dead-letters only
+to queues of ours, which refuse nothing: it would wait for a queue that refuses, with all other messages of the level.
+The last hop is a worker's (gateway/consuming/due_retries.py).
 """
 
 from __future__ import annotations
@@ -24,9 +27,12 @@ from typing import Any
 from delivery.copies import level_header
 from delivery.delays import levels
 from domain.names import MAX_BYTES
-from gateway.amqp.declaring import Declaration, bind, exchange, queue
+from gateway.amqp.declaring import Declaration, bind, exchange, fanout, queue
 
 DUE = "workerrmq.due"
+"""Retries whose delay is over, until a worker puts them back into their queues."""
+OVERDUE = "workerrmq.overdue"
+"""Retries that their queues refused; they are due again after a while."""
 ORPHANS = "workerrmq.orphans"
 
 _LEVEL = "workerrmq.delay."
@@ -34,7 +40,7 @@ _OLD_RUNG = "workerrmq.retry."
 """Queues of the retry ladder of earlier versions. They expire by themselves."""
 OLD_ORPHANED = "workerrmq.orphaned"
 """The classic queue of orphans of those versions, and its fanout exchange; see gateway/amqp/migration.py."""
-NO_LEVEL = "^(?!" + re.escape(_LEVEL) + "|" + re.escape(_OLD_RUNG) + ")"
+NO_LEVEL = "^(?!" + re.escape(_LEVEL) + "|" + re.escape(_OLD_RUNG) + f"|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
 """A regular expression for the names of all queues except those where retries wait."""
 _DEAD_LETTERS = ".dlq"
 
@@ -49,36 +55,52 @@ def entrance(delay: int) -> str:
     return level_name(levels(delay)[0])
 
 
-def exchanges() -> Declaration:
-    """The exchanges that every consumer needs. An exchange lives on all nodes."""
-    yield from exchange(DUE, "direct", {"alternate-exchange": ORPHANS})
-    yield from exchange(ORPHANS, "fanout")
+def due(arguments: Mapping[str, Any]) -> Declaration:
+    """The queue of retries whose delay is over, which every level needs. `arguments` as `quorum_arguments` gives them,
+    here and below."""
+    return (yield from _behind(DUE, arguments))
+
+
+def overdue(arguments: Mapping[str, Any], again: float) -> Declaration:
+    """The queue of retries that were refused. They are due again after `again` seconds."""
+    return (yield from _behind(OVERDUE, {**arguments, **_waiting(again, DUE)}))
 
 
 def orphans(arguments: Mapping[str, Any]) -> Declaration:
-    """The queue of messages whose source queue has gone. `arguments` as `quorum_arguments` gives them."""
-    yield from exchange(ORPHANS, "fanout")
-    yield from queue(ORPHANS, arguments)
-    yield bind(ORPHANS, ORPHANS)
+    """The queue of messages whose source queue has gone."""
+    return (yield from _behind(ORPHANS, arguments))
 
 
-def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
-    """One delay level; the one below must be there. `arguments` as `quorum_arguments` gives them."""
-    name, below = level_name(number), level_name(number - 1)
-    yield from exchange(name, "headers", {"alternate-exchange": below})
-    waiting = {
-        "x-message-ttl": 1000 << number,
-        "x-dead-letter-exchange": below,
+def _behind(name: str, arguments: Mapping[str, Any]) -> Declaration:
+    """A fanout exchange with a queue of the same name, which keeps the routing key: the name of the source queue."""
+    yield from fanout(name)
+    made = yield from queue(name, arguments)
+    yield bind(name, name)
+    return made
+
+
+def _waiting(seconds: float, then: str) -> dict[str, Any]:
+    """The arguments of a queue that keeps each message for a time, and dead-letters it to the exchange `then`."""
+    return {
+        "x-message-ttl": round(seconds * 1000),
+        "x-dead-letter-exchange": then,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",  # at-least-once dead-lettering requires it
     }
-    yield from queue(name, {**arguments, **waiting})
+
+
+def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
+    """One delay level; the one below must be there."""
+    name, below = level_name(number), level_name(number - 1)
+    yield from exchange(name, "headers", {"alternate-exchange": below})
+    made = yield from queue(name, {**arguments, **_waiting(1 << number, below)})
     yield bind(name, name, arguments={"x-match": "all", level_header(number): True})
+    return made
 
 
 def dead_letters(name: str, arguments: Mapping[str, Any]) -> Declaration:
     """A dead-letter queue of ours. One that exists is taken as it is."""
-    yield from queue(name, arguments)
+    return (yield from queue(name, arguments))
 
 
 def quorum_arguments(server: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +121,12 @@ def classic_arguments() -> dict[str, Any]:
 
 def holds_retries(queue_name: str) -> bool:
     """Whether retries wait in a queue of that name."""
-    return queue_name.startswith((_LEVEL, _OLD_RUNG))
+    return queue_name.startswith((_LEVEL, _OLD_RUNG)) or holds_due(queue_name)
+
+
+def holds_due(queue_name: str) -> bool:
+    """Whether the retries in a queue of that name have waited long enough."""
+    return queue_name in (DUE, OVERDUE)
 
 
 def dead_letter_queue(queue_name: str) -> str:

@@ -12,7 +12,7 @@ from pika.exceptions import NoFreeChannels
 from delivery.copies import Source, attempts_charged
 from domain.registry import Subscription
 from gateway.amqp.pika_private import cancel
-from gateway.amqp.topology import DUE, dead_letter_queue
+from gateway.amqp.topology import dead_letter_queue
 from gateway.consuming.session import Delivery, Session
 from gateway.consuming.wiring import Wiring
 
@@ -59,7 +59,6 @@ class Intake:
         self.prefetch: int | None = None
         """messages at most at once; None: take nothing"""
         self._tag: str | None = None  # the consumer tag, while messages come
-        self._bound = False  # whether retries come back to the queue
 
     @property
     def connected(self) -> bool:
@@ -82,10 +81,7 @@ class Intake:
             return
         self.prefetch = prefetch
         if self.session is not None:
-            if self._bound:
-                self._consume()
-            else:
-                self._found()
+            self._found()
         elif self.connected and not self._opening:
             try:
                 self._connection.channel(on_open_callback=self._opened)
@@ -101,12 +97,6 @@ class Intake:
         facts = self.subscription.queue
         if facts.dead_letter is None and facts.described:
             self._standing.need_dead_letter_queue(dead_letter_queue(self.subscription.spec.queue_name), facts.type)
-
-    def bind(self) -> None:
-        """See that retries come back to the queue: somebody may have removed the binding."""
-        if self._bound and self.session is not None and self.session.channel.is_open and not self.leaving:
-            queue = self.subscription.spec.queue_name
-            self.session.channel.queue_bind(queue, DUE, queue, callback=lambda _frame: None)
 
     def cancel(self, then: Callable[[], None]) -> None:
         """Take no more messages, then go on; one that comes in meanwhile is `late`."""
@@ -142,16 +132,10 @@ class Intake:
         channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
 
     def _found(self) -> None:
-        facts, name = self.subscription.queue, self.subscription.spec.queue_name
-        if not facts.known:
+        if not self.subscription.queue.known:
             self._owner.undescribed()
             return
         self.need_dead_letter_queue()
-        if self.session is not None:
-            self.session.channel.queue_bind(name, DUE, name, callback=lambda _frame: self._now_bound())
-
-    def _now_bound(self) -> None:
-        self._bound = True
         self._consume()
 
     def _consume(self) -> None:
@@ -189,7 +173,7 @@ class Intake:
         if self.session is not None:
             self.session.lose()
         self.session = self._tag = None
-        self.leaving = self._bound = False
+        self.leaving = False
 
     def _closed(self, session: Session, reason: BaseException) -> None:
         if session is not self.session:

@@ -24,6 +24,7 @@ from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
+from gateway.consuming.due_retries import DueRetries
 from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
 from gateway.loop import Loop
@@ -134,12 +135,13 @@ class ConsumerThread:
             loop,
             HttpClient(loop, self._guard, self._periods.connection_age),
             self._publisher,
-            Standing(loop, self._periods.declare_again),
+            Standing(loop, self._periods),
             Breakers(loop, self._periods.longest_pause),
             AttemptLog(self._attempts),
             self._tracing,
             self._periods,
         )
+        self._due_retries = DueRetries(self._wiring)
         self._consumers: dict[str, Consumer] = {}
         self._connection: Any = None
         self._leaving: set[Consumer] = set()
@@ -183,13 +185,9 @@ class ConsumerThread:
         """Look again for what somebody may have deleted."""
         if self._connection is not None:
             self._wiring.standing.doubt()
-            self._wiring.standing.need_due(self._verify_consumers)
+            self._due_retries.verify()
             self._keep_levels()
         self._wiring.loop.call_later(self._periods.verify, self._verify)
-
-    def _verify_consumers(self) -> None:
-        for consumer in self._consumers.values():
-            consumer.intake.bind()
 
     def _unordered(self) -> list[Consumer]:
         return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]
@@ -233,14 +231,13 @@ class ConsumerThread:
     def _left(self, consumer: Consumer) -> None:
         consumer.tell()
         self._leaving.discard(consumer)
-        if self._stopping and not self._leaving:
-            self._close()
+        self._close_when_done()
 
     def _up(self, connection: Any) -> None:
-        self._wiring.standing.connected(connection, lambda: self._ready(connection), self._orphans_ready)
-
-    def _ready(self, connection: Any) -> None:
-        """All that consumers need is declared: let them start."""
+        """Let all start. What they need in the broker is declared on the way, for it may lie on nodes that are down."""
+        self._wiring.standing.connected(connection)
+        self._wiring.standing.need_orphans(self._orphans_ready)
+        self._due_retries.connected(connection)
         self._connection = connection
         self._connections += 1
         self._keep_levels()
@@ -254,6 +251,7 @@ class ConsumerThread:
     def _down(self, reason: str) -> None:
         self._connection = None
         self._wiring.standing.disconnected()
+        self._due_retries.disconnected()
         for consumer in [*self._consumers.values(), *self._leaving]:
             consumer.disconnected(reason)
 
@@ -279,7 +277,11 @@ class ConsumerThread:
         self._wiring.loop.call_later(deadline, self._abandon)
         for key in list(self._consumers):
             self._drain(key)
-        if not self._leaving:
+        self._due_retries.drain(self._close_when_done)
+        self._close_when_done()
+
+    def _close_when_done(self) -> None:
+        if self._stopping and not self._leaving and self._due_retries.idle:
             self._close()
 
     def _abandon(self) -> None:

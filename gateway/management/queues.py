@@ -12,6 +12,7 @@ from domain.overview import QueueOutline
 from domain.queue import QueueSpec
 from domain.selection import Selection
 from domain.timestamps import plausible
+from gateway.amqp.topology import holds_due
 from gateway.management.client import ManagementClient
 from gateway.management.facts import NO_LIMIT_SINCE
 from gateway.management.pages import read_page
@@ -126,7 +127,7 @@ def _outline(queue: dict[str, Any]) -> QueueOutline:
     return QueueOutline(
         name=queue["name"],
         held=queue.get("messages") if known else None,
-        dead_lettering=queue.get("messages_dlx") if known else None,
+        dead_lettering=queue.get("messages" if holds_due(queue["name"]) else "messages_dlx") if known else None,
         oldest_at=_oldest_at(queue),
         dead_letter_queue=arguments.get("x-dead-letter-routing-key") if to_a_queue else None,
         **_figures(queue),

@@ -196,6 +196,26 @@ def test_retries_that_rabbitmq_does_not_pass_on_are_overdue(
     wait_until(lambda: "retries_overdue" not in [kind for kind, _ in troubles(service)], 15)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("workerrmq.due", "Check that a worker runs"), ("workerrmq.overdue", "Make room in the queues")],
+)
+def test_retries_that_are_due_and_not_back_in_their_queues_are_overdue(
+    service: Service, broker: BrokerNode, name: str, reason: str
+) -> None:
+    beat(service)
+    with broker.connect() as connection:
+        connection.channel().queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+    fill(broker, name, 5)
+    wait_until(lambda: ("retries_overdue", name) in troubles(service), 30)
+    found = seen(service)
+    assert (found["totals"]["retries"], found["totals"]["retriesOverdue"], found["totals"]["messages"]) == (5, 5, 0)
+    [trouble] = [one for one in found["troubles"] if one["kind"] == "retries_overdue"]
+    assert trouble["messages"] == 5
+    assert reason in trouble["reason"]
+    assert name not in [kind for kind, _ in troubles(service) if kind != "retries_overdue"]
+
+
 @pytest.mark.parametrize("broker", REAL_BROKERS, indirect=True)
 def test_dead_letters_that_rabbitmq_keeps_back_in_another_queue_are_trouble_too(
     service: Service, broker: BrokerNode

@@ -73,13 +73,31 @@ def test_a_level_that_is_deleted_is_made_again(
 def test_a_level_that_was_made_otherwise_is_used_as_it_is(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
-    channel.exchange_declare(DUE, "direct", durable=True, arguments={"alternate-exchange": ORPHANS})
     arguments = {"x-queue-type": "classic", "x-message-ttl": 2000, "x-dead-letter-exchange": DUE}
     channel.queue_declare(level_name(0), durable=True, arguments=arguments)
     publish(channel, queue, b"body", message_id="m-1")
     consumers.deliver(queue, target.url("/status/500?times=1"), retry={"schedule": (1,), "jitter": 0})
     first, second = target.wait_for(2)
     assert second.when - first.when >= 2
+
+
+def test_retries_of_an_earlier_version_come_back_although_its_due_exchange_led_to_each_queue_by_name(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, broker: BrokerNode
+) -> None:
+    consumers.end()
+    for name in (DUE, ORPHANS):
+        channel.exchange_delete(name)
+    channel.exchange_declare(ORPHANS, "fanout", durable=True)
+    channel.exchange_declare(DUE, "direct", durable=True, arguments={"alternate-exchange": ORPHANS})
+    channel.queue_bind(queue, DUE, queue)
+    newer = Consumers(broker.amqp_url)
+    try:
+        newer.deliver(queue, target.url("/status/500?times=1"), retry={"schedule": (1,), "jitter": 0})
+        publish(channel, queue, b"body", message_id="m-1")
+        wait_until(lambda: (one := newer.report(queue)) and one.delivered == 1)
+        assert target.count == 2
+    finally:
+        newer.end()
 
 
 def test_what_an_earlier_version_left_as_orphans_moves_to_the_new_queue_and_its_ladder_drains(

@@ -12,7 +12,7 @@ from tests.support.target import Target
 from tests.support.traffic import Publisher, take_ids
 
 _LEVELS = [f"workerrmq.delay.{level}" for level in range(29)]
-_EVERYBODYS = [*_LEVELS, "workerrmq.orphans"]
+_EVERYBODYS = [*_LEVELS, "workerrmq.due", "workerrmq.overdue", "workerrmq.orphans"]
 
 
 @dataclass(frozen=True)
