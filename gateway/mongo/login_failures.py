@@ -5,20 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from pymongo import IndexModel
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, forgetting, store_call
 
 
-class LoginFailures:
+class LoginFailures(IndexedCollection):
     """Counters that a TTL index removes when their window ends. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = IndexedCollection(database, "loginFailures", IndexModel("endsAt", expireAfterSeconds=0))
+        super().__init__(database, "loginFailures", forgetting("endsAt"))
 
-    @translated
+    @store_call
     def count(self, username: str, address: str) -> tuple[int, float]:
         """Failures in the window that runs, and the seconds until it ends; (0, 0) when none runs."""
         document = self._collection().find_one({"_id": _key(username, address)})
@@ -27,7 +26,7 @@ class LoginFailures:
         left = (document["endsAt"] - datetime.now(UTC)).total_seconds()
         return (document["failures"], left) if left > 0 else (0, 0.0)
 
-    @translated
+    @store_call
     def add(self, username: str, address: str, window: timedelta) -> None:
         """Count one more failure; the first opens a window of that length."""
         key, now = _key(username, address), datetime.now(UTC)
@@ -39,7 +38,7 @@ class LoginFailures:
         except DuplicateKeyError:  # another process inserted it in between: now it is there to be counted
             collection.update_one({"_id": key}, change, upsert=True)
 
-    @translated
+    @store_call
     def clear(self, username: str, address: str) -> None:
         """Forget the failures: the right password was given."""
         self._collection().delete_one({"_id": _key(username, address)})

@@ -138,8 +138,8 @@ def entries_of(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., Audit
     opened: list[Store] = []
 
     def make(port: int = 0, **periods: Any) -> AuditLog:
-        uri = f"mongodb://127.0.0.1:{port or store.port}/audit?socketTimeoutMS=300"
-        opened.append(open_store(uri, "a key", tmp_path))
+        uri = f"mongodb://127.0.0.1:{port or store.port}/audit"
+        opened.append(open_store(uri, "a key", tmp_path, deadline=0.3))
         return AuditLog(opened[-1].audit, **periods)
 
     yield make

@@ -32,7 +32,7 @@ from tests.support.store import StoreNode
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
 CREATE_OR_PUBLISH = ("/create", "/messagePublish", "/bindQueue", "/replayDeadLetters")
 NOW = datetime.now(UTC)  # the store itself forgets what has expired
-BRIEF: dict[str, Any] = {"tz_aware": True, "serverSelectionTimeoutMS": 500, "socketTimeoutMS": 500}
+BRIEF: dict[str, Any] = {"tz_aware": True, "serverSelectionTimeoutMS": 500, "timeoutMS": 500}
 CREATED = KeptAnswer(201, "application/json", '{"message": "canary-4711"}')
 
 
@@ -182,7 +182,7 @@ def make_answers(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., Ide
     def make(port: int = 0, **periods: timedelta) -> IdempotentAnswers:
         client: MongoClient[Document] = MongoClient("127.0.0.1", port or store.port, **BRIEF)
         clients.append(client)
-        return IdempotentAnswers(client["idempotency"], Sealer.of("a key", tmp_path), **periods)
+        return IdempotentAnswers(client["idempotency"], Sealer.of("a key", tmp_path), **{"kept": KEPT, **periods})
 
     yield make
     for client in clients:
