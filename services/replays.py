@@ -27,6 +27,7 @@ class Replays:
     """Thread-safe; a part of the process's runtime, because its threads must end with it."""
 
     def __init__(self, gateway: DeadLetterReplay, store: ReplayStore) -> None:
+        self._untold: dict[str, str] = {}  # by replay: why its progress is not stored
         self._gateway, self._store = gateway, store
         self._stopping = threading.Event()
         self._running: dict[str, threading.Thread] = {}
@@ -114,10 +115,16 @@ class Replays:
         finally:
             with self._lock:
                 del self._running[replay.replay_id]
+                self._untold.pop(replay.replay_id, None)
 
     def _put(self, replay: Replay, progress: Progress, state: str, reason: str | None = None) -> None:
         changes = {**asdict(progress), "state": state, "reason": reason, "updated_at": datetime.now(UTC)}
+        latest = replay.model_copy(update=changes)
         try:
-            self._store.put(replay.model_copy(update=changes))
+            self._store.put(latest)
         except StoreUnavailable as exc:  # the replay itself needs no store
-            log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)
+            if self._untold.get(replay.replay_id) != exc.detail:
+                log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)
+            self._untold[replay.replay_id] = exc.detail
+        else:
+            self._untold.pop(replay.replay_id, None)

@@ -1,12 +1,13 @@
 """A proxy for MongoDB's wire protocol that breaks single commands, which it knows by name.
 
 The protocol: https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/. pymongo sends each command as an
-OP_MSG whose first section is the command's document. Commands that it does not send so, as the first hello, pass.
+OP_MSG whose first section is the command's document, and the first hello of a connection as an OP_QUERY.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,37 +17,39 @@ import bson
 
 from tests.support.proxy import Proxy
 
-_HEADER = struct.Struct("<iiii")
-_OP_MSG = 2013
-_BODY = _HEADER.size + 5  # after the flags and the kind of the first section
+Command = dict[str, Any]
+_HEADER = struct.Struct("<iiii")  # length, id, id that it answers, operation
+_OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fault:
     """Commands of that name, of that collection or of any, do not do as they should."""
 
     command: str
     collection: str = ""
-    answer: dict[str, Any] | None = None
+    answer: Command | None = None
     """the answer to give instead of asking the server"""
     delay: float = 0.0
     """seconds to wait before it is forwarded"""
     lost: bool = False
     """the server carries it out, and its answer does not arrive"""
+    times: float = math.inf
+    """how many commands it befalls"""
 
 
-def refusal(code: int, name: str) -> dict[str, Any]:
+def refusal(code: int, name: str) -> Command:
     """The answer of a server that refuses a command."""
     return {"ok": 0, "code": code, "codeName": name, "errmsg": "the server's errmsg, which may quote a canary"}
 
 
 class MongoProxy(Proxy):
-    """Any thread may set `faults`; the first that fits a command counts. `seen` has the commands that came, with their
-    collections."""
+    """Any thread may set `faults`; the first that fits a command counts. `seen` has the commands that
+    came, without what they have in further sections."""
 
     def __init__(self, to_port: int) -> None:
         self.faults: list[Fault] = []
-        self.seen: list[tuple[str, str]] = []
+        self.seen: list[Command] = []
         super().__init__(to_port)
 
     async def _join(
@@ -65,8 +68,8 @@ class MongoProxy(Proxy):
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 message = await _message(reader)
-                _, request, _, _ = _HEADER.unpack_from(message)
-                fault = self._fault(message)
+                _, request, _, operation = _HEADER.unpack_from(message)
+                fault = self._fault(_command(message, operation))
                 await asyncio.sleep(fault.delay)
                 await self._flowing.wait()
                 if fault.lost:
@@ -74,19 +77,16 @@ class MongoProxy(Proxy):
                 if fault.answer is None:
                     await _send(far, message)
                 else:
-                    body = b"\0" * 5 + bson.encode(fault.answer)
-                    await _send(writer, _HEADER.pack(_HEADER.size + len(body), 0, request, _OP_MSG) + body)
+                    await _send(writer, _reply(fault.answer, request, operation))
         far.close()
 
-    def _fault(self, message: bytes) -> Fault:
-        name, collection = "", ""
-        if _HEADER.unpack_from(message)[3] == _OP_MSG:
-            (size,) = struct.unpack_from("<i", message, _BODY)
-            name, of = next(iter(bson.decode(message[_BODY : _BODY + size]).items()))
-            collection = of if isinstance(of, str) else ""
-            self.seen.append((name, collection))
-        fits = (one for one in self.faults if one.command == name and one.collection in {"", collection})
-        return next(fits, Fault(name))
+    def _fault(self, command: Command) -> Fault:
+        self.seen.append(command)
+        name, collection = next(iter(command.items()))
+        fits = (one for one in self.faults if one.times and one.command == name and one.collection in {"", collection})
+        fault = next(fits, Fault(name))
+        fault.times -= 1
+        return fault
 
     async def _answer(self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: set[int]) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -96,6 +96,23 @@ class MongoProxy(Proxy):
                 if _HEADER.unpack_from(message)[2] not in lost:
                     await _send(writer, message)
         writer.close()
+
+
+def _command(message: bytes, operation: int) -> Command:
+    start = _HEADER.size + 5  # flags, and the kind of the first section
+    if operation == _OP_QUERY:
+        start = message.index(b"\0", _HEADER.size + 4) + 9  # flags, collection, how many to skip and to return
+    (size,) = struct.unpack_from("<i", message, start)
+    return bson.decode(message[start : start + size])
+
+
+def _reply(answer: Command, request: int, operation: int) -> bytes:
+    content = bson.encode(answer)
+    if operation == _OP_QUERY:
+        operation, body = _OP_REPLY, struct.pack("<iqii", 0, 0, 0, 1) + content
+    else:
+        body = b"\0" * 5 + content
+    return _HEADER.pack(_HEADER.size + len(body), 0, request, operation) + body
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:
