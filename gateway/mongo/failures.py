@@ -10,10 +10,10 @@ import re
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
-    ConnectionFailure,
     DocumentTooLarge,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
 )
 
 from domain.errors import StoreUnavailable, TooLargeForStore, WorkerError
@@ -54,6 +54,7 @@ def _sentence(failure: PyMongoError, codes: list[int]) -> str:
         return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {codes[0]}."
     if isinstance(failure, ConfigurationError):  # such as a server whose version is too old
         return f"MongoDB cannot be used: {failure}"
+    if failure.timeout and not isinstance(failure, ServerSelectionTimeoutError):
+        return "MongoDB did not answer in time. Try again shortly."
     reasons = ", ".join(sorted(set(_REASON.findall(str(failure)))))
-    what = "cannot be reached" if isinstance(failure, ConnectionFailure) else "did not answer in time"
-    return f"MongoDB {what}{f' ({reasons})' if reasons else ''}. Try again shortly."
+    return f"MongoDB cannot be reached{f' ({reasons})' if reasons else ''}. Try again shortly."
