@@ -118,27 +118,24 @@ def test_a_worker_whose_heartbeats_are_refused_keeps_its_share_of_a_rate_limit(
     wait_until(lambda: heartbeats.count() == 1)
     spec = ConsumerSpec(queue_name=queue, url=target.url(), rate_limit=RateLimit(per_second=10))
 
-    def other() -> None:
-        heartbeats.beat(Heartbeat("other", datetime.now(UTC), datetime.now(UTC), True, ()))
+    def others() -> None:
+        now = datetime.now(UTC)  # of both, so that both fall silent at once
+        for name in ("one", "other"):
+            heartbeats.beat(Heartbeat(name, now, now, True, ()))
 
-    def half() -> bool:
-        other()
-        return steered.shares[-1:] == [0.5]
+    def share() -> float:
+        others()
+        return steered.shares[-1] if steered.shares else 0
 
-    other()
+    others()
     direct.consumers.create(spec)
-    wait_until(half, 10, "the worker taking half")
+    wait_until(lambda: share() == 1 / 3, 10, "the worker taking a third")
     mongo_proxy.faults = [Fault("update", "heartbeats", UNAUTHORIZED)]
-
-    def alone() -> bool:  # the refused worker is dead for all, and this one alive
-        other()
-        return heartbeats.count() == 1
-
-    wait_until(alone, 10)
+    wait_until(lambda: share() == 1 / 2, 10, "its own silence, of which it hears")
     wait_until(lambda: heartbeats.count() == 0, 10, "nobody being live")
     told = len(steered.shares)
     wait_until(lambda: len(steered.shares) > told + 10, 10, "the worker being steered on")
-    assert set(steered.shares[told:]) == {steered.shares[told - 1]}
+    assert set(steered.shares[told:]) == {1 / 2}
 
 
 def test_a_consumer_whose_deletion_was_not_confirmed_is_drained_soon(
