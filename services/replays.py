@@ -18,17 +18,23 @@ from gateway.mongo.replays import Replays as ReplayStore
 log = structlog.get_logger("workerrmq.replay")
 
 _AT_ONCE = 4
-_STORED_EVERY = 0.5  # seconds
-_SILENT = timedelta(seconds=90)
-"""A replay that says nothing for so long has lost its process."""
 
 
 class Replays:
     """Thread-safe; a part of the process's runtime, because its threads must end with it."""
 
-    def __init__(self, gateway: DeadLetterReplay, store: ReplayStore) -> None:
-        self._untold: dict[str, str] = {}  # by replay: why its progress is not stored
-        self._gateway, self._store = gateway, store
+    def __init__(
+        self,
+        gateway: DeadLetterReplay,
+        store: ReplayStore,
+        *,
+        stored_every: float = 0.5,
+        silent: timedelta = timedelta(seconds=90),
+    ) -> None:
+        """Store the progress every `stored_every` seconds at most. A running replay whose progress was not stored for
+        longer than `silent` has lost its process."""
+        self._gateway, self._store, self._stored_every, self._silent = gateway, store, stored_every, silent
+        self._unstored: dict[str, str] = {}  # by replay: why its progress is not stored, as the log has it
         self._stopping = threading.Event()
         self._running: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -90,7 +96,7 @@ class Replays:
     def get(self, replay_id: str) -> Replay:
         """How far it has come. Raises NotFound, StoreUnavailable."""
         replay = self._store.get(replay_id)
-        if replay.state == "running" and datetime.now(UTC) - replay.updated_at > _SILENT:
+        if replay.state == "running" and datetime.now(UTC) - replay.updated_at > self._silent:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
         return replay
 
@@ -100,7 +106,7 @@ class Replays:
         def report(progress: Progress) -> None:
             nonlocal latest, stored_at
             latest = progress
-            if time.monotonic() - stored_at > _STORED_EVERY:
+            if time.monotonic() - stored_at > self._stored_every:
                 stored_at = time.monotonic()
                 self._put(replay, progress, "running")
 
@@ -115,7 +121,7 @@ class Replays:
         finally:
             with self._lock:
                 del self._running[replay.replay_id]
-                self._untold.pop(replay.replay_id, None)
+                self._unstored.pop(replay.replay_id, None)
 
     def _put(self, replay: Replay, progress: Progress, state: str, reason: str | None = None) -> None:
         changes = {**asdict(progress), "state": state, "reason": reason, "updated_at": datetime.now(UTC)}
@@ -123,8 +129,8 @@ class Replays:
         try:
             self._store.put(latest)
         except StoreUnavailable as exc:  # the replay itself needs no store
-            if self._untold.get(replay.replay_id) != exc.detail:
+            if self._unstored.get(replay.replay_id) != exc.detail:
                 log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)
-            self._untold[replay.replay_id] = exc.detail
+            self._unstored[replay.replay_id] = exc.detail
         else:
-            self._untold.pop(replay.replay_id, None)
+            self._unstored.pop(replay.replay_id, None)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-import regex
 from pydantic.alias_generators import to_snake
 
 from domain.details import Page
 from domain.errors import Invalid
+from domain.pattern import Pattern
 from domain.selection import Selection
 from runtime.native_threads import NativeThreads
 
@@ -20,16 +20,16 @@ Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]
 
 MATCHING_SECONDS = 0.5
-"""For all items together: a client's regular expression may backtrack for ever."""
+"""For all items together. Each takes a few milliseconds at most (domain/pattern.py), but there may be many."""
 
 _THREADS = NativeThreads(2)
-"""`regex` releases Python's lock while it searches."""
+"""RE2 releases Python's lock while it searches."""
 
 
 def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
     """The `wanted` page of those one of whose `names` fits its pattern; in their order where it says none.
 
-    Raises Invalid for a pattern that is no regular expression, or takes too long.
+    Raises Invalid when it takes too long to find them, and ValueError for a pattern that Pattern does not take.
     """
     found = _matching(items, wanted, names) if wanted.pattern else list(items)
     if wanted.sort:
@@ -45,26 +45,19 @@ def _matching(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> l
     if not wanted.regex:
         part = wanted.pattern.lower()
         return [item for item in items if any(part in name.lower() for name in names(item) if name)]
-    try:
-        return _THREADS.run(lambda: _searched(items, wanted.pattern, names))
-    except regex.error:
-        raise _invalid("is not a regular expression") from None
-    except TimeoutError:
-        raise _invalid("is a regular expression that takes too long; make it simpler") from None
+    return _THREADS.run(lambda: _searched(items, wanted.pattern, names))
 
 
 def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> list[Item]:
     until = time.monotonic() + MATCHING_SECONDS
-    pattern = regex.compile(expression, regex.IGNORECASE)
-    return [
-        item
-        for item in items
-        if any(pattern.search(name, timeout=max(0.001, until - time.monotonic())) for name in names(item) if name)
-    ]
-
-
-def _invalid(sentence: str) -> Invalid:
-    return Invalid(f"name: {sentence}", fields=[("name", sentence)])
+    pattern, found = Pattern(expression), []
+    for item in items:
+        if time.monotonic() > until:
+            sentence = "is a regular expression that takes too long; make it simpler"
+            raise Invalid(f"name: {sentence}", fields=[("name", sentence)])
+        if any(pattern.found_in(name) for name in names(item) if name):
+            found.append(item)
+    return found
 
 
 def _place(value: Any) -> tuple[int, float, str]:
