@@ -30,6 +30,8 @@ RETRY_AFTER = 2.0
 
 _REASON = re.compile(r":\d+: (?:\[[^]]*\] )?(.+?) \(configured timeouts")
 """Of each host in a ConnectionFailure of pymongo, which names it so: `host:port: [Errno 111] reason (configured …)`."""
+_SERVER = re.compile(r"Server at \S+")
+"""In a ConfigurationError: whoever asks for the health need not know the host."""
 
 Failure = PyMongoError | DocumentTooLarge
 """DocumentTooLarge is no PyMongoError, but one of BSON's."""
@@ -53,7 +55,7 @@ def _sentence(failure: PyMongoError, codes: list[int]) -> str:
         name = (failure.details or {}).get("codeName")
         return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {codes[0]}."
     if isinstance(failure, ConfigurationError):  # such as a server whose version is too old
-        return f"MongoDB cannot be used: {failure}"
+        return f"MongoDB cannot be used: {_SERVER.sub('the server', str(failure))}"
     if failure.timeout and not isinstance(failure, ServerSelectionTimeoutError):
         return "MongoDB did not answer in time. Try again shortly."
     reasons = ", ".join(sorted(set(_REASON.findall(str(failure)))))
