@@ -11,6 +11,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pymongo import MongoClient
 
+from delivery.periods import Periods
 from domain.attempt import AttemptFilter
 from domain.consumer import ConsumerSpec, RateLimit
 from domain.registry import Heartbeat, Subscription
@@ -22,7 +23,6 @@ from gateway.mongo import Store, open_store
 from gateway.mongo.collection import Document
 from gateway.mongo.heartbeats import Heartbeats
 from services.reconciler import Reconciler
-from services.steering_periods import SteeringPeriods
 from tests.support.amqp import publish
 from tests.support.management import management_nodes
 from tests.support.mongo_proxy import Fault, MongoProxy, refusal
@@ -72,7 +72,7 @@ def steered(mongo_proxy: MongoProxy, broker: BrokerNode, tmp_path: Path) -> Iter
     thread.shares = []
     url = broker.management_url.replace("http://", "http://guest:guest@")
     queues = DeadLetterGateway(ManagementClient(management_nodes(url)))
-    worker = Reconciler(store, queues, lambda: thread, SteeringPeriods(turn=0.1))
+    worker = Reconciler(store, queues, lambda: thread, Periods(turn=0.1))
     worker.start()
     yield thread
     mongo_proxy.faults = []
