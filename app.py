@@ -17,7 +17,7 @@ from commands import users as user_commands
 from config import Settings, SettingsError, load
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.metrics.instruments import count_request
-from gateway.mongo import CLIENT_OPTIONS, Store
+from gateway.mongo import Store, client_options
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from gateway.tracing import Tracing, open_tracing
@@ -99,14 +99,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     user_commands.install(app, services.users)
     for api in APIS:
         app.register_blueprint(api.blueprint)
-    app.wsgi_app = _wrapped(app.wsgi_app, runtime, settings)  # type: ignore[method-assign,assignment]
+    app.wsgi_app = _wrapped(app.wsgi_app, runtime, store, settings)  # type: ignore[method-assign,assignment]
     return app
 
 
-def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, settings: Settings) -> WSGIApplication:
+def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings: Settings) -> WSGIApplication:
     def started(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         runtime.start()  # without gunicorn nobody else does
-        return wsgi_app(environ, start_response)
+        with store.unit_of_work():
+            return wsgi_app(environ, start_response)
 
     wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
     wrapped = ClientAddress(RequestLog(wrapped, count_request))
@@ -135,6 +136,6 @@ def _parts(
 
 
 def _store(app: Flask, settings: Settings) -> Store:
-    mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **CLIENT_OPTIONS)
+    mongo = PyMongo(app, settings.mongo_uri.get_secret_value(), **client_options())
     database = cast("Database[Document]", mongo.db)
     return Store(database, Sealer.of(settings.secret_key.get_secret_value(), settings.data_dir))

@@ -30,6 +30,7 @@ from runtime.version import VERSION
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.bundle import Services
+from services.complaints import Complaints
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
@@ -87,8 +88,9 @@ def services_of(
     consumer_service = Consumers(
         store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
     )
-    api_keys = ApiKeys(store, revocations)
-    health = Health(probes, WorkerCount(store.heartbeats, store.consumers))
+    complaints = Complaints()
+    api_keys = ApiKeys(store, revocations, complaints=complaints)
+    health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
@@ -107,8 +109,8 @@ def services_of(
         login=Login(
             store, revocations, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()
         ),
-        idempotency=Idempotency(store.idempotency),
-        audit=AuditLog(store.audit),
+        idempotency=Idempotency(store.idempotency, complaints=complaints),
+        audit=AuditLog(store.audit, complaints=complaints),
         health=health,
         metrics=Metrics(exposition, health, watch, store.consumers, store.heartbeats, VERSION),
     )

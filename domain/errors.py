@@ -2,7 +2,8 @@
 
 WorkerError
 ├── Invalid                what the client sent cannot be used as it stands
-│   └── TargetRefused      the URL is one that this service may not call
+│   ├── TargetRefused      the URL is one that this service may not call
+│   └── TooLargeForStore   MongoDB takes no document of that size
 ├── Unauthenticated        no, wrong or expired credentials
 ├── Forbidden              the role (or key) does not reach that far
 ├── NotFound               no such queue, consumer, user …
@@ -19,7 +20,7 @@ WorkerError
 ├── BrokerUnavailable      RabbitMQ, or its management API, cannot be reached
 │   ├── BrokerTimeout      it did not answer in time
 │   └── QueueUnavailable   the queue exists, and its node is down
-└── StoreUnavailable       MongoDB cannot be reached
+└── StoreUnavailable       MongoDB cannot be reached, or refuses an operation
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ class Invalid(WorkerError):
 
 class TargetRefused(Invalid):
     code = "target_refused"
+
+
+class TooLargeForStore(Invalid):
+    code = "too_large_for_store"
 
 
 class Unauthenticated(WorkerError):

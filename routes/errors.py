@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.WorkerError], int] = {
     body.TooSlow: 408,
     body.TooLarge: 413,
     body.UnsupportedType: 415,
+    errors.TooLargeForStore: 413,
     errors.Invalid: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,

@@ -58,7 +58,10 @@ REFUSALS = {
         "ifEmpty, ifUnused or ifRevision does not hold.",
         ("precondition_failed", "queue_not_empty", "queue_in_use", "exchange_in_use", "consumer_changed"),
     ),
-    413: Refusal("The body, or a message for the broker, is over the limit.", ("body_too_large", "message_too_large")),
+    413: Refusal(
+        "The body, a message for the broker, or a document for MongoDB is over the limit.",
+        ("body_too_large", "message_too_large", "too_large_for_store"),
+    ),
     415: Refusal("The body is not of a type that is taken.", ("unsupported_media_type",)),
     422: Refusal(
         "No queue took the message: it is not published. Or the Idempotency-Key was used for another request.",

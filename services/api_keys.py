@@ -6,18 +6,15 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-import structlog
-
 from domain.api_key import PREFIX, ApiKey, CreateApiKey
 from domain.details import Page
-from domain.errors import Invalid, StoreUnavailable, Unauthenticated
+from domain.errors import Invalid, Unauthenticated
 from domain.selection import Selection
 from domain.user import Principal
 from gateway.mongo import Store
 from runtime.revocation_counter import RevocationCounter
+from services.complaints import Complaints
 from services.selecting import selected
-
-log = structlog.get_logger("workerrmq.keys")
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -26,10 +23,16 @@ class ApiKeys:
     """Thread-safe. Every method raises StoreUnavailable when the store is away. A key outlives who created it."""
 
     def __init__(
-        self, store: Store, revocations: RevocationCounter, *, noted_every: timedelta = timedelta(minutes=1)
+        self,
+        store: Store,
+        revocations: RevocationCounter,
+        *,
+        noted_every: timedelta = timedelta(minutes=1),
+        complaints: Complaints | None = None,
     ) -> None:
         """The last use of a key is noted when `noted_every` has passed since it was noted before."""
         self._noted_every = noted_every
+        self._complaints = complaints or Complaints()
         self._keys = store.api_keys
         self._revocations = revocations
 
@@ -68,10 +71,8 @@ class ApiKeys:
     def _note_use(self, key: ApiKey, now: datetime) -> None:
         if key.last_used_at and now - key.last_used_at < self._noted_every:
             return
-        try:
-            self._keys.used(key, now)
-        except StoreUnavailable as exc:  # no reason to refuse the request
-            log.warning("api_key_use_not_noted", reason=exc.detail)
+        # A failure is no reason to refuse the request.
+        self._complaints.attempt("store", "use of API keys", lambda: self._keys.used(key, now))
 
 
 def digest(secret: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from threading import Condition, Thread
 
 import structlog
 
 from domain.audit import AuditEntry, AuditFilter
 from domain.details import Page
-from domain.errors import StoreUnavailable
 from domain.selection import Order
 from gateway.mongo.audit import AuditEntries
+from services.complaints import Complaints
 
 log = structlog.get_logger("workerrmq.audit")
 
@@ -21,11 +22,18 @@ class AuditLog:
     """A part of the process's runtime with a thread that owns the writing. `add` and `page` may be called by anyone."""
 
     def __init__(
-        self, entries: AuditEntries, *, max_waiting: int = 10_000, at_once: int = 500, retry_after: float = 1.0
+        self,
+        entries: AuditEntries,
+        *,
+        max_waiting: int = 10_000,
+        at_once: int = 500,
+        retry_after: float = 1.0,
+        complaints: Complaints | None = None,
     ) -> None:
         """While the store is down, `max_waiting` entries wait; more are lost, which is counted and logged. `at_once`
         are written in one call, which is repeated after `retry_after` seconds."""
         self._entries = entries
+        self._complaints = complaints or Complaints()
         self._max_waiting, self._at_once, self._retry_after = max_waiting, at_once, retry_after
         self._waiting: deque[AuditEntry] = deque()
         self._changed = Condition()
@@ -63,14 +71,13 @@ class AuditLog:
 
     def _run(self) -> None:
         while batch := self._next():
-            try:
-                lost = self._entries.add(batch)
-            except StoreUnavailable as exc:
-                log.warning("audit_log_not_written", waiting=len(self._waiting), reason=exc.detail)
+            if not self._complaints.attempt("store", "audit", partial(self._write, batch)):
                 self._again(batch)
-            else:
-                with self._changed:
-                    self._lost += lost
+
+    def _write(self, batch: list[AuditEntry]) -> None:
+        lost = self._entries.add(batch)
+        with self._changed:
+            self._lost += lost
 
     def _next(self) -> list[AuditEntry]:
         """What to write next, once there is something; nothing when all is written, or it is too late."""

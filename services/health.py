@@ -8,12 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
 
-import structlog
-
 from domain.errors import WorkerError
+from services.complaints import Complaints
 from services.worker_count import Workers
-
-log = structlog.get_logger("workerrmq.health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,7 @@ class Health:
         workers: Callable[[], Workers | None],
         *,
         timeout: float = 1.0,
+        complaints: Complaints | None = None,
     ) -> None:
         """`probes`: by name of the dependency, what returns when it is up and raises a domain error when it is not.
         They are asked at the same time; one that takes longer than `timeout` seconds counts as down."""
@@ -52,7 +50,7 @@ class Health:
         self._threads = ThreadPoolExecutor(2 * len(self._probes) + 2, thread_name_prefix="health")
         self._running: dict[str, Future[Dependency]] = {}
         self._counting: Future[Workers | None] | None = None
-        self._down: set[str] = set()
+        self._complaints = complaints or Complaints()
 
     def look(self) -> Findings:
         """All of it, within about `timeout`: a probe that hangs counts as down, and is not started a second time."""
@@ -64,7 +62,7 @@ class Health:
         counting, deadline = self._counting, time.monotonic() + self.timeout
         found = [self._outcome(name, future, deadline) for name, future in list(self._running.items())]
         for one in found:
-            self._tell(one)
+            self._complaints.report(one.name, "health", one.detail)
         try:
             return Findings(found, counting.result(max(0.0, deadline - time.monotonic())))
         except StillRunning:
@@ -75,15 +73,6 @@ class Health:
             return future.result(max(0.0, deadline - time.monotonic()))
         except StillRunning:
             return Dependency(name, False, self.timeout * 1000, f"no answer within {self.timeout:g} s")
-
-    def _tell(self, found: Dependency) -> None:
-        """Once that it is away, and once that it is back."""
-        if not found.up and found.name not in self._down:
-            self._down.add(found.name)
-            log.warning("dependency_unavailable", dependency=found.name, reason=found.detail)
-        elif found.up and found.name in self._down:
-            self._down.discard(found.name)
-            log.info("dependency_available", dependency=found.name)
 
 
 def _measured(name: str, probe: Callable[[], None]) -> Dependency:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from domain.errors import Conflict, IdempotencyMismatch, StoreUnavailable
 from domain.idempotency import KeptAnswer, Known, Reservation
 from gateway.mongo.idempotency import IdempotentAnswers
+from services.complaints import Complaints
 
 log = structlog.get_logger("workerrmq.idempotency")
 
@@ -37,10 +39,18 @@ class Idempotency:
     """Thread-safe, over all processes and hosts. A part of the process's runtime: its thread renews the leases of
     requests that take long, and repeats the writes that the store did not confirm."""
 
-    def __init__(self, answers: IdempotentAnswers, *, retry_after: float = 1.0, most_open: int = 1000) -> None:
+    def __init__(
+        self,
+        answers: IdempotentAnswers,
+        *,
+        retry_after: float = 1.0,
+        most_open: int = 1000,
+        complaints: Complaints | None = None,
+    ) -> None:
         """Repeat a write after `retry_after` seconds, for at most `most_open` reservations; the keys of others are
         free when their lease ends."""
         self._answers = answers
+        self._complaints = complaints or Complaints()
         self._lease = answers.lease.total_seconds()
         self._pause = min(retry_after, self._lease / 4)
         self._most_open = most_open
@@ -89,20 +99,18 @@ class Idempotency:
         return content, False
 
     def _end(self, reservation: Reservation, answer: KeptAnswer | None) -> None:
-        try:
-            self._write(reservation, answer)
-        except StoreUnavailable as exc:  # the request itself is done: its answer counts
-            log.warning("idempotency_key_held", reason=exc.detail)
-            self._put_off(reservation, answer)
-        else:
+        if self._write(reservation, answer):
             with self._lock:
                 self._open.pop(reservation, None)
+        else:  # the request itself is done: its answer counts
+            self._put_off(reservation, answer)
 
-    def _write(self, reservation: Reservation, answer: KeptAnswer | None) -> None:
+    def _write(self, reservation: Reservation, answer: KeptAnswer | None) -> bool:
         if answer is None:
-            self._answers.free(reservation)
+            end = partial(self._answers.free, reservation)
         else:
-            self._answers.keep(reservation, answer, datetime.now(UTC))
+            end = partial(self._answers.keep, reservation, answer, datetime.now(UTC))
+        return self._complaints.attempt("store", "idempotency", end)
 
     def _put_off(self, reservation: Reservation, answer: KeptAnswer | None) -> None:
         with self._lock:
@@ -121,20 +129,17 @@ class Idempotency:
             for reservation, one in found:
                 try:
                     self._look_after(reservation, one)
-                except StoreUnavailable:
-                    continue  # one that cannot be stored must not keep the others from being renewed
                 except Exception:  # a fault of ours must not end the renewals
                     log.exception("idempotency_crashed")
 
     def _look_after(self, reservation: Reservation, one: _Open) -> None:
         age = time.monotonic() - one.since
-        if not one.running:
-            if age < self._lease:  # later the key is free anyway
-                self._write(reservation, one.answer)
+        if one.running:
+            renew = partial(self._answers.renew, reservation, datetime.now(UTC))
+            if age >= self._lease / 3 and self._complaints.attempt("store", "idempotency", renew):
+                self._replace(reservation, one, _Open(time.monotonic(), running=True))
+        elif age >= self._lease or self._write(reservation, one.answer):  # after its lease the key is free anyway
             self._replace(reservation, one, None)
-        elif age >= self._lease / 3:
-            self._answers.renew(reservation, datetime.now(UTC))
-            self._replace(reservation, one, _Open(time.monotonic(), running=True))
 
     def _replace(self, reservation: Reservation, before: _Open, after: _Open | None) -> None:
         """Unless the request has ended meanwhile."""

@@ -34,6 +34,7 @@ class Replays:
         """Store the progress every `stored_every` seconds at most. A running replay whose progress was not stored for
         longer than `silent` has lost its process."""
         self._gateway, self._store, self._stored_every, self._silent = gateway, store, stored_every, silent
+        self._unstored: dict[str, str] = {}  # by replay: why its progress is not stored, as the log has it
         self._stopping = threading.Event()
         self._running: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -120,10 +121,16 @@ class Replays:
         finally:
             with self._lock:
                 del self._running[replay.replay_id]
+                self._unstored.pop(replay.replay_id, None)
 
     def _put(self, replay: Replay, progress: Progress, state: str, reason: str | None = None) -> None:
         changes = {**asdict(progress), "state": state, "reason": reason, "updated_at": datetime.now(UTC)}
+        latest = replay.model_copy(update=changes)
         try:
-            self._store.put(replay.model_copy(update=changes))
+            self._store.put(latest)
         except StoreUnavailable as exc:  # the replay itself needs no store
-            log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)
+            if self._unstored.get(replay.replay_id) != exc.detail:
+                log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)
+            self._unstored[replay.replay_id] = exc.detail
+        else:
+            self._unstored.pop(replay.replay_id, None)

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.embedded import EmbeddedNode
+from tests.support.mongo_proxy import MongoProxy
 from tests.support.node import BrokerNode
 from tests.support.programs import unavailable
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.rabbitmq_programs import RABBITMQ, RABBITMQ4, Programs
 from tests.support.server import running
-from tests.support.store import StoreNode
+from tests.support.store import StoreNode, store_to_test
 from tests.support.target import Target
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -80,7 +81,7 @@ def embedded_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
 @pytest.fixture(scope="session")
 def store_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreNode]:
     """The document store for the session."""
-    with running(StoreNode(tmp_path_factory.mktemp("store"))) as node:
+    with running(store_to_test(tmp_path_factory.mktemp("store"))) as node:
         yield node
 
 
@@ -117,6 +118,13 @@ def store(store_node: StoreNode) -> Iterator[StoreNode]:
     """An empty document store that the test may fill, stop and kill."""
     yield store_node
     store_node.reset()
+
+
+@pytest.fixture
+def mongo_proxy(store: StoreNode) -> Iterator[MongoProxy]:
+    """A proxy before the store that can break single commands."""
+    with MongoProxy(store.port) as one:
+        yield one
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-"""What the service keeps in MongoDB. Every pymongo exception becomes StoreUnavailable in here."""
+"""What the service keeps in MongoDB. pymongo's exceptions leave it as errors of the domain (failures.py)."""
 
-from gateway.mongo.connection import CLIENT_OPTIONS, Store, open_store
+from gateway.mongo.connection import Store, client_options, open_store
 
-__all__ = ["CLIENT_OPTIONS", "Store", "open_store"]
+__all__ = ["Store", "client_options", "open_store"]

@@ -10,16 +10,16 @@ from pymongo.errors import DuplicateKeyError
 
 from domain.api_key import ApiKey
 from domain.errors import Conflict, NotFound
-from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, store_call
 
 
-class ApiKeys:
+class ApiKeys(IndexedCollection):
     """Keys by name, which is the document's id and therefore unique. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = IndexedCollection(database, "apiKeys", IndexModel("digest", unique=True))
+        super().__init__(database, "apiKeys", IndexModel("digest", unique=True))
 
-    @translated
+    @store_call
     def add(self, key: ApiKey) -> None:
         """Store a new key. Raises Conflict when the name is taken."""
         document = {
@@ -38,23 +38,23 @@ class ApiKeys:
         except DuplicateKeyError:
             raise Conflict(f"There is an API key {key.name!r} already.") from None
 
-    @translated
+    @store_call
     def by_digest(self, digest: str) -> ApiKey | None:
         """The key with that SHA-256, expired or not."""
         document = self._collection().find_one({"digest": digest})
         return None if document is None else _key(document)
 
-    @translated
+    @store_call
     def all(self) -> list[ApiKey]:
         """Every key, expired or not, by name."""
         return [_key(document) for document in self._collection().find().sort("_id", 1)]
 
-    @translated
+    @store_call
     def used(self, key: ApiKey, now: datetime) -> None:
         """Note that the key is in use; one that is gone stays gone."""
         change(self._collection(), {"_id": key.name, "digest": key.digest}, lambda _: {"lastUsedAt": now})
 
-    @translated
+    @store_call
     def remove(self, name: str) -> None:
         """Delete a key. Raises NotFound."""
         if not self._collection().delete_one({"_id": name}).deleted_count:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pymongo import DESCENDING, IndexModel
+from pymongo import IndexModel
 from pymongo.database import Database
 
 from domain.attempt import Attempt, AttemptFilter
@@ -17,38 +17,32 @@ from gateway.mongo.collection import (
     IndexedCollection,
     between,
     insert_new,
+    log_indexes,
     micros,
     ordering,
     page_of,
-    translated,
+    store_call,
 )
 
 _NAMES = {"at": "micros", "queueName": "queue", "durationMs": "duration_ms"}
 
 
-class Attempts:
+class Attempts(IndexedCollection):
     """Written by workers in batches, read by the API. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document], *, forgotten_after: int = 7 * 24 * 3600) -> None:
-        """Forget an attempt after `forgotten_after` seconds."""
-        self._collection = IndexedCollection(
-            database,
-            "attempts",
-            IndexModel("at", expireAfterSeconds=forgotten_after),
-            IndexModel("message_id"),
-            IndexModel("micros"),
-            IndexModel([("consumer", 1), ("micros", DESCENDING)]),
-            IndexModel([("queue", 1), ("micros", DESCENDING)]),
-        )
+    def __init__(self, database: Database[Document], kept: int) -> None:
+        """Forget an attempt after `kept` seconds."""
+        indexes = log_indexes(kept, "consumer", "queue")
+        super().__init__(database, "attempts", *indexes, IndexModel("message_id"))
 
-    @translated
+    @store_call
     def add(self, attempts: Mapping[str, Attempt]) -> int:
         """Store all of them under their ids, in one call; those that an earlier try has stored stay as they are. Return
         how many can never be stored."""
         documents = [asdict(attempt) | {"_id": key, "micros": micros(attempt.at)} for key, attempt in attempts.items()]
         return insert_new(self._collection(), documents) if documents else 0
 
-    @translated
+    @store_call
     def find(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
         """One page of those that fit the filter, in that order; the first page is 1."""
         return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _loaded)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymongo import DESCENDING, IndexModel
 from pymongo.database import Database
 
 from domain.audit import AuditEntry, AuditFilter
@@ -15,36 +14,30 @@ from gateway.mongo.collection import (
     IndexedCollection,
     between,
     insert_new,
+    log_indexes,
     micros,
     ordering,
     page_of,
-    translated,
+    store_call,
 )
 
 _NAMES = {"at": "micros"}
 
 
-class AuditEntries:
+class AuditEntries(IndexedCollection):
     """Written in batches, read by the API. All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document], *, kept: int = 90 * 24 * 3600) -> None:
+    def __init__(self, database: Database[Document], kept: int) -> None:
         """Forget an entry after `kept` seconds."""
-        self._collection = IndexedCollection(
-            database,
-            "audit",
-            IndexModel("at", expireAfterSeconds=kept),
-            IndexModel("micros"),
-            IndexModel([("user", 1), ("micros", DESCENDING)]),
-            IndexModel([("names", 1), ("micros", DESCENDING)]),
-        )
+        super().__init__(database, "audit", *log_indexes(kept, "user", "names"))
 
-    @translated
+    @store_call
     def add(self, entries: Sequence[AuditEntry]) -> int:
         """Store all of them; those that an earlier try has stored already stay as they are. Return how many can never
         be stored."""
         return insert_new(self._collection(), [_document(entry) for entry in entries])
 
-    @translated
+    @store_call
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
         """One page of those that fit the filter, in that order; the first page is 1."""
         return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _entry)

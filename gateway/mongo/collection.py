@@ -1,62 +1,101 @@
-"""What every collection shares: indexes that are made before the first use, and pymongo's exceptions kept inside."""
+"""A collection of the store as the base of what is kept in it, and the reads and writes that several of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from bson.errors import BSONError
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from domain.details import Page
 from domain.errors import StoreUnavailable
 from domain.selection import Order
+from gateway.mongo.deadline import limited
+from gateway.mongo.failures import DUPLICATE_KEY, INDEX_OPTIONS_CONFLICT, NEVER_STORED, RETRY_AFTER, translated
 
 Document = dict[str, Any]
 Entity = TypeVar("Entity")
-_DUPLICATE = 11000
-"""MongoDB's code for a unique key that is taken (https://www.mongodb.com/docs/manual/reference/error-codes/)."""
 _MOST_CLASHES = 100
-_NEVER_STORED = frozenset({2, 121, 10334, 17280})
-"""BadValue, DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-RETRY_AFTER = 2.0  # seconds: about as long as a client takes to find a store that is back
 
 
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except OperationFailure as exc:
-        raise StoreUnavailable(f"MongoDB refused the operation (code {exc.code}).", retry_after=RETRY_AFTER) from exc
-    except PyMongoError as exc:
-        raise StoreUnavailable("MongoDB cannot be reached. Try again shortly.", retry_after=RETRY_AFTER) from exc
+class _InDatabase(Protocol):
+    _database: Database[Document]
 
 
-translated = _translating()
-"""Decorator: pymongo's exceptions leave the function as StoreUnavailable."""
+Params = ParamSpec("Params")
+Returned = TypeVar("Returned")
+Self = TypeVar("Self", bound=_InDatabase)
+
+
+def store_call(
+    method: Callable[Concatenate[Self, Params], Returned],
+) -> Callable[Concatenate[Self, Params], Returned]:
+    """Decorate every method that uses the store: limit its time by the client's timeoutMS, or by what its unit of work
+    has left (see deadline.py), and let pymongo's exceptions leave it as StoreUnavailable or TooLargeForStore."""
+
+    @wraps(method)
+    def call(self: Self, /, *args: Params.args, **kwargs: Params.kwargs) -> Returned:
+        try:
+            with limited(self._database.client.options.timeout):
+                return method(self, *args, **kwargs)
+        except (PyMongoError, DocumentTooLarge) as exc:
+            raise translated(exc) from exc
+
+    return call
 
 
 class IndexedCollection:
     """A collection whose indexes are made at its first use in this process, not at start: the store may be down then.
 
-    Call it to get the pymongo collection. Making an index that exists is a no-op on the server.
+    Making an index that exists is a no-op on the server.
     """
 
     def __init__(self, database: Database[Document], name: str, *indexes: IndexModel) -> None:
-        self._collection = database[name]
+        self._database = database
+        self._name = name
         self._indexes = list(indexes)
         self._ready = not indexes
 
-    def __call__(self) -> Collection[Document]:
+    def _collection(self) -> Collection[Document]:
+        collection = self._database[self._name]
         if not self._ready:
-            self._collection.create_indexes(self._indexes)
+            _make_indexes(collection, self._indexes)
             self._ready = True
-        return self._collection
+        return collection
+
+
+def forgetting(field: str, seconds: int = 0) -> IndexModel:
+    """A TTL index: the server deletes a document `seconds` after the time in its field
+    (https://www.mongodb.com/docs/manual/core/index-ttl/)."""
+    return IndexModel(field, expireAfterSeconds=seconds)
+
+
+def log_indexes(kept: int, *searched: str) -> list[IndexModel]:
+    """The indexes of a log: by time, and by each field that it is searched by, the latest first. Its entries have
+    `micros` beside `at` (see `micros`), and are forgotten after `kept` seconds."""
+    by_field = (IndexModel([(field, ASCENDING), ("micros", DESCENDING)]) for field in searched)
+    return [forgetting("at", kept), IndexModel("micros"), *by_field]
+
+
+def _make_indexes(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
+    """Make them. MongoDB refuses a TTL other than that of the index that is there: change it by collMod
+    (https://www.mongodb.com/docs/manual/reference/command/collMod/). The embedded store takes it as it comes."""
+    try:
+        collection.create_indexes(indexes)
+    except OperationFailure as exc:
+        if exc.code != INDEX_OPTIONS_CONFLICT:
+            raise
+        for index in (one.document for one in indexes if "expireAfterSeconds" in one.document):
+            changed = {"keyPattern": index["key"], "expireAfterSeconds": index["expireAfterSeconds"]}
+            collection.database.command("collMod", collection.name, index=changed)
+        collection.create_indexes(indexes)
 
 
 def change(
@@ -85,14 +124,11 @@ def insert_new(collection: Collection[Document], documents: Sequence[Document]) 
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as exc:
-        errors = [error["code"] for error in exc.details["writeErrors"] if error["code"] != _DUPLICATE]
-        if not _NEVER_STORED.issuperset(errors):
+        errors = [error["code"] for error in exc.details["writeErrors"] if error["code"] != DUPLICATE_KEY]
+        if not NEVER_STORED.issuperset(errors) or exc.details["writeConcernErrors"]:
             raise
         return len(errors)
-    except (
-        ValueError,
-        OverflowError,
-    ):  # bson's errors are of these: pymongo cannot send one of them, and has not said which
+    except (BSONError, ValueError, OverflowError):  # pymongo cannot send one of them, and does not say which
         if len(documents) == 1:
             return 1
         return sum(insert_new(collection, [document]) for document in documents)

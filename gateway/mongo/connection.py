@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +13,76 @@ from pymongo.database import Database
 from gateway.mongo.api_keys import ApiKeys
 from gateway.mongo.attempts import Attempts
 from gateway.mongo.audit import AuditEntries
-from gateway.mongo.collection import Document, translated
+from gateway.mongo.collection import Document, store_call
 from gateway.mongo.consumers import ConsumerRegistry
+from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.login_failures import LoginFailures
 from gateway.mongo.replays import Replays
+from gateway.mongo.retention import Retention
 from gateway.mongo.secrets import Sealer
 from gateway.mongo.tokens import Tokens
 from gateway.mongo.users import Users
 
-CLIENT_OPTIONS: dict[str, Any] = {
-    "connect": False,
-    "tz_aware": True,
-    "serverSelectionTimeoutMS": 2000,
-    "connectTimeoutMS": 2000,
-    "socketTimeoutMS": 5000,
-    "appname": "WorkerRMQ",
-    "w": "majority",
-    "readPreference": "primary",
-}
-"""For every client: a store that is down is noticed in seconds, so that a request can say so (milliseconds). A change
-is kept when its primary is lost, and read by whoever asks next; see uri.py."""
+_RETENTION = Retention()
+
+
+def client_options(deadline: float = 5.0) -> dict[str, Any]:
+    """The options of every client. A unit of work may wait for the store for `deadline` seconds in all (deadline.py);
+    it notices sooner that no server can be reached. A change survives the loss of its primary, and is seen by the next
+    read; see uri.py."""
+    return {
+        "connect": False,
+        "tz_aware": True,
+        "serverSelectionTimeoutMS": 2000,
+        "connectTimeoutMS": 2000,
+        "timeoutMS": round(deadline * 1000),
+        "appname": "WorkerRMQ",
+        "w": "majority",
+        "readPreference": "primary",
+    }
 
 
 class Store:
     """All collections over one database. Thread-safe, as pymongo is; make one in each process."""
 
-    def __init__(self, database: Database[Document], sealer: Sealer) -> None:
+    def __init__(self, database: Database[Document], sealer: Sealer, retention: Retention = _RETENTION) -> None:
         self._database = database
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.api_keys = ApiKeys(database)
-        self.audit = AuditEntries(database)
-        self.idempotency = IdempotentAnswers(database, sealer)
+        self.audit = AuditEntries(database, retention.audit)
+        self.idempotency = IdempotentAnswers(database, sealer, kept=timedelta(seconds=retention.idempotency))
         self.login_failures = LoginFailures(database)
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
-        self.attempts = Attempts(database)
-        self.replays = Replays(database)
+        self.attempts = Attempts(database, retention.attempts)
+        self.replays = Replays(database, retention.replays)
 
-    @translated
+    @store_call
     def ping(self, timeout: float = 1.0) -> None:
         """Return when the store has answered a read, for which it needs to be usable: MongoDB answers the command ping
         without a login. Raises StoreUnavailable after `timeout` seconds."""
         with pymongo.timeout(timeout):
             self._database["versions"].find_one({}, {"_id": 1})
 
+    def unit_of_work(self) -> AbstractContextManager[None]:
+        """Let all calls inside, of this thread, wait for the store for as long as one alone may."""
+        return unit_of_work(self._database.client.options.timeout)
+
     def close(self) -> None:
         """Close the connections; the store may not be used again."""
         self._database.client.close()
 
 
-def open_store(uri: str, secret_key: str, data_dir: Path) -> Store:
+def open_store(
+    uri: str, secret_key: str, data_dir: Path, *, deadline: float = 5.0, retention: Retention = _RETENTION
+) -> Store:
     """A store outside Flask, as WorkerRMQ.py needs it. Does not wait for MongoDB: it may be down yet.
 
-    `uri` names the database; `secret_key` and `data_dir` are the settings of these names (see secrets.py).
+    `uri` names the database; `secret_key` and `data_dir` are the settings of these names (see secrets.py),
+    `deadline` is in seconds (see client_options).
     """
-    client: pymongo.MongoClient[Document] = pymongo.MongoClient(uri, **CLIENT_OPTIONS)
-    return Store(client.get_default_database(), Sealer.of(secret_key, data_dir))
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(uri, **client_options(deadline))
+    return Store(client.get_default_database(), Sealer.of(secret_key, data_dir), retention)

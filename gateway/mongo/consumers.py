@@ -18,28 +18,26 @@ from domain.details import Page
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
-from gateway.mongo.collection import Document, IndexedCollection, change, page_of, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
 from gateway.mongo.consumer_documents import ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
 
 
-class ConsumerRegistry:
+class ConsumerRegistry(IndexedCollection):
     """Consumers by id and by unique name. `revision` grows with every change. All methods raise StoreUnavailable."""
 
     def __init__(
         self, database: Database[Document], sealer: Sealer, *, signing_overlap: timedelta = timedelta(hours=24)
     ) -> None:
         """A signing secret holds for `signing_overlap` after another has replaced it."""
+        super().__init__(database, "consumers", IndexModel("name", unique=True), IndexModel("queueName"))
         self._signing_overlap = signing_overlap
-        self._collection = IndexedCollection(
-            database, "consumers", IndexModel("name", unique=True), IndexModel("queueName")
-        )
         self._documents = ConsumerDocuments(sealer)
         self._versions = database["versions"]
 
-    @translated
+    @store_call
     def version(self) -> int:
         """A number that grows when anything in the registry changes: cheaper to ask for than the whole. (A process that
         dies between a change and this number leaves it behind, so look at the whole now and then.)"""
@@ -51,7 +49,7 @@ class ConsumerRegistry:
         answer, then leaves a version that has grown."""
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
-    @translated
+    @store_call
     def create(self, spec: ConsumerSpec) -> tuple[RegisteredConsumer, bool]:
         """The consumer, and whether it is new. Its name defaults to the queue's.
 
@@ -77,7 +75,7 @@ class ConsumerRegistry:
         self._touch()
         return self._documents.loaded(document), True
 
-    @translated
+    @store_call
     def get(self, name_or_id: str) -> RegisteredConsumer:
         """One consumer; an id goes before a name. Raises NotFound."""
         collection = self._collection()
@@ -86,19 +84,19 @@ class ConsumerRegistry:
             raise NotFound(f"There is no consumer {name_or_id!r}.")
         return self._documents.loaded(document)
 
-    @translated
+    @store_call
     def find(self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL) -> Page[RegisteredConsumer]:
         """One page of the consumers that are wanted, by name; the first page is 1."""
         return page_of(self._collection(), _query(wanted), [("name", 1)], number, size, self._documents.loaded)
 
-    @translated
+    @store_call
     def outlines(self) -> list[ConsumerOutline]:
         """All consumers by name, without what they deliver where: nothing is unsealed, nothing validated."""
         fields = ("_id", "name", "queueName", "state", "reason", "updatedAt")
         found = self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)
         return [ConsumerOutline(*(document[field] for field in fields)) for document in found]
 
-    @translated
+    @store_call
     def enabled(self) -> list[RegisteredConsumer]:
         """All that workers shall run, by name."""
         found = (
@@ -107,7 +105,7 @@ class ConsumerRegistry:
         )
         return [consumer for consumer in found if consumer.state == "enabled"]
 
-    @translated
+    @store_call
     def update(self, consumer_id: str, spec: ConsumerSpec, revision: int | None = None) -> RegisteredConsumer:
         """Put `spec` in place of the old one; what was suspended is enabled by that, what was paused stays so. A
         signing secret that another replaces holds for a while still.
@@ -134,7 +132,7 @@ class ConsumerRegistry:
         except DuplicateKeyError:
             raise Conflict(f"Another consumer is called {spec.name!r}.") from None
 
-    @translated
+    @store_call
     def set_state(self, consumer_id: str, state: Desired, reason: str | None = None) -> RegisteredConsumer:
         """Enable, pause or suspend a consumer; the same state again changes nothing. Raises NotFound."""
         with suppress(NotFound):
@@ -143,7 +141,7 @@ class ConsumerRegistry:
             )
         return self.get(consumer_id)
 
-    @translated
+    @store_call
     def suspend(self, consumer_id: str, revision: int, reason: str) -> bool:
         """Suspend an enabled consumer on a worker's word, unless somebody changed it since that worker read it.
 
@@ -156,20 +154,23 @@ class ConsumerRegistry:
             return False
         return True
 
-    @translated
     def reseal(self) -> tuple[int, list[str]]:
         """Seal all secrets under the first key: how many consumers have some, and the names of those that no key opens,
-        which stay as they are."""
+        which stay as they are. Raises StoreUnavailable; then some are sealed, and the rest can be sealed later."""
         resealed, unreadable = 0, []
-        for document in list(self._collection().find().sort("name", 1)):
+        for outline in self.outlines():
             try:
-                changed = change(self._collection(), {"_id": document["_id"]}, self._documents.resealed)
-                resealed += bool(changed and changed[1]["sealed"])
+                resealed += self._reseal(outline.id)
             except Unreadable:
-                unreadable.append(document["name"])
+                unreadable.append(outline.name)
         return resealed, unreadable
 
-    @translated
+    @store_call
+    def _reseal(self, consumer_id: str) -> bool:
+        changed = change(self._collection(), {"_id": consumer_id}, self._documents.resealed)
+        return bool(changed and changed[1]["sealed"])
+
+    @store_call
     def delete(self, consumer_id: str) -> None:
         """Remove a consumer; workers drain it. Raises NotFound."""
         if self._collection().find_one({"_id": consumer_id}, {"_id": 1}) is not None:

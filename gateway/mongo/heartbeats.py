@@ -7,16 +7,15 @@ import time
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 
-from pymongo import IndexModel
 from pymongo.database import Database
 
 from domain.registry import Heartbeat, Report
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, forgetting, store_call
 
 _FIELDS = frozenset(field.name for field in fields(Report))
 
 
-class Heartbeats:
+class Heartbeats(IndexedCollection):
     """Two documents per worker process, overwritten: the beat every second, what it says of its consumers when that has
     changed (or it might be forgotten). All methods raise StoreUnavailable."""
 
@@ -32,12 +31,12 @@ class Heartbeats:
         after `repeated_every` seconds, because it is forgotten `forgotten_after` seconds after it was written."""
         self._live_for = timedelta(seconds=live_for)
         self._repeated_every = repeated_every
-        self._beats = IndexedCollection(database, "heartbeats", IndexModel("at", expireAfterSeconds=forgotten_after))
-        self._reports = IndexedCollection(database, "reports", IndexModel("at", expireAfterSeconds=forgotten_after))
+        super().__init__(database, "heartbeats", forgetting("at", forgotten_after))
+        self._reports = IndexedCollection(database, "reports", forgetting("at", forgotten_after))
         self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, its mark
         self._read: dict[str, tuple[str | None, tuple[Report, ...]]] = {}  # by worker: its mark, what it says
 
-    @translated
+    @store_call
     def beat(self, heartbeat: Heartbeat) -> None:
         """Store what a worker says of itself, in place of what it said before."""
         # Replacements, not $set: the embedded store would turn the times into strings.
@@ -45,13 +44,13 @@ class Heartbeats:
         consumers, at, mark = self._reported.get(heartbeat.worker, ((), float("-inf"), ""))
         if heartbeat.consumers != consumers or time.monotonic() - at > self._repeated_every:
             reports = {"at": heartbeat.at, "consumers": [asdict(report) for report in heartbeat.consumers]}
-            self._reports().replace_one(worker, worker | reports, upsert=True)
+            self._reports._collection().replace_one(worker, worker | reports, upsert=True)
             mark = mark if heartbeat.consumers == consumers else secrets.token_hex(8)
             self._reported[heartbeat.worker] = heartbeat.consumers, time.monotonic(), mark
         beat = {"at": heartbeat.at, "started_at": heartbeat.started_at, "connected": heartbeat.connected, "told": mark}
-        self._beats().replace_one(worker, worker | beat, upsert=True)
+        self._collection().replace_one(worker, worker | beat, upsert=True)
 
-    @translated
+    @store_call
     def live(self) -> list[Heartbeat]:
         """The workers that are live, by name. What they say of their consumers is
         read again when it has changed: it may be a thousand reports."""
@@ -59,7 +58,7 @@ class Heartbeats:
         marks: dict[str, str | None] = {beat["_id"]: beat.get("told") for beat in beats}  # None: it sets no marks
         read = {name: known for name, known in self._read.items() if known[0] and marks.get(name) == known[0]}
         if changed := [name for name in marks if name not in read]:
-            for found in self._reports().find({"_id": {"$in": changed}}):
+            for found in self._reports._collection().find({"_id": {"$in": changed}}):
                 reports = tuple(_report(report) for report in found["consumers"])
                 read[found["_id"]] = marks[found["_id"]], reports
         self._read = read
@@ -74,27 +73,27 @@ class Heartbeats:
             for beat in beats
         ]
 
-    @translated
+    @store_call
     def count(self) -> int:
         """How many workers are live."""
         return len(self._live())
 
-    @translated
+    @store_call
     def ages(self) -> list[float]:
         """For each live worker, how many seconds ago it was heard of."""
         now = datetime.now(UTC)
         return [max(0.0, (now - beat["at"]).total_seconds()) for beat in self._live()]
 
-    @translated
+    @store_call
     def remove(self, worker: str) -> None:
         """Forget a worker that says goodbye, so that nobody waits for its silence to be noticed."""
         self._reported.pop(worker, None)
-        self._beats().delete_one({"_id": worker})
-        self._reports().delete_one({"_id": worker})
+        self._collection().delete_one({"_id": worker})
+        self._reports._collection().delete_one({"_id": worker})
 
     def _live(self) -> list[Document]:
         since = datetime.now(UTC) - self._live_for
-        return list(self._beats().find({"at": {"$gte": since}}).sort("_id", 1))
+        return list(self._collection().find({"at": {"$gte": since}}).sort("_id", 1))
 
 
 def _report(document: Document) -> Report:

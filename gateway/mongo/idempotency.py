@@ -6,17 +6,16 @@ import secrets
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from pymongo import IndexModel
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.errors import Conflict
 from domain.idempotency import KeptAnswer, Known, Reservation
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, forgetting, store_call
 from gateway.mongo.secrets import Sealer, Unreadable
 
 
-class IdempotentAnswers:
+class IdempotentAnswers(IndexedCollection):
     """Neither keys nor bodies are stored, only their hashes, and answers sealed: an answer may hold a secret that is
     shown only once. All methods raise StoreUnavailable."""
 
@@ -25,17 +24,17 @@ class IdempotentAnswers:
         database: Database[Document],
         sealer: Sealer,
         *,
-        kept: timedelta = timedelta(hours=24),
+        kept: timedelta,
         lease: timedelta = timedelta(minutes=2),
     ) -> None:
         """Forget an answer after `kept`. A reservation that is neither answered nor renewed for `lease` has lost its
         process, and ends."""
-        self._collection = IndexedCollection(database, "idempotency", IndexModel("expiresAt", expireAfterSeconds=0))
+        super().__init__(database, "idempotency", forgetting("expiresAt"))
         self._sealer = sealer
         self._kept = kept
         self.lease = lease
 
-    @translated
+    @store_call
     def reserve(self, wanted: Reservation, now: datetime) -> Known | None:
         """Reserve a key for exactly one of all who ask. Return None if that is this one, else what is known of the
         key. After StoreUnavailable it may be reserved, or not."""
@@ -53,14 +52,14 @@ class IdempotentAnswers:
                     continue
             return None
 
-    @translated
+    @store_call
     def renew(self, reservation: Reservation, now: datetime) -> None:
         """Begin the lease anew, unless the reservation has ended."""
         held = _held(reservation.holder, reservation.identity)
         # A replacement, not $set: the embedded store would turn the times into strings.
         self._collection().replace_one(held, self._reserved(reservation, now))
 
-    @translated
+    @store_call
     def keep(self, reservation: Reservation, answer: KeptAnswer, now: datetime) -> None:
         """Store the answer that all who ask again shall get, unless the reservation has ended. This ends it: the answer
         has a holder of its own, so that a renewal which comes late does not overwrite it."""
@@ -74,7 +73,7 @@ class IdempotentAnswers:
         }
         self._collection().replace_one(_held(reservation.holder, reservation.identity), document)
 
-    @translated
+    @store_call
     def free(self, reservation: Reservation) -> None:
         """Let the next request under the key be answered anew, unless the reservation has ended."""
         self._collection().delete_one(_held(reservation.holder, reservation.identity))

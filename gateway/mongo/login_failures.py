@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from pymongo import IndexModel
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, forgetting, store_call
 
 Subject = tuple[str | None, str | None]
 """Whose failures are counted together: those of an account, of a network, or of both; None stands for any."""
 
 
-class LoginFailures:
+class LoginFailures(IndexedCollection):
     """Counters that a TTL index removes when their window ends. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = IndexedCollection(database, "loginFailures", IndexModel("endsAt", expireAfterSeconds=0))
+        super().__init__(database, "loginFailures", forgetting("endsAt"))
 
-    @translated
+    @store_call
     def counts(self, subjects: Sequence[Subject]) -> list[tuple[int, float]]:
         """For each subject the failures in the window that runs, and the seconds until it ends; (0, 0) when none
         runs."""
@@ -30,7 +29,7 @@ class LoginFailures:
         known = {document["_id"]: document for document in found}
         return [_running(known.get(_key(subject))) for subject in subjects]
 
-    @translated
+    @store_call
     def add(self, subject: Subject, window: timedelta) -> tuple[int, float]:
         """Count one more failure; the first opens a window of that length. Return what `counts` does, this one
         included: of many at once, each gets another count."""
@@ -47,12 +46,12 @@ class LoginFailures:
             else:
                 return _running(first)
 
-    @translated
+    @store_call
     def take_back(self, subject: Subject) -> None:
         """Count one failure less: it was none."""
         change(self._collection(), {"_id": _key(subject)}, lambda before: {"failures": max(0, before["failures"] - 1)})
 
-    @translated
+    @store_call
     def clear(self, subject: Subject) -> None:
         """Forget the failures."""
         self._collection().delete_one({"_id": _key(subject)})

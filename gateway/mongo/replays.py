@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from pymongo import IndexModel
 from pymongo.database import Database
 
 from domain.errors import NotFound
 from domain.replay import Replay
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, forgetting, store_call
 
 
-class Replays:
+class Replays(IndexedCollection):
     """All methods raise StoreUnavailable."""
 
-    def __init__(self, database: Database[Document], *, forgotten_after: int = 7 * 24 * 3600) -> None:
-        """Forget a replay `forgotten_after` seconds after it was last heard of."""
-        self._collection = IndexedCollection(
-            database, "replays", IndexModel("updatedAt", expireAfterSeconds=forgotten_after)
-        )
+    def __init__(self, database: Database[Document], kept: int) -> None:
+        """Forget a replay `kept` seconds after its last progress."""
+        super().__init__(database, "replays", forgetting("updatedAt", kept))
+        self._days = kept / 86400
 
-    @translated
+    @store_call
     def put(self, replay: Replay) -> None:
         """Store it, in place of what was known of it before."""
         document = replay.model_dump(by_alias=True)
         self._collection().replace_one({"_id": replay.replay_id}, {**document, "_id": replay.replay_id}, upsert=True)
 
-    @translated
+    @store_call
     def get(self, replay_id: str) -> Replay:
         """One replay. Raises NotFound."""
         document = self._collection().find_one({"_id": replay_id})
         if document is None:
-            raise NotFound(f"There is no replay {replay_id!r}; they are forgotten after a week.")
+            raise NotFound(
+                f"There is no replay {replay_id!r}; the service forgets one after {self._days:g} days without progress."
+            )
         del document["_id"]
         document["dryRun"] = bool(document["dryRun"])  # the embedded store keeps booleans as numbers
         for moment in ("startedAt", "updatedAt"):

@@ -8,25 +8,23 @@ from pymongo import IndexModel
 from pymongo.database import Database
 
 from domain.user import Grant
-from gateway.mongo.collection import Document, IndexedCollection, translated
+from gateway.mongo.collection import Document, IndexedCollection, forgetting, store_call
 
 
-class Tokens:
+class Tokens(IndexedCollection):
     """Grants by the hash of their token; a TTL index removes what has expired. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = IndexedCollection(
-            database, "tokens", IndexModel("expiresAt", expireAfterSeconds=0), IndexModel("username")
-        )
+        super().__init__(database, "tokens", forgetting("expiresAt"), IndexModel("username"))
 
-    @translated
+    @store_call
     def add(self, digest: str, grant: Grant) -> None:
         """Keep a grant under the hash of its token."""
         self._collection().insert_one(
             {"_id": digest, "username": grant.username, "stamp": grant.stamp, "expiresAt": grant.expires_at}
         )
 
-    @translated
+    @store_call
     def get(self, digest: str) -> Grant | None:
         """The grant of a token, or None when there is none or it has expired."""
         document = self._collection().find_one({"_id": digest})
@@ -35,12 +33,12 @@ class Tokens:
             return None
         return Grant(username=document["username"], stamp=document["stamp"], expires_at=document["expiresAt"])
 
-    @translated
+    @store_call
     def remove(self, digest: str) -> None:
         """Forget one token."""
         self._collection().delete_one({"_id": digest})
 
-    @translated
+    @store_call
     def remove_of(self, username: str) -> None:
         """Forget all tokens of a user."""
         self._collection().delete_many({"username": username})

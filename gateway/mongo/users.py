@@ -9,16 +9,16 @@ from pymongo.errors import DuplicateKeyError
 
 from domain.errors import Conflict, NotFound
 from domain.user import Role, User
-from gateway.mongo.collection import Document, IndexedCollection, change, translated
+from gateway.mongo.collection import Document, IndexedCollection, change, store_call
 
 
-class Users:
+class Users(IndexedCollection):
     """Users by name, which is the document's id and therefore unique. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._collection = IndexedCollection(database, "users")
+        super().__init__(database, "users")
 
-    @translated
+    @store_call
     def add(self, user: User) -> None:
         """Store a new user. Raises Conflict when the name is taken: of several at once, one wins."""
         try:
@@ -37,7 +37,7 @@ class Users:
         except DuplicateKeyError:
             raise Conflict(f"There is a user {user.username!r} already.") from None
 
-    @translated
+    @store_call
     def get(self, username: str) -> User:
         """One user. Raises NotFound."""
         document = self._collection().find_one({"_id": username})
@@ -45,38 +45,38 @@ class Users:
             raise NotFound(f"There is no user {username!r}.")
         return _user(document)
 
-    @translated
+    @store_call
     def all(self) -> list[User]:
         """Every user, by name."""
         return [_user(document) for document in self._collection().find().sort("_id", 1)]
 
-    @translated
+    @store_call
     def count(self) -> int:
         """How many users there are."""
         return self._collection().count_documents({})
 
-    @translated
+    @store_call
     def any_enabled(self, role: Role) -> bool:
         """Whether somebody has that role and is not disabled."""
         found = self._collection().find({"role": role}, {"disabledAt": 1})  # the embedded store finds no null
         return any(document.get("disabledAt") is None for document in found)
 
-    @translated
+    @store_call
     def set_role(self, username: str, role: Role, now: datetime) -> User:
         """The user as it was before its role changed. Raises NotFound."""
         return self._changed(username, {"role": role, "updatedAt": now})
 
-    @translated
+    @store_call
     def set_disabled(self, username: str, at: datetime | None, now: datetime) -> User:
         """The user as it was before; None enables it. Raises NotFound."""
         return self._changed(username, {"disabledAt": at, "updatedAt": now})
 
-    @translated
+    @store_call
     def set_password(self, username: str, password_hash: str, stamp: str, now: datetime) -> User:
         """The user as it was before; a new `stamp` ends all its tokens. Raises NotFound."""
         return self._changed(username, {"passwordHash": password_hash, "stamp": stamp, "updatedAt": now})
 
-    @translated
+    @store_call
     def remove(self, username: str) -> None:
         """Delete a user. Raises NotFound."""
         if not self._collection().delete_one({"_id": username}).deleted_count:

@@ -137,9 +137,9 @@ def entries_of(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., Audit
     """Makes an audit log over the store, or over what forwards to it."""
     opened: list[Store] = []
 
-    def make(port: int = 0, **periods: Any) -> AuditLog:
-        uri = f"mongodb://127.0.0.1:{port or store.port}/audit?socketTimeoutMS=300"
-        opened.append(open_store(uri, "a key", tmp_path))
+    def make(port: int = 0, deadline: float = 5.0, **periods: Any) -> AuditLog:
+        uri = f"mongodb://127.0.0.1:{port or store.port}/audit"
+        opened.append(open_store(uri, "a key", tmp_path, deadline=deadline))
         return AuditLog(opened[-1].audit, **periods)
 
     yield make
@@ -191,7 +191,7 @@ def test_entries_outlive_several_outages_of_the_store_in_their_order_and_once(
     entries_of: Callable[..., AuditLog], store: StoreNode, proxy: Callable[[int], Proxy]
 ) -> None:
     way = proxy(store.port)
-    written, reader = entries_of(way.port, retry_after=0.05, at_once=3), entries_of()
+    written, reader = entries_of(way.port, 0.3, retry_after=0.05, at_once=3), entries_of()
     written.start()
     for outage in range(3):
         way.stall()  # what is sent now arrives later, though its writer is told otherwise

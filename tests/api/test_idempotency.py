@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from werkzeug.test import TestResponse
 
 from app import APIS
-from domain.errors import Conflict, StoreUnavailable
+from domain.errors import Conflict
 from domain.idempotency import KeptAnswer, Known, Reservation
 from gateway.mongo.collection import Document
 from gateway.mongo.idempotency import IdempotentAnswers
@@ -32,7 +32,7 @@ from tests.support.store import StoreNode
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
 CREATE_OR_PUBLISH = ("/create", "/messagePublish", "/bindQueue", "/replayDeadLetters")
 NOW = datetime.now(UTC)  # the store itself forgets what has expired
-BRIEF: dict[str, Any] = {"tz_aware": True, "serverSelectionTimeoutMS": 500, "socketTimeoutMS": 500}
+BRIEF: dict[str, Any] = {"tz_aware": True, "serverSelectionTimeoutMS": 500, "timeoutMS": 5000}
 CREATED = KeptAnswer(201, "application/json", '{"message": "canary-4711"}')
 
 
@@ -182,7 +182,7 @@ def make_answers(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., Ide
     def make(port: int = 0, **periods: timedelta) -> IdempotentAnswers:
         client: MongoClient[Document] = MongoClient("127.0.0.1", port or store.port, **BRIEF)
         clients.append(client)
-        return IdempotentAnswers(client["idempotency"], Sealer.of("a key", tmp_path), **periods)
+        return IdempotentAnswers(client["idempotency"], Sealer.of("a key", tmp_path), **{"kept": KEPT, **periods})
 
     yield make
     for client in clients:
@@ -319,27 +319,3 @@ def _kept(service: Idempotency, key: str) -> bool:
         return service.once("u", key, b"request", never) == (CREATED, True)
     except Conflict:
         return False
-
-
-def test_a_reservation_whose_write_had_an_unknown_outcome_is_freed(
-    make_answers: Callable[..., IdempotentAnswers],
-    started: Callable[[IdempotentAnswers], Idempotency],
-    store: StoreNode,
-    proxy: Callable[[int], Proxy],
-) -> None:
-    way = proxy(store.port)
-    service = started(make_answers(way.port))
-    assert service.once("u", "before", b"request", lambda: (CREATED, True)) == (CREATED, False)
-    for number in range(2):
-        way.stall()
-        with pytest.raises(StoreUnavailable):
-            service.once("u", f"k{number}", b"request", lambda: (CREATED, True))
-        way.flow()
-
-        def again(key: str = f"k{number}") -> bool:
-            try:
-                return service.once("u", key, b"request", lambda: (CREATED, True)) == (CREATED, False)
-            except (Conflict, StoreUnavailable):
-                return False
-
-        wait_until(again, 20, "the key being free, long before the lease is over")

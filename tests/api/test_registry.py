@@ -254,7 +254,7 @@ def test_silent_and_departed_workers_are_not_live(opened: Store) -> None:
 
 def test_a_store_that_is_away_is_said_to_be_and_found_again(registry: ConsumerRegistry, store: StoreNode) -> None:
     registry.create(SPEC)
-    store.kill()
+    store.stop()
     with pytest.raises(StoreUnavailable):
         registry.enabled()
     store.start()

@@ -87,4 +87,5 @@ def test_what_cannot_be_is_refused_with_a_sentence(run: Run) -> None:
 def test_a_store_that_is_away_is_said_to_be(make_app: MakeApp) -> None:
     shell = make_app(mongo_uri=f"mongodb://127.0.0.1:{free_port()}/none").test_cli_runner()
     result = shell.invoke(args=["users", "list"])
-    assert (result.exit_code, result.output) == (1, "Error: MongoDB cannot be reached. Try again shortly.\n")
+    said = "Error: MongoDB cannot be reached (Connection refused). Try again shortly.\n"
+    assert (result.exit_code, result.output) == (1, said)

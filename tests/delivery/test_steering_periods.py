@@ -187,7 +187,7 @@ def test_attempts_outlive_several_outages_of_the_store_and_are_stored_once(
     registry: Store, store: StoreNode, database: str, tmp_path: Path, proxy: Callable[[int], Proxy]
 ) -> None:
     way = proxy(store.port)
-    other = open_store(f"mongodb://127.0.0.1:{way.port}/{database}?socketTimeoutMS=300", "k", tmp_path)
+    other = open_store(f"mongodb://127.0.0.1:{way.port}/{database}", "k", tmp_path, deadline=0.3)
     writer = AttemptWriter(other.attempts, at_once=2)
     writer.write([attempt(0)])
     for number in range(1, 10, 3):

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
-from typing import cast
+from typing import Self, cast
 
 
 class Proxy:
@@ -36,7 +36,7 @@ class Proxy:
         self._thread.start()
         self.port = bound.result(30)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -114,8 +114,18 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers.add(far_writer)
-        await asyncio.gather(self._forward(reader, far_writer), self._forward(far_reader, writer))
+        await self._join(reader, writer, far_reader, far_writer)
         self._writers -= {writer, far_writer}
+
+    async def _join(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> None:
+        """Forward both ways until both have ended."""
+        await asyncio.gather(self._forward(reader, far_writer), self._forward(far_reader, writer))
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):

@@ -1,0 +1,21 @@
+"""How long the store keeps what it forgets by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_DAY = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """All in seconds. MongoDB removes what has expired about once a minute."""
+
+    attempts: int = 7 * _DAY
+    """after the attempt"""
+    audit: int = 90 * _DAY
+    """after the entry was made"""
+    replays: int = 7 * _DAY
+    """after the last progress of the replay"""
+    idempotency: int = _DAY
+    """after the answer to a request with an Idempotency-Key"""
