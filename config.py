@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,10 +13,15 @@ from delivery.target_guard import Guard
 from domain.user import check_password
 from gateway.amqp.nodes import BrokerNodes
 from gateway.management.nodes import ManagementNodes
+from gateway.mongo.secrets import KEY_FILE, split_keys
 from gateway.mongo.uri import check_uri
 
 MIN_TOKEN = 16
 """Characters of a token that somebody else makes up."""
+MIN_KEY = 32
+"""Bytes of a key that seals: as many as its strength (NIST SP 800-57 part 1 §5.6.1)."""
+_EXAMPLE_KEY = re.compile("change.?me|example|placeholder|random.bytes|your.secret", re.IGNORECASE)
+"""Occurs in the keys that documents show, in ours and in others'; never in one that was made at random."""
 
 
 class SettingsError(SystemExit):
@@ -43,7 +49,9 @@ class Settings(BaseSettings):
     mongo_uri: SecretStr = Field(
         SecretStr("mongodb://127.0.0.1:27017/workerrmq"), description="mongodb:// or mongodb+srv://, with the database"
     )
-    secret_key: SecretStr = Field(SecretStr(""), description="signs and encrypts; run.sh makes one in DATA_DIR")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="seals secrets at rest, 32 bytes or more; empty: one is made in DATA_DIR"
+    )
     admin_username: str = Field("admin", min_length=1, description="the first user, made when there is none")
     admin_password: SecretStr = Field(SecretStr(""), description="its password; empty: made once, and printed once")
     default_target_url: str = Field(
@@ -94,6 +102,26 @@ class Settings(BaseSettings):
         check_uri(value.get_secret_value())
         return value
 
+    @field_validator("secret_key")
+    @classmethod
+    def _key(cls, value: SecretStr) -> SecretStr:
+        _check_sealing_key(value.get_secret_value())
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _key_of_this_host(cls, value: Path, info: ValidationInfo) -> Path:
+        """An operator may have put another key before the one that we made."""
+        if split_keys(info.data.get("secret_key", SecretStr("")).get_secret_value()):
+            return value
+        try:
+            _check_sealing_key((value / KEY_FILE).read_text())
+        except OSError:  # there is none yet, or whoever needs it will find that it cannot be read
+            return value
+        except ValueError as exc:
+            raise ValueError(f"has a file {KEY_FILE} whose key {exc}") from None
+        return value
+
     @field_validator("admin_password")
     @classmethod
     def _password(cls, value: SecretStr) -> SecretStr:
@@ -138,6 +166,19 @@ class Settings(BaseSettings):
     def guard(self) -> Guard:
         """Which targets may be called."""
         return Guard(self.target_allow, self.target_deny)
+
+
+def _check_sealing_key(text: str) -> None:
+    """Judge the first of the keys in `text`, which seals. The others open what they have sealed, however short."""
+    for key in split_keys(text)[:1]:
+        if len(key.encode()) < MIN_KEY or _EXAMPLE_KEY.search(key):
+            fault = (
+                "is an example from a document" if len(key.encode()) >= MIN_KEY else f"has fewer than {MIN_KEY} bytes"
+            )
+            raise ValueError(
+                f"{fault}. `openssl rand -base64 {MIN_KEY}` makes one. To replace a key that is in use, put the new "
+                "one before it, as in SECRET_KEY=NEW,OLD, and run `flask rotate-secret-key`"
+            )
 
 
 def load(**overrides: Any) -> Settings:

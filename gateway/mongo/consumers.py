@@ -60,8 +60,8 @@ class ConsumerRegistry:
         """
         spec = _named(spec)
         now = _now()
-        document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
-        document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(spec)}
+        document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
+        document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(document["_id"], spec)}
         if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
             self._touch()
         try:
@@ -122,7 +122,7 @@ class ConsumerRegistry:
             retiring = retire(
                 before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now(), self._signing_overlap
             )
-            resting = self._documents.resting(spec, retiring)
+            resting = self._documents.resting(document["_id"], spec, retiring)
             return resting | {"state": "enabled", "reason": None} if document["state"] == "suspended" else resting
 
         try:
@@ -158,15 +158,15 @@ class ConsumerRegistry:
 
     @translated
     def reseal(self) -> tuple[int, list[str]]:
-        """Seal all secrets under the first key: how many consumers have some, and the names of those that no key opens,
-        which stay as they are."""
+        """Seal all secrets under the first key, and what an earlier version left in the clear: how many consumers have
+        some, and the names of those that cannot be opened, with the reason; they stay as they are."""
         resealed, unreadable = 0, []
         for document in list(self._collection().find().sort("name", 1)):
             try:
                 changed = change(self._collection(), {"_id": document["_id"]}, self._documents.resealed)
                 resealed += bool(changed and changed[1]["sealed"])
-            except Unreadable:
-                unreadable.append(document["name"])
+            except Unreadable as exc:
+                unreadable.append(f"{document['name']} (sealed {exc})")
         return resealed, unreadable
 
     @translated
