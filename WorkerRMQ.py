@@ -13,13 +13,13 @@ import sys
 
 import structlog
 
-import logs
 from config import Settings, load
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store, open_store
 from gateway.tracing import Tracing, open_tracing
+from runtime import logs
 from services.reconciler import Reconciler
 
 log = structlog.get_logger("workerrmq.worker")

@@ -1,4 +1,4 @@
-"""The composition root, with composition.py: where concrete parts meet. Connects to nothing and starts nothing."""
+"""The composition root, with wiring.py: where concrete parts meet. Connects to nothing and starts nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from flask_pymongo import PyMongo
 from pymongo.database import Database
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import commands
-import logs
-import user_commands
-from composition import services_of
+from commands import service
+from commands import users as user_commands
 from config import Settings, SettingsError, load
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.metrics.instruments import count_request
@@ -44,9 +42,11 @@ from routes import (
     system,
     users,
 )
-from runtime import Part, Runtime
+from runtime import logs
+from runtime.threads import Part, Runtime
 from services.bundle import Services
 from services.reconciler import Reconciler
+from wiring import services_of
 from WorkerRMQ import reconciler
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
-    commands.install(app, store, settings.data_dir)
+    service.install(app, store, settings.data_dir)
     user_commands.install(app, services.users)
     for api in APIS:
         app.register_blueprint(api.blueprint)

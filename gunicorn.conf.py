@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.glogging import Logger
 
-import logs
-from gateway.open_files import allow_many
-from gunicorn_worker import end_turn, timed_handshake
 from middlewares.body_timeout import TimedInput
+from middlewares.gunicorn_worker import end_turn, timed_handshake
+from runtime import logs
+from runtime.open_files import allow_many
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -51,7 +51,7 @@ _DEAF_CLIENT = 15  # seconds that a client may take no byte of its answer
 
 
 class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's events go through logs.py; its access log is off: middlewares/request_log.py writes ours."""
+    """gunicorn's events go through runtime/logs.py; its access log is off: middlewares/request_log.py writes ours."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -71,7 +71,7 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 bind = _settings.bind
 workers = _settings.web_workers
-worker_class = "gunicorn_worker.Worker"  # gevent's: a connection costs a greenlet, not a thread
+worker_class = "middlewares.gunicorn_worker.Worker"  # gevent's: a connection costs a greenlet, not a thread
 worker_connections = 4096  # of each worker; further ones wait in the backlog
 # Seconds that a client has for the head of its first or next request.
 keepalive = 5
@@ -82,7 +82,7 @@ graceful_timeout = _last_requests + math.ceil(_settings.drain_timeout) + 3
 timeout = 60 + math.ceil(_settings.drain_timeout)
 control_socket_disable = True  # one way more into the process, which nobody uses
 http_parser = "python"
-limit_request_line = 8190  # the most it takes, and about what nginx does; beyond it gunicorn_worker.py answers
+limit_request_line = 8190  # gunicorn's maximum, and about nginx's; middlewares/gunicorn_worker.py answers longer ones
 # Headers of proxies are for TRUSTED_PROXIES alone (app.py): gunicorn takes none from anybody.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""

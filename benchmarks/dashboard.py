@@ -23,11 +23,11 @@ import pika
 import requests
 from playwright.sync_api import Page, sync_playwright
 
-import logs
 from benchmarks import servers
 from benchmarks.publish import QUEUE, Way, load
 from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
+from runtime import logs
 from tests.api.client import PASSWORD, Gunicorn
 from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode

@@ -24,14 +24,14 @@ import requests
 from pika.adapters.select_connection import SelectConnection
 from pydantic import SecretStr
 
-import logs
 from benchmarks import servers
 from domain.consumer import ConsumerSpec
 from domain.message import Message, Properties
 from domain.registry import Subscription
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
+from runtime import logs
 
 PREFETCH = 128
 BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB

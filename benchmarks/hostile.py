@@ -25,12 +25,12 @@ from typing import NamedTuple
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-import logs
 from benchmarks import servers
 from domain.consumer import BreakerPolicy, ConsumerSpec, RetryPolicy
 from domain.registry import Report, Subscription
 from gateway.amqp.nodes import BrokerNodes
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
+from runtime import logs
 from tests.delivery.raw_server import answering, self_signed
 from tests.support.processes import free_port
 from tests.support.target import Target

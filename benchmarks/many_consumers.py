@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pika
 
-import logs
 from benchmarks import servers
 from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
+from runtime import logs
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.worker import SECRET, worker_on

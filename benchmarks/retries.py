@@ -17,13 +17,13 @@ import time
 
 import pika
 
-import logs
 from benchmarks import servers
 from benchmarks.delivery import PREFETCH, fill
 from domain.consumer import ConsumerSpec
 from domain.registry import Report, Subscription
 from gateway.amqp.nodes import BrokerNodes
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
+from runtime import logs
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target

@@ -7,10 +7,10 @@ import sys
 
 import config
 from domain.errors import WorkerError
-from gateway.epoch import Epoch
 from gateway.mongo import open_store
 from launcher.plan import STORE_FILE
 from launcher.terminal import complain, say
+from runtime.revocation_counter import RevocationCounter
 from services.shell_accounts import ShellAccounts
 from services.users import UserAccounts
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     password = secrets.token_urlsafe(12)
     store = open_store(uri, settings.secret_key.get_secret_value(), settings.data_dir)
     try:
-        accounts = UserAccounts(store, Epoch(settings.data_dir / "epoch"))
+        accounts = UserAccounts(store, RevocationCounter(settings.data_dir / "epoch"))
         ShellAccounts(accounts, store.audit).update(username, password)
     except WorkerError as exc:
         complain(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")

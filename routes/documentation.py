@@ -6,7 +6,6 @@ nothing runs.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from pydantic_core import to_json
 from routes.api import Api
 from routes.openapi import document
 from routes.page import marked, schema_rows, sections
+from runtime.version import VERSION
 
 api = Api("documentation")
 api.blueprint.template_folder = "templates"
 
-VERSION: str = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["version"]
 
 _HTML, _CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
 _STYLE = Path(__file__).with_name("static") / "docs.css"

@@ -13,8 +13,8 @@ from domain.details import Page
 from domain.errors import Invalid, StoreUnavailable, Unauthenticated
 from domain.selection import Selection
 from domain.user import Principal
-from gateway.epoch import Epoch
 from gateway.mongo import Store
+from runtime.revocation_counter import RevocationCounter
 from services.selecting import selected
 
 log = structlog.get_logger("workerrmq.keys")
@@ -25,11 +25,13 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 class ApiKeys:
     """Thread-safe. Every method raises StoreUnavailable when the store is away. A key outlives who created it."""
 
-    def __init__(self, store: Store, epoch: Epoch, *, noted_every: timedelta = timedelta(minutes=1)) -> None:
+    def __init__(
+        self, store: Store, revocations: RevocationCounter, *, noted_every: timedelta = timedelta(minutes=1)
+    ) -> None:
         """The last use of a key is noted when `noted_every` has passed since it was noted before."""
         self._noted_every = noted_every
         self._keys = store.api_keys
-        self._epoch = epoch
+        self._revocations = revocations
 
     def create(self, wanted: CreateApiKey, created_by: str) -> tuple[str, ApiKey]:
         """The key itself, which nobody can ever read again, and what it stands for. Raises Conflict when the name is
@@ -50,7 +52,7 @@ class ApiKeys:
     def delete(self, name: str) -> None:
         """End a key, on all processes of this host at once. Raises NotFound."""
         self._keys.remove(name)
-        self._epoch.bump()
+        self._revocations.bump()
 
     def owner(self, secret: str) -> tuple[Principal, datetime]:
         """Who a key belongs to, and until when. Raises Unauthenticated."""

@@ -16,10 +16,10 @@ from domain.details import Page
 from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed, QueueUnavailable
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults
+from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
-from gateway.target_names import TargetNames
 from services.consumer_state import Live, details
 from services.deliverability import check_deliverable, invalid_consumer
 

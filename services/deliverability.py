@@ -10,7 +10,7 @@ from delivery.template import UrlTemplate
 from domain.consumer import ConsumerSpec
 from domain.credentials import left_masked
 from domain.errors import Invalid, TargetRefused
-from gateway.target_names import TargetNames
+from gateway.http.target_names import TargetNames
 
 
 def check_deliverable(spec: ConsumerSpec, targets: TargetNames) -> list[str]:

@@ -12,8 +12,8 @@ from cachetools import TTLCache
 from domain.api_key import PREFIX
 from domain.errors import Invalid, NotFound, StoreUnavailable, Throttled, Unauthenticated
 from domain.user import Grant, Principal, User
-from gateway.epoch import Epoch
 from gateway.mongo import Store
+from runtime.revocation_counter import RevocationCounter
 from services.api_keys import ApiKeys, digest
 from services.first_admin import FirstAdmin
 from services.passwords import matches
@@ -32,7 +32,7 @@ class Login:
     def __init__(
         self,
         store: Store,
-        epoch: Epoch,
+        revocations: RevocationCounter,
         api_keys: ApiKeys,
         first_admin: FirstAdmin,
         token_seconds: int,
@@ -43,9 +43,9 @@ class Login:
     ) -> None:
         """Who has the `metrics_token` is a monitor, whether the store is there or not. Wrong passwords count for
         `failure_window`. Another host may go on trusting a token that was revoked for `cached` seconds; on this host
-        the epoch ends that at once."""
+        the revocations ends that at once."""
         self._store = store
-        self._epoch = epoch
+        self._revocations = revocations
         self._api_keys = api_keys
         self._first_admin = first_admin
         self._metrics_token = digest(metrics_token) if metrics_token else ""
@@ -92,21 +92,21 @@ class Login:
         if token.startswith(PREFIX):
             raise Invalid("An API key does not log out; an admin ends it with DELETE /deleteApiKey.")
         self._store.tokens.remove(digest(token))
-        self._epoch.bump()
+        self._revocations.bump()
 
     def principal(self, token: str) -> Principal:
         """Who the token or API key belongs to, as what it is now. Raises Unauthenticated."""
         hashed = digest(token)
         if hashed == self._metrics_token:
             return MONITOR
-        epoch = self._epoch.now()  # before the store is asked: what is revoked meanwhile must not be kept
+        revocations = self._revocations.now()  # before the store is asked: what is revoked meanwhile must not be kept
         with self._lock:
             known = self._known.get(hashed)
-        if known is not None and known[0] == epoch and known[2] > datetime.now(UTC):
+        if known is not None and known[0] == revocations and known[2] > datetime.now(UTC):
             return known[1]
         principal, until = self._owner_of(token, hashed)
         with self._lock:
-            self._known[hashed] = (epoch, principal, until)
+            self._known[hashed] = (revocations, principal, until)
         return principal
 
     def _owner_of(self, token: str, hashed: str) -> tuple[Principal, datetime]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bcrypt
 
-from gateway.native_threads import NativeThreads
+from runtime.native_threads import NativeThreads
 
 COST = 12  # 2^12 rounds, about a quarter of a second; bcrypt releases Python's lock meanwhile
 _NOBODY = b"$2b$12$lCQ9s/lRelzxYki9Nb88re4QL2/46WzDVO7FwVt9DnpCOdhZS/y6C"

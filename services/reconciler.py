@@ -22,7 +22,7 @@ from domain.registry import (
     RegisteredConsumer,
     Subscription,
 )
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
 from gateway.management import DeadLetterGateway
 from gateway.mongo import Store
 from services.attempt_writer import AttemptWriter

@@ -8,7 +8,7 @@ from domain.consumer_changes import WhichConsumer
 from domain.credentials import redacted
 from domain.model import Model
 from domain.publication import Publication
-from gateway.sample import send_sample
+from gateway.http.sample import send_sample
 from services.consumers import Consumers
 
 

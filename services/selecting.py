@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_snake
 from domain.details import Page
 from domain.errors import Invalid
 from domain.selection import Selection
-from gateway.native_threads import NativeThreads
+from runtime.native_threads import NativeThreads
 
 Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]

@@ -9,8 +9,8 @@ from domain.details import Page
 from domain.errors import Conflict
 from domain.selection import Selection
 from domain.user import Role, User
-from gateway.epoch import Epoch
 from gateway.mongo import Store
+from runtime.revocation_counter import RevocationCounter
 from services.passwords import hashed
 from services.selecting import selected
 
@@ -18,9 +18,9 @@ from services.selecting import selected
 class UserAccounts:
     """Thread-safe. Every method raises StoreUnavailable when the store is away."""
 
-    def __init__(self, store: Store, epoch: Epoch) -> None:
+    def __init__(self, store: Store, revocations: RevocationCounter) -> None:
         self._store = store
-        self._epoch = epoch
+        self._revocations = revocations
 
     def create(self, username: str, password: str, role: Role) -> User:
         """The new user. Raises Conflict when the name is taken, whatever the password."""
@@ -53,7 +53,7 @@ class UserAccounts:
             self._store.users.set_password(username, hashed(password), _stamp(), now)
         if password is not None or disabled:
             self._store.tokens.remove_of(username)
-        self._epoch.bump()
+        self._revocations.bump()
         return self._store.users.get(username)
 
     def delete(self, username: str) -> None:
@@ -61,7 +61,7 @@ class UserAccounts:
         self._set_role(username, "viewer", datetime.now(UTC))
         self._store.users.remove(username)
         self._store.tokens.remove_of(username)
-        self._epoch.bump()
+        self._revocations.bump()
 
     def _set_role(self, username: str, role: Role, now: datetime) -> None:
         before = self._store.users.set_role(username, role, now)

@@ -16,8 +16,8 @@ from pika.frame import Body, Header, Method, decode_frame
 from pika.spec import Basic
 
 from delivery.backoff import reconnect_delay
-from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
+from gateway.loop import Loop
 from gateway.metrics.instruments import RECONNECTS
 from gateway.node_urls import place
 

@@ -22,9 +22,9 @@ from domain.errors import (
 from domain.message import Message
 from gateway.amqp.frames import publish_frames
 from gateway.amqp.link import Link
-from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.size_limit import SizeLimit
+from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.amqp")
 

@@ -13,9 +13,9 @@ import structlog
 
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
-from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Done, Publisher, refused_while_blocked, unavailable
+from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.amqp")
 

@@ -10,7 +10,7 @@ import structlog
 from delivery.delays import levels
 from gateway.amqp import topology
 from gateway.amqp.declaring import Declaration, Refused, declare
-from gateway.amqp.loop import Loop
+from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
 

@@ -13,7 +13,7 @@ from delivery.backoff import LONGEST_RETRY_AFTER
 from delivery.breaker import Breaker, State
 from domain.consumer import BreakerPolicy, ConsumerSpec
 from domain.outcome import Answer
-from gateway.amqp.loop import Loop
+from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
 

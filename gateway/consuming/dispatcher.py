@@ -11,8 +11,8 @@ from typing import Any
 from delivery.lanes import Lanes, key_function
 from delivery.rate import TokenBucket
 from domain.registry import Subscription
-from gateway.amqp.loop import Loop
 from gateway.consuming.session import Delivery
+from gateway.loop import Loop
 
 _REMEMBERED = 2000
 """Waits that are remembered beyond the loss of a channel, so that a message goes on where it was."""

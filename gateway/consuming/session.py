@@ -7,7 +7,7 @@ from typing import Any
 
 from delivery.acks import AckWindow
 from delivery.copies import Source
-from gateway.amqp.loop import Loop
+from gateway.loop import Loop
 
 _STRAGGLER = 0.02
 """Seconds that a finished delivery waits for an earlier one, so that both are acked in one frame."""

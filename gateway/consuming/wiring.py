@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from delivery.attempts import AttemptBuffer
 from delivery.periods import Periods
-from gateway.amqp.loop import Loop
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
-from gateway.http import HttpClient
+from gateway.http.client import HttpClient
+from gateway.loop import Loop
 from gateway.tracing import Tracing
 
 

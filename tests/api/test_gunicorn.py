@@ -103,7 +103,7 @@ def test_nothing_is_imported_before_gevent_patches_the_worker(gunicorn: MakeGuni
     assert "MonkeyPatchWarning" not in server.process.output()
     code = (
         "import runpy, sys; before = set(sys.modules); runpy.run_path('gunicorn.conf.py');"
-        "import gunicorn_worker; print({name.partition('.')[0] for name in set(sys.modules) - before})"
+        "import middlewares.gunicorn_worker; print({name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False

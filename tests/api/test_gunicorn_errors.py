@@ -11,7 +11,7 @@ import pytest
 from gunicorn.http.errors import InvalidResponseHeader
 from gunicorn.workers.ggevent import GeventWorker
 
-from gunicorn_worker import CRASHED, REFUSALS, Worker
+from middlewares.gunicorn_worker import CRASHED, REFUSALS, Worker
 from tests.api.client import Gunicorn
 from tests.api.raw_clients import GET, HEAD, connections, read_to_end
 

@@ -18,10 +18,10 @@ from domain.api_key import CreateApiKey
 from domain.errors import StoreUnavailable, Throttled, Unauthenticated
 from domain.registry import Heartbeat, Report
 from domain.user import User
-from gateway.epoch import Epoch
 from gateway.mongo import Store, open_store
 from gateway.mongo.collection import Document
 from gateway.mongo.heartbeats import Heartbeats
+from runtime.revocation_counter import RevocationCounter
 from services.api_keys import ApiKeys
 from services.first_admin import FirstAdmin
 from services.fresh import Fresh
@@ -48,8 +48,10 @@ def opened(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
 
 def login_of(host: Path, store: Store, **periods: Any) -> Login:
     """The logins of a process on a host of its own."""
-    epoch = Epoch(host / "epoch")
-    return Login(store, epoch, ApiKeys(store, epoch), FirstAdmin(store, "admin", PASSWORD, print), 3600, **periods)
+    revocations = RevocationCounter(host / "epoch")
+    return Login(
+        store, revocations, ApiKeys(store, revocations), FirstAdmin(store, "admin", PASSWORD, print), 3600, **periods
+    )
 
 
 def knows(login: Login, token: str) -> bool:
@@ -91,7 +93,7 @@ def test_wrong_passwords_are_forgotten_after_each_window(opened: Store, tmp_path
 
 def test_the_last_use_of_a_key_is_noted_in_every_period_and_not_more_often(opened: Store, tmp_path: Path) -> None:
     period = timedelta(seconds=0.5)
-    keys = ApiKeys(opened, Epoch(tmp_path / "epoch"), noted_every=period)
+    keys = ApiKeys(opened, RevocationCounter(tmp_path / "epoch"), noted_every=period)
     secret, _ = keys.create(CreateApiKey(name="shop", role="viewer"), "admin")
     noted: set[datetime] = set()
     until = time.monotonic() + 2.2

@@ -7,8 +7,8 @@ from typing import Any
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer
-from gateway.amqp.loop import Loop
-from gateway.http import HttpClient
+from gateway.http.client import HttpClient
+from gateway.loop import Loop
 
 
 class Client:

@@ -9,7 +9,7 @@ from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec, RetiringSecret
 from domain.registry import QueueFacts, Report, Subscription
 from gateway.amqp.nodes import BrokerNodes
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
 from tests.support.processes import wait_until
 
 AT_ONCE: dict[str, Any] = {"schedule": (), "jitter": 0}

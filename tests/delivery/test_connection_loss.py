@@ -10,8 +10,8 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from gateway.amqp.link import Link
-from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
+from gateway.loop import Loop
 from tests.delivery.breaking import close_connection
 from tests.delivery.oracle import left, publish_ids, wait_delivered
 from tests.delivery.running import AT_ONCE, Consumers
@@ -163,7 +163,7 @@ def test_a_connection_that_got_no_socket_is_tried_again(broker: BrokerNode, monk
         def exception(self, event: str) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
-    monkeypatch.setattr("gateway.amqp.loop.log", AfterTheFault())
+    monkeypatch.setattr("gateway.loop.log", AfterTheFault())
     loop, ups, nodes = Loop(), [], BrokerNodes.parse(broker.amqp_url)
 
     def up(connection: Any) -> None:

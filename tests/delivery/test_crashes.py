@@ -18,11 +18,11 @@ import WorkerRMQ
 from domain.consumer import ConsumerSpec
 from domain.errors import BrokerUnavailable
 from domain.message import Message
-from gateway.amqp.loop import Loop
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.publisher_thread import PublisherThread
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
+from gateway.loop import Loop
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler

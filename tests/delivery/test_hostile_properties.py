@@ -8,7 +8,7 @@ from typing import Any
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-import logs
+from runtime import logs
 from tests.delivery.raw import Raw, raw_values
 from tests.delivery.running import ONE_SECOND, Consumers
 from tests.support.amqp import publish, take

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.amqp.loop import Loop
+from gateway.loop import Loop
 
 
 def test_a_callback_that_fails_takes_nothing_with_it_that_was_due_in_the_same_moment() -> None:

@@ -12,7 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from domain.consumer import ConsumerSpec
 from domain.registry import RegisteredConsumer, Report
 from gateway.amqp.nodes import BrokerNodes
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler

@@ -18,7 +18,7 @@ from domain.errors import StoreUnavailable
 from domain.registry import RegisteredConsumer, Report
 from domain.selection import Order
 from gateway.amqp.nodes import BrokerNodes
-from gateway.consumer_thread import ConsumerThread
+from gateway.consuming.thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from gateway.mongo.heartbeats import Heartbeats

@@ -1,4 +1,4 @@
-"""Imports run one way: routes, middlewares → services → gateway → delivery → domain. broker stands alone."""
+"""Imports run one way: routes, middlewares → services → gateway → delivery → domain. broker and runtime stand alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 MAY_IMPORT = {
     "domain": set(),
+    "runtime": set(),
     "delivery": {"domain"},
-    "gateway": {"delivery", "domain"},
-    "services": {"gateway", "delivery", "domain"},
+    "gateway": {"runtime", "delivery", "domain"},
+    "services": {"runtime", "gateway", "delivery", "domain"},
     "middlewares": {"services", "domain"},
-    "routes": {"middlewares", "services", "domain"},
+    "routes": {"runtime", "middlewares", "services", "domain"},
+    "commands": {"runtime", "services", "gateway", "domain", "cli"},
     "broker": set(),
     "emulators": {"broker"},
     "cli": set(),
@@ -25,10 +27,10 @@ MAY_IMPORT = {
 """For each of our packages the others that it may import."""
 
 DRIVERS = {
-    "flask": {"routes", "middlewares"},
+    "flask": {"routes", "middlewares", "commands"},
     "werkzeug": {"routes", "middlewares"},
-    "gevent": {"gateway", "middlewares"},
-    "gunicorn": set(),
+    "gevent": {"runtime", "middlewares"},
+    "gunicorn": {"middlewares"},
     "pika": {"gateway"},
     "pycurl": {"gateway"},
     "requests": {"gateway", "cli"},
@@ -75,5 +77,10 @@ def test_a_driver_is_known_only_where_it_is_wrapped(driver: str) -> None:
     assert not wrong
 
 
-def test_there_is_something_to_look_at() -> None:
-    assert all(modules(package) for package in ("domain", "delivery", "gateway", "services", "middlewares", "routes"))
+def test_every_package_of_the_table_has_modules() -> None:
+    assert all(modules(package) for package in MAY_IMPORT)
+
+
+def test_at_the_root_is_only_what_composes_the_parts() -> None:
+    allowed = {"app", "wsgi", "wiring", "config", "gunicorn.conf", "WorkerRMQ"}
+    assert {path.stem for path in ROOT.glob("*.py")} == allowed

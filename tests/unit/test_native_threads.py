@@ -10,14 +10,14 @@ from threading import Barrier, get_ident
 
 import pytest
 
-from gateway.native_threads import NativeThreads
+from runtime.native_threads import NativeThreads
 
 ROOT = Path(__file__).resolve().parents[2]
 
 UNDER_GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import gevent, time
-from gateway.native_threads import NativeThreads
+from runtime.native_threads import NativeThreads
 
 block = monkey.get_original("time", "sleep")  # blocks the thread, as bcrypt does
 steps = []

@@ -18,7 +18,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from log_level import LogLevel
+from runtime.log_level import LogLevel
 
 _QUIET = {"pika": logging.CRITICAL, "pymongo": logging.WARNING, "urllib3": logging.WARNING}
 """At lower levels these log frames and documents, secrets included, and pika every failure seven times over."""

@@ -12,7 +12,7 @@ from pathlib import Path
 SIZE = 8  # bytes: written and read whole, as aligned words are
 
 
-class Epoch:
+class RevocationCounter:
     """Thread-safe and process-safe: `now` only reads, `bump` only makes it different."""
 
     def __init__(self, path: Path) -> None:

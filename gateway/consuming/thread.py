@@ -17,7 +17,6 @@ from delivery.target_guard import Guard
 from domain.attempt import Attempt
 from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
-from gateway.amqp.loop import Loop
 from gateway.amqp.migration import move_orphans
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import Publisher
@@ -26,9 +25,10 @@ from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.consuming.consumer import Consumer
 from gateway.consuming.wiring import Wiring
-from gateway.http import HttpClient
-from gateway.open_files import allow_many
+from gateway.http.client import HttpClient
+from gateway.loop import Loop
 from gateway.tracing import Tracing
+from runtime.open_files import allow_many
 
 log = structlog.get_logger("workerrmq.delivery")
 

@@ -10,7 +10,7 @@ from flask import Flask
 from cli import rmq
 from domain.errors import StoreUnavailable
 from gateway.mongo import Store
-from log_level import LEVELS, set_for_all
+from runtime.log_level import LEVELS, set_for_all
 
 
 def install(app: Flask, store: Store, data_dir: Path) -> None:

@@ -12,8 +12,8 @@ from delivery.template import Unsendable
 from domain.message import Message, PropertiesView
 from domain.outcome import Answer, ErrorClass
 from domain.registry import RegisteredConsumer
-from gateway.amqp.loop import Loop
-from gateway.http import HttpClient
+from gateway.http.client import HttpClient
+from gateway.loop import Loop
 
 
 def send_sample(consumer: RegisteredConsumer, message: Message, guard: Guard, longest: float = 10.0) -> Answer:

@@ -1,5 +1,5 @@
 """What a target's name leads to just now, for the person who creates a consumer. What counts is asked anew for every
-connection (http_target.py)."""
+connection (target.py)."""
 
 from __future__ import annotations
 

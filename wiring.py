@@ -11,7 +11,7 @@ from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
 from gateway.amqp.replay import DeadLetterReplay
-from gateway.epoch import Epoch
+from gateway.http.target_names import TargetNames
 from gateway.management import (
     BindingGateway,
     ChannelGateway,
@@ -24,9 +24,9 @@ from gateway.management import (
 from gateway.metrics.exposition import Exposition
 from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store
-from gateway.target_names import TargetNames
 from gateway.tracing import Tracing
-from routes.documentation import VERSION
+from runtime.revocation_counter import RevocationCounter
+from runtime.version import VERSION
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.bundle import Services
@@ -64,7 +64,7 @@ def services_of(
     reader = QueueReader(settings.rabbitmq_url, publisher, lookup)
     connection_gateway = ConnectionGateway(management)
     watch = QueueWatch(queue_gateway.outlines)
-    epoch = Epoch(settings.data_dir / "epoch")
+    revocations = RevocationCounter(settings.data_dir / "epoch")
     password = settings.admin_password.get_secret_value()
     first_admin = FirstAdmin(store, settings.admin_username, password, partial(print, flush=True))
 
@@ -87,7 +87,7 @@ def services_of(
     consumer_service = Consumers(
         store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
     )
-    api_keys = ApiKeys(store, epoch)
+    api_keys = ApiKeys(store, revocations)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers))
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
@@ -102,9 +102,11 @@ def services_of(
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),
-        users=UserAccounts(store, epoch),
+        users=UserAccounts(store, revocations),
         api_keys=api_keys,
-        login=Login(store, epoch, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()),
+        login=Login(
+            store, revocations, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()
+        ),
         idempotency=Idempotency(store.idempotency),
         audit=AuditLog(store.audit),
         health=health,

@@ -1,7 +1,7 @@
 """HTTP to targets by libcurl's multi interface, on the loop of the thread that owns it.
 
 One connection pool for all targets; no thread, no lock and about three system calls a request. How one request goes:
-http_target.py.
+target.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import structlog
 
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
-from gateway.amqp.loop import Loop
-from gateway.http_target import Easy, Target
+from gateway.http.target import Easy, Target
+from gateway.loop import Loop
 
 _CONNECTIONS = 1024
 """Idle connections that the pool keeps, over all targets."""
