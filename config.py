@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, InstanceOf, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from delivery.target_guard import Guard
 from domain.user import check_password
@@ -15,6 +22,8 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.management.nodes import ManagementNodes
 from gateway.mongo.secrets import KEY_FILE, split_keys
 from gateway.mongo.uri import check_uri
+from gateway.tls import TlsFiles
+from runtime.secret_files import SecretFileError, SecretFiles, read
 
 MIN_TOKEN = 16
 """Characters of a token that somebody else makes up."""
@@ -24,8 +33,24 @@ _EXAMPLE_KEY = re.compile("change.?me|example|placeholder|random.bytes|your.secr
 """Occurs in the keys that documents show, in ours and in others'; never in one that was made at random."""
 
 
+SECRETS = (
+    "rabbitmq_url",
+    "rabbitmq_management_url",
+    "mongo_uri",
+    "secret_key",
+    "admin_password",
+    "default_target_url",
+    "epintower_api_process_order",
+    "metrics_token",
+)
+"""What may hold a credential: each is read from the file that NAME_FILE names, too."""
+
+
 class SettingsError(SystemExit):
-    """Ends the process with the sentence that says which variable to change."""
+    """Ends the process with the sentences that say which variables to change."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(f"configuration: {sentence}" for sentence in sentences))
 
 
 class Settings(BaseSettings):
@@ -35,7 +60,31 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, .env, and the files that the last two name."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        assert isinstance(dotenv_settings, EnvSettingsSource)
+        files = SecretFiles(settings_cls, SECRETS, {**dotenv_settings.env_vars, **env_settings.env_vars})
+        return init_settings, env_settings, dotenv_settings, files
+
     bind: str = Field("127.0.0.1:5000", description="address and port of the API")
+    rabbitmq_ca_file: str = Field(
+        "", description="CA certificates to trust for amqps:// and https:// (PEM); empty: those of the system"
+    )
+    rabbitmq_client_key_file: str = Field(
+        "", description="key of RABBITMQ_CLIENT_CERT_FILE (PEM, not encrypted), unless that file holds it"
+    )
+    rabbitmq_client_cert_file: str = Field(
+        "", validate_default=True, description="certificate to show to RabbitMQ, where it asks for one (PEM)"
+    )
     rabbitmq_url: Annotated[InstanceOf[BrokerNodes], NoDecode] = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
         validate_default=True,
@@ -85,16 +134,34 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds that deliveries in flight get at shutdown")
     token_ttl: int = Field(12 * 3600, ge=60, description="seconds that a login lasts")
 
+    @field_validator("rabbitmq_ca_file", "rabbitmq_client_key_file")
+    @classmethod
+    def _readable(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            TlsFiles(ca=value).context() if info.field_name == "rabbitmq_ca_file" else read(value)
+        return value
+
+    @field_validator("rabbitmq_client_cert_file")
+    @classmethod
+    def _client_certificate(cls, value: str, info: ValidationInfo) -> str:
+        key = info.data.get("rabbitmq_client_key_file", "")
+        if key and not value:
+            raise ValueError("is missing: RABBITMQ_CLIENT_KEY_FILE is set")
+        if value:
+            read(value)
+            TlsFiles(certificate=value, key=key).context()
+        return value
+
     @field_validator("rabbitmq_url", mode="before")
     @classmethod
-    def _broker(cls, value: str) -> BrokerNodes:
-        return BrokerNodes.parse(value)
+    def _broker(cls, value: str, info: ValidationInfo) -> BrokerNodes:
+        return BrokerNodes.parse(value, _tls_files(info.data))
 
     @field_validator("rabbitmq_management_url", mode="before")
     @classmethod
     def _management(cls, value: str, info: ValidationInfo) -> ManagementNodes:
         broker = info.data.get("rabbitmq_url") or BrokerNodes.parse("amqp://")  # without one, its own error is told
-        return ManagementNodes.parse(value, broker)
+        return ManagementNodes.parse(value, broker, _tls_files(info.data))
 
     @field_validator("mongo_uri")
     @classmethod
@@ -168,6 +235,12 @@ class Settings(BaseSettings):
         return Guard(self.target_allow, self.target_deny)
 
 
+def _tls_files(settings: Mapping[str, str]) -> TlsFiles:
+    """Those of RabbitMQ. A setting that is wrong is missing here, and its own error is told."""
+    names = ("rabbitmq_ca_file", "rabbitmq_client_cert_file", "rabbitmq_client_key_file")
+    return TlsFiles(*(settings.get(name, "") for name in names))
+
+
 def _check_sealing_key(text: str) -> None:
     """Judge the first of the keys in `text`, which seals. The others open what they have sealed, however short."""
     for key in split_keys(text)[:1]:
@@ -187,4 +260,6 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as exc:
         lines = [f"{str(err['loc'][0]).upper()} {err['msg'].removeprefix('Value error, ')}" for err in exc.errors()]
-        raise SettingsError("\n".join(f"configuration: {line}" for line in lines)) from None
+        raise SettingsError(*lines) from None
+    except SecretFileError as exc:
+        raise SettingsError(*exc.args) from None

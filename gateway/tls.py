@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import certifi
@@ -11,8 +11,8 @@ import certifi
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Files in PEM form: the CA certificates to trust, and the certificate to show with its key. `key` is empty where
-    the certificate's file holds it; without `ca`, the CAs of the system count."""
+    """Files in PEM form: the CA certificates to trust, and the certificate to show with its key. Without `ca` the CAs
+    of the system count; without `key` the certificate's file holds it."""
 
     ca: str = ""
     certificate: str = ""
@@ -29,40 +29,51 @@ class TlsFiles:
         return (self.certificate, self.key or self.certificate) if self.certificate else None
 
     def context(self) -> ssl.SSLContext:
-        """A context that verifies certificate and host name. Raises ValueError with a sentence that follows the name of
-        the file that was given last."""
-        context = _read("CA certificate", lambda: ssl.create_default_context(cafile=self.trusted))
-        if shown := self.shown:
-            _read("certificate and its key", lambda: context.load_cert_chain(*shown, password=_no_password))
+        """Return a context for clients that checks the certificate and the host name. Raises ValueError with a
+        sentence that follows the name of the last setting that is not empty."""
+        try:
+            context = ssl.create_default_context(cafile=self.trusted)
+            if self.shown:
+                context.load_cert_chain(*self.shown, password=_refuse_encrypted_key)
+        except ssl.SSLError as exc:
+            what = "certificate and its key" if self.shown else "CA certificate"
+            mismatch = exc.reason == "KEY_VALUES_MISMATCH"
+            raise ValueError(
+                "is not the key of the certificate" if mismatch else f"holds no {what} in PEM form"
+            ) from None
+        except OSError as exc:
+            raise ValueError(f"names a file that cannot be read: {exc.strerror}") from None
         return context
 
 
-def _no_password() -> str:
-    raise ValueError("holds a key that is encrypted: decrypt it (openssl pkey -in … -out …)")
+def _refuse_encrypted_key() -> str:
+    raise ValueError("holds a key that is encrypted: `openssl pkey -in FILE -out FILE` decrypts it")
 
 
-def _read(what: str, read: Callable[[], ssl.SSLContext | None]) -> ssl.SSLContext:
-    try:
-        found = read()
-    except ssl.SSLError as exc:
-        if exc.reason == "KEY_VALUES_MISMATCH":
-            raise ValueError("is not the key of the certificate") from None
-        raise ValueError(f"names a file without a {what} in PEM form") from None
-    except OSError as exc:
-        raise ValueError(f"names a file that cannot be read: {exc.strerror}") from None
-    return found or ssl.create_default_context()
+_OPENSSL = re.compile(r"\[SSL: (?P<code>\w+)\] (?P<text>.*?)\.? *\(_ssl\.c")
+"""As Python words an error of OpenSSL; pika, requests and pymongo quote it in errors of their own."""
+_OUR_CERTIFICATE = re.compile(
+    "ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|UNKNOWN_CA|HANDSHAKE|ACCESS_DENIED|NO_CERT)"
+)
+_NOT_TLS = re.compile(
+    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE"
+)
+_NOT_FOR_A_CA = re.compile("mismatch|expired|not yet valid", re.IGNORECASE)
 
 
-_REASONS = (
-    ("hostname mismatch|ip address mismatch", "the certificate is for another host name: {}"),
-    ("certificate has expired|not yet valid", "the certificate is not valid now: {}"),
-    ("certificate verify failed", "the certificate is not trusted: {}"),
-    ("alert.*(certificate required|bad certificate|handshake failure|unknown ca|certificate unknown|access denied)",
-     "the other side rejects our client certificate, or wants one: {}"),
-    ("wrong version number|record layer failure|packet length too long", "the port does not speak TLS"),
-)  # fmt: skip
-
-
-def tls_problem(exc: BaseException | str) -> str | None:
-    """Return why TLS failed, as the end of a sentence; None when `exc` (or its text, for drivers that keep no more) is
-    of another kind. OpenSSL's words hold no credentials."""
+def tls_problem(text: str, ca_setting: str) -> str | None:
+    """Return why TLS failed, as a phrase without a full stop, from an error's text; None when it is another error.
+    `ca_setting` is where the operator names the CAs to trust. OpenSSL's words hold no credentials."""
+    found = _OPENSSL.search(text)
+    if found is None:
+        return None
+    code, said = found["code"], found["text"]
+    if code == "CERTIFICATE_VERIFY_FAILED":
+        why = said.partition(": ")[2] or said
+        advice = "" if _NOT_FOR_A_CA.search(why) else f"; name the CA that signed it in {ca_setting}"
+        return f"its certificate is not accepted: {why}{advice}"
+    if _OUR_CERTIFICATE.search(code):
+        return f"it requires a client certificate, or refuses ours: {said}"
+    if _NOT_TLS.search(code):
+        return f"its port does not speak TLS: {said}"
+    return f"TLS fails: {said}"

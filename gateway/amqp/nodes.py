@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -16,6 +17,7 @@ from pika.exceptions import AMQPError
 
 from domain.errors import BrokerUnavailable
 from gateway.node_urls import Login, NodeUrl, decoded, parse_node_urls, place
+from gateway.tls import TlsFiles
 
 PARAMETERS: Mapping[str, str] = {
     "blocked_connection_timeout": "a number of seconds",
@@ -44,6 +46,7 @@ _UNUSABLE = (ValueError, TypeError, SyntaxError, AttributeError, LookupError, OS
 
 _LARGEST_SHORT = 65535
 _GUEST = Login("guest", "guest")
+_NO_FILES = TlsFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,13 @@ class BrokerNodes:
     logins: tuple[Login, ...]
 
     @classmethod
-    def parse(cls, text: str) -> BrokerNodes:
+    def parse(cls, text: str, tls: TlsFiles = _NO_FILES) -> BrokerNodes:
         """Read `amqp[s]://user:password@host:port,host:port/vhost?parameters` or such URLs separated by commas
         (https://www.rabbitmq.com/docs/uri-spec). Raises ValueError with a sentence that follows the setting's name.
 
         The virtual host is the path after its first slash, percent-decoded; `/` where that is empty, and for `//`, as
-        Celery's users write it. Without a login it is guest's, without a host localhost.
+        Celery's users write it. Without a login it is guest's, without a host localhost. `tls` is for amqps:// without
+        `ssl_options`.
         """
         urls = parse_node_urls(text, ("amqp", "amqps"))
         virtual_hosts = {_virtual_host(url.path) for url in urls}
@@ -67,7 +71,8 @@ class BrokerNodes:
             raise ValueError("must have the same virtual host in all URLs")
         (virtual_host,) = virtual_hosts
         several = len(urls) > 1
-        nodes = tuple(_parameters(url, virtual_host, several) for url in urls)
+        context = tls.context()
+        nodes = tuple(_parameters(url, virtual_host, several, context) for url in urls)
         return cls(nodes, tuple(url.login or _GUEST for url in urls))
 
     @property
@@ -104,7 +109,7 @@ def _virtual_host(path: str) -> str:
     return decoded(path[1:]) or "/"
 
 
-def _parameters(url: NodeUrl, virtual_host: str, several: bool) -> pika.URLParameters:
+def _parameters(url: NodeUrl, virtual_host: str, several: bool, tls: SSLContext) -> pika.URLParameters:
     query = _query(url.query)
     login = url.login or _GUEST
     userinfo = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
@@ -115,6 +120,8 @@ def _parameters(url: NodeUrl, virtual_host: str, several: bool) -> pika.URLParam
         )
     except _UNUSABLE:  # pika's own words may quote a part of a password
         raise ValueError("must look like amqp://user:password@host:5672/vhost") from None
+    if url.scheme == "amqps" and "ssl_options" not in query:
+        node.ssl_options = pika.SSLOptions(tls)
     node.connection_attempts = 1  # the next attempt is for another node
     if "socket_timeout" not in query:
         node.socket_timeout = _CONNECT

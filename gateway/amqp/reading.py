@@ -23,6 +23,7 @@ from domain.registry import QueueFacts
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import QueueLookup
+from gateway.permissions import ACCESS_REFUSED, READ, missing_permission
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -194,4 +195,6 @@ def _refused(exc: ChannelClosedByBroker, queue: str) -> NotFound | Locked | Brok
         return Locked(
             f"The queue {queue!r} is exclusive to another connection: only that one may use it, and it goes with it."
         )
+    if missing := missing_permission(exc.reply_text, READ):
+        return BrokerUnavailable(f"{missing}.", code=ACCESS_REFUSED)
     return BrokerUnavailable(f"The broker refused: {exc.reply_text}.", retry_after=5)

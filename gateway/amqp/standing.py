@@ -11,6 +11,7 @@ from delivery.delays import levels
 from gateway.amqp import topology
 from gateway.amqp.declaring import Declaration, Refused, declare
 from gateway.loop import Loop
+from gateway.permissions import DECLARE, missing_permission
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -112,7 +113,8 @@ class Standing:
                 return
             if not part.refused:
                 log.error("declaration_refused", name=part.name, reason=refused.text)
-            part.refused = f"The broker refuses to declare {part.name!r}: {refused.text}"
+            why = missing_permission(refused.text, DECLARE) or refused.text
+            part.refused = f"The broker refuses to declare {part.name!r}: {why}"
             for _, failed in part.waiting:
                 failed(part.refused)
             self._loop.call_later(self._retry, lambda: self._declare(part))

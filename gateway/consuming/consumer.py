@@ -279,7 +279,8 @@ class Consumer:
         elif on_purpose or self._state in _PAUSED:
             self._take()
         else:
-            state: Actual = "standby" if code == 403 and self.dispatcher.ordered else "waiting"
+            taken = code == 403 and "exclusive use" in reason  # 403 also stands for a missing permission
+            state: Actual = "standby" if taken and self.dispatcher.ordered else "waiting"
             if self._tries == 0:
                 self.losses += 1
                 log.warning(

@@ -13,6 +13,7 @@ from gateway.amqp.pika_private import cancel
 from gateway.amqp.topology import DUE, dead_letter_queue
 from gateway.consuming.session import Session
 from gateway.consuming.wiring import Wiring
+from gateway.permissions import BIND, CONSUME, missing_permission
 
 
 class Owner(Protocol):
@@ -184,6 +185,7 @@ class Intake:
         if session is not self.session:
             return
         code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", "") or str(reason)
+        text = missing_permission(text, CONSUME if self._bound else BIND) or text
         on_purpose = self.leaving
         self._lose()
         self._owner.lost(code, text, on_purpose)

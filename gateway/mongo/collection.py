@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from domain.details import Page
 from domain.errors import StoreUnavailable
 from domain.selection import Order
+from gateway.tls import tls_problem
 
 Document = dict[str, Any]
 Entity = TypeVar("Entity")
@@ -34,7 +35,9 @@ def _translating() -> Iterator[None]:
     except OperationFailure as exc:
         raise StoreUnavailable(f"MongoDB refused the operation (code {exc.code}).", retry_after=RETRY_AFTER) from exc
     except PyMongoError as exc:
-        raise StoreUnavailable("MongoDB cannot be reached. Try again shortly.", retry_after=RETRY_AFTER) from exc
+        problem = tls_problem(str(exc), "MONGO_URI, as tlsCAFile")
+        reason = f": {problem}." if problem else ". Try again shortly."
+        raise StoreUnavailable(f"MongoDB cannot be reached{reason}", retry_after=RETRY_AFTER) from exc
 
 
 translated = _translating()
