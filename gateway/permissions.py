@@ -29,7 +29,7 @@ def missing_permission(reason: str, needed: Mapping[str, str]) -> str | None:
     RabbitMQ 4 names the permission. Earlier ones do not; then it is what the operation `needed` on that kind of
     resource, or all of them, as on what we declare for ourselves.
     """
-    found = _MISSING.search(reason.rstrip("'\""))
+    found = _MISSING.search(reason.removesuffix("'"))
     if found is None:
         return None
     right = found["right"] or needed.get(found["kind"], "configure, write and read")

@@ -152,8 +152,9 @@ class Publisher:
 
     def _channel_closed(self, channel: Any, reason: BaseException) -> None:
         if channel is self.channel and self._connection is not None and self._connection.is_open:
-            log.warning("publisher_channel_closed", connection=self._name, reason=str(reason))
-            self._lose("The broker closed the channel", str(reason))
+            text = getattr(reason, "reply_text", "") or str(reason)
+            log.warning("publisher_channel_closed", connection=self._name, reason=text)
+            self._lose("The broker closed the channel", text)
             self._loop.call_later(0.25, self._open_channel)
 
     def _lose(self, event: str, reason: str) -> None:
@@ -231,7 +232,7 @@ def _blamed(exchanges: Iterable[str], reason: str, *, named_only: bool) -> set[s
     cuts a long name; then, unless `named_only`, every exchange that is not ours is under suspicion."""
     if "NOT_FOUND" not in reason and "ACCESS_REFUSED" not in reason:
         return set()
-    named = {name for name in exchanges if repr(name or _DEFAULT)[1:-1] in reason}
+    named = {name for name in exchanges if f"'{name or _DEFAULT}'" in reason}
     if named or named_only:
         return named
     return {name for name in exchanges if name and not name.startswith("workerrmq.")}

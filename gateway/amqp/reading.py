@@ -43,6 +43,7 @@ class QueueReader:
         """The broker has `confirm_seconds` to confirm copies."""
         self._nodes, self._publisher, self._lookup = nodes, publisher, lookup
         self._confirm_seconds = confirm_seconds
+        self._proven: set[str] = set()
 
     def check(self, queue: str) -> QueueFacts:
         """Return what is known of the queue. Raises NotFound, QueueUnavailable, Invalid for a stream, and
@@ -55,12 +56,16 @@ class QueueReader:
     @contextmanager
     def reading(self, queue: str, name: str, heartbeat: int | None = None) -> Iterator[Reading]:
         """Read messages on a connection called `name`. Raises what `check` raises, Locked, and PublishRefused when the
-        queue has a delivery limit and the broker takes no copies at the moment; nothing is taken then."""
+        queue has a delivery limit and the broker takes no copies at the moment, or lets us make none; nothing is taken
+        then."""
         limit = self.check(queue).delivery_limit
         if limit is not None:
             self._check_publishing()
         connection = self._nodes.connect(name, heartbeat)
         try:
+            if limit is not None and queue not in self._proven:
+                _prove_copies(connection.channel(), queue)
+                self._proven.add(queue)
             reading = Reading(connection.channel(), self._publisher, queue, limit, self._confirm_seconds, self._user())
             try:
                 yield reading
@@ -164,9 +169,7 @@ class Reading:
     def _exchange(self, original: str) -> str:
         """A fanout exchange of ours with this queue alone, so that a copy keeps its routing key."""
         if original not in self._exchanges:
-            name = self._exchanges[original] = look_exchange(uuid.uuid4().hex[:12], original)
-            self._channel.exchange_declare(name, "fanout", auto_delete=True)
-            self._channel.queue_bind(self._queue, name)
+            self._exchanges[original] = _bound_exchange(self._channel, self._queue, original)
         return self._exchanges[original]
 
     def _publish_copies(self) -> None:
@@ -184,6 +187,20 @@ class Reading:
                 failed = error
         if failed is not None:
             raise failed
+
+
+def _bound_exchange(channel: Any, queue: str, original: str) -> str:
+    name = look_exchange(uuid.uuid4().hex[:12], original)
+    channel.exchange_declare(name, "fanout", auto_delete=True)
+    channel.queue_bind(queue, name)
+    return name
+
+
+def _prove_copies(channel: Any, queue: str) -> None:
+    """See that our user may do what a copy takes. Without, each look would return the message once more, until RabbitMQ
+    drops it."""
+    channel.exchange_delete(_bound_exchange(channel, queue, ""))
+    channel.close()
 
 
 def _refused(exc: ChannelClosedByBroker, queue: str) -> NotFound | Locked | BrokerUnavailable:

@@ -193,9 +193,13 @@ def mongo_tls(store: StoreNode, authority: Authority) -> Iterator[Callable[..., 
 
 
 def store_check(make_app: MakeApp, uri: str) -> dict[str, Any]:
-    app = make_app(mongo_uri=uri)
-    check: dict[str, Any] = app.test_client().get("/health/ready").get_json()["dependencies"]["store"]
-    return check
+    web = make_app(mongo_uri=uri).test_client()
+
+    def told() -> dict[str, Any] | None:
+        check: dict[str, Any] = web.get("/health/ready").get_json()["dependencies"]["store"]
+        return check if "no answer" not in (check["detail"] or "") else None
+
+    return wait_until(told, 20, "what health says of the store")
 
 
 def test_mongodb_with_a_private_ca_and_a_client_certificate(
