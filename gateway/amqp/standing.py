@@ -41,6 +41,12 @@ class Standing:
 
         self.need_due(declared)
 
+    @property
+    def hindrance(self) -> str:
+        """Why consumers may not start although there is a connection; empty when nothing hinders them."""
+        part = self._parts.get(topology.DUE)
+        return part.refused if part else ""
+
     def disconnected(self) -> None:
         """Forget everything, also who waits: his messages go back to their queues."""
         self._connection, self._parts = None, {}

@@ -120,6 +120,8 @@ class Consumer:
             state = "failing"
         elif state in ("breaker-open", "probing"):
             state, reason = "throttled" if self.breaker.throttled else state, self.breaker.reason
+        elif state == "waiting" and not self.intake.connected:
+            reason = self.wiring.standing.hindrance or reason
         return Report(
             consumer_id=self.subscription.id,
             revision=self.subscription.revision,
