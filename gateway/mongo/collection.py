@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from domain.details import Page
 from domain.errors import StoreUnavailable
 from domain.selection import Order
+from gateway.mongo.refusals import refusal
 from gateway.tls import tls_problem
 
 Document = dict[str, Any]
@@ -33,7 +34,7 @@ def _translating() -> Iterator[None]:
     try:
         yield
     except OperationFailure as exc:
-        raise StoreUnavailable(f"MongoDB refused the operation (code {exc.code}).", retry_after=RETRY_AFTER) from exc
+        raise StoreUnavailable(refusal(exc), retry_after=RETRY_AFTER) from exc
     except PyMongoError as exc:
         problem = tls_problem(str(exc), "MONGO_URI, as tlsCAFile")
         reason = f": {problem}." if problem else ". Try again shortly."
