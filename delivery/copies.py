@@ -28,7 +28,6 @@ REPLAYED_AT = "x-replayed-at"
 
 LOOK_EXCHANGE = "workerrmq.look."
 """A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
-COUNTING_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
@@ -56,17 +55,6 @@ class Earlier:
 
     attempts: int
     first_failed: float
-
-
-def counts_returns(headers: Mapping[str, Any] | None) -> bool:
-    """Whether the queue of the message counts how often it comes back."""
-    return headers is not None and "x-delivery-count" in headers
-
-
-def times_returned(headers: Mapping[str, Any] | None) -> int:
-    """How often a quorum queue has had the message back (https://www.rabbitmq.com/docs/quorum-queues#feature-matrix)."""
-    count = headers.get("x-delivery-count", 0) if headers else 0
-    return count if isinstance(count, int) else 0
 
 
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:

@@ -1,4 +1,6 @@
-"""`python -m launcher`: start everything, say when it is ready, watch it, and stop it on Ctrl+C, SIGTERM or SIGHUP."""
+"""`python -m launcher`: starts everything, reports when it is ready, watches it, and stops it on Ctrl+C, SIGTERM or
+SIGHUP.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _PORT_RACES = 3
 
 
 class StopSignal:
-    """Remembers that an operator asked us to stop."""
+    """Records whether an operator has sent a stop signal."""
 
     def __init__(self) -> None:
         self.received = False
@@ -39,7 +41,7 @@ class StopSignal:
 
 
 def main() -> int:
-    """The exit status: 0 after a stop that was asked for."""
+    """Run the service until a stop signal. Return the exit status, 0 after an orderly stop."""
     os.umask(0o077)
     stop = StopSignal()
     try:

@@ -1,4 +1,4 @@
-"""One running service per DATA_DIR."""
+"""A lock on DATA_DIR: one running service per directory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from launcher.terminal import say
 
 
 def take_lock(data_dir: Path, patience: float = 30) -> IO[str]:
-    """The open, locked file: the lock lasts until the last process that holds it open has ended.
+    """Return the open, locked file. The lock lasts until the last process that has it open ends.
 
-    When the holder's launcher was killed, its parts are stopping: waits up to `patience` seconds for them.
-    Raises StartFailed when the service runs already.
+    If the holder's launcher was killed, its processes are stopping: wait up to `patience` seconds for them. Raises
+    StartFailed if the service is running already.
     """
     lock = (data_dir / "lock").open("a+")
     deadline = time.monotonic() + patience

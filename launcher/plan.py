@@ -1,6 +1,6 @@
-"""What to start, in which order, with which environment. The only place that knows what is embedded.
+"""The processes to start, their order and their environment. Only this module knows which parts are embedded.
 
-The embedded broker runs when RABBITMQ_URL is not set, the embedded store when MONGO_URI is not set.
+The embedded broker runs if RABBITMQ_URL is not set, the embedded store if MONGO_URI is not set.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ TARGETS_HERE = "127.0.0.0/8, ::1, localhost"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One supervised process. Lower stages start first and stop last; a stage stops as one.
+    """A supervised process. Lower stages start first and stop last; the parts of a stage stop together.
 
-    `patience` is how many seconds it gets between SIGTERM and SIGKILL.
+    `patience` is the number of seconds between SIGTERM and SIGKILL.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All parts, the environment that they share, and what the operator is told."""
+    """All parts, their common environment, and the texts for the operator."""
 
     parts: tuple[Part, ...]
     environment: dict[str, str]
@@ -63,7 +63,7 @@ class Plan:
 
 
 def make_plan(settings: Settings, data_dir: Path) -> Plan:
-    """Decide for `settings`; makes what is kept in `data_dir`. Raises StartFailed."""
+    """Plan the processes for `settings` and create their files in `data_dir`. Raises StartFailed."""
     host, _, port = settings.bind.rpartition(":")
     ports.need(host, int(port))
     environment = {"CONSUMERS": "external", "DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
@@ -113,6 +113,6 @@ def _embed_broker(parts: list[Part], environment: dict[str, str], data_dir: Path
 
 
 def _python() -> str:
-    """This virtualenv's python, relative to the project when inside it: such a path holds nothing to be escaped."""
+    """Return this virtualenv's python, relative to the project if inside it: such a path needs no escaping."""
     python = Path(sys.executable)
     return str(python.relative_to(Path.cwd())) if python.is_relative_to(Path.cwd()) else str(python)

@@ -1,4 +1,4 @@
-"""TCP ports on this machine: whether one is free, and which to take instead."""
+"""Free TCP ports on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OTHERS = range(20_000, 32_000)
 
 
 def usual_or_free(usual: int) -> int:
-    """`usual` when nothing listens on it on loopback, else some free port."""
+    """Return `usual` if it is free on loopback, otherwise another free port."""
     if _refusal(LOOPBACK, usual) is None:
         return usual
     for port in random.SystemRandom().sample(_OTHERS, 100):
@@ -25,7 +25,7 @@ def usual_or_free(usual: int) -> int:
 
 
 def need(host: str, port: int) -> None:
-    """Raises StartFailed unless a server may listen on `host`:`port`."""
+    """Raise StartFailed unless a server can listen on `host`:`port`."""
     refusal = _refusal(host, port)
     if refusal is None:
         return

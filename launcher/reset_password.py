@@ -1,4 +1,4 @@
-"""`python -m launcher.reset_password [NAME]`: give a user a new password while the store runs, and print it."""
+"""`python -m launcher.reset_password [NAME]`: sets a new password for a user while the store runs, and prints it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.users import UserAccounts
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status. All tokens of the user end at once."""
+    """Reset the password and return the exit status. All tokens of the user become invalid at once."""
     settings = config.load()
     username = arguments[0] if arguments else settings.admin_username
     uri = settings.mongo_uri.get_secret_value()

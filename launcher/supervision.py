@@ -1,6 +1,7 @@
-"""supervisord as a child process: start it, hear what it says of the parts, stop it, leave nothing behind.
+"""Runs supervisord as a child process: starts it, reads its reports, stops it with all its processes.
 
-What it says is read from its log file: through a pipe, it would die with us instead of stopping its parts in order.
+The reports come from its log file: through a pipe, supervisord would die with the launcher instead of stopping its
+parts in order.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DIED = re.compile(rb"(?:exited: (?P<name>\S+) \((?P<how>[^;)]*)|spawnerr: (?P<s
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A part ended without having been told to; supervisord starts it again."""
+    """An unexpected exit of a part; supervisord restarts it."""
 
     part: str
     how: str
@@ -37,11 +38,11 @@ class Death:
 class Supervision:
     """A running supervisord.
 
-    `up` are the parts that have run for a second at least, as of the last call of `deaths`.
+    `up` are the parts that had run for a second or more at the last call of `deaths`.
     """
 
     def __init__(self, plan: Plan, lock: IO[str]) -> None:
-        """Start it. It holds `lock` for as long as it lives, as its standard input."""
+        """Start supervisord. It holds `lock` for its lifetime, as its standard input."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # if it is killed, its children become ours to end
         self.up: set[str] = set()
         self._patience = plan.patience
@@ -60,13 +61,13 @@ class Supervision:
             )
 
     def ended(self) -> str:
-        """Why supervisord has ended by itself; empty while it runs."""
+        """Return why supervisord has ended by itself, an empty text while it runs."""
         if self._process.poll() is None:
             return ""
         return last_line(self._output) or f"exit status {self._process.returncode}"
 
     def deaths(self) -> list[Death]:
-        """The parts that have died since the last call."""
+        """Return the unexpected exits since the last call."""
         lines = self._log.new_lines()
         self.up |= {found[1].decode() for line in lines if (found := _UP.search(line))}
         deaths = [_death(found) for line in lines if (found := _DIED.search(line))]
@@ -74,7 +75,7 @@ class Supervision:
         return deaths
 
     def end(self) -> None:
-        """Have it stop everything, and wait until no process of it is left; what outlives its time is killed."""
+        """Stop all processes and wait for them. Kill those that exceed their time."""
         deadline = time.monotonic() + self._patience + 1
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -90,7 +91,7 @@ def _death(found: re.Match[bytes]) -> Death:
 
 
 def _end_orphans(deadline: float) -> None:
-    """Wait for processes that supervisord left to us (they got SIGTERM when it died); kill them at `deadline`."""
+    """Wait for the processes that supervisord left to us (they got SIGTERM when it died). Kill them at `deadline`."""
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)

@@ -11,7 +11,7 @@ from launcher.plan import Part, Plan
 
 
 def write_config(plan: Plan) -> str:
-    """Write it into the plan's data directory; its path. Holds no secret: those go by environment."""
+    """Write the file into the plan's data directory and return its path. Secrets are in the environment only."""
     logs = plan.data_dir / "logs"
     logs.mkdir(exist_ok=True)
     stages: dict[int, list[str]] = {}
@@ -41,7 +41,7 @@ def write_config(plan: Plan) -> str:
 
 
 def dies_with_parent() -> tuple[str, ...]:
-    """The words before a command that have the kernel end it (SIGTERM) when what started it is killed."""
+    """Return a command prefix that has the kernel send SIGTERM to the command when its parent is killed."""
     setpriv = shutil.which("setpriv")  # util-linux: on every Debian and Ubuntu
     return (setpriv, "--pdeathsig", "TERM") if setpriv else ()
 

@@ -1,4 +1,4 @@
-"""What the operator reads when the service is ready: where it is, how to log in, what to paste, and where to go on."""
+"""The text for the operator when the service is ready: address, login, commands to try, next steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _READ_TOKEN = r"""sed 's/.*"token": *"\([^"]*\)".*/\1/'"""
 
 
 def welcome(plan: Plan, seconds: float, new_password: str) -> str:
-    """The whole text. `new_password` is shown now and never again; empty when there is none to show."""
+    """Return the text. `new_password` is shown only now; empty if there is none to show."""
     target_port = ports.usual_or_free(TARGET_PORT)
     curls = "\n".join(_curls(plan, target_port, new_password or "THE-PASSWORD"))
     return _TEXT.format(

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from delivery.copies import COUNTING_HEADERS, Source, came_by
+from delivery.copies import Source, came_by
+from delivery.delivery_limit import COUNTING_HEADERS
 from delivery.header_values import json_value, text_or_base64
 from domain.held_message import AckMode, HeldMessage
 from domain.message import Properties, PropertiesView

@@ -71,7 +71,7 @@ class BrokerNodes:
             raise ValueError("must have the same virtual host in all URLs")
         (virtual_host,) = virtual_hosts
         several = len(urls) > 1
-        context = tls.context()
+        context = tls.context() if any(url.scheme == "amqps" for url in urls) else None
         nodes = tuple(_parameters(url, virtual_host, several, context) for url in urls)
         return cls(nodes, tuple(url.login or _GUEST for url in urls))
 
@@ -109,7 +109,7 @@ def _virtual_host(path: str) -> str:
     return decoded(path[1:]) or "/"
 
 
-def _parameters(url: NodeUrl, virtual_host: str, several: bool, tls: SSLContext) -> pika.URLParameters:
+def _parameters(url: NodeUrl, virtual_host: str, several: bool, tls: SSLContext | None) -> pika.URLParameters:
     query = _query(url.query)
     login = url.login or _GUEST
     userinfo = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
@@ -120,7 +120,7 @@ def _parameters(url: NodeUrl, virtual_host: str, several: bool, tls: SSLContext)
         )
     except _UNUSABLE:  # pika's own words may quote a part of a password
         raise ValueError("must look like amqp://user:password@host:5672/vhost") from None
-    if url.scheme == "amqps" and "ssl_options" not in query:
+    if tls is not None and url.scheme == "amqps" and "ssl_options" not in query:
         node.ssl_options = pika.SSLOptions(tls)
     node.connection_attempts = 1  # the next attempt is for another node
     if "socket_timeout" not in query:

@@ -12,7 +12,7 @@ import structlog
 from delivery.backoff import LONGEST_RETRY_AFTER
 from delivery.breaker import Breaker, State
 from domain.consumer import BreakerPolicy, ConsumerSpec
-from domain.outcome import Answer
+from domain.outcome import NEVER_ASKED, Answer, Outcome
 from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -56,12 +56,12 @@ class TargetBreaker:
         self.members: set[Member] = set()
 
     @property
-    def closed(self) -> bool:
-        return self._breaker.state is State.CLOSED
+    def state(self) -> State:
+        return self._breaker.state
 
     @property
-    def half_open(self) -> bool:
-        return self._breaker.state is State.HALF_OPEN
+    def closed(self) -> bool:
+        return self._breaker.state is State.CLOSED
 
     @property
     def reason(self) -> str | None:
@@ -70,7 +70,8 @@ class TargetBreaker:
             return None
         what = f"{self.target} asked for a pause" if self.throttled else f"Circuit breaker open for {self.target}"
         left = self._opens_until - time.monotonic()
-        when = "one message tries it now" if self.half_open else f"next attempt in {max(0, math.ceil(left))} s"
+        probing = self.state is State.HALF_OPEN
+        when = "one message tries it now" if probing else f"next attempt in {max(0, math.ceil(left))} s"
         return f"{what}; last answer: {self._last}; {when}."
 
     def take_probe(self) -> bool:
@@ -154,6 +155,15 @@ class Breakers:
             for other in others:
                 breaker.pause_like(other)
         return breaker
+
+    def answered(self, breaker: TargetBreaker, answer: Answer, outcome: Outcome, *, probe: bool) -> None:
+        """Tell the breaker of an attempt, before its fate is decided: the answer that opens it charges no attempt."""
+        if answer.error in NEVER_ASKED:
+            breaker.not_asked(probe=probe)
+        elif outcome is Outcome.THROTTLE:
+            self.throttle(breaker, answer)
+        else:
+            breaker.answered(answer, failed=outcome is Outcome.RETRY, probe=probe)
 
     def throttle(self, breaker: TargetBreaker, answer: Answer) -> None:
         """The target asks for a pause: all breakers of the target open, whatever their policies."""

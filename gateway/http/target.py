@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import certifi
@@ -21,6 +22,7 @@ from delivery.target_guard import Guard
 from delivery.target_host import host_of
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
+from gateway.http.authorizers import authorizer_of
 
 READ_LIMIT = 64 * 1024
 """Bytes of an answer's body that are read before the connection is cut; the status stands."""
@@ -45,6 +47,7 @@ class Target:
         self.start, self.guard, self.spec = start, guard, spec
         self.kept = READ_LIMIT if spec.reply else KEPT
         self.idle: list[Easy] = []
+        self._authorizer = authorizer_of(spec)
         self._known: dict[str, str | None] = {}
         self._refusal = guard.check_url(spec.url) if guard else None
         self._host = host_of(spec.url) if guard and not self._refusal else ""
@@ -52,6 +55,12 @@ class Target:
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
         """Send `body` with `Name: value` lines; `done` gets the answer, from the loop, exactly once. `url` is another
         path or query on the same host."""
+        if self._authorizer is None:
+            self._send(body, done, url, headers)
+        else:
+            self._authorizer.authorize(headers, partial(self._send, body, done, url))
+
+    def _send(self, body: bytes, done: Done, url: str | None, headers: list[str]) -> None:
         easy = self.idle.pop() if self.idle else Easy(self)
         easy.send(headers, body, done, url)
 
