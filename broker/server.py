@@ -10,17 +10,14 @@ from pathlib import Path
 
 from broker.client_socket import ClientSocket
 from broker.core.broker import Broker
+from broker.periods import Periods
 from broker.recovery import recover
 from broker.session.connection import Connection
 from broker.session.transport import ConnectionLimits
 from broker.storage import Storage
 
-# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms), and seconds between checks.
+# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms).
 DISK_FREE_LIMIT = 50_000_000
-DISK_CHECK_INTERVAL = 5.0
-
-# Seconds to wait for close-ok from all clients when the broker stops.
-SHUTDOWN_TIMEOUT = 2.0
 
 
 class Server:
@@ -35,14 +32,15 @@ class Server:
     """
 
     def __init__(self, data_dir: Path | None = None, limits: ConnectionLimits | None = None,
-                 memory_limit: int | None = None) -> None:  # fmt: skip
+                 memory_limit: int | None = None, periods: Periods = Periods()) -> None:  # fmt: skip # noqa: B008
         """Store nothing without `data_dir`. `memory_limit` is in bytes of bodies, see core.pager.
 
         Raises JournalRefused.
         """
         self.started_at = time.time()
+        self.periods = periods
         self.data_dir = data_dir
-        self.storage = None if data_dir is None else Storage(data_dir)
+        self.storage = None if data_dir is None else Storage(data_dir, periods.rewrite)
         self.core = Broker() if self.storage is None else recover(self.storage, self.started_at)
         self.connections: dict[str, Connection] = {}
         self.addresses: list[tuple[str, int]] = []
@@ -90,7 +88,7 @@ class Server:
         for client in list(self._clients.values()):
             client.force_close("broker forced connection closure with reason 'shutdown'")
         try:
-            async with asyncio.timeout(SHUTDOWN_TIMEOUT):
+            async with asyncio.timeout(self.periods.farewell):
                 while self._clients:
                     self._all_closed.clear()
                     await self._all_closed.wait()
@@ -130,7 +128,7 @@ class Server:
 
     def _check_disk(self) -> None:
         self._set_disk_problem("nearly full", self.free_disk() < self.disk_free_limit)
-        self._disk_timer = self._loop.call_later(DISK_CHECK_INTERVAL, self._check_disk)
+        self._disk_timer = self._loop.call_later(self.periods.disk, self._check_disk)
 
     def _set_disk_problem(self, problem: str, present: bool) -> None:
         """Keep the disk alarm raised while any problem is present."""

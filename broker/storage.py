@@ -19,9 +19,6 @@ from broker.core.message import Entry, Message
 from broker.journal_file import Batch, JournalFile
 from broker.protocol.table import encode_table
 
-# Seconds until a failed commit (on a full disk, say) is retried.
-RETRY_AFTER = 1.0
-
 # The queue of transient entries that are stored only to page out their bodies; the next start deletes them.
 NO_QUEUE = 0
 
@@ -35,9 +32,11 @@ class Storage:
     from the file.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Open the journal. Raises JournalRefused."""
+    def __init__(self, directory: Path, rewrite: float = 1.0) -> None:
+        """Open the journal. Retry a failed commit (on a full disk, say) every `rewrite` seconds. Raises
+        JournalRefused."""
         self.file = JournalFile(directory)
+        self._rewrite = rewrite
         self.batch = 0
         self.records = 0
         self.backlog = 0
@@ -174,7 +173,7 @@ class Storage:
         while (batch := self._work.get()) is not None:
             while not self._try_commit(batch):
                 self._report(True)
-                if self._stopping.wait(RETRY_AFTER):
+                if self._stopping.wait(self._rewrite):
                     self._failed = True
                     return
             self._report(False)

@@ -17,7 +17,6 @@ from cli.fields import fields_of
 from cli.options import inputs, parameters
 from cli.service import Service
 
-_INTERVAL = 0.2  # seconds between two requests for the progress
 _COLUMNS = {
     "failedAt": "workerrmq-last-failed-at",
     "attempts": "workerrmq-attempts",
@@ -100,9 +99,10 @@ def _wait_for_end(service: Service, begun: dict[str, Any]) -> dict[str, Any]:
         raise Failed(f"The replay continues on the service. To see its progress: {command}") from None
 
 
-def _progress(service: Service, begun: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _progress(service: Service, begun: dict[str, Any], every: float = 0.2) -> Iterator[dict[str, Any]]:
+    """Ask for the progress every `every` seconds until the replay has ended."""
     latest = begun
     while latest["state"] == "running":
-        time.sleep(_INTERVAL)
+        time.sleep(every)
         latest = service.request("GET", "/getReplay", query={"replayId": begun["replayId"]}).json()
         yield latest

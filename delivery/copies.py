@@ -15,6 +15,7 @@ from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES
 from domain.outcome import Answer
+from domain.timestamps import plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
@@ -32,8 +33,6 @@ LOOK_EXCHANGE = "workerrmq.look."
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
                    "x-acquired-count", "CC", "BCC")  # fmt: skip
-_CLOCKS_DIFFER = 3600.0
-"""Seconds that a publisher's clock may be ahead. A timestamp beyond that is in milliseconds, or nonsense."""
 _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
@@ -170,7 +169,7 @@ def known_since(properties: PropertiesView, now: float) -> float | None:
     first failed attempt; None when neither is known."""
     timestamp = properties.timestamp
     seconds = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-    if isinstance(seconds, int | float) and 0 < seconds <= now + _CLOCKS_DIFFER:
+    if isinstance(seconds, int | float) and plausible(seconds, now):
         return float(seconds)
     first_failed = (properties.headers or {}).get(FIRST_FAILED)
     try:

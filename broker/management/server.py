@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 _MAX_CONNECTIONS = 128
 _LARGE_BODY = 64 * 1024  # bytes from which a body counts as large
 _MAX_LARGE_BODIES = 4
-_CLIENT_TIMEOUT = 60.0  # seconds: an idle connection, a slow body, a slow reader
-_COMMIT_TIMEOUT = 30.0  # seconds for the journal to commit what a request changed
 
 _RESOURCES = (bindings, connections, definitions, exchanges, health, messages, overview, policies, queues,
               topic_permissions, users, vhosts)  # fmt: skip
@@ -66,7 +64,7 @@ class ManagementApi:
 
     def __init__(self, server: Server) -> None:
         self.addresses: list[tuple[str, int]] = []
-        self._server = server
+        self._server, self._periods = server, server.periods
         self._node = f"workerrmq@{socket.gethostname()}"
         self._rates = Rates()
         self._open = 0
@@ -90,13 +88,13 @@ class ManagementApi:
             self._open -= 1
             writer.close()
             with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_CLIENT_TIMEOUT):
+                async with asyncio.timeout(self._periods.patience):
                     await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request. Return whether another may follow."""
         try:
-            async with asyncio.timeout(_CLIENT_TIMEOUT):
+            async with asyncio.timeout(self._periods.patience):
                 request = await read_head(reader)
             if request is None:
                 return False
@@ -105,7 +103,7 @@ class ManagementApi:
             response, keep_alive, request = Response(error.status), False, None
         head_only = request is not None and request.method == "HEAD"
         writer.write(response.encode(head_only, keep_alive))
-        async with asyncio.timeout(_CLIENT_TIMEOUT):
+        async with asyncio.timeout(self._periods.patience):
             await writer.drain()
         return keep_alive
 
@@ -140,7 +138,7 @@ class ManagementApi:
     async def _body(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         if request.headers.get("expect", "").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        async with asyncio.timeout(_CLIENT_TIMEOUT):
+        async with asyncio.timeout(self._periods.patience):
             return await reader.readexactly(request.length)
 
     async def _respond(self, request: Request, user: User, body: bytes) -> Response:
@@ -182,7 +180,7 @@ class ManagementApi:
         committed = asyncio.Event()
         self._server.core.journal.on_commit(committed.set)
         try:
-            async with asyncio.timeout(_COMMIT_TIMEOUT):
+            async with asyncio.timeout(self._periods.commit):
                 await committed.wait()
         except TimeoutError:
             raise ApiError(503, "service_unavailable", "The change could not be written to disk in time") from None

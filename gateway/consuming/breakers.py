@@ -17,10 +17,6 @@ from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
 
-_DOUBLINGS = 6
-_LONGEST_PAUSE = 60.0
-"""Seconds that a target rests which asks for a pause without saying how long."""
-
 
 def _origin(url: str) -> str:
     """Scheme, host and port; the default port is left out (RFC 6454 §6.2)."""
@@ -44,8 +40,9 @@ class TargetBreaker:
     """Owned by the loop's thread. Open because the target fails, or because it asked for a pause (429, or 503 with
     Retry-After)."""
 
-    def __init__(self, loop: Loop, target: str, policy: BreakerPolicy) -> None:
-        self._loop, self._policy = loop, policy
+    def __init__(self, loop: Loop, target: str, policy: BreakerPolicy, longest_pause: float) -> None:
+        """A target that asks for a pause without saying how long rests for at most `longest_pause` seconds."""
+        self._loop, self._policy, self._longest_pause = loop, policy, longest_pause
         self._breaker = Breaker(policy)
         self._opens_until = 0.0  # seconds of the monotonic clock
         self._pauses = 0  # in a row for which the target named no time
@@ -109,7 +106,7 @@ class TargetBreaker:
         """Seconds to pause where the target names no time: more with each pause in a row."""
         if self._breaker.state is not State.OPEN:
             self._pauses += 1
-        return float(min(_LONGEST_PAUSE, 2 ** min(self._pauses - 1, _DOUBLINGS)))
+        return float(min(self._longest_pause, 2 ** min(self._pauses - 1, 30)))
 
     def pause_like(self, other: TargetBreaker) -> None:
         """Keep to the pause for which the target asked another of its breakers."""
@@ -141,8 +138,9 @@ class TargetBreaker:
 class Breakers:
     """Finds the breaker of a consumer. Consumers with other policies for the same target do not share one."""
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, loop: Loop, longest_pause: float) -> None:
+        """`longest_pause` in seconds, as for each TargetBreaker."""
+        self._loop, self._longest_pause = loop, longest_pause
         self._breakers: dict[tuple[str, BreakerPolicy], TargetBreaker] = {}
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
@@ -151,7 +149,8 @@ class Breakers:
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             others = [one for one in self._breakers.values() if one.target == target]
-            breaker = self._breakers[target, spec.breaker] = TargetBreaker(self._loop, target, spec.breaker)
+            breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
+            self._breakers[target, spec.breaker] = breaker
             for other in others:
                 breaker.pause_like(other)
         return breaker

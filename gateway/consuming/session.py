@@ -9,17 +9,17 @@ from delivery.acks import AckWindow
 from delivery.copies import Source
 from gateway.loop import Loop
 
-_STRAGGLER = 0.02
-"""Seconds that a finished delivery waits for an earlier one, so that both are acked in one frame."""
-
 
 class Session:
     """Owned by the loop's thread. Delivery tags mean nothing outside it, so once it is lost, so are they."""
 
-    __slots__ = ("_loop", "_on_idle", "_prefetch", "_timer", "_window", "alive", "channel", "unsettled")
+    __slots__ = ("_loop", "_on_idle", "_prefetch", "_straggler", "_timer", "_window", "alive", "channel", "unsettled")
 
-    def __init__(self, loop: Loop, channel: Any, prefetch: int, on_idle: Callable[[], None]) -> None:
-        self._loop, self._prefetch, self._on_idle = loop, prefetch, on_idle
+    def __init__(
+        self, loop: Loop, channel: Any, prefetch: int, on_idle: Callable[[], None], straggler: float = 0.02
+    ) -> None:
+        """A finished delivery waits `straggler` seconds for an earlier one, so that one frame can ack both."""
+        self._loop, self._prefetch, self._on_idle, self._straggler = loop, prefetch, on_idle, straggler
         self._window = AckWindow()
         self._timer = False
         self.channel = channel
@@ -71,7 +71,7 @@ class Session:
             self._ack_stragglers()
         elif stragglers and not self._timer:
             self._timer = True
-            self._loop.call_later(_STRAGGLER, self._on_timer)
+            self._loop.call_later(self._straggler, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = False

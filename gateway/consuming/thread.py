@@ -135,7 +135,7 @@ class ConsumerThread:
             HttpClient(loop, self._guard, self._periods.connection_age),
             self._publisher,
             Standing(loop, self._periods.declare_again),
-            Breakers(loop),
+            Breakers(loop, self._periods.longest_pause),
             AttemptLog(self._attempts),
             self._tracing,
             self._periods,
