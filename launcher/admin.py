@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launcher.api import Api
-from launcher.secret_files import made_once
+from launcher.secret_files import stored_secret
 
 
 class FirstAdmin:
@@ -17,13 +17,13 @@ class FirstAdmin:
         self.given = bool(given)
         self._shown = data_dir / "admin_password_shown"
         self._unseen = data_dir / "admin_password"
-        self.password = given or ("" if self._shown.exists() else made_once(self._unseen, 12))
+        self.password = given or ("" if self._shown.exists() else stored_secret(self._unseen, 12))
 
     def login_to_show(self, api: Api) -> str:
         """Return the password if it is valid and was not shown before, otherwise an empty text."""
         if self.given or not self.password:
             return ""
-        in_force = api.accepts(self.username, self.password)  # not so when the store had users already
+        in_force = api.accepts(self.username, self.password)  # False if the store had users already
         self._shown.touch()
         self._unseen.unlink()
         return self.password if in_force else ""

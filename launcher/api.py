@@ -13,7 +13,7 @@ class Api:
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
-        self.last = "it does not listen yet"
+        self.last = "it is not listening yet"
 
     def ready(self) -> bool:
         """Return whether broker and store answer the web process."""

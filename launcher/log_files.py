@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-_MOST = 1024 * 1024  # bytes that are read at a time
+_MAX_READ = 1024 * 1024  # bytes
 _LEVELS = ("error", "critical")
 
 
@@ -24,7 +24,7 @@ class LogTail:
         with self.file.open("rb") as log:
             begin = self._offset if size > self._offset else 0  # shorter: rotated
             log.seek(begin)
-            whole, newline, _ = log.read(_MOST).rpartition(b"\n")
+            whole, newline, _ = log.read(_MAX_READ).rpartition(b"\n")
         self._offset = begin + len(whole) + len(newline)
         return whole.splitlines()
 

@@ -9,7 +9,7 @@ import config
 from domain.errors import WorkerError
 from gateway.mongo import open_store
 from launcher.plan import STORE_FILE
-from launcher.terminal import complain, say
+from launcher.terminal import print_error, say
 from runtime.revocation_counter import RevocationCounter
 from services.shell_accounts import ShellAccounts
 from services.users import UserAccounts
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         accounts = UserAccounts(store, RevocationCounter(settings.data_dir / "epoch"))
         ShellAccounts(accounts, store.audit).update(username, password)
     except WorkerError as exc:
-        complain(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")
+        print_error(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")
         return 1
     finally:
         store.close()

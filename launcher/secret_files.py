@@ -19,7 +19,7 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def made_once(file: Path, size: int = 32) -> str:
+def stored_secret(file: Path, size: int = 32) -> str:
     """Return the secret in `file`. Create it if it does not exist: `size` random bytes in URL-safe characters."""
     try:
         return file.read_text().strip() or _make(file, size)

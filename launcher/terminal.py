@@ -13,7 +13,7 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def complain(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """Print one sentence on standard error."""
     with suppress(OSError):
         print(f"run.sh: {sentence}", file=sys.stderr, flush=True)
