@@ -128,6 +128,31 @@ def test_looking_at_a_queue_with_a_delivery_limit_takes_no_more(
             wait_until(lambda queue=queue: len(messages_in(service, queue)) == 1, 10, "the message")
 
 
+def test_without_the_right_to_copy_no_look_takes_a_message_however_often(
+    make_user: MakeService, make_queue: Callable[..., None], broker: BrokerNode, unique_name: str
+) -> None:
+    """Each would return the message once more, until RabbitMQ drops it."""
+    service = make_user(without(DELIVER, "configure", OURS, r"workerrmq\.(due|orphans|delay\..*)"))
+    make_queue("orders", **{"x-delivery-limit": 3})
+    with broker.connect(virtual_host=unique_name[-20:]) as connection:
+        channel = connection.channel()
+        channel.queue_bind("orders", "amq.direct", "k")
+        channel.confirm_delivery()
+        channel.basic_publish("amq.direct", "k", b"x", mandatory=True)
+        wait_until(lambda: service.get("/getQueue", queueName="orders").json["messages"] == 1, 20, "the message")
+        for _ in range(10):
+            answer = service.post("/getMessages", {"queueName": "orders", "count": 1})
+            assert (answer.status_code, answer.json["code"]) == (503, "broker_access_refused")
+            assert re.search(LACKS + r"configure.* on the exchange 'workerrmq\.look\.", answer.json["detail"])
+        method, _, body = wait_until(lambda: _got(channel), 10, "the message that was looked at")
+        assert (method.redelivered, body) == (False, b"x")
+
+
+def _got(channel: Any) -> Any:
+    found = channel.basic_get("orders")
+    return found if found[0] else None
+
+
 def test_the_documented_permissions_are_enough_to_manage(make_user: MakeService, target: Target) -> None:
     service = make_user(MANAGE)
     for name in ("orders", "invoices.replies"):
@@ -162,12 +187,12 @@ def test_what_the_management_api_refuses_says_what_it_takes(
     assert "tag" not in answer.json["detail"]
 
 
-def without(rights: Rights, right: str, part: str) -> Rights:
-    """The rights without a part of one pattern."""
+def without(rights: Rights, right: str, part: str, instead: str = "nothing") -> Rights:
+    """The rights with something else `instead` of a part of one pattern."""
     names = ("configure", "write", "read")
     patterns = dict(zip(names, rights, strict=True))
     assert part in patterns[right], patterns[right]
-    patterns[right] = patterns[right].replace(part, "nothing")
+    patterns[right] = patterns[right].replace(part, instead)
     return patterns["configure"], patterns["write"], patterns["read"]
 
 
