@@ -74,7 +74,7 @@ class ConsumerDocuments:
     def _joined(self, document: Document) -> tuple[Document, list[Any]]:
         """The fields of the spec, and the secrets that it replaced. Raises Unreadable."""
         shown, sealed = document["spec"], document["sealed"]
-        opened = self._sealer.open(sealed, _place(document["_id"], shown["url"])) if sealed else {}
+        opened = self._sealer.open(sealed, _place(document["_id"], str(shown.get("url")))) if sealed else {}
         retiring = opened.pop(_RETIRING, [])
         return shown | opened, retiring
 
