@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, InstanceOf, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from delivery.target_guard import Guard
 from domain.user import check_password
 from gateway.amqp.nodes import BrokerNodes
 from gateway.management.nodes import ManagementNodes
+from gateway.mongo.secrets import KEY_FILE, split_keys
 from gateway.mongo.uri import check_uri
+from gateway.tls import TlsFiles
+from runtime.secret_files import SecretFileError, SecretFiles, read
 
 MIN_TOKEN = 16
 """Characters of a token that somebody else makes up."""
+MIN_KEY = 32
+"""Bytes of a key that seals: as many as its strength (NIST SP 800-57 part 1 §5.6.1)."""
+_EXAMPLE_KEY = re.compile("change.?me|example|placeholder|random.bytes|your.secret", re.IGNORECASE)
+"""Occurs in the keys that documents show, in ours and in others'; never in one that was made at random."""
+
+
+SECRETS = (
+    "rabbitmq_url",
+    "rabbitmq_management_url",
+    "mongo_uri",
+    "secret_key",
+    "admin_password",
+    "default_target_url",
+    "epintower_api_process_order",
+    "metrics_token",
+)
+"""What may hold a credential: each is read from the file that NAME_FILE names, too."""
 
 
 class SettingsError(SystemExit):
-    """Ends the process with the sentence that says which variable to change."""
+    """Ends the process with the sentences that say which variables to change."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(f"configuration: {sentence}" for sentence in sentences))
 
 
 class Settings(BaseSettings):
@@ -29,7 +60,31 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, .env, and the files that the last two name."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        assert isinstance(dotenv_settings, EnvSettingsSource)
+        files = SecretFiles(settings_cls, SECRETS, {**dotenv_settings.env_vars, **env_settings.env_vars})
+        return init_settings, env_settings, dotenv_settings, files
+
     bind: str = Field("127.0.0.1:5000", description="address and port of the API")
+    rabbitmq_ca_file: str = Field(
+        "", description="CA certificates to trust for amqps:// and https:// (PEM); empty: those of the system"
+    )
+    rabbitmq_client_key_file: str = Field(
+        "", description="key of RABBITMQ_CLIENT_CERT_FILE (PEM, not encrypted), unless that file holds it"
+    )
+    rabbitmq_client_cert_file: str = Field(
+        "", validate_default=True, description="certificate to show to RabbitMQ, where it asks for one (PEM)"
+    )
     rabbitmq_url: Annotated[InstanceOf[BrokerNodes], NoDecode] = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
         validate_default=True,
@@ -43,7 +98,9 @@ class Settings(BaseSettings):
     mongo_uri: SecretStr = Field(
         SecretStr("mongodb://127.0.0.1:27017/workerrmq"), description="mongodb:// or mongodb+srv://, with the database"
     )
-    secret_key: SecretStr = Field(SecretStr(""), description="signs and encrypts; run.sh makes one in DATA_DIR")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="seals secrets at rest, 32 bytes or more; empty: one is made in DATA_DIR"
+    )
     admin_username: str = Field("admin", min_length=1, description="the first user, made when there is none")
     admin_password: SecretStr = Field(SecretStr(""), description="its password; empty: made once, and printed once")
     default_target_url: str = Field(
@@ -77,21 +134,59 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds that deliveries in flight get at shutdown")
     token_ttl: int = Field(12 * 3600, ge=60, description="seconds that a login lasts")
 
+    @field_validator("rabbitmq_ca_file", "rabbitmq_client_key_file")
+    @classmethod
+    def _readable(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            TlsFiles(ca=value).context() if info.field_name == "rabbitmq_ca_file" else read(value)
+        return value
+
+    @field_validator("rabbitmq_client_cert_file")
+    @classmethod
+    def _client_certificate(cls, value: str, info: ValidationInfo) -> str:
+        key = info.data.get("rabbitmq_client_key_file", "")
+        if key and not value:
+            raise ValueError("is missing: RABBITMQ_CLIENT_KEY_FILE is set")
+        if value:
+            read(value)
+            TlsFiles(certificate=value, key=key).context()
+        return value
+
     @field_validator("rabbitmq_url", mode="before")
     @classmethod
-    def _broker(cls, value: str) -> BrokerNodes:
-        return BrokerNodes.parse(value)
+    def _broker(cls, value: str, info: ValidationInfo) -> BrokerNodes:
+        return BrokerNodes.parse(value, _tls_files(info.data))
 
     @field_validator("rabbitmq_management_url", mode="before")
     @classmethod
     def _management(cls, value: str, info: ValidationInfo) -> ManagementNodes:
         broker = info.data.get("rabbitmq_url") or BrokerNodes.parse("amqp://")  # without one, its own error is told
-        return ManagementNodes.parse(value, broker)
+        return ManagementNodes.parse(value, broker, _tls_files(info.data))
 
     @field_validator("mongo_uri")
     @classmethod
     def _mongo(cls, value: SecretStr) -> SecretStr:
         check_uri(value.get_secret_value())
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _key(cls, value: SecretStr) -> SecretStr:
+        _check_sealing_key(value.get_secret_value())
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _key_of_this_host(cls, value: Path, info: ValidationInfo) -> Path:
+        """An operator may have put another key before the one that we made."""
+        if split_keys(info.data.get("secret_key", SecretStr("")).get_secret_value()):
+            return value
+        try:
+            _check_sealing_key((value / KEY_FILE).read_text())
+        except OSError:  # there is none yet, or whoever needs it will find that it cannot be read
+            return value
+        except ValueError as exc:
+            raise ValueError(f"has a file {KEY_FILE} whose key {exc}") from None
         return value
 
     @field_validator("admin_password")
@@ -140,10 +235,31 @@ class Settings(BaseSettings):
         return Guard(self.target_allow, self.target_deny)
 
 
+def _tls_files(settings: Mapping[str, str]) -> TlsFiles:
+    """Those of RabbitMQ. A setting that is wrong is missing here, and its own error is told."""
+    names = ("rabbitmq_ca_file", "rabbitmq_client_cert_file", "rabbitmq_client_key_file")
+    return TlsFiles(*(settings.get(name, "") for name in names))
+
+
+def _check_sealing_key(text: str) -> None:
+    """Judge the first of the keys in `text`, which seals. The others open what they have sealed, however short."""
+    for key in split_keys(text)[:1]:
+        if len(key.encode()) < MIN_KEY or _EXAMPLE_KEY.search(key):
+            fault = (
+                "is an example from a document" if len(key.encode()) >= MIN_KEY else f"has fewer than {MIN_KEY} bytes"
+            )
+            raise ValueError(
+                f"{fault}. `openssl rand -base64 {MIN_KEY}` makes one. To replace a key that is in use, put the new "
+                "one before it, as in SECRET_KEY=NEW,OLD, and run `flask rotate-secret-key`"
+            )
+
+
 def load(**overrides: Any) -> Settings:
     """Read .env and the environment. Raises SettingsError with one line a mistake."""
     try:
         return Settings(**overrides)
     except ValidationError as exc:
         lines = [f"{str(err['loc'][0]).upper()} {err['msg'].removeprefix('Value error, ')}" for err in exc.errors()]
-        raise SettingsError("\n".join(f"configuration: {line}" for line in lines)) from None
+        raise SettingsError(*lines) from None
+    except SecretFileError as exc:
+        raise SettingsError(*exc.args) from None

@@ -21,7 +21,8 @@ def install(app: Flask, store: Store, data_dir: Path) -> None:
     def rotate_secret_key() -> None:
         """Seal all secrets of consumers under the first key of SECRET_KEY.
 
-        First set SECRET_KEY=new,old and restart everything, then run this, then take the old key out.
+        First set SECRET_KEY=new,old and restart everything, then run this, then take the old key out. After an upgrade
+        it also ties to their consumers the secrets that an earlier version sealed.
         """
         try:
             resealed, unreadable = store.consumers.reseal()
@@ -30,7 +31,7 @@ def install(app: Flask, store: Store, data_dir: Path) -> None:
         click.echo(f"Sealed under the first key: {resealed} consumers.")
         if unreadable:
             names = ", ".join(unreadable)
-            raise click.ClickException(f"No key of SECRET_KEY opens the secrets of {names}. Set them again.")
+            raise click.ClickException(f"The secrets of these consumers cannot be opened: {names}. Set them again.")
 
     @app.cli.command("log-level")
     @click.argument("level", type=click.Choice([*LEVELS, "default"]))

@@ -68,7 +68,9 @@ def make_plan(settings: Settings, data_dir: Path) -> Plan:
     ports.check_free(host, int(port))
     environment = {"CONSUMERS": "external", "DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
     admin = FirstAdmin(settings.admin_username, settings.admin_password.get_secret_value(), data_dir)
-    if admin.password:
+    if (
+        admin.password and not admin.given
+    ):  # what is given, all parts read for themselves: it may be ADMIN_PASSWORD_FILE
         environment["ADMIN_PASSWORD"] = admin.password
     programs: list[Program] = []
     store, broker = "MongoDB at MONGO_URI", "RabbitMQ at RABBITMQ_URL"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
-from domain.credentials import masked_headers, masked_url
+from domain.credentials import masked_auth, masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
 
 _WORST_FIRST: dict[Actual, State] = {
@@ -80,7 +80,8 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
     spec = consumer.spec
     # Not validated again: one that a newer release finds invalid must still be seen, and changed.
     return ConsumerDetails.model_construct(
-        **dict(spec) | {"url": masked_url(spec.url), "headers": masked_headers(spec.headers)},
+        **dict(spec)
+        | {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)},
         consumer_id=consumer.id,
         revision=consumer.revision,
         desired_state=consumer.state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from delivery.outcome import compile_rules
 from delivery.target_guard import Guard
 from domain.consumer_changes import WhichConsumer
+from domain.credentials import redacted
 from domain.model import Model
 from domain.publication import Publication
 from gateway.http.sample import send_sample
@@ -12,8 +13,9 @@ from services.consumers import Consumers
 
 
 class SampleAnswer(Model):
-    """What came back: `status` or `error`, the beginning of the body, how long it took, and what a worker would do
-    with a message that is answered so: `outcome` is success, retry, reject or suspend."""
+    """What came back: `status` or `error`, the beginning of the body with the consumer's credentials masked, how long
+    it took, and what a worker would do with a message that is answered so: `outcome` is success, retry, reject or
+    suspend."""
 
     message_id: str
     status: int | None
@@ -39,8 +41,8 @@ class Samples:
             message_id=message.properties.message_id or "",
             status=answer.status,
             error=answer.error.value if answer.error else None,
-            reason=answer.reason,
+            reason=redacted(answer.reason, consumer.spec),
             outcome=compile_rules(consumer.spec.outcomes)(answer).value,
             duration_ms=round(answer.seconds * 1000),
-            body=answer.body.decode(errors="replace"),
+            body=redacted(answer.body.decode(errors="replace"), consumer.spec),
         )

@@ -9,12 +9,15 @@ from typing import Any
 
 import pika
 
-from domain.errors import PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
+from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from gateway.amqp.frames import publish_frames
+from gateway.permissions import ACCESS_REFUSED, PUBLISH, missing_permission
 
 Done = Callable[[WorkerError | None], None]
 """Called once for each message: None when it is confirmed and routed."""
+_DEFAULT = "amq.default"
+"""The default exchange, as RabbitMQ calls it in reasons and in permissions."""
 
 
 class ConfirmChannel:
@@ -133,16 +136,20 @@ def _blamed(exchanges: Iterable[str], reason: str, *, named_only: bool) -> set[s
     cuts a long name; then, unless `named_only`, every exchange that is not ours is under suspicion."""
     if "NOT_FOUND" not in reason and "ACCESS_REFUSED" not in reason:
         return set()
-    named = {name for name in exchanges if name and repr(name)[1:-1] in reason}
+    named = {name for name in exchanges if f"'{name or _DEFAULT}'" in reason}
     if named or named_only:
         return named
     return {name for name in exchanges if name and not name.startswith("workerrmq.")}
 
 
 def _lost(sent: _Sent, event: str, reason: str, blamed: set[str]) -> WorkerError:
-    if sent.key[0] in blamed:
+    exchange = sent.key[0]
+    if exchange in blamed:
+        reason = missing_permission(reason, PUBLISH) or reason
+        if not exchange:  # it is always there
+            return BrokerUnavailable(f"{reason}.", code=ACCESS_REFUSED)
         return Unroutable(
-            f"The exchange {sent.key[0]!r} cannot be published to: {reason}. Create it, or allow it, first.",
+            f"The exchange {exchange!r} cannot be published to: {reason}. Create it, or allow it, first.",
             code="exchange_not_found",
         )
     return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
-from pika.exceptions import IncompatibleProtocolError
+from pika.exceptions import IncompatibleProtocolError, ProbableAuthenticationError
 
 from delivery.backoff import reconnect_delay
 from gateway.amqp.nodes import BrokerNodes
@@ -18,6 +18,7 @@ from gateway.amqp.pika_private import LoopConnection
 from gateway.loop import Loop
 from gateway.metrics.instruments import RECONNECTS
 from gateway.node_urls import place
+from gateway.tls import tls_problem
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -165,12 +166,31 @@ def _sentence(reason: BaseException) -> str:
         if not isinstance(nested, BaseException):
             break
         inner = nested
-    if isinstance(inner, IncompatibleProtocolError):
-        return "the other side closed the connection, or does not speak AMQP 0-9-1"
-    if isinstance(inner, TimeoutError | AMQPConnectorStackTimeout):
-        return "no answer in time"
+    text = str(inner)
+    if problem := tls_problem(text, "RABBITMQ_CA_FILE"):
+        return problem
+    for kinds, word, sentence in _SENTENCES:
+        if isinstance(inner, kinds) and word in text:
+            return sentence
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror
     if getattr(inner, "reply_text", None):
         return f"{inner.reply_code} {inner.reply_text}"
     return str(inner.args[0]) if inner.args else type(inner).__name__
+
+
+_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
+    (
+        (IncompatibleProtocolError,),
+        "",
+        "the other side closed the connection, or does not speak AMQP 0-9-1, or expects amqps://",
+    ),
+    ((TimeoutError, AMQPConnectorStackTimeout), "", "no answer in time"),
+    (
+        (ProbableAuthenticationError,),
+        "ACCESS_REFUSED",
+        "RabbitMQ refuses the login: wrong user or password in RABBITMQ_URL, or a user such as guest that may log in "
+        "from RabbitMQ's own host only",
+    ),
+)
+"""What an error of a kind, with a word in its text, means."""

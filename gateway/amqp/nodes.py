@@ -16,6 +16,7 @@ from pika.exceptions import AMQPError
 
 from domain.errors import BrokerUnavailable
 from gateway.node_urls import Login, NodeUrl, decoded, parse_node_urls, place
+from gateway.tls import TlsFiles
 
 PARAMETERS: Mapping[str, str] = {
     "blocked_connection_timeout": "a number of seconds",
@@ -38,6 +39,7 @@ _UNUSABLE = (ValueError, TypeError, SyntaxError, AttributeError, LookupError, OS
 
 _LARGEST_SHORT = 65535
 _GUEST = Login("guest", "guest")
+_NO_FILES = TlsFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,15 @@ class BrokerNodes:
     logins: tuple[Login, ...]
 
     @classmethod
-    def parse(cls, text: str, *, connect: float = 3.0, handshake: float = 10.0) -> BrokerNodes:
+    def parse(
+        cls, text: str, tls: TlsFiles = _NO_FILES, *, connect: float = 3.0, handshake: float = 10.0
+    ) -> BrokerNodes:
         """Read `amqp[s]://user:password@host:port,host:port/vhost?parameters` or such URLs separated by commas
         (https://www.rabbitmq.com/docs/uri-spec). Raises ValueError with a sentence that follows the setting's name.
 
         The virtual host is the path after its first slash, percent-decoded; `/` where that is empty, and for `//`, as
-        Celery's users write it. Without a login it is guest's, without a host localhost.
+        Celery's users write it. Without a login it is guest's, without a host localhost. `tls` is for amqps:// without
+        `ssl_options`.
 
         Unless a URL says otherwise, its node has `connect` seconds for TCP (Linux sends the second SYN after one, RFC
         6298 §2), and `handshake` seconds for TCP, TLS and AMQP together; half of that when another can be tried.
@@ -65,6 +70,11 @@ class BrokerNodes:
         (virtual_host,) = virtual_hosts
         handshake = handshake / 2 if len(urls) > 1 else handshake
         nodes = tuple(_parameters(url, virtual_host, connect, handshake) for url in urls)
+        if any(url.scheme == "amqps" for url in urls):
+            context = tls.context()
+            for url, node in zip(urls, nodes, strict=True):
+                if url.scheme == "amqps" and "ssl_options" not in dict(parse_qsl(url.query)):
+                    node.ssl_options = pika.SSLOptions(context)
         return cls(nodes, tuple(url.login or _GUEST for url in urls))
 
     @property

@@ -159,8 +159,9 @@ class Publisher:
         if channel is not self._channel:
             self._lose(channel, "The channel was replaced", str(reason))
             return
-        log.warning("publisher_channel_closed", connection=self._name, reason=str(reason))
-        self._lose(channel, "The broker closed the channel", str(reason))
+        text = getattr(reason, "reply_text", "") or str(reason)
+        log.warning("publisher_channel_closed", connection=self._name, reason=text)
+        self._lose(channel, "The broker closed the channel", text)
         self._loop.call_later(0.25, self._open_channel)
 
     def _lose(self, channel: ConfirmChannel, event: str, reason: str) -> None:

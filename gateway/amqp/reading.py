@@ -24,6 +24,7 @@ from domain.registry import QueueFacts
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import QueueLookup
+from gateway.permissions import ACCESS_REFUSED, READ, missing_permission
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -43,6 +44,7 @@ class QueueReader:
         """The broker has `confirm_seconds` to confirm copies."""
         self._nodes, self._publisher, self._lookup = nodes, publisher, lookup
         self._confirm_seconds = confirm_seconds
+        self._proven: set[str] = set()
 
     def check(self, queue: str) -> QueueFacts:
         """Return what is known of the queue. Raises NotFound, QueueUnavailable, Invalid for a stream, and
@@ -55,12 +57,16 @@ class QueueReader:
     @contextmanager
     def reading(self, queue: str, name: str, heartbeat: int | None = None) -> Iterator[Reading]:
         """Read messages on a connection called `name`. Raises what `check` raises, Locked, and PublishRefused when the
-        queue has a delivery limit and the broker takes no copies at the moment; nothing is taken then."""
+        queue has a delivery limit and the broker takes no copies at the moment, or lets us make none; nothing is taken
+        then."""
         limit = self.check(queue).delivery_limit
         if limit is not None:
             self._check_publishing()
         connection = self._nodes.connect(name, heartbeat)
         try:
+            if limit is not None and queue not in self._proven:
+                _prove_copies(connection.channel(), queue)
+                self._proven.add(queue)
             reading = Reading(connection.channel(), self._publisher, queue, limit, self._confirm_seconds, self._user())
             try:
                 yield reading
@@ -164,9 +170,7 @@ class Reading:
     def _exchange(self, original: str) -> str:
         """A fanout exchange of ours with this queue alone, so that a copy keeps its routing key."""
         if original not in self._exchanges:
-            name = self._exchanges[original] = look_exchange(uuid.uuid4().hex[:12], original)
-            self._channel.exchange_declare(name, "fanout", auto_delete=True)
-            self._channel.queue_bind(self._queue, name)
+            self._exchanges[original] = _bound_exchange(self._channel, self._queue, original)
         return self._exchanges[original]
 
     def _publish_copies(self) -> None:
@@ -186,6 +190,20 @@ class Reading:
             raise failed
 
 
+def _bound_exchange(channel: Any, queue: str, original: str) -> str:
+    name = look_exchange(uuid.uuid4().hex[:12], original)
+    channel.exchange_declare(name, "fanout", auto_delete=True)
+    channel.queue_bind(queue, name)
+    return name
+
+
+def _prove_copies(channel: Any, queue: str) -> None:
+    """See that our user may do what a copy takes. Without, each look would return the message once more, until RabbitMQ
+    drops it."""
+    channel.exchange_delete(_bound_exchange(channel, queue, ""))
+    channel.close()
+
+
 def _refused(exc: ChannelClosedByBroker, queue: str) -> NotFound | Locked | BrokerUnavailable:
     if exc.reply_code == 404:
         if "down or inaccessible" in exc.reply_text or "due to timeout" in exc.reply_text:
@@ -195,4 +213,6 @@ def _refused(exc: ChannelClosedByBroker, queue: str) -> NotFound | Locked | Brok
         return Locked(
             f"The queue {queue!r} is exclusive to another connection: only that one may use it, and it goes with it."
         )
+    if missing := missing_permission(exc.reply_text, READ):
+        return BrokerUnavailable(f"{missing}.", code=ACCESS_REFUSED)
     return BrokerUnavailable(f"The broker refused: {exc.reply_text}.", retry_after=5)

@@ -13,6 +13,7 @@ from delivery.periods import Periods
 from gateway.amqp import topology
 from gateway.amqp.declaring import Declaration, Refused, declare
 from gateway.loop import Loop
+from gateway.permissions import DECLARE, missing_permission
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -43,6 +44,12 @@ class Standing:
         server = connection.server_properties or {}
         self._quorum = topology.quorum_arguments(server)
         self._settling = self._periods.settling if server.get("product") == "RabbitMQ" else 0.0
+
+    @property
+    def hindrance(self) -> str:
+        """Why consumers may not start although there is a connection; empty when nothing hinders them."""
+        part = self._parts.get(topology.DUE)
+        return part.refused if part else ""
 
     def disconnected(self) -> None:
         """Forget everything, also who waits: his messages go back to their queues."""
@@ -132,7 +139,8 @@ class Standing:
                 return
             if not part.refused:
                 log.error("declaration_refused", name=part.name, reason=refused.text)
-            part.refused = f"The broker refuses to declare {part.name!r}: {refused.text}"
+            why = missing_permission(refused.text, DECLARE) or refused.text
+            part.refused = f"The broker refuses to declare {part.name!r}: {why}"
             for _, failed in part.waiting:
                 failed(part.refused)
             self._loop.call_later(self._periods.declare_again, lambda: self._declare(part))

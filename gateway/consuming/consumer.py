@@ -112,10 +112,16 @@ class Consumer:
             consumer_id=self.subscription.id,
             revision=self.subscription.revision,
             state=reported(self._state, failing=self._counters.failing, throttled=self.breaker.throttled),
-            reason=self.breaker.reason if self._state in ("breaker-open", "probing") else self._reason,
+            reason=self._why(),
             in_flight=len(session.unsettled) if session else 0,
             **self._counters.figures(),
         )
+
+    def _why(self) -> str | None:
+        if self._state in ("breaker-open", "probing"):
+            return self.breaker.reason
+        hindered = self._state == "waiting" and not self.intake.connected
+        return (self.wiring.standing.hindrance if hindered else "") or self._reason
 
     def tell(self) -> None:
         """Tell the instruments what was counted since the last call."""
@@ -228,7 +234,8 @@ class Consumer:
         elif on_purpose or RIGHTS[self._state].holds:
             self._take()
         else:
-            event = Event.QUEUE_TAKEN if code == 403 and self.dispatcher.ordered else Event.QUEUE_LOST
+            taken = code == 403 and "exclusive use" in reason  # 403 also stands for a missing permission
+            event = Event.QUEUE_TAKEN if taken and self.dispatcher.ordered else Event.QUEUE_LOST
             self._enter(event, reason)
             if self._tries == 0:
                 self.losses += 1

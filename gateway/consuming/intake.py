@@ -15,6 +15,7 @@ from gateway.amqp.pika_private import cancel
 from gateway.amqp.topology import dead_letter_queue
 from gateway.consuming.session import Delivery, Session
 from gateway.consuming.wiring import Wiring
+from gateway.permissions import CONSUME, missing_permission
 
 
 class Owner(Protocol):
@@ -179,6 +180,7 @@ class Intake:
         if session is not self.session:
             return
         code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", "") or str(reason)
+        text = missing_permission(text, CONSUME) or text
         on_purpose = self.leaving
         self._lose()
         self._owner.lost(code, text, on_purpose)

@@ -17,14 +17,20 @@ from urllib3.exceptions import NewConnectionError
 
 from domain.errors import BrokerTimeout, BrokerUnavailable, Invalid, QueueUnavailable
 from gateway.management.nodes import ManagementNode, ManagementNodes
-from gateway.management.refusals import ACCESS_REFUSED, Refusal, Subject, error_for
+from gateway.management.refusals import Refusal, Subject, error_for
 from gateway.management.sessions import Busy, Sessions
+from gateway.permissions import ACCESS_REFUSED, needed_by
+from gateway.tls import tls_problem
 
 _REPEATABLE = ("GET", "PUT")
 """Methods that another node is asked by even when the first may have carried them out: PUT says what shall be there."""
 
 CONNECTIONS = 32
 """Calls at once of one process; further calls wait."""
+
+_TLS_ALERT = r"\x15\x03"
+"""How an answer in TLS begins (RFC 8446 §5.1), as urllib3 quotes it."""
+_ERRNO = re.compile(r"\[Errno -?\d+\] (?P<text>[^'\")]+)")
 
 _TRUE_OF_ALL_NODES = (ACCESS_REFUSED, QueueUnavailable.code)
 """Codes of what each node would say."""
@@ -49,7 +55,7 @@ class ManagementClient:
         self._nodes = random.sample(nodes.nodes, len(nodes.nodes))
         self._current = 0
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
-        self._sessions = Sessions(CONNECTIONS, connect_seconds)
+        self._sessions = Sessions(CONNECTIONS, connect_seconds, nodes.tls)
         self._version_seconds = version_seconds
         self._version: tuple[float, tuple[int, ...]] = (float("-inf"), ())
 
@@ -73,7 +79,8 @@ class ManagementClient:
         failure: BrokerUnavailable | None = None
         for node, timeout in self._turns(method in _REPEATABLE):
             try:
-                return self._ask(node, timeout, method, where, subject, name, body, headers)
+                needed = needed_by(method, path, body)
+                return self._ask(node, timeout, method, where, subject, name, body, headers, needed)
             except _NodeFailed as exc:
                 failure = exc.error
                 if exc.asked and method not in _REPEATABLE:
@@ -103,6 +110,7 @@ class ManagementClient:
         name: str = "",
         body: Any = None,
         headers: Mapping[str, str | bytes] | None = None,
+        needed: str = "",
     ) -> tuple[int, Any]:
         """As `call`, of one node. Raises _NodeFailed for BrokerUnavailable, unless RabbitMQ refuses our login."""
         login = (node.login.user.encode(), node.login.password.encode())
@@ -122,8 +130,8 @@ class ManagementClient:
         except requests.Timeout as exc:
             asked = not isinstance(exc, requests.ConnectTimeout)
             raise _NodeFailed(_unavailable(node, "does not answer in time", BrokerTimeout), asked) from None
-        except requests.RequestException as exc:
-            raise _NodeFailed(_unavailable(node, "cannot be reached"), asked=not _unsent(exc)) from None
+        except OSError as exc:  # RequestException is one; others tell of a file of certificates that is gone
+            raise _NodeFailed(_unreachable(node, exc), asked=not _unsent(exc)) from None
         if answer.status_code in (201, 204):
             return answer.status_code, None
         try:
@@ -134,7 +142,8 @@ class ManagementClient:
             return answer.status_code, content
         if answer.status_code == 404 and subject != "virtual host":
             self._see_vhost(node, timeout)
-        error = error_for(Refusal.read(answer.status_code, content), subject, name or self.vhost)
+        refusal = Refusal.read(answer.status_code, content)
+        error = error_for(refusal, subject, name or self.vhost, node.login.user, needed)
         if isinstance(error, BrokerUnavailable) and error.code not in _TRUE_OF_ALL_NODES:
             raise _NodeFailed(error)
         raise error
@@ -179,7 +188,22 @@ def _unavailable(
     )
 
 
-def _unsent(exc: requests.RequestException) -> bool:
+def _unreachable(node: ManagementNode, exc: OSError) -> BrokerUnavailable:
+    """The error, with the reason that an operator can act upon: urllib3's words, which quote the request, are left
+    out."""
+    text = str(exc)
+    problem = "its port expects https://" if _TLS_ALERT in text else tls_problem(text, "RABBITMQ_CA_FILE")
+    if not isinstance(exc, requests.RequestException):
+        problem = text
+    if problem:
+        return BrokerUnavailable(
+            f"RabbitMQ's management API at {node.place} cannot be reached: {problem}.", retry_after=5
+        )
+    system = _ERRNO.search(text)
+    return _unavailable(node, f"cannot be reached: {system['text']}" if system else "cannot be reached")
+
+
+def _unsent(exc: OSError) -> bool:
     """Whether there was no connection to send anything by."""
     cause = exc.args[0] if exc.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from gateway.amqp.nodes import BrokerNodes
 from gateway.node_urls import Login, decoded, parse_node_urls, place
+from gateway.tls import TlsFiles
 
 _PORT = 15672
+_NO_FILES = TlsFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,14 @@ class ManagementNode:
 
 @dataclass(frozen=True, slots=True)
 class ManagementNodes:
-    """All of them, and the virtual host to manage."""
+    """All of them, the virtual host to manage, and the files for https://."""
 
     nodes: tuple[ManagementNode, ...]
     virtual_host: str
+    tls: TlsFiles = _NO_FILES
 
     @classmethod
-    def parse(cls, text: str, broker: BrokerNodes) -> ManagementNodes:
+    def parse(cls, text: str, broker: BrokerNodes, tls: TlsFiles = _NO_FILES) -> ManagementNodes:
         """Read `http[s]://user:password@host:port,host:port/path` or such URLs separated by commas; from empty `text`,
         take the broker's hosts on port 15672. Without a login it is the broker's.
 
@@ -38,7 +41,7 @@ class ManagementNodes:
             for node, login in zip(broker.nodes, broker.logins, strict=True):
                 where = place(node.host, _PORT)
                 found.setdefault(where, ManagementNode(f"http://{where}", where, login))
-            return cls(tuple(found.values()), broker.virtual_host)
+            return cls(tuple(found.values()), broker.virtual_host, tls)
         for url in parse_node_urls(text, ("http", "https")):
             if url.host is None:
                 raise ValueError("must name a host, as in http://127.0.0.1:15672")
@@ -48,4 +51,4 @@ class ManagementNodes:
             where = place(url.host, url.port)
             base = f"{url.scheme}://{where}{url.path.rstrip('/')}"
             found.setdefault(base, ManagementNode(base, where, url.login or broker.logins[0]))
-        return cls(tuple(found.values()), broker.virtual_host)
+        return cls(tuple(found.values()), broker.virtual_host, tls)

@@ -17,10 +17,10 @@ from domain.errors import (
     WorkerError,
 )
 from gateway.management.arguments import explained, in_one_line
+from gateway.permissions import ACCESS_REFUSED, missing_permission
 
 Subject = Literal["virtual host", "queue", "exchange", "binding", "connection"]
 
-ACCESS_REFUSED = "broker_access_refused"
 PAGE_OUT_OF_RANGE = "page_out_of_range"
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<name>[^']+)' for .*: received (?P<wanted>.+) but current is (?P<current>.+)$", re.DOTALL
@@ -28,6 +28,7 @@ _INEQUIVALENT = re.compile(
 _ABSENT = re.compile(r"no (?P<subject>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
 """Of a binding, either end may be what is missing."""
 _DOWN = re.compile(r"home node '[^']*' of durable queue '(?P<name>.*)' in vhost '.*' is down", re.DOTALL)
+_TAG = re.compile(r"Not (\w+) user")
 _VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '\w+')?$", re.DOTALL)
 
 
@@ -47,14 +48,11 @@ class Refusal:
         return cls(status, error, str(said.get("reason") or error))
 
 
-def error_for(refusal: Refusal, subject: Subject, name: str) -> WorkerError:
-    """The error to raise for `refusal` of an operation on the `subject` called `name`."""
+def error_for(refusal: Refusal, subject: Subject, name: str, user: str, needed: str) -> WorkerError:
+    """The error to raise for `refusal` of an operation on the `subject` called `name`. `needed` are the permissions of
+    RabbitMQ's `user` that the operation takes."""
     if refusal.status in (401, 403):
-        return BrokerUnavailable(
-            f"RabbitMQ does not let this service do that ({refusal.reason}). The user in RABBITMQ_URL needs the tag "
-            "'monitoring' and the permissions to configure, write and read in its virtual host.",
-            code=ACCESS_REFUSED,
-        )
+        return BrokerUnavailable(_no_access(refusal, user, needed), code=ACCESS_REFUSED)
     if absent := _ABSENT.search(refusal.reason):
         subject, name = cast(Subject, absent["subject"]), absent["name"]
     if refusal.status == 404:
@@ -64,6 +62,23 @@ def error_for(refusal: Refusal, subject: Subject, name: str) -> WorkerError:
     if refusal.error == PAGE_OUT_OF_RANGE:
         return Invalid("There is no such page.", code=PAGE_OUT_OF_RANGE)
     return _bad_request(refusal.reason, subject, name)
+
+
+def _no_access(refusal: Refusal, user: str, needed: str) -> str:
+    """RabbitMQ spells a failed login with a z, and everything that a login is not allowed to do with an s."""
+    if refusal.error == "not_authorized":
+        return (
+            f"RabbitMQ's management API refuses the login of {user!r}: wrong user or password in "
+            "RABBITMQ_MANAGEMENT_URL or, where that names none, in RABBITMQ_URL."
+        )
+    if lacks_tag := _TAG.fullmatch(refusal.reason):
+        tag = {"monitor": "monitoring"}.get(lacks_tag[1], lacks_tag[1])
+        return f"RabbitMQ's user {user!r} lacks the tag {tag!r}: rabbitmqctl set_user_tags {user} {tag}"
+    if refusal.reason == "User not authorised to access virtual host":
+        return f"RabbitMQ's user {user!r} has no permissions in the virtual host of RABBITMQ_URL."
+    if refusal.reason == "Access refused." and needed:
+        return f"RabbitMQ's user {user!r} lacks a permission. This takes {needed}."
+    return missing_permission(refusal.reason, {}) or f"RabbitMQ refuses this to its user {user!r}: {refusal.reason}"
 
 
 def _not_found(reason: str, subject: Subject, name: str) -> WorkerError:

@@ -9,6 +9,8 @@ from threading import BoundedSemaphore
 
 import requests
 
+from gateway.tls import TlsFiles
+
 
 class Busy(Exception):
     """All sessions were in use for too long."""
@@ -18,8 +20,9 @@ class Sessions:
     """At most `count` sessions of one connection each. Thread-safe; opens nothing before the first call, so that one
     made before a fork serves after it."""
 
-    def __init__(self, count: int, patience: float) -> None:
+    def __init__(self, count: int, patience: float, tls: TlsFiles) -> None:
         """A caller waits at most `patience` seconds for a session."""
+        self._tls = tls
         self._free = BoundedSemaphore(count)
         self._patience = patience
         self._idle: deque[requests.Session] = deque()
@@ -30,14 +33,14 @@ class Sessions:
         if not self._free.acquire(timeout=self._patience):
             raise Busy
         try:
-            session = self._idle.pop() if self._idle else _opened()
+            session = self._idle.pop() if self._idle else self._opened()
             yield session
             self._idle.append(session)
         finally:
             self._free.release()
 
-
-def _opened() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # a proxy or netrc of the environment has no business with the broker
-    return session
+    def _opened(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # a proxy or netrc of the environment has no business with the broker
+        session.verify, session.cert = self._tls.trusted, self._tls.shown
+        return session

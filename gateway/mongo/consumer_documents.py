@@ -1,4 +1,8 @@
-"""Consumers as documents: what may hold credentials of a target is sealed, the rest is there to be seen."""
+"""Consumers as documents: what may hold credentials of a target is sealed, the rest is there to be seen.
+
+The seal holds for one consumer and one origin of its URL, so that whoever can write to the database cannot have
+credentials sent elsewhere by copying them to another consumer or by changing a URL.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from domain.consumer import ConsumerSpec, RetiringSecret
-from domain.credentials import masked_url
+from domain.credentials import masked_url, origin
 from domain.registry import RegisteredConsumer
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _SEALED = ("headers", "auth", "signingSecret")
-"""Fields that may hold credentials, and `url` when a password is in it: never in the clear in the database."""
+"""Fields that may hold credentials, and `url` when its user info or query has some: never in the clear in the
+database."""
 _RETIRING = "retiringSecrets"
-_UNREADABLE = "Its headers, auth and signingSecret were sealed under another SECRET_KEY; set them again."
 
 
 class ConsumerDocuments:
@@ -26,35 +30,20 @@ class ConsumerDocuments:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    def resting(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> Document:
+    def resting(self, consumer_id: str, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> Document:
         """The fields of a document that hold the spec and the secrets that it replaced."""
-        fields = spec.stored()
-        sealed: Document = {key: fields.pop(key) for key in _SEALED if fields.get(key)}
-        for key in _SEALED:
-            fields.pop(key, None)
-        shown = masked_url(spec.url)
-        if shown != spec.url:
-            sealed["url"], fields["url"] = spec.url, shown
-        if retiring:
-            sealed[_RETIRING] = [[old.secret.get_secret_value(), old.until.timestamp()] for old in retiring]
-        return {
-            "name": spec.name,
-            "queueName": spec.queue_name,
-            "spec": fields,
-            "sealed": self._sealer.seal(sealed) if sealed else None,
-        }
+        replaced = [[old.secret.get_secret_value(), old.until.timestamp()] for old in retiring]
+        return {"name": spec.name, "queueName": spec.queue_name} | self._parted(consumer_id, spec.stored(), replaced)
 
     def loaded(self, document: Document) -> RegisteredConsumer:
-        """The consumer. One that no key of ours opens is suspended, without what was sealed: it must not hide the
+        """The consumer. One whose secrets cannot be opened is suspended, without what was sealed: it must not hide the
         others, and must not deliver without its credentials."""
-        fields, state, reason = dict(document["spec"]), document["state"], document["reason"]
-        retiring: list[Any] = []
+        state, reason = document["state"], document["reason"]
         try:
-            opened = self._sealer.open(document["sealed"]) if document["sealed"] else {}
-            retiring = opened.pop(_RETIRING, [])
-            fields |= opened
-        except Unreadable:
-            state, reason = "suspended", _UNREADABLE
+            fields, retiring = self._joined(document)
+        except Unreadable as exc:
+            fields, retiring, state = document["spec"], [], "suspended"
+            reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
         return RegisteredConsumer(
             id=document["_id"],
             spec=ConsumerSpec.model_validate(fields, strict=False),  # lax: the embedded store gives 1 for true
@@ -69,5 +58,27 @@ class ConsumerDocuments:
         )
 
     def resealed(self, document: Document) -> Document:
-        """The field that holds what is sealed in a document, sealed under the first key. Raises Unreadable."""
-        return {"sealed": self._sealer.reseal(document["sealed"]) if document["sealed"] else None}
+        """The fields of a document that hold what is sealed, and what shall be, under the first key. Raises
+        Unreadable."""
+        return self._parted(document["_id"], *self._joined(document))
+
+    def _parted(self, consumer_id: str, fields: Document, retiring: list[Any]) -> Document:
+        shown = {name: value for name, value in fields.items() if name not in _SEALED}
+        shown["url"] = masked_url(fields["url"])
+        sealed = {name: value for name, value in fields.items() if value and shown.get(name) != value}
+        if retiring:
+            sealed[_RETIRING] = retiring
+        place = _place(consumer_id, shown["url"])
+        return {"spec": shown, "sealed": self._sealer.seal(sealed, place) if sealed else None}
+
+    def _joined(self, document: Document) -> tuple[Document, list[Any]]:
+        """The fields of the spec, and the secrets that it replaced. Raises Unreadable."""
+        shown, sealed = document["spec"], document["sealed"]
+        opened = self._sealer.open(sealed, _place(document["_id"], str(shown.get("url")))) if sealed else {}
+        retiring = opened.pop(_RETIRING, [])
+        return shown | opened, retiring
+
+
+def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
+    """What a seal holds for: the URL's origin is where the credentials are sent."""
+    return "consumer", consumer_id, origin(url)

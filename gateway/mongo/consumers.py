@@ -58,8 +58,8 @@ class ConsumerRegistry(IndexedCollection):
         """
         spec = _named(spec)
         now = _now()
-        document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
-        document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(spec)}
+        document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
+        document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(document["_id"], spec)}
         if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
             self._touch()
         try:
@@ -120,7 +120,7 @@ class ConsumerRegistry(IndexedCollection):
             retiring = retire(
                 before.spec.signing_secret, spec.signing_secret, before.retiring_secrets, _now(), self._signing_overlap
             )
-            resting = self._documents.resting(spec, retiring)
+            resting = self._documents.resting(document["_id"], spec, retiring)
             return resting | {"state": "enabled", "reason": None} if document["state"] == "suspended" else resting
 
         try:
@@ -155,14 +155,15 @@ class ConsumerRegistry(IndexedCollection):
         return True
 
     def reseal(self) -> tuple[int, list[str]]:
-        """Seal all secrets under the first key: how many consumers have some, and the names of those that no key opens,
-        which stay as they are. Raises StoreUnavailable; then some are sealed, and the rest can be sealed later."""
+        """Seal all secrets under the first key, and what an earlier version left in the clear: how many consumers have
+        some, and the names of those that cannot be opened, with the reason; they stay as they are. Raises
+        StoreUnavailable; then some are sealed, and the rest can be sealed later."""
         resealed, unreadable = 0, []
         for outline in self.outlines():
             try:
                 resealed += self._reseal(outline.id)
-            except Unreadable:
-                unreadable.append(outline.name)
+            except Unreadable as exc:
+                unreadable.append(f"{outline.name} (sealed {exc})")
         return resealed, unreadable
 
     @store_call

@@ -17,6 +17,8 @@ from pymongo.errors import (
 )
 
 from domain.errors import StoreUnavailable, TooLargeForStore, WorkerError
+from gateway.mongo.refusals import refusal
+from gateway.tls import tls_problem
 
 DUPLICATE_KEY = 11000
 INDEX_OPTIONS_CONFLICT = 85
@@ -39,9 +41,9 @@ Failure = PyMongoError | DocumentTooLarge
 
 def translated(failure: Failure) -> WorkerError:
     """The error of the domain."""
-    if isinstance(failure, DocumentTooLarge) or TOO_LARGE.issuperset(codes := _codes(failure)):
+    if isinstance(failure, DocumentTooLarge) or TOO_LARGE.issuperset(_codes(failure)):
         return TooLargeForStore("The content is too large: MongoDB takes at most 16 MiB in one document. Send less.")
-    return StoreUnavailable(_sentence(failure, codes), retry_after=RETRY_AFTER)
+    return StoreUnavailable(_sentence(failure), retry_after=RETRY_AFTER)
 
 
 def _codes(failure: PyMongoError) -> list[int]:
@@ -50,13 +52,14 @@ def _codes(failure: PyMongoError) -> list[int]:
     return [getattr(failure, "code", None) or 0]
 
 
-def _sentence(failure: PyMongoError, codes: list[int]) -> str:
+def _sentence(failure: PyMongoError) -> str:
     if isinstance(failure, OperationFailure) and not failure.timeout:
-        name = (failure.details or {}).get("codeName")
-        return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {codes[0]}."
+        return refusal(failure)
     if isinstance(failure, ConfigurationError):  # such as a server whose version is too old
         return f"MongoDB cannot be used: {_SERVER.sub('the server', str(failure))}"
     if failure.timeout and not isinstance(failure, ServerSelectionTimeoutError):
         return "MongoDB did not answer in time. Try again shortly."
+    if problem := tls_problem(str(failure), "MONGO_URI, as tlsCAFile"):
+        return f"MongoDB cannot be reached: {problem}."
     reasons = ", ".join(sorted(set(_REASON.findall(str(failure)))))
     return f"MongoDB cannot be reached{f' ({reasons})' if reasons else ''}. Try again shortly."

@@ -47,7 +47,7 @@ class IdempotentAnswers(IndexedCollection):
                 if found is None:  # freed in between
                     continue
                 if not _over(found, wanted.fingerprint, now):
-                    return Known(found["fingerprint"], self._opened(found["answer"]))
+                    return Known(found["fingerprint"], self._opened(found["answer"], wanted.identity))
                 if not collection.replace_one(_held(found["holder"], wanted.identity), document).matched_count:
                     continue
             return None
@@ -69,7 +69,7 @@ class IdempotentAnswers(IndexedCollection):
             "fingerprint": reservation.fingerprint,
             "heldUntil": now,
             "expiresAt": now + self._kept,
-            "answer": self._sealer.seal(asdict(answer)),
+            "answer": self._sealer.seal(asdict(answer), _place(reservation.identity)),
         }
         self._collection().replace_one(_held(reservation.holder, reservation.identity), document)
 
@@ -88,16 +88,21 @@ class IdempotentAnswers(IndexedCollection):
             "answer": None,
         }
 
-    def _opened(self, sealed: str | None) -> KeptAnswer | None:
+    def _opened(self, sealed: str | None, identity: str) -> KeptAnswer | None:
         if sealed is None:
             return None
         try:
-            return KeptAnswer(**self._sealer.open(sealed))
-        except Unreadable:
+            return KeptAnswer(**self._sealer.open(sealed, _place(identity)))
+        except Unreadable as exc:
             raise Conflict(
-                "The answer of this Idempotency-Key was sealed by a SECRET_KEY that is gone: use another key.",
+                f"The answer of this Idempotency-Key cannot be read: such answers were sealed {exc}. Use another key.",
                 code="idempotency_unreadable",
             ) from None
+
+
+def _place(identity: str) -> tuple[str, str]:
+    """What the seal of an answer holds for: an answer may hold an API key, and is for none but its caller."""
+    return "idempotent answer", identity
 
 
 def _held(holder: str, identity: str) -> Document:

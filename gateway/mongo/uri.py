@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import split_options
 
 from gateway.node_urls import ENCODE
+from gateway.tls import TlsFiles
 
 SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -23,12 +24,14 @@ def check_uri(uri: str) -> None:
     place, _, query = uri.partition("://")[2].partition("?")
     if "@" in place.partition("/")[2] or "@" in query:
         raise ValueError(f'has an "@" after the first "/" or "?". {ENCODE}')
+    named = {name.lower(): value for name, value in parse_qsl(query.replace(";", "&"))}
+    _check_files(named)
     if query and not _taken(query):
         for name, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
             if not _taken(urlencode({name: value})):
                 raise ValueError(f"has an option{_quoted(name)} that is unknown, or that has a value of the wrong kind")
         raise ValueError("has options that are malformed, or that do not fit together")
-    _check_concerns(dict(parse_qsl(query.replace(";", "&"))))
+    _check_concerns(named)
     try:
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(uri, connect=False)
     except (PyMongoError, ValueError, TypeError, OSError):
@@ -42,9 +45,22 @@ def check_uri(uri: str) -> None:
             raise ValueError("must name a database, as in mongodb://127.0.0.1:27017/workerrmq") from None
 
 
-def _check_concerns(options: dict[str, str]) -> None:
-    """Refuse what would lose changes, or read what is older than a change."""
-    named = {name.lower(): value for name, value in options.items()}
+def _check_files(named: dict[str, str]) -> None:
+    """Refuse files of certificates that cannot be used, each with its own reason."""
+    for name, option in (("tlscafile", "tlsCAFile"), ("tlscertificatekeyfile", "tlsCertificateKeyFile")):
+        path = named.get(name, "")
+        encrypted = "tlscertificatekeyfilepassword" in named  # pymongo decrypts it
+        try:
+            if path and option == "tlsCAFile":
+                TlsFiles(ca=path).context()
+            elif path and not encrypted:
+                TlsFiles(certificate=path).context()
+        except ValueError as exc:
+            raise ValueError(f'has an option "{option}" that {exc}') from None
+
+
+def _check_concerns(named: dict[str, str]) -> None:
+    """Refuse what would lose changes, or read what is older than a change. `named` are options by lower-case names."""
     if named.get("w") == "0":
         raise ValueError("has w=0, so that MongoDB would not confirm any change. Leave w out: it is majority")
     if named.get("readpreference", "primary").lower() != "primary":

@@ -123,7 +123,7 @@ def make_host(
             **broker.settings,
             "MONGO_URI": store.uri(database_of(unique_name)),
             "DATA_DIR": str(tmp_path / "shared"),
-            "SECRET_KEY": "a secret key for tests",
+            "SECRET_KEY": "a secret key of 32 bytes for tests",
             "TARGET_ALLOW": "127.0.0.0/8",
             "METRICS_TOKEN": METRICS_TOKEN,
             **settings,

@@ -74,7 +74,7 @@ def settings(everything: Everything, embedded: EmbeddedNode, store: StoreNode) -
         "RABBITMQ_URL": f"amqp://svc:{password}@127.0.0.1:{embedded.port}/%2F",
         "RABBITMQ_MANAGEMENT_URL": embedded.management_url,
         "MONGO_URI": store.uri("canaries"),
-        "SECRET_KEY": everything.secret(canary("secret-key")),
+        "SECRET_KEY": everything.secret(canary("a-secret-key-of-thirty-two-bytes")),
         "ADMIN_PASSWORD": everything.secret(canary("admin-password")),
         "TARGET_ALLOW": "127.0.0.0/8",
         "LOG_LEVEL": "debug",
@@ -95,6 +95,7 @@ def consumers(everything: Everything, target: Target) -> list[dict[str, Any]]:
     secret = everything.secret
     header, bearer, basic = secret(canary("header")), secret(canary("bearer")), secret(canary("basic"))
     in_url, gone = secret(canary("url")), secret(canary("gone"))
+    user, in_query, unlikely = secret(canary("user")), secret(canary("in-query")), secret(canary("unlikely"))
     here = f"127.0.0.1:{target.port}"
     return [
         {"name": "header", "url": target.url("/echo"), "headers": {"Authorization": f"Bearer {header}"}},
@@ -102,6 +103,8 @@ def consumers(everything: Everything, target: Target) -> list[dict[str, Any]]:
         {"name": "basic", "url": target.url("/status/401"),
          "auth": {"type": "basic", "username": "svc", "password": basic}},
         {"name": "url", "url": f"http://svc:{in_url}@{here}/status/400"},
+        {"name": "user", "url": f"http://{user}@{here}/status/404", "headers": {"X-Pin": unlikely}},
+        {"name": "query", "url": target.url(f"/status/429?id={{messageId}}&key={in_query}&{in_query}")},
         {"name": "gone", "url": f"http://svc:{gone}@127.0.0.1:{free_port()}/"},
         {"name": "signed", "url": target.url("/reset"), "signingSecret": secret(signing_secret("signing"))},
     ]  # fmt: skip

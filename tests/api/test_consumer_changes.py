@@ -13,8 +13,8 @@ from tests.api.consumers import CONSUMER, URL, create_consumer
 from tests.api.service import Service, assert_problem
 
 SECRETS = {
-    "url": "https://robot:canary-1@erp.example/in",
-    "headers": {"X-Session": "canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},
+    "url": "https://canary-1@erp.example/in?api_key=canary-6&token=canary-7",
+    "headers": {"X-Pin": "canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},
     "signingSecret": f"whsec_canary5{'A' * 25}",
 }
 
@@ -28,7 +28,7 @@ def test_a_change_leaves_what_it_does_not_name_and_null_resets(service: Service)
     assert answer.status_code == 200, answer.get_json()
     changed = answer.get_json()["consumer"]
     assert (changed["prefetch"], changed["timeout"], changed["url"]) == (20, 30, URL)
-    assert changed["headers"] == {"X-Env": "prod", "X-New": "1"}
+    assert changed["headers"] == {"X-Env": "prod", "X-New": MASK}
     assert changed["retry"] == {"schedule": [1, 2], "jitter": 0.1, "giveUpAfter": None}
 
 
@@ -170,12 +170,20 @@ def test_credentials_stay_when_the_url_leads_to_the_same_place(service: Service)
     assert service.store.consumers.get("orders").spec.stored()["auth"] == LOGIN["auth"]
 
 
-def test_a_masked_password_in_a_url_goes_to_another_path_but_not_to_another_place(service: Service) -> None:
-    create_consumer(service, url="https://robot:canary@erp.example/in")
-    service.patch("/updateConsumer", {"queueName": "orders", "url": f"https://robot:{MASK}@erp.example/out"})
-    assert service.store.consumers.get("orders").spec.url == "https://robot:canary@erp.example/out"
-    for user_and_host in (f"robot:{MASK}@thief.example", f"other:{MASK}@erp.example"):
-        answer = service.patch("/updateConsumer", {"queueName": "orders", "url": f"https://{user_and_host}/out"})
+def test_masked_parts_of_a_url_go_to_another_path_but_not_to_another_place(service: Service) -> None:
+    create_consumer(service, url="https://robot:canary@erp.example/in?key=canary-2")
+    moved = f"https://{MASK}@erp.example/out?v=2&key={MASK}"
+    assert service.patch("/updateConsumer", {"queueName": "orders", "url": moved}).status_code == 200
+    url = "https://robot:canary@erp.example/out?v=2&key=canary-2"
+    assert service.store.consumers.get("orders").spec.url == url
+    elsewhere = (
+        f"{MASK}@thief.example/",
+        f"other:{MASK}@erp.example/",
+        f"thief.example/?key={MASK}",
+        f"erp.example/?{MASK}",
+    )
+    for url in elsewhere:
+        answer = service.patch("/updateConsumer", {"queueName": "orders", "url": f"https://{url}"})
         problem = assert_problem(answer, 400, "invalid_request")
         assert problem["errors"][0] == {
             "field": "url",
@@ -183,9 +191,17 @@ def test_a_masked_password_in_a_url_goes_to_another_path_but_not_to_another_plac
         }
 
 
-@pytest.mark.parametrize("masked", [MASKED, {"url": f"https://robot:{MASK}@erp.example/"}])
+@pytest.mark.parametrize("masked", [MASKED, {"url": f"https://{MASK}@erp.example/"}])
 def test_a_new_consumer_is_not_made_of_masks(service: Service, masked: dict[str, Any]) -> None:
     assert_problem(service.post("/createConsumer", CONSUMER | masked), 400, "invalid_request")
+
+
+def test_a_user_name_that_is_the_credential_is_masked_and_stays_what_it_is(service: Service) -> None:
+    auth = {"type": "basic", "username": "sk_live_canary", "password": ""}
+    shown = create_consumer(service, auth=auth)["auth"]
+    assert shown["username"] == MASK
+    assert service.patch("/updateConsumer", {"queueName": "orders", "auth": shown, "prefetch": 2}).status_code == 200
+    assert service.store.consumers.get("orders").spec.stored()["auth"] == auth
 
 
 def test_how_long_a_replaced_signing_secret_holds_is_shown(service: Service) -> None:

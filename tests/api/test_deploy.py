@@ -14,7 +14,7 @@ import requests
 import yaml
 from requests.adapters import HTTPAdapter
 
-from config import Settings
+from config import SECRETS, Settings
 from tests.api.client import ADMIN, PASSWORD, ROOT, Gunicorn
 from tests.support.embedded import EmbeddedNode
 from tests.support.nginx import Nginx
@@ -23,6 +23,7 @@ from tests.support.programs import require
 from tests.support.server import running
 
 DEPLOY = ROOT / "docs" / "deploy"
+SECRETS_FROM_FILES = {f"{name.upper()}_FILE" for name in SECRETS}
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
@@ -110,7 +111,7 @@ def test_the_compose_file_speaks_of_settings_files_and_commands_that_there_are()
     assert set(services) == {"web", "worker", "rabbitmq", "mongo", "nginx"}
     for name in ("web", "worker"):
         one = services[name]
-        assert set(one["environment"]) <= SETTINGS
+        assert set(one["environment"]) <= SETTINGS | SECRETS_FROM_FILES
         assert set(one["depends_on"]) <= set(services)
         built = (DEPLOY / one["build"]["context"]).resolve()
         assert built == ROOT
@@ -122,12 +123,45 @@ def test_the_compose_file_speaks_of_settings_files_and_commands_that_there_are()
             source = volume.partition(":")[0]
             known = source in compose["volumes"] or source.startswith("./certificates/") or (DEPLOY / source).is_file()
             assert known, volume
-    secrets = re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text())
-    assert set(secrets) == {"RABBITMQ_PASSWORD", "MONGO_PASSWORD", "SECRET_KEY", "ADMIN_PASSWORD"}
-    environment = {name: str(value).replace(":?", "") for name, value in services["web"]["environment"].items()}
-    values = {name.lower(): re.sub(r"\$\{.*?\}", "a long enough one", value) for name, value in environment.items()}
-    values |= {name: values[name].replace(" ", "") for name in ("rabbitmq_url", "mongo_uri")} | {"target_allow": ""}
-    assert Settings.model_validate(values | {"trusted_proxies": 1}).rabbitmq_url.virtual_host == "/"
+
+
+def secret_files(tmp_path: Path) -> Path:
+    """The folder that the README's commands make for Docker."""
+    readme = (DEPLOY / "README.md").read_text()
+    [commands] = [block for block in re.findall(r"```bash\n(.*?)```", readme, re.DOTALL) if "docker compose" in block]
+    made = "\n".join(line for line in commands.splitlines() if "secrets" in line or line.startswith("umask"))
+    subprocess.run(["bash", "-euc", made], cwd=tmp_path, check=True)
+    return tmp_path / "secrets"
+
+
+def test_the_compose_file_gives_each_service_the_secrets_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    compose = yaml.safe_load(text)
+    folder = secret_files(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for name, secret in compose["secrets"].items():
+        assert (tmp_path / secret["file"]).stat().st_mode & 0o777 == 0o644, name
+    assert not re.search("PASSWORD: |SECRET_KEY: |:[^ ]*@", text), "a secret in an environment"
+    for name, one in compose["services"].items():
+        given = {each if isinstance(each, str) else each["source"] for each in one.get("secrets", [])}
+        assert given <= set(compose["secrets"]), name
+        paths = {str(value) for key, value in one.get("environment", {}).items() if key.endswith("_FILE")}
+        assert paths <= {f"/run/secrets/{each}" for each in given}, name
+
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in compose["services"]["web"]["environment"].items():
+        monkeypatch.setenv(name, "" if "$" in str(value) else str(value).replace("/run/secrets", str(folder)))
+    settings = Settings(_env_file=None)
+    login = settings.rabbitmq_url.logins[0]
+    assert (login.user, settings.rabbitmq_url.virtual_host) == ("workerrmq", "/")
+    assert f"default_pass = {login.password}\n" in (folder / "rabbitmq.conf").read_text()
+    assert (folder / "mongo_password").read_text().strip() in settings.mongo_uri.get_secret_value()
+    assert settings.admin_password.get_secret_value()
+    for ignored in (".gitignore", ".dockerignore"):
+        assert "docs/deploy/secrets" in (ROOT / ignored).read_text(), "they would be published"
 
 
 @pytest.mark.parametrize("unit", sorted(DEPLOY.glob("*.service")), ids=lambda path: path.name)
@@ -137,7 +171,14 @@ def test_the_systemd_units_start_what_there_is_with_settings_that_there_are(unit
     assert (ROOT / program.replace(":app", ".py")).is_file(), program
     names = {part.partition("=")[0] for line in re.findall(r"^Environment=(.+)$", text, re.MULTILINE)
              for part in line.split()}  # fmt: skip
-    assert names <= SETTINGS
+    assert names <= SETTINGS | SECRETS_FROM_FILES
+    credentials = dict(re.findall(r"^LoadCredential=(\w+):(.+)$", text, re.MULTILINE))
+    named = dict(re.findall(r"^Environment=(\w+)_FILE=%d/(\w+)$", text, re.MULTILINE))
+    assert {name.lower() for name in named} == set(named.values()) == set(credentials)
+    readme = (DEPLOY / "README.md").read_text()
+    for name, path in credentials.items():
+        assert path == f"/etc/workerrmq/{name}"
+        assert f">{name}\n" in readme, "its file is made"
     assert "HUP" not in "".join(re.findall(r"^Exec.*$", text, re.MULTILINE)), "the first process keeps the old code"
 
 

@@ -209,6 +209,20 @@ def test_while_one_is_under_way_the_others_are_told_so(answers: IdempotentAnswer
     assert known(answers, NOW + LEASE / 2) == Known("f", None)
 
 
+def test_an_answer_that_was_copied_to_another_key_is_not_given(answers: IdempotentAnswers, store: StoreNode) -> None:
+    """It may hold an API key that somebody else has created."""
+    for identity in ("victim", "thief"):
+        wanted = Reservation(identity, secrets.token_hex(4), "f")
+        assert answers.reserve(wanted, NOW) is None
+        answers.keep(wanted, KeptAnswer(201, "application/json", identity), NOW)
+    with MongoClient[Document](store.uri("idempotency")) as client:
+        kept = client["idempotency"].idempotency
+        victim, thief = (kept.find_one({"_id": identity}) or {} for identity in ("victim", "thief"))
+        kept.replace_one({"_id": "thief"}, thief | {"answer": victim["answer"]})
+    with pytest.raises(Conflict, match="sealed for another place in the database"):
+        answers.reserve(Reservation("thief", "h", "f"), NOW)
+
+
 def test_a_request_whose_process_died_can_be_made_again_however_often(answers: IdempotentAnswers) -> None:
     late = reserved(answers)
     for lease in range(1, 5):

@@ -17,6 +17,7 @@ from tests.support.processes import free_port
 from tests.support.store import StoreNode
 
 SIGNED = ConsumerSpec(queue_name="signed", url="https://erp.example/", signing_secret=SecretStr("whsec_" + "A" * 32))
+NEW, OLD = "a new key that has 32 bytes or more", "an old key that has 32 bytes or more"
 PLAIN = ConsumerSpec(queue_name="plain", url="https://erp.example/")
 
 
@@ -29,34 +30,34 @@ def registry(store: StoreNode, tmp_path: Path) -> Callable[[str], ConsumerRegist
 def test_after_a_rotation_the_new_key_alone_opens_everything(
     make_app: Callable[..., Flask], registry: Callable[[str], ConsumerRegistry], store: StoreNode
 ) -> None:
-    signed, _ = registry("old").create(SIGNED)
-    plain, _ = registry("old").create(PLAIN)
-    assert [one.id for one in registry("new").enabled()] == [plain.id]
-    app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr("new, old"))
+    signed, _ = registry(OLD).create(SIGNED)
+    plain, _ = registry(OLD).create(PLAIN)
+    assert [one.id for one in registry(NEW).enabled()] == [plain.id]
+    app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr(f"{NEW}, {OLD}"))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
     assert (result.exit_code, result.output) == (0, "Sealed under the first key: 1 consumers.\n")
-    assert [one.spec for one in registry("new").enabled()] == [plain.spec, signed.spec]
-    assert [one.id for one in registry("old").enabled()] == [plain.id]
+    assert [one.spec for one in registry(NEW).enabled()] == [plain.spec, signed.spec]
+    assert [one.id for one in registry(OLD).enabled()] == [plain.id]
 
 
 def test_a_rotation_names_what_no_key_opens_and_leaves_it_as_it_is(
     make_app: Callable[..., Flask], registry: Callable[[str], ConsumerRegistry], store: StoreNode
 ) -> None:
     lost, _ = registry("lost").create(SIGNED)
-    kept, _ = registry("old").create(SIGNED.model_copy(update={"name": "kept"}))
-    app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr("new,old"))
+    kept, _ = registry(OLD).create(SIGNED.model_copy(update={"name": "kept"}))
+    app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr(f"{NEW},{OLD}"))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
     assert result.exit_code == 1
-    assert "of signed. Set them again." in result.output
-    assert registry("new").get("kept").spec == kept.spec
+    assert "signed (sealed under another SECRET_KEY). Set them again." in result.output
+    assert registry(NEW).get("kept").spec == kept.spec
     assert registry("lost").enabled()[0] == lost
 
 
 def test_a_replaced_signing_secret_is_rotated_with_the_others(registry: Callable[[str], ConsumerRegistry]) -> None:
-    created, _ = registry("old").create(SIGNED)
-    registry("old").update(created.id, SIGNED.model_copy(update={"signing_secret": SecretStr("whsec_" + "B" * 32)}))
-    registry("new,old").reseal()
-    (retiring,) = registry("new").get("signed").retiring_secrets
+    created, _ = registry(OLD).create(SIGNED)
+    registry(OLD).update(created.id, SIGNED.model_copy(update={"signing_secret": SecretStr("whsec_" + "B" * 32)}))
+    registry(f"{NEW},{OLD}").reseal()
+    (retiring,) = registry(NEW).get("signed").retiring_secrets
     assert retiring.secret == SIGNED.signing_secret
 
 
@@ -65,10 +66,10 @@ def test_the_key_file_of_a_host_takes_several_keys_too(
 ) -> None:
     created, _ = registry("").create(SIGNED)
     path = tmp_path / "var" / KEY_FILE
-    path.write_text(f"new,{path.read_text()}\n")
+    path.write_text(f"{NEW},{path.read_text()}\n")
     assert registry("").enabled() == [created]
     registry("").reseal()
-    assert registry("new").get("signed").spec == created.spec
+    assert registry(NEW).get("signed").spec == created.spec
 
 
 def test_a_store_that_is_away_is_said_to_be(make_app: Callable[..., Flask]) -> None:

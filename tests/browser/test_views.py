@@ -45,7 +45,7 @@ def furnished(service: Service) -> Service:
         service.post(
             "/createConsumer", queueName="views", url=target.url("/status/422"), headers=headers, retry={"schedule": []}
         )
-        service.post("/createConsumer", queueName=HOSTILE, name=HOSTILE, url=target.url("/ok?") + "<script>")
+        service.post("/createConsumer", queueName=HOSTILE, name=HOSTILE, url=target.url("/ok/<script>"))
         for message in (HOSTILE, {"html": HOSTILE}):
             properties = {"headers": headers, "type": HOSTILE}
             service.post("/messagePublish", queueName="views", message=message, properties=properties)

@@ -65,7 +65,7 @@ class Crashing(ConsumerThread):
 @pytest.fixture
 def registry(store: StoreNode, unique_name: str, tmp_path: Path) -> Iterator[Store]:
     """An empty store, as the service opens it."""
-    one = open_store(store.uri(f"db-{unique_name[-8:]}"), "a secret key for tests", tmp_path)
+    one = open_store(store.uri(f"db-{unique_name[-8:]}"), "a secret key of 32 bytes for tests", tmp_path)
     yield one
     one.close()
 

@@ -46,7 +46,7 @@ def database(unique_name: str) -> str:
 @pytest.fixture
 def registry(store: StoreNode, database: str, tmp_path: Path) -> Iterator[Store]:
     """An empty store, as the service opens it."""
-    one = open_store(store.uri(database), "a secret key for tests", tmp_path)
+    one = open_store(store.uri(database), "a secret key of 32 bytes for tests", tmp_path)
     yield one
     one.close()
 

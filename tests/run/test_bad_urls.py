@@ -37,7 +37,7 @@ URLS = [
 
 
 def run(program: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory), "SECRET_KEY": "x", **settings}
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(directory), "SECRET_KEY": "x" * 32, **settings}
     return subprocess.run(
         PROGRAMS[program], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )

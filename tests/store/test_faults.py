@@ -46,11 +46,16 @@ def entry(number: int) -> AuditEntry:
 # --- what the server says --------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_says_its_code_and_name_and_nothing_that_it_quotes(broken: Store, mongo_proxy: MongoProxy) -> None:
+def test_a_refusal_says_what_is_missing_and_nothing_that_the_server_quotes(
+    broken: Store, mongo_proxy: MongoProxy
+) -> None:
     mongo_proxy.faults = [Fault("find", answer=UNAUTHORIZED)]
     with pytest.raises(StoreUnavailable) as caught:
         broken.consumers.enabled()
-    assert caught.value.detail == "MongoDB refused the operation: Unauthorized, code 13."
+    assert (
+        caught.value.detail
+        == "MongoDB's user lacks a permission: docs/deploy/mongo-role.js makes a role that is enough."
+    )
 
 
 def test_a_refused_write_says_its_code(broken: Store, mongo_proxy: MongoProxy) -> None:

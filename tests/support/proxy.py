@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from concurrent.futures import Future
@@ -19,7 +20,9 @@ class Proxy:
     the connections stay open).
     """
 
-    def __init__(self, to_port: int, to_host: str = "127.0.0.1") -> None:
+    def __init__(self, to_port: int, to_host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        """With `tls` it speaks TLS with those who connect, and forwards in plain text."""
+        self._tls = tls
         self.latency = 0.0
         self.drop = False
         self.accepted = 0
@@ -89,7 +92,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close_listener(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.node import BrokerNode
@@ -27,6 +28,34 @@ log.console = true
 log.console.level = warning
 log.file = false
 """
+
+
+_TLS_CONFIGURATION = """\
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {place}/ca.pem
+ssl_options.certfile = {place}/node.pem
+ssl_options.keyfile = {place}/node.key
+ssl_options.verify = {verify}
+ssl_options.fail_if_no_peer_cert = {required}
+management.ssl.ip = 127.0.0.1
+management.ssl.port = {management_port}
+management.ssl.cacertfile = {place}/ca.pem
+management.ssl.certfile = {place}/node.pem
+management.ssl.keyfile = {place}/node.key
+management.ssl.verify = {verify}
+management.ssl.fail_if_no_peer_cert = {required}
+"""
+"""https://www.rabbitmq.com/docs/ssl and https://www.rabbitmq.com/docs/management#single-listener-https"""
+
+
+@dataclass(frozen=True)
+class NodeTls:
+    """Files in PEM form that a node speaks TLS with. With `client_certificates` it talks to no client without one."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    client_certificates: bool = False
 
 
 class Epmd:
@@ -55,7 +84,8 @@ class RabbitNode(BrokerNode):
     """`rabbitmq-server` with the management plugin. A start takes two (4.x) to ten seconds (3.10).
 
     `directory` gets the logs; the data lies where the programs can reach it. `configuration` is appended to
-    rabbitmq.conf, `advanced` is advanced.config. Without an `epmd` to share, the node has its own.
+    rabbitmq.conf, `advanced` is advanced.config. Without an `epmd` to share, the node has its own. With `tls` it
+    listens on `tls_port` and `tls_management_port`, too.
     """
 
     ready_timeout = 120.0
@@ -68,6 +98,7 @@ class RabbitNode(BrokerNode):
         configuration: str = "",
         advanced: str = "",
         epmd: Epmd | None = None,
+        tls: NodeTls | None = None,
     ) -> None:
         super().__init__()
         self.name = programs.name
@@ -76,7 +107,9 @@ class RabbitNode(BrokerNode):
         self._directory = programs.make_directory(directory)
         self._epmd = epmd or Epmd(directory, programs)
         self._owns_epmd = epmd is None
-        self._environment = self._write_configuration(configuration, advanced)
+        self.tls_port, self.tls_management_port = (free_port(), free_port()) if tls else (0, 0)
+        certificates = self._write_certificates(tls) if tls else ""
+        self._environment = self._write_configuration(configuration + certificates, advanced)
         command = programs.command("rabbitmq-server")
         self.process = Process(command, directory / "rabbitmq.log", self._environment)
 
@@ -111,6 +144,17 @@ class RabbitNode(BrokerNode):
             "RABBITMQ_PID_FILE": f"{inside}/rabbitmq.pid",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -noinput",
         }
+
+    def _write_certificates(self, tls: NodeTls) -> str:
+        for file, name in ((tls.ca, "ca.pem"), (tls.certificate, "node.pem"), (tls.key, "node.key")):
+            (self._directory / name).write_bytes(file.read_bytes())
+        return _TLS_CONFIGURATION.format(
+            port=self.tls_port,
+            management_port=self.tls_management_port,
+            place=self._programs.inside(self._directory),
+            verify="verify_peer" if tls.client_certificates else "verify_none",
+            required=str(tls.client_certificates).lower(),
+        )
 
     def start(self) -> None:
         self.boot()

@@ -10,7 +10,7 @@ from tests.support.node import BrokerNode
 from tests.support.processes import Process
 
 _PROJECT = Path(__file__).parents[2]
-SECRET = "a secret key for tests"
+SECRET = "a secret key of 32 bytes for tests"
 
 
 def worker_process(directory: Path, settings: Mapping[str, str]) -> Process:

@@ -59,3 +59,17 @@ def test_a_malformed_uri_is_refused_with_a_sentence_that_quotes_no_password(uri:
     said = str(refused.value)
     assert CANARY not in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("tlsCAFile=/nowhere/ca.pem", '"tlsCAFile" that names a file that cannot be read: No such file'),
+        ("TLSCAFILE=/etc/passwd", '"tlsCAFile" that holds no CA certificate'),
+        ("tlsCertificateKeyFile=/nowhere/client.pem", '"tlsCertificateKeyFile" that names a file that cannot be read'),
+        ("tlsCertificateKeyFile=/etc/passwd", '"tlsCertificateKeyFile" that holds no certificate and its key'),
+    ],
+)
+def test_a_file_of_certificates_that_cannot_be_used_is_refused_with_the_reason(option: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        check_uri(f"mongodb://user:canary@mongo.example/db?tls=true&{option}")

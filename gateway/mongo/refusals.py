@@ -1,0 +1,26 @@
+"""What MongoDB's refusals mean to an operator. Its own words are not shown, because they quote the command's values."""
+
+from __future__ import annotations
+
+import re
+
+from pymongo.errors import OperationFailure
+
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+"""https://www.mongodb.com/docs/manual/reference/error-codes/"""
+_COMMAND = re.compile(
+    r"not authorized on (?P<database>\S+) to execute command \{ (?P<command>\w+): \"(?P<collection>[^\"]+)\""
+)
+
+
+def refusal(exc: OperationFailure) -> str:
+    """Return the reason, as a sentence."""
+    if exc.code == _AUTHENTICATION_FAILED:
+        return "MongoDB refuses the login: wrong user, password or authSource in MONGO_URI."
+    if exc.code == _UNAUTHORIZED and (found := _COMMAND.search(str(exc))):
+        what = f"the command {found['command']} on {found['database']}.{found['collection']}"
+        return f"MongoDB's user lacks the permission for {what}: docs/deploy/mongo-role.js makes a role that has it."
+    if exc.code == _UNAUTHORIZED:
+        return "MongoDB's user lacks a permission: docs/deploy/mongo-role.js makes a role that is enough."
+    name = (exc.details or {}).get("codeName")
+    return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {exc.code}."
