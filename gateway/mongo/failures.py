@@ -41,9 +41,9 @@ Failure = PyMongoError | DocumentTooLarge
 
 def translated(failure: Failure) -> WorkerError:
     """The error of the domain."""
-    if isinstance(failure, DocumentTooLarge) or TOO_LARGE.issuperset(_codes(failure)):
+    if isinstance(failure, DocumentTooLarge) or TOO_LARGE.issuperset(codes := _codes(failure)):
         return TooLargeForStore("The content is too large: MongoDB takes at most 16 MiB in one document. Send less.")
-    return StoreUnavailable(_sentence(failure), retry_after=RETRY_AFTER)
+    return StoreUnavailable(_sentence(failure, codes[0]), retry_after=RETRY_AFTER)
 
 
 def _codes(failure: PyMongoError) -> list[int]:
@@ -52,9 +52,9 @@ def _codes(failure: PyMongoError) -> list[int]:
     return [getattr(failure, "code", None) or 0]
 
 
-def _sentence(failure: PyMongoError) -> str:
+def _sentence(failure: PyMongoError, code: int) -> str:
     if isinstance(failure, OperationFailure) and not failure.timeout:
-        return refusal(failure)
+        return refusal(failure, code)
     if isinstance(failure, ConfigurationError):  # such as a server whose version is too old
         return f"MongoDB cannot be used: {_SERVER.sub('the server', str(failure))}"
     if failure.timeout and not isinstance(failure, ServerSelectionTimeoutError):

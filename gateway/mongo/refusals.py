@@ -13,14 +13,14 @@ _COMMAND = re.compile(
 )
 
 
-def refusal(exc: OperationFailure) -> str:
-    """Return the reason, as a sentence."""
-    if exc.code == _AUTHENTICATION_FAILED:
+def refusal(exc: OperationFailure, code: int) -> str:
+    """Return the reason, as a sentence. `code` is the server's; that of a BulkWriteError is not."""
+    if code == _AUTHENTICATION_FAILED:
         return "MongoDB refuses the login: wrong user, password or authSource in MONGO_URI."
-    if exc.code == _UNAUTHORIZED and (found := _COMMAND.search(str(exc))):
+    if code == _UNAUTHORIZED and (found := _COMMAND.search(str(exc))):
         what = f"the command {found['command']} on {found['database']}.{found['collection']}"
         return f"MongoDB's user lacks the permission for {what}: docs/deploy/mongo-role.js makes a role that has it."
-    if exc.code == _UNAUTHORIZED:
+    if code == _UNAUTHORIZED:
         return "MongoDB's user lacks a permission: docs/deploy/mongo-role.js makes a role that is enough."
     name = (exc.details or {}).get("codeName")
-    return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {exc.code}."
+    return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {code}."

@@ -12,17 +12,19 @@ def test_a_missing_permission_is_named_with_its_collection() -> None:
         'not authorized on workerrmq to execute command { find: "users", filter: { _id: "canary" }, '
         'limit: 1, lsid: { id: UUID("0b1") }, $db: "workerrmq" }'
     )
-    said = refusal(OperationFailure(words, 13, {"ok": 0.0, "errmsg": words, "code": 13, "codeName": "Unauthorized"}))
+    said = refusal(
+        OperationFailure(words, 13, {"ok": 0.0, "errmsg": words, "code": 13, "codeName": "Unauthorized"}), 13
+    )
     assert "lacks the permission for the command find on workerrmq.users" in said
     assert "canary" not in said
-    assert "lacks a permission" in refusal(OperationFailure("command count requires authentication", 13))
+    assert "lacks a permission" in refusal(OperationFailure("command count requires authentication", 13), 13)
 
 
 def test_a_refused_login_is_not_a_missing_permission() -> None:
-    said = refusal(OperationFailure("Authentication failed.", 18, {"codeName": "AuthenticationFailed"}))
+    said = refusal(OperationFailure("Authentication failed.", 18, {"codeName": "AuthenticationFailed"}), 18)
     assert "wrong user, password or authSource" in said
     assert "permission" not in said
 
 
 def test_any_other_refusal_keeps_its_code() -> None:
-    assert refusal(OperationFailure("canary", 85)) == "MongoDB refused the operation : code 85."
+    assert refusal(OperationFailure("canary", 85), 85) == "MongoDB refused the operation: code 85."
