@@ -189,9 +189,10 @@ def test_no_regular_expression_of_a_client_takes_long_or_much(service: Service, 
     assert getrusage(RUSAGE_SELF).ru_maxrss - largest < 100_000, "KiB"
 
 
-def test_delay_levels_are_listed_only_by_name(service: Service) -> None:
-    for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
-        service.post("/createQueue", {"queueName": name, "type": "classic"})
+def test_delay_levels_are_listed_only_by_name(service: Service, broker: BrokerNode) -> None:
+    with broker.connect() as connection:
+        for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
+            connection.channel().queue_declare(name, durable=True)
 
     def names(**query: str) -> list[str]:
         return [queue["queueName"] for queue in service.get("/getQueues", **query).get_json()]
