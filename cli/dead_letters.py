@@ -78,7 +78,7 @@ def replay(operation: Operation, description: Description) -> click.Command:
 
 
 def _summary(ended: dict[str, Any]) -> dict[str, Any]:
-    names = ("replayId", "state", "reason", "deadLetterQueue", "examined", "matched", "replayed", "failed")
+    names = ("replayId", "state", "reason", "deadLetterQueue", "examined", "matched", "replayed", "failed", "skipped")
     return {name: ended[name] for name in names if ended[name] is not None}
 
 

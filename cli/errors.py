@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from cli.show import printable
+
 
 class Failed(click.ClickException):
     """Status 1: the service refused, or the operation failed. stderr gets the sentence; `problem` is the service's
@@ -17,6 +19,10 @@ class Failed(click.ClickException):
     def __init__(self, sentence: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(sentence)
         self.problem = problem
+
+    def format_message(self) -> str:
+        """Return the sentence, in which names of others may occur, for a terminal."""
+        return printable(self.message, keep="\n")
 
 
 class Unreachable(Failed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -16,7 +16,8 @@ _MIN_WIDTH = 12  # characters
 
 def as_json(content: Any) -> None:
     """Print JSON, on a terminal with line breaks."""
-    click.echo(json.dumps(content, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    text = json.dumps(content, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    click.echo(printable(text, json.dumps, keep="\n"))
 
 
 def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -78,7 +79,14 @@ def cell(value: Any) -> str:
             text = json.dumps(value, ensure_ascii=False) if value else "-"
         case _:
             text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(text)
+
+
+def printable(text: str, quoted: Callable[[str], str] = repr, keep: str = "") -> str:
+    """Return the text with characters that a terminal acts upon written as `quoted` does, except those to `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else quoted(char)[1:-1] for char in text)
 
 
 def _fitting(widths: list[int]) -> list[int]:

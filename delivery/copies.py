@@ -138,9 +138,13 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
     whatever it was before: it must not be lost now."""
     _, _, sent = original("", "", properties)
     headers = {**(sent.headers or {}), REPLAYED_AT: _moment(now)}
-    source = (properties.headers or {}).get(QUEUE)
     back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
-    return Message(_name(source, queue), body, properties=back)
+    return Message(came_from(properties, queue), body, properties=back)
+
+
+def came_from(properties: PropertiesView, default: str) -> str:
+    """The queue that a dead letter was in; `default` where it does not tell."""
+    return _name((properties.headers or {}).get(QUEUE), default)
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from domain.model import Model
 from domain.moment import Moment
+from domain.names import printable
 from domain.queue_scope import QueueScope
 from domain.user import Principal, Role
 
@@ -17,7 +18,7 @@ PREFIX = "wrmq_"
 """What every key begins with, so that scanners for leaked secrets (and people) know one when they see it."""
 
 KeyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@+-]+$", examples=["shop"])]
-QueuePattern = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]+$", examples=["orders.*"])]
+QueuePattern = Annotated[str, AfterValidator(printable), Field(min_length=1, max_length=255, examples=["orders.*"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class ApiKey:
     @property
     def principal(self) -> Principal:
         """Who makes a request with it. The name cannot be a user's: those have no colon."""
-        return Principal(f"key:{self.name}", self.role, QueueScope(self.queues) if self.queues else None)
+        scope = QueueScope(self.queues) if self.queues else None
+        return Principal(f"key:{self.name}", self.role, f"key:{self.digest}", scope)
 
 
 class CreateApiKey(Model):

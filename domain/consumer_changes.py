@@ -11,13 +11,21 @@ from domain.consumer import ConsumerSpec, HttpUrl
 from domain.credentials import MASK, carried_along, unmasked_url
 from domain.errors import Invalid
 from domain.model import Model
-from domain.names import QueueName
+from domain.names import QueueName, printable
 
 
 class NewConsumer(ConsumerSpec):
     """A consumer to create; without `url` it delivers to DEFAULT_TARGET_URL."""
 
     url: HttpUrl = Field("", description="where messages go; defaults to the setting DEFAULT_TARGET_URL")
+
+    @model_validator(mode="after")
+    def _name_for_terminals(self) -> Self:
+        try:
+            printable(self.name or self.queue_name)
+        except ValueError as exc:
+            raise ValueError(f"name, by default the queue's, {exc}") from None
+        return self
 
 
 class WhichConsumer(Model):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
-from domain.names import ExchangeName, NewName, QueueName, ShortString
+from domain.names import NewName, OpenExchangeName, OpenQueueName, RoutingKey, ShortString
 
 FIELDS = {"alternate-exchange": "alternateExchange"}
 """By RabbitMQ's name of the argument (https://www.rabbitmq.com/docs/ae)."""
@@ -51,11 +51,11 @@ class ExchangeSpec(Model):
 
 
 class BindingSpec(Model):
-    """What `POST /bindQueue` makes: messages of `exchange` also go to a queue, or to another exchange."""
+    """A binding: messages of `exchange` also go to a queue, or to another exchange."""
 
-    exchange: ExchangeName = Field(examples=["events"])
-    queue_name: QueueName | None = Field(None, examples=["orders"])
-    destination_exchange: ExchangeName | None = None
+    exchange: OpenExchangeName = Field(examples=["events"])
+    queue_name: OpenQueueName | None = Field(None, examples=["orders"])
+    destination_exchange: OpenExchangeName | None = None
     routing_key: ShortString = ""
     arguments: Arguments = Field(default_factory=dict, description="what a headers exchange matches, x-match too")
 
@@ -69,3 +69,9 @@ class BindingSpec(Model):
     def destination(self) -> str:
         """The name of the queue or exchange that gets the messages."""
         return self.queue_name or self.destination_exchange or ""
+
+
+class NewBinding(BindingSpec):
+    """What `POST /bindQueue` makes. One that exists, whatever its routing key, can be removed as a BindingSpec."""
+
+    routing_key: RoutingKey = ""

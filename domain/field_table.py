@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator
 
+from domain.names import not_own
+
 MAX_BYTES = 16 * 1024
 """Of all headers as JSON. They and the properties must fit into one frame (AMQP 0-9-1 §4.2.6: a content header is not
 split), 128 KiB by RabbitMQ's default; nine bytes in a table is the most that two characters of JSON become."""
@@ -18,6 +20,9 @@ _RESERVED = {
     "bcc": "RabbitMQ would route by it; publish once to each queue",
     "x-death": "RabbitMQ writes it when a message is dead-lettered",
 }
+
+_NAMES = frozenset({"x-dead-letter-exchange", "x-dead-letter-routing-key", "alternate-exchange"})
+"""Arguments that say where messages go."""
 
 
 def _headers(value: dict[str, Any]) -> dict[str, Any]:
@@ -72,11 +77,17 @@ def _holds_null(value: Any) -> bool:
 
 def joined(arguments: Mapping[str, Any], named: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
     """The arguments, and those that were given by fields of their own (`named`; None is not given). Raises ValueError
-    when one was given both ways; `fields` has the fields' names by those of the arguments."""
+    when one was given both ways, and when one leads to a queue or exchange of the service's own; `fields` has the
+    fields' names by those of the arguments."""
     given = {name: value for name, value in named.items() if value is not None}
     if twice := [name for name in given if name in arguments]:
         raise ValueError(f"{fields[twice[0]]} is given twice: in arguments it is called {twice[0]!r}. Give it once.")
-    return {**arguments, **given}
+    for name in _NAMES.intersection(both := {**arguments, **given}):
+        try:
+            not_own(str(both[name]))
+        except ValueError as exc:
+            raise ValueError(f"{fields.get(name, name)} {exc}") from None
+    return both
 
 
 ApplicationHeaders = Annotated[dict[str, Any], AfterValidator(_headers)]

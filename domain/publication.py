@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from domain.field_table import ApplicationHeaders
 from domain.message import Message, Properties
 from domain.model import Model
-from domain.names import ExchangeName, QueueName, ShortString
+from domain.names import OpenExchangeName, OpenQueueName, RoutingKey, ShortString, not_own
 from domain.queue import MAX_MILLISECONDS
 
 MAX_BATCH = 10_000
@@ -66,7 +66,7 @@ def _label(value: str) -> str:
 def _reply_to(value: str) -> str:
     if value == "amq.rabbitmq.reply-to":
         raise ValueError("must name a queue: direct reply-to is for clients with a channel of their own")
-    return value
+    return not_own(value)
 
 
 def _expiration(value: Any) -> Any:
@@ -106,9 +106,9 @@ class PublishProperties(Model):
 class Publication(Model):
     """One message: `queueName`, or `exchange` with `routingKey`; and `message`, or `bodyBase64`."""
 
-    queue_name: QueueName | None = Field(None, examples=["orders"])
-    exchange: ExchangeName | None = None
-    routing_key: ShortString | None = None
+    queue_name: OpenQueueName | None = Field(None, examples=["orders"])
+    exchange: OpenExchangeName | None = None
+    routing_key: RoutingKey | None = None
     message: AnyJson | None = Field(None, examples=["Hello, World!"])
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()

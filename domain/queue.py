@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
-from domain.names import NewName, ShortString
+from domain.names import NewName, RoutingKey, ShortString
 
 MAX_MILLISECONDS = 2**32 - 1
 """The longest TTL or expiry that RabbitMQ takes (https://www.rabbitmq.com/docs/ttl)."""
@@ -52,7 +52,7 @@ class QueueSpec(Model):
         None, ge=-1, le=MOST, description="quorum queues only; -1 is no limit, from RabbitMQ 4.0 on"
     )
     dead_letter_exchange: ShortString | None = None
-    dead_letter_routing_key: ShortString | None = None
+    dead_letter_routing_key: RoutingKey | None = None
     arguments: Arguments = Field(default_factory=dict, description="any further x-arguments, as RabbitMQ names them")
 
     @field_validator("type", mode="before")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from domain.model import Model
 from domain.moment import Moment
-from domain.names import QueueName
+from domain.names import OpenQueueName, QueueName
 
 Status = Annotated[int, Field(ge=100, le=599)]
 
@@ -29,7 +29,7 @@ class DeadLetterFilter(Model):
 class ReplayRequest(Model):
     """What `POST /replayDeadLetters` takes."""
 
-    queue_name: QueueName = Field(description="the queue that the messages go back to", examples=["orders"])
+    queue_name: OpenQueueName = Field(description="the queue that the messages go back to", examples=["orders"])
     dead_letter_queue: QueueName | None = Field(None, description="where they are; defaults to <queueName>.dlq")
     filter: DeadLetterFilter = DeadLetterFilter()
     limit: int | None = Field(None, ge=1, description="messages at most")
@@ -39,8 +39,9 @@ class ReplayRequest(Model):
 
 class Replay(Model):
     """How far it has come. `examined` of `total` dead letters were looked at, of which `matched` fit the filter;
-    `failed` of those could not be published and stay where they are. `interrupted`: its process ended; what is left
-    is still in the dead-letter queue, so another replay goes on."""
+    `failed` of those could not be published and stay where they are. `skipped` fit the filter, too, and stay: they came
+    from queues that the API key may not touch, or that are the service's own. `interrupted`: its process ended; what is
+    left is still in the dead-letter queue, so another replay goes on."""
 
     replay_id: str
     queue_name: str
@@ -53,6 +54,7 @@ class Replay(Model):
     matched: int = 0
     replayed: int = 0
     failed: int = 0
+    skipped: int = 0
     started_at: datetime
     updated_at: datetime
 

@@ -64,10 +64,12 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request, and as what; with `queues`, only with these."""
+    """Who makes a request, and as what; with `queues`, only with these. `identity` is never another's, not even of a
+    later user or API key with the same name."""
 
     username: str
     role: Role
+    identity: str
     queues: QueueScope | None = None
 
     def may(self, role: Role) -> bool:

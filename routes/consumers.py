@@ -70,7 +70,7 @@ _ITS_CONSUMER = Touches(_queue_of)
 def create_consumer(body: NewConsumer) -> Reply:
     """Deliver a queue's messages to a URL. Accepted even while RabbitMQ is away or the queue is missing: it starts when
     it can. Asking again for the same changes nothing and answers 200."""
-    consumer, new, warnings = services.consumers.create(body)
+    consumer, new, warnings = services.consumers.create(body, caller().queues)
     message = "Consumer has been created successfully." if new else "Consumer exists already, just so."
     return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)
 

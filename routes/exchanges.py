@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from domain.details import BindingDetails, ExchangeDetails
-from domain.exchange import BindingSpec, ExchangeSpec
+from domain.exchange import BindingSpec, ExchangeSpec, NewBinding
 from domain.model import Model
 from domain.names import ExchangeName, NewName, QueueName
 from routes.answers import Done, ExchangeDone
@@ -78,12 +78,12 @@ def delete_exchange(body: DeleteExchange) -> Reply:
     role="operator",
     idempotent=True,
     touches=NO_QUEUE,
-    body=BindingSpec,
+    body=NewBinding,
     answer=Done,
     status=(200, 201),
     refuses=(404,),
 )
-def bind_queue(body: BindingSpec) -> Reply:
+def bind_queue(body: NewBinding) -> Reply:
     """Let a queue, or another exchange, have the messages of an exchange that match. Asking again changes nothing."""
     if services.exchanges.bind(body):
         return done("Binding has been created successfully.", status=201)

@@ -38,7 +38,7 @@ def once(answer: Callable[[], Response]) -> Response:
         return KeptAnswer(response.status_code, response.content_type or "", response.get_data(as_text=True)), kept
 
     services: Services = current_app.extensions["services"]
-    kept, replayed = services.idempotency.once(caller().username, key, _request(), outcome)
+    kept, replayed = services.idempotency.once(caller().identity, key, _request(), outcome)
     if not replayed:
         return made[0]
     return Response(kept.body, kept.status, {REPLAYED: "true"}, content_type=kept.content_type)

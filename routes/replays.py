@@ -6,6 +6,7 @@ from pydantic import Field
 
 from domain.errors import NotFound
 from domain.replay import Replay, ReplayRequest
+from middlewares.auth import caller
 from routes.api import Api, Reply, services
 from routes.inputs import Query
 from routes.scope import Touches
@@ -50,9 +51,10 @@ def replay_dead_letters(body: ReplayRequest) -> Reply:
 
     Answers at once with 202 and an id to ask for the progress by; a `dryRun` answers 200 with the count. Nothing is
     lost when it is interrupted: what was not replayed is still a dead letter. A message that is replayed starts anew,
-    with all its attempts, and `x-replayed-at` among its headers.
+    with all its attempts, and `x-replayed-at` among its headers. Each goes back to the queue that it came from: those
+    of queues that the API key may not touch stay, and are counted as `skipped`.
     """
-    replay = services.replays.begin(body)
+    replay = services.replays.begin(body, caller().queues)
     return Reply(replay, status=200 if body.dry_run else 202)
 
 

@@ -7,8 +7,10 @@ every event.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -63,7 +65,10 @@ def _renderer(console: bool) -> list[Processor]:
     if not console:
         return [_json]
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain, timestamp_key="time")]
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=plain, timestamp_key="time"
+    )
+    return [_escaped, renderer]
 
 
 class _Bound(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc]
@@ -94,7 +99,25 @@ _FIRST = ("time", "level", "logger", "event")
 
 def _json(_: WrappedLogger, __: str, event: EventDict) -> str:
     line = {key: event.pop(key, None) for key in _FIRST} | cast("dict[str, object]", event)
-    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return _printable(orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode(), json.dumps)
+
+
+_OF_MANY_LINES = ("exception", "stack")
+
+
+def _escaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Names come from clients: a terminal must show them, not obey them. The renderer escapes what is no string."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _printable(value, repr, keep="\n\t" if key in _OF_MANY_LINES else "")
+    return event
+
+
+def _printable(text: str, quoted: Callable[[str], str], keep: str = "") -> str:
+    """The text with each character that is not printable, except those to `keep`, as `quoted` writes it."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else quoted(char)[1:-1] for char in text)
 
 
 def _is_not_an_access_line(record: logging.LogRecord) -> bool:

@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
+from domain.consumer import ConsumerSpec
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
 from domain.credentials import masked_auth, masked_headers, masked_url
@@ -80,8 +82,7 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
     spec = consumer.spec
     # Not validated again: one that a newer release finds invalid must still be seen, and changed.
     return ConsumerDetails.model_construct(
-        **dict(spec)
-        | {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)},
+        **_shown_fields(spec),
         consumer_id=consumer.id,
         revision=consumer.revision,
         desired_state=consumer.state,
@@ -95,6 +96,16 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
         created_at=consumer.created_at,
         updated_at=consumer.updated_at,
     )
+
+
+def shown(spec: ConsumerSpec) -> dict[str, Any]:
+    """The spec as clients see it, by the names that they know."""
+    return ConsumerSpec.model_construct(**_shown_fields(spec)).model_dump(by_alias=True, mode="json")
+
+
+def _shown_fields(spec: ConsumerSpec) -> dict[str, Any]:
+    masked = {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)}
+    return dict(spec) | masked
 
 
 def _shown(worker: str, report: Report) -> WorkerReport:

@@ -14,13 +14,15 @@ from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
 from domain.details import Page
 from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed, QueueUnavailable
+from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults
+from gateway.amqp.topology import holds_retries
 from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
-from services.consumer_state import Live, details
+from services.consumer_state import Live, details, shown
 from services.deliverability import check_deliverable, invalid_consumer
 
 
@@ -42,10 +44,11 @@ class Consumers:
         self._targets = targets
         self._default_target_url = default_target_url
 
-    def create(self, wanted: NewConsumer) -> tuple[ConsumerDetails, bool, list[str]]:
+    def create(self, wanted: NewConsumer, only: QueueScope | None = None) -> tuple[ConsumerDetails, bool, list[str]]:
         """The consumer, whether it is new, and what still keeps it from running. Raises Conflict when its name belongs
-        to another, Invalid when there is no URL or RabbitMQ says that no consumer may take from the queue (a stream, an
-        exclusive or auto-delete queue), and TargetRefused when there is a URL that may not be called."""
+        to another, of which it tells what a caller for the queues of `only` may see; Invalid when there is no URL or
+        RabbitMQ says that no consumer may take from the queue (a stream, an exclusive or auto-delete queue), and
+        TargetRefused when there is a URL that may not be called."""
         url = wanted.url or self._default_target_url
         if not url:
             raise Invalid(
@@ -56,6 +59,8 @@ class Consumers:
         spec, warnings = self._deliverable(wanted.stored() | {"url": url})
         hindrances = self._hindrances(spec)
         consumer, new = self._registry.create(spec)
+        if not new:
+            warnings += _compared(consumer.spec, spec, only)
         return self._details(consumer), new, [*hindrances, *warnings]
 
     def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
@@ -138,6 +143,8 @@ class Consumers:
         return details(consumer, Live(self._heartbeats.live()))
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
+        if holds_retries(spec.queue_name):
+            raise _unfit("Retries of all queues wait in this queue. It is the service's own.")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:
@@ -147,7 +154,7 @@ class Consumers:
         except BrokerUnavailable as exc:
             return [f"The consumer starts when RabbitMQ can be reached. {exc.detail}"]
         if queue.unfit:
-            raise Invalid(f"queueName: {queue.unfit}", code="queue_unfit", fields=[("queueName", queue.unfit)])
+            raise _unfit(queue.unfit)
         return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
@@ -156,6 +163,26 @@ _DELIVERY_LIMIT = (
     "that come back more often than its x-delivery-limit (from RabbitMQ 4.0 on 20, if it has none) are dropped or "
     "dead-lettered by RabbitMQ. Set it high enough, or use a classic queue."
 )
+
+
+def _compared(existing: ConsumerSpec, wanted: ConsumerSpec, only: QueueScope | None) -> list[str]:
+    """Warnings about a consumer that exists as it is wanted. Raises Conflict when it is another. Secrets are not
+    compared, because the answer would tell whether a guess is right."""
+    name = existing.name
+    if only and not only.admits(existing.queue_name):
+        raise Conflict(f"The name {name!r} cannot be used for this consumer. Choose another name.")
+    there, asked = shown(existing), shown(wanted) | {"name": name}
+    if differing := [field for field in there if there[field] != asked[field]]:
+        raise Conflict(
+            f"Consumer {name!r} exists with another {', '.join(differing)}. "
+            "Change it by PATCH /updateConsumer, or give the new one another name."
+        )
+    hidden = [field for field, value in wanted.stored().items() if field != "name" and value != asked[field]]
+    return [f"{field}: the credentials are not compared; change them by PATCH /updateConsumer." for field in hidden]
+
+
+def _unfit(sentence: str) -> Invalid:
+    return Invalid(f"queueName: {sentence}", code="queue_unfit", fields=[("queueName", sentence)])
 
 
 def _validated(fields: dict[str, object]) -> ConsumerSpec:

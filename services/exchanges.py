@@ -6,7 +6,7 @@ from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
 from domain.selection import Selection
 from gateway.management import BindingGateway, ExchangeGateway
-from services.selecting import selected
+from services.selecting import every, selected
 
 
 class Exchanges:
@@ -22,7 +22,10 @@ class Exchanges:
 
     def page(self, wanted: Selection) -> Page[ExchangeDetails]:
         """The exchanges that are asked for. Raises Invalid for a pattern that is no regular expression."""
-        return self._exchanges.page(wanted)
+        if not wanted.regex:
+            return self._exchanges.page(wanted)
+        found = list(every(self._exchanges.page, Selection()))
+        return selected(found, wanted, lambda one: (one.exchange,))
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:
         """Delete the exchange and its bindings. Raises NotFound, and PreconditionFailed when it has bindings and that

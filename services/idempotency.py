@@ -71,13 +71,14 @@ class Idempotency:
             self._thread.join(timeout)
             self._thread = None
 
-    def once(self, user: str, key: str, request: bytes, answer: Callable[[], Outcome]) -> tuple[KeptAnswer, bool]:
-        """The answer, and whether it is that of an earlier request. `request` is all that makes up the request.
+    def once(self, caller: str, key: str, request: bytes, answer: Callable[[], Outcome]) -> tuple[KeptAnswer, bool]:
+        """The answer, and whether it is that of an earlier request by this caller. `request` is all that makes up the
+        request.
 
         Raises IdempotencyMismatch when the key was used for another request, Conflict while that is under way,
         StoreUnavailable, and what `answer` raises; then the key is free.
         """
-        identity = sha256(f"{user}\n{key}".encode()).hexdigest()
+        identity = sha256(f"{caller}\n{key}".encode()).hexdigest()
         # Keyed: a body may hold a password, of which a plain hash would tell too much.
         fingerprint = hmac.new(key.encode(), request, sha256).hexdigest()
         reservation = Reservation(identity, secrets.token_hex(8), fingerprint)

@@ -31,7 +31,7 @@ MAX_FAILURES_IN_ALL = 100
 """Wrong passwords for one account from anywhere, and from one network for any account. More than for both together, so
 that nobody locks somebody else out from a single network."""
 
-MONITOR = Principal("setting:METRICS_TOKEN", "monitor")
+MONITOR = Principal("setting:METRICS_TOKEN", "monitor", "setting:METRICS_TOKEN")
 """Who asks with METRICS_TOKEN. The name cannot be a user's: those have no colon."""
 
 
@@ -143,7 +143,7 @@ class Login:
             user = None
         if user is None or user.disabled_at or user.stamp != grant.stamp:
             raise Unauthenticated("The token has been revoked: log in again.", code="token_invalid")
-        return Principal(user.username, user.role)
+        return Principal(user.username, user.role, f"user:{user.username}:{user.created_at.isoformat()}")
 
 
 def _limits(username: str, network: str) -> dict[Subject, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 
 from domain.details import Page, QueueDetails
 from domain.errors import Invalid
@@ -13,8 +11,7 @@ from domain.queue_scope import QueueScope
 from domain.selection import Selection
 from gateway.amqp.topology import NO_LEVEL
 from gateway.management import QueueGateway
-
-_PAGE = 500  # queues; the most that RabbitMQ gives at once
+from services.selecting import every, selected
 
 
 class Queues:
@@ -30,19 +27,12 @@ class Queues:
     def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
         """The queues that are asked for, of those that `only` admits; without a pattern all except the delay levels,
         which are our own. Raises Invalid for a pattern that is no regular expression."""
-        if not wanted.pattern:
-            wanted = replace(wanted, pattern=NO_LEVEL, regex=True)
-        if only is None:
-            return self._gateway.page(wanted)
-        admitted = [queue for queue in self._every(wanted) if only.admits(queue.queue_name)]
-        return Page(admitted[(wanted.number - 1) * wanted.size : wanted.number * wanted.size], len(admitted))
-
-    def _every(self, wanted: Selection) -> Iterator[QueueDetails]:
-        for number in count(1):
-            page = self._gateway.page(replace(wanted, number=number, size=_PAGE))
-            yield from page.items
-            if number * _PAGE >= page.total:
-                return
+        shown = Selection() if wanted.pattern else Selection(pattern=NO_LEVEL, regex=True)
+        if only is None and not wanted.regex:
+            return self._gateway.page(replace(wanted, pattern=wanted.pattern or shown.pattern, regex=shown.regex))
+        # RabbitMQ searches by PCRE, which an expression can keep busy for a tenth of a second with each name.
+        found = [queue for queue in every(self._gateway.page, shown) if only is None or only.admits(queue.queue_name)]
+        return selected(found, wanted, lambda queue: (queue.queue_name,))
 
     def get(self, name: str) -> QueueDetails:
         """One queue. Raises NotFound."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from domain.errors import Conflict, NotFound, StoreUnavailable, WorkerError
+from domain.queue_scope import QueueScope
 from domain.replay import Replay, ReplayRequest
 from gateway.amqp.replay import DeadLetterReplay, Progress, source_of
 from gateway.mongo.replays import Replays as ReplayStore
@@ -49,8 +50,9 @@ class Replays:
         for thread in list(self._running.values()):
             thread.join(max(0.1, until - time.monotonic()))
 
-    def begin(self, wanted: ReplayRequest) -> Replay:
-        """Start a replay; its progress is to be asked for by its id. A dry run is waited for.
+    def begin(self, wanted: ReplayRequest, only: QueueScope | None = None) -> Replay:
+        """Start a replay, to queues that `only` admits; its progress is to be asked for by its id. A dry run is waited
+        for.
 
         Raises NotFound when there is no queue of dead letters, BrokerUnavailable, StoreUnavailable, and Conflict when
         this process is busy with others.
@@ -67,13 +69,15 @@ class Replays:
             updated_at=now,
         )
         if wanted.dry_run:
-            progress = self._gateway.run(wanted, self._stopping, lambda _progress: None)
+            progress = self._gateway.run(wanted, self._stopping, lambda _progress: None, only)
             return replay.model_copy(update={**asdict(progress), "state": "finished"})
         with self._lock:
             if len(self._running) >= _AT_ONCE:
                 raise Conflict(f"{_AT_ONCE} replays are running already; wait until one is finished.", code="busy")
             self._store.put(replay)
-            thread = threading.Thread(target=self._run, args=(replay, wanted), name="workerrmq-replay", daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(replay, wanted, only), name="workerrmq-replay", daemon=True
+            )
             self._running[replay.replay_id] = thread
         thread.start()
         return replay
@@ -100,7 +104,7 @@ class Replays:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
         return replay
 
-    def _run(self, replay: Replay, wanted: ReplayRequest) -> None:
+    def _run(self, replay: Replay, wanted: ReplayRequest, only: QueueScope | None) -> None:
         latest, stored_at = Progress(), time.monotonic()
 
         def report(progress: Progress) -> None:
@@ -111,7 +115,7 @@ class Replays:
                 self._put(replay, progress, "running")
 
         try:
-            latest = self._gateway.run(wanted, self._stopping, report)
+            latest = self._gateway.run(wanted, self._stopping, report, only)
         except WorkerError as exc:
             log.warning("replay_failed", replay_id=replay.replay_id, reason=exc.detail)
             self._put(replay, latest, "failed", exc.detail)

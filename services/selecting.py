@@ -4,8 +4,10 @@ its others."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from typing import Any, TypeVar
 
 from pydantic.alias_generators import to_snake
@@ -15,6 +17,7 @@ from domain.errors import Invalid
 from domain.pattern import Pattern
 from domain.selection import Selection
 from runtime.native_threads import NativeThreads
+from services.turnstile import Turnstile
 
 Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]
@@ -22,14 +25,19 @@ Names = Callable[[Item], Iterable[str | None]]
 MATCHING_SECONDS = 0.5
 """For all items together. Each takes a few milliseconds at most (domain/pattern.py), but there may be many."""
 
-_THREADS = NativeThreads(2)
+_AT_ONCE = 2
+_SEARCHES = Turnstile(_AT_ONCE, 16, retry_after=2)
+_THREADS = NativeThreads(_AT_ONCE)
 """RE2 releases Python's lock while it searches."""
+
+_PAGE = 500  # the most that RabbitMQ gives at once
 
 
 def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
     """Return the `wanted` page of the items that have a name with its pattern, in their own order if it asks for none.
 
-    Raises Invalid when it takes too long to find them, and ValueError for a pattern that Pattern does not take.
+    Raises Invalid when it takes too long to find them, Throttled when many others wait for theirs, and ValueError for a
+    pattern that Pattern does not take.
     """
     found = _matching(items, wanted, names) if wanted.pattern else list(items)
     if wanted.sort:
@@ -41,11 +49,21 @@ def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Pa
     return Page(found[first : first + wanted.size], len(found))
 
 
+def every(page: Callable[[Selection], Page[Item]], wanted: Selection) -> Iterator[Item]:
+    """All items that a list in pages has."""
+    for number in count(1):
+        found = page(replace(wanted, number=number, size=_PAGE))
+        yield from found.items
+        if number * _PAGE >= found.total:
+            return
+
+
 def _matching(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> list[Item]:
     if not wanted.regex:
         part = wanted.pattern.lower()
         return [item for item in items if any(part in name.lower() for name in names(item) if name)]
-    return _THREADS.run(lambda: _searched(items, wanted.pattern, names))
+    with _SEARCHES.entered():
+        return _THREADS.run(lambda: _searched(items, wanted.pattern, names))
 
 
 def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> list[Item]:

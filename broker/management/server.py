@@ -150,7 +150,7 @@ class ManagementApi:
         except ApiError as error:
             return _error_response(error)
         except Exception:  # noqa: BLE001 - a bug in one answer must not end the broker
-            _log.exception("management API: %s %s failed", request.method, "/".join(request.path))
+            _log.exception("management API: %s %a failed", request.method, "/".join(request.path))
             return Response(500)
         return result if isinstance(result, Response) else Response(200, result)
 

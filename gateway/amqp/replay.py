@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
-from delivery.copies import Source, replayed
+from delivery.copies import Source, came_from, replayed
+from domain.names import OWN
+from domain.queue_scope import QueueScope
 from domain.replay import ReplayRequest, fits
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader, Reading
@@ -27,6 +29,7 @@ class Progress:
     matched: int = 0
     replayed: int = 0
     failed: int = 0
+    skipped: int = 0
 
 
 class DeadLetterReplay:
@@ -43,16 +46,22 @@ class DeadLetterReplay:
         BrokerUnavailable."""
         self._reader.check(source_of(wanted))
 
-    def run(self, wanted: ReplayRequest, stopping: Event, report: Callable[[Progress], None]) -> Progress:
-        """Look at as many dead letters as there are at the start. What does not fit, or cannot be published, stays
-        unacked until the end and then goes back to its place. `report` is called after each batch and, while the
-        rate holds the next up, every `pace` seconds.
+    def run(
+        self,
+        wanted: ReplayRequest,
+        stopping: Event,
+        report: Callable[[Progress], None],
+        only: QueueScope | None = None,
+    ) -> Progress:
+        """Look at as many dead letters as there are at the start. What does not fit, came from a queue that `only` does
+        not admit, or cannot be published, stays unacked until the end and then goes back to its place. `report` is
+        called after each batch and, while the rate holds the next up, every `pace` seconds.
 
         Raises what QueueReader.reading raises; what was not replayed is still there then, and nothing is lost: killed
         in the middle, at most a batch is in both queues.
         """
         with self._reader.reading(source_of(wanted), "workerrmq-replay") as reading:
-            return _Run(self._publisher, reading, wanted, self._confirm, self._pace).run(stopping, report)
+            return _Run(self._publisher, reading, wanted, only, self._confirm, self._pace).run(stopping, report)
 
 
 def source_of(wanted: ReplayRequest) -> str:
@@ -62,9 +71,15 @@ def source_of(wanted: ReplayRequest) -> str:
 
 class _Run:
     def __init__(
-        self, publisher: PublisherThread, reading: Reading, wanted: ReplayRequest, confirm: float, pace: float
+        self,
+        publisher: PublisherThread,
+        reading: Reading,
+        wanted: ReplayRequest,
+        only: QueueScope | None,
+        confirm: float,
+        pace: float,
     ) -> None:
-        self._publisher, self._reading, self._wanted = publisher, reading, wanted
+        self._publisher, self._reading, self._wanted, self._only = publisher, reading, wanted, only
         self._confirm, self._pace = confirm, pace
         self._progress = Progress(reading.total)
         self._began = time.monotonic()
@@ -100,12 +115,19 @@ class _Run:
             if not fits(self._wanted.filter, source.properties.headers or {}, source.properties.message_id):
                 self._reading.leave(tag, source)
                 continue
+            if not self._may_go_to(came_from(source.properties, self._wanted.queue_name)):
+                progress.skipped += 1
+                self._reading.leave(tag, source)
+                continue
             progress.matched += 1
             batch.append((tag, source))
             size += len(source.body)
             if len(batch) == room or size >= _BATCH_BYTES:
                 break
         return batch
+
+    def _may_go_to(self, queue: str) -> bool:
+        return not queue.startswith(OWN) and (self._only is None or self._only.admits(queue))
 
     def _replay(self, batch: list[tuple[int, Source]]) -> None:
         if not batch:

@@ -40,7 +40,7 @@ class ExchangeGateway:
         return self._call("PUT", spec.exchange, body=wanted)[0] == 201
 
     def page(self, wanted: Selection) -> Page[ExchangeDetails]:
-        """The exchanges that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        """The exchanges that are asked for. A regular expression must be one of ours (see read_page)."""
         page = read_page(self._client, "exchanges", wanted, _COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 

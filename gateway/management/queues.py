@@ -54,7 +54,7 @@ class QueueGateway:
         return self._call("PUT", spec.queue_name, body=wanted) == 201
 
     def page(self, wanted: Selection) -> Page[QueueDetails]:
-        """The queues that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        """The queues that are asked for. A regular expression must be one of ours (see read_page)."""
         page = read_page(self._client, "queues", wanted, COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 

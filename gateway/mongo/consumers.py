@@ -51,10 +51,8 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def create(self, spec: ConsumerSpec) -> tuple[RegisteredConsumer, bool]:
-        """The consumer, and whether it is new. Its name defaults to the queue's.
-
-        Asking again for the same changes nothing. Raises Conflict when the name belongs to another spec, saying which
-        fields differ.
+        """The consumer, and whether it is new: its name, by default the queue's, may belong to one that is there,
+        which stays as it is.
         """
         spec = _named(spec)
         now = _now()
@@ -65,13 +63,8 @@ class ConsumerRegistry(IndexedCollection):
         try:
             self._collection().insert_one(document)
         except DuplicateKeyError:
-            existing = self.get(spec.name)
-            if differing := _differing(existing.spec, spec):
-                raise Conflict(
-                    f"Consumer {spec.name!r} exists with another {', '.join(differing)}. "
-                    "Change it by PATCH /updateConsumer, or give the new one another name."
-                ) from None
-            return existing, False
+            existing = self._collection().find_one({"name": spec.name})
+            return (self._documents.loaded(existing), False) if existing else self.create(spec)
         self._touch()
         return self._documents.loaded(document), True
 
@@ -211,11 +204,6 @@ def _query(wanted: ConsumerFilter) -> Document:
 
 def _named(spec: ConsumerSpec) -> ConsumerSpec:
     return spec if spec.name else spec.model_copy(update={"name": spec.queue_name})
-
-
-def _differing(one: ConsumerSpec, other: ConsumerSpec) -> list[str]:
-    left, right = one.stored(), other.stored()
-    return [key for key in left if left[key] != right[key]]
 
 
 def _now() -> datetime:

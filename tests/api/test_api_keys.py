@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pika import BasicProperties
 
 from app import APIS
 from domain.attempt import Attempt
 from domain.queue_scope import QueueScope
 from tests.api.client import Api, Gunicorn
 from tests.api.service import Service, assert_problem
+from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 
@@ -209,6 +211,55 @@ def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
         assert_problem(scoped("POST", path, json=body), 403, "outside_key_scope", "orders.*")
     [held] = scoped("POST", "/getMessages", json={"queueName": MINE}).json
     assert held["message"] == "canary", "nothing of the batch was published"
+
+
+def test_a_scoped_key_learns_nothing_of_a_consumer_of_another_queue(service: Service, scoped: Api) -> None:
+    """Only that its name is taken: names are unique."""
+    url, private = "http://127.0.0.1:1/", {"headers": {"X-Api-Key": "right"}, "prefetch": 7}
+    service.post("/createConsumer", {"queueName": OTHERS, "url": url, "name": "private", **private})
+    guesses: list[dict[str, Any]] = [{}, private, {"headers": {"X-Api-Key": "wrong"}}, {"timeout": 3}]
+    answers = [
+        scoped("POST", "/createConsumer", json={"queueName": MINE, "url": url, "name": "private", **guess})
+        for guess in guesses
+    ]
+    problem = assert_problem(answers[0], 409, "conflict", "Choose another name")
+    assert {answer.json["detail"] for answer in answers} == {problem["detail"]}
+    assert OTHERS not in problem["detail"]
+    for which in ({"name": "private"}, {"name": "no such"}):
+        assert_problem(scoped("GET", "/getConsumer", query_string=which), 403, "outside_key_scope")
+
+
+def dead_letter_of(queue: str) -> BasicProperties:
+    return BasicProperties(headers={"workerrmq-attempts": 1, "workerrmq-queue": queue})
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_replay_by_a_scoped_key_leaves_the_dead_letters_of_other_queues(
+    service: Service, scoped: Api, broker: BrokerNode, dry_run: bool
+) -> None:
+    """Queues share the dead-letter queue, and each message says where it came from."""
+    shared = "orders.shared.dlq"
+    assert scoped("POST", "/createQueue", json={"queueName": shared}).status_code == 201
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name in (OTHERS, MINE, OTHERS, "workerrmq.delay.3", MINE):
+            channel.basic_publish("", shared, name.encode(), dead_letter_of(name))
+    body = {"queueName": MINE, "deadLetterQueue": shared, "dryRun": dry_run, "limit": 2}
+    answer = scoped("POST", "/replayDeadLetters", json=body)
+
+    def replay() -> dict[str, Any]:
+        return answer.json if dry_run else scoped("GET", f"/getReplay?replayId={answer.json['replayId']}").json
+
+    wait_until(lambda: replay()["state"] == "finished", 30)
+    assert (replay()["matched"], replay()["skipped"]) == (2, 3), "others do not use up the limit"
+    assert (replay()["replayed"], replay()["failed"]) == (0 if dry_run else 2, 0)
+    if not dry_run:
+        found = scoped("POST", "/getMessages", json={"queueName": shared, "count": 9}).json
+        assert [one["message"] for one in found] == [OTHERS, OTHERS, "workerrmq.delay.3"], "they keep their places"
+    assert len(service.post("/getMessages", {"queueName": OTHERS, "count": 9}).json) == 1
+    by_all = service.post("/replayDeadLetters", {**body, "limit": 9, "dryRun": True}).json
+    assert (by_all["matched"], by_all["skipped"]) == ((4, 1) if dry_run else (2, 1))
 
 
 def test_deliveries_of_other_queues_are_not_in_the_log_of_a_scoped_key(service: Service, scoped: Api) -> None:

@@ -41,6 +41,43 @@ def test_the_same_again_changes_nothing_and_another_of_the_name_is_a_conflict(se
     assert create_consumer(service, prefetch=11, name="orders-2")["name"] == "orders-2"
 
 
+SECRETS: list[dict[str, Any]] = [
+    {"headers": {"X-Api-Key": "right", "X-Env": "prod"}},
+    {"auth": {"type": "bearer", "token": "right"}},
+    {"auth": {"type": "basic", "username": "erp", "password": "right"}},
+    {"url": "http://erp:right@erp.example/"},
+    {"signingSecret": "whsec_" + "cmlnaHRz" * 4},
+]
+
+
+def guess(secret: Any) -> Any:
+    if isinstance(secret, dict):
+        return {name: guess(value) for name, value in secret.items()}
+    return secret.replace("right", "wrong").replace("cmlnaHRz", "d3JvbmdB")
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=["header", "token", "password", "url", "signing secret"])
+def test_the_answer_does_not_tell_whether_a_guessed_secret_is_right(service: Service, secret: dict[str, Any]) -> None:
+    create_consumer(service, **secret)
+    right, wrong = (service.post("/createConsumer", CONSUMER | body) for body in (secret, guess(secret)))
+    assert (right.status_code, right.json) == (wrong.status_code, wrong.json)
+    assert right.status_code == 200
+    assert any("not compared" in warning for warning in right.json["warnings"])
+    right, wrong = (
+        service.post("/createConsumer", CONSUMER | body | {"prefetch": 11}) for body in (secret, guess(secret))
+    )
+    assert right.json["detail"] == wrong.json["detail"]
+    assert_problem(right, 409, "conflict", "another prefetch.")
+
+
+def test_what_is_no_secret_is_compared_beside_one(service: Service) -> None:
+    create_consumer(service, headers={"X-Api-Key": "right", "X-Env": "prod"}, auth=None)
+    for change in ({"headers": {"X-Api-Key": "right", "X-Env": "test"}}, {"headers": {"X-Env": "prod"}}):
+        assert_problem(service.post("/createConsumer", CONSUMER | change), 409, "conflict", "another headers.")
+    body = {"headers": {"X-Api-Key": "right", "X-Env": "prod"}, "auth": {"type": "bearer", "token": "x"}}
+    assert_problem(service.post("/createConsumer", CONSUMER | body), 409, "conflict", "another auth.")
+
+
 def test_one_may_be_created_before_its_queue_and_is_told_so(service: Service) -> None:
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201

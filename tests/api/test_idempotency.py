@@ -22,7 +22,7 @@ from gateway.mongo.collection import Document
 from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.secrets import Sealer
 from services.idempotency import Idempotency, Outcome
-from tests.api.client import Api, Gunicorn
+from tests.api.client import PASSWORD, Api, Gunicorn
 from tests.api.service import Service, assert_problem
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
@@ -82,6 +82,44 @@ def test_keys_of_different_users_do_not_meet(api: Api) -> None:
     assert keyed(api, "k", "/createUser", body).status_code == 201
     answer = keyed(other, "k", "/createUser", body)
     assert (answer.status_code, answer.headers.get("Idempotent-Replayed")) == (409, None)
+
+
+def test_a_later_api_key_or_user_of_the_same_name_does_not_get_the_answers_of_the_first(api: Api) -> None:
+    body = {"name": "made", "role": "viewer"}
+    shop, carol = {"name": "shop", "role": "admin"}, {"username": "carol", "password": PASSWORD, "role": "admin"}
+
+    def as_shop() -> Api:
+        other = Api(api.app)
+        other.token = api("POST", "/createApiKey", json=shop).json["key"]
+        return other
+
+    def as_carol() -> Api:
+        api("POST", "/createUser", json=carol)
+        other = Api(api.app)
+        assert other.login("carol").status_code == 200
+        return other
+
+    for make, end in (
+        (as_shop, ("/deleteApiKey", {"name": "shop"})),
+        (as_carol, ("/deleteUser", {"username": "carol"})),
+    ):
+        first = make()
+        assert keyed(first, "k", "/createApiKey", body).status_code == 201
+        assert keyed(first, "k", "/createApiKey", body).headers["Idempotent-Replayed"] == "true"
+        assert api("DELETE", end[0], json=end[1]).status_code == 200
+        answer = keyed(make(), "k", "/createApiKey", body)
+        assert_problem(answer, 409, "conflict")
+        assert "Idempotent-Replayed" not in answer.headers
+        assert api("DELETE", "/deleteApiKey", json={"name": "made"}).status_code == 200
+
+
+def test_a_new_password_keeps_the_answers(api: Api) -> None:
+    carol = api.as_user("carol", "admin")
+    body = {"name": "made", "role": "viewer"}
+    assert keyed(carol, "k", "/createApiKey", body).status_code == 201
+    api("PATCH", "/updateUser", json={"username": "carol", "password": "another good one"})
+    assert carol.login("carol", "another good one").status_code == 200
+    assert keyed(carol, "k", "/createApiKey", body).headers["Idempotent-Replayed"] == "true"
 
 
 def test_a_refusal_is_kept_too_with_its_form(api: Api) -> None:

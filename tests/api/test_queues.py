@@ -173,6 +173,23 @@ def test_queues_are_found_by_pattern_and_sorted_by_what_they_hold(service: Servi
     assert_problem(service.get("/getQueues", sort="colour"), 400, "invalid_request", "sort")
 
 
+def test_a_regular_expression_means_the_same_whatever_the_broker(service: Service) -> None:
+    """It is not passed on to RabbitMQ, whose engine backtracks and ignores case in ASCII only."""
+    for name in ("Éclair", "eclair", "orders"):
+        service.post("/createQueue", {"queueName": name})
+        service.post("/createExchange", {"exchange": name})
+    for path, field in (("/getQueues", "queueName"), ("/getExchanges", "exchange")):
+
+        def found(path: str = path, field: str = field, **query: Any) -> tuple[list[str], str]:
+            answer = service.get(path, useRegex=True, **query)
+            return [one[field] for one in answer.json], answer.headers["X-Total-Count"]
+
+        assert found(name="^éclair$") == (["Éclair"], "1")
+        assert found(name="^(éclair|orders|eclair)$", pageSize=2) == (["eclair", "orders"], "3")
+        assert found(name="^(éclair|orders|eclair)$", pageSize=2, page=2) == (["Éclair"], "3")
+        assert found(name="^(orders|eclair)$", descending=True) == (["orders", "eclair"], "2")
+
+
 @pytest.mark.parametrize("pattern", [*EXPLODING, *BACKTRACKING])
 def test_no_regular_expression_of_a_client_takes_long_or_much(service: Service, pattern: str) -> None:
     """Not in the service, nor in a broker that it is passed on to."""
@@ -189,9 +206,10 @@ def test_no_regular_expression_of_a_client_takes_long_or_much(service: Service, 
     assert getrusage(RUSAGE_SELF).ru_maxrss - largest < 100_000, "KiB"
 
 
-def test_delay_levels_are_listed_only_by_name(service: Service) -> None:
-    for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
-        service.post("/createQueue", {"queueName": name, "type": "classic"})
+def test_delay_levels_are_listed_only_by_name(service: Service, broker: BrokerNode) -> None:
+    with broker.connect() as connection:
+        for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
+            connection.channel().queue_declare(name, durable=True)
 
     def names(**query: str) -> list[str]:
         return [queue["queueName"] for queue in service.get("/getQueues", **query).get_json()]

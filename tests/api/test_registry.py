@@ -57,10 +57,11 @@ def test_asking_again_for_the_same_changes_nothing(registry: ConsumerRegistry) -
     assert registry.create(SPEC) == (created, False)
 
 
-def test_the_same_name_for_another_consumer_is_a_conflict_that_says_what_differs(registry: ConsumerRegistry) -> None:
-    registry.create(SPEC)
-    with pytest.raises(Conflict, match=r"another prefetch, signingSecret\."):
-        registry.create(spec(prefetch=3, signing_secret=None))
+def test_the_same_name_for_another_consumer_leaves_the_first_as_it_is(registry: ConsumerRegistry) -> None:
+    created, _ = registry.create(SPEC)
+    assert registry.create(spec(prefetch=3, signing_secret=None)) == (created, False)
+    named_like_an_id, _ = registry.create(spec(name=created.id))
+    assert registry.create(spec(name=created.id)) == (named_like_an_id, False)
 
 
 def test_of_many_that_create_the_same_at_once_one_does(registry: ConsumerRegistry) -> None:

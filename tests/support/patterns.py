@@ -11,5 +11,5 @@ EXPLODING = [
 ]
 """Small as text, gigabytes once compiled."""
 
-BACKTRACKING = ["(x+x+)+y", "^(x|xx)+$", "(x*)*y", "(?:x?){30}x{30}y", "(.*)*=(.*)*=(.*)*="]
+BACKTRACKING = ["(x+x+)+y", "^(x|xx)+$", "(x*)*y", "(?:x?){30}x{30}y", "(.*)*=(.*)*=(.*)*=", "(x+x+)+[yz]"]
 """Without an end on a long name of x's, for an engine that tries one way after the other."""

@@ -85,10 +85,11 @@ async function follow(begun, place) {
 
 function result(replay) {
   if (replay.dryRun) return `${plural(replay.matched, "dead letter")} of ${count(replay.total)} would be replayed.`;
+  const skipped = replay.skipped ? ` ${count(replay.skipped)} came from queues that are not yours and stay.` : "";
   const failed = replay.failed ? ` ${count(replay.failed)} could not be published and stay.` : "";
   const why = replay.reason ? ` ${replay.reason}` : "";
   const state = replay.state === "finished" ? "" : ` The replay is ${replay.state}.`;
-  return `${plural(replay.replayed, "dead letter")} replayed.${failed}${state}${why}`;
+  return `${plural(replay.replayed, "dead letter")} replayed.${failed}${skipped}${state}${why}`;
 }
 
 const words = (given) => given.split(/[\s,]+/).filter(Boolean);
