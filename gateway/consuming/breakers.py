@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -20,14 +19,6 @@ log = structlog.get_logger("workerrmq.delivery")
 _DOUBLINGS = 6
 _LONGEST_PAUSE = 60.0
 """Seconds that a target rests which asks for a pause without saying how long."""
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port; the default port is left out (RFC 6454 §6.2)."""
-    parts = urlsplit(url.lower())
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host.removesuffix(f':{default}')}"
 
 
 class Member(Protocol):
@@ -146,7 +137,7 @@ class Breakers:
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
         """The breaker of its target, which it may join."""
-        target = _origin(spec.url)
+        target = spec.url.target.origin
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             others = [one for one in self._breakers.values() if one.target == target]

@@ -75,10 +75,7 @@ class Consumer:
         self.idle()
 
     def change(self, subscription: Subscription) -> None:
-        """Take up a new revision; what is in flight ends under the old one. Queue and ordering must be the same.
-
-        Raises ValueError when it cannot be delivered so; then it had better be drained.
-        """
+        """Take up a new revision; what is in flight ends under the old one. Queue and ordering must be the same."""
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = subscription
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):

@@ -15,7 +15,6 @@ from delivery.attempts import SAMPLE
 from delivery.backoff import retry_delay
 from delivery.copies import FIRST_FAILED, REPLAYED_AT, known_since
 from delivery.fate import Fate, Situation, fate_of
-from delivery.outcome import compile_rules
 from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
 from delivery.template import Unsendable
@@ -51,10 +50,7 @@ class Owner(Protocol):
 
 
 class Settlement:
-    """One revision of a consumer: its target, its rules, and what it has settled. Owned by the loop's thread.
-
-    Raises ValueError with a sentence when a consumer cannot be delivered so.
-    """
+    """One revision of a consumer: its target, its rules, and what it has settled. Owned by the loop's thread."""
 
     def __init__(
         self,
@@ -68,7 +64,7 @@ class Settlement:
         self._spec, self._id = spec, subscription.id
         self._name = spec.name or spec.queue_name
         self.copier = Copier(self, wiring, subscription)
-        self._decide = compile_rules(spec.outcomes)
+        self._decide = spec.outcomes.table.outcome_of
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
