@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import lru_cache
 
 from pydantic import Field
 
@@ -12,10 +12,10 @@ from domain.outcome import Answer, ErrorClass, Outcome
 
 _RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass))
 _OURS = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
-_TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 _NETWORK = tuple(error.value for error in ErrorClass if error not in _OURS)
 """The errors that the rule `network` covers. It excludes `blocked`, because our own guard refused and the consumer is
 misconfigured, and `unsendable`, because that message can never be sent."""
+_TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 
 
 class OutcomeRules(Model):
@@ -27,41 +27,32 @@ class OutcomeRules(Model):
     reject: tuple[str, ...] = Field(("400", "413", "415", "422"), strict=False)
     suspend: tuple[str, ...] = Field((), strict=False)
 
-    @cached_property
+    @property
     def table(self) -> OutcomeTable:
         """The rules, compiled. Raises ValueError with a sentence when a rule is not one, or stands under two outcomes;
         those of a consumer's spec are valid."""
-        exact: dict[str, Outcome] = {}
-        for name in OutcomeRules.model_fields:
-            outcome = Outcome(name)
-            for rule in _expand(getattr(self, name)):
-                if exact.setdefault(rule, outcome) is not outcome:
-                    raise ValueError(f"{rule!r} stands under both {exact[rule].value} and {outcome.value}")
-        return OutcomeTable(exact)
+        return _compiled(self)
 
 
-class OutcomeTable:
-    """Immutable."""
-
-    __slots__ = ("_by_class", "_by_error", "_by_status")
+class OutcomeTable(dict[int | ErrorClass, Outcome]):
+    """The outcome of each status and error, worked out when it first comes. Threads may share it."""
 
     def __init__(self, rules: dict[str, Outcome]) -> None:
-        self._by_status = {int(rule): outcome for rule, outcome in rules.items() if rule.isdigit()}
-        self._by_class = {int(rule[0]): outcome for rule, outcome in rules.items() if rule.endswith("xx")}
-        errors = {ErrorClass.UNSENDABLE.value: Outcome.REJECT} | rules
-        self._by_error = {error: errors.get(error.value, Outcome.SUSPEND) for error in ErrorClass}
+        super().__init__()
+        self._rules = rules
+
+    def __missing__(self, found: int | ErrorClass) -> Outcome:
+        """A status takes precedence over its class. What no rule names suspends, except `unsendable`, which rejects:
+        the message is at fault, not the consumer."""
+        names = (found.value,) if isinstance(found, ErrorClass) else (str(found), f"{found // 100}xx")
+        otherwise = Outcome.REJECT if found is ErrorClass.UNSENDABLE else Outcome.SUSPEND
+        self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), otherwise)
+        return outcome
 
     def outcome_of(self, answer: Answer) -> Outcome:
-        """A status takes precedence over its class. An answer that no rule names suspends, except `unsendable`, which
-        rejects: the message is at fault, not the consumer.
-
-        Where the rules say retry, 429 and a 503 with Retry-After (RFC 6585 §4, RFC 9110 §15.6.4) throttle: the target
-        is healthy and asks for a pause.
-        """
-        if answer.error is not None:
-            return self._by_error[answer.error]
-        status = answer.status or 0
-        outcome = self._by_status.get(status) or self._by_class.get(status // 100, Outcome.SUSPEND)
+        """Where the rules say retry, 429 and a 503 with Retry-After (RFC 6585 §4, RFC 9110 §15.6.4) throttle: the
+        target is healthy and asks for a pause."""
+        outcome = self[answer.error or answer.status or 0]
         return Outcome.THROTTLE if outcome is Outcome.RETRY and _asks_for_a_pause(answer) else outcome
 
 
@@ -69,12 +60,16 @@ def _asks_for_a_pause(answer: Answer) -> bool:
     return answer.status == _TOO_MANY_REQUESTS or (answer.status == _UNAVAILABLE and answer.retry_after is not None)
 
 
-def _expand(names: tuple[str, ...]) -> list[str]:
-    expanded: list[str] = []
-    for name in names:
-        if not _RULE.fullmatch(name):
-            raise ValueError(
-                f"{name!r} is no status (404), class of statuses (5xx), error ({', '.join(_NETWORK)}) or 'network'"
-            )
-        expanded += _NETWORK if name == "network" else (name,)
-    return expanded
+@lru_cache(maxsize=256)
+def _compiled(rules: OutcomeRules) -> OutcomeTable:
+    table: dict[str, Outcome] = {}
+    for name in OutcomeRules.model_fields:
+        outcome = Outcome(name)
+        for written in getattr(rules, name):
+            if not _RULE.fullmatch(written):
+                known = f"status (404), class of statuses (5xx), error ({', '.join(_NETWORK)}) or 'network'"
+                raise ValueError(f"{written!r} is no {known}")
+            for rule in _NETWORK if written == "network" else (written,):
+                if table.setdefault(rule, outcome) is not outcome:
+                    raise ValueError(f"{rule!r} stands under both {table[rule].value} and {name}")
+    return OutcomeTable(table)
