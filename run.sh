@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets the project up and runs it:
-#   ./run.sh                         everything that the service needs, on this machine, until Ctrl+C
-#   ./run.sh test [PYTEST-ARGS]      the whole test suite
-#   ./run.sh reset-password [USER]   a new password for a user, while the service runs
+#   ./run.sh                         start the service and all that it needs on this machine, until Ctrl+C
+#   ./run.sh test [PYTEST-ARGS]      run the whole test suite
+#   ./run.sh reset-password [USER]   set a new password for a user while the service runs
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
@@ -28,11 +28,11 @@ find_python() {
         fi
     done
     [ -z "$no_venv" ] || fail "Python's venv module is missing: sudo apt install $no_venv"
-    [ -z "$too_old" ] || fail "Python $oldest or newer is needed, but $too_old: sudo apt install python$oldest-venv"
-    fail "Python $oldest or newer is needed, and there is none: sudo apt install python3 python3-venv"
+    [ -z "$too_old" ] || fail "Python $oldest or newer is required, but $too_old: sudo apt install python$oldest-venv"
+    fail "Python $oldest or newer is required, but not installed: sudo apt install python3 python3-venv"
 }
 
-# Make .venv, unless one is there and works.
+# Make .venv, unless a working one exists.
 make_venv() {
     if [ -x .venv/bin/pip ] && .venv/bin/python -c '' 2>/dev/null; then return; fi
     local python
@@ -41,21 +41,21 @@ make_venv() {
     "$python" -m venv --clear .venv
 }
 
-# Install a lock file into .venv, unless exactly that was installed before.
+# Install a lock file into .venv, unless it is installed already.
 install() {
     local lock="$1" stamp=".venv/installed-$1"
     if [ -f "$stamp" ] && cmp -s "$lock" "$stamp"; then return; fi
-    echo "Installing $lock, which takes a moment …"
+    echo "Installing $lock, please wait …"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$lock" ||
-        fail "pip could not install $lock (its reason is above)"
+        fail "pip could not install $lock (see above)"
     cp "$lock" "$stamp"
 }
 
-# Let the flask of .venv find `flask rmq` by its entry point: from any directory, and without the settings of the service.
+# Register `flask rmq` with the flask of .venv: it works in any directory, without the service's settings.
 install_commands() {
     if [ .venv/installed-commands -nt pyproject.toml ]; then return; fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
-        --editable . || fail "pip could not install the command line (its reason is above)"
+        --editable . || fail "pip could not install the command line (see above)"
     touch .venv/installed-commands
 }
 
@@ -72,7 +72,7 @@ case "$command" in
     start) exec .venv/bin/python -m launcher ;;
     test)
         install requirements-test.txt
-        # Most tests wait for servers, so four processes keep two cores busy. A later -m or -n among the arguments wins.
+        # Most tests wait for servers, so four processes use two cores. A later -m or -n overrides these.
         exec .venv/bin/python -m pytest -n 4 --dist loadgroup -m "not soak" "$@"
         ;;
     reset-password) exec .venv/bin/python -m launcher.reset_password "$@" ;;

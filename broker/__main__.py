@@ -1,4 +1,4 @@
-"""`python -m broker`: the embedded AMQP 0-9-1 broker as a process."""
+"""Run the embedded AMQP 0-9-1 broker as a process: `python -m broker`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pathlib import Path
 from broker.journal_file import JournalRefused
 from broker.server import Server
 
-# How long a thread that computes may keep others from the interpreter, in seconds. The journal's thread needs it only
-# for moments, but needs it often; Python's default of 5 ms would make each commit wait.
+# Seconds after which a computing thread releases the GIL. The journal's thread needs the GIL often but briefly;
+# Python's default of 5 ms would delay each commit.
 SWITCH_INTERVAL = 0.001
 
 
 class _Refused(Exception):
-    """The broker cannot start as asked; says why in one sentence."""
+    """The options do not allow a start; the message says why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a broker until SIGTERM or SIGINT; the exit status."""
+    """Run a broker until SIGTERM or SIGINT. Return the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), stream=sys.stderr,
                         format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # fmt: skip
@@ -43,13 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5672, help="AMQP port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--management-port", type=int, help="port of the management HTTP API, 0 for a free one")
-    parser.add_argument("--data-dir", type=Path, help="where durable queues and messages are kept; without it, nowhere")
+    parser.add_argument("--data-dir", type=Path, help="journal's directory (default: store nothing)")
     parser.add_argument(
         "--user", metavar="NAME:PASSWORD", default=os.environ.get("BROKER_USER"),
-        help="an administrator, instead of guest:guest (default: $BROKER_USER, which other users cannot see by ps)",
+        help="administrator instead of guest:guest (default: $BROKER_USER, which ps does not show to other users)",
     )  # fmt: skip
     parser.add_argument("--memory-limit", type=int, default=512, metavar="MIB",
-                        help="bodies of messages kept in memory; more page out (default: %(default)s)")  # fmt: skip
+                        help="memory for message bodies; the excess is paged out (default: %(default)s)")  # fmt: skip
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--tls-cert", type=Path, help="certificate chain (PEM); with --tls-key, the AMQP port is TLS")
     parser.add_argument("--tls-key", type=Path, help="private key (PEM)")
@@ -73,7 +73,7 @@ async def _run(options: argparse.Namespace) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        # For trying out what publishers do when they are blocked.
+        # Operators can block publishers by hand, to test them.
         loop.add_signal_handler(signal.SIGUSR1, server.set_alarm, "memory", True)
         loop.add_signal_handler(signal.SIGUSR2, server.set_alarm, "memory", False)
         print(ready, flush=True)
@@ -86,7 +86,7 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise _Refused("--tls-cert and --tls-key go together.")
+        raise _Refused("--tls-cert and --tls-key require each other.")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     return context
@@ -96,17 +96,17 @@ def _set_up_users(server: Server, user: str | None, host: str) -> None:
     if user is not None:
         name, colon, password = user.partition(":")
         if not name or not colon or not password:
-            raise _Refused("--user takes NAME:PASSWORD.")
+            raise _Refused("--user requires NAME:PASSWORD.")
         _administrator(server, name, password)
     elif not server.core.users:
         _administrator(server, "guest", "guest")
     if not _is_loopback(host) and set(server.core.users) <= {"guest"}:
-        raise _Refused(f"to listen on {host}, give a --user: guest may log in from this machine only.")
+        raise _Refused(f"guest may log in only from this machine. Set --user to listen on {host}.")
 
 
 def _administrator(server: Server, name: str, password: str) -> None:
     known = server.core.users.get(name)
-    if known is None or not known.knows(password):
+    if known is None or not known.has_password(password):
         server.core.add_user(name, password, ("administrator",))
     for vhost in server.core.vhosts:
         if vhost not in server.core.users[name].permissions:

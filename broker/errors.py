@@ -30,10 +30,10 @@ NAMES = {
 
 
 class AmqpError(Exception):
-    """A refusal with RabbitMQ's reply code and a reply text of the same meaning.
+    """An error with RabbitMQ's reply code and a reply text of the same meaning.
 
-    `code` is an AMQP 0-9-1 §1.2 reply code, `text` the sentence after the code's name. `hard` says whether the
-    whole connection closes, or only the channel.
+    `code` is an AMQP 0-9-1 §1.2 reply code, `text` the sentence after the code's name. `hard` says whether the error
+    closes the connection or only the channel.
     """
 
     def __init__(self, code: int, text: str, hard: bool | None = None) -> None:

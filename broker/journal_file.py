@@ -1,7 +1,7 @@
-"""The journal on disk: one SQLite file. Opens it or refuses it, reads it once, writes batches.
+"""The journal on disk: one SQLite file, opened or refused, read once, written in batches.
 
-WAL with synchronous=FULL: a commit is on disk, or not at all, whatever is killed or loses power. Rows are written and
-deleted many per statement: each statement lets the GIL go once, and to get it back costs milliseconds under load.
+WAL with synchronous=FULL: a commit survives kill and power loss completely or not at all. One statement writes or
+deletes many rows: each statement releases the GIL once, and getting it back takes milliseconds under load.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ CREATE TABLE entry(id INTEGER PRIMARY KEY, queue INTEGER, position INTEGER, cont
 CREATE TABLE state(name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
 """
 
-# Rows per statement. Few sizes, so that their prepared statements stay in sqlite3's cache.
+# Rows per statement: few sizes keep the prepared statements in sqlite3's cache.
 _CHUNKS = (256, 32, 1)
 
 Row = tuple[Any, ...]
 
 
 class JournalRefused(Exception):
-    """The file cannot be used; says why in one sentence. It was not changed."""
+    """The journal cannot be opened; the message says why. The file is unchanged."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """Records that are committed together. Contents and entries by id, definitions in order (None: gone)."""
+    """Records that are committed together. Contents and entries by id, definitions in order (None deletes)."""
 
     contents: dict[int, Row] = field(default_factory=dict)
     entries: dict[int, Row] = field(default_factory=dict)
@@ -48,10 +48,10 @@ class Batch:
 
 
 class JournalFile:
-    """An open journal. `was_clean` says whether the last broker closed it. Used by one thread at a time."""
+    """An open journal. `was_clean` says whether the last broker closed it. Use it from one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
-        """Opens or makes the journal in `directory`. Raises JournalRefused."""
+        """Open or create the journal in `directory`. Raises JournalRefused."""
         self.path = directory / "journal.sqlite"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -76,8 +76,8 @@ class JournalFile:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=4000")
         self.was_clean = bool(db.execute("SELECT value FROM state WHERE name='clean'").fetchone()[0])
-        # After a clean stop, too: files get copied by halves, and disks fail, while no broker runs. It takes about 6 ms
-        # per MB.
+        # Check after a clean stop as well: an incomplete copy or a failed disk may have damaged the file. This takes
+        # about 6 ms per MB.
         problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":
             raise JournalRefused(f"{self.path} is damaged: {problem}.")
@@ -86,28 +86,28 @@ class JournalFile:
         db.execute("DELETE FROM content WHERE id NOT IN (SELECT content FROM entry)")
 
     def reader(self) -> sqlite3.Connection:
-        """Another connection, to read bodies while a batch is being committed; for one thread at a time."""
+        """Return a second connection, which reads bodies during a commit. Use it from one thread at a time."""
         return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
 
     def definitions(self) -> Iterator[tuple[str, bytes]]:
-        """(kind, value) of every definition."""
+        """Yield (kind, value) of every definition."""
         return self._db.execute("SELECT kind, value FROM definition ORDER BY kind, key")
 
     def contents(self) -> Iterator[tuple[int, bytes, bytes, bytes, int]]:
-        """(id, exchange, routing key, properties, size of the body in bytes) of every stored message."""
+        """Yield (id, exchange, routing key, properties, size of the body in bytes) of every stored message."""
         return self._db.execute("SELECT id, exchange, routing_key, properties, length(body) FROM content")
 
     def entries(self) -> Iterator[tuple[int, int, int, int, float | None, int, int]]:
-        """(id, queue, position, content, expires at, redelivered, deliveries), each queue's in order."""
+        """Yield (id, queue, position, content, expires at, redelivered, deliveries), each queue's in order."""
         return self._db.execute("SELECT id, queue, position, content, expires_at, redelivered, deliveries "
                                 "FROM entry ORDER BY queue, position")  # fmt: skip
 
     def highest(self, table: str) -> int:
-        """The highest id in `table`, 0 when it is empty."""
+        """Return the highest id in `table`, 0 for an empty one."""
         return int(self._db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])
 
     def commit(self, batch: Batch) -> None:
-        """Write a batch: all of it is on disk afterwards. Raises sqlite3.Error, and then nothing of it is."""
+        """Write a batch to disk. Raises sqlite3.Error, and then writes none of it."""
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -139,7 +139,7 @@ class JournalFile:
             self._db.execute(f"DELETE FROM {table} WHERE id IN ({','.join('?' * len(chunk))})", chunk)
 
     def close(self) -> None:
-        """Mark the journal as properly closed, and let it go."""
+        """Mark the journal as cleanly closed and release it."""
         self._db.execute("UPDATE state SET value=1 WHERE name='clean'")
         self._db.close()
         self._lock.close()
@@ -164,7 +164,7 @@ def _lock(path: Path) -> IO[bytes]:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises JournalRefused for a file that is not a journal, before SQLite can touch it."""
+    """Raise JournalRefused for a file that is not a journal, before SQLite can change it."""
     if not path.exists() or not path.stat().st_size:
         return
     with path.open("rb") as file:
@@ -176,6 +176,6 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _wal_has_rows(path: Path) -> bool:
-    """Whether the first page may still be in the write-ahead log: a broker was killed right after its first start."""
+    """Return whether the first page may still be in the write-ahead log: after a kill right after the first start."""
     wal = path.with_name(path.name + "-wal")
     return os.path.exists(wal) and os.path.getsize(wal) > 0

@@ -1,4 +1,4 @@
-"""A broker as its journal describes it."""
+"""Rebuilds a broker from its journal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from broker.journal_file import JournalFile, JournalRefused
 from broker.protocol.table import Table, decode_table
 from broker.storage import Storage
 
-# A binding needs its ends, a permission its user.
+# In order of dependency: a binding needs its queue and exchange, a permission its user.
 _ORDER = ("vhost", "policy", "user", "permission", "topic_permission", "exchange", "queue", "binding")
 
 
 def recover(storage: Storage, now: float) -> Broker:
-    """The broker with all durable definitions and messages; bodies stay on disk until they are wanted.
+    """Return the broker with all durable definitions and messages. Bodies are read from disk when they are needed.
 
-    Raises JournalRefused when the journal contradicts itself.
+    Raises JournalRefused for a journal that contradicts itself.
     """
     broker = Broker(storage)
     storage.replaying = True
@@ -75,11 +75,11 @@ def _fill(queues: dict[int, Queue], file: JournalFile, now: float) -> None:
         entry = Entry(message, position, expires_at)
         entry.journal_id = key
         entry.deliveries = deliveries
-        # After a crash nobody knows what was with consumers: "redelivered" then says that it may have been.
+        # After a crash any message may have been delivered before.
         entry.redelivered = bool(redelivered) or not file.was_clean
         queues[queue_id].restore(entry)
     for queue in queues.values():
-        queue.expiry.watch(now)  # what has expired meanwhile goes when the broker has started
+        queue.expiry.watch(now)  # messages that expired meanwhile are dropped after the start
 
 
 def _text(raw: bytes) -> str:

@@ -1,8 +1,4 @@
-"""The asyncio TCP listener and what it serves: with `line.py`, the only files of the broker that know sockets.
-
-What `broker/management.py` may rely on is `Server` as written here. It offers
-`async def serve(server: Server, host: str, port: int) -> asyncio.Server`, which the broker awaits in its own loop.
-"""
+"""The asyncio TCP listener and the broker's alarms and timer. Only this file and `client_socket.py` know sockets."""
 
 from __future__ import annotations
 
@@ -12,78 +8,73 @@ import ssl
 import time
 from pathlib import Path
 
+from broker.client_socket import ClientSocket
 from broker.core.broker import Broker
-from broker.line import Line
+from broker.periods import Periods
 from broker.recovery import recover
 from broker.session.connection import Connection
-from broker.session.transport import Offer
+from broker.session.transport import ConnectionLimits
 from broker.storage import Storage
 
-# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms), and how often to look, in seconds.
+# Bytes that must be free on the journal's disk (RabbitMQ docs: disk-alarms).
 DISK_FREE_LIMIT = 50_000_000
-LOOK_EVERY = 5.0
-
-# Seconds that clients have to answer connection.close when the broker stops.
-FAREWELL = 2.0
 
 
 class Server:
-    """One running broker. Everything here belongs to the loop's thread.
+    """A running broker. Belongs to the loop's thread. The management API reads these attributes:
 
     core: vhosts, exchanges, queues, users (see `broker.core`).
-    connections: live connections by name ("127.0.0.1:51234 -> 127.0.0.1:5672"). A connection has `name`, `user`
-      (a `User`, None before login), `vhost` (a `Vhost`, None before open), `peer` and `local` (host, port),
-      `connected_at` (epoch seconds), `state` ("starting", "running", "blocked", "closing"), `channels` (number →
-      core.Channel), `client_properties`, `mechanism`, `heartbeat` (seconds), `frame_max` (bytes), `channel_max`, `tls`,
-      `bytes_in`, `bytes_out`, `frames_in`, `frames_out`.
-    addresses: (host, port) pairs it listens on.
-    data_dir: where the journal is, None without one. disk_free_limit: bytes below which its disk is nearly full.
+    connections: open connections by name ("127.0.0.1:51234 -> 127.0.0.1:5672"), see `session.connection.Connection`.
+    addresses: (host, port) pairs of the listeners.
+    data_dir: directory of the journal, None without one.
+    disk_free_limit: bytes of free disk space below which the disk alarm is raised.
     started_at: epoch seconds.
     """
 
-    def __init__(self, data_dir: Path | None = None, offer: Offer | None = None,
-                 memory_limit: int | None = None) -> None:  # fmt: skip
-        """Without `data_dir` nothing is kept. `memory_limit` is in bytes of bodies, see core.pager.
+    def __init__(self, data_dir: Path | None = None, limits: ConnectionLimits | None = None,
+                 memory_limit: int | None = None, periods: Periods = Periods()) -> None:  # fmt: skip # noqa: B008
+        """Store nothing without `data_dir`. `memory_limit` is in bytes of bodies, see core.pager.
 
         Raises JournalRefused.
         """
         self.started_at = time.time()
+        self.periods = periods
         self.data_dir = data_dir
-        self.storage = None if data_dir is None else Storage(data_dir)
+        self.storage = None if data_dir is None else Storage(data_dir, periods.rewrite)
         self.core = Broker() if self.storage is None else recover(self.storage, self.started_at)
         self.connections: dict[str, Connection] = {}
         self.addresses: list[tuple[str, int]] = []
-        # "memory" and "disk": why publishers are blocked now (RabbitMQ docs: alarms).
+        # "memory" and "disk": the alarms that block publishers (RabbitMQ docs: alarms).
         self.alarms: set[str] = set()
         self.disk_free_limit = 0 if data_dir is None else DISK_FREE_LIMIT
-        self._disk_troubles: set[str] = set()
+        self._disk_problems: set[str] = set()
         self._disk_timer: asyncio.TimerHandle | None = None
-        self.core.pager.on_pressure = lambda pressed: self.set_alarm("memory", pressed)
+        self.core.pager.on_pressure = lambda on: self.set_alarm("memory", on)
         if memory_limit is not None:
             self.core.pager.limit = memory_limit
-        self._offer = offer or Offer()
-        self._lines: dict[str, Line] = {}
+        self._limits = limits or ConnectionLimits()
+        self._clients: dict[str, ClientSocket] = {}
         self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
-        self._empty = asyncio.Event()
+        self._all_closed = asyncio.Event()
         if not self.core.vhosts:
             self.core.add_vhost("/")
 
     async def start(self) -> None:
-        """Begin to commit and to keep time. Call it once, before `listen`."""
+        """Start committing and the timer. Call it once, before `listen`."""
         self._loop = asyncio.get_running_loop()
         if self.storage is not None:
             flush = self.storage.flush
             self.storage.start(lambda: self._loop.call_soon(flush), self._loop.call_soon_threadsafe)
-            self.storage.on_trouble = lambda failing: self._disk_trouble("cannot be written", failing)
-            self._look_at_disk()
+            self.storage.on_failing = lambda failing: self._set_disk_problem("cannot be written", failing)
+            self._check_disk()
         self.core.deadlines.on_earlier = self._arm
         self._tick()
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Accept clients; the port, a free one for port 0. Raises OSError when the address is taken."""
-        listener = await self._loop.create_server(lambda: Line(self, self._offer, tls is not None), host, port,
+        """Accept clients and return the port; port 0 picks a free one. Raises OSError for an address in use."""
+        listener = await self._loop.create_server(lambda: ClientSocket(self, self._limits, tls is not None), host, port,
                                                   ssl=tls, backlog=1024)  # fmt: skip
         self._listeners.append(listener)
         found = [socket.getsockname() for socket in listener.sockets]
@@ -91,19 +82,19 @@ class Server:
         return int(found[0][1])
 
     async def stop(self) -> None:
-        """Say goodbye to the clients, commit what is left and close the journal."""
+        """Close all connections, commit the rest and close the journal."""
         for listener in self._listeners:
             listener.close()
-        for line in list(self._lines.values()):
-            line.shut("broker forced connection closure with reason 'shutdown'")
+        for client in list(self._clients.values()):
+            client.force_close("broker forced connection closure with reason 'shutdown'")
         try:
-            async with asyncio.timeout(FAREWELL):
-                while self._lines:
-                    self._empty.clear()
-                    await self._empty.wait()
+            async with asyncio.timeout(self.periods.farewell):
+                while self._clients:
+                    self._all_closed.clear()
+                    await self._all_closed.wait()
         except TimeoutError:
-            for line in list(self._lines.values()):
-                line.abort()
+            for client in list(self._clients.values()):
+                client.abort()
             await asyncio.sleep(0)
         for timer in (self._timer, self._disk_timer):
             if timer is not None:
@@ -112,58 +103,58 @@ class Server:
             self.storage.close()
 
     async def close_connection(self, name: str, reason: str) -> bool:
-        """Close one client's connection with 320 CONNECTION_FORCED and `reason`; False when there is none."""
-        line = self._lines.get(name)
-        if line is None:
+        """Close a client's connection with 320 CONNECTION_FORCED and `reason`. Return False for an unknown name."""
+        client = self._clients.get(name)
+        if client is None:
             return False
-        line.shut(reason)
+        client.force_close(reason)
         return True
 
     # --- alarms
 
     def set_alarm(self, resource: str, on: bool) -> None:
-        """Block publishers because of "memory" or "disk", or let them go on (RabbitMQ docs: alarms)."""
+        """Raise or clear the "memory" or "disk" alarm; an alarm blocks publishers (RabbitMQ docs: alarms)."""
         if on:
             self.alarms.add(resource)
             return
         self.alarms.discard(resource)
         if not self.alarms:
-            for line in list(self._lines.values()):
-                line.unblock()
+            for client in list(self._clients.values()):
+                client.unblock()
 
     def free_disk(self) -> int:
-        """Bytes that are free where the journal is."""
+        """Return the free bytes on the journal's disk."""
         return shutil.disk_usage(self.data_dir or ".").free
 
-    def _look_at_disk(self) -> None:
-        self._disk_trouble("nearly full", self.free_disk() < self.disk_free_limit)
-        self._disk_timer = self._loop.call_later(LOOK_EVERY, self._look_at_disk)
+    def _check_disk(self) -> None:
+        self._set_disk_problem("nearly full", self.free_disk() < self.disk_free_limit)
+        self._disk_timer = self._loop.call_later(self.periods.disk, self._check_disk)
 
-    def _disk_trouble(self, trouble: str, there: bool) -> None:
-        """The alarm is on as long as there is any trouble."""
-        if there != (trouble in self._disk_troubles):
-            self._disk_troubles ^= {trouble}
-            self.set_alarm("disk", bool(self._disk_troubles))
+    def _set_disk_problem(self, problem: str, present: bool) -> None:
+        """Keep the disk alarm raised while any problem is present."""
+        if present != (problem in self._disk_problems):
+            self._disk_problems ^= {problem}
+            self.set_alarm("disk", bool(self._disk_problems))
 
-    # --- lines
+    # --- clients
 
-    def admit(self, line: Line) -> None:
-        """A line is there."""
-        self._lines[line.connection.name] = line
-        self.connections[line.connection.name] = line.connection
+    def add_client(self, client: ClientSocket) -> None:
+        """Register a new connection."""
+        self._clients[client.connection.name] = client
+        self.connections[client.connection.name] = client.connection
 
-    def dismiss(self, line: Line) -> None:
-        """A line is gone."""
-        self._lines.pop(line.connection.name, None)
-        self.connections.pop(line.connection.name, None)
-        if not self._lines:
-            self._empty.set()
+    def remove_client(self, client: ClientSocket) -> None:
+        """Unregister a closed connection."""
+        self._clients.pop(client.connection.name, None)
+        self.connections.pop(client.connection.name, None)
+        if not self._clients:
+            self._all_closed.set()
 
     def backlog(self) -> int:
-        """Bytes that are not on disk yet."""
+        """Return the bytes that are not yet on disk."""
         return 0 if self.storage is None else self.storage.backlog
 
-    # --- time
+    # --- timer
 
     def _arm(self, moment: float) -> None:
         if moment >= self._wakes_at and self._timer is not None:
@@ -178,7 +169,7 @@ class Server:
         self._wakes_at = float("inf")
         try:
             self.core.tick(time.time())
-        finally:  # whatever one deadline did, the others are kept
+        finally:  # an error in one deadline must not stop the others
             moment = self.core.next_deadline()
             if moment is not None:
                 self._arm(moment)

@@ -1,8 +1,7 @@
-"""The durable journal: collects the core's records into batches and commits them in a thread of its own.
+"""The durable journal: collects the core's records into batches and commits each in a writer thread.
 
-Group commit: while one batch is being written, the next one fills. A message that comes and goes within one batch
-never touches the disk. The writer thread owns the file while it is open for writing; everything else here belongs to
-the loop's thread.
+Group commit: the next batch fills while the last one is written. A message that is stored and settled within one batch
+is never written. The writer thread owns the file while it is open for writing; the rest belongs to the loop's thread.
 """
 
 from __future__ import annotations
@@ -20,10 +19,7 @@ from broker.core.message import Entry, Message
 from broker.journal_file import Batch, JournalFile
 from broker.protocol.table import encode_table
 
-# How long to wait before a commit that failed (a full disk, say) is tried again, in seconds.
-RETRY_AFTER = 1.0
-
-# Entries that are stored only to keep their bodies out of memory; a new start forgets them.
+# The queue of transient entries that are stored only to page out their bodies; the next start deletes them.
 NO_QUEUE = 0
 
 _log = logging.getLogger(__name__)
@@ -32,13 +28,15 @@ _log = logging.getLogger(__name__)
 class Storage:
     """A `core.journal.Journal` on disk.
 
-    `backlog` is in bytes of bodies that are not on disk yet. While `replaying`, definitions are not recorded: they come
+    `backlog` is in bytes of bodies that are not yet on disk. While `replaying`, definitions are not recorded: they come
     from the file.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Raises JournalRefused."""
+    def __init__(self, directory: Path, rewrite: float = 1.0) -> None:
+        """Open the journal. Retry a failed commit (on a full disk, say) every `rewrite` seconds. Raises
+        JournalRefused."""
         self.file = JournalFile(directory)
+        self._rewrite = rewrite
         self.batch = 0
         self.records = 0
         self.backlog = 0
@@ -50,30 +48,29 @@ class Storage:
         self._committing = False
         self._last_content = self._on_disk = self.file.highest("content")
         self._entry_ids = count(self.file.highest("entry") + 1)
-        self._due: Callable[[], object] | None = None
+        self._schedule_flush: Callable[[], object] | None = None
         self._to_loop: Callable[[Callable[[], None]], object] | None = None
         self._dirty = False
         self._failed = False
         self._failing = False
-        self.on_trouble: Callable[[bool], None] | None = None
+        self.on_failing: Callable[[bool], None] | None = None
         self.replaying = False
         self._work: SimpleQueue[Batch | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
 
-    def start(self, due: Callable[[], object], to_loop: Callable[[Callable[[], None]], object]) -> None:
-        """Begin committing. `due` is called when a batch has its first record, for `flush` to be called once the
-        operation is over; `to_loop` runs a callback in the loop's thread.
+    def start(self, schedule_flush: Callable[[], object], to_loop: Callable[[Callable[[], None]], object]) -> None:
+        """Start committing. Storage calls `schedule_flush` at the first record of a batch; it must call `flush` after
+        the current operation. `to_loop` runs a callback in the loop's thread.
         """
-        self._due, self._to_loop = due, to_loop
+        self._schedule_flush, self._to_loop = schedule_flush, to_loop
         self._writer.start()
         if self._dirty:
-            due()
+            schedule_flush()
 
-    # --- the journal's face
+    # --- the Journal interface
 
     def store(self, queue_id: int, entry: Entry) -> None:
-        """See Journal.store."""
         self._record()
         message = entry.message
         if not message.copies:
@@ -93,7 +90,6 @@ class Storage:
                                                    entry.redelivered, entry.deliveries)  # fmt: skip
 
     def forget(self, entry: Entry) -> None:
-        """See Journal.forget."""
         self._record()
         batch, message = self._filling, entry.message
         if batch.entries.pop(entry.journal_id, None) is None:
@@ -109,7 +105,6 @@ class Storage:
                 self.backlog -= message.size
 
     def touch(self, entry: Entry) -> None:
-        """See Journal.touch."""
         self._record()
         row = self._filling.entries.get(entry.journal_id)
         if row is None:
@@ -119,30 +114,27 @@ class Storage:
                                                        entry.deliveries)  # fmt: skip
 
     def define(self, kind: str, key: str, value: dict[str, Any]) -> None:
-        """See Journal.define."""
         if self.replaying:
             return
         self._record()
         self._filling.definitions[kind, key.encode("utf-8", "surrogateescape")] = encode_table(value)
 
     def undefine(self, kind: str, key: str) -> None:
-        """See Journal.undefine."""
         self._record()
         self._filling.definitions[kind, key.encode("utf-8", "surrogateescape")] = None
 
     def on_commit(self, committed: Callable[[], None]) -> None:
-        """See Journal.on_commit. The order of the calls is kept."""
+        """Call the callbacks in the order in which they were added."""
         self._record()
         self._callbacks.append(committed)
 
     def page_out(self, entry: Entry) -> bool:
-        """See Journal.page_out. A message that is not durable is stored as belonging to no queue."""
+        """Store a transient message under NO_QUEUE, so that its body can leave memory."""
         if not entry.journal_id:
             self.store(NO_QUEUE, entry)
         return entry.message.content_id <= self._on_disk
 
     def page_in(self, messages: Iterable[Message]) -> None:
-        """See Journal.page_in."""
         by_id = {message.content_id: message for message in messages}
         marks = ",".join("?" * len(by_id))
         for key, body in self._reader.execute(f"SELECT id, body FROM content WHERE id IN ({marks})", list(by_id)):
@@ -152,13 +144,13 @@ class Storage:
         self.records += 1
         if not self._dirty:
             self._dirty = True
-            if self._due is not None:
-                self._due()
+            if self._schedule_flush is not None:
+                self._schedule_flush()
 
     # --- committing
 
     def flush(self) -> None:
-        """Hand the batch to the writer, unless it is busy: then the end of its work does."""
+        """Hand the batch to the writer. A busy writer takes it after its current batch."""
         if self._committing or not self._dirty:
             return
         self._work.put(self._filling)
@@ -177,11 +169,11 @@ class Storage:
         self.flush()
 
     def _write(self) -> None:
-        """The writer thread: owns the file. Others may only put batches in `_work`."""
+        """Run the writer thread, which owns the file. Other threads may only put batches into `_work`."""
         while (batch := self._work.get()) is not None:
-            while not self._try(batch):
+            while not self._try_commit(batch):
                 self._report(True)
-                if self._stopping.wait(RETRY_AFTER):
+                if self._stopping.wait(self._rewrite):
                     self._failed = True
                     return
             self._report(False)
@@ -189,21 +181,21 @@ class Storage:
                 self._to_loop(self._committed)
 
     def _report(self, failing: bool) -> None:
-        """Tell the loop's thread when commits begin or cease to fail."""
+        """Tell the loop's thread when commits start or stop failing."""
         if failing != self._failing and self._to_loop is not None:
             self._failing = failing
-            self._to_loop(lambda: self.on_trouble(failing) if self.on_trouble is not None else None)
+            self._to_loop(lambda: self.on_failing(failing) if self.on_failing is not None else None)
 
-    def _try(self, batch: Batch) -> bool:
+    def _try_commit(self, batch: Batch) -> bool:
         try:
             self.file.commit(batch)
         except sqlite3.Error as error:
-            _log.error("the journal cannot be written, trying again: %s", error)
+            _log.error("cannot write the journal, retrying: %s", error)
             return False
         return True
 
     def close(self) -> None:
-        """Commit what is left, in this thread, and close the file. Raises sqlite3.Error."""
+        """Commit the rest in the calling thread and close the file. Raises sqlite3.Error."""
         self._stopping.set()
         self._work.put(None)
         if self._writer.is_alive():

@@ -1,4 +1,4 @@
-"""A broker in a thread of another program, for tests and for programs that bring their own."""
+"""A broker in a thread of another program: for tests and programs that need a broker of their own."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from broker.server import Server
-from broker.session.transport import Offer
+from broker.session.transport import ConnectionLimits
 
 
 class BrokerThread(threading.Thread):
-    """Owns its loop and its Server. Others may call `start`, `wait_ready` and `stop`, nothing else."""
+    """The thread of a Server and its event loop. Others may call `start`, `wait_ready` and `stop`, nothing else."""
 
-    def __init__(self, data_dir: Path | None, user: str, password: str, offer: Offer | None = None) -> None:
+    def __init__(self, data_dir: Path | None, user: str, password: str, limits: ConnectionLimits | None = None) -> None:
         super().__init__(name="broker", daemon=True)
         self._data_dir = data_dir
-        self._offer = offer
+        self._limits = limits
         self._login = (user, password)
         self._ready: Future[int] = Future()
         self._ending: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self) -> None:
-        """See threading.Thread."""
         try:
             asyncio.run(self._serve())
         except BaseException as error:
@@ -34,7 +33,7 @@ class BrokerThread(threading.Thread):
 
     async def _serve(self) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
-        server = Server(self._data_dir, self._offer)
+        server = Server(self._data_dir, self._limits)
         server.core.add_user(*self._login, ("administrator",))
         server.core.permit(self._login[0], "/")
         await server.start()
@@ -43,11 +42,11 @@ class BrokerThread(threading.Thread):
         await server.stop()
 
     def wait_ready(self) -> int:
-        """The port, once it accepts connections. Raises what kept it from starting."""
+        """Wait until the broker accepts connections and return its port. Raises the error that stopped the start."""
         return self._ready.result()
 
     def stop(self) -> None:
-        """End it, and wait until it has."""
+        """Stop the broker and wait for the thread to end."""
         if self._loop is not None and self._ending is not None and self.is_alive():
             self._loop.call_soon_threadsafe(self._ending.set)
         self.join()

@@ -1,7 +1,7 @@
-"""`flask rmq …`: all that the API does, from a shell, against a service anywhere. Imports nothing of the service.
+"""`flask rmq …`: the whole API from a shell, against a service on any host. Imports nothing of the service.
 
-Commands are made from the service's own /openapi.json (tree.py), so a route that the service gets is a command at
-once; names.py says what each is called, and what is not said there is called after its route.
+The commands are generated from the service's /openapi.json (tree.py), so a new route is a command at once. names.py
+names the commands; a route without an entry is named after its path.
 """
 
 from cli.root import rmq

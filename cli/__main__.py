@@ -1,4 +1,4 @@
-"""`python -m cli …` is `flask rmq …` without flask."""
+"""`python -m cli …`: `flask rmq …` without flask."""
 
 from cli import rmq
 

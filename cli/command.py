@@ -1,4 +1,4 @@
-"""One operation as one command: its fields are the options, its answer is shown."""
+"""Builds a command from an operation: the fields become options, the answer is printed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import requests
 
 from cli import show
 from cli.description import Description, Operation
-from cli.exits import Failed
+from cli.errors import Failed
 from cli.fields import Field, fields_of
 from cli.names import NAMES, Name
 from cli.options import Inputs, inputs, parameters
 from cli.service import Service
 from cli.shell_types import Object
 
-PAGE_SIZE = 500  # the most that the API gives at once
+PAGE_SIZE = 500  # the API's maximum
 
-JSON = click.Option(["as_json", "--json"], is_flag=True, help="for programs: the answer as JSON")
+JSON = click.Option(["as_json", "--json"], is_flag=True, help="print the answer as JSON, for programs")
 BODY = click.Option(
     ["whole", "--body"],
     type=Object(),
-    help="the whole body as JSON, or @FILE or @- for it; other options go before what it says",
+    help="the whole body as JSON, or @FILE, or @- for stdin; other options override its fields",
 )
 ALL = click.Option(["everything", "--all"], is_flag=True, help="all pages")
 
@@ -31,7 +31,7 @@ Finish = Callable[[Any], None]
 
 
 def command(operation: Operation, description: Description, finish: Finish | None = None) -> click.Command:
-    """It asks the service that the context holds. `finish` may find what was answered to be a failure."""
+    """Build the command of an operation. It uses the service in the context. `finish` checks the answer."""
     name = NAMES.get(operation.id, Name(""))
     fields = fields_of(operation, description)
     params = parameters(fields, name.argument)
@@ -46,49 +46,49 @@ def command(operation: Operation, description: Description, finish: Finish | Non
             items = _every_page(service, operation, given)
             _show(items, typed["as_json"], _columns(name, given))
             return
-        answer = ask(service, operation, given)
+        answer = send(service, operation, given)
         if operation.media != "application/json":
             click.echo(answer.text, nl=False)
             return
         content = answer.json()
         _show(content, typed["as_json"], _columns(name, given))
-        _say_more(answer, given)
+        _hint_next_page(answer, given)
         if finish:
             finish(content)
 
     return click.Command(
-        last(operation), params=params, callback=run, help=text_of(operation), short_help=operation.summary
+        command_name(operation), params=params, callback=run, help=help_text(operation), short_help=operation.summary
     )
 
 
-def ask(service: Service, operation: Operation, given: Inputs) -> requests.Response:
-    """Carry an operation out."""
+def send(service: Service, operation: Operation, given: Inputs) -> requests.Response:
+    """Send the operation's request."""
     body = given.body if operation.body else None
-    return service.ask(operation.method, operation.path, query=given.query, body=body, headers=given.headers)
+    return service.request(operation.method, operation.path, query=given.query, body=body, headers=given.headers)
 
 
-def text_of(operation: Operation) -> str:
-    """What its help says."""
-    role = f" It takes the role {operation.role}." if operation.role else ""
+def help_text(operation: Operation) -> str:
+    """Return the command's help."""
+    role = f" Required role: {operation.role}." if operation.role else ""
     return f"{operation.text}\n\nThis is {operation.method} {operation.path}.{role}"
 
 
-def last(operation: Operation) -> str:
-    """What it is called in its group."""
-    return path_of(operation)[-1]
+def command_name(operation: Operation) -> str:
+    """Return the command's name in its group."""
+    return command_path(operation)[-1]
 
 
-def path_of(operation: Operation) -> list[str]:
-    """Its group, if it is in one, and its name; one that names.py does not know is called after its route."""
+def command_path(operation: Operation) -> list[str]:
+    """Return the command's group, if any, and name. Without an entry in names.py it is named after its route."""
     if known := NAMES.get(operation.id):
         return known.command.split()
     return [operation.tag.replace("_", "-"), Field("query", (operation.id,), "text", {}, False, "").name]
 
 
-def outcome_of_sample(content: Mapping[str, Any]) -> None:
-    """A sample that its target would not take is a failure. Raises Failed."""
+def check_sample(content: Mapping[str, Any]) -> None:
+    """Raise Failed for a sample that its target would refuse."""
     if content["outcome"] != "success":
-        raise Failed(f"The target would not take it: {content['reason']}.")
+        raise Failed(f"The target would refuse the sample: {content['reason']}.")
 
 
 def _is_list(fields: list[Field]) -> bool:
@@ -100,7 +100,7 @@ def _every_page(service: Service, operation: Operation, given: Inputs) -> list[A
     number, total = 1, 1
     while len(items) < total:
         query = {**given.query, "page": number, "pageSize": PAGE_SIZE}
-        answer = ask(service, operation, Inputs(query, given.headers))
+        answer = send(service, operation, Inputs(query, given.headers))
         page = answer.json()
         if not page:
             break
@@ -121,16 +121,18 @@ def _show(content: Any, as_json: bool, columns: list[str]) -> None:
         if content:
             show.table(content, columns)
         else:
-            click.echo("None.", err=True)
+            click.echo("No items.", err=True)
     elif "message" in content and len(content) <= 5:
-        show.done(content)
+        show.change(content)
     else:
         show.details(content)
 
 
-def _say_more(answer: requests.Response, given: Inputs) -> None:
+def _hint_next_page(answer: requests.Response, given: Inputs) -> None:
     total = int(answer.headers.get("X-Total-Count", 0))
     shown = len(answer.json()) if total else 0
     if 0 < shown < total:
         page = int(given.query.get("page", 1))
-        click.echo(f"{shown} of {total}, page {page}; --page {page + 1} shows more, --all everything.", err=True)
+        click.echo(
+            f"{shown} of {total}, page {page}; use --page {page + 1} for the next page, --all for all.", err=True
+        )

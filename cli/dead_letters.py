@@ -1,4 +1,4 @@
-"""`flask rmq dead-letters …`: what could not be delivered, why, and sending it again with its progress shown."""
+"""`flask rmq dead-letters …`: list dead letters with their reasons, and replay them with a progress bar."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from cli import show
-from cli.command import JSON, ask, last, text_of
+from cli.command import JSON, command_name, help_text, send
 from cli.description import Description, Operation
-from cli.exits import Failed
+from cli.errors import Failed
 from cli.fields import fields_of
 from cli.options import inputs, parameters
 from cli.service import Service
 
-_INTERVAL = 0.2  # seconds between two looks at the progress
 _COLUMNS = {
     "failedAt": "workerrmq-last-failed-at",
     "attempts": "workerrmq-attempts",
@@ -30,25 +29,25 @@ _COLUMNS = {
 
 @click.command("list", params=[JSON])
 @click.argument("queue_name", metavar="QUEUE_NAME")
-@click.option("--dead-letter-queue", help="where they are; default QUEUE_NAME.dlq")
-@click.option("--count", type=click.IntRange(1, 500), default=10, show_default=True, help="at most so many")
+@click.option("--dead-letter-queue", help="the dead-letter queue (default: QUEUE_NAME.dlq)")
+@click.option("--count", type=click.IntRange(1, 500), default=10, show_default=True, help="the maximum number")
 @click.pass_obj
 def list_dead_letters(
     service: Service, queue_name: str, dead_letter_queue: str | None, count: int, as_json: bool
 ) -> None:
-    """Look at the dead letters of a queue, the oldest first, and why each is one. They stay where they are.
+    """List the dead letters of a queue and their reasons, the oldest first. They stay in their queue.
 
-    This is POST /getMessages. It takes the role operator.
+    This is POST /getMessages. Required role: operator.
     """
-    where = dead_letter_queue or f"{queue_name}.dlq"
-    body = {"queueName": where, "count": count, "ackMode": "peek"}
-    held = service.ask("POST", "/getMessages", body=body).json()
+    queue = dead_letter_queue or f"{queue_name}.dlq"
+    body = {"queueName": queue, "count": count, "ackMode": "peek"}
+    held = service.request("POST", "/getMessages", body=body).json()
     if as_json:
         show.as_json(held)
     elif held:
         show.table([_row(one) for one in held], [])
     else:
-        click.echo(f"None in {where}.", err=True)
+        click.echo(f"No dead letters in {queue}.", err=True)
 
 
 def _row(held: dict[str, Any]) -> dict[str, Any]:
@@ -59,22 +58,22 @@ def _row(held: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay(operation: Operation, description: Description) -> click.Command:
-    """`dead-letters replay`: begins a replay and stays until it has ended."""
+    """Build `dead-letters replay`: starts a replay and waits until it ends."""
     fields = fields_of(operation, description)
-    no_wait = click.Option(["--no-wait"], is_flag=True, help="only begin it, and say its id")
+    no_wait = click.Option(["--no-wait"], is_flag=True, help="start the replay, print its id and return")
 
     @click.pass_obj
     def run(service: Service, /, no_wait: bool, as_json: bool, **typed: Any) -> None:
-        begun = ask(service, operation, inputs(fields, typed)).json()
+        begun = send(service, operation, inputs(fields, typed)).json()
         wait = not (no_wait or begun["dryRun"])
-        ended = _watched(service, begun) if wait else begun
+        ended = _wait_for_end(service, begun) if wait else begun
         show.as_json(ended) if as_json else show.details(_summary(ended))
         if wait and (ended["state"] != "finished" or ended["failed"]):
-            raise Failed(f"The replay has not brought all back: {ended['reason'] or str(ended['failed']) + ' failed'}.")
+            raise Failed(f"Not all messages were replayed: {ended['reason'] or str(ended['failed']) + ' failed'}.")
 
     params = [*parameters(fields), no_wait, JSON]
     return click.Command(
-        last(operation), params=params, callback=run, help=text_of(operation), short_help=operation.summary
+        command_name(operation), params=params, callback=run, help=help_text(operation), short_help=operation.summary
     )
 
 
@@ -83,8 +82,8 @@ def _summary(ended: dict[str, Any]) -> dict[str, Any]:
     return {name: ended[name] for name in names if ended[name] is not None}
 
 
-def _watched(service: Service, begun: dict[str, Any]) -> dict[str, Any]:
-    """The replay as it ended. On a terminal a bar shows how far it has come."""
+def _wait_for_end(service: Service, begun: dict[str, Any]) -> dict[str, Any]:
+    """Return the ended replay. On a terminal, show a progress bar."""
     latest = begun
     try:
         if not sys.stderr.isatty():
@@ -96,13 +95,14 @@ def _watched(service: Service, begun: dict[str, Any]) -> dict[str, Any]:
                 bar.update(latest["examined"] - bar.pos)
         return latest
     except KeyboardInterrupt:
-        again = f"flask rmq dead-letters progress {begun['replayId']}"
-        raise Failed(f"The replay goes on without you. How far it has come: {again}") from None
+        command = f"flask rmq dead-letters progress {begun['replayId']}"
+        raise Failed(f"The replay continues on the service. To see its progress: {command}") from None
 
 
-def _progress(service: Service, begun: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _progress(service: Service, begun: dict[str, Any], every: float = 0.2) -> Iterator[dict[str, Any]]:
+    """Ask for the progress every `every` seconds until the replay has ended."""
     latest = begun
     while latest["state"] == "running":
-        time.sleep(_INTERVAL)
-        latest = service.ask("GET", "/getReplay", query={"replayId": begun["replayId"]}).json()
+        time.sleep(every)
+        latest = service.request("GET", "/getReplay", query={"replayId": begun["replayId"]}).json()
         yield latest

@@ -1,4 +1,4 @@
-"""The service's own description (OpenAPI 3.1): fetched, kept for a while, and taken apart into operations."""
+"""The service's OpenAPI 3.1 document: fetched, cached and split into operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.exits import Unreachable
+from cli.errors import Unreachable
 from cli.service import Service
 
 Schema = dict[str, Any]
@@ -21,7 +21,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route. `body` is the schema of its JSON body, `media` the content type of its answer."""
+    """A route. `body` is the schema of its JSON body, `media` the content type of its answer."""
 
     id: str
     method: str
@@ -36,83 +36,83 @@ class Operation:
 
 
 class Description:
-    """What one service can do."""
+    """The operations and schemas of a service."""
 
     def __init__(self, document: Schema) -> None:
         self.operations = {one.id: one for one in _operations(document)}
         self._schemas: dict[str, Schema] = document.get("components", {}).get("schemas", {})
 
-    def plain(self, schema: Schema) -> Schema:
-        """The schema without a reference or a null at its top; what is said beside a reference goes before it."""
+    def resolve(self, schema: Schema) -> Schema:
+        """Return the schema without a reference or a null at its top. Keys beside a reference override its keys."""
         if "$ref" in schema:
-            beside = {name: value for name, value in schema.items() if name != "$ref"}
-            return self.plain({**self._schemas[schema["$ref"].rpartition("/")[2]], **beside})
+            siblings = {name: value for name, value in schema.items() if name != "$ref"}
+            return self.resolve({**self._schemas[schema["$ref"].rpartition("/")[2]], **siblings})
         options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
         if len(options) == 1:
-            beside = {name: value for name, value in schema.items() if name != "anyOf"}
-            return {**self.plain(options[0]), **beside}
+            siblings = {name: value for name, value in schema.items() if name != "anyOf"}
+            return {**self.resolve(options[0]), **siblings}
         return schema
 
 
-def load(service: Service, anew: bool = False, *, fresh: float = 300.0) -> Description:
-    """The description of a service: one of the last `fresh` seconds (as long as /openapi.json itself says), unless
-    `anew`; an older one when the service is down.
+def load(service: Service, refresh: bool = False, *, max_age: float = 300.0) -> Description:
+    """Return a service's description. Use a cached one of at most `max_age` seconds (the max-age of /openapi.json)
+    unless `refresh`, and an older one while the service is down.
 
-    Raises Unreachable when there is none, and what `ask` raises.
+    Raises Unreachable without any, and the errors of Service.request.
     """
-    kept = _place(service.url)
-    if not anew and (document := _read(kept)) and 0 <= time.time() - kept.stat().st_mtime < fresh:
+    cached = _cache_file(service.url)
+    if not refresh and (document := _read(cached)) and 0 <= time.time() - cached.stat().st_mtime < max_age:
         return Description(document)
     try:
-        answer = service.ask("GET", "/openapi.json")
+        answer = service.request("GET", "/openapi.json")
     except Unreachable:
-        if document := _read(kept):
+        if document := _read(cached):
             return Description(document)
         raise
     try:
         document = answer.json()
         description = Description(document)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise Unreachable(f"{service.url} answers, but is no WorkerRMQ. Is the URL right?") from None
-    _write(kept, document)
+        raise Unreachable(f"{service.url} answers, but is not a WorkerRMQ service. Check the URL.") from None
+    _write(cached, document)
     return description
 
 
 def _operations(document: Schema) -> Iterator[Operation]:
     for path, methods in document["paths"].items():
-        for method, said in methods.items():
-            content = said.get("requestBody", {}).get("content", {})
-            answer: Schema = next((one for status, one in said["responses"].items() if status.startswith("2")), {})
+        for method, spec in methods.items():
+            content = spec.get("requestBody", {}).get("content", {})
+            answer: Schema = next((one for status, one in spec["responses"].items() if status.startswith("2")), {})
             yield Operation(
-                said["operationId"],
+                spec["operationId"],
                 method.upper(),
                 path,
-                said["tags"][0],
-                said["summary"],
-                said["description"],
-                said.get("x-required-role"),
-                said.get("parameters", []),
+                spec["tags"][0],
+                spec["summary"],
+                spec["description"],
+                spec.get("x-required-role"),
+                spec.get("parameters", []),
                 content.get("application/json", {}).get("schema"),
                 next(iter(answer.get("content", {})), ""),
             )
 
 
-def _place(url: str) -> Path:
+def _cache_file(url: str) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "workerrmq" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
 
 
-def _read(kept: Path) -> Schema | None:
+def _read(cached: Path) -> Schema | None:
     with suppress(OSError, ValueError):
-        document = json.loads(kept.read_text())
+        document = json.loads(cached.read_text())
         return document if isinstance(document, dict) else None
     return None
 
 
-def _write(kept: Path, document: Schema) -> None:
-    with suppress(OSError):  # it is only slower without
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=kept.parent)
+def _write(cached: Path, document: Schema) -> None:
+    with suppress(OSError):  # the cache is optional
+        cached.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(dir=cached.parent)
         with os.fdopen(number, "w") as file:
             json.dump(document, file)
-        Path(name).replace(kept)
+        Path(name).replace(cached)

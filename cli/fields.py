@@ -1,4 +1,4 @@
-"""What an operation can be given, one field each: its parameters, and the fields of its body, nested ones too."""
+"""The fields of an operation: its parameters, and the fields of its body, nested ones included."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cli.description import Description, Operation, Schema
 Kind = Literal["flag", "choice", "integer", "number", "text", "secret", "list", "map", "json"]
 
 _UNNAMED = {"properties", "filter"}
-"""Objects whose fields need not say so: --priority rather than --properties-priority."""
+"""Objects that their fields' options do not name: --priority instead of --properties-priority."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of them. `path` says where it is in the `place`; `schema` is free of references and nulls."""
+    """A field. `path` is its path within `place`; `schema` has no references and nulls."""
 
     place: Literal["query", "header", "body"]
     path: tuple[str, ...]
@@ -28,20 +28,20 @@ class Field:
 
     @property
     def name(self) -> str:
-        """What it is called in a shell: words with hyphens. A list's or map's is in the singular, as each is given."""
-        words = [_kebab(part) for part in self.path if part not in _UNNAMED]
+        """The option's name: words with hyphens. Lists and maps are in the singular: the option adds one item."""
+        words = [_hyphenated(part) for part in self.path if part not in _UNNAMED]
         name = "-".join(words)
         several = self.kind in ("list", "map") and len(words) == 1 and not name.endswith(("ss", "us"))
         return name.removesuffix("s") if several else name
 
 
 def fields_of(operation: Operation, description: Description) -> list[Field]:
-    """All of them, in the order of the description."""
+    """Return all fields, in the order of the description."""
     fields = [
         Field(
             parameter["in"],
             (parameter["name"],),
-            kind_of(schema := description.plain(parameter["schema"]), description),
+            kind_of(schema := description.resolve(parameter["schema"]), description),
             schema,
             parameter.get("required", False),
             parameter.get("description", ""),
@@ -52,10 +52,10 @@ def fields_of(operation: Operation, description: Description) -> list[Field]:
 
 
 def _in_object(schema: Schema, path: tuple[str, ...], required: bool, description: Description) -> Iterator[Field]:
-    whole = description.plain(schema)
+    whole = description.resolve(schema)
     needed = set(whole.get("required", [])) if required else set()
     for name, given in whole["properties"].items():
-        inner = description.plain(given)
+        inner = description.resolve(given)
         if "properties" in inner:
             yield from _in_object(inner, (*path, name), name in needed, description)
         else:
@@ -64,13 +64,13 @@ def _in_object(schema: Schema, path: tuple[str, ...], required: bool, descriptio
 
 
 def kind_of(schema: Schema, description: Description) -> Kind:
-    """How a value of this schema is written in a shell; `json` is what has no simpler way."""
+    """Return how a shell spells a value of this schema. `json` is for schemas without a simpler spelling."""
     if "enum" in schema:
         return "choice"
     if schema.get("format") == "password":
         return "secret"
     if schema.get("type") == "array":
-        each = kind_of(description.plain(schema.get("items", {})), description)
+        each = kind_of(description.resolve(schema.get("items", {})), description)
         return "list" if each in ("choice", "integer", "number", "text") else "json"
     return _KINDS.get(schema.get("type", ""), "json")
 
@@ -84,12 +84,12 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-def _kebab(name: str) -> str:
+def _hyphenated(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
 
 def default_of(field: Field) -> str:
-    """What holds when it is not given, as far as there is something to say."""
+    """Return the field's default as text, empty without one."""
     value: Any = field.schema.get("default")
     if value is None or value in ("", [], {}):
         return ""

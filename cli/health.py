@@ -1,4 +1,4 @@
-"""`flask rmq health`: each dependency of the service with its state, and exit status 1 when one is down."""
+"""`flask rmq health`: shows the state of each dependency; exit status 1 if one is down."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 import click
 
 from cli import show
-from cli.command import JSON, ask, last, text_of
+from cli.command import JSON, command_name, help_text, send
 from cli.description import Description, Operation
-from cli.exits import Failed
+from cli.errors import Failed
 from cli.options import Inputs
 from cli.service import Service
 
 
 def command(operation: Operation, description: Description) -> click.Command:
-    """Shows what is up and what is down, whichever way the service answers."""
+    """Build the command. It shows all dependencies, also when the service answers 503."""
 
     @click.pass_obj
     def run(service: Service, as_json: bool) -> None:
         refused: Failed | None = None
         try:
-            content: dict[str, Any] = ask(service, operation, Inputs()).json()
+            content: dict[str, Any] = send(service, operation, Inputs()).json()
         except Failed as error:
             if error.problem is None or "dependencies" not in error.problem:
                 raise
@@ -35,5 +35,5 @@ def command(operation: Operation, description: Description) -> click.Command:
             raise refused
 
     return click.Command(
-        last(operation), params=[JSON], callback=run, help=text_of(operation), short_help=operation.summary
+        command_name(operation), params=[JSON], callback=run, help=help_text(operation), short_help=operation.summary
     )

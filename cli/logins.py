@@ -1,4 +1,4 @@
-"""Where logins rest: one token for each service, in a file that only its owner can read, and which service is meant."""
+"""Stored logins: one token for each service, in a file that only its owner can read, and the service used last."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.exits import Failed
+from cli.errors import Failed
 
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """The file `logins.json`. By default in the user's configuration (XDG Base Directory Specification)."""
+    """The file `logins.json`, by default in the user's configuration directory (XDG Base Directory Specification)."""
 
     path: Path
 
     @classmethod
-    def of_user(cls) -> Logins:
-        """Those of whoever runs this."""
+    def of_current_user(cls) -> Logins:
+        """Return the logins of the user that runs the command."""
         base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
         return cls(Path(base) / "workerrmq" / "logins.json")
 
     def last_url(self) -> str | None:
-        """The service that was logged in to last."""
+        """Return the URL of the last login."""
         url = self._read().get("last")
         return url if isinstance(url, str) else None
 
     def token(self, url: str) -> str | None:
-        """The token for a service, if there is a login to it."""
+        """Return the token for a service, None without a login."""
         token = self._tokens().get(url)
         return token if isinstance(token, str) else None
 
-    def keep(self, url: str, token: str) -> None:
-        """Remember a login, and that this service is meant from now on. Raises Failed."""
+    def save(self, url: str, token: str) -> None:
+        """Store a login and make its service the default. Raises Failed."""
         self._write({"last": url, "tokens": {**self._tokens(), url: token}})
 
-    def forget(self, url: str) -> None:
-        """Forget a login. Raises Failed."""
+    def delete(self, url: str) -> None:
+        """Delete a login. Raises Failed."""
         content = self._read()
         tokens = {other: token for other, token in self._tokens().items() if other != url}
         self._write({**content, "tokens": tokens})
@@ -54,15 +54,15 @@ class Logins:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as exc:
-            raise Failed(f"{self.path} cannot be read ({exc}). Delete it, and log in again.") from None
+            raise Failed(f"{self.path} cannot be read ({exc}). Delete it and log in again.") from None
         return content if isinstance(content, dict) else {}
 
     def _write(self, content: dict[str, Any]) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            number, name = tempfile.mkstemp(dir=self.path.parent)  # mode 0600 from its first moment on
+            number, name = tempfile.mkstemp(dir=self.path.parent)  # creates it with mode 0600
             with os.fdopen(number, "w") as file:
                 json.dump(content, file)
             Path(name).replace(self.path)
         except OSError as exc:
-            raise Failed(f"The login cannot be kept in {self.path}: {exc.strerror}.") from None
+            raise Failed(f"The login cannot be stored in {self.path}: {exc.strerror}.") from None

@@ -1,19 +1,19 @@
-"""What each operation of the API is called as a command, and which of its fields are shown as columns."""
+"""The commands' names, and the columns of their lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 GROUPS = {
-    "audit": "Who changed what.",
-    "bindings": "Which messages of an exchange go to which queue.",
+    "audit": "The log of changes.",
+    "bindings": "Routes from exchanges to queues.",
     "connections": "Clients of the broker.",
-    "consumers": "What delivers a queue's messages to a URL.",
-    "dead-letters": "Messages that could not be delivered: look at them, and send them again.",
-    "deliveries": "The log of attempts.",
+    "consumers": "Deliver a queue's messages to a URL.",
+    "dead-letters": "Messages that could not be delivered: list and replay them.",
+    "deliveries": "The log of delivery attempts.",
     "exchanges": "Exchanges of the broker.",
-    "keys": "API keys, for programs.",
-    "messages": "Messages that wait in a queue.",
+    "keys": "API keys for programs.",
+    "messages": "Ready messages of a queue.",
     "queues": "Queues of the broker.",
     "users": "Users of the API.",
 }
@@ -21,8 +21,9 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """`command`, with its group before it; `columns` of a list; `argument`, an optional field that has its place
-    rather than an option."""
+    """`command` with its group; `columns` of a list; `argument`, an optional field that is an argument instead of an
+    option.
+    """
 
     command: str
     columns: str = ""

@@ -1,4 +1,4 @@
-"""Fields as options and arguments of a command, and what was typed as the inputs of a request."""
+"""Converts fields to options and arguments of a command, and their values to a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cli.shell_types import Json, Pair, Text
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a request is made of."""
+    """The parts of a request."""
 
     query: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
@@ -23,7 +23,9 @@ class Inputs:
 
 
 def parameters(fields: Sequence[Field], argument: str = "") -> list[click.Parameter]:
-    """Required texts, and the field `argument`, have their place; all else is an option."""
+    """Return the click parameters of the fields. Required texts and the field `argument` are arguments, the others
+    options.
+    """
     made: list[click.Parameter] = []
     for one in fields:
         if is_argument(one, argument):
@@ -38,17 +40,17 @@ def parameters(fields: Sequence[Field], argument: str = "") -> list[click.Parame
 
 
 def is_argument(one: Field, argument: str) -> bool:
-    """Whether it has its place rather than an option."""
+    """Return whether the field is an argument instead of an option."""
     return len(one.path) == 1 and one.kind == "text" and (one.required or one.path[0] == argument)
 
 
 def key(one: Field) -> str:
-    """What click calls its value."""
+    """Return the field's key in click's values."""
     return one.name.replace("-", "_")
 
 
 def inputs(fields: Sequence[Field], typed: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> Inputs:
-    """What was typed, in its places, over a `body` that was given whole. Raises UsageError when some is missing."""
+    """Return the request for the values in `typed`, added to a whole `body`. Raises UsageError for a missing field."""
     result = Inputs(body=dict(body or {}))
     for one in fields:
         value = _secret(one, typed) if one.kind == "secret" else typed[key(one)]
@@ -87,7 +89,7 @@ def _option(one: Field) -> click.Option:
     if one.kind == "secret":
         return click.Option([key(one), f"--{one.name}"], is_flag=True, help=text or "ask for it")
     several = one.kind in ("list", "map")
-    hint = "may be given several times" if several else "JSON, @FILE or @- reads it" if one.kind == "json" else ""
+    hint = "repeatable" if several else "JSON, or @FILE, or @- for stdin" if one.kind == "json" else ""
     kind = _type(one)
     return click.Option(
         [key(one), f"--{one.name}"],
@@ -122,7 +124,7 @@ def _type(one: Field) -> click.ParamType[Any]:
 
 
 def _secret(one: Field, typed: Mapping[str, Any]) -> str | None:
-    """Never an argument: the list of processes shows those to everybody."""
+    """Read a secret from standard input or a prompt. It is never an argument: all users can list those."""
     if typed[f"{key(one)}_stdin"]:
         return sys.stdin.readline().rstrip("\r\n")
     if typed[key(one)] or one.required:

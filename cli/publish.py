@@ -1,4 +1,4 @@
-"""`flask rmq publish`: one message as an argument, a file or standard input, or many, a line each (lines.py)."""
+"""`flask rmq publish`: one message from an argument, a file or standard input, or many lines (publish_lines.py)."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any, BinaryIO
 
 import click
 
-from cli import lines, show
-from cli.command import JSON, ask, last
+from cli import publish_lines, show
+from cli.command import JSON, command_name, send
 from cli.description import Description, Operation
 from cli.fields import fields_of
 from cli.options import inputs, parameters
 from cli.service import Service
 
-_SAID_OTHERWISE = {"queueName", "message", "bodyBase64", "messages"}
+_OWN_PARAMETERS = {"queueName", "message", "bodyBase64", "messages"}
 
-_HELP = """Publish a message to QUEUE, or with --exchange to an exchange: the argument MESSAGE, the --file, or what
-comes on standard input (- is that, too). The answer comes when the broker has it in a queue.
+_HELP = """Publish a message to QUEUE, or with --exchange to an exchange: the argument MESSAGE, the --file, or or
+standard input (as well with -). The command returns when the broker has it in a queue.
 
-With --lines FILE (- is standard input) every line is a message in JSON, and is sent as soon as it is read, so that an
-endless stream will do. Without QUEUE and --exchange every line is a whole publication:
+With --lines FILE (- is standard input) every line is a message in JSON. Lines are sent as they are read, so an endless
+stream works. Without QUEUE and --exchange every line is a whole publication:
 {"queueName": "orders", "message": {"id": 1}}.
 """
 
 
 def command(operation: Operation, description: Description) -> click.Command:
-    """The command, with the properties of a message as options."""
-    fields = [one for one in fields_of(operation, description) if one.path[0] not in _SAID_OTHERWISE]
+    """Build the command, with a message's properties as options."""
+    fields = [one for one in fields_of(operation, description) if one.path[0] not in _OWN_PARAMETERS]
     params: list[click.Parameter] = [
         click.Argument(["words"], nargs=-1, metavar="[QUEUE] [MESSAGE]"),
-        click.Option(["--file"], type=click.File("rb"), help="one message; its name tells its type, as in order.json"),
-        click.Option(["stream", "--lines"], type=click.File("rb"), help="many messages: JSON, one a line"),
+        click.Option(["--file"], type=click.File("rb"), help="one message; the extension sets its content type"),
+        click.Option(["stream", "--lines"], type=click.File("rb"), help="many messages, one JSON value a line"),
         *parameters(fields),
         JSON,
     ]
@@ -51,36 +51,38 @@ def command(operation: Operation, description: Description) -> click.Command:
         given = inputs(fields, typed)
         queue, message = _queue_and_message(words, "exchange" in given.body)
         if sum(source is not None for source in (message, file, stream)) > 1:
-            raise click.UsageError("Give the message once: as an argument, by --file, or by --lines.")
+            raise click.UsageError("Give the message in one way only: as an argument, --file or --lines.")
         where = {"queueName": queue, **given.body} if queue else given.body
         if stream:
-            lines.publish(service, stream, where, as_json)
+            publish_lines.publish_lines(service, stream, where, as_json)
             return
         given.body.update({**where, **({"message": message} if message is not None else _read(file, where))})
-        content = ask(service, operation, given).json()
+        content = send(service, operation, given).json()
         if as_json:
             show.as_json(content)
         else:
-            show.done(content)
+            show.change(content)
 
-    help_text = f"{_HELP}\n\nThis is POST /messagePublish. It takes the role {operation.role}."
-    return click.Command(last(operation), params=params, callback=run, help=help_text, short_help=operation.summary)
+    text = f"{_HELP}\n\nThis is POST /messagePublish. Required role: {operation.role}."
+    return click.Command(command_name(operation), params=params, callback=run, help=text, short_help=operation.summary)
 
 
 def _queue_and_message(words: tuple[str, ...], to_exchange: bool) -> tuple[str | None, str | None]:
     queue = None if to_exchange or not words else words[0]
     rest = words if to_exchange else words[1:]
     if len(rest) > 1:
-        raise click.UsageError(f"{rest[1]!r} is one argument too many: put quotes around a message with spaces.")
+        raise click.UsageError(f"{rest[1]!r} is one argument too many. Quote a message that contains spaces.")
     return queue, None if not rest or rest[0] == "-" else rest[0]
 
 
 def _read(file: BinaryIO | None, where: dict[str, Any]) -> dict[str, Any]:
-    """A body from a file or standard input: a text where it is UTF-8, with the type that the file's name tells."""
+    """Read a body from a file or standard input: as text if it is UTF-8, with the content type of the file's
+    extension.
+    """
     if not where:
-        raise click.UsageError("Say where to: QUEUE, or --exchange and --routing-key.")
+        raise click.UsageError("Missing destination: QUEUE, or --exchange and --routing-key.")
     if file is None and sys.stdin.isatty():
-        raise click.UsageError("Give a MESSAGE, a --file, or pipe it in.")
+        raise click.UsageError("Missing message: MESSAGE, --file or standard input.")
     content = (file or sys.stdin.buffer).read()
     try:
         read: dict[str, Any] = {"message": content.decode()}

@@ -1,4 +1,4 @@
-"""The service at the other end: one HTTP request at a time, and every way that it can fail as a sentence."""
+"""The service's HTTP client: one request at a time; every failure becomes one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 import requests
 from requests.auth import AuthBase
 
-from cli.exits import Failed, LoginNeeded, Unreachable
+from cli.errors import Failed, LoginNeeded, Unreachable
 from cli.logins import Logins
 
 DEFAULT_URL = "http://127.0.0.1:5000"
@@ -21,7 +21,7 @@ TIMEOUT = (5, 60)  # seconds: to connect, and between two pieces of the answer
 
 
 class Service:
-    """One service, and the token that it is asked with. Used by one thread."""
+    """A service and the token for it. Use it from one thread."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url
@@ -29,14 +29,15 @@ class Service:
         self._session = requests.Session()
 
     @classmethod
-    def meant(cls, url: str | None) -> Service:
-        """The one at `url`, else of WORKERRMQ_URL, else logged in to last, else on this machine; with the key of
-        WORKERRMQ_API_KEY, else the login. Raises UsageError."""
-        logins = Logins.of_user()
+    def configured(cls, url: str | None) -> Service:
+        """Return the service at `url`, else of WORKERRMQ_URL, else of the last login, else on this machine, with the
+        key of WORKERRMQ_API_KEY, else the login's token. Raises UsageError.
+        """
+        logins = Logins.of_current_user()
         url = _checked(url or os.environ.get("WORKERRMQ_URL") or logins.last_url() or DEFAULT_URL)
         return cls(url, os.environ.get(_KEY) or logins.token(url))
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -46,8 +47,9 @@ class Service:
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """The answer, which is a success; `body` goes as JSON, `data` as it is. Raises Failed, Unreachable and
-        LoginNeeded."""
+        """Send a request and return the successful answer. `body` is sent as JSON, `data` unchanged. Raises Failed,
+        Unreachable and LoginNeeded.
+        """
         try:
             answer = self._session.request(
                 method,
@@ -58,23 +60,23 @@ class Service:
                 headers=headers,
                 auth=self._bearer,
                 timeout=TIMEOUT,
-                allow_redirects=False,  # a POST would come out as a GET
+                allow_redirects=False,  # requests would turn a POST into a GET
             )
         except requests.RequestException as exc:
             raise Unreachable(f"{self.url} cannot be reached: {_reason(exc)}.") from None
         except UnicodeError:
-            raise click.UsageError("What is given must be UTF-8.") from None
+            raise click.UsageError("The arguments must be UTF-8.") from None
         if answer.status_code < 300:
             return answer
         raise self._refusal(answer)
 
     def _refusal(self, answer: requests.Response) -> Failed:
         if answer.is_redirect:
-            return Unreachable(f"{self.url} leads on to {answer.headers['Location']}: log in to that instead.")
+            return Unreachable(f"{self.url} redirects to {answer.headers['Location']}. Use that URL.")
         problem = problem_of(answer)
         if problem is None:
             return Unreachable(
-                f"{self.url} answered {answer.status_code}, and not as WorkerRMQ does. Is the URL right?"
+                f"{self.url} answered {answer.status_code}, but is not a WorkerRMQ service. Check the URL."
             )
         if answer.status_code == 401:
             return LoginNeeded(self._why_login(problem["detail"]))
@@ -82,14 +84,14 @@ class Service:
 
     def _why_login(self, detail: str) -> str:
         if not self._bearer.token:
-            return f"You are not logged in to {self.url}. Do so with: flask rmq login"
+            return f"Not logged in to {self.url}. Log in with: flask rmq login"
         if os.environ.get(_KEY):
-            return f"What {_KEY} holds was refused. Set it to a key that is good, or unset it to use a login."
+            return f"The service refused the key in {_KEY}. Set a valid key, or unset it to use a login."
         return f"{detail} Log in with: flask rmq login"
 
 
 def problem_of(answer: requests.Response) -> dict[str, Any] | None:
-    """The refusal (RFC 9457) that an answer is, or None when it is something else."""
+    """Return the error body (RFC 9457) of an answer, or None for another body."""
     try:
         content = answer.json()
     except ValueError:
@@ -98,7 +100,7 @@ def problem_of(answer: requests.Response) -> dict[str, Any] | None:
 
 
 class _Bearer(AuthBase):
-    """The token. Being there at all keeps requests from sending what ~/.netrc has for the host."""
+    """Sets the token. Without an auth object, requests would send the host's login from ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self.token = token
@@ -110,7 +112,7 @@ class _Bearer(AuthBase):
 
 
 def _sentence(problem: dict[str, Any]) -> str:
-    """The detail, and which fields are wrong where it does not say so itself."""
+    """Return the detail, with the invalid fields that it does not mention."""
     detail = str(problem["detail"])
     fields = [f"{one['field']}: {one['detail']}" for one in problem.get("errors", []) if one["detail"] not in detail]
     return f"{detail} {'; '.join(fields)}".rstrip()

@@ -1,4 +1,4 @@
-"""What is typed in a shell that click knows no type for."""
+"""click parameter types for JSON, texts and pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 
 class Text(click.ParamType[str]):
-    """A text, of a pattern if one is said."""
+    """A text that matches an optional pattern."""
 
     name = "text"
 
@@ -20,19 +20,17 @@ class Text(click.ParamType[str]):
         self._pattern = pattern
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text itself."""
         if self._pattern and not re.search(self._pattern, value):
             self.fail(f"{value!r} does not fit {self._pattern}", param, ctx)
         return str(value)
 
 
 class Json(click.ParamType[Any]):
-    """A JSON value, or a word that stands for itself; `@FILE` is what the file holds, `@-` standard input."""
+    """A JSON value or a bare word. `@FILE` reads a file, `@-` standard input."""
 
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value."""
         if not isinstance(value, str):
             return value
         text = self._read(value[1:], param, ctx) if value.startswith("@") else value
@@ -49,10 +47,9 @@ class Json(click.ParamType[Any]):
 
 
 class Object(Json):
-    """A JSON object, given as Json is."""
+    """A JSON object, spelled as for Json."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """The object."""
         given = super().convert(value, param, ctx)
         if not isinstance(given, dict):
             self.fail('must be a JSON object, as in {"queueName": "orders"}', param, ctx)
@@ -60,7 +57,7 @@ class Object(Json):
 
 
 class Pair(click.ParamType[tuple[str, Any]]):
-    """`NAME=VALUE`; where values are `typed` one that is JSON counts as that: 10 is a number, "10" a text."""
+    """`NAME=VALUE`. With `typed`, a JSON value keeps its type: 10 is a number, "10" a text."""
 
     name = "name=value"
 
@@ -68,7 +65,6 @@ class Pair(click.ParamType[tuple[str, Any]]):
         self._typed = typed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
-        """The pair."""
         if isinstance(value, tuple):
             return value
         name, equals, content = value.partition("=")
@@ -78,7 +74,7 @@ class Pair(click.ParamType[tuple[str, Any]]):
 
 
 def parsed(text: str) -> Any:
-    """The JSON value that a text is, else the text."""
+    """Return the JSON value of a text, or the text itself."""
     try:
         return json.loads(text, parse_constant=_no_json)
     except (ValueError, RecursionError):

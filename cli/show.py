@@ -1,4 +1,4 @@
-"""What people read: tables, and one thing field by field. What comes from outside cannot steer the terminal."""
+"""Output for people: tables, and single items field by field. Control characters are escaped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 import click
 
 _GAP = 2
-_NARROWEST = 12  # columns that a column keeps at least
+_MIN_WIDTH = 12  # characters
 
 
 def as_json(content: Any) -> None:
-    """For programs, and with line breaks for people who look."""
+    """Print JSON, on a terminal with line breaks."""
     click.echo(json.dumps(content, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
 def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """One line an item. On a terminal the widest columns are cut until a line fits."""
+    """Print one line for each item. On a terminal, cut the widest columns until a line fits."""
     columns = columns or [name for name, value in items[0].items() if not isinstance(value, (dict, list))]
     rows = [[cell(item.get(name)) for name in columns] for item in items]
     widths = _fitting([max(map(len, column)) for column in zip(columns, *rows, strict=True)])
@@ -31,7 +31,7 @@ def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 
 
 def details(item: dict[str, Any]) -> None:
-    """One line a field, those within fields with dots (retry.jitter); then its lists, as tables."""
+    """Print one line for each field, nested ones with dots (retry.jitter), then its lists as tables."""
     tables = {name: value for name, value in item.items() if _is_list_of_items(value)}
     lines = [(name, value) for name, value in _flat(item) if name not in tables]
     width = max((len(name) for name, _ in lines), default=0)
@@ -54,8 +54,8 @@ def _flat(item: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
             yield before + name, value
 
 
-def done(content: dict[str, Any]) -> None:
-    """The sentence of a change, and what it says beside: a new key, warnings."""
+def change(content: dict[str, Any]) -> None:
+    """Print the sentence of a change and its other fields: a new key, warnings."""
     click.echo(cell(content["message"]))
     for name, value in content.items():
         if isinstance(value, list):
@@ -66,7 +66,7 @@ def done(content: dict[str, Any]) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value in one line, control characters escaped."""
+    """Return a value in one line, with control characters escaped."""
     match value:
         case None:
             return "-"
@@ -85,9 +85,9 @@ def _fitting(widths: list[int]) -> list[int]:
     if not sys.stdout.isatty():
         return widths
     room = shutil.get_terminal_size().columns - _GAP * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
+    while sum(widths) > room and max(widths) > _MIN_WIDTH:
         widest = widths.index(max(widths))
-        widths[widest] = max(_NARROWEST, widths[widest] - (sum(widths) - room))
+        widths[widest] = max(_MIN_WIDTH, widths[widest] - (sum(widths) - room))
     return widths
 
 

@@ -15,6 +15,7 @@ from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES
 from domain.outcome import Answer
+from domain.timestamps import plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
@@ -28,13 +29,10 @@ REPLAYED_AT = "x-replayed-at"
 
 LOOK_EXCHANGE = "workerrmq.look."
 """A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
-COUNTING_HEADERS = ("x-delivery-count", "x-acquired-count")
 
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
                    "x-acquired-count", "CC", "BCC")  # fmt: skip
-_CLOCKS_DIFFER = 3600.0
-"""Seconds that a publisher's clock may be ahead. A timestamp beyond that is in milliseconds, or nonsense."""
 _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
@@ -56,17 +54,6 @@ class Earlier:
 
     attempts: int
     first_failed: float
-
-
-def counts_returns(headers: Mapping[str, Any] | None) -> bool:
-    """Whether the queue of the message counts how often it comes back."""
-    return headers is not None and "x-delivery-count" in headers
-
-
-def times_returned(headers: Mapping[str, Any] | None) -> int:
-    """How often a quorum queue has had the message back (https://www.rabbitmq.com/docs/quorum-queues#feature-matrix)."""
-    count = headers.get("x-delivery-count", 0) if headers else 0
-    return count if isinstance(count, int) else 0
 
 
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
@@ -182,7 +169,7 @@ def known_since(properties: PropertiesView, now: float) -> float | None:
     first failed attempt; None when neither is known."""
     timestamp = properties.timestamp
     seconds = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-    if isinstance(seconds, int | float) and 0 < seconds <= now + _CLOCKS_DIFFER:
+    if isinstance(seconds, int | float) and plausible(seconds, now):
         return float(seconds)
     first_failed = (properties.headers or {}).get(FIRST_FAILED)
     try:

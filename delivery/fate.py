@@ -18,6 +18,8 @@ _GONE = 410
 
 
 class Fate(Enum):
+    FORGET = "forget"
+    """do nothing: the broker redelivers the message, or a copy has replaced it"""
     ACK = "ack"
     RETRY = "retry"
     """charge the attempt; the next one follows after a delay"""
@@ -36,8 +38,10 @@ class Fate(Enum):
 class Situation(NamedTuple):
     """What decides beside the outcome."""
 
-    attempts_left: bool
+    attempts_left: bool = True
     """whether the retry schedule has another delay"""
+    gone: bool = False
+    """whether the delivery cannot be settled any more: its channel is closed, or a copy has replaced it"""
     too_old: bool = False
     """whether `retry.giveUpAfter` has passed since the message was published"""
     target_down: bool = False
@@ -56,9 +60,11 @@ class Situation(NamedTuple):
 _Condition = Callable[[Situation], bool]
 
 _always: _Condition = lambda _: True  # noqa: E731
+_gone: _Condition = lambda s: s.gone  # noqa: E731
 _too_old: _Condition = lambda s: s.too_old  # noqa: E731
 
-TABLE: tuple[tuple[Outcome, _Condition, Fate], ...] = (
+TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
+    (None, _gone, Fate.FORGET),  # whatever the outcome
     (Outcome.SUCCESS, _always, Fate.ACK),
     (Outcome.REJECT, _always, Fate.REJECT),
     (Outcome.THROTTLE, _too_old, Fate.EXHAUST),
@@ -74,7 +80,12 @@ TABLE: tuple[tuple[Outcome, _Condition, Fate], ...] = (
     (Outcome.SUSPEND, _always, Fate.REST),
 )
 
+_ROWS = {outcome: [(applies, fate) for of, applies, fate in TABLE if of in (None, outcome)] for outcome in Outcome}
+
 
 def fate_of(outcome: Outcome, situation: Situation) -> Fate:
     """What to do with a delivery whose attempt had this outcome."""
-    return next(fate for of, applies, fate in TABLE if of is outcome and applies(situation))
+    for applies, fate in _ROWS[outcome]:
+        if applies(situation):
+            return fate
+    raise AssertionError("the last row of every outcome always applies")

@@ -1,25 +1,14 @@
-"""The copy that takes a message's place when a look at it would use up its queue's delivery limit.
-
-RabbitMQ counts in `x-delivery-count` how often a quorum queue has had a message back, and drops or dead-letters it when
-that is more than the limit (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
-"""
+"""The copy that takes a message's place when a look at it would use up its queue's delivery limit."""
 
 from __future__ import annotations
 
-from delivery.copies import COUNTING_HEADERS, LOOK_EXCHANGE, Source, returned_copy, times_returned
+from delivery.copies import LOOK_EXCHANGE, Source, returned_copy
+from delivery.delivery_limit import COUNTING_HEADERS
 from domain.message import Message, Properties
 from domain.names import MAX_BYTES
 
-MARGIN = 2
-"""Returns that are left to a message after a look, because the process may die while it looks."""
-
 _ROUTING_HEADERS = ("CC", "BCC")
 """RabbitMQ routes by these, so that a copy by the default exchange would reach other queues, too."""
-
-
-def wears_out(source: Source, limit: int | None) -> bool:
-    """Whether one more return brings the message closer than MARGIN to the delivery limit of its queue."""
-    return limit is not None and times_returned(source.properties.headers) + 1 > limit - MARGIN
 
 
 def needs_exchange(source: Source) -> bool:

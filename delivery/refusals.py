@@ -5,17 +5,15 @@ from __future__ import annotations
 SUSPEND_AFTER = 10
 """Refusals in a row that suspend a consumer."""
 
-_LONGEST_REST = 5.0
-
 
 class Refusals:
     """Fed with every answer of one revision of a consumer. `now` is in seconds of a steady clock."""
 
-    __slots__ = ("_answers_since_success", "_recent", "_succeeded_at", "row")
+    __slots__ = ("_answers_since_success", "_longest_rest", "_recent", "_succeeded_at", "row")
 
-    def __init__(self, recent: float) -> None:
-        """A success counts as recent for `recent` seconds."""
-        self._recent = recent
+    def __init__(self, recent: float, longest_rest: float = 5.0) -> None:
+        """A success counts as recent for `recent` seconds. A consumer rests for at most `longest_rest` seconds."""
+        self._recent, self._longest_rest = recent, longest_rest
         self._succeeded_at = float("-inf")
         self._answers_since_success = 0
         self.row = 0
@@ -40,4 +38,4 @@ class Refusals:
     @property
     def rest(self) -> float:
         """Seconds to take no messages after the last refusal; grows with each in a row."""
-        return float(min(_LONGEST_REST, 0.5 * 2 ** (self.row - 1)))
+        return float(min(self._longest_rest, 0.5 * 2 ** (self.row - 1)))

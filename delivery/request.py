@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from delivery.header_values import field_value, text_of
 from delivery.payload import envelope
 from delivery.signing import Signer
 from delivery.template import UrlExpansion
-from domain.consumer import BasicAuth, BearerAuth, ConsumerSpec
+from domain.consumer import ConsumerSpec
 from domain.message import PropertiesView
 from domain.signing_secret import RetiringSecret
 
@@ -68,8 +67,6 @@ class RequestHeaders:
     def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
         own = {name.lower() for name in spec.headers}
         ours = {"X-Queue-Name": spec.queue_name, "User-Agent": "WorkerRMQ", "Accept": "*/*"}
-        if spec.auth is not None:
-            ours["Authorization"] = _credentials(spec.auth)
         fixed = {name: value for name, value in ours.items() if name.lower() not in own}
         fixed |= {name: value.strip() for name, value in spec.headers.items()}
         self._fixed = ["Expect:", *(f"{name}: {field_value(value)}" for name, value in fixed.items())]
@@ -117,11 +114,3 @@ class RequestHeaders:
         if self._signer is not None:
             lines.append(f"webhook-signature: {self._signer.signatures(message_id, now, body)}")
         return lines
-
-
-def _credentials(auth: BasicAuth | BearerAuth) -> str:
-    """RFC 7617 §2 (in UTF-8), RFC 6750 §2.1. Sent with every request, not after a 401 only."""
-    if isinstance(auth, BearerAuth):
-        return f"Bearer {auth.token.get_secret_value()}"
-    login = f"{auth.username}:{auth.password.get_secret_value()}"
-    return "Basic " + b64encode(login.encode()).decode()

@@ -13,15 +13,9 @@ State = Literal["running", "failing", "waiting", "paused", "suspended"]
 STATES: tuple[State, ...] = get_args(State)
 
 
-class WorkerReport(Model):
-    """What one worker process says of a consumer. Counts are since that process took it up. `successRate`, from 0 to 1,
-    and the latencies are of its last 200 answers; null before the first. `refusedCopies` counts the messages whose copy
-    (a retry or a dead letter) the broker refuses now, `copyError` says why it refused the last."""
+class ConsumerFigures(Model):
+    """What `ConsumerCounts.figures` returns."""
 
-    worker: str
-    state: str
-    reason: str | None
-    revision: int
     in_flight: int
     delivered: int
     retried: int
@@ -37,7 +31,18 @@ class WorkerReport(Model):
     latency_p99_ms: float | None
 
 
-class ConsumerDetails(ConsumerSpec):
+class WorkerReport(ConsumerFigures):
+    """What one worker process says of a consumer. Counts are since that process took it up. `successRate`, from 0 to 1,
+    and the latencies are of its last 200 answers; null before the first. `refusedCopies` counts the messages whose copy
+    (a retry or a dead letter) the broker refuses now, `copyError` says why it refused the last."""
+
+    worker: str
+    state: str
+    reason: str | None
+    revision: int
+
+
+class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     """`desiredState` is what was asked for, `state` what the live workers make of it, `reason` why, if it does not run.
     Counts are sums over those workers. `refusedCopies` are the messages that stay unacked because the broker refuses
     their copies (a retry or a dead letter), `copyError` says why. `successRate` (0 to 1) and the latencies, in
@@ -49,19 +54,6 @@ class ConsumerDetails(ConsumerSpec):
     desired_state: Desired
     state: State
     reason: str | None
-    in_flight: int
-    delivered: int
-    retried: int
-    dead_lettered: int
-    requeued: int
-    last_status: int | None
-    last_error: str | None
-    last_error_at: datetime | None
-    refused_copies: int
-    copy_error: str | None
-    success_rate: float | None
-    latency_p50_ms: float | None
-    latency_p99_ms: float | None
     workers: list[WorkerReport]
     signing_overlap_until: datetime | None
     created_at: datetime

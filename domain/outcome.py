@@ -35,6 +35,10 @@ class ErrorClass(Enum):
     """no request can be made of the message, as when it lacks a value that the URL needs"""
 
 
+NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+"""Errors of ours: the target has not heard of the message."""
+
+
 class Answer(NamedTuple):
     """What came back from a target: a status, or the class of the error. `seconds` is how long it took, `retry_after`
     how many seconds the target asked us to wait."""

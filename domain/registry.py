@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from domain.consumer import ConsumerSpec
+from domain.counts import ConsumerCounts
 from domain.queue_scope import QueueScope
 from domain.signing_secret import RetiringSecret
 
@@ -124,30 +125,13 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What one worker process says of one consumer. Counts are since that process took it up; `error` is the last
-    failure, `last_status` the last HTTP status. `refused_copies` are retries and dead letters that the broker refuses
-    now, `copy_error` says why. Of the last `answers` (200 at most) so many `succeeded`, and half of them took `p50_ms`
-    at most, 99 % of them `p99_ms`."""
+class Report(ConsumerCounts):
+    """What one worker process says of one consumer: its state, and its counts since that process started it."""
 
     consumer_id: str
     revision: int
     state: Actual
     reason: str | None = None
-    in_flight: int = 0
-    delivered: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    requeued: int = 0
-    last_status: int | None = None
-    error: str | None = None
-    error_at: datetime | None = None
-    refused_copies: int = 0
-    copy_error: str | None = None
-    answers: int = 0
-    succeeded: int = 0
-    p50_ms: float | None = None
-    p99_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from broker.core.checks import expiration as check_expiration
+from broker.core.checks import check_expiration
 from broker.core.message import Entry
 from broker.core.message import Message as CoreMessage
 from broker.errors import AmqpError

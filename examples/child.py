@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
 
-from launcher.supervisor_config import dies_with_parent
+from launcher.supervisor_config import killed_with_parent
 
 PROJECT = Path(__file__).parents[1]
 
@@ -18,7 +18,7 @@ def child(module: str, *arguments: str, ready: str, **settings: str) -> Iterator
 
     Ctrl+C does not reach it. Raises ChildProcessError when it ends before it is ready; it has said why.
     """
-    command = [*dies_with_parent(), sys.executable, "-m", module, *arguments]
+    command = [*killed_with_parent(), sys.executable, "-m", module, *arguments]
     with ExitStack() as until_it_ends:
         process = until_it_ends.enter_context(
             Popen(command, cwd=PROJECT, env=os.environ | settings, stdout=PIPE, text=True, start_new_session=True)

@@ -81,7 +81,7 @@ class Tracing:
             span.end()
 
     def attempt(self, consumer: str, source: Source, attempt: int) -> Span:
-        """A span for one attempt, to be ended by `answered`."""
+        """A span for one attempt, to be ended by `end`."""
         return self._tracer.start_span(
             f"deliver {source.queue}",
             context=self._propagator.extract(_context_of(source.properties.headers)),
@@ -102,7 +102,7 @@ class Tracing:
         kept = [line for line in lines if line.partition(":")[0].lower() not in _CONTEXT]
         return kept + [f"{name}: {value}" for name, value in self._context_in(span).items()]
 
-    def answered(self, span: Span, outcome: Outcome, answer: Answer) -> None:
+    def end(self, span: Span, outcome: Outcome, answer: Answer) -> None:
         """End the span of an attempt."""
         span.set_attribute("workerrmq.outcome", outcome.value)
         if answer.status is not None:

@@ -1,4 +1,4 @@
-"""What `./run.sh` starts: everything that the service needs on one machine, under a supervisor.
+"""Starts everything that the service needs on one machine, under a supervisor: `./run.sh`.
 
-Knows which programs there are and how to start them, and of the service only its settings.
+Knows the programs and how to start them; of the service it knows only the settings.
 """

@@ -1,4 +1,6 @@
-"""`python -m launcher`: start everything, say when it is ready, watch it, and stop it on Ctrl+C, SIGTERM or SIGHUP."""
+"""`python -m launcher`: starts everything, reports when it is ready, watches it, and stops it on Ctrl+C, SIGTERM or
+SIGHUP.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from launcher.lock import take_lock
 from launcher.log_files import LogTail, last_line
 from launcher.plan import Plan, make_plan
 from launcher.secret_files import private_directory
-from launcher.supervision import Supervision
-from launcher.terminal import complain, report, say
+from launcher.supervisor import Supervisor
+from launcher.terminal import print_error, report, say
 from launcher.welcome import welcome
 
 START_SECONDS = 90
@@ -26,12 +28,12 @@ _PORT_RACES = 3
 
 
 class StopSignal:
-    """Remembers that an operator asked us to stop."""
+    """Records whether an operator has sent a stop signal."""
 
     def __init__(self) -> None:
         self.received = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps its promise
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 signal.signal(number, self._note)
 
     def _note(self, *_: object) -> None:
@@ -39,7 +41,7 @@ class StopSignal:
 
 
 def main() -> int:
-    """The exit status: 0 after a stop that was asked for."""
+    """Run the service until a stop signal. Return the exit status, 0 after an orderly stop."""
     os.umask(0o077)
     stop = StopSignal()
     try:
@@ -50,42 +52,42 @@ def main() -> int:
                 return _start(settings, lock, stop)
         return _start(settings, lock, stop)
     except StartFailed as exc:
-        complain(str(exc))
+        print_error(str(exc))
         return 1
 
 
 def _start(settings: Settings, lock: IO[str], stop: StopSignal) -> int:
     plan = make_plan(settings, settings.data_dir)
-    supervision = Supervision(plan, lock)
+    supervisor = Supervisor(plan, lock)
     try:
-        return _run(plan, supervision, stop)
+        return _run(plan, supervisor, stop)
     finally:
-        supervision.end()
+        supervisor.end()
 
 
-def _run(plan: Plan, supervision: Supervision, stop: StopSignal) -> int:
+def _run(plan: Plan, supervisor: Supervisor, stop: StopSignal) -> int:
     began = time.monotonic()
-    logs = [LogTail(plan.data_dir / "logs" / f"{part.name}.log") for part in plan.parts]
+    logs = [LogTail(plan.data_dir / "logs" / f"{program.name}.log") for program in plan.programs]
     api = Api(plan.url)
-    if _until_ready(plan, supervision, stop, api):
+    if _until_ready(plan, supervisor, stop, api):
         say(welcome(plan, time.monotonic() - began, plan.admin.login_to_show(api)))
-        _watch(plan, supervision, stop, logs)
-    say(f"Stopping; deliveries in flight are finished or handed back, within {plan.patience} s …")
-    supervision.end()
+        _watch(plan, supervisor, stop, logs)
+    say(f"Stopping. Deliveries in flight finish or return to their queues within {plan.stop_timeout} s …")
+    supervisor.end()
     say("Stopped.")
     return 0
 
 
-def _until_ready(plan: Plan, supervision: Supervision, stop: StopSignal, api: Api) -> bool:
+def _until_ready(plan: Plan, supervisor: Supervisor, stop: StopSignal, api: Api) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while not stop.received:
-        _check(supervision)
-        for death in supervision.deaths():
-            log = plan.data_dir / "logs" / f"{death.part}.log"
+        _check(supervisor)
+        for exited in supervisor.exits():
+            log = plan.data_dir / "logs" / f"{exited.program}.log"
             why = last_line(log)
             failure = PortTaken if "address already in use" in why.lower() else StartFailed
-            raise failure(f"{death.part} ended at start ({death.how}): {why} (more in {log})")
-        if {part.name for part in plan.parts} <= supervision.up and api.ready():
+            raise failure(f"{exited.program} exited at the start ({exited.how}): {why} (more in {log})")
+        if {program.name for program in plan.programs} <= supervisor.up and api.ready():
             return True
         if time.monotonic() > deadline:
             raise StartFailed(f"not ready after {START_SECONDS} s: {api.last} (logs in {plan.data_dir / 'logs'})")
@@ -93,11 +95,11 @@ def _until_ready(plan: Plan, supervision: Supervision, stop: StopSignal, api: Ap
     return False
 
 
-def _watch(plan: Plan, supervision: Supervision, stop: StopSignal, logs: list[LogTail]) -> None:
+def _watch(plan: Plan, supervisor: Supervisor, stop: StopSignal, logs: list[LogTail]) -> None:
     while not stop.received:
-        _check(supervision)
-        for death in supervision.deaths():
-            report(f"{death.part} ended ({death.how}) and is started again; logs in {plan.data_dir / 'logs'}")
+        _check(supervisor)
+        for exited in supervisor.exits():
+            report(f"{exited.program} exited ({exited.how}) and restarts; logs in {plan.data_dir / 'logs'}")
         for log in logs:
             if errors := log.new_errors():
                 more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -105,9 +107,9 @@ def _watch(plan: Plan, supervision: Supervision, stop: StopSignal, logs: list[Lo
         time.sleep(0.5)
 
 
-def _check(supervision: Supervision) -> None:
-    if why := supervision.ended():
-        raise StartFailed(f"the supervisor ended by itself ({why}), so everything else is stopped too")
+def _check(supervisor: Supervisor) -> None:
+    if why := supervisor.ended():
+        raise StartFailed(f"the supervisor exited ({why}); the other programs were stopped")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The little that the launcher asks of the running service, over HTTP as anybody would."""
+"""The launcher's HTTP client for the service that it starts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 
 
 class Api:
-    """Asks the web process; remembers in `last` what it said to the last question."""
+    """The web process's API. `last` is its last answer."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
-        self.last = "it does not listen yet"
+        self.last = "it is not listening yet"
 
     def ready(self) -> bool:
-        """Whether broker and store answer the web process."""
+        """Return whether broker and store answer the web process."""
         return self._ask("GET", "/health/ready") == HTTPStatus.OK
 
     def accepts(self, username: str, password: str) -> bool:
-        """Whether this login is in force."""
+        """Return whether this login is valid."""
         return self._ask("POST", "/login", {"username": username, "password": password}) == HTTPStatus.OK
 
     def _ask(self, method: str, path: str, body: dict[str, str] | None = None) -> int:

@@ -1,11 +1,11 @@
-"""Why a start can fail. Each carries the one sentence that the operator reads."""
+"""Errors of a start. Each message is the sentence that the operator reads."""
 
 from __future__ import annotations
 
 
 class StartFailed(Exception):
-    """The service cannot be started; the message is one sentence and says what to change."""
+    """The service cannot start. The message is one sentence and says what to change."""
 
 
 class PortTaken(StartFailed):
-    """Somebody else took a port between our look at it and its use: worth another try."""
+    """Another program took a port between the launcher's check and its use; a retry may succeed."""

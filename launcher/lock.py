@@ -1,4 +1,4 @@
-"""One running service per DATA_DIR."""
+"""A lock on DATA_DIR: one running service per directory."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from launcher.errors import StartFailed
 from launcher.terminal import say
 
 
-def take_lock(data_dir: Path, patience: float = 30) -> IO[str]:
-    """The open, locked file: the lock lasts until the last process that holds it open has ended.
+def take_lock(data_dir: Path, timeout: float = 30) -> IO[str]:
+    """Return the open, locked file. The lock lasts until the last process that has it open ends.
 
-    When the holder's launcher was killed, its parts are stopping: waits up to `patience` seconds for them.
-    Raises StartFailed when the service runs already.
+    If the holder's launcher was killed, its processes are stopping: wait up to `timeout` seconds for them. Raises
+    StartFailed if the service is running already.
     """
     lock = (data_dir / "lock").open("a+")
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     waiting = False
     while not _locked(lock):
         lock.seek(0)
         holder = lock.read().strip()
         if not holder or _runs(holder) or time.monotonic() > deadline:
-            raise StartFailed(f"already running in {data_dir} (process {holder or 'unknown'}): stop it first")
+            raise StartFailed(f"already running in {data_dir} (process {holder or 'unknown'}); stop it first")
         if not waiting:
-            say("An earlier run was killed and is still stopping; waiting for it …")
+            say("Waiting for an earlier run, which was killed, to stop …")
             waiting = True
         time.sleep(0.1)
     lock.seek(0)
@@ -47,5 +47,5 @@ def _locked(lock: IO[str]) -> bool:
 
 def _runs(pid: str) -> bool:
     with suppress(OSError):
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # killed, but not yet waited for: empty
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty for a zombie
     return False

@@ -1,35 +1,35 @@
-"""Reading log files as they grow: what supervisord and the running parts write there, for the operator's terminal."""
+"""Reads the log files of supervisord and of the processes as they grow, for the operator's terminal."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-_MOST = 1024 * 1024  # bytes that are read at a time
+_MAX_READ = 1024 * 1024  # bytes
 _LEVELS = ("error", "critical")
 
 
 class LogTail:
-    """Follows one log file from its present end on, through rotations."""
+    """Follows one log file from its present end, through rotations."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._offset = self._size()
 
     def new_lines(self) -> list[bytes]:
-        """The whole lines that were written since the last call."""
+        """Return the complete lines written since the last call."""
         size = self._size()
         if size == self._offset:
             return []
         with self.file.open("rb") as log:
             begin = self._offset if size > self._offset else 0  # shorter: rotated
             log.seek(begin)
-            whole, newline, _ = log.read(_MOST).rpartition(b"\n")
+            whole, newline, _ = log.read(_MAX_READ).rpartition(b"\n")
         self._offset = begin + len(whole) + len(newline)
         return whole.splitlines()
 
     def new_errors(self) -> list[str]:
-        """What the JSON lines of error level among the new ones say."""
+        """Return the texts of the new lines of error level."""
         return [said for line in self.new_lines() if (said := _error_in(line))]
 
     def _size(self) -> int:
@@ -40,7 +40,7 @@ class LogTail:
 
 
 def last_line(file: Path) -> str:
-    """The last line of a log that is not blank, at most 300 characters of it; empty when there is none."""
+    """Return the last non-blank line of a log, at most 300 characters; empty without one."""
     try:
         lines = file.read_bytes()[-8192:].decode(errors="replace").split("\n")
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""What to start, in which order, with which environment. The only place that knows what is embedded.
+"""The processes to start, their order and their environment. Only this module knows which programs are embedded.
 
-The embedded broker runs when RABBITMQ_URL is not set, the embedded store when MONGO_URI is not set.
+The embedded broker runs if RABBITMQ_URL is not set, the embedded store if MONGO_URI is not set.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from pathlib import Path
 from config import Settings
 from launcher import ports
 from launcher.admin import FirstAdmin
-from launcher.secret_files import made_once
+from launcher.secret_files import stored_secret
 
 BROKER_USER = "workerrmq"
 STORE_FILE = "store_url"
 
-TARGETS_HERE = "127.0.0.0/8, ::1, localhost"
-"""What targets may be when broker and targets share a machine for trying things, and TARGET_ALLOW says nothing."""
+LOCAL_TARGETS = "127.0.0.0/8, ::1, localhost"
+"""The default of TARGET_ALLOW with the embedded broker: targets on this machine, to try things out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One supervised process. Lower stages start first and stop last; a stage stops as one.
+class Program:
+    """A supervised process. Lower stages start first and stop last; the programs of a stage stop together.
 
-    `patience` is how many seconds it gets between SIGTERM and SIGKILL.
+    `stop_timeout` is the number of seconds between SIGTERM and SIGKILL.
     """
 
     name: str
     command: tuple[str, ...]
     stage: int
-    patience: int
+    stop_timeout: int
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All parts, the environment that they share, and what the operator is told."""
+    """All programs, their common environment, and the texts for the operator."""
 
-    parts: tuple[Part, ...]
+    programs: tuple[Program, ...]
     environment: dict[str, str]
     data_dir: Path
     host: str
@@ -51,66 +51,68 @@ class Plan:
 
     @property
     def url(self) -> str:
-        """The service's address as a program on this machine writes it."""
+        """The service's URL for programs on this machine."""
         host = {"0.0.0.0": ports.LOOPBACK, "[::]": "[::1]"}.get(self.host, self.host)
         return f"http://{host}:{self.port}"
 
     @property
-    def patience(self) -> int:
-        """The most seconds that an orderly stop takes."""
-        stages = {part.stage for part in self.parts}
-        return sum(max(part.patience for part in self.parts if part.stage == stage) for stage in stages)
+    def stop_timeout(self) -> int:
+        """The longest duration of an orderly stop, in seconds."""
+        stages = {program.stage for program in self.programs}
+        return sum(max(program.stop_timeout for program in self.programs if program.stage == stage) for stage in stages)
 
 
 def make_plan(settings: Settings, data_dir: Path) -> Plan:
-    """Decide for `settings`; makes what is kept in `data_dir`. Raises StartFailed."""
+    """Plan the processes for `settings` and create their files in `data_dir`. Raises StartFailed."""
     host, _, port = settings.bind.rpartition(":")
-    ports.need(host, int(port))
+    ports.check_free(host, int(port))
     environment = {"CONSUMERS": "external", "DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
     admin = FirstAdmin(settings.admin_username, settings.admin_password.get_secret_value(), data_dir)
     if admin.password:
         environment["ADMIN_PASSWORD"] = admin.password
-    parts: list[Part] = []
+    programs: list[Program] = []
     store, broker = "MongoDB at MONGO_URI", "RabbitMQ at RABBITMQ_URL"
     if "mongo_uri" not in settings.model_fields_set:
-        store = _embed_store(parts, environment, data_dir)
+        store = _embed_store(programs, environment, data_dir)
     if "rabbitmq_url" not in settings.model_fields_set:
-        broker = _embed_broker(parts, environment, data_dir)
+        broker = _embed_broker(programs, environment, data_dir)
         if "target_allow" not in settings.model_fields_set:
-            environment["TARGET_ALLOW"] = TARGETS_HERE
+            environment["TARGET_ALLOW"] = LOCAL_TARGETS
     drain = round(settings.drain_timeout) + 1
-    parts.append(Part("worker", (_python(), "WorkerRMQ.py"), stage=3, patience=drain))
-    answers = math.ceil(settings.publish_timeout) + 10  # gunicorn.conf.py: open connections, then the master's own end
-    parts.append(Part("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, patience=max(drain, answers)))
-    return Plan(tuple(parts), environment, data_dir, host, int(port), broker, store, admin)
+    programs.append(Program("worker", (_python(), "WorkerRMQ.py"), stage=3, stop_timeout=drain))
+    answers = math.ceil(settings.publish_timeout) + 10  # gunicorn.conf.py: open connections, then the master's exit
+    programs.append(
+        Program("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, stop_timeout=max(drain, answers))
+    )
+    return Plan(tuple(programs), environment, data_dir, host, int(port), broker, store, admin)
 
 
-def _embed_store(parts: list[Part], environment: dict[str, str], data_dir: Path) -> str:
+def _embed_store(programs: list[Program], environment: dict[str, str], data_dir: Path) -> str:
     port = ports.usual_or_free(27017)
     pid_file = data_dir / "store.pid"
-    pid_file.unlink(missing_ok=True)  # after a power cut it names a stranger, and the store would refuse to start
+    pid_file.unlink(missing_ok=True)  # stale after a power cut: the store would not start
     program = str(Path(_python()).with_name("nx-27017"))
     listen = ("--host", ports.LOOPBACK, "--port", str(port))
     files = ("--data-dir", str(data_dir / "store"), "--log-file", os.devnull, "--pid-file", str(pid_file))
-    parts.append(Part("store", (_python(), program, *listen, *files), stage=1, patience=1))
+    programs.append(Program("store", (_python(), program, *listen, *files), stage=1, stop_timeout=1))
     environment["MONGO_URI"] = f"mongodb://{ports.LOOPBACK}:{port}/workerrmq"
     (data_dir / STORE_FILE).write_text(environment["MONGO_URI"])  # for reset_password
     return f"embedded, mongodb://{ports.LOOPBACK}:{port}"
 
 
-def _embed_broker(parts: list[Part], environment: dict[str, str], data_dir: Path) -> str:
+def _embed_broker(programs: list[Program], environment: dict[str, str], data_dir: Path) -> str:
     port, management = ports.usual_or_free(5672), ports.usual_or_free(15672)
-    password = made_once(data_dir / "broker_password")
+    password = stored_secret(data_dir / "broker_password")
     listen = ("--host", ports.LOOPBACK, "--port", str(port), "--management-port", str(management))
     command = (_python(), "-m", "broker", *listen, "--data-dir", str(data_dir / "broker"))
-    parts.append(Part("broker", command, stage=2, patience=2))
-    environment["BROKER_USER"] = f"{BROKER_USER}:{password}"  # not an argument: every local user can read those
+    programs.append(Program("broker", command, stage=2, stop_timeout=2))
+    environment["BROKER_USER"] = f"{BROKER_USER}:{password}"  # not an argument: all local users can read those
     environment["RABBITMQ_URL"] = f"amqp://{BROKER_USER}:{password}@{ports.LOOPBACK}:{port}/"
     environment["RABBITMQ_MANAGEMENT_URL"] = f"http://{ports.LOOPBACK}:{management}"
     return f"embedded, amqp://{BROKER_USER}@{ports.LOOPBACK}:{port}, management on port {management}"
 
 
 def _python() -> str:
-    """This virtualenv's python, relative to the project when inside it: such a path holds nothing to be escaped."""
+    """Return this virtualenv's python, relative to the project if inside it: such a path needs no escaping."""
     python = Path(sys.executable)
     return str(python.relative_to(Path.cwd())) if python.is_relative_to(Path.cwd()) else str(python)

@@ -1,4 +1,4 @@
-"""TCP ports on this machine: whether one is free, and which to take instead."""
+"""Free TCP ports on this machine."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ from launcher.errors import StartFailed
 
 LOOPBACK = "127.0.0.1"
 
-# Below the kernel's ephemeral range, so that no outgoing connection takes a port between our look and its use.
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port between check and use.
 _OTHERS = range(20_000, 32_000)
 
 
 def usual_or_free(usual: int) -> int:
-    """`usual` when nothing listens on it on loopback, else some free port."""
-    if _refusal(LOOPBACK, usual) is None:
+    """Return `usual` if it is free on loopback, otherwise another free port."""
+    if _listen_error(LOOPBACK, usual) is None:
         return usual
     for port in random.SystemRandom().sample(_OTHERS, 100):
-        if _refusal(LOOPBACK, port) is None:
+        if _listen_error(LOOPBACK, port) is None:
             return port
-    raise StartFailed(f"found no free port in place of {usual} among a hundred tried")
+    raise StartFailed(f"found no free port instead of {usual} in 100 attempts")
 
 
-def need(host: str, port: int) -> None:
-    """Raises StartFailed unless a server may listen on `host`:`port`."""
-    refusal = _refusal(host, port)
-    if refusal is None:
+def check_free(host: str, port: int) -> None:
+    """Raise StartFailed unless a server can listen on `host`:`port`."""
+    error = _listen_error(host, port)
+    if error is None:
         return
-    if refusal.errno == errno.EADDRINUSE:
-        raise StartFailed(f"port {port} on {host} is taken by another program: stop it, or set BIND to another port")
-    raise StartFailed(f"cannot listen on BIND={host}:{port}: {refusal.strerror}")
+    if error.errno == errno.EADDRINUSE:
+        raise StartFailed(
+            f"port {port} on {host} is in use. Stop the program that uses it, or set BIND to another port"
+        )
+    raise StartFailed(f"cannot listen on BIND={host}:{port}: {error.strerror}")
 
 
-def _refusal(host: str, port: int) -> OSError | None:
+def _listen_error(host: str, port: int) -> OSError | None:
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT does not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: ignore TIME_WAIT
             probe.bind(address)
-            probe.listen(1)  # Linux tells of another listener only here when both set SO_REUSEADDR
+            probe.listen(1)  # with SO_REUSEADDR on both, Linux reports another listener only here
     except OSError as exc:
         return exc
     return None

@@ -1,4 +1,4 @@
-"""`python -m launcher.reset_password [NAME]`: give a user a new password while the store runs, and print it."""
+"""`python -m launcher.reset_password [NAME]`: sets a new password for a user while the store runs, and prints it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import config
 from domain.errors import WorkerError
 from gateway.mongo import open_store
 from launcher.plan import STORE_FILE
-from launcher.terminal import complain, say
+from launcher.terminal import print_error, say
 from runtime.revocation_counter import RevocationCounter
 from services.shell_accounts import ShellAccounts
 from services.users import UserAccounts
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status. All tokens of the user end at once."""
+    """Reset the password and return the exit status. All tokens of the user become invalid at once."""
     settings = config.load()
     username = arguments[0] if arguments else settings.admin_username
     uri = settings.mongo_uri.get_secret_value()
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         accounts = UserAccounts(store, RevocationCounter(settings.data_dir / "epoch"))
         ShellAccounts(accounts, store.audit).update(username, password)
     except WorkerError as exc:
-        complain(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")
+        print_error(f"cannot reset the password of {username!r}: {exc.detail} (the store must be running)")
         return 1
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""Secrets that are made once and kept in DATA_DIR, readable by nobody else."""
+"""Secrets that are generated once and stored in DATA_DIR, readable by the owner only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launcher.errors import StartFailed
 
 
 def private_directory(path: Path) -> Path:
-    """`path`, made if need be, and open to its owner only. Raises StartFailed."""
+    """Create `path` if necessary and limit its access to the owner. Raises StartFailed."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -19,8 +19,8 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def made_once(file: Path, size: int = 32) -> str:
-    """The secret in `file`: `size` random bytes in URL-safe characters, made if there is no such file yet."""
+def stored_secret(file: Path, size: int = 32) -> str:
+    """Return the secret in `file`. Create it if it does not exist: `size` random bytes in URL-safe characters."""
     try:
         return file.read_text().strip() or _make(file, size)
     except FileNotFoundError:

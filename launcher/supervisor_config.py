@@ -7,16 +7,16 @@ import shlex
 import shutil
 
 from launcher.errors import StartFailed
-from launcher.plan import Part, Plan
+from launcher.plan import Plan, Program
 
 
 def write_config(plan: Plan) -> str:
-    """Write it into the plan's data directory; its path. Holds no secret: those go by environment."""
+    """Write the file into the plan's data directory and return its path. Secrets are in the environment only."""
     logs = plan.data_dir / "logs"
     logs.mkdir(exist_ok=True)
     stages: dict[int, list[str]] = {}
-    for part in plan.parts:
-        stages.setdefault(part.stage, []).append(part.name)
+    for program in plan.programs:
+        stages.setdefault(program.stage, []).append(program.name)
     sections = [
         _section(
             "supervisord",
@@ -31,8 +31,8 @@ def write_config(plan: Plan) -> str:
             childlogdir=str(logs),
             nocleanup="true",
         ),
-        *(_program(part, str(logs / f"{part.name}.log")) for part in plan.parts),
-        # A group stops as one, and groups stop one after the other, the highest priority first.
+        *(_program(program, str(logs / f"{program.name}.log")) for program in plan.programs),
+        # A group's programs stop together; groups stop one after another, the highest priority first.
         *(_section(f"group:stage{n}", programs=",".join(names), priority=str(n)) for n, names in stages.items()),
     ]
     file = plan.data_dir / "supervisord.conf"
@@ -40,19 +40,19 @@ def write_config(plan: Plan) -> str:
     return str(file)
 
 
-def dies_with_parent() -> tuple[str, ...]:
-    """The words before a command that have the kernel end it (SIGTERM) when what started it is killed."""
-    setpriv = shutil.which("setpriv")  # util-linux: on every Debian and Ubuntu
+def killed_with_parent() -> tuple[str, ...]:
+    """Return a command prefix that has the kernel send SIGTERM to the command when its parent is killed."""
+    setpriv = shutil.which("setpriv")  # part of util-linux
     return (setpriv, "--pdeathsig", "TERM") if setpriv else ()
 
 
-def _program(part: Part, log: str) -> str:
+def _program(program: Program, log: str) -> str:
     return _section(
-        f"program:{part.name}",
-        command=shlex.join((*dies_with_parent(), *part.command)),
+        f"program:{program.name}",
+        command=shlex.join((*killed_with_parent(), *program.command)),
         autorestart="true",
-        startretries="1000000",  # each waits a second longer than the one before; never give up
-        stopwaitsecs=str(part.patience),
+        startretries="1000000",  # each retry waits a second longer; never give up
+        stopwaitsecs=str(program.stop_timeout),
         killasgroup="true",
         redirect_stderr="true",
         stdout_logfile=log,
@@ -64,6 +64,6 @@ def _program(part: Part, log: str) -> str:
 def _section(title: str, **options: str) -> str:
     for value in options.values():
         if any(mark in value for mark in (" ;", " #", "\n")):
-            raise StartFailed(f"supervisord cannot be given a path like {value!r}: set DATA_DIR to a plainer one")
+            raise StartFailed(f"supervisord does not accept the path {value!r}. Set DATA_DIR to a simpler one")
     lines = (f"{name}={value.replace('%', '%%')}" for name, value in options.items())
     return "\n".join((f"[{title}]", *lines, ""))

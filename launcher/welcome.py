@@ -1,4 +1,4 @@
-"""What the operator reads when the service is ready: where it is, how to log in, what to paste, and where to go on."""
+"""The text for the operator when the service is ready: address, login, commands to try, next steps."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ WorkerRMQ is ready after {seconds:.1f} s at {plan.url}
   login   {login}
   broker  {plan.broker}
   store   {plan.store}
-  files   {plan.data_dir} (messages, queues, consumers and users survive a stop; logs are in {plan.data_dir}/logs)
+  files   {plan.data_dir} (messages, queues, consumers, users; logs in {plan.data_dir}/logs)
 Ctrl+C stops it. To try it, paste this into another terminal, in this directory:
 
-python3 examples/target.py {target_port} &   # a target that prints what it is sent; `kill %1` ends it
+python3 examples/target.py {target_port} &   # a target that prints its requests; `kill %1` stops it
 {curls}
 
-Or look at {plan.url}/ in a browser: the dashboard. All of it from a shell: `. .venv/bin/activate`, then
-`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md shows the rest in twenty minutes.
+The dashboard is at {plan.url}/ and the command line is `flask rmq`: `. .venv/bin/activate`, then
+`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md shows everything in twenty minutes.
 """
 
 _READ_TOKEN = r"""sed 's/.*"token": *"\([^"]*\)".*/\1/'"""
 
 
 def welcome(plan: Plan, seconds: float, new_password: str) -> str:
-    """The whole text. `new_password` is shown now and never again; empty when there is none to show."""
+    """Return the text. `new_password` is shown only now; empty if there is none to show."""
     target_port = ports.usual_or_free(TARGET_PORT)
     curls = "\n".join(_curls(plan, target_port, new_password or "THE-PASSWORD"))
     return _TEXT.format(
@@ -42,8 +42,8 @@ def _login(plan: Plan, new_password: str) -> str:
     if plan.admin.given:
         return f"{name}, with your ADMIN_PASSWORD"
     if new_password:
-        return f"{name}, password {new_password} (shown only this once: keep it)"
-    return f"{name}, with the password shown at the first start (forgotten: ./run.sh reset-password {name})"
+        return f"{name}, password {new_password} (shown only once: keep it)"
+    return f"{name}, with the password shown at the first start (to reset it: ./run.sh reset-password {name})"
 
 
 def _curls(plan: Plan, target_port: int, password: str) -> list[str]:

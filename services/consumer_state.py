@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
+from domain.counts import ConsumerCounts
 from domain.credentials import masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
 
@@ -25,7 +26,6 @@ _WORST_FIRST: dict[Actual, State] = {
     "starting": "waiting",
 }
 _RANKS = {state: rank for rank, state in enumerate(_WORST_FIRST)}
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Live:
@@ -47,11 +47,9 @@ class Live:
         reports = [report for _, report in self.of(consumer_id)]
         return min(reports, key=lambda report: _RANKS[report.state], default=None)
 
-    def refused(self, consumer_id: str) -> tuple[int, str | None]:
-        """How many copies of its messages the broker refuses now, and why, of the worker that has most of them."""
-        reports = [report for _, report in self.of(consumer_id)]
-        most = max(reports, key=lambda report: report.refused_copies, default=None)
-        return sum(report.refused_copies for report in reports), most.copy_error if most else None
+    def counts(self, consumer_id: str) -> ConsumerCounts:
+        """The sum of what its workers count."""
+        return sum((report for _, report in self.of(consumer_id)), ConsumerCounts())
 
     def state(self, consumer_id: str, desired: Desired, reason: str | None = None) -> tuple[State, str | None]:
         """The state of a consumer, and why. Of one that is enabled: one worker that fails makes it fail; otherwise one
@@ -78,12 +76,7 @@ class Live:
 def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
     """`consumer` beside its state by the live workers, secrets masked."""
     found = live.of(consumer.id)
-    reports = [report for _, report in found]
     state, reason = live.state(consumer.id, consumer.state, consumer.reason)
-    latest = max(reports, key=lambda report: report.error_at or _NEVER, default=None)
-    failed = latest if latest and latest.error_at else None
-    answers = sum(report.answers for report in reports)
-    refused_copies, copy_error = live.refused(consumer.id)
     spec = consumer.spec
     # Not validated again: one that a newer release finds invalid must still be seen, and changed.
     return ConsumerDetails.model_construct(
@@ -93,19 +86,7 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
         desired_state=consumer.state,
         state=state,
         reason=reason,
-        in_flight=sum(report.in_flight for report in reports),
-        delivered=sum(report.delivered for report in reports),
-        retried=sum(report.retried for report in reports),
-        dead_lettered=sum(report.dead_lettered for report in reports),
-        requeued=sum(report.requeued for report in reports),
-        last_status=next((one.last_status for one in [latest, *reports] if one and one.last_status), None),
-        last_error=failed.error if failed else None,
-        last_error_at=failed.error_at if failed else None,
-        refused_copies=refused_copies,
-        copy_error=copy_error,
-        success_rate=sum(report.succeeded for report in reports) / answers if answers else None,
-        latency_p50_ms=max((one.p50_ms for one in reports if one.p50_ms is not None), default=None),
-        latency_p99_ms=max((one.p99_ms for one in reports if one.p99_ms is not None), default=None),
+        **live.counts(consumer.id).figures(),
         workers=[_shown(worker, report) for worker, report in found],
         signing_overlap_until=max(
             (old.until for old in consumer.retiring_secrets if old.until > datetime.now(UTC)), default=None
@@ -117,21 +98,5 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
 
 def _shown(worker: str, report: Report) -> WorkerReport:
     return WorkerReport(
-        worker=worker,
-        state=report.state,
-        reason=report.reason,
-        revision=report.revision,
-        in_flight=report.in_flight,
-        delivered=report.delivered,
-        retried=report.retried,
-        dead_lettered=report.dead_lettered,
-        requeued=report.requeued,
-        last_status=report.last_status,
-        last_error=report.error,
-        last_error_at=report.error_at,
-        refused_copies=report.refused_copies,
-        copy_error=report.copy_error,
-        success_rate=report.succeeded / report.answers if report.answers else None,
-        latency_p50_ms=report.p50_ms,
-        latency_p99_ms=report.p99_ms,
+        worker=worker, state=report.state, reason=report.reason, revision=report.revision, **report.figures()
     )

@@ -111,7 +111,7 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
         worst = max((_BREAKERS.get(report.state, 0) for report in reports), default=0)
         breakers[labels] = max(breakers.get(labels, 0), worst)
         throttled[labels] = max(throttled[labels], any(report.state == "throttled" for report in reports))
-        refused[labels] += live.refused(one.id)[0]
+        refused[labels] += live.counts(one.id).refused_copies
         in_flight[labels] += sum(report.in_flight for report in reports)
     yield WORKERS.reads({(): len(workers)})
     yield CONSUMERS.reads({(state,): totals[state] for state in STATES})

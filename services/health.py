@@ -15,9 +15,6 @@ from services.worker_count import Workers
 
 log = structlog.get_logger("workerrmq.health")
 
-TIMEOUT = 1.0
-"""Seconds, by default, for all dependencies together: they are asked at the same time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
@@ -45,11 +42,11 @@ class Health:
         probes: Mapping[str, Callable[[], None]],
         workers: Callable[[], Workers | None],
         *,
-        timeout: float = TIMEOUT,
+        timeout: float = 1.0,
     ) -> None:
         """`probes`: by name of the dependency, what returns when it is up and raises a domain error when it is not.
-        One that takes longer than `timeout` seconds counts as down."""
-        self._timeout = timeout
+        They are asked at the same time; one that takes longer than `timeout` seconds counts as down."""
+        self.timeout = timeout
         self._probes = dict(probes)
         self._count_workers = workers
         self._threads = ThreadPoolExecutor(2 * len(self._probes) + 2, thread_name_prefix="health")
@@ -64,7 +61,7 @@ class Health:
                 self._running[name] = self._threads.submit(_measured, name, probe)
         if self._counting is None or self._counting.done():
             self._counting = self._threads.submit(self._count_workers)
-        counting, deadline = self._counting, time.monotonic() + self._timeout
+        counting, deadline = self._counting, time.monotonic() + self.timeout
         found = [self._outcome(name, future, deadline) for name, future in list(self._running.items())]
         for one in found:
             self._tell(one)
@@ -77,7 +74,7 @@ class Health:
         try:
             return future.result(max(0.0, deadline - time.monotonic()))
         except StillRunning:
-            return Dependency(name, False, self._timeout * 1000, f"no answer within {self._timeout:g} s")
+            return Dependency(name, False, self.timeout * 1000, f"no answer within {self.timeout:g} s")
 
     def _tell(self, found: Dependency) -> None:
         """Once that it is away, and once that it is back."""

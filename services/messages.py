@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from threading import Lock
+
+from cachetools import TLRUCache
 
 from domain.errors import BrokerUnavailable, NotFound, Unroutable, WorkerError
 from domain.held_message import GetMessages, HeldMessage
@@ -16,12 +19,6 @@ from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 from gateway.tracing import Tracing
 from services.returned_messages import ReturnedMessages
 from services.single_flight import SingleFlight
-
-TRUSTED_SECONDS = 10.0
-"""How long an exchange that was seen is taken to exist."""
-
-UNSEEN_SECONDS = 2.0
-"""How long one is that could not be looked for: who does not answer takes seconds each time."""
 
 
 class Messages:
@@ -40,15 +37,23 @@ class Messages:
         held: HeldMessages,
         timeout: float,
         tracing: Tracing | None = None,
+        *,
+        trusted: float = 10.0,
+        untold: float = 2.0,
+        most: int = 1000,
     ) -> None:
-        """With `tracing`, each call has a span."""
+        """With `tracing`, each call has a span. An exchange that was found is not looked for again for `trusted`
+        seconds, and for `untold` seconds when the management API did not answer: each time that takes seconds. Keep the
+        names of at most `most` exchanges."""
         self._publisher = publisher
         self._exchanges = exchanges
         self._returned = ReturnedMessages(queues)
         self._held = held
         self._timeout = timeout
         self._tracing = tracing
-        self._seen: dict[str, float] = {}
+        self._trusted, self._untold = trusted, untold
+        self._seen: TLRUCache[str, float] = TLRUCache(most, lambda _name, kept, now: now + kept)
+        self._seen_lock = Lock()
         self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
     def publish(self, message: Message) -> None:
@@ -101,9 +106,17 @@ class Messages:
 
     def _bar(self, exchange: str) -> WorkerError | None:
         """Why nothing can be published to `exchange`."""
-        if not exchange or self._seen.get(exchange, 0.0) > time.monotonic():
+        if not exchange or self._is_seen(exchange):
             return None
         return self._lookups.call(exchange, lambda: self._look(exchange))
+
+    def _is_seen(self, exchange: str) -> bool:
+        with self._seen_lock:
+            return exchange in self._seen
+
+    def _see(self, exchange: str, kept: float) -> None:
+        with self._seen_lock:
+            self._seen[exchange] = kept
 
     def _look(self, exchange: str) -> WorkerError | None:
         missing = Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
@@ -112,11 +125,11 @@ class Messages:
         except NotFound:
             return missing
         except BrokerUnavailable:  # AMQP may work while the management API does not
-            self._seen[exchange] = time.monotonic() + UNSEEN_SECONDS
+            self._see(exchange, self._untold)
             return None
         if found.exchange != exchange:  # the management API knows the default exchange by another name than AMQP
             return missing
         if found.internal:
             return Unroutable(f"The exchange {exchange!r} is internal: only other exchanges publish to it.")
-        self._seen[exchange] = time.monotonic() + TRUSTED_SECONDS
+        self._see(exchange, self._trusted)
         return None

@@ -14,7 +14,7 @@ from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services import gauges
 from services.fresh import Fresh
-from services.health import TIMEOUT, Dependency, Health
+from services.health import Dependency, Health
 from services.queue_watch import QueueWatch
 
 Workers = tuple[Sequence[ConsumerOutline], Sequence[Heartbeat]]
@@ -43,7 +43,7 @@ class Metrics:
 
     def scrape(self) -> bytes:
         """In Prometheus' text format."""
-        until = time.monotonic() + TIMEOUT
+        until = time.monotonic() + self._health.timeout
         self._queues.ask()
         self._workers.ask()
         dependencies = self._health.look().dependencies

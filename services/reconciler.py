@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from delivery.periods import Periods
 from domain.registry import (
     UNDESCRIBED_QUEUE,
     UNKNOWN_QUEUE,
@@ -30,7 +31,6 @@ from services.attempt_writer import AttemptWriter
 from services.complaints import Complaints
 from services.fresh import Fresh
 from services.registry_copy import RegistryCopy
-from services.steering_periods import SteeringPeriods
 
 log = structlog.get_logger("workerrmq.worker")
 
@@ -57,7 +57,7 @@ class Reconciler:
         store: Store,
         queues: DeadLetterGateway,
         consumer_thread: Callable[[], ConsumerThread],
-        periods: SteeringPeriods = SteeringPeriods(),  # noqa: B008 - immutable
+        periods: Periods = Periods(),  # noqa: B008 - immutable
     ) -> None:
         self._store, self._gateway, self._periods = store, queues, periods
         self._crashes = 0
@@ -127,7 +127,7 @@ class Reconciler:
                 self.fault, self._crashes = None, 0
             return
         if self._restart_at is None and not self._stopping.is_set():
-            pause = min(periods.longest_pause, periods.first_pause * 2**self._crashes)
+            pause = min(periods.longest_restart, periods.restart * 2**self._crashes)
             why = self._consumers.crash or "for an unknown reason"
             self.fault = f"The consumer thread crashed ({why}); the log has the traceback."
             log.error("consumer_thread_died", reason=why, retry_in_seconds=pause)

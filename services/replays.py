@@ -18,16 +18,22 @@ from gateway.mongo.replays import Replays as ReplayStore
 log = structlog.get_logger("workerrmq.replay")
 
 _AT_ONCE = 4
-_STORED_EVERY = 0.5  # seconds
-_SILENT = timedelta(seconds=90)
-"""A replay that says nothing for so long has lost its process."""
 
 
 class Replays:
     """Thread-safe; a part of the process's runtime, because its threads must end with it."""
 
-    def __init__(self, gateway: DeadLetterReplay, store: ReplayStore) -> None:
-        self._gateway, self._store = gateway, store
+    def __init__(
+        self,
+        gateway: DeadLetterReplay,
+        store: ReplayStore,
+        *,
+        stored_every: float = 0.5,
+        silent: timedelta = timedelta(seconds=90),
+    ) -> None:
+        """Store the progress every `stored_every` seconds at most. A running replay whose progress was not stored for
+        longer than `silent` has lost its process."""
+        self._gateway, self._store, self._stored_every, self._silent = gateway, store, stored_every, silent
         self._stopping = threading.Event()
         self._running: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -89,7 +95,7 @@ class Replays:
     def get(self, replay_id: str) -> Replay:
         """How far it has come. Raises NotFound, StoreUnavailable."""
         replay = self._store.get(replay_id)
-        if replay.state == "running" and datetime.now(UTC) - replay.updated_at > _SILENT:
+        if replay.state == "running" and datetime.now(UTC) - replay.updated_at > self._silent:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
         return replay
 
@@ -99,7 +105,7 @@ class Replays:
         def report(progress: Progress) -> None:
             nonlocal latest, stored_at
             latest = progress
-            if time.monotonic() - stored_at > _STORED_EVERY:
+            if time.monotonic() - stored_at > self._stored_every:
                 stored_at = time.monotonic()
                 self._put(replay, progress, "running")
 

@@ -56,7 +56,8 @@ def of_consumers(
         yield Trouble(kind="no_worker", name="workers", reason="No worker is alive, so nothing is delivered.")
         return
     for one in consumers:
-        refused, copy_error = live.refused(one.id)
+        counts = live.counts(one.id)
+        refused, copy_error = counts.refused_copies, counts.copy_error
         if refused:
             yield Trouble(
                 kind="copies_refused",

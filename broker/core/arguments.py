@@ -1,4 +1,4 @@
-"""Queue arguments (`x-…`), read and checked once, at declaration (RabbitMQ docs: queues, ttl, maxlength, dlx)."""
+"""Queue arguments (`x-…`), checked and parsed once, at declaration (RabbitMQ docs: queues, ttl, maxlength, dlx)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from broker.protocol.table import Table, Timestamp, Value
 
 @dataclass(frozen=True, slots=True)
 class QueueRules:
-    """What the arguments of a queue ask for. Times are in seconds, None means that there is no such rule."""
+    """The settings of a queue, from its arguments. Times are in seconds, None means no such rule."""
 
     type: str = "classic"
     message_ttl: float | None = None
@@ -30,7 +30,7 @@ class QueueRules:
 
 
 class _Invalid(Exception):
-    """An argument's value is not acceptable; says why in RabbitMQ's (Erlang's) words."""
+    """A value that RabbitMQ refuses; the message is in RabbitMQ's (Erlang's) words."""
 
 
 _TYPES = (
@@ -43,15 +43,15 @@ LONGEST_TTL = 315_360_000_000
 
 
 def type_name(value: Value) -> str:
-    """The type of a table's value, as RabbitMQ calls it."""
+    """Return RabbitMQ's name for the type of a table's value."""
     if type(value) is int and not -(2**31) <= value < 2**31:
         return "long"
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "void")
 
 
 def same_value(left: Value, right: Value) -> bool:
-    """Whether two values of tables are equal to RabbitMQ: equal, and both integers, both floats and so on. 10 is not
-    10.0, and true is not 1.
+    """Return whether RabbitMQ treats two table values as equal. Their types must match: 10 is not 10.0, true is not
+    1.
     """
     return left == right and _type_class(left) == _type_class(right)
 
@@ -97,10 +97,10 @@ def _text(value: Value) -> str:
     return value
 
 
-def _one_of(complaint: str, *allowed: str) -> Callable[[Value], str]:
+def _one_of(problem: str, *allowed: str) -> Callable[[Value], str]:
     def check(value: Value) -> str:
         if _text(value) not in allowed:
-            raise _Invalid(complaint.format(value))
+            raise _Invalid(problem.format(value))
         return str(value)
 
     return check
@@ -119,8 +119,8 @@ def _version(value: Value) -> int:
 
 
 def _limit(value: Value) -> int | None:
-    """A delivery limit; None for unlimited: a negative one, as on RabbitMQ 4 (3.10 drops at the first return), and a
-    value that is no integer.
+    """Read a delivery limit. A negative one, as on RabbitMQ 4, or a value that is no integer means unlimited: None.
+    RabbitMQ 3.10 drops a message at its first return under a negative limit.
     """
     return value if type(value) is int and value >= 0 else None
 
@@ -131,14 +131,14 @@ _BOTH, _NEITHER = _CLASSIC | _QUORUM, frozenset[str]()
 
 
 class _Argument(NamedTuple):
-    """How an argument is checked and which types of queue take it. A `field` of "" is accepted without effect here."""
+    """The check of an argument, and the queue types that accept it. The broker ignores one with an empty `field`."""
 
     field: str
     check: Callable[[Value], Value]
     types: frozenset[str]
 
 
-# In the order in which RabbitMQ looks at them.
+# In RabbitMQ's order.
 _ARGUMENTS = {
     "x-expires": _Argument("expires", _milliseconds(1), _BOTH),
     "x-message-ttl": _Argument("message_ttl", _milliseconds(0), _BOTH),
@@ -168,22 +168,22 @@ _ARGUMENTS = {
 
 
 def defining(queue_type: str) -> Iterator[str]:
-    """The arguments whose difference makes a redeclaration inequivalent; RabbitMQ ignores the rest."""
+    """Return the arguments that a redeclaration must repeat. RabbitMQ ignores differences in the others."""
     return (name for name, argument in _ARGUMENTS.items() if queue_type in argument.types)
 
 
 def takes(queue_type: str, argument: str) -> bool:
-    """Whether queues of the type take the argument."""
+    """Return whether queues of the type accept the argument."""
     return queue_type in _ARGUMENTS[argument].types
 
 
 def field_of(argument: str) -> str:
-    """The field of QueueRules that the argument sets."""
+    """Return the field of QueueRules that the argument sets."""
     return _ARGUMENTS[argument].field
 
 
 def read_value(argument: str, value: Value) -> Value:
-    """The value of an argument as QueueRules holds it. Raises ValueError for one that is not allowed."""
+    """Return the argument's value as QueueRules holds it. Raises ValueError for one that is not allowed."""
     try:
         return _ARGUMENTS[argument].check(value)
     except _Invalid as invalid:
@@ -191,7 +191,7 @@ def read_value(argument: str, value: Value) -> Value:
 
 
 def read_rules(arguments: Table, name: str, vhost: str) -> QueueRules:
-    """The rules that `arguments` ask for. Raises AmqpError 406, or 540 for a stream queue."""
+    """Return the rules for `arguments`. Raises AmqpError 406, or 540 for a stream queue."""
     what = f"queue '{name}' in vhost '{vhost}'"
     dead_letters = arguments.get("x-dead-letter-exchange", "")
     if not isinstance(dead_letters, str):

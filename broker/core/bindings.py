@@ -1,4 +1,4 @@
-"""All bindings of a vhost, also by destination, so that deleting a queue costs its own bindings and no more."""
+"""A vhost's bindings, indexed by destination: deleting a queue touches only its own bindings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Bindings:
-    """Adds and removes bindings, and keeps the durable ones in the journal."""
+    """Adds and removes bindings, and writes the durable ones to the journal."""
 
     def __init__(self, vhost: str, journal: Journal) -> None:
         self._vhost = vhost
@@ -23,7 +23,7 @@ class Bindings:
         self._by_target: dict[tuple[str, str], dict[tuple[str, BindingKey], Exchange]] = {}
 
     def add(self, source: Exchange, target: Target, routing_key: str, arguments: Table) -> None:
-        """Bind; nothing changes when the same binding is there. Raises AmqpError 406."""
+        """Bind; an existing binding stays unchanged. Raises AmqpError 406."""
         binding = Binding(source.name, target, routing_key, arguments)
         if not source.bind(binding):
             return
@@ -35,7 +35,7 @@ class Bindings:
             })  # fmt: skip
 
     def remove(self, source: Exchange, target: Target, routing_key: str, arguments: Table) -> bool:
-        """Unbind; False when there was no such binding."""
+        """Unbind. Return False for an unknown binding."""
         return self._remove(source, Binding(source.name, target, routing_key, arguments))
 
     def _remove(self, source: Exchange, binding: Binding) -> bool:
@@ -51,7 +51,7 @@ class Bindings:
         return True
 
     def remove_target(self, target: Target) -> set[Exchange]:
-        """Remove every binding to a queue or exchange; the exchanges that lost one."""
+        """Remove every binding to a queue or exchange. Return the source exchanges."""
         losers = set()
         for (_, key), source in list(self._by_target.get((target.kind, target.name), {}).items()):
             self._remove(source, source.bindings[key])
@@ -64,7 +64,7 @@ class Bindings:
             self._remove(source, binding)
 
     def of_target(self, kind: str, name: str) -> Iterator[Binding]:
-        """The bindings to a queue or exchange."""
+        """Yield the bindings to a queue or exchange."""
         for (_, key), source in self._by_target.get((kind, name), {}).items():
             yield source.bindings[key]
 

@@ -1,4 +1,4 @@
-"""The whole broker: vhosts, users and the moments at which something is due."""
+"""The whole broker: vhosts, users and deadlines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from broker.core.vhost import Vhost
 
 
 class Broker:
-    """Vhosts by name, users by name. One thread at a time may use it; times are epoch seconds."""
+    """Vhosts and users by name. Use it from one thread at a time; times are epoch seconds."""
 
     def __init__(self, journal: Journal | None = None) -> None:
         self.journal: Journal = journal or NullJournal()
@@ -25,7 +25,7 @@ class Broker:
         self._queue_ids = count(1)
 
     def reserve_queue_ids(self, highest: int) -> None:
-        """New queues get numbers above `highest`."""
+        """Number new queues from `highest` + 1."""
         self._queue_ids = count(highest + 1)
 
     def _queues(self) -> Iterator[Queue]:
@@ -35,14 +35,14 @@ class Broker:
     # --- vhosts
 
     def add_vhost(self, name: str) -> Vhost:
-        """The vhost, made if it was not there."""
+        """Return the vhost; create it if it does not exist."""
         if name not in self.vhosts:
             self.vhosts[name] = Vhost(name, self.journal, self.deadlines, self.pager, lambda: next(self._queue_ids))
             self.journal.define("vhost", name, {"name": name})
         return self.vhosts[name]
 
     def delete_vhost(self, name: str, now: float) -> bool:
-        """Delete a vhost and all that is in it; False when there is none. Its connections are the server's to close."""
+        """Delete a vhost and everything in it. Return False if there is none. The server closes its connections."""
         vhost = self.vhosts.get(name)
         if vhost is None:
             return False
@@ -63,18 +63,18 @@ class Broker:
     # --- users
 
     def add_user(self, name: str, password: str, tags: tuple[str, ...] = ()) -> User:
-        """A new user, or an old one with a new password and tags."""
+        """Create a user, or change the password and tags of an existing one."""
         return self.add_user_hash(name, hash_password(password), tags)
 
     def add_user_hash(self, name: str, password_hash: str, tags: tuple[str, ...] = ()) -> User:
-        """Like add_user, with the hash of the password; an empty hash lets nobody in."""
+        """Create or change a user by the password's hash. An empty hash allows no login."""
         user = self.users.setdefault(name, User(name, password_hash))
         user.password_hash, user.tags = password_hash, tags
         self.journal.define("user", name, {"name": name, "password_hash": password_hash, "tags": list(tags)})
         return user
 
     def delete_user(self, name: str) -> bool:
-        """Delete a user and its permissions; False when there is none."""
+        """Delete a user and its permissions. Return False if there is none."""
         user = self.users.get(name)
         if user is None:
             return False
@@ -94,7 +94,9 @@ class Broker:
         })  # fmt: skip
 
     def forbid(self, user: str, vhost: str) -> bool:
-        """Take a user's permissions in a vhost away; False when there were none. Raises KeyError."""
+        """Delete a user's permissions in a vhost. Return False if there are none. Raises KeyError for an unknown
+        user.
+        """
         if self.users[user].permissions.pop(vhost, None) is None:
             return False
         self.journal.undefine("permission", f"{user}\0{vhost}")
@@ -115,16 +117,16 @@ class Broker:
             self.journal.undefine("topic_permission", f"{user}\0{vhost}\0{key[1]}")
 
     def authenticate(self, name: str, password: str) -> User | None:
-        """The user, if name and password are right."""
+        """Return the user if name and password are right."""
         user = self.users.get(name)
-        return user if user is not None and user.knows(password) else None
+        return user if user is not None and user.has_password(password) else None
 
     # --- time
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do."""
+        """Return the time of the next `tick`."""
         return self.deadlines.next()
 
     def tick(self, now: float) -> None:
-        """Expire messages and queues, retry dead letters: all that is due by `now`."""
+        """Expire messages and queues and retry dead letters that are due by `now`."""
         self.deadlines.run_due(now)

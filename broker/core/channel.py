@@ -1,4 +1,4 @@
-"""What one client does on one channel: publishing, consuming, settling."""
+"""One channel of a client: publishing, consuming, settling."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from broker.core import checks, direct_reply
 from broker.core.confirms import Confirms
 from broker.core.consumer import Consumer
 from broker.core.declarations import check_access
-from broker.core.ledger import Ledger, Unsettled
 from broker.core.message import Entry, Message
 from broker.core.publisher import Publisher
 from broker.core.queue import Queue
 from broker.core.transaction import Transaction
+from broker.core.unacked_deliveries import Delivery, UnackedDeliveries
 from broker.core.users import User
 from broker.core.vhost import Vhost
 from broker.errors import AmqpError
@@ -21,32 +21,32 @@ from broker.protocol.table import Table
 
 
 class Sink(Protocol):
-    """Where a channel's news go. It must not call back into the channel while it is being told."""
+    """Receives a channel's notifications. It must not call the channel from within one."""
 
     @property
     def writable(self) -> bool:
-        """Whether deliveries may go out now; when that turns true again, the sink's owner calls `Channel.wake`."""
+        """Whether the sink accepts deliveries. When it accepts them again, its owner calls `Channel.wake`."""
 
     def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
-        """basic.deliver."""
+        """Send basic.deliver."""
 
     def returned(self, message: Message, error: AmqpError) -> None:
-        """basic.return: a mandatory message was not routed."""
+        """Send basic.return: a mandatory message was not routed."""
 
     def confirmed(self, delivery_tag: int, multiple: bool, taken: bool) -> None:
-        """basic.ack, or basic.nack when not `taken`."""
+        """Send basic.ack, or basic.nack when not `taken`."""
 
     def confirms_due(self) -> None:
-        """There are confirms to `flush`, at the latest when the sink's owner has nothing more to do."""
+        """Schedule a `flush` of the confirms before the sink's owner becomes idle."""
 
     def cancelled(self, consumer_tag: str) -> None:
-        """basic.cancel: the consumer's queue is gone."""
+        """Send basic.cancel: the consumer's queue was deleted."""
 
 
 class Channel:
-    """A channel of a client. `owner` is the connection: what exclusive queues belong to.
+    """A channel of a client. `owner` is the connection that owns its exclusive queues.
 
-    All refusals are AmqpErrors; whether they end the channel or the connection is in the error.
+    All errors are AmqpErrors; they say whether they close the channel or the connection.
     """
 
     def __init__(self, vhost: Vhost, user: User, owner: object, sink: Sink) -> None:
@@ -58,7 +58,7 @@ class Channel:
         self.prefetch_count = 0
         self.global_prefetch = 0
         self.transaction: Transaction | None = None
-        self.ledger = Ledger()
+        self.unacked = UnackedDeliveries()
         self.reply_name: str | None = None
         self.reply_tag = ""
         self._publisher = Publisher(vhost, user, sink)
@@ -87,7 +87,7 @@ class Channel:
     @property
     def unacked_count(self) -> int:
         """Messages delivered on the channel and not settled."""
-        return len(self.ledger)
+        return len(self.unacked)
 
     @property
     def unconfirmed_count(self) -> int:
@@ -97,18 +97,18 @@ class Channel:
     # --- publishing
 
     def publish(self, message: Message, mandatory: bool, now: float) -> None:
-        """basic.publish. Raises 403, 404, 406."""
+        """Handle basic.publish. Raises AmqpError 403, 404, 406."""
         self._publisher.check_exchange(message)
         if message.essentials.reply_to is not None:
             direct_reply.rewrite(self, message)
-        tag = self._publisher.admit(message)
+        tag = self._publisher.accept(message)
         if self.transaction is not None:
             self.transaction.publish(message, mandatory)
         else:
             self._publisher.route(tag, message, mandatory, now)
 
     def confirm_select(self) -> None:
-        """confirm.select. Raises 406."""
+        """Handle confirm.select. Raises AmqpError 406."""
         if self.transaction is not None:
             raise AmqpError(406, "cannot switch from tx to confirm mode")
         self._publisher.select()
@@ -116,23 +116,23 @@ class Channel:
     # --- transactions
 
     def tx_select(self) -> None:
-        """tx.select. Raises 406."""
+        """Handle tx.select. Raises AmqpError 406."""
         if self.confirms is not None:
             raise AmqpError(406, "cannot switch from confirm to tx mode")
         self.transaction = self.transaction or Transaction()
 
     def tx_commit(self, now: float) -> None:
-        """tx.commit: its publishes and settlements, in one batch of the journal. Raises 406."""
+        """Handle tx.commit: publish and settle in one batch of the journal. Raises AmqpError 406."""
         for message, mandatory in self._open_transaction().take_publishes():
             self._publisher.route(0, message, mandatory, now)
         for unsettled, verdict in self._open_transaction().take_settlements():
             self._settle(unsettled, verdict, now)
 
     def tx_rollback(self) -> None:
-        """tx.rollback: forget publishes; what was settled is unsettled again. Raises 406."""
+        """Handle tx.rollback: drop the publishes, mark the settled deliveries as unsettled. Raises AmqpError 406."""
         transaction = self._open_transaction()
         transaction.take_publishes()
-        self.ledger.restore([one for settled, _ in transaction.take_settlements() for one in settled])
+        self.unacked.restore([one for settled, _ in transaction.take_settlements() for one in settled])
 
     def _open_transaction(self) -> Transaction:
         if self.transaction is None:
@@ -142,20 +142,20 @@ class Channel:
     # --- consuming
 
     def get(self, queue: Queue, no_ack: bool, now: float) -> tuple[int, Entry] | None:
-        """basic.get: a delivery tag and the message, or None. Raises 405."""
+        """Handle basic.get. Return a delivery tag and the message, or None. Raises AmqpError 405."""
         check_access(queue, self.owner)
         entry = queue.get(no_ack, now)
-        self.vhost.dead_letters.deliver(now)
+        self.vhost.dead_letters.publish_pending(now)
         if entry is None:
             return None
         tag = next(self._tags)
         if not no_ack:
-            self.ledger.add(Unsettled(tag, entry, queue, None))
+            self.unacked.add(Delivery(tag, entry, queue, None))
         return tag, entry
 
     def consume(self, queue: Queue, tag: str, *, no_ack: bool = False, exclusive: bool = False,
                 arguments: Table | None = None, now: float) -> Consumer:  # fmt: skip
-        """basic.consume; `start` begins deliveries. Raises 403, 405, 406, 530, 540."""
+        """Handle basic.consume; `start` begins deliveries. Raises AmqpError 403, 405, 406, 530, 540."""
         arguments = arguments or {}
         check_access(queue, self.owner)
         if tag in self.consumers or (tag and tag == self.reply_tag):
@@ -166,18 +166,18 @@ class Channel:
         if any(other.exclusive for other in queue.consumers) or (exclusive and (queue.consumers or single)):
             raise AmqpError(403, f"queue '{queue.name}' in vhost '{self.vhost.name}' in exclusive use")
         consumer = Consumer(self, queue, tag, no_ack=no_ack, exclusive=exclusive, prefetch=self.prefetch_count,
-                            priority=checks.consumer_priority(queue, arguments), arguments=arguments)  # fmt: skip
+                            priority=checks.read_priority(queue, arguments), arguments=arguments)  # fmt: skip
         self.consumers[tag] = consumer
         queue.subscribe(consumer, now)
         return consumer
 
     def start(self, consumer: Consumer, now: float) -> None:
-        """Hand a new consumer what waits: the client knows of it now."""
+        """Start deliveries to a new consumer, after the client received its tag."""
         consumer.queue.dispatch(now)
-        self.vhost.dead_letters.deliver(now)
+        self.vhost.dead_letters.publish_pending(now)
 
     def cancel(self, tag: str, now: float) -> None:
-        """basic.cancel: no more deliveries; what is unacked stays so. Nothing happens for an unknown tag."""
+        """Handle basic.cancel: stop deliveries; unacked messages stay unacked. Ignore an unknown tag."""
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
             consumer.queue.unsubscribe(consumer, now)
@@ -185,13 +185,15 @@ class Channel:
             direct_reply.close(self)
 
     def queue_deleted(self, consumer: Consumer, now: float) -> None:
-        """The consumer's queue is gone."""
+        """Remove a consumer whose queue was deleted."""
         self.consumers.pop(consumer.tag, None)
         consumer.queue.unsubscribe(consumer, now)
         self.sink.cancelled(consumer.tag)
 
     def qos(self, prefetch: int, shared: bool, now: float) -> None:
-        """basic.qos: `prefetch` messages for each new consumer, or all together (RabbitMQ docs: consumer-prefetch)."""
+        """Handle basic.qos: `prefetch` messages for each new consumer, or for all together (RabbitMQ docs:
+        consumer-prefetch).
+        """
         if not shared:
             self.prefetch_count = prefetch
             return
@@ -199,35 +201,35 @@ class Channel:
         self.wake(now)
 
     def can_take(self, consumer: Consumer) -> bool:
-        """Whether the channel lets the consumer have a message now."""
+        """Return whether the channel's limits allow the consumer another message."""
         if not self.sink.writable:
             return False
-        return not self.global_prefetch or self.ledger.consumed < self.global_prefetch
+        return not self.global_prefetch or self.unacked.consumed < self.global_prefetch
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
-        """A queue hands a message to a consumer of this channel."""
+        """Deliver a message to a consumer of this channel."""
         tag = consumer.last_tag = next(self._tags)
         if not consumer.no_ack:
             consumer.unacked += 1
-            self.ledger.add(Unsettled(tag, entry, consumer.queue, consumer))
+            self.unacked.add(Delivery(tag, entry, consumer.queue, consumer))
         self.sink.deliver(consumer.tag, tag, entry)
 
     def next_tag(self) -> int:
-        """A new delivery tag."""
+        """Return a new delivery tag."""
         return next(self._tags)
 
     def wake(self, now: float) -> None:
-        """Deliveries may go out again."""
+        """Resume deliveries."""
         self._wake_all(now)
-        self.vhost.dead_letters.deliver(now)
+        self.vhost.dead_letters.publish_pending(now)
 
     def _wake_all(self, now: float) -> None:
-        """Offer messages to all consumers: first to the one that has waited longest for its turn, so that consumers
-        share a global prefetch fairly.
+        """Offer messages to all consumers, the one with the oldest last delivery first, so that consumers share a
+        global prefetch fairly.
         """
         queues: dict[Queue, None] = {}
         for consumer in sorted(self.consumers.values(), key=lambda consumer: consumer.last_tag):
-            consumer.queue.rota.wake(consumer)
+            consumer.queue.rotation.wake(consumer)
             queues[consumer.queue] = None
         for queue in queues:
             queue.dispatch(now)
@@ -235,27 +237,27 @@ class Channel:
     # --- settling
 
     def ack(self, tag: int, multiple: bool, now: float) -> None:
-        """basic.ack. Raises 406."""
+        """Handle basic.ack. Raises AmqpError 406."""
         self._settle_or_hold(tag, multiple, "ack", now)
 
     def nack(self, tag: int, multiple: bool, requeue: bool, now: float) -> None:
-        """basic.nack and basic.reject. Raises 406."""
+        """Handle basic.nack and basic.reject. Raises AmqpError 406."""
         self._settle_or_hold(tag, multiple, "requeue" if requeue else "reject", now)
 
     def recover(self, now: float) -> None:
-        """basic.recover: requeue all that is unacked."""
-        self._settle(self.ledger.take_all(), "requeue", now)
+        """Handle basic.recover: requeue all unacked messages."""
+        self._settle(self.unacked.take_all(), "requeue", now)
 
     def _settle_or_hold(self, tag: int, multiple: bool, verdict: str, now: float) -> None:
-        settled = self.ledger.take(tag, multiple)
+        settled = self.unacked.take(tag, multiple)
         if self.transaction is not None:
             self.transaction.settle(settled, verdict)
         else:
             self._settle(settled, verdict, now)
 
-    def _settle(self, settled: list[Unsettled], verdict: str, now: float) -> None:
+    def _settle(self, settled: list[Delivery], verdict: str, now: float) -> None:
         if verdict == "reject":
-            settled = sorted(settled, key=_precedence, reverse=True)
+            settled = sorted(settled, key=_reject_order, reverse=True)
         for one in settled:
             if verdict == "ack":
                 one.queue.ack(one.entry, now)
@@ -263,37 +265,39 @@ class Channel:
                 one.queue.reject(one.entry, now)
             else:
                 one.queue.requeue(one.entry, verdict == "requeue", now)
-            self.ledger.settled(one)
+            self.unacked.settled(one)
         returned = {one.queue: None for one in settled} if verdict in ("requeue", "return") else {}
         for queue in returned:
-            queue.hold_limits(now)
+            queue.apply_limits(now)
         if self.global_prefetch:
             self._wake_all(now)
         else:
             for consumer in {one.consumer: None for one in settled if one.consumer is not None}:
                 if self.consumers.get(consumer.tag) is consumer:
-                    consumer.queue.rota.wake(consumer)
+                    consumer.queue.rotation.wake(consumer)
                     consumer.queue.dispatch(now)
         for queue in returned:
             queue.dispatch(now)
-        self.vhost.dead_letters.deliver(now)
+        self.vhost.dead_letters.publish_pending(now)
 
     def close(self, now: float) -> None:
-        """The channel is gone: cancel its consumers and requeue what is unacked."""
+        """Close the channel: cancel its consumers and requeue its unacked messages."""
         gone = list(self.consumers.values())
         self.consumers.clear()
         for consumer in gone:
-            consumer.queue.rota.remove(consumer)
+            consumer.queue.rotation.remove(consumer)
         direct_reply.close(self)
         if self.transaction is not None:
             self.tx_rollback()
-        # Requeued before the queues look for other consumers, so that these get the messages in their old order.
-        self._settle(self.ledger.take_all(), "return", now)
+        # Requeue before the queues serve other consumers, so that these get the messages in their old order.
+        self._settle(self.unacked.take_all(), "return", now)
         for consumer in gone:
             consumer.queue.consumer_gone(now)
-        self.vhost.dead_letters.deliver(now)
+        self.vhost.dead_letters.publish_pending(now)
 
 
-def _precedence(one: Unsettled) -> int:
-    """What a consumer rejects together becomes dead letters by priority, as with RabbitMQ; basic.get's one by one."""
+def _reject_order(one: Delivery) -> int:
+    """Order rejected messages of consumers by priority, as RabbitMQ dead-letters them; those of basic.get one by
+    one.
+    """
     return 0 if one.consumer is None else one.queue.ready.priority(one.entry)

@@ -1,4 +1,4 @@
-"""What a message or a subscription must satisfy before it is taken."""
+"""Checks of messages and subscriptions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from broker.core.vhost import Vhost
 
 
-def expiration(text: str) -> None:
-    """Raises 406 unless `text` is a whole number of milliseconds (RabbitMQ docs: ttl § per-message TTL)."""
+def check_expiration(text: str) -> None:
+    """Raise AmqpError 406 unless `text` is a whole number of milliseconds (RabbitMQ docs: ttl § per-message TTL)."""
     digits = re.match(r"[+-]?[0-9]+", text)
     if digits is None:
         problem = "no_integer"
@@ -33,8 +33,8 @@ def expiration(text: str) -> None:
     raise AmqpError(406, f"invalid expiration '{text}': {problem}")
 
 
-def copies(message: Message) -> None:
-    """Raises 406 unless the CC and BCC headers are lists of strings (RabbitMQ docs: sender-selected)."""
+def check_copies(message: Message) -> None:
+    """Raise AmqpError 406 unless the CC and BCC headers are lists of strings (RabbitMQ docs: sender-selected)."""
     for name in ("CC", "BCC"):
         keys = message.headers.get(name, [])
         if not isinstance(keys, list):
@@ -42,16 +42,16 @@ def copies(message: Message) -> None:
 
 
 def check_source(user: User, vhost: Vhost, exchange: str, routing_key: str) -> None:
-    """Raises 403 unless the user may read from an exchange, and from a topic exchange by that routing key."""
+    """Raise AmqpError 403 unless the user may read from an exchange, and from a topic exchange by that routing key."""
     user.require("read", "exchange", exchange, vhost.name)
     known = vhost.exchanges.get(exchange)
     if known is not None and known.type == Topic.type:
         user.require_topic("read", exchange, routing_key, vhost.name)
 
 
-def consumer_priority(queue: Queue, arguments: Table) -> int:
-    """The `x-priority` of a subscription. Raises 406 for that and for arguments of other types of queue
-    (RabbitMQ docs: consumer-priority).
+def read_priority(queue: Queue, arguments: Table) -> int:
+    """Return the `x-priority` of a subscription. Raises AmqpError 406 for an invalid one, and for arguments that the
+    queue type does not support (RabbitMQ docs: consumer-priority).
     """
     priority = arguments.get("x-priority", 0)
     if isinstance(priority, bool) or not isinstance(priority, int):

@@ -1,4 +1,4 @@
-"""Publisher confirms of one channel (RabbitMQ docs: confirms): which are outstanding, and which acks say so."""
+"""Publisher confirms of one channel (RabbitMQ docs: confirms)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Confirms:
-    """Numbers a channel's messages from 1 and tells `report(tag, multiple, taken)` in as few calls as it can."""
+    """Numbers a channel's messages from 1 and calls `report(tag, multiple, taken)` as few times as possible."""
 
     def __init__(self, report: Callable[[int, bool, bool], None]) -> None:
         self._report = report
@@ -20,22 +20,24 @@ class Confirms:
         return len(self._outstanding)
 
     def next(self) -> int:
-        """The number of the next message."""
+        """Return the number of the next message."""
         self._last += 1
         self._outstanding[self._last] = None
         return self._last
 
-    def take(self, tag: int) -> None:
-        """The message is safe; `flush` says so."""
+    def confirm(self, tag: int) -> None:
+        """Confirm a message with the next `flush`."""
         self._taken.append(tag)
 
     def refuse(self, tag: int) -> None:
-        """A queue has refused the message."""
+        """Report a message that a queue refused."""
         del self._outstanding[tag]
         self._report(tag, False, False)
 
     def flush(self) -> None:
-        """Report what is safe: all below the first outstanding one with a single ack, the rest one by one."""
+        """Report the confirmed messages: those below the first outstanding one with a single ack, the rest one by
+        one.
+        """
         if not self._taken:
             return
         taken, self._taken = sorted(self._taken), []

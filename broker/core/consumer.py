@@ -1,4 +1,4 @@
-"""One subscription of a channel to a queue."""
+"""A subscription of a channel to a queue."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 class Consumer:
-    """A subscription. `prefetch` is in messages, 0 for no limit; `priority` larger first; `unacked` in messages;
-    `last_tag` is the delivery tag of its last delivery.
+    """A subscription. `prefetch` is in messages, 0 for no limit; a larger `priority` comes first; `unacked` is in
+    messages; `last_tag` is the delivery tag of its last delivery.
     """
 
     __slots__ = ("arguments", "channel", "exclusive", "last_tag", "no_ack", "prefetch", "priority", "queue", "tag",
@@ -37,14 +37,13 @@ class Consumer:
     @property
     def active(self) -> bool:
         """Whether the queue serves it: with a single active consumer, only one is."""
-        return self.queue.rota.is_active(self)
+        return self.queue.rotation.is_active(self)
 
     def can_take(self) -> bool:
-        """Whether it may be given a message now."""
+        """Return whether prefetch and channel allow another message."""
         if not self.no_ack and self.prefetch and self.unacked >= self.prefetch:
             return False
         return self.channel.can_take(self)
 
     def take(self, entry: Entry) -> None:
-        """Deliver `entry`."""
         self.channel.deliver(self, entry)

@@ -1,4 +1,4 @@
-"""What has happened in a queue."""
+"""A queue's counters."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Counters:
     acked: int = 0
     dropped: int = 0
 
-    def handed_over(self, redelivered: bool, no_ack: bool, got: bool) -> None:
-        """A message went to a consumer, or to basic.get."""
+    def count_delivery(self, redelivered: bool, no_ack: bool, got: bool) -> None:
+        """Count a message that went to a consumer or to basic.get."""
         if redelivered:
             self.redelivered += 1
         if got and no_ack:

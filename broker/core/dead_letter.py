@@ -1,4 +1,4 @@
-"""What a dead letter carries: x-death, and the rule against cycles (RabbitMQ docs: dlx; rabbit_dead_letter.erl)."""
+"""Dead letters: the x-death header and the rule against cycles (RabbitMQ docs: dlx; rabbit_dead_letter.erl)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from broker.core.message import Message
 from broker.protocol import properties as wire
 from broker.protocol.table import Timestamp, decode_table, encode_value, join, join_array, split, split_array
 
-# A count that a client has made up ends here: AMQP's integers have 64 bits.
-MOST = 2**63 - 1
+# A client may send any count, but AMQP's integers have 64 bits.
+MAX_COUNT = 2**63 - 1
 
 EXPIRED, REJECTED, MAXLEN, DELIVERY_LIMIT = "expired", "rejected", "maxlen", "delivery_limit"
 
 
 def dead_letter(message: Message, queue: str, reason: str, exchange: str, routing_key: str | None,
                 now: float) -> Message:  # fmt: skip
-    """The message as it goes to the dead-letter `exchange`; `routing_key` None keeps the message's own keys."""
+    """Return the message as published to the dead-letter `exchange`. With `routing_key` None it keeps its keys."""
     fields = wire.split(message.properties)
     headers = split(fields["headers"]) if "headers" in fields else {}
     expiration = fields.pop("expiration", None)
@@ -43,12 +43,12 @@ def dead_letter(message: Message, queue: str, reason: str, exchange: str, routin
 
 
 def _count_death(death: dict[str, bytes], events: bytes) -> bytes:
-    """The x-death array with one more event: newest first, one table per queue and reason."""
+    """Add an event to an x-death array: newest first, one table per queue and reason."""
     others = []
     count = 1
     for known, times in _grouped(events):
         if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
-            count = min(times + 1, MOST)
+            count = min(times + 1, MAX_COUNT)
             death = known
         else:
             others.append(_counted(known, times))
@@ -56,10 +56,10 @@ def _count_death(death: dict[str, bytes], events: bytes) -> bytes:
 
 
 def _grouped(events: bytes) -> list[tuple[dict[str, bytes], int]]:
-    """The events of an x-death array, one per queue and reason, with their counts.
+    """Return the events of an x-death array, one per queue and reason, with their counts.
 
-    A client may have sent several events of one queue and reason. The first one then stays; without a count of its
-    own, it counts all of them (rabbit_dead_letter.erl, group_by_queue_and_reason).
+    A client may send several events of one queue and reason. The first one is kept; if it has no count, it counts all
+    of them (rabbit_dead_letter.erl, group_by_queue_and_reason).
     """
     groups: dict[tuple[bytes | None, bytes | None], list[dict[str, bytes]]] = {}
     for event in split_array(events):
@@ -81,7 +81,7 @@ def _counted(event: dict[str, bytes], count: int) -> bytes:
 
 
 def is_cycle(message: Message, queue: str, reason: str) -> bool:
-    """Whether a dead letter would come back to `queue` without anyone having rejected it on the way."""
+    """Return whether a dead letter would return to `queue` without a rejection on the way."""
     deaths = message.headers.get("x-death")
     if reason == REJECTED or not isinstance(deaths, list):
         return False

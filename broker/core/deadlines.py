@@ -1,4 +1,4 @@
-"""What has to happen when: a heap of moments, so that an idle broker needs no polling."""
+"""A heap of deadlines, so that an idle broker needs no polling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 
 
 class Deadlines:
-    """Callbacks by the moment (epoch seconds) at which they are due. One that is no longer needed runs in vain."""
+    """Callbacks by due time (epoch seconds). A callback checks for itself whether it is still needed."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Callable[[float], None]]] = []
@@ -16,16 +16,16 @@ class Deadlines:
         self.on_earlier: Callable[[float], None] | None = None
 
     def add(self, moment: float, run: Callable[[float], None]) -> None:
-        """Call `run(now)` at `moment`; tells `on_earlier` when this is the next one."""
+        """Call `run(now)` at `moment`, and `on_earlier` if this is the next deadline."""
         heapq.heappush(self._heap, (moment, next(self._order), run))
         if self.on_earlier is not None and self._heap[0][0] == moment:
             self.on_earlier(moment)
 
     def next(self) -> float | None:
-        """The next moment, in epoch seconds."""
+        """Return the next deadline, in epoch seconds."""
         return self._heap[0][0] if self._heap else None
 
     def run_due(self, now: float) -> None:
-        """Run all that is due by `now`, earliest first."""
+        """Run all callbacks that are due by `now`, earliest first."""
         while self._heap and self._heap[0][0] <= now:
             heapq.heappop(self._heap)[2](now)

@@ -1,4 +1,4 @@
-"""When a declaration is refused: reserved names, properties a type cannot have, and redeclaring something different."""
+"""Checks of declarations: reserved names, unsupported properties, differences from the existing queue or exchange."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def refuse_default_exchange(name: str) -> None:
-    """Raises 403 for the default exchange, which nobody may declare, delete or bind."""
+    """Raise AmqpError 403 for the default exchange, which clients may not declare, delete or bind."""
     if not name:
         raise AmqpError(403, "operation not permitted on the default exchange")
 
 
 def refuse_reserved(kind: str, name: str) -> None:
-    """Raises 403 for names that AMQP 0-9-1 §3.1.2 keeps for the server."""
+    """Raise AmqpError 403 for names that AMQP 0-9-1 §3.1.2 reserves for the server."""
     if name.startswith("amq."):
         raise AmqpError(403, f"{kind} name '{name}' contains reserved prefix 'amq.*'")
 
 
 def new_queue_name(name: str, arguments: Table) -> str:
-    """The name that a queue gets: a new one for none given. Raises 403, 406."""
+    """Return the queue's name; generate one for an empty name. Raises AmqpError 403, 406."""
     refuse_reserved("queue", name)
     if name:
         return name
@@ -41,14 +41,14 @@ def new_queue_name(name: str, arguments: Table) -> str:
 
 
 def check_exchange_type(name: str, kind: str) -> None:
-    """Raises 403 for the default exchange, 503 for a type that there is not."""
+    """Raise AmqpError 403 for the default exchange, 503 for an unknown type."""
     if kind not in TYPES:
         raise AmqpError(503, f"unknown exchange type '{kind}'")
     refuse_default_exchange(name)
 
 
 def check_new_exchange(name: str, arguments: Table, vhost: str) -> None:
-    """Raises 403 or 406 for an exchange that cannot be."""
+    """Raise AmqpError 403 for a reserved name, 406 for an invalid alternate exchange."""
     refuse_reserved("exchange", name)
     alternate = arguments.get("alternate-exchange", "")
     if not isinstance(alternate, str):
@@ -58,7 +58,7 @@ def check_new_exchange(name: str, arguments: Table, vhost: str) -> None:
 
 def check_same_exchange(known: Exchange, kind: str, durable: bool, auto_delete: bool, internal: bool,
                         arguments: Table, vhost: str) -> None:  # fmt: skip
-    """Raises 406 where a redeclaration differs."""
+    """Raise AmqpError 406 if a redeclaration differs."""
     what = f"exchange '{known.name}' in vhost '{vhost}'"
     _same("type", what, kind, known.type)
     _same("durable", what, durable, known.durable)
@@ -69,7 +69,9 @@ def check_same_exchange(known: Exchange, kind: str, durable: bool, auto_delete: 
 
 def check_properties(queue_type: QueueType, name: str, durable: bool, auto_delete: bool, owner: object | None,
                      vhost: str) -> None:  # fmt: skip
-    """Raises 406 for properties that the queue type does not have (RabbitMQ docs: quorum-queues § feature matrix)."""
+    """Raise AmqpError 406 for properties that the queue type does not support (RabbitMQ docs: quorum-queues § feature
+    matrix).
+    """
     wrong = {"auto-delete": auto_delete, "exclusive-owner": owner is not None, "non-durable": not durable}
     for prop, is_set in wrong.items():
         if is_set and prop in queue_type.unsupported_properties:
@@ -77,13 +79,13 @@ def check_properties(queue_type: QueueType, name: str, durable: bool, auto_delet
 
 
 def check_access(queue: Queue, owner: object | None) -> None:
-    """Raises 405 when the queue is exclusive to someone else."""
+    """Raise AmqpError 405 if another connection owns the queue."""
     if queue.owner is not None and queue.owner is not owner:
         refuse_locked(queue)
 
 
 def refuse_locked(queue: Queue) -> None:
-    """Raises 405."""
+    """Raise AmqpError 405."""
     raise AmqpError(405, f"cannot obtain exclusive access to locked queue '{queue.name}' in vhost "
                          f"'{queue.vhost.name}'. It could be originally declared on another connection or the "
                          "exclusive property value does not match that of the original declaration.")  # fmt: skip
@@ -91,7 +93,7 @@ def refuse_locked(queue: Queue) -> None:
 
 def check_same_queue(known: Queue, durable: bool, auto_delete: bool, owner: object | None,
                      arguments: Table) -> None:  # fmt: skip
-    """Raises 405 or 406 where a redeclaration differs."""
+    """Raise AmqpError 405 or 406 if a redeclaration differs."""
     what = f"queue '{known.name}' in vhost '{known.vhost.name}'"
     if known.owner is not owner:
         refuse_locked(known)

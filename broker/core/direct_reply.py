@@ -1,4 +1,4 @@
-"""Replies without a reply queue: amq.rabbitmq.reply-to (RabbitMQ docs: direct-reply-to)."""
+"""Direct reply-to: replies without a reply queue, by amq.rabbitmq.reply-to (RabbitMQ docs: direct-reply-to)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = QUEUE + "."
 
 
 def open_reply(channel: Channel, tag: str, no_ack: bool) -> None:
-    """Consume replies on the channel. Raises 406, 530."""
+    """Consume replies on the channel. Raises AmqpError 406, 530."""
     if channel.reply_name is not None:
         raise AmqpError(406, "reply consumer already set")
     if not no_ack:
@@ -32,7 +32,7 @@ def open_reply(channel: Channel, tag: str, no_ack: bool) -> None:
 
 
 def close(channel: Channel) -> None:
-    """The channel takes no more replies."""
+    """Stop consuming replies on the channel."""
     if channel.reply_name is not None:
         channel.vhost.reply_channels.pop(channel.reply_name, None)
         channel.reply_name = None
@@ -40,7 +40,7 @@ def close(channel: Channel) -> None:
 
 
 def rewrite(channel: Channel, message: Message) -> None:
-    """Put the channel's own reply name into a request that asks for replies. Raises 406."""
+    """Replace the reply-to of a request by the channel's own reply name. Raises AmqpError 406."""
     if message.essentials.reply_to != QUEUE:
         return
     if channel.reply_name is None:
@@ -52,9 +52,9 @@ def rewrite(channel: Channel, message: Message) -> None:
 
 
 def deliver(vhost: Vhost, message: Message, keys: Iterable[str]) -> None:
-    """Deliver a message to those of `keys` that are reply names: each once, and to nobody whose client is gone.
+    """Deliver a message to each of `keys` that is a reply name with an open channel.
 
-    A reply name is no queue, so that a mandatory message comes back (RabbitMQ docs: direct-reply-to § caveats).
+    A reply name is no queue: RabbitMQ returns a mandatory message (RabbitMQ docs: direct-reply-to § caveats).
     """
     for key in keys:
         if key.startswith(PREFIX):

@@ -1,4 +1,4 @@
-"""When messages of a queue expire (RabbitMQ docs: ttl § message TTL)."""
+"""Expiry of a queue's messages (RabbitMQ docs: ttl § message TTL)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from broker.core.message import Message
 if TYPE_CHECKING:
     from broker.core.queue import Queue
 
-# How many messages expire before other work gets a turn, and after how many seconds the next ones do.
-AT_ONCE = 500
-BREATHER = 0.001
+# Messages that expire in one turn of the event loop, and seconds until the next turn.
+EXPIRY_BATCH = 500
+BATCH_PAUSE = 0.001
 
 
-class Expiry:
-    """Keeps one queue's times, in epoch seconds. `active` once a message with a time to live has come."""
+class MessageExpiry:
+    """The expiry of one queue's messages, in epoch seconds. `active` once a message with a TTL has arrived."""
 
     def __init__(self, queue: Queue) -> None:
         self.active = False
         self._queue = queue
         self._wakes_at: float | None = None
 
-    def of(self, message: Message, now: float) -> float | None:
-        """When the message expires: the sooner of the queue's and its own time to live; None for never."""
+    def expires_at(self, message: Message, now: float) -> float | None:
+        """Return when the message expires: the earlier of the queue's and its own TTL; None for never."""
         ttl = self._queue.rules.message_ttl
         own = message.essentials.expiration
         if own is not None and (ttl is None or int(own) / 1000 < ttl):
@@ -34,16 +34,16 @@ class Expiry:
         return now + ttl
 
     def check(self, now: float) -> None:
-        """Drop what has expired at the head, and see to what follows (RabbitMQ docs: ttl § caveats; priority §
-        interaction with other features): messages behind one that has not expired wait.
+        """Drop expired messages at the head and schedule the next check. Messages behind one that has not expired wait
+        (RabbitMQ docs: ttl § caveats; priority § interaction with other features).
         """
-        if self._queue.drop_expired(AT_ONCE, now):
-            self._wake_at(now + BREATHER)
+        if self._queue.drop_expired(EXPIRY_BATCH, now):
+            self._wake_at(now + BATCH_PAUSE)
         else:
             self.watch(now)
 
     def watch(self, now: float) -> None:
-        """See to it that the head goes when it expires."""
+        """Schedule a check for the head's expiry."""
         head = self._queue.ready.head()
         if head is not None and head.expires_at is not None:
             self._wake_at(max(head.expires_at, now))
@@ -57,4 +57,4 @@ class Expiry:
         self._wakes_at = None
         if not self._queue.deleted:
             self.check(now)
-            self._queue.vhost.dead_letters.deliver(now)
+            self._queue.vhost.dead_letters.publish_pending(now)

@@ -1,4 +1,4 @@
-"""What the core needs of a durable store, and the store that keeps nothing.
+"""The core's interface to a durable store, and a store that stores nothing.
 
 The core calls it synchronously and never waits: records collect in a batch, which is committed as a whole.
 """
@@ -12,22 +12,22 @@ from broker.core.message import Entry, Message
 
 
 class Journal(Protocol):
-    """A batch of records being filled. All that one operation of the core records goes into one batch."""
+    """A batch of records being filled. All records of one operation of the core go into one batch."""
 
     def store(self, queue_id: int, entry: Entry) -> None:
-        """Record a persistent message's place in a durable queue."""
+        """Record a persistent message in a durable queue."""
 
     def forget(self, entry: Entry) -> None:
-        """Record that a stored entry is settled."""
+        """Record that a stored entry has left its queue."""
 
     def touch(self, entry: Entry) -> None:
-        """Record a stored entry's `redelivered` and `deliveries`."""
+        """Record a stored entry's `position`, `redelivered` and `deliveries`."""
 
     def define(self, kind: str, key: str, value: dict[str, Any]) -> None:
         """Record a vhost, user, permission, exchange, queue or binding."""
 
     def undefine(self, kind: str, key: str) -> None:
-        """Record that a definition is gone."""
+        """Record a deleted definition."""
 
     @property
     def batch(self) -> int:
@@ -38,43 +38,36 @@ class Journal(Protocol):
         """How many records there have been."""
 
     def on_commit(self, committed: Callable[[], None]) -> None:
-        """Call `committed` once all that is recorded so far is on disk."""
+        """Call `committed` when all records so far are on disk."""
 
     def page_out(self, entry: Entry) -> bool:
-        """Whether the body is on disk, so that memory may let it go; if not, it is recorded and soon will be."""
+        """Return whether the body is on disk and may leave memory. If not, record it for the next batch."""
 
     def page_in(self, messages: Iterable[Message]) -> None:
-        """Read back the bodies of messages that were paged out."""
+        """Read the bodies of paged-out messages."""
 
 
 class NullJournal:
-    """For a broker without a data directory: nothing is recorded, everything counts as committed at once."""
+    """The journal of a broker without a data directory: records nothing and commits at once."""
 
     batch = 0
     records = 0
 
-    def store(self, queue_id: int, entry: Entry) -> None:
-        """Nothing to record."""
+    def store(self, queue_id: int, entry: Entry) -> None: ...
 
-    def forget(self, entry: Entry) -> None:
-        """Nothing to record."""
+    def forget(self, entry: Entry) -> None: ...
 
-    def touch(self, entry: Entry) -> None:
-        """Nothing to record."""
+    def touch(self, entry: Entry) -> None: ...
 
-    def define(self, kind: str, key: str, value: dict[str, Any]) -> None:
-        """Nothing to record."""
+    def define(self, kind: str, key: str, value: dict[str, Any]) -> None: ...
 
-    def undefine(self, kind: str, key: str) -> None:
-        """Nothing to record."""
+    def undefine(self, kind: str, key: str) -> None: ...
 
     def on_commit(self, committed: Callable[[], None]) -> None:
-        """There is nothing to wait for."""
         committed()
 
     def page_out(self, entry: Entry) -> bool:
-        """There is no disk: bodies stay in memory."""
+        """Keep all bodies in memory."""
         return False
 
-    def page_in(self, messages: Iterable[Message]) -> None:
-        """Nothing is ever paged out."""
+    def page_in(self, messages: Iterable[Message]) -> None: ...

@@ -1,4 +1,4 @@
-"""A message, and its place in a queue. The body and the properties are the bytes that the publisher sent."""
+"""A message and its entry in a queue. Body and properties are the bytes that the publisher sent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from broker.protocol.table import Table, Value, decode_table
 
 
 class Message:
-    """What was published: shared, unchanged, by every queue that it was routed to.
+    """A published message, shared by all queues that it was routed to.
 
     `properties` are the encoded flags and values of the content header. `content_id` and `copies` belong to the
-    journal: the stored row, and how many stored places refer to it. `body` is None while it is paged out; it may be
-    only if `pageable`: with one place stored and another not, settling the first would take the row from the second.
-    `blind_copies` are routing keys that nobody gets to see, but that the message's dead letters keep.
+    journal: the stored row, and the number of stored entries that refer to it. `body` is None while it is paged out,
+    which only a `pageable` message may be: if one of its entries is stored and another is not, settling the first
+    deletes the row. `blind_copies` are routing keys that consumers do not see; the message's dead letters keep them.
     """
 
     __slots__ = ("_headers", "blind_copies", "body", "content_id", "copies", "essentials", "exchange", "pageable",
                  "properties", "routing_key", "size")  # fmt: skip
 
     def __init__(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> None:
-        """Raises MalformedProperties."""
+        """Parse the properties. Raises MalformedProperties."""
         self.exchange = exchange
         self.routing_key = routing_key
         self.properties = properties
@@ -36,7 +36,7 @@ class Message:
 
     @classmethod
     def create(cls, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any] | None = None) -> Message:
-        """A message from decoded properties, named as in AMQP 0-9-1 §1.8.2. Raises TypeError, ValueError."""
+        """Return a message from decoded properties, named as in AMQP 0-9-1 §1.8.2. Raises TypeError, ValueError."""
         return cls(exchange, routing_key, wire.encode(properties or {}), body)
 
     @property
@@ -48,22 +48,22 @@ class Message:
         return self._headers
 
     def decoded_properties(self) -> Table:
-        """Every property by name. Raises MalformedProperties."""
+        """Return every property by name. Raises MalformedProperties."""
         return wire.decode(self.properties)
 
     def routing_keys(self) -> tuple[str, ...]:
-        """The routing key and the keys of its copies (RabbitMQ docs: sender-selected distribution)."""
+        """Return the routing key and the keys of its copies (RabbitMQ docs: sender-selected distribution)."""
         raw = self.essentials.headers
         if raw is None or b"CC" not in raw:
             return (self.routing_key, *self.blind_copies)
         return (self.routing_key, *self.visible_copies(), *self.blind_copies)
 
     def visible_copies(self) -> list[str]:
-        """The keys in the CC header."""
+        """Return the keys in the CC header."""
         return _keys(self.headers.get("CC"))
 
     def hide_blind_copies(self) -> None:
-        """Take the BCC header, if any, out of what consumers get. It still routes."""
+        """Remove the BCC header, if any, from the properties. Its keys still route."""
         if b"\x03BCC" not in self.properties or "BCC" not in self.headers:
             return
         self.blind_copies = tuple(_keys(self.headers["BCC"]))
@@ -72,7 +72,7 @@ class Message:
         self._headers = None
 
     def stored_properties(self) -> bytes:
-        """The properties for the journal: with the blind copies."""
+        """Return the properties for the journal, with the blind copies."""
         if not self.blind_copies:
             return self.properties
         return wire.with_header(self.properties, "BCC", list(self.blind_copies))
@@ -83,11 +83,11 @@ def _keys(copies: Value) -> list[str]:
 
 
 class Entry:
-    """A message's place in one queue.
+    """A message's entry in one queue.
 
-    `position` orders the queue and survives a requeue. `expires_at` is in epoch seconds, None for never.
-    `deliveries` counts failed deliveries (RabbitMQ docs: quorum queues, x-delivery-count). `journal_id` is its row in
-    the journal, 0 when it is not stored. `paged` says that the queue counts its body as paged out.
+    `position` orders the queue and survives a requeue. `expires_at` is in epoch seconds, None for never. `deliveries`
+    counts failed deliveries (RabbitMQ docs: quorum queues, x-delivery-count). `journal_id` is its row in the journal, 0
+    when it is not stored. `paged` says that the queue counts its body as paged out.
     """
 
     __slots__ = ("deliveries", "expires_at", "journal_id", "message", "paged", "position", "redelivered")

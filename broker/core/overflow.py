@@ -1,4 +1,4 @@
-"""How much may wait in a queue, and what gives way when it is more (RabbitMQ docs: maxlength)."""
+"""Length limits of a queue (RabbitMQ docs: maxlength)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from broker.core.ready import Ready
 
 
 class Overflow:
-    """Watches the ready messages of one queue. At most one of `drops` (the oldest) and `refuses` (the new) is true;
-    neither is where there is no limit. `dead_letters` what it refuses, or not.
+    """The length limit on one queue's ready messages. `drops` the oldest or `refuses` the newest, neither without a
+    limit. `dead_letters` says whether refused messages are dead-lettered.
     """
 
     __slots__ = ("_ahead", "_most", "_most_bytes", "_ready", "dead_letters", "drops", "refuses")
 
     def __init__(self, rules: QueueRules, ready: Ready, *, ahead: bool) -> None:
-        """`ahead` refuses the message that would exceed the limit, not only those after it."""
+        """Compute the limits. `ahead` refuses the message that would exceed the limit, not only those after it."""
         self._ready = ready
         self._most = inf if rules.max_length is None else rules.max_length
         self._most_bytes = inf if rules.max_bytes is None else rules.max_bytes
@@ -27,9 +27,9 @@ class Overflow:
         self._ahead = int(ahead)
 
     def refuses_one_of(self, size: int) -> bool:
-        """Whether a message of `size` bytes is refused."""
+        """Return whether a message of `size` bytes is refused."""
         return self.refuses and self.exceeded(self._ahead, self._ahead * size)
 
     def exceeded(self, more: int = 0, more_bytes: int = 0) -> bool:
-        """Whether too much waits, or would with `more` messages of `more_bytes` together."""
+        """Return whether the ready messages, with `more` messages of `more_bytes` together, exceed the limit."""
         return self._ready.count + more > self._most or self._ready.bytes + more_bytes > self._most_bytes

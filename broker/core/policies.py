@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from broker.core.arguments import QueueRules, field_of, read_value, takes
+from broker.core.patterns import compiled, found
 from broker.protocol.table import Table, Value
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ TARGETS = ("queues", "exchanges", "all")
 
 
 class InvalidPolicy(ValueError):
-    """A policy cannot be; says why in RabbitMQ's words."""
+    """A policy that RabbitMQ refuses; the message is in RabbitMQ's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`pattern` is searched in names; of several that match, the one with the highest `priority` applies. `apply_to`
-    is one of TARGETS.
+    """A policy. `pattern` is searched in names; of several that match, the one with the highest `priority` applies.
+    `apply_to` is one of TARGETS.
     """
 
     name: str
@@ -34,13 +35,13 @@ class Policy:
     apply_to: str = "all"
 
     def matches(self, kind: str, name: str) -> bool:
-        """Whether it applies to the "queue" or "exchange" of that name."""
-        return self.apply_to in ("all", f"{kind}s") and re.search(self.pattern, name) is not None
+        """Return whether it applies to the "queue" or "exchange" of that name."""
+        return self.apply_to in ("all", f"{kind}s") and found(self.pattern, name)
 
 
 class _Setting(NamedTuple):
-    """A key of a definition. It stands for a queue's `argument`; where the queue has that too, the smaller value
-    applies if `smaller`, else the argument.
+    """A key of a definition and the queue `argument` that it stands for. If the queue has that argument too, the
+    smaller value applies if `smaller`, otherwise the argument.
     """
 
     argument: str
@@ -60,17 +61,17 @@ _SETTINGS = {
     "dead-letter-strategy": _Setting("x-dead-letter-strategy", "dead letter strategy"),
 }
 ALTERNATE = "alternate-exchange"
-# Settings of clusters, streams and lazy queues: accepted, without effect here.
+# Settings of clusters, streams and lazy queues are accepted and ignored.
 _IGNORED = re.compile(
     "ha-|queue-(mode|version|master-locator|leader-locator)$|max-in-memory-|max-age$|stream-|initial-"
 )
 
 
 def check(policy: Policy) -> None:
-    """Raises InvalidPolicy for a pattern, target or definition that RabbitMQ refuses."""
+    """Raise InvalidPolicy for a pattern, target or definition that RabbitMQ refuses."""
     try:
-        re.compile(policy.pattern)
-    except re.error as error:
+        compiled(policy.pattern)
+    except ValueError as error:
         raise InvalidPolicy(f"pattern should be regular expression but is invalid: {error}") from error
     if policy.apply_to not in TARGETS:
         raise InvalidPolicy(f"apply-to '{policy.apply_to}' unrecognised; should be 'queues', 'exchanges' or 'all'")
@@ -104,7 +105,7 @@ def _erlang(value: Value) -> str:
 
 
 def effective(rules: QueueRules, arguments: Table, policy: Policy | None) -> QueueRules:
-    """The rules of a queue whose own `rules` come from `arguments`, under a policy."""
+    """Return a queue's rules under a policy. Its own `rules` come from `arguments`."""
     changes: dict[str, Value] = {}
     for key, given in policy.definition.items() if policy is not None else ():
         setting = _SETTINGS.get(key)
@@ -120,14 +121,14 @@ def effective(rules: QueueRules, arguments: Table, policy: Policy | None) -> Que
 
 
 class Policies:
-    """The policies of one vhost by name. A change applies to what is there, and to what is declared later."""
+    """The policies of one vhost by name. A change applies to existing and future queues and exchanges."""
 
     def __init__(self, vhost: Vhost) -> None:
         self.by_name: dict[str, Policy] = {}
         self._vhost = vhost
 
     def set(self, policy: Policy, now: float) -> None:
-        """Add a policy, or change it. Raises InvalidPolicy."""
+        """Add or change a policy. Raises InvalidPolicy."""
         check(policy)
         self.by_name[policy.name] = policy
         self._vhost.journal.define("policy", f"{self._vhost.name}\0{policy.name}", {
@@ -137,7 +138,7 @@ class Policies:
         self._apply_all(now)
 
     def delete(self, name: str, now: float) -> bool:
-        """Delete a policy; False when there is none."""
+        """Delete a policy. Return False if there is none."""
         if self.by_name.pop(name, None) is None:
             return False
         self._vhost.journal.undefine("policy", f"{self._vhost.name}\0{name}")
@@ -145,7 +146,7 @@ class Policies:
         return True
 
     def of(self, kind: str, name: str) -> Policy | None:
-        """The policy that applies to a queue or exchange."""
+        """Return the policy that applies to a queue or exchange."""
         matching = (policy for policy in self.by_name.values() if policy.matches(kind, name))
         return max(matching, key=lambda policy: policy.priority, default=None)
 
@@ -155,4 +156,4 @@ class Policies:
             policy = self.of(thing.kind, thing.name)
             if policy != thing.policy:
                 thing.apply_policy(policy, now)
-        self._vhost.dead_letters.deliver(now)
+        self._vhost.dead_letters.publish_pending(now)

@@ -1,4 +1,4 @@
-"""The publishing half of a channel: what is refused, what is returned, when it is confirmed."""
+"""The publishing half of a channel: checks, returns and confirms messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Publisher:
-    """`confirms` is None until `select`; `published` counts messages."""
+    """Publishes a channel's messages. `confirms` is None until `select`; `published` counts messages."""
 
     def __init__(self, vhost: Vhost, user: User, sink: Sink) -> None:
         self.confirms: Confirms | None = None
@@ -30,33 +30,33 @@ class Publisher:
         self._batched: list[int] = []
 
     def select(self) -> None:
-        """Confirm from now on; nothing changes the second time."""
+        """Turn on confirms. A second call has no effect."""
         self.confirms = self.confirms or Confirms(self._sink.confirmed)
 
     def check_exchange(self, message: Message) -> None:
-        """Whether the user may publish where the message is to go. Raises 403, 404."""
+        """Raise AmqpError 403 or 404 unless the user may publish to the message's exchange."""
         self._user.require("write", "exchange", message.exchange, self._vhost.name)
         exchange = self._vhost.public_exchange(message.exchange)
         if exchange.type == Topic.type:
             self._user.require_topic("write", exchange.name, message.routing_key, self._vhost.name)
 
-    def admit(self, message: Message) -> int:
-        """Check a message and number it; 0 without confirms. Raises 406."""
+    def accept(self, message: Message) -> int:
+        """Check a message and number it; 0 without confirms. Raises AmqpError 406."""
         needed = message.essentials
         if needed.user_id is not None and needed.user_id != self._user.name and "impersonator" not in self._user.tags:
             raise AmqpError(406, f"user_id property set to '{needed.user_id}' but authenticated user was "
                                  f"'{self._user.name}'")  # fmt: skip
         if needed.expiration is not None:
-            checks.expiration(needed.expiration)
+            checks.check_expiration(needed.expiration)
         if needed.headers is not None and b"CC" in needed.headers:
-            checks.copies(message)
+            checks.check_copies(message)
             message.hide_blind_copies()
         self.published += 1
         return 0 if self.confirms is None else self.confirms.next()
 
     def route(self, tag: int, message: Message, mandatory: bool, now: float) -> None:
-        """Publish to the message's exchange; return what went nowhere, if asked to; confirm now or, when the journal
-        was touched, once that is on disk. Raises 403, 404.
+        """Publish to the message's exchange and return an unroutable mandatory message. Confirm now, or after the
+        commit if the journal recorded something. Raises AmqpError 403, 404.
         """
         journal = self._vhost.journal
         before = journal.records
@@ -68,7 +68,7 @@ class Publisher:
         if routing.refused:
             self.confirms.refuse(tag)
         elif journal.records == before:
-            self.confirms.take(tag)
+            self.confirms.confirm(tag)
             self._sink.confirms_due()
         else:
             self._confirm_on_commit(tag)
@@ -84,5 +84,5 @@ class Publisher:
     def _committed(self, tags: list[int]) -> None:
         if self.confirms is not None:
             for tag in tags:
-                self.confirms.take(tag)
+                self.confirms.confirm(tag)
             self._sink.confirms_due()

@@ -1,4 +1,4 @@
-"""A queue: what waits, what is with consumers, and the rules that its arguments ask for."""
+"""A queue: its ready and unacked messages, and the rules from its arguments."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from broker.core.arguments import QueueRules
+from broker.core.consumer_rotation import ConsumerRotation
 from broker.core.counters import Counters
 from broker.core.dead_letter import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
-from broker.core.expiry import Expiry
+from broker.core.expiry import MessageExpiry
 from broker.core.lease import Lease
 from broker.core.message import Entry, Message
 from broker.core.overflow import Overflow
-from broker.core.pages import Pages
-from broker.core.places import Places
+from broker.core.paged_bodies import PagedBodies
 from broker.core.policies import Policy, effective
+from broker.core.positions import Positions
 from broker.core.queue_types import TYPES
 from broker.core.ready import Ready
-from broker.core.rota import Rota
 from broker.protocol.table import Table
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class Queue:
-    """A queue of one vhost. `owner` is what an exclusive queue belongs to; `id` is its number in the journal;
-    `ready` is what waits, for others to read only.
+    """A queue of one vhost. `owner` is the connection that owns an exclusive queue; `id` is its number in the journal;
+    others may only read `ready`.
 
-    Nothing here is called by several threads. A consumer's sink must not call back while it is told of a delivery.
+    Use it from one thread. A consumer's sink must not call the queue from within a delivery.
     """
 
     kind: ClassVar[str] = "queue"
@@ -46,18 +46,18 @@ class Queue:
         self.owner = owner
         self.arguments = arguments
         self.id = queue_id
-        self.rota = Rota(rules.single_active_consumer)
+        self.rotation = ConsumerRotation(rules.single_active_consumer)
         self.counters = Counters()
         self.unacked: set[Entry] = set()
         self.unacked_bytes = 0
-        self.pages = Pages(vhost.journal)
+        self.paged_bodies = PagedBodies(vhost.journal)
         self.deleted = False
-        self._places = Places()
+        self._positions = Positions()
         self.journaled = durable and owner is None
         self.ready = Ready(rules.max_priority)
         self._journal = vhost.journal
         self._overflow = Overflow(rules, self.ready, ahead=self.queue_type.refuses_ahead)
-        self.expiry = Expiry(self)
+        self.expiry = MessageExpiry(self)
         self.lease = Lease(self, now)
         self.lease.restart(now)
 
@@ -84,44 +84,44 @@ class Queue:
     @property
     def consumers(self) -> list[Consumer]:
         """Its consumers, in the order of their subscription."""
-        return self.rota.all
+        return self.rotation.all
 
     def apply_policy(self, policy: Policy | None, now: float) -> None:
-        """Follow a policy, or none any more. Messages that wait keep their time to live."""
+        """Apply a policy, or none. Ready messages keep their time to live."""
         self.policy = policy
         self.rules = effective(self._declared_rules, self.arguments, policy)
         self._overflow = Overflow(self.rules, self.ready, ahead=self.queue_type.refuses_ahead)
-        self.hold_limits(now)
+        self.apply_limits(now)
         self.lease.restart(now)
 
     # --- in
 
     def offer(self, message: Message, now: float) -> bool:
-        """Take a routed message; False when the overflow rule refuses it (RabbitMQ docs: maxlength)."""
+        """Take a routed message. Return False if the overflow rule refuses it (RabbitMQ docs: maxlength)."""
         overflow = self._overflow
         if overflow.refuses_one_of(message.size):
             if overflow.dead_letters:
-                self.vhost.dead_letters.send(self, Entry(message, 0, None), MAXLEN)
+                self.vhost.dead_letters.add(self, Entry(message, 0, None), MAXLEN)
             return False
         self.counters.published += 1
-        entry = Entry(message, self._places.last(), self.expiry.of(message, now))
+        entry = Entry(message, self._positions.next_at_end(), self.expiry.expires_at(message, now))
         if self.journaled and (message.essentials.persistent or self.queue_type.stores_transient):
             self._journal.store(self.id, entry)
         if not self.ready.count:
-            consumer = self.rota.next()
+            consumer = self.rotation.next()
             if consumer is not None:
-                self._hand_over(entry, consumer.no_ack)
+                self._mark_delivered(entry, consumer.no_ack)
                 consumer.take(entry)
                 return True
         self.ready.push(entry)
         if overflow.drops or entry.expires_at is not None:
-            self.hold_limits(now)
-        if len(self.rota):
+            self.apply_limits(now)
+        if len(self.rotation):
             self.dispatch(now)
         return True
 
-    def hold_limits(self, now: float) -> None:
-        """Messages have come, or come back: the oldest give way if there are too many, and the expired go."""
+    def apply_limits(self, now: float) -> None:
+        """Drop the oldest messages above the length limit, and expired messages at the head."""
         if self._overflow.drops:
             while self.ready.count and self._overflow.exceeded():
                 self._drop(self.ready.pop(), MAXLEN)
@@ -129,34 +129,34 @@ class Queue:
             self.expiry.check(now)
 
     def restore(self, entry: Entry) -> None:
-        """Put back what the journal held, in order of position."""
+        """Add an entry from the journal, in order of position."""
         self.ready.push(entry)
-        self.pages.count_out(entry)
+        self.paged_bodies.mark_paged_out(entry)
         self.expiry.active |= entry.expires_at is not None
-        self._places.restored(entry)
+        self._positions.note_restored(entry)
 
     # --- out
 
     def dispatch(self, now: float) -> None:
-        """Give what waits to the consumers that can take it."""
+        """Deliver ready messages to the consumers that can take them."""
         while self.ready.count:
-            consumer = self.rota.next()
+            consumer = self.rotation.next()
             if consumer is None:
                 return
             entry = self._take(now)
             if entry is None:
                 return
-            self._hand_over(entry, consumer.no_ack)
+            self._mark_delivered(entry, consumer.no_ack)
             consumer.take(entry)
             if self.expiry.active:
                 self.expiry.check(now)
 
     def get(self, no_ack: bool, now: float) -> Entry | None:
-        """Take the first message for basic.get, or None."""
+        """Take the first message for basic.get, or return None."""
         self.lease.used_at = now
         entry = self._take(now)
         if entry is not None:
-            self._hand_over(entry, no_ack, got=True)
+            self._mark_delivered(entry, no_ack, got=True)
         if self.expiry.active:
             self.expiry.check(now)
         return entry
@@ -168,14 +168,14 @@ class Queue:
                 self._drop(entry, EXPIRED)
                 continue
             if entry.message.body is None:
-                self.vhost.pager.grown(self.pages.read_back(entry, self.ready))
+                self.vhost.pager.body_added(self.paged_bodies.page_in(entry, self.ready))
             else:
-                self.pages.count_in(entry)
+                self.paged_bodies.mark_in_memory(entry)
             return entry
         return None
 
     def drop_expired(self, most: int, now: float) -> bool:
-        """Drop up to `most` messages that have expired; whether there may be more."""
+        """Drop up to `most` expired messages at the head. Return whether there may be more."""
         for _ in range(most):
             head = self.ready.head()
             if head is None or head.expires_at is None or head.expires_at > now:
@@ -183,10 +183,10 @@ class Queue:
             self._drop(self.ready.pop(), EXPIRED)
         return True
 
-    def _hand_over(self, entry: Entry, no_ack: bool, *, got: bool = False) -> None:
-        self.counters.handed_over(entry.redelivered, no_ack, got)
+    def _mark_delivered(self, entry: Entry, no_ack: bool, *, got: bool = False) -> None:
+        self.counters.count_delivery(entry.redelivered, no_ack, got)
         if no_ack:
-            self.vhost.pager.shrunk(entry.message.size)
+            self.vhost.pager.body_removed(entry.message.size)
             self.forget(entry)
             return
         self.unacked.add(entry)
@@ -195,67 +195,67 @@ class Queue:
     # --- settling
 
     def ack(self, entry: Entry, now: float) -> None:
-        """The message is done with."""
-        if self._take_back(entry, now):
+        """Remove an acked message."""
+        if self._remove_unacked(entry, now):
             self.counters.acked += 1
-            self.pages.count_in(entry)
-            self.vhost.pager.shrunk(entry.message.size)
+            self.paged_bodies.mark_in_memory(entry)
+            self.vhost.pager.body_removed(entry.message.size)
             self.forget(entry)
 
     def reject(self, entry: Entry, now: float) -> None:
-        """The message is refused for good: to the dead-letter exchange where there is one."""
-        if self._take_back(entry, now):
+        """Dead-letter or drop a rejected message."""
+        if self._remove_unacked(entry, now):
             self._drop(entry, REJECTED)
 
     def requeue(self, entry: Entry, by_client: bool, now: float) -> None:
-        """Put the message back, `by_client` or because its channel is gone; the caller calls `hold_limits` and
-        `dispatch` when all are back.
+        """Return a message to the queue: `by_client`, or because its channel has closed. The caller then calls
+        `apply_limits` and `dispatch` once for all messages.
         """
-        if not self._take_back(entry, now):
+        if not self._remove_unacked(entry, now):
             return
         entry.redelivered = True
-        if not self.queue_type.give_back(entry, by_client, self.rules.delivery_limit, self._places):
+        if not self.queue_type.requeue(entry, by_client, self.rules.delivery_limit, self._positions):
             self._drop(entry, DELIVERY_LIMIT)
             return
         if entry.journal_id:
             self._journal.touch(entry)
         self.ready.put_back(entry)
 
-    def _take_back(self, entry: Entry, now: float) -> bool:
+    def _remove_unacked(self, entry: Entry, now: float) -> bool:
         if entry not in self.unacked:
             return False
         self.unacked.remove(entry)
         self.unacked_bytes -= entry.message.size
         if not self.unacked and self.queue_type.unacked_hold:
-            self.lease.released(now)
+            self.lease.on_release(now)
         return True
 
     def _drop(self, entry: Entry, reason: str) -> None:
-        """The entry leaves without an ack: as a dead letter, or for good."""
+        """Remove an entry without an ack: dead-letter or drop it."""
         self.counters.dropped += 1
-        self.pages.count_in(entry)
-        self.vhost.pager.shrunk(entry.message.size)
+        self.paged_bodies.mark_in_memory(entry)
+        self.vhost.pager.body_removed(entry.message.size)
         if self.rules.dead_letter_exchange is not None:
-            self.vhost.dead_letters.send(self, entry, reason)
+            self.vhost.dead_letters.add(self, entry, reason)
         else:
             self.forget(entry)
 
     def forget(self, entry: Entry) -> None:
-        """The message's place in the queue is no more; the journal need not keep it."""
+        """Remove the entry from the journal."""
         if entry.journal_id:
             self._journal.forget(entry)
 
     def purge(self) -> int:
-        """Forget all that waits; how many messages that was."""
+        """Remove all ready messages. Return their number."""
         entries = self.ready.drain()
         for entry in entries:
             self.forget(entry)
-        self.pages.bytes = 0
-        self.vhost.pager.shrunk(sum(entry.message.size for entry in entries))
+        self.paged_bodies.bytes = 0
+        self.vhost.pager.body_removed(sum(entry.message.size for entry in entries))
         return len(entries)
 
     def forget_all(self) -> None:
-        """The queue is being deleted: forget what waits and what is with consumers."""
+        """Remove all messages, ready and unacked: the queue is being deleted."""
         self.deleted = True
         for entry in (*self.ready.drain(), *self.unacked):
             self.forget(entry)
@@ -266,30 +266,30 @@ class Queue:
     @property
     def resident_bytes(self) -> int:
         """Bytes of its bodies that are in memory."""
-        return self.ready.bytes + self.unacked_bytes - self.pages.bytes
+        return self.ready.bytes + self.unacked_bytes - self.paged_bodies.bytes
 
     def page_out(self, excess: int) -> int:
-        """Let go of bodies until `excess` bytes are gone, from the end of what waits, then of what is with consumers:
-        these have their copy. Returns how many bytes went.
+        """Page out bodies until `excess` bytes are freed: from the end of the ready messages, then the unacked ones,
+        whose consumers have a copy. Return the bytes freed.
         """
-        return self.pages.out(chain(self.ready.from_the_end(), self.unacked), excess)
+        return self.paged_bodies.page_out(chain(self.ready.from_end(), self.unacked), excess)
 
     # --- consumers
 
     def subscribe(self, consumer: Consumer, now: float) -> None:
-        """Add a consumer. What waits is handed out by `dispatch`."""
+        """Add a consumer. `dispatch` delivers the ready messages."""
         self.lease.used_at = now
-        self.rota.add(consumer)
+        self.rotation.add(consumer)
 
     def unsubscribe(self, consumer: Consumer, now: float) -> None:
-        """Remove a consumer; the last one takes an auto-delete queue with it."""
-        self.rota.remove(consumer)
+        """Remove a consumer. The last one deletes an auto-delete queue."""
+        self.rotation.remove(consumer)
         self.consumer_gone(now)
 
     def consumer_gone(self, now: float) -> None:
-        """A consumer has been taken off the rota."""
-        self.lease.released(now)
-        if not len(self.rota):
+        """Update lease, auto-delete and active consumer after a consumer's removal."""
+        self.lease.on_release(now)
+        if not len(self.rotation):
             if self.auto_delete and not self.deleted:
                 self.vhost.delete_queue(self.name, now)
         elif self.rules.single_active_consumer:

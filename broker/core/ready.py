@@ -1,4 +1,4 @@
-"""The messages of a queue that wait for a consumer, in order."""
+"""The ready messages of a queue, in order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from broker.core.message import Entry
 
 
-class _Lane:
-    """One priority's entries by position. Returned ones find their old place again."""
+class _PriorityQueue:
+    """One priority's entries by position. Returned entries keep their position."""
 
     __slots__ = ("fresh", "returned")
 
@@ -38,10 +38,10 @@ class Ready:
     `count` is in messages, `bytes` the sum of their bodies.
     """
 
-    __slots__ = ("_lanes", "bytes", "count")
+    __slots__ = ("_by_priority", "bytes", "count")
 
     def __init__(self, max_priority: int = 0) -> None:
-        self._lanes = [_Lane() for _ in range(max_priority + 1)]
+        self._by_priority = [_PriorityQueue() for _ in range(max_priority + 1)]
         self.count = 0
         self.bytes = 0
 
@@ -49,53 +49,53 @@ class Ready:
         return self.count
 
     def push(self, entry: Entry) -> None:
-        """Add a new entry at the end of its lane."""
-        self._lane_of(entry).fresh.append(entry)
+        """Add a new entry at the end of its priority."""
+        self._queue_of(entry).fresh.append(entry)
         self.count += 1
         self.bytes += entry.message.size
 
     def put_back(self, entry: Entry) -> None:
         """Return an entry to its position."""
-        lane = self._lane_of(entry)
-        if lane.fresh and entry < lane.fresh[0] and not lane.returned:
-            lane.fresh.appendleft(entry)
-        elif not lane.fresh or lane.fresh[-1] < entry:
-            lane.fresh.append(entry)
+        queue = self._queue_of(entry)
+        if queue.fresh and entry < queue.fresh[0] and not queue.returned:
+            queue.fresh.appendleft(entry)
+        elif not queue.fresh or queue.fresh[-1] < entry:
+            queue.fresh.append(entry)
         else:
-            heapq.heappush(lane.returned, entry)
+            heapq.heappush(queue.returned, entry)
         self.count += 1
         self.bytes += entry.message.size
 
     def priority(self, entry: Entry) -> int:
-        """What the message's priority means in this queue."""
-        return min(entry.message.essentials.priority or 0, len(self._lanes) - 1)
+        """Return the message's effective priority in this queue."""
+        return min(entry.message.essentials.priority or 0, len(self._by_priority) - 1)
 
-    def _lane_of(self, entry: Entry) -> _Lane:
-        return self._lanes[0] if len(self._lanes) == 1 else self._lanes[self.priority(entry)]
+    def _queue_of(self, entry: Entry) -> _PriorityQueue:
+        return self._by_priority[0] if len(self._by_priority) == 1 else self._by_priority[self.priority(entry)]
 
     def pop(self) -> Entry:
-        """Take the first entry. There must be one."""
-        entry = next(lane for lane in reversed(self._lanes) if len(lane)).pop()
+        """Remove and return the first entry. There must be one."""
+        entry = next(queue for queue in reversed(self._by_priority) if len(queue)).pop()
         self.count -= 1
         self.bytes -= entry.message.size
         return entry
 
     def head(self) -> Entry | None:
-        """The first entry, None where there is none."""
-        return next((lane.head() for lane in reversed(self._lanes) if len(lane)), None)
+        """Return the first entry, None if there is none."""
+        return next((queue.head() for queue in reversed(self._by_priority) if len(queue)), None)
 
-    def from_the_end(self) -> Iterator[Entry]:
-        """The entries that wait longest to go out, first. What was returned is near the head and left out."""
-        for lane in self._lanes:
-            yield from reversed(lane.fresh)
+    def from_end(self) -> Iterator[Entry]:
+        """Yield the entries from the end. Leave out returned ones: they are near the head."""
+        for queue in self._by_priority:
+            yield from reversed(queue.fresh)
 
     def drain(self) -> list[Entry]:
-        """Take everything, in order."""
+        """Remove and return all entries, in order."""
         entries = list(self)
-        self._lanes = [_Lane() for _ in self._lanes]
+        self._by_priority = [_PriorityQueue() for _ in self._by_priority]
         self.count = self.bytes = 0
         return entries
 
     def __iter__(self) -> Iterator[Entry]:
-        for lane in reversed(self._lanes):
-            yield from heapq.merge(sorted(lane.returned), lane.fresh)
+        for queue in reversed(self._by_priority):
+            yield from heapq.merge(sorted(queue.returned), queue.fresh)

@@ -1,4 +1,4 @@
-"""Users, their passwords and what they may touch (RabbitMQ docs: access-control, passwords)."""
+"""Users, their passwords and permissions (RabbitMQ docs: access-control, passwords)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import secrets
 from base64 import b64decode, b64encode
 from functools import lru_cache
 
+from broker.core.patterns import compiled, found
 from broker.errors import AmqpError
 
 
 @lru_cache(maxsize=4096)
 def _matches(pattern: str, name: str) -> bool:
-    """RabbitMQ searches rather than matches, and an empty pattern matches only the empty name."""
-    return re.search(pattern or "^$", name) is not None
+    """Search, as RabbitMQ does, rather than match. An empty pattern matches only the empty name."""
+    return found(pattern or "^$", name)
 
 
 class Permission:
@@ -24,11 +25,11 @@ class Permission:
     __slots__ = ("configure", "read", "write")
 
     def __init__(self, configure: str = "", write: str = "", read: str = "") -> None:
-        """Raises ValueError for an expression that does not compile."""
+        """Check the patterns. Raises ValueError for one that does not compile."""
         for pattern in (configure, write, read):
             try:
-                re.compile(pattern)
-            except re.error as error:
+                compiled(pattern)
+            except ValueError as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
         self.configure = configure
         self.write = write
@@ -36,14 +37,14 @@ class Permission:
 
 
 class TopicPermission:
-    """Regular expressions on routing keys of one topic exchange. `{username}` and `{vhost}` stand for the client's
-    (RabbitMQ docs: access-control § topic authorisation).
+    """Regular expressions on routing keys of one topic exchange. `{username}` and `{vhost}` stand for the client's user
+    and vhost (RabbitMQ docs: access-control § topic authorisation).
     """
 
     __slots__ = ("read", "write")
 
     def __init__(self, write: str = "", read: str = "") -> None:
-        """Raises ValueError for an expression that does not compile."""
+        """Check the patterns. Raises ValueError for one that does not compile."""
         Permission(write=write, read=read)
         self.write = write
         self.read = read
@@ -61,22 +62,22 @@ class User:
         self.permissions: dict[str, Permission] = {}
         self.topic_permissions: dict[tuple[str, str], TopicPermission] = {}
 
-    def knows(self, password: str) -> bool:
-        """Whether that is the user's password. A user without a hash has none that is right."""
+    def has_password(self, password: str) -> bool:
+        """Return whether that is the user's password. A user without a hash has none."""
         raw = b64decode(self.password_hash or "")
         salt, digest = raw[:4], raw[4:]
         return hmac.compare_digest(hashlib.sha256(salt + password.encode()).digest(), digest)
 
     def require(self, access: str, kind: str, name: str, vhost: str) -> None:
-        """Raises AmqpError 403 unless the user has `access` (configure, write, read) to the queue or exchange."""
+        """Raise AmqpError 403 unless the user has `access` (configure, write, read) to the queue or exchange."""
         permission = self.permissions.get(vhost)
         if permission is None or not _matches(getattr(permission, access), name or "amq.default"):
             raise AmqpError(403, f"{access} access to {kind} '{name or 'amq.default'}' in vhost '{vhost}' refused for "
                                  f"user '{self.name}'")  # fmt: skip
 
     def require_topic(self, access: str, exchange: str, routing_key: str, vhost: str) -> None:
-        """Raises AmqpError 403 unless the user may write to or read from a topic exchange by that routing key. Without
-        a permission for the exchange, any key will do.
+        """Raise AmqpError 403 unless the user may write to or read from a topic exchange by that routing key. Without a
+        permission for the exchange, all keys are allowed.
         """
         permission = self.topic_permissions.get((vhost, exchange))
         if permission is None:
@@ -89,6 +90,6 @@ class User:
 
 
 def hash_password(password: str) -> str:
-    """A salted hash in RabbitMQ's format (rabbit_password_hashing_sha256)."""
+    """Return a salted hash in RabbitMQ's format (rabbit_password_hashing_sha256)."""
     salt = secrets.token_bytes(4)
     return b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""/api/bindings: list, look at, bind, unbind."""
+"""/api/bindings: list, show, bind, unbind."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from broker.core.checks import check_source
 from broker.core.exchanges import Binding
 from broker.core.vhost import Vhost
 from broker.management import details
+from broker.management.errors import NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, unpaged
-from broker.management.refusal import NotFound
+from broker.management.pagination import Item, select_columns, sorted_items
 from broker.management.routing import Call, Routes
 
 routes = Routes()
 
-# The letter in the path for what is bound.
+# The path's letter for the kind of destination.
 _KINDS = {"q": "queue", "e": "exchange"}
 
 
 @routes.add("GET", "bindings")
 def all_bindings(call: Call) -> Any:
-    """Every binding that the user can see."""
-    return unpaged([item for vhost in call.visible_vhosts() for item in _sorted(vhost, vhost.bindings())], call.query)
+    """List every binding that the user can see."""
+    found = [item for vhost in call.visible_vhosts() for item in _sorted(vhost, vhost.bindings())]
+    return sorted_items(found, call.query)
 
 
 @routes.add("GET", "bindings/{vhost}")
 def vhost_bindings(call: Call) -> Any:
-    """The bindings of one vhost."""
-    return unpaged(items(call, call.vhost.bindings()), call.query)
+    return sorted_items(items(call, call.vhost.bindings()), call.query)
 
 
 def items(call: Call, bindings: Iterable[Binding]) -> list[Item]:
-    """Bindings of the path's vhost as the API shows them."""
+    """Return bindings of the path's vhost as the API shows them."""
     return _sorted(call.vhost, bindings)
 
 
@@ -44,7 +44,7 @@ def _sorted(vhost: Vhost, bindings: Iterable[Binding]) -> list[Item]:
 
 
 def _between(call: Call) -> list[Binding]:
-    """The bindings between the path's exchange and its queue or exchange."""
+    """Return the bindings between the path's exchange and its queue or exchange."""
     kind = _kind(call)
     source = "" if call.parts["source"] == "amq.default" else call.parts["source"]
     incoming = call.vhost.bindings_to(kind, call.parts["destination"])
@@ -60,13 +60,13 @@ def _kind(call: Call) -> str:
 
 @routes.add("GET", "bindings/{vhost}/e/{source}/{kind}/{destination}")
 def bindings_between(call: Call) -> Any:
-    """All bindings between two."""
-    return unpaged(items(call, _between(call)), call.query)
+    """List the bindings between an exchange and a queue or exchange."""
+    return sorted_items(items(call, _between(call)), call.query)
 
 
 @routes.add("POST", "bindings/{vhost}/e/{source}/{kind}/{destination}")
 def bind(call: Call) -> Response:
-    """Bind by `routing_key` and `arguments`; the Location names the binding."""
+    """Bind by `routing_key` and `arguments`. The Location header names the binding."""
     kind, source, destination = _kind(call), call.parts["source"], call.parts["destination"]
     routing_key, table = str(call.json.get("routing_key", "")), call.arguments
     _require(call, kind, source, destination, routing_key)
@@ -89,20 +89,19 @@ def _require(call: Call, kind: str, source: str, destination: str, routing_key: 
 
 @routes.add("GET", "bindings/{vhost}/e/{source}/{kind}/{destination}/{key}")
 def one_binding(call: Call) -> Item:
-    """One binding by its properties key."""
-    return columns(details.of_binding(_found(call), call.vhost.name), call.query)
+    """Show one binding by its properties key."""
+    return select_columns(details.of_binding(_found(call), call.vhost.name), call.query)
 
 
 def _found(call: Call) -> Binding:
     for one in _between(call):
-        if details.is_named(one, call.parts["key"]):
+        if details.has_properties_key(one, call.parts["key"]):
             return one
     raise NotFound
 
 
 @routes.add("DELETE", "bindings/{vhost}/e/{source}/{kind}/{destination}/{key}")
 def unbind(call: Call) -> Response:
-    """Remove one binding."""
     binding = _found(call)
     _require(call, binding.kind, binding.source, binding.destination, binding.routing_key)
     call.vhost.unbind(binding.source, binding.kind, binding.destination, binding.routing_key, binding.arguments)

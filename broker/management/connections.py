@@ -1,4 +1,4 @@
-"""/api/connections, /api/channels, /api/consumers: who is there, and closing a connection."""
+"""/api/connections, /api/channels, /api/consumers: list, show, close a connection."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.consumer import Consumer
 from broker.management import details
+from broker.management.errors import NotAuthorised, NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed, listed_lazily
-from broker.management.refusal import NotAuthorised, NotFound
+from broker.management.pagination import Item, paginated, paginated_lazily, select_columns
 from broker.management.routing import Call, Routes
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ routes = Routes()
 
 
 def _visible(call: Call) -> Iterator[Connection]:
-    """The open connections: one's own, or all for monitors."""
+    """Yield the user's own connections, or all for monitors."""
     everyone = call.has_tag("monitoring")
     for connection in call.server.connections.values():
         user = connection.user
@@ -40,62 +40,57 @@ async def _listed(call: Call, connections: Iterable[Connection]) -> Any:
     def show(connection: Connection) -> Item:
         return details.of_connection(connection, call.node, call.rates, call.now)
 
-    return await listed_lazily(list(connections), show, call.query)
+    return await paginated_lazily(list(connections), show, call.query)
 
 
 @routes.add("GET", "connections")
 async def all_connections(call: Call) -> Any:
-    """Every connection that the user can see."""
+    """List every connection that the user can see."""
     return await _listed(call, _visible(call))
 
 
 @routes.add("GET", "vhosts/{vhost}/connections")
 async def vhost_connections(call: Call) -> Any:
-    """The connections to one vhost."""
     here = [one for one in _visible(call) if one.vhost is call.vhost]
     return await _listed(call, here)
 
 
 @routes.add("GET", "connections/username/{user}")
 async def user_connections(call: Call) -> Any:
-    """The connections of one user."""
     theirs = [one for one in _visible(call) if one.user and one.user.name == call.parts["user"]]
     return await _listed(call, theirs)
 
 
 @routes.add("GET", "connections/{connection}")
 def one_connection(call: Call) -> Item:
-    """One connection."""
-    return columns(details.of_connection(_found(call), call.node, call.rates, call.now), call.query)
+    return select_columns(details.of_connection(_found(call), call.node, call.rates, call.now), call.query)
 
 
 @routes.add("DELETE", "connections/{connection}")
 async def close(call: Call) -> Response:
-    """Close a connection (320 CONNECTION_FORCED); X-Reason is told to the client."""
+    """Close a connection (320 CONNECTION_FORCED). The client receives the X-Reason header as reason."""
     connection = _found(call)
     reason = call.request.headers.get("x-reason", "Closed via management plugin")
-    # Headers are read as latin-1; RabbitMQ hands the bytes through, and they are UTF-8 to AMQP.
+    # RabbitMQ passes the header's bytes on as UTF-8; the head was decoded as latin-1.
     await call.server.close_connection(connection.name, reason.encode("latin-1").decode("utf-8", "replace"))
     return Response(204)
 
 
 @routes.add("GET", "channels")
 def all_channels(call: Call) -> Any:
-    """Every channel that the user can see."""
-    return listed([item for one in _visible(call) for item in _channels(call, one)], call.query)
+    """List every channel that the user can see."""
+    return paginated([item for one in _visible(call) for item in _channels(call, one)], call.query)
 
 
 @routes.add("GET", "vhosts/{vhost}/channels")
 def vhost_channels(call: Call) -> Any:
-    """The channels of one vhost."""
     here = [one for one in _visible(call) if one.vhost is call.vhost]
-    return listed([item for one in here for item in _channels(call, one)], call.query)
+    return paginated([item for one in here for item in _channels(call, one)], call.query)
 
 
 @routes.add("GET", "connections/{connection}/channels")
 def connection_channels(call: Call) -> Any:
-    """The channels of one connection."""
-    return listed(_channels(call, _found(call)), call.query)
+    return paginated(_channels(call, _found(call)), call.query)
 
 
 def _channels(call: Call, connection: Connection) -> list[Item]:
@@ -104,7 +99,7 @@ def _channels(call: Call, connection: Connection) -> list[Item]:
 
 @routes.add("GET", "channels/{channel}")
 def one_channel(call: Call) -> Item:
-    """One channel, with its consumers."""
+    """Show one channel with its consumers."""
     for connection in _visible(call):
         for item in _channels(call, connection):
             if item["name"] == call.parts["channel"]:
@@ -112,24 +107,23 @@ def one_channel(call: Call) -> Item:
                 item["consumer_details"] = [
                     one for one in everyone if one["channel_details"]["name"] == call.parts["channel"]
                 ]
-                return columns(item | {"publishes": [], "deliveries": []}, call.query)
+                return select_columns(item | {"publishes": [], "deliveries": []}, call.query)
     raise NotFound
 
 
 @routes.add("GET", "consumers")
 def all_consumers(call: Call) -> Any:
-    """Every consumer in a vhost that the user can see."""
-    return listed(consumers_of(call, lambda one: call.sees(one.queue.vhost.name)), call.query)
+    """List every consumer in a vhost that the user can see."""
+    return paginated(consumers_of(call, lambda one: call.can_see(one.queue.vhost.name)), call.query)
 
 
 @routes.add("GET", "consumers/{vhost}")
 def vhost_consumers(call: Call) -> Any:
-    """The consumers of one vhost."""
-    return listed(consumers_of(call, lambda one: one.queue.vhost is call.vhost), call.query)
+    return paginated(consumers_of(call, lambda one: one.queue.vhost is call.vhost), call.query)
 
 
 def consumers_of(call: Call, wanted: Callable[[Consumer], bool]) -> list[Item]:
-    """The consumers, of all connections, that are wanted."""
+    """Return the `wanted` consumers of all connections."""
     return [
         details.of_consumer(consumer, connection, number, call.node)
         for connection in call.server.connections.values()

@@ -1,4 +1,4 @@
-"""/api/definitions: everything that is declared, as one document to export and import."""
+"""/api/definitions: export and import of all definitions as one document."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from broker.core.vhost import PREDECLARED, Vhost
 from broker.management import details, policies, topic_permissions, users
-from broker.management.body import Shape, objects
+from broker.management.errors import BadRequest
 from broker.management.http import Response
-from broker.management.page import Item
-from broker.management.refusal import BadRequest
+from broker.management.json_body import Shape, objects
+from broker.management.pagination import Item
 from broker.management.routing import Call, Routes
 from broker.management.version import PRODUCT, RABBITMQ_VERSION
 
@@ -18,7 +18,6 @@ routes = Routes()
 
 @routes.add("GET", "definitions", tag="administrator")
 def export_all(call: Call) -> Item:
-    """All definitions."""
     document: Item = {
         "rabbit_version": RABBITMQ_VERSION,
         "rabbitmq_version": RABBITMQ_VERSION,
@@ -43,7 +42,7 @@ def export_all(call: Call) -> Item:
 
 @routes.add("GET", "definitions/{vhost}", tag="administrator")
 def export_vhost(call: Call) -> Item:
-    """The definitions of one vhost, to be imported into any."""
+    """Export the definitions of one vhost without its name: any vhost can import them."""
     found = [{key: value for key, value in item.items() if key != "vhost"} for item in policies.of_vhost(call.vhost)]
     return {"rabbit_version": RABBITMQ_VERSION, "parameters": [], "policies": found, **_of_vhost(call.vhost)}
 
@@ -57,7 +56,7 @@ def _of_vhost(vhost: Vhost) -> dict[str, list[Item]]:
                 "name": queue.name,
                 "durable": queue.durable,
                 "auto_delete": queue.auto_delete,
-                "arguments": details.plain(queue.arguments),
+                "arguments": details.to_json(queue.arguments),
             }
             for queue in queues
         ],
@@ -68,7 +67,7 @@ def _of_vhost(vhost: Vhost) -> dict[str, list[Item]]:
                 "durable": exchange.durable,
                 "auto_delete": exchange.auto_delete,
                 "internal": exchange.internal,
-                "arguments": details.plain(exchange.arguments),
+                "arguments": details.to_json(exchange.arguments),
             }
             for exchange in exchanges
         ],
@@ -78,7 +77,7 @@ def _of_vhost(vhost: Vhost) -> dict[str, list[Item]]:
                 "destination": binding.destination,
                 "destination_type": binding.kind,
                 "routing_key": binding.routing_key,
-                "arguments": details.plain(binding.arguments),
+                "arguments": details.to_json(binding.arguments),
             }
             for binding in vhost.bindings()
             if binding.source
@@ -88,7 +87,7 @@ def _of_vhost(vhost: Vhost) -> dict[str, list[Item]]:
 
 @routes.add("POST", "definitions", tag="administrator")
 def import_all(call: Call) -> Response:
-    """Declare all that the document names; what is there already must be the same."""
+    """Declare everything in the document. Existing definitions must be the same."""
     document = {kind: objects(call.json, kind, *shape) for kind, shape in _SHAPES.items()}
     for vhost in document["vhosts"]:
         call.core.add_vhost(vhost["name"])
@@ -109,7 +108,7 @@ def import_all(call: Call) -> Response:
 
 @routes.add("POST", "definitions/{vhost}", tag="administrator")
 def import_vhost(call: Call) -> Response:
-    """Declare queues, exchanges and bindings in one vhost."""
+    """Import queues, exchanges and bindings into one vhost."""
     for kind, declare in _DECLARE.items():
         for item in objects(call.json, kind, *_SHAPES[kind]):
             declare(call, call.vhost, item)
@@ -138,7 +137,7 @@ def _exchange(call: Call, vhost: Vhost, item: Item) -> None:
 
 
 def _binding(call: Call, vhost: Vhost, item: Item) -> None:
-    """Bind, where both ends are there; RabbitMQ passes over the others too."""
+    """Bind if both ends exist. RabbitMQ skips other bindings too."""
     is_queue = item["destination_type"] == "queue"
     is_there = item["destination"] in vhost.queues if is_queue else item["destination"] in vhost.exchanges
     if is_there and item["source"] in vhost.exchanges:

@@ -1,4 +1,4 @@
-"""One shape per entity, shared by its list and its detail, with RabbitMQ 3.10's field names and units."""
+"""The JSON shape of each entity, shared by list and detail, with RabbitMQ 3.10's field names and units."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, unquote_plus
 
-from broker.core.exchanges.base import hash_of
+from broker.core.exchanges.base import digest_of
+from broker.management.pagination import Item
 from broker.management.rates import Rates
 from broker.protocol.properties import MalformedProperties, split
 
@@ -17,47 +18,47 @@ if TYPE_CHECKING:
     from broker.core.queue import Queue
     from broker.session.connection import Connection
 
-Item = dict[str, Any]
-
 _TLS_FIELDS = ("peer_cert_subject", "peer_cert_issuer", "peer_cert_validity", "ssl_protocol", "ssl_key_exchange",
                "ssl_cipher", "ssl_hash")  # fmt: skip
 
 
-def stamp(seconds: float) -> str:
-    """Seconds since the epoch in the API's format."""
+def timestamp(seconds: float) -> str:
+    """Format seconds since the epoch as the API does."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def properties_key(binding: Binding) -> str:
-    """A binding's name within its source and destination: its routing key, with a digest of its arguments if any."""
+    """Return a binding's name within its source and destination: its routing key, with a digest of its arguments if
+    any.
+    """
     key = quote_plus(binding.routing_key, safe="", errors="surrogateescape").replace("~", "%7E")
     if not binding.arguments:
         return key or "~"
-    return f"{key}~{hash_of(binding.key[3])}"
+    return f"{key}~{digest_of(binding.key[3])}"
 
 
-def is_named(binding: Binding, key: str) -> bool:
-    """Whether `key` is the binding's properties key, its routing key quoted or not."""
+def has_properties_key(binding: Binding, key: str) -> bool:
+    """Return whether `key` is the binding's properties key, its routing key quoted or not."""
     routing_key, _, digest = key.partition("~")
-    expected = hash_of(binding.key[3]) if binding.arguments else ""
+    expected = digest_of(binding.key[3]) if binding.arguments else ""
     return unquote_plus(routing_key, errors="surrogateescape") == binding.routing_key and digest == expected
 
 
 def of_binding(binding: Binding, vhost: str) -> Item:
-    """A binding, as `GET /api/bindings` lists it."""
+    """Show a binding as `GET /api/bindings` does."""
     return {
         "source": binding.source,
         "vhost": vhost,
         "destination": binding.destination,
         "destination_type": binding.kind,
         "routing_key": binding.routing_key,
-        "arguments": plain(binding.arguments),
+        "arguments": to_json(binding.arguments),
         "properties_key": properties_key(binding),
     }
 
 
 def of_exchange(exchange: Exchange, vhost: str, rates: Rates, now: float) -> Item:
-    """An exchange, as `GET /api/exchanges` lists it."""
+    """Show an exchange as `GET /api/exchanges` does."""
     counts = {"publish_in": exchange.published_in, "publish_out": exchange.published_out}
     item: Item = {
         "name": exchange.name,
@@ -66,7 +67,7 @@ def of_exchange(exchange: Exchange, vhost: str, rates: Rates, now: float) -> Ite
         "durable": exchange.durable,
         "auto_delete": exchange.auto_delete,
         "internal": exchange.internal,
-        "arguments": plain(exchange.arguments),
+        "arguments": to_json(exchange.arguments),
         "user_who_performed_action": "rmq-internal" if exchange.name[:4] in ("", "amq.") else "guest",
     }
     if any(counts.values()):
@@ -74,8 +75,8 @@ def of_exchange(exchange: Exchange, vhost: str, rates: Rates, now: float) -> Ite
     return item
 
 
-def of_queue_briefly(queue: Queue, node: str, totals: bool) -> Item:
-    """A queue without statistics, for `disable_stats=true`; with its `totals` in messages if asked."""
+def of_queue_without_stats(queue: Queue, node: str, totals: bool) -> Item:
+    """Show a queue as `disable_stats=true` does, with `totals` in messages on request."""
     item: Item = {
         "name": queue.name,
         "vhost": queue.vhost.name,
@@ -85,7 +86,7 @@ def of_queue_briefly(queue: Queue, node: str, totals: bool) -> Item:
         "durable": queue.durable,
         "auto_delete": queue.auto_delete,
         "exclusive": queue.owner is not None,
-        "arguments": plain(queue.arguments),
+        "arguments": to_json(queue.arguments),
     }
     return item | _totals(queue) if totals else item
 
@@ -99,8 +100,8 @@ def _totals(queue: Queue) -> dict[str, int]:
 
 
 def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
-    """A queue, as `GET /api/queues` lists it; sizes in bytes, counts in messages."""
-    item = of_queue_briefly(queue, node, totals=False) | {
+    """Show a queue as `GET /api/queues` does; sizes in bytes, counts in messages."""
+    item = of_queue_without_stats(queue, node, totals=False) | {
         "effective_policy_definition": queue.policy.definition if queue.policy is not None else {},
         "policy": queue.policy.name if queue.policy is not None else None,
         "operator_policy": None,
@@ -109,13 +110,13 @@ def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
         "consumer_utilisation": 1 if queue.consumers else 0,
         "exclusive_consumer_tag": next((one.tag for one in queue.consumers if one.exclusive), None),
         "single_active_consumer_tag": _single_active(queue),
-        "idle_since": stamp(queue.lease.used_at),
+        "idle_since": timestamp(queue.lease.used_at),
         "memory": queue.ready_bytes + queue.unacked_bytes,
         "message_bytes": queue.ready_bytes + queue.unacked_bytes,
         "message_bytes_ready": queue.ready_bytes,
         "message_bytes_unacknowledged": queue.unacked_bytes,
         "message_bytes_ram": queue.resident_bytes,
-        "message_bytes_paged_out": queue.pages.bytes,
+        "message_bytes_paged_out": queue.paged_bodies.bytes,
         **_head(queue),
         **rates.added(queue, _totals(queue), now),
     }
@@ -126,8 +127,9 @@ def of_queue(queue: Queue, node: str, rates: Rates, now: float) -> Item:
 
 
 def _head(queue: Queue) -> Item:
-    """The timestamp of the first message that is ready, in Unix seconds. RabbitMQ gives it for classic queues only; it
-    gives `messages_dlx` for quorum queues: dead letters under way, of which there are none here between two events."""
+    """Return the timestamp of the first ready message, in Unix seconds, as RabbitMQ does for classic queues. For quorum
+    queues add `messages_dlx`, the pending dead letters: always 0, as none are pending between two events.
+    """
     item: Item = {"messages_dlx": 0} if queue.type == "quorum" else {}
     head = queue.ready.head()
     with suppress(MalformedProperties):
@@ -144,7 +146,7 @@ def _single_active(queue: Queue) -> str | None:
 
 
 def queue_stats(queue: Queue) -> dict[str, int]:
-    """A queue's counters under the API's names, in messages since the broker started."""
+    """Return a queue's counters under the API's names, in messages since the broker started."""
     counters = queue.counters
     return {
         "publish": counters.published,
@@ -159,7 +161,7 @@ def queue_stats(queue: Queue) -> dict[str, int]:
 
 
 def of_connection(connection: Connection, node: str, rates: Rates, now: float) -> Item:
-    """A connection, as `GET /api/connections` lists it; `connected_at` in milliseconds, sizes in bytes."""
+    """Show a connection as `GET /api/connections` does; `connected_at` in milliseconds, sizes in bytes."""
     (peer_host, peer_port), (host, port) = connection.peer, connection.local
     user = connection.user.name if connection.user else ""
     octets = {"recv_oct": connection.bytes_in, "send_oct": connection.bytes_out}
@@ -177,7 +179,7 @@ def of_connection(connection: Connection, node: str, rates: Rates, now: float) -
         "channel_max": connection.channel_max,
         "frame_max": connection.frame_max,
         "timeout": connection.heartbeat,
-        "client_properties": plain(connection.client_properties),
+        "client_properties": to_json(connection.client_properties),
         "connected_at": int(connection.connected_at * 1000),
         "host": host,
         "port": port,
@@ -193,7 +195,7 @@ def of_connection(connection: Connection, node: str, rates: Rates, now: float) -
 
 
 def of_channel(connection: Connection, number: int, node: str) -> Item:
-    """A channel, as `GET /api/channels` lists it."""
+    """Show a channel as `GET /api/channels` does."""
     channel = connection.channels[number]
     peer_host, peer_port = connection.peer
     user = connection.user.name if connection.user else ""
@@ -210,7 +212,7 @@ def of_channel(connection: Connection, number: int, node: str) -> Item:
         "prefetch_count": channel.prefetch_count,
         "global_prefetch_count": channel.global_prefetch,
         "consumer_count": len(channel.consumers),
-        "messages_unacknowledged": len(channel.ledger),
+        "messages_unacknowledged": len(channel.unacked),
         "messages_unconfirmed": 0,
         "messages_uncommitted": 0,
         "acks_uncommitted": 0,
@@ -219,7 +221,7 @@ def of_channel(connection: Connection, number: int, node: str) -> Item:
 
 
 def of_consumer(consumer: Consumer, connection: Connection, number: int, node: str) -> Item:
-    """A consumer of a channel, as `GET /api/consumers` lists it."""
+    """Show a consumer as `GET /api/consumers` does."""
     return {
         "consumer_tag": consumer.tag,
         "ack_required": not consumer.no_ack,
@@ -227,14 +229,14 @@ def of_consumer(consumer: Consumer, connection: Connection, number: int, node: s
         "activity_status": "up" if consumer.active else "waiting",
         "exclusive": consumer.exclusive,
         "prefetch_count": consumer.prefetch,
-        "arguments": plain(consumer.arguments),
+        "arguments": to_json(consumer.arguments),
         "queue": {"name": consumer.queue.name, "vhost": consumer.queue.vhost.name},
         "channel_details": channel_details(connection, number, node),
     }
 
 
 def channel_details(connection: Connection, number: int, node: str) -> Item:
-    """How other entities refer to a channel."""
+    """Return a reference to a channel, as other entities contain it."""
     host, port = connection.peer
     return {
         "connection_name": connection.name,
@@ -247,12 +249,12 @@ def channel_details(connection: Connection, number: int, node: str) -> Item:
     }
 
 
-def plain(value: Any) -> Any:
-    """An AMQP field value as JSON can say it: bytes as text, times as seconds."""
+def to_json(value: Any) -> Any:
+    """Convert an AMQP field value to JSON: bytes to text, times to seconds."""
     if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
+        return {str(name): to_json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [to_json(inner) for inner in value]
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("utf-8", "surrogateescape")
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""/api/exchanges: list, look at, declare, delete."""
+"""/api/exchanges: list, show, declare, delete."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from typing import Any
 from broker.core.exchanges import Exchange
 from broker.core.vhost import Vhost
 from broker.management import bindings, details
+from broker.management.errors import NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed, unpaged
-from broker.management.refusal import NotFound
+from broker.management.pagination import Item, paginated, select_columns, sorted_items
 from broker.management.routing import Call, Routes, check_name
 
 routes = Routes()
 
-# What paths call the exchange without a name.
+# The default exchange's name in paths.
 DEFAULT = "amq.default"
 
 
 @routes.add("GET", "exchanges")
 def all_exchanges(call: Call) -> Any:
-    """Every exchange that the user can see."""
-    return listed([item for vhost in call.visible_vhosts() for item in _items(call, vhost)], call.query)
+    """List every exchange that the user can see."""
+    return paginated([item for vhost in call.visible_vhosts() for item in _items(call, vhost)], call.query)
 
 
 @routes.add("GET", "exchanges/{vhost}")
 def vhost_exchanges(call: Call) -> Any:
-    """The exchanges of one vhost."""
-    return listed(_items(call, call.vhost), call.query)
+    return paginated(_items(call, call.vhost), call.query)
 
 
 def _items(call: Call, vhost: Vhost) -> list[Item]:
@@ -37,19 +36,18 @@ def _items(call: Call, vhost: Vhost) -> list[Item]:
 
 @routes.add("GET", "exchanges/{vhost}/{name}")
 def one_exchange(call: Call) -> Item:
-    """One exchange."""
     item = details.of_exchange(found(call), call.vhost.name, call.rates, call.now)
-    return columns(item | {"incoming": [], "outgoing": []}, call.query)
+    return select_columns(item | {"incoming": [], "outgoing": []}, call.query)
 
 
 def name_in_path(call: Call, part: str = "name") -> str:
-    """The exchange's name, "" for the default one."""
+    """Return the exchange's name, "" for the default one."""
     name = call.parts[part]
     return "" if name == DEFAULT else name
 
 
 def found(call: Call) -> Exchange:
-    """The exchange in the path. Raises NotFound."""
+    """Return the exchange in the path. Raises NotFound."""
     exchange = call.vhost.exchanges.get(name_in_path(call))
     if exchange is None:
         raise NotFound
@@ -58,7 +56,7 @@ def found(call: Call) -> Exchange:
 
 @routes.add("PUT", "exchanges/{vhost}/{name}")
 def declare(call: Call) -> Response:
-    """Declare an exchange: 201 for a new one, 204 for one that is there and the same."""
+    """Declare an exchange: 201 for a new one, 204 for an existing one with the same settings."""
     name = name_in_path(call)
     check_name("exchange", name)
     call.require("configure", "exchange", name)
@@ -76,7 +74,7 @@ def declare(call: Call) -> Response:
 
 @routes.add("DELETE", "exchanges/{vhost}/{name}")
 def delete(call: Call) -> Response:
-    """Delete an exchange, with `if-unused` in the query."""
+    """Delete an exchange. The query may set `if-unused`."""
     exchange = found(call)
     call.require("configure", "exchange", exchange.name)
     call.vhost.delete_exchange(exchange.name, if_unused=call.query.get("if-unused") == "true")
@@ -85,12 +83,10 @@ def delete(call: Call) -> Response:
 
 @routes.add("GET", "exchanges/{vhost}/{name}/bindings/source")
 def bindings_from(call: Call) -> Any:
-    """The bindings from an exchange."""
     name = name_in_path(call)
-    return unpaged(bindings.items(call, (one for one in call.vhost.bindings() if one.source == name)), call.query)
+    return sorted_items(bindings.items(call, (one for one in call.vhost.bindings() if one.source == name)), call.query)
 
 
 @routes.add("GET", "exchanges/{vhost}/{name}/bindings/destination")
 def bindings_to(call: Call) -> Any:
-    """The bindings to an exchange."""
-    return unpaged(bindings.items(call, call.vhost.bindings_to("exchange", name_in_path(call))), call.query)
+    return sorted_items(bindings.items(call, call.vhost.bindings_to("exchange", name_in_path(call))), call.query)

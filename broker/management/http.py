@@ -1,6 +1,6 @@
-"""HTTP/1.1 for the management API: requests from a stream, answers into one. Knows no path and no broker.
+"""HTTP/1.1 for the management API: reads requests and encodes responses. Knows neither paths nor the broker.
 
-Bounded: a head, a body and the wait for either have limits, and chunked bodies are refused, as nobody needs them here.
+Head, body and waiting time are limited; chunked bodies are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_BODY = 20_000_000  # bytes, as RabbitMQ's management.http.max_body_size
 
 
 class HttpError(Exception):
-    """A request that is answered `status` and ends its connection, because what follows cannot be told apart."""
+    """A request that gets `status` and ends its connection, because the start of the next request is unknown."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -49,14 +49,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer; `content` is JSON unless it is bytes, and None means no body."""
+    """One response. `content` is JSON unless it is bytes; None means no body."""
 
     status: int = 200
     content: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def encode(self, head_only: bool = False, keep_alive: bool = True) -> bytes:
-        """The bytes to send."""
+        """Return the bytes to send."""
         body, kind = self._body()
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
         headers = {"cache-control": "no-cache", "server": "WorkerRMQ"} | self.headers
@@ -79,7 +79,9 @@ class Response:
 
 
 async def read_head(reader: asyncio.StreamReader) -> Request | None:
-    """The next request's head, or None when the client is done. Raises HttpError for what is not HTTP/1.x."""
+    """Read the next request's head; return None when the client has closed. Raises HttpError for other protocols than
+    HTTP/1.x.
+    """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -90,7 +92,7 @@ async def read_head(reader: asyncio.StreamReader) -> Request | None:
 
 
 def parse_head(head: bytes) -> Request:
-    """A head (RFC 9112 §3 and §5) as a Request. Raises HttpError(400) for one that is malformed."""
+    """Parse a request head (RFC 9112 §3 and §5). Raises HttpError(400) for a malformed one."""
     first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3 or parts[2] not in ("HTTP/1.1", "HTTP/1.0") or not parts[1].startswith("/"):
@@ -101,12 +103,12 @@ def parse_head(head: bytes) -> Request:
         if not colon or not name or name != name.strip():
             raise HttpError(400)
         if name.lower() == "content-length" and headers.get("content-length", value.strip()) != value.strip():
-            raise HttpError(400)  # two lengths are a smuggled request (RFC 9112 §6.3)
+            raise HttpError(400)  # request smuggling (RFC 9112 §6.3)
         headers[name.lower()] = value.strip()
     target, _, query = parts[1].partition("?")
     path = tuple(unquote(segment, errors="surrogateescape") for segment in target.split("/")[1:])
-    wish = headers.get("connection", "").lower()
-    keep_alive = wish != "close" if parts[2] == "HTTP/1.1" else wish == "keep-alive"
+    connection = headers.get("connection", "").lower()
+    keep_alive = connection != "close" if parts[2] == "HTTP/1.1" else connection == "keep-alive"
     return Request(
         parts[0], path, dict(parse_qsl(query, keep_blank_values=True, errors="surrogateescape")), headers, keep_alive
     )

@@ -1,4 +1,4 @@
-"""Publishing to an exchange and taking from a queue over HTTP: for people and scripts, not for throughput."""
+"""Publishing to an exchange and reading from a queue over HTTP: for people and scripts, not for throughput."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from broker.core.channel import Channel
 from broker.core.message import Entry, Message
 from broker.errors import AmqpError
 from broker.management import details
-from broker.management.refusal import BadRequest, NotAuthorised, Refusal
+from broker.management.errors import ApiError, BadRequest, NotAuthorised
 from broker.management.routing import Call, Routes
 
-# An answer stops growing here, in bytes of bodies.
-_MOST_BYTES = 64 * 1024 * 1024
+# Bytes of bodies after which a response contains no further message.
+_MAX_BYTES = 64 * 1024 * 1024
 _NUMBERS = {"delivery_mode": range(256), "priority": range(256), "timestamp": range(2**63)}
 _TEXTS = ("content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id", "type",
           "user_id", "app_id", "cluster_id")  # fmt: skip
@@ -23,8 +23,8 @@ _ACK_MODES = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_true", "r
 routes = Routes()
 
 
-class _Returned:
-    """A channel's sink that only notes whether the message came back."""
+class _RoutedSink:
+    """A channel's sink that only records whether the message was routed."""
 
     writable = True
 
@@ -32,32 +32,32 @@ class _Returned:
         self.routed = True
 
     def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
-        """There are no consumers."""
+        """Do nothing: there are no consumers."""
 
     def returned(self, message: Message, error: AmqpError) -> None:
-        """No queue took it."""
+        """Record that no queue took the message."""
         self.routed = False
 
     def confirmed(self, delivery_tag: int, multiple: bool, taken: bool) -> None:
-        """No confirms are asked for: the answer waits for the journal's commit anyway."""
+        """Do nothing: confirms are off, and the response waits for the commit anyway."""
 
-    def confirms_due(self) -> None:
-        """As above."""
+    def confirms_due(self) -> None: ...
 
     def cancelled(self, consumer_tag: str) -> None:
-        """There are no consumers."""
+        """Do nothing: there are no consumers."""
 
 
 @routes.add("POST", "exchanges/{vhost}/{name}/publish")
 def publish(call: Call) -> dict[str, bool]:
-    """Publish one message; whether a queue took it."""
-    routing_key, properties, payload, encoding = call.need("routing_key", "properties", "payload", "payload_encoding")
+    """Publish one message. Return whether a queue took it."""
+    fields = ("routing_key", "properties", "payload", "payload_encoding")
+    routing_key, properties, payload, encoding = call.required(*fields)
     exchange = "" if call.parts["name"] == "amq.default" else call.parts["name"]
     try:
         message = Message.create(exchange, str(routing_key), _body(payload, encoding), _properties(properties))
     except (TypeError, ValueError) as error:
         raise BadRequest(str(error)) from None
-    sink = _Returned()
+    sink = _RoutedSink()
     try:
         Channel(call.vhost, call.user, sink, sink).publish(message, True, call.now)
     except AmqpError as error:
@@ -79,7 +79,7 @@ def _body(payload: Any, encoding: Any) -> bytes:
 
 
 def _properties(given: Any) -> dict[str, Any]:
-    """The known properties among those given, of the right types; others are ignored, as in RabbitMQ."""
+    """Return the known properties, checked. RabbitMQ ignores the others too."""
     if given == []:
         return {}
     if not isinstance(given, dict):
@@ -97,20 +97,20 @@ def _properties(given: Any) -> dict[str, Any]:
 
 @routes.add("POST", "queues/{vhost}/{name}/get")
 def get(call: Call) -> list[dict[str, Any]]:
-    """Take up to `count` messages; `ackmode` says what becomes of them."""
-    ackmode, count, encoding = call.need("ackmode", "count", "encoding")
+    """Take up to `count` messages and settle them by `ackmode`."""
+    ackmode, count, encoding = call.required("ackmode", "count", "encoding")
     if ackmode not in _ACK_MODES:
         raise BadRequest(f"unknown ackmode '{ackmode}'")
     if encoding not in ("auto", "base64"):
         raise BadRequest("Unsupported encoding. Please use auto or base64.")
     truncate = max(_integer(call.json["truncate"]), 0) if "truncate" in call.json else None
-    sink = _Returned()
+    sink = _RoutedSink()
     channel = Channel(call.vhost, call.user, sink, sink)
     try:
         return _taken(call, channel, _integer(count), ackmode, encoding, truncate)
     except AmqpError as error:
         if error.code == 404:
-            raise Refusal(404, "not_found", error.reply_text) from None
+            raise ApiError(404, "not_found", error.reply_text) from None
         raise (NotAuthorised if error.code == 403 else BadRequest)(error.reply_text) from None
     finally:
         channel.close(call.now)
@@ -123,7 +123,7 @@ def _taken(
     call.require("read", "queue", queue.name)
     items: list[dict[str, Any]] = []
     size = last = 0
-    while len(items) < count and size < _MOST_BYTES:
+    while len(items) < count and size < _MAX_BYTES:
         found = channel.get(queue, ackmode == "ack_requeue_false", call.now)
         if found is None:
             break
@@ -151,7 +151,7 @@ def _shown(entry: Entry, left: int, encoding: str, truncate: int | None) -> dict
         "exchange": message.exchange,
         "routing_key": message.routing_key,
         "message_count": left,
-        "properties": details.plain(message.decoded_properties()) or [],  # Erlang's empty object
+        "properties": details.to_json(message.decoded_properties()) or [],  # Erlang's empty object
         "payload": payload,
         "payload_encoding": payload_encoding,
     }

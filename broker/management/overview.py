@@ -1,4 +1,4 @@
-"""/api/overview, /api/nodes and what else describes the whole broker."""
+"""/api/overview, /api/nodes and other routes that describe the whole broker."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from broker.core.message import Message
+from broker.management.errors import NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns
-from broker.management.refusal import NotFound
+from broker.management.pagination import Item, select_columns
 from broker.management.routing import Call, Routes
 from broker.management.version import PRODUCT, RABBITMQ_VERSION
 from broker.management.vhosts import totals_of
@@ -29,7 +29,7 @@ _CHURN = ("channel_closed", "channel_created", "connection_closed", "connection_
 
 @routes.add("GET", "overview")
 def overview(call: Call) -> Item:
-    """The broker in one document; totals of what the user can see."""
+    """Show the broker in one document, with totals of the vhosts that the user can see."""
     vhosts = list(call.visible_vhosts())
     totals, stats = totals_of(vhosts)
     python = f"Python {platform.python_version()}"
@@ -63,11 +63,11 @@ def overview(call: Call) -> Item:
         "listeners": listeners(call),
         "contexts": [{"node": call.node, **context} for context in _contexts(call)],
     }
-    return columns(document, call.query)
+    return select_columns(document, call.query)
 
 
 def _contexts(call: Call) -> list[Item]:
-    """What is served over HTTP, and where."""
+    """List the HTTP listeners."""
     return [
         {"description": "RabbitMQ Management", "path": "/", "ip": host, "port": str(port), "ssl_opts": []}
         for host, port in call.api_addresses
@@ -75,7 +75,7 @@ def _contexts(call: Call) -> list[Item]:
 
 
 def listeners(call: Call) -> list[Item]:
-    """Where the broker listens."""
+    """List all listeners."""
     return [
         {"node": call.node, "protocol": protocol, "ip_address": host, "port": port, "socket_opts": {}}
         for protocol, addresses in (("amqp", call.server.addresses), ("http", call.api_addresses))
@@ -85,16 +85,15 @@ def listeners(call: Call) -> list[Item]:
 
 @routes.add("GET", "nodes", tag="monitoring")
 def nodes(call: Call) -> list[Item]:
-    """The one node."""
-    return [columns(_node(call), call.query)]
+    """List the only node."""
+    return [select_columns(_node(call), call.query)]
 
 
 @routes.add("GET", "nodes/{node}", tag="monitoring")
 def one_node(call: Call) -> Item:
-    """The one node, by name."""
     if call.parts["node"] != call.node:
         raise NotFound
-    return columns(_node(call), call.query)
+    return select_columns(_node(call), call.query)
 
 
 def _node(call: Call) -> Item:
@@ -127,7 +126,7 @@ def _node(call: Call) -> Item:
         "contexts": _contexts(call),
         "enabled_plugins": ["rabbitmq_management"],
         "mem_calculation_strategy": "rss",
-        "mem_limit": call.core.pager.most,
+        "mem_limit": call.core.pager.high_watermark,
         "mem_alarm": "memory" in call.server.alarms,
         "disk_free_limit": call.server.disk_free_limit,
         "disk_free_alarm": "disk" in call.server.alarms,
@@ -141,7 +140,7 @@ def _node(call: Call) -> Item:
 
 @routes.add("GET", "cluster-name")
 def cluster_name(call: Call) -> Item:
-    """The node's name, as there is no cluster."""
+    """Return the node's name: there is no cluster."""
     return {"name": call.node}
 
 
@@ -157,14 +156,14 @@ def cluster_name(call: Call) -> Item:
 @routes.add("GET", "user-limits")
 @routes.add("GET", "user-limits/{user}")
 @routes.add("GET", "feature-flags")
-def nothing(call: Call) -> list[Any]:
-    """Lists of what this broker has none of."""
+def empty_list(call: Call) -> list[Any]:
+    """List entities that this broker does not have."""
     return []
 
 
 @routes.add("GET", "aliveness-test/{vhost}")
 def aliveness(call: Call) -> Response:
-    """Declare the queue `aliveness-test`, publish to it and take the message back."""
+    """Declare the queue `aliveness-test`, publish to it and get the message back."""
     queue = call.vhost.declare_queue("aliveness-test", call.now)
     queue.purge()
     call.vhost.publish(Message.create("", queue.name, b"test_message"), call.now)

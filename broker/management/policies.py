@@ -1,4 +1,4 @@
-"""/api/policies: list, look at, set, delete (RabbitMQ docs: parameters § policies)."""
+"""/api/policies: list, show, set, delete (RabbitMQ docs: parameters § policies)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from broker.core.policies import InvalidPolicy, Policy
 from broker.core.vhost import Vhost
+from broker.management.errors import BadRequest, NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, unpaged
-from broker.management.refusal import BadRequest, NotFound
+from broker.management.pagination import Item, select_columns, sorted_items
 from broker.management.routing import Call, Routes, check_name
 
 routes = Routes()
 
 
 def shown(policy: Policy, vhost: str) -> Item:
-    """A policy, as `GET /api/policies` lists it."""
+    """Show a policy as `GET /api/policies` does."""
     return {
         "vhost": vhost,
         "name": policy.name,
@@ -28,35 +28,32 @@ def shown(policy: Policy, vhost: str) -> Item:
 
 
 def of_vhost(vhost: Vhost) -> list[Item]:
-    """The policies of one vhost."""
     return [shown(policy, vhost.name) for policy in vhost.policies.by_name.values()]
 
 
 @routes.add("GET", "policies")
 def all_policies(call: Call) -> list[Item]:
-    """Every policy that the user can see."""
-    return unpaged([item for vhost in call.visible_vhosts() for item in of_vhost(vhost)], call.query)
+    """List every policy that the user can see."""
+    return sorted_items([item for vhost in call.visible_vhosts() for item in of_vhost(vhost)], call.query)
 
 
 @routes.add("GET", "policies/{vhost}")
 def vhost_policies(call: Call) -> list[Item]:
-    """The policies of one vhost."""
-    return unpaged(of_vhost(call.vhost), call.query)
+    return sorted_items(of_vhost(call.vhost), call.query)
 
 
 @routes.add("GET", "policies/{vhost}/{name}")
 def one_policy(call: Call) -> Item:
-    """One policy."""
     policy = call.vhost.policies.by_name.get(call.parts["name"])
     if policy is None:
         raise NotFound
-    return columns(shown(policy, call.vhost.name), call.query)
+    return select_columns(shown(policy, call.vhost.name), call.query)
 
 
 @routes.add("PUT", "policies/{vhost}/{name}", tag="policymaker")
 def put_policy(call: Call) -> Response:
-    """Set a policy: 201 for a new one, 204 for an old one."""
-    call.need("pattern", "definition")
+    """Set a policy: 201 for a new one, 204 for an existing one."""
+    call.required("pattern", "definition")
     name = call.parts["name"]
     check_name("policy", name)
     is_new = name not in call.vhost.policies.by_name
@@ -76,9 +73,9 @@ def set_policy(call: Call, vhost: Vhost, body: Item) -> None:
         raise _invalid(str(error)) from None
 
 
-def _typed(value: Any, types: tuple[type, ...], complaint: str) -> Any:
+def _typed(value: Any, types: tuple[type, ...], problem: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, types):
-        raise _invalid(f'{complaint} <<"{value}">>' if isinstance(value, str) else f"{complaint} {value}")
+        raise _invalid(f'{problem} <<"{value}">>' if isinstance(value, str) else f"{problem} {value}")
     return value
 
 
@@ -88,7 +85,6 @@ def _invalid(reason: str) -> BadRequest:
 
 @routes.add("DELETE", "policies/{vhost}/{name}", tag="policymaker")
 def delete_policy(call: Call) -> Response:
-    """Delete a policy."""
     if not call.vhost.policies.delete(call.parts["name"], call.now):
         raise NotFound
     return Response(204)

@@ -1,4 +1,4 @@
-"""/api/queues: list, look at, declare, delete, purge."""
+"""/api/queues: list, show, declare, delete, purge."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from broker.core.declarations import check_access
 from broker.core.queue import Queue
 from broker.management import bindings, connections, details
+from broker.management.errors import BadRequest, NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed_lazily, unpaged
-from broker.management.refusal import BadRequest, NotFound
+from broker.management.pagination import Item, paginated_lazily, select_columns, sorted_items
 from broker.management.routing import Call, Routes, check_name
 
 routes = Routes()
@@ -18,38 +18,37 @@ routes = Routes()
 
 @routes.add("GET", "queues")
 async def all_queues(call: Call) -> Any:
-    """Every queue that the user can see."""
+    """List every queue that the user can see."""
     return await _listed(call, [queue for vhost in call.visible_vhosts() for queue in vhost.queues.values()])
 
 
 @routes.add("GET", "queues/{vhost}")
 async def vhost_queues(call: Call) -> Any:
-    """The queues of one vhost."""
     return await _listed(call, call.vhost.queues.values())
 
 
 async def _listed(call: Call, queues: Iterable[Queue]) -> Any:
     def show(queue: Queue) -> Item:
         if call.query.get("disable_stats") == "true":
-            return details.of_queue_briefly(queue, call.node, call.query.get("enable_queue_totals") == "true")
+            return details.of_queue_without_stats(queue, call.node, call.query.get("enable_queue_totals") == "true")
         return details.of_queue(queue, call.node, call.rates, call.now)
 
     ordered = sorted(queues, key=lambda queue: (queue.vhost.name, queue.name))
-    return await listed_lazily(ordered, show, call.query)
+    return await paginated_lazily(ordered, show, call.query)
 
 
 @routes.add("GET", "queues/{vhost}/{name}")
 def one_queue(call: Call) -> Item:
-    """One queue, with its consumers."""
+    """Show one queue with its consumers."""
     queue = found(call)
     item = details.of_queue(queue, call.node, call.rates, call.now)
     item["consumer_details"] = connections.consumers_of(call, lambda consumer: consumer.queue is queue)
     item |= {"incoming": [], "deliveries": []}
-    return columns(item, call.query)
+    return select_columns(item, call.query)
 
 
 def found(call: Call) -> Queue:
-    """The queue in the path. Raises NotFound."""
+    """Return the queue in the path. Raises NotFound."""
     queue = call.vhost.queues.get(call.parts["name"])
     if queue is None:
         raise NotFound
@@ -58,7 +57,7 @@ def found(call: Call) -> Queue:
 
 @routes.add("PUT", "queues/{vhost}/{name}")
 def declare(call: Call) -> Response:
-    """Declare a queue: 201 for a new one, 204 for one that is there and the same."""
+    """Declare a queue: 201 for a new one, 204 for an existing one with the same settings."""
     name = call.parts["name"]
     check_name("queue", name)
     call.require("configure", "queue", name)
@@ -75,7 +74,7 @@ def declare(call: Call) -> Response:
 
 @routes.add("DELETE", "queues/{vhost}/{name}")
 def delete(call: Call) -> Response:
-    """Delete a queue, with `if-unused` and `if-empty` in the query."""
+    """Delete a queue. The query may set `if-unused` and `if-empty`."""
     queue = found(call)
     call.require("configure", "queue", queue.name)
     check_access(queue, None)
@@ -86,7 +85,6 @@ def delete(call: Call) -> Response:
 
 @routes.add("DELETE", "queues/{vhost}/{name}/contents")
 def purge(call: Call) -> Response:
-    """Drop a queue's ready messages."""
     queue = found(call)
     call.require("read", "queue", queue.name)
     check_access(queue, None)
@@ -96,14 +94,14 @@ def purge(call: Call) -> Response:
 
 @routes.add("GET", "queues/{vhost}/{name}/bindings")
 def queue_bindings(call: Call) -> Any:
-    """The bindings to a queue, the default exchange's implicit one first."""
-    return unpaged(bindings.items(call, call.vhost.bindings_to("queue", call.parts["name"])), call.query)
+    """List the bindings to a queue, the default exchange's implicit one first."""
+    return sorted_items(bindings.items(call, call.vhost.bindings_to("queue", call.parts["name"])), call.query)
 
 
 @routes.add("POST", "queues/{vhost}/{name}/actions")
-def act(call: Call) -> Response:
-    """Mirrors are not there to be synchronised: accepted, as a single RabbitMQ does."""
+def queue_action(call: Call) -> Response:
+    """Accept the synchronisation of mirrors, as a single RabbitMQ node does. There are no mirrors here."""
     found(call)
-    if call.need("action")[0] not in ("sync", "cancel_sync"):
+    if call.required("action")[0] not in ("sync", "cancel_sync"):
         raise BadRequest(f"unknown action '{call.json['action']}'")
     return Response(204)

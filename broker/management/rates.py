@@ -1,22 +1,22 @@
-"""Rates of counters, measured between the questions that ask for them: what nobody looks at costs nothing."""
+"""Rates of counters, measured between two requests: entities that nobody requests cost nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Seconds that a rate is an average over, at least; asking more often repeats the last answer.
+# The shortest interval of a rate, in seconds; earlier requests get the last rate again.
 _INTERVAL = 5.0
 
 
 class Rates:
-    """The last figures seen of each entity, for as long as it lives. Belongs to the loop's thread."""
+    """The last figures of each entity, for its lifetime. Belongs to the loop's thread."""
 
     def __init__(self) -> None:
         self._seen: WeakKeyDictionary[Any, dict[str, tuple[float, int, float]]] = WeakKeyDictionary()
 
     def added(self, entity: object, counts: dict[str, int], now: float) -> dict[str, Any]:
-        """The counts, each with `<name>_details.rate`, its change per second."""
+        """Return the counts, each with `<name>_details.rate`, its change per second."""
         seen = self._seen.setdefault(entity, {})
         item: dict[str, Any] = {}
         for name, count in counts.items():

@@ -1,4 +1,4 @@
-"""From method and path to the function that answers, and who may call it. Knows no resource by name."""
+"""Routes a method and path to its function and checks the user's tags. Knows no resource by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from broker.management.body import read_json
+from broker.management.errors import ApiError, BadRequest, NotAuthorised, NotFound
 from broker.management.http import Request
+from broker.management.json_body import read_json
 from broker.management.rates import Rates
-from broker.management.refusal import BadRequest, NotAuthorised, NotFound, Refusal
 
 if TYPE_CHECKING:
     from broker.core.broker import Broker
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from broker.core.vhost import Vhost
     from broker.server import Server
 
-_LONGEST_NAME = 255  # bytes
+_MAX_NAME = 255  # bytes
 
-# Tags that open the API, each with those that include it (https://www.rabbitmq.com/docs/management#permissions).
-_INCLUDED_IN = {
+# The API's tags, each with the tags that include it (https://www.rabbitmq.com/docs/management#permissions).
+_TAGS_INCLUDING = {
     "management": {"management", "policymaker", "monitoring", "administrator"},
     "policymaker": {"policymaker", "administrator"},
     "monitoring": {"monitoring", "administrator"},
@@ -37,7 +37,7 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Call:
-    """One authenticated request on its way to its function. `now` is seconds since the epoch."""
+    """One authenticated request for a route's function. `now` is seconds since the epoch."""
 
     server: Server
     user: User
@@ -59,7 +59,7 @@ class Call:
 
     @property
     def vhost(self) -> Vhost:
-        """The vhost in the path; `Route.call` has seen that it is there and open to the user."""
+        """The vhost in the path. `Route.call` has checked that it exists and that the user may access it."""
         return self.core.vhosts[self.parts["vhost"]]
 
     @cached_property
@@ -69,8 +69,8 @@ class Call:
             return {}
         return read_json(self.body)
 
-    def need(self, *names: str) -> list[Any]:
-        """The body's fields of these names. Raises BadRequest that lists those missing."""
+    def required(self, *names: str) -> list[Any]:
+        """Return the body's fields of these names. Raises BadRequest that lists the missing ones."""
         missing = [f"{{key_missing,{name}}}" for name in names if name not in self.json]
         if missing:
             raise BadRequest(f"[{','.join(missing)}]")
@@ -87,7 +87,7 @@ class Call:
         return given
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """A boolean field of the body, which may be the text "true" or "false". Raises BadRequest."""
+        """Return a boolean field of the body, which may be the text "true" or "false". Raises BadRequest."""
         value = self.json.get(name, default)
         if value in (True, "true"):
             return True
@@ -96,26 +96,26 @@ class Call:
         raise BadRequest(["not_boolean", value])
 
     def require(self, access: str, kind: str, name: str) -> None:
-        """Raises AmqpError 403 unless the user has this access to a queue or exchange of the path's vhost."""
+        """Raise AmqpError 403 unless the user has this access to a queue or exchange of the path's vhost."""
         self.user.require(access, kind, name, self.parts["vhost"])
 
     def has_tag(self, tag: str) -> bool:
-        """Whether the user's tags include this one."""
-        return bool(_INCLUDED_IN[tag] & set(self.user.tags))
+        """Return whether the user's tags include this one."""
+        return bool(_TAGS_INCLUDING[tag] & set(self.user.tags))
 
-    def sees(self, vhost: str) -> bool:
-        """Whether the user may see into a vhost: by permissions there, or because administrators see all."""
+    def can_see(self, vhost: str) -> bool:
+        """Return whether the user has permissions in a vhost or is an administrator."""
         return self.has_tag("administrator") or vhost in self.user.permissions
 
     def visible_vhosts(self) -> Iterator[Vhost]:
-        """The vhosts that the user has permissions in, or all for an administrator."""
-        return (vhost for vhost in self.core.vhosts.values() if self.sees(vhost.name))
+        """Yield the vhosts that the user can see."""
+        return (vhost for vhost in self.core.vhosts.values() if self.can_see(vhost.name))
 
 
 def check_name(kind: str, name: str) -> None:
-    """Raises BadRequest for a name that AMQP cannot carry (AMQP 0-9-1 §4.2.5.3)."""
+    """Raise BadRequest for a name that AMQP cannot encode (AMQP 0-9-1 §4.2.5.3)."""
     size = len(name.encode("utf-8", "surrogateescape"))
-    if size > _LONGEST_NAME:
+    if size > _MAX_NAME:
         raise BadRequest(f"{kind} should be less than 255 bytes, actually was {size}")
 
 
@@ -124,7 +124,7 @@ Function = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path; `path` has parameters in braces."""
+    """A method of a path; `path` has parameters in braces."""
 
     method: str
     path: tuple[str, ...]
@@ -132,7 +132,7 @@ class Route:
     tag: str
 
     def call(self, call: Call) -> Any:
-        """What the function returns, if the user may call it. Raises Refusal."""
+        """Check the user's tags and vhost, and call the function. Raises ApiError."""
         if not call.has_tag("management"):
             raise NotAuthorised(_REFUSED["management"])
         if not call.has_tag(self.tag):
@@ -144,7 +144,7 @@ class Route:
     def _check_vhost(self, call: Call, vhost: str) -> None:
         if vhost not in call.core.vhosts:
             if self.method in ("PUT", "POST"):
-                raise Refusal(404, "not_found", "vhost_not_found")
+                raise ApiError(404, "not_found", "vhost_not_found")
             raise NotFound
         reads_all = self.method == "GET" and call.has_tag("administrator")
         if not reads_all and vhost not in call.user.permissions:
@@ -152,13 +152,13 @@ class Route:
 
 
 class Routes:
-    """The routes of one resource, collected by decorators and joined by `include`."""
+    """The routes of a resource, collected by decorators and joined by `include`."""
 
     def __init__(self) -> None:
         self._routes: list[Route] = []
 
     def add(self, method: str, path: str, tag: str = "management") -> Callable[[Function], Function]:
-        """A decorator that makes the function answer `method` on `/api/<path>`."""
+        """Return a decorator that makes the function answer `method` on `/api/<path>`."""
 
         def register(function: Function) -> Function:
             self._routes.append(Route(method, tuple(path.split("/")), function, tag))
@@ -167,11 +167,11 @@ class Routes:
         return register
 
     def include(self, others: Routes) -> None:
-        """Take in another resource's routes."""
+        """Add another resource's routes."""
         self._routes += others._routes
 
     def find(self, path: tuple[str, ...]) -> dict[str, tuple[Route, dict[str, str]]]:
-        """The routes of a path and its parameters, by method; the most literal path wins. Raises NotFound."""
+        """Return the routes of a path and its parameters, by method; the most literal path wins. Raises NotFound."""
         matching = [(route, parts) for route in self._routes if (parts := _match(route.path, path)) is not None]
         if not matching:
             raise NotFound

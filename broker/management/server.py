@@ -1,7 +1,7 @@
-"""Serves RabbitMQ's management HTTP API on a port of the broker's process, in its loop.
+"""Serves RabbitMQ's management HTTP API in the broker's event loop.
 
-Bounded: so many connections, one request at a time on each, a body read only once its sender has logged in, and few
-large bodies at once.
+Connections are limited in number and handle one request at a time. Bodies are read only after authentication, and only
+a few large ones at once.
 """
 
 from __future__ import annotations
@@ -32,20 +32,18 @@ from broker.management import (
     users,
     vhosts,
 )
+from broker.management.errors import ApiError, NotFound, from_amqp
 from broker.management.http import MAX_HEAD, HttpError, Request, Response, read_head
 from broker.management.rates import Rates
-from broker.management.refusal import NotFound, Refusal, of_amqp
 from broker.management.routing import Call, Routes
 
 if TYPE_CHECKING:
     from broker.core.users import User
     from broker.server import Server
 
-_MOST_CONNECTIONS = 128
-_LARGE = 64 * 1024  # bytes of a body that counts as large
-_MOST_LARGE = 4
-_PATIENCE = 60.0  # seconds: an idle connection, a slow body, a slow reader
-_COMMIT_PATIENCE = 30.0  # seconds for the journal to commit what a request changed
+_MAX_CONNECTIONS = 128
+_LARGE_BODY = 64 * 1024  # bytes from which a body counts as large
+_MAX_LARGE_BODIES = 4
 
 _RESOURCES = (bindings, connections, definitions, exchanges, health, messages, overview, policies, queues,
               topic_permissions, users, vhosts)  # fmt: skip
@@ -54,49 +52,49 @@ _log = logging.getLogger(__name__)
 
 
 async def serve(server: Server, host: str, port: int) -> asyncio.Server:
-    """Listen on host and port (0 picks a free one). The caller closes the listener. Raises OSError."""
+    """Listen on host and port (0 picks a free one) and return the listener, which the caller closes. Raises OSError."""
     api = ManagementApi(server)
-    listener = await asyncio.start_server(api.talk, host, port, limit=MAX_HEAD)
+    listener = await asyncio.start_server(api.serve_client, host, port, limit=MAX_HEAD)
     api.addresses = [listening.getsockname()[:2] for listening in listener.sockets]
     return listener
 
 
 class ManagementApi:
-    """Answers requests. Belongs to the loop's thread, as the broker does."""
+    """The management API's server. Belongs to the loop's thread, as the broker does."""
 
     def __init__(self, server: Server) -> None:
         self.addresses: list[tuple[str, int]] = []
-        self._server = server
+        self._server, self._periods = server, server.periods
         self._node = f"workerrmq@{socket.gethostname()}"
         self._rates = Rates()
         self._open = 0
-        self._large = asyncio.Semaphore(_MOST_LARGE)
+        self._large = asyncio.Semaphore(_MAX_LARGE_BODIES)
         self._routes = Routes()
         for resource in _RESOURCES:
             self._routes.include(resource.routes)
 
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client until it leaves, is too slow, or does not speak HTTP."""
+    async def serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client until it closes, is too slow, or sends something else than HTTP."""
         self._open += 1
         try:
-            if self._open > _MOST_CONNECTIONS:
+            if self._open > _MAX_CONNECTIONS:
                 writer.write(Response(503).encode(keep_alive=False))
             else:
                 while await self._exchange(reader, writer):
                     pass
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # the client is gone, or as good as
+            pass  # the client has closed or is too slow
         finally:
             self._open -= 1
             writer.close()
             with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self._periods.patience):
                     await writer.wait_closed()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether another may follow."""
+        """Answer one request. Return whether another may follow."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._periods.patience):
                 request = await read_head(reader)
             if request is None:
                 return False
@@ -105,7 +103,7 @@ class ManagementApi:
             response, keep_alive, request = Response(error.status), False, None
         head_only = request is not None and request.method == "HEAD"
         writer.write(response.encode(head_only, keep_alive))
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(self._periods.patience):
             await writer.drain()
         return keep_alive
 
@@ -115,9 +113,9 @@ class ManagementApi:
         length = request.length
         try:
             user = self._authenticate(request)
-        except Refusal as refusal:  # without reading a stranger's body
-            return _refused(refusal), request.keep_alive and not length
-        if length <= _LARGE:
+        except ApiError as error:  # an unauthenticated body is not read
+            return _error_response(error), request.keep_alive and not length
+        if length <= _LARGE_BODY:
             body = await self._body(request, reader, writer)
             return await self._respond(request, user, body), request.keep_alive
         async with self._large:
@@ -127,20 +125,20 @@ class ManagementApi:
     def _authenticate(self, request: Request) -> User:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
-            raise Refusal(401, "not_authorised", "")
+            raise ApiError(401, "not_authorised", "")
         try:
             name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise Refusal(400, "bad_request", "Bad authorization header") from None
+            raise ApiError(400, "bad_request", "Bad authorization header") from None
         user = self._server.core.authenticate(name, password)
         if user is None:
-            raise Refusal(401, "not_authorized", "Login failed")
+            raise ApiError(401, "not_authorized", "Login failed")
         return user
 
     async def _body(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         if request.headers.get("expect", "").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(self._periods.patience):
             return await reader.readexactly(request.length)
 
     async def _respond(self, request: Request, user: User, body: bytes) -> Response:
@@ -148,9 +146,9 @@ class ManagementApi:
         try:
             result = await self._route(call)
         except AmqpError as error:
-            return _refused(of_amqp(error))
-        except Refusal as refusal:
-            return _refused(refusal)
+            return _error_response(from_amqp(error))
+        except ApiError as error:
+            return _error_response(error)
         except Exception:  # noqa: BLE001 - a bug in one answer must not end the broker
             _log.exception("management API: %s %s failed", request.method, "/".join(request.path))
             return Response(500)
@@ -178,19 +176,19 @@ class ManagementApi:
         return result
 
     async def _committed(self) -> None:
-        """Come back when all that was changed so far is on disk. Raises Refusal (503) when that takes too long."""
+        """Wait until all changes so far are on disk. Raises ApiError (503) after a timeout."""
         committed = asyncio.Event()
         self._server.core.journal.on_commit(committed.set)
         try:
-            async with asyncio.timeout(_COMMIT_PATIENCE):
+            async with asyncio.timeout(self._periods.commit):
                 await committed.wait()
         except TimeoutError:
-            raise Refusal(503, "service_unavailable", "The change could not be written to disk in time") from None
+            raise ApiError(503, "service_unavailable", "The change could not be written to disk in time") from None
 
 
-def _refused(refusal: Refusal) -> Response:
+def _error_response(error: ApiError) -> Response:
     headers = {}
-    if refusal.error == "not_authorized" or not refusal.reason:  # spelt with a z: not logged in
+    if error.error == "not_authorized" or not error.reason:  # spelt with a z: not logged in
         headers["www-authenticate"] = 'Basic realm="RabbitMQ Management"'
-    content = {"error": refusal.error, "reason": refusal.reason} if refusal.reason else None
-    return Response(refusal.status, content, headers)
+    content = {"error": error.error, "reason": error.reason} if error.reason else None
+    return Response(error.status, content, headers)

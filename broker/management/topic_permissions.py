@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from broker.management.errors import BadRequest, NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, unpaged
-from broker.management.refusal import BadRequest, NotFound
+from broker.management.pagination import Item, select_columns, sorted_items
 from broker.management.routing import Call, Routes
 
 routes = Routes()
 
 
 def items(call: Call, **only: str) -> list[Item]:
-    """Every topic permission; `only` limits them by `user` and `vhost`."""
+    """Return every topic permission; `only` limits them by `user` and `vhost`."""
     every = [
         {"user": user.name, "vhost": vhost, "exchange": exchange, "write": permission.write, "read": permission.read}
         for user in call.core.users.values()
@@ -24,37 +24,34 @@ def items(call: Call, **only: str) -> list[Item]:
 
 @routes.add("GET", "topic-permissions", tag="administrator")
 def all_topic_permissions(call: Call) -> Any:
-    """Every topic permission."""
-    return unpaged(items(call), call.query)
+    return sorted_items(items(call), call.query)
 
 
 @routes.add("GET", "users/{user}/topic-permissions", tag="administrator")
 def of_user(call: Call) -> Any:
-    """The topic permissions of one user."""
     if call.parts["user"] not in call.core.users:
         raise NotFound
-    return [columns(item, call.query) for item in items(call, user=call.parts["user"])]
+    return [select_columns(item, call.query) for item in items(call, user=call.parts["user"])]
 
 
 @routes.add("GET", "vhosts/{vhost}/topic-permissions", tag="administrator")
 def of_vhost(call: Call) -> Any:
-    """The topic permissions in one vhost."""
-    return [columns(item, call.query) for item in items(call, vhost=call.vhost.name)]
+    return [select_columns(item, call.query) for item in items(call, vhost=call.vhost.name)]
 
 
 @routes.add("GET", "topic-permissions/{in_vhost}/{user}", tag="administrator")
 def of_user_in_vhost(call: Call) -> Any:
-    """The topic permissions of one user in one vhost. RabbitMQ answers 404 where there is none."""
+    """List the topic permissions of one user in one vhost. RabbitMQ answers 404 if there are none."""
     found = items(call, user=call.parts["user"], vhost=call.parts["in_vhost"])
     if not found:
         raise NotFound
-    return [columns(item, call.query) for item in found]
+    return [select_columns(item, call.query) for item in found]
 
 
 @routes.add("PUT", "topic-permissions/{in_vhost}/{user}", tag="administrator")
 def put(call: Call) -> Response:
-    """Set a user's permission for one topic exchange: 201 for the first one there, 204 for another."""
-    call.need("exchange", "write", "read")
+    """Set a user's permission for a topic exchange: 201 for the first one in the vhost, 204 for another."""
+    call.required("exchange", "write", "read")
     user, vhost = call.parts["user"], call.parts["in_vhost"]
     is_new = not items(call, user=user, vhost=vhost)
     permit(call, {**call.json, "user": user, "vhost": vhost})
@@ -75,7 +72,7 @@ def permit(call: Call, body: Item) -> None:
 @routes.add("DELETE", "topic-permissions/{in_vhost}/{user}", tag="administrator")
 @routes.add("DELETE", "topic-permissions/{in_vhost}/{user}/{exchange}", tag="administrator")
 def delete(call: Call) -> Response:
-    """Delete the permission for one topic exchange, or all of a user in a vhost. 404 where the user has none there."""
+    """Delete the permission for one topic exchange, or all of a user in a vhost. Answer 404 if there are none."""
     if not items(call, user=call.parts["user"], vhost=call.parts["in_vhost"]):
         raise NotFound
     call.core.forbid_topics(call.parts["user"], call.parts["in_vhost"], call.parts.get("exchange"))

@@ -6,9 +6,9 @@ import base64
 import binascii
 
 from broker.core.users import Permission, User, hash_password
+from broker.management.errors import BadRequest, NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, unpaged
-from broker.management.refusal import BadRequest, NotFound
+from broker.management.pagination import Item, select_columns, sorted_items
 from broker.management.routing import Call, Routes, check_name
 
 routes = Routes()
@@ -16,12 +16,11 @@ routes = Routes()
 
 @routes.add("GET", "whoami")
 def whoami(call: Call) -> Item:
-    """The user that asks."""
     return {"name": call.user.name, "tags": list(call.user.tags)}
 
 
 def shown(user: User) -> Item:
-    """A user, as `GET /api/users` lists it."""
+    """Show a user as `GET /api/users` does."""
     return {
         "name": user.name,
         "password_hash": user.password_hash,
@@ -33,20 +32,17 @@ def shown(user: User) -> Item:
 
 @routes.add("GET", "users", tag="administrator")
 def all_users(call: Call) -> list[Item]:
-    """Every user."""
-    return unpaged([shown(user) for user in call.core.users.values()], call.query)
+    return sorted_items([shown(user) for user in call.core.users.values()], call.query)
 
 
 @routes.add("GET", "users/without-permissions", tag="administrator")
-def powerless_users(call: Call) -> list[Item]:
-    """Users with no permissions anywhere."""
-    return [columns(shown(user), call.query) for user in call.core.users.values() if not user.permissions]
+def users_without_permissions(call: Call) -> list[Item]:
+    return [select_columns(shown(user), call.query) for user in call.core.users.values() if not user.permissions]
 
 
 @routes.add("POST", "users/bulk-delete", tag="administrator")
 async def delete_users(call: Call) -> Response:
-    """Delete several users."""
-    names = call.need("users")[0]
+    names = call.required("users")[0]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadRequest(["not_list_of_names", "users"])
     for name in names:
@@ -74,13 +70,12 @@ def _found(call: Call) -> User:
 
 @routes.add("GET", "users/{user}", tag="administrator")
 def one_user(call: Call) -> Item:
-    """One user."""
-    return columns(shown(_found(call)), call.query)
+    return select_columns(shown(_found(call)), call.query)
 
 
 @routes.add("PUT", "users/{user}", tag="administrator")
 def put_user(call: Call) -> Response:
-    """Add a user or change its password and tags: 201 for a new one, 204 for an old one."""
+    """Create a user or change its password and tags: 201 for a new one, 204 for an existing one."""
     name = call.parts["user"]
     check_name("user", name)
     is_new = name not in call.core.users
@@ -116,7 +111,7 @@ async def delete_user(call: Call) -> Response:
 
 
 def permission_shown(user: str, vhost: str, permission: Permission) -> Item:
-    """A permission, as `GET /api/permissions` lists it."""
+    """Show a permission as `GET /api/permissions` does."""
     return {
         "user": user,
         "vhost": vhost,
@@ -127,7 +122,7 @@ def permission_shown(user: str, vhost: str, permission: Permission) -> Item:
 
 
 def permissions(call: Call) -> list[Item]:
-    """Every permission of every user."""
+    """Return every permission of every user."""
     return [
         permission_shown(user.name, vhost, permission)
         for user in call.core.users.values()
@@ -137,38 +132,33 @@ def permissions(call: Call) -> list[Item]:
 
 @routes.add("GET", "permissions", tag="administrator")
 def all_permissions(call: Call) -> list[Item]:
-    """Every permission."""
-    return unpaged(permissions(call), call.query)
+    return sorted_items(permissions(call), call.query)
 
 
 @routes.add("GET", "users/{user}/permissions", tag="administrator")
 def user_permissions(call: Call) -> list[Item]:
-    """The permissions of one user."""
     _found(call)
-    return [columns(item, call.query) for item in permissions(call) if item["user"] == call.parts["user"]]
+    return [select_columns(item, call.query) for item in permissions(call) if item["user"] == call.parts["user"]]
 
 
 @routes.add("GET", "vhosts/{name}/permissions", tag="administrator")
 def vhost_permissions(call: Call) -> list[Item]:
-    """The permissions in one vhost."""
     if call.parts["name"] not in call.core.vhosts:
         raise NotFound
-    return [columns(item, call.query) for item in permissions(call) if item["vhost"] == call.parts["name"]]
+    return [select_columns(item, call.query) for item in permissions(call) if item["vhost"] == call.parts["name"]]
 
 
 @routes.add("GET", "permissions/{in_vhost}/{user}", tag="administrator")
 def one_permission(call: Call) -> Item:
-    """The permissions of one user in one vhost."""
     permission = _found(call).permissions.get(call.parts["in_vhost"])
     if permission is None:
         raise NotFound
-    return columns(permission_shown(call.parts["user"], call.parts["in_vhost"], permission), call.query)
+    return select_columns(permission_shown(call.parts["user"], call.parts["in_vhost"], permission), call.query)
 
 
 @routes.add("PUT", "permissions/{in_vhost}/{user}", tag="administrator")
 def put_permission(call: Call) -> Response:
-    """Set the permissions of one user in one vhost."""
-    call.need("configure", "write", "read")
+    call.required("configure", "write", "read")
     user, vhost = call.parts["user"], call.parts["in_vhost"]
     is_new = user not in call.core.users or vhost not in call.core.users[user].permissions
     permit(call, {**call.json, "user": user, "vhost": vhost})
@@ -187,7 +177,6 @@ def permit(call: Call, body: Item) -> None:
 
 @routes.add("DELETE", "permissions/{in_vhost}/{user}", tag="administrator")
 def delete_permission(call: Call) -> Response:
-    """Take the permissions of one user in one vhost away."""
     if not call.core.forbid(_found(call).name, call.parts["in_vhost"]):
         raise NotFound
     return Response(204)

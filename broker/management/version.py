@@ -1,4 +1,4 @@
-"""What the API says it is: clients decide by RabbitMQ's version what they may ask for."""
+"""The product and version that the API reports. Clients choose their requests by RabbitMQ's version."""
 
 PRODUCT = "WorkerRMQ"
 RABBITMQ_VERSION = "3.10.8"

@@ -7,9 +7,9 @@ from typing import Any
 
 from broker.core.vhost import Vhost
 from broker.management import details
+from broker.management.errors import NotFound
 from broker.management.http import Response
-from broker.management.page import Item, columns, listed
-from broker.management.refusal import NotFound
+from broker.management.pagination import Item, paginated, select_columns
 from broker.management.routing import Call, Routes, check_name
 
 routes = Routes()
@@ -17,14 +17,13 @@ routes = Routes()
 
 @routes.add("GET", "vhosts")
 def all_vhosts(call: Call) -> Any:
-    """Every vhost that the user can see."""
-    return listed([_item(call, vhost) for vhost in call.visible_vhosts()], call.query)
+    """List every vhost that the user can see."""
+    return paginated([_item(call, vhost) for vhost in call.visible_vhosts()], call.query)
 
 
 @routes.add("GET", "vhosts/{vhost}")
 def one_vhost(call: Call) -> Item:
-    """One vhost."""
-    return columns(_item(call, call.vhost), call.query)
+    return select_columns(_item(call, call.vhost), call.query)
 
 
 def _item(call: Call, vhost: Vhost) -> Item:
@@ -46,7 +45,7 @@ def _item(call: Call, vhost: Vhost) -> Item:
 
 
 def totals_of(vhosts: list[Vhost]) -> tuple[dict[str, int], dict[str, int]]:
-    """Messages in the queues of these vhosts, and the sums of the queues' counters."""
+    """Return the messages in the queues of these vhosts, and the sums of the queues' counters."""
     totals = {"messages": 0, "messages_ready": 0, "messages_unacknowledged": 0}
     stats: Counter[str] = Counter()
     for vhost in vhosts:
@@ -60,7 +59,7 @@ def totals_of(vhosts: list[Vhost]) -> tuple[dict[str, int], dict[str, int]]:
 
 @routes.add("PUT", "vhosts/{name}", tag="administrator")
 def put_vhost(call: Call) -> Response:
-    """Add a vhost, with all permissions for who adds it: 201 for a new one, 204 for one that is there."""
+    """Create a vhost and give its creator all permissions: 201 for a new one, 204 for an existing one."""
     name = call.parts["name"]
     check_name("vhost", name)
     if name in call.core.vhosts:
@@ -72,7 +71,7 @@ def put_vhost(call: Call) -> Response:
 
 @routes.add("DELETE", "vhosts/{name}", tag="administrator")
 async def delete_vhost(call: Call) -> Response:
-    """Delete a vhost with all that is in it, and close its connections."""
+    """Delete a vhost with everything in it, and close its connections."""
     vhost = call.core.vhosts.get(call.parts["name"])
     if vhost is None:
         raise NotFound

@@ -1,4 +1,4 @@
-"""access.*, of AMQP 0-8: clients of old ask for a ticket before anything else, and RabbitMQ still hands one out."""
+"""access.* of AMQP 0-8: old clients request a ticket first, and RabbitMQ still grants one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pamqp import base
 
 
 class Request(base.Frame):
-    """access.request: whatever is asked for is granted; permissions decide later."""
+    """access.request. Every request is granted; permissions are checked later."""
 
     frame_id = 10
     index = 0x001E000A
@@ -20,7 +20,7 @@ class Request(base.Frame):
 
 
 class RequestOk(base.Frame):
-    """access.request-ok: the ticket, which nobody looks at."""
+    """access.request-ok, with a ticket that has no effect."""
 
     frame_id = 11
     index = 0x001E000B

@@ -1,4 +1,6 @@
-"""The server's side of one connection, without I/O: `receive` turns bytes into events, the rest makes bytes to send."""
+"""The server's side of one connection, without I/O: `receive` turns bytes into events, the other methods encode
+frames.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _ACCEPTED = {PROTOCOL_HEADER, b"AMQP\x01\x01\x09\x01", b"AMQP\x01\x01\x00\x09", 
 
 FRAME_MIN = 4096
 
-# Bytes of bodies that may be on their way in, on all channels of a connection together.
+# Bytes of incomplete bodies on all channels of a connection together.
 MAX_ASSEMBLED = 2 * content.MAX_MESSAGE_SIZE
 
 _PUBLISH = 0x003C0028
@@ -32,9 +34,9 @@ _ACK_ARGUMENTS = struct.Struct(">Q?")
 
 
 class ServerConnection:
-    """One client's connection as the specification sees it: its state, its channels' states, content coming in.
+    """The protocol state of one client's connection and its channels, with the content being received.
 
-    `frame_max` (bytes) and `channel_max` hold what was negotiated.
+    `frame_max` (bytes) and `channel_max` hold the negotiated values.
     """
 
     def __init__(self) -> None:
@@ -48,7 +50,7 @@ class ServerConnection:
         self._needed = 8
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """The events that `data` completes, one at a time, so that each is judged in the state the last one left.
+        """Yield the events that `data` completes, one at a time: each is checked in the state that the last one left.
 
         The caller must take all of them. After a hard Violation or a Mismatch nothing more is read.
         """
@@ -63,11 +65,11 @@ class ServerConnection:
             if len(data) < 8 and PROTOCOL_HEADER.startswith(data[:4]):
                 self._buffer += data
                 return
-            yield self._greet(data[:8])
+            yield self._read_protocol_header(data[:8])
             at = 8
         yield from self._frames(data, at)
 
-    def _greet(self, header: bytes) -> Event:
+    def _read_protocol_header(self, header: bytes) -> Event:
         if header in _ACCEPTED:
             self.state = ConnectionState.STARTING
             return Greeting()
@@ -80,7 +82,7 @@ class ServerConnection:
         while size - at >= 7 and self.state is not ConnectionState.CLOSED:
             kind, channel, length = FRAME.unpack_from(data, at)
             end = at + 7 + length
-            # The overhead should count, but RabbitMQ lets it pass, and some clients rely on that.
+            # The overhead should count, but RabbitMQ ignores it, and some clients rely on that.
             if length > self.frame_max:
                 yield self._fail(channel, AmqpError(501, f"frame of {length} bytes, limit {self.frame_max}"), 0)
                 return
@@ -172,7 +174,7 @@ class ServerConnection:
             raise AmqpError(503, f"{method.name} on channel {channel}")
         after = next_channel_state(state, type(method))
         if state is ChannelState.CLOSED and after is ChannelState.OPEN:
-            self._admit()
+            self._check_channel_max()
         if after is ChannelState.CLOSED:
             self._channels.pop(channel, None)
         else:
@@ -180,38 +182,38 @@ class ServerConnection:
         ignored = state is ChannelState.CLOSING and not isinstance(method, Channel.Close)
         return None if ignored or isinstance(method, Channel.CloseOk) else Method(channel, method)
 
-    def _admit(self) -> None:
+    def _check_channel_max(self) -> None:
         if self.channel_max and len(self._channels) >= self.channel_max:
             raise AmqpError(530, f"number of channels opened ({len(self._channels)}) has reached the negotiated "
                                  f"channel_max ({self.channel_max})")  # fmt: skip
 
     def send(self, channel: int, method: type[base.Frame], *values: Any) -> bytes:
-        """The frame of a method that the server sends."""
+        """Encode a method of the server as a frame."""
         return content.method_frame(channel, encode_method(method, *values))
 
     def send_content(self, channel: int, payload: bytes, properties: bytes, body: bytes) -> bytes:
-        """The frames of a method that carries a message."""
+        """Encode a method that carries a message as frames."""
         return content.content_frames(channel, payload, properties, body, self.frame_max)
 
     def close_channel(self, channel: int, error: AmqpError, class_id: int = 0, method_id: int = 0) -> bytes:
-        """channel.close: until close-ok, all that comes on the channel is ignored."""
+        """Encode channel.close and ignore everything on the channel until close-ok."""
         self._channels[channel] = ChannelState.CLOSING
         self._assemblies.pop(channel, None)
         return self.send(channel, Channel.Close, error.code, error.reply_text, class_id, method_id)
 
     def close(self, error: AmqpError, class_id: int = 0, method_id: int = 0) -> bytes:
-        """connection.close: until close-ok, all that comes is ignored."""
+        """Encode connection.close and ignore all input until close-ok."""
         self.state = ConnectionState.CLOSING
         self._channels.clear()
         self._assemblies.clear()
         return self.send(0, Connection.Close, error.code, error.reply_text, class_id, method_id)
 
     def forget_channel(self, channel: int) -> None:
-        """Both sides have closed the channel."""
+        """Drop the state of a channel that both sides have closed."""
         self._channels.pop(channel, None)
         self._assemblies.pop(channel, None)
 
 
 def return_payload(error: AmqpError, exchange: str, routing_key: str) -> bytes:
-    """The payload of basic.return (AMQP 0-9-1 §1.8.3.10). RabbitMQ's reply text is the bare name."""
+    """Encode basic.return (AMQP 0-9-1 §1.8.3.10). RabbitMQ's reply text is the bare name."""
     return encode_method(Basic.Return, error.code, error.text, exchange, routing_key)

@@ -1,4 +1,4 @@
-"""Content: a method, its header and its body frames, taken apart and put together (AMQP 0-9-1 §4.2.6)."""
+"""Content: decodes and encodes a method, its header and its body frames (AMQP 0-9-1 §4.2.6)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_MESSAGE_SIZE = 134_217_728
 
 
 class Assembly:
-    """A basic.publish on its way in: its method has come, header and body are awaited. `size` is in bytes so far."""
+    """A basic.publish that is being received: it has its method and lacks header or body. `size` is in bytes so far."""
 
     __slots__ = ("_missing", "_parts", "exchange", "immediate", "mandatory", "properties", "routing_key",
                  "size")  # fmt: skip
 
     def __init__(self, payload: bytes) -> None:
-        """Reads the payload of the method frame. Raises AmqpError 501."""
+        """Read the payload of the method frame. Raises AmqpError 501."""
         try:
             at = 7 + payload[6]
             self.exchange = payload[7:at].decode("utf-8", "surrogateescape")
@@ -45,7 +45,7 @@ class Assembly:
         self._parts: list[bytes] = []
 
     def header(self, payload: bytes) -> bool:
-        """Take the content header; True when no body follows. Raises AmqpError 406, 501, 505."""
+        """Add the content header. Return True if no body follows. Raises AmqpError 406, 501, 505."""
         if self.properties is not None:
             raise AmqpError(505, "expected content body, got non content body frame instead")
         if len(payload) < 14:
@@ -60,7 +60,7 @@ class Assembly:
         return not size
 
     def body(self, payload: bytes) -> bool:
-        """Take a piece of the body; True when it was the last. Raises AmqpError 501, 505."""
+        """Add a body frame. Return True if it was the last. Raises AmqpError 501, 505."""
         if self.properties is None:
             raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
         self._missing -= len(payload)
@@ -71,17 +71,17 @@ class Assembly:
         return not self._missing
 
     def content(self) -> bytes:
-        """The whole body."""
+        """Return the whole body."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
 
 def method_frame(channel: int, payload: bytes) -> bytes:
-    """A method's payload in its frame."""
+    """Wrap a method's payload in a frame."""
     return FRAME.pack(METHOD, channel, len(payload)) + payload + FRAME_END
 
 
 def content_frames(channel: int, payload: bytes, properties: bytes, body: bytes, frame_max: int) -> bytes:
-    """Method, header and body frames of one message; `frame_max` in bytes, 0 for no limit."""
+    """Encode the method, header and body frames of one message; `frame_max` in bytes, 0 for no limit."""
     size = len(body)
     head = (FRAME.pack(METHOD, channel, len(payload)), payload, FRAME_END,
             FRAME.pack(HEADER, channel, 12 + len(properties)), _CONTENT.pack(_BASIC, 0, size), properties,
@@ -95,5 +95,5 @@ def content_frames(channel: int, payload: bytes, properties: bytes, body: bytes,
 
 
 def deliver_payload(consumer_tag: bytes, delivery_tag: int, redelivered: bool, address: bytes) -> bytes:
-    """The payload of basic.deliver; `consumer_tag` is an encoded short string, `address` exchange and routing key."""
+    """Encode basic.deliver. `consumer_tag` is an encoded short string, `address` exchange and routing key."""
     return _DELIVER + consumer_tag + _TAG.pack(delivery_tag, redelivered) + address

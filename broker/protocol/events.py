@@ -1,11 +1,11 @@
-"""What the bytes of a client meant, as values.
+"""Events decoded from a client's bytes.
 
-Greeting      the protocol header was right
-Mismatch      it was not: answer with ours and close (AMQP 0-9-1 §4.2.2)
+Greeting      a correct protocol header
+Mismatch      another header: answer with ours and close (AMQP 0-9-1 §4.2.2)
 Publish       basic.publish with its content, properties and body undecoded
 Ack           basic.ack
-Method        any other method that was legal in its state
-Violation     the connection must close
+Method        any other method that is legal in its state
+Violation     a breach of the protocol
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Method:
 
 @dataclass(slots=True)
 class Violation:
-    """A breach of the protocol on `channel`, by the method `class_id`.`method_id` where one is to blame."""
+    """A breach of the protocol on `channel`, caused by the method `class_id`.`method_id` if any."""
 
     channel: int
     error: AmqpError

@@ -1,7 +1,7 @@
-"""Method frames to and from pamqp's method classes.
+"""Decodes and encodes method frames as pamqp's method classes.
 
-pamqp is the catalogue (indexes, argument names and types). Arguments are read and written here because pamqp does not
-notice truncated ones, refuses names that RabbitMQ takes (128 to 255 bytes) and narrows table values.
+pamqp provides the indexes, argument names and types. This module reads and writes the arguments, because pamqp accepts
+truncated ones, refuses names that RabbitMQ takes (128 to 255 bytes) and narrows table values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _signature(method: type[base.Frame]) -> list[tuple[str, str]]:
 
 
 def decode_method(payload: bytes) -> base.Frame:
-    """The method in a method frame's payload. Raises AmqpError 501 or 540."""
+    """Decode a method frame's payload. Raises AmqpError 501 or 540."""
     if len(payload) < 4:
         raise AmqpError(501, "method frame cut short")
     index = _INDEX.unpack_from(payload)[0]
@@ -80,7 +80,7 @@ def _read_argument(data: bytes, at: int, kind: str) -> tuple[Value, int]:
 
 
 def encode_method(method: type[base.Frame], *values: Any) -> bytes:
-    """A method frame's payload, its arguments in the order of the specification."""
+    """Encode a method frame's payload; `values` are in the order of the specification."""
     parts = [_INDEX.pack(method.index)]
     bits: list[bool] = []
     for (_, kind), value in zip(_signature(method), values, strict=True):
@@ -109,7 +109,7 @@ def _write_argument(value: Any, kind: str) -> bytes:
 
 
 def short_string(text: str) -> bytes:
-    """A length octet and at most 255 bytes of UTF-8, cut at the end of a character."""
+    """Encode a short string: a length octet and at most 255 bytes of UTF-8, cut at the end of a character."""
     raw = text.encode("utf-8", "surrogateescape")
     if len(raw) > 255:
         raw = raw[:255].decode("utf-8", "ignore").encode("utf-8")

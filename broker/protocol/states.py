@@ -1,6 +1,6 @@
 """The legal transitions of a connection and of a channel (AMQP 0-9-1 §2.2.4 and §2.2.5), as tables.
 
-A client's method that its state does not list is a breach. `None` in a table keeps the state.
+A method that the state does not list is a protocol violation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from broker.errors import AmqpError
 
 
 class ConnectionState(Enum):
-    """How far a connection is."""
+    """The states of a connection."""
 
     GREETING = auto()  # waits for the protocol header
     STARTING = auto()  # waits for start-ok
@@ -27,7 +27,7 @@ class ConnectionState(Enum):
 
 
 class ChannelState(Enum):
-    """How far a channel is."""
+    """The states of a channel."""
 
     CLOSED = auto()
     OPEN = auto()
@@ -56,7 +56,7 @@ CHANNEL: dict[ChannelState, dict[type[base.Frame], ChannelState]] = {
 
 
 def next_connection_state(state: ConnectionState, method: type[base.Frame]) -> ConnectionState:
-    """The state after a client's connection method. Raises AmqpError 503 or 504 where it is not legal."""
+    """Return the state after a client's connection method. Raises AmqpError 503 or 504 for an illegal one."""
     try:
         return CONNECTION[state][method]
     except KeyError:
@@ -66,7 +66,7 @@ def next_connection_state(state: ConnectionState, method: type[base.Frame]) -> C
 
 
 def next_channel_state(state: ChannelState, method: type[base.Frame]) -> ChannelState:
-    """The state after any method of a client on a channel. Raises AmqpError 504 where it is not legal."""
+    """Return the state after a client's method on a channel. Raises AmqpError 504 for an illegal one."""
     if method in CHANNEL[state]:
         return CHANNEL[state][method]
     if state is ChannelState.CLOSED:

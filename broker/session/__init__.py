@@ -1,1 +1,1 @@
-"""One client of the broker: what its protocol events mean to the core, and what the core's news mean on the wire."""
+"""One client of the broker: protocol events to core operations, and the core's notifications to frames."""

@@ -1,4 +1,4 @@
-"""SASL mechanisms (RabbitMQ docs: access-control § mechanisms): what start-ok's response says."""
+"""SASL mechanisms (RabbitMQ docs: access-control § mechanisms): credentials from start-ok's response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MECHANISMS = ("PLAIN", "AMQPLAIN")
 
 
 def credentials(mechanism: str, response: bytes) -> tuple[str, str]:
-    """User name and password. Raises AmqpError 503 for an unknown mechanism, 502 for a response it does not give."""
+    """Return user name and password. Raises AmqpError 503 for an unknown mechanism, 502 for a malformed response."""
     if mechanism not in MECHANISMS:
         raise AmqpError(503, f"unknown authentication mechanism '{mechanism}'")
     try:

@@ -1,4 +1,6 @@
-"""basic.*, confirm.*, tx.* and access.*, but for the hot ones: publish and ack (AMQP 0-9-1 §1.8 and §1.9)."""
+"""basic.*, confirm.*, tx.* and access.* (AMQP 0-9-1 §1.8 and §1.9). `Connection` handles publish and ack itself: they
+are the hot path.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ from broker.session.wire_sink import delivered_properties
 
 
 def qos(channel: ChannelSession, method: commands.Basic.Qos, now: float) -> None:
-    """basic.qos."""
     if method.prefetch_size:
         raise AmqpError(540, f"prefetch_size!=0 ({method.prefetch_size})")
     channel.core.qos(method.prefetch_count, method.global_, now)
@@ -23,7 +24,7 @@ def qos(channel: ChannelSession, method: commands.Basic.Qos, now: float) -> None
 
 
 def consume(channel: ChannelSession, method: commands.Basic.Consume, now: float) -> None:
-    """basic.consume. `no_local` is ignored, as RabbitMQ does (RabbitMQ docs: specification)."""
+    """Handle basic.consume. Ignore `no_local`, as RabbitMQ does (RabbitMQ docs: specification)."""
     tag = method.consumer_tag or "amq.ctag-" + secrets.token_urlsafe(16)
     if method.queue == direct_reply.QUEUE:
         direct_reply.open_reply(channel.core, tag, method.no_ack)
@@ -40,14 +41,12 @@ def consume(channel: ChannelSession, method: commands.Basic.Consume, now: float)
 
 
 def cancel(channel: ChannelSession, method: commands.Basic.Cancel, now: float) -> None:
-    """basic.cancel."""
     channel.core.cancel(method.consumer_tag or "", now)
     if not method.nowait:
         channel.reply(commands.Basic.CancelOk, method.consumer_tag)
 
 
 def get(channel: ChannelSession, method: commands.Basic.Get, now: float) -> None:
-    """basic.get."""
     queue = channel.queue(method.queue)
     channel.require("read", "queue", queue.name)
     got = channel.core.get(queue, method.no_ack, now)
@@ -63,22 +62,19 @@ def get(channel: ChannelSession, method: commands.Basic.Get, now: float) -> None
 
 
 def ack(channel: ChannelSession, method: commands.Basic.Ack, now: float) -> None:
-    """basic.ack, where it did not come the short way."""
+    """Handle basic.ack in a frame of unusual length; `Connection` handles the others."""
     channel.core.ack(method.delivery_tag, method.multiple, now)
 
 
 def nack(channel: ChannelSession, method: commands.Basic.Nack, now: float) -> None:
-    """basic.nack (RabbitMQ docs: nack)."""
     channel.core.nack(method.delivery_tag, method.multiple, method.requeue, now)
 
 
 def reject(channel: ChannelSession, method: commands.Basic.Reject, now: float) -> None:
-    """basic.reject."""
     channel.core.nack(method.delivery_tag or 0, False, method.requeue, now)
 
 
 def recover(channel: ChannelSession, method: commands.Basic.Recover | commands.Basic.RecoverAsync, now: float) -> None:
-    """basic.recover and basic.recover-async."""
     if not method.requeue:
         raise AmqpError(540, "requeue=false")
     channel.core.recover(now)
@@ -87,37 +83,32 @@ def recover(channel: ChannelSession, method: commands.Basic.Recover | commands.B
 
 
 def confirm_select(channel: ChannelSession, method: commands.Confirm.Select, now: float) -> None:
-    """confirm.select."""
     channel.core.confirm_select()
     if not method.nowait:
         channel.reply(commands.Confirm.SelectOk)
 
 
 def tx_select(channel: ChannelSession, method: commands.Tx.Select, now: float) -> None:
-    """tx.select."""
     channel.core.tx_select()
     channel.reply(commands.Tx.SelectOk)
 
 
 def tx_commit(channel: ChannelSession, method: commands.Tx.Commit, now: float) -> None:
-    """tx.commit. The answer waits for the journal, as every answer to a durable change does."""
     channel.core.tx_commit(now)
     channel.reply(commands.Tx.CommitOk)
 
 
 def tx_rollback(channel: ChannelSession, method: commands.Tx.Rollback, now: float) -> None:
-    """tx.rollback."""
     channel.core.tx_rollback()
     channel.reply(commands.Tx.RollbackOk)
 
 
 def grant(channel: ChannelSession, method: access.Request, now: float) -> None:
-    """access.request."""
     channel.reply(access.RequestOk, 1)
 
 
 def flow(channel: ChannelSession, method: commands.Channel.Flow, now: float) -> None:
-    """channel.flow: stopping deliveries is not implemented, as in RabbitMQ (RabbitMQ docs: specification)."""
+    """Handle channel.flow. RabbitMQ does not implement stopping deliveries either (RabbitMQ docs: specification)."""
     if not method.active:
         raise AmqpError(540, "active=false")
     channel.reply(commands.Channel.FlowOk, True)

@@ -1,4 +1,4 @@
-"""One channel of a connection: a core channel, and what the protocol keeps beside it."""
+"""The session of one channel: a core channel and its protocol state."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class ChannelSession:
-    """Channel `number` of `connection`. `last_queue` is what an empty queue name means (AMQP 0-9-1 §1.7.2.1)."""
+    """Channel `number` of `connection`. An empty queue name stands for `last_queue` (AMQP 0-9-1 §1.7.2.1)."""
 
     def __init__(self, connection: Connection, number: int, vhost: Vhost) -> None:
         self.connection = connection
         self.number = number
         self.vhost = vhost
-        self.sink = WireSink(connection, number, lambda: connection.capable("consumer_cancel_notify"))
+        self.sink = WireSink(connection, number, lambda: connection.has_capability("consumer_cancel_notify"))
         assert connection.user is not None
         self.core = Channel(vhost, connection.user, connection, self.sink)
         self.last_queue: str | None = None
@@ -35,7 +35,7 @@ class ChannelSession:
         self.connection.reply(self.number, method, *values)
 
     def queue_name(self, name: str) -> str:
-        """`name`, or the queue declared last. Raises 404."""
+        """Return `name`, or the queue declared last for an empty one. Raises AmqpError 404."""
         if name:
             return name
         if self.last_queue is None:
@@ -43,7 +43,7 @@ class ChannelSession:
         return self.last_queue
 
     def queue(self, name: str) -> Queue:
-        """The queue of that name, or the one declared last. Raises 404."""
+        """Return the queue of that name, or the one declared last. Raises AmqpError 404."""
         return self.vhost.queue(self.queue_name(name))
 
     def require_source(self, exchange: str, routing_key: str) -> None:

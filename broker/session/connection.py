@@ -1,4 +1,4 @@
-"""One client's connection: protocol events to core operations, in the order in which they come."""
+"""One client's connection: turns protocol events into core operations, in order."""
 
 from __future__ import annotations
 
@@ -24,17 +24,22 @@ from broker.session import handshake
 from broker.session.channel import ChannelSession
 from broker.session.methods import METHODS
 from broker.session.output import Output
-from broker.session.transport import Line, Offer
+from broker.session.transport import ConnectionLimits, Transport
 
 
 class Connection:
-    """A client's connection. See `broker.server.Server` for what the management API reads of it."""
+    """A client's connection.
 
-    def __init__(self, core: Broker, line: Line, offer: Offer, alarms: set[str], *, peer: tuple[str, int],
-                 local: tuple[str, int], tls: bool, now: float) -> None:  # fmt: skip
+    `name`, `user` (None before login), `vhost` (None before open), `peer` and `local` (host, port), `connected_at`
+    (epoch seconds), `client_properties`, `mechanism`, `heartbeat` (seconds), `tls`, `bytes_in` and `bytes_out` are
+    public, as are the properties below.
+    """
+
+    def __init__(self, core: Broker, transport: Transport, limits: ConnectionLimits, alarms: set[str], *,
+                 peer: tuple[str, int], local: tuple[str, int], tls: bool, now: float) -> None:  # fmt: skip
         self.core = core
-        self.line = line
-        self.offer = offer
+        self.transport = transport
+        self.limits = limits
         self.alarms = alarms
         self.peer = peer
         self.local = local
@@ -53,12 +58,12 @@ class Connection:
         self.bytes_out = 0
         self.blocked = False
         self.output_open = True
-        self._output = Output(core.journal, line.flush_soon)
+        self._output = Output(core.journal, transport.flush_soon)
         self._unconfirmed: dict[int, None] = {}
-        self._gone = False
+        self._ended = False
         self._events: Iterator[Event] = iter(())
 
-    # --- what management reads
+    # --- read by the management API
 
     @property
     def channels(self) -> dict[int, Channel]:
@@ -81,7 +86,7 @@ class Connection:
 
     @property
     def frames_out(self) -> int:
-        """Frames sent, a message's together counting as one."""
+        """Frames sent; all frames of a message count as one."""
         return self._output.frames
 
     @property
@@ -94,7 +99,7 @@ class Connection:
         """The negotiated number of channels."""
         return self.protocol.channel_max
 
-    def capable(self, capability: str) -> bool:
+    def has_capability(self, capability: str) -> bool:
         """Whether the client announced the capability (RabbitMQ docs: consumer-cancel, connection-blocked)."""
         capabilities = self.client_properties.get("capabilities")
         return isinstance(capabilities, dict) and capabilities.get(capability) is True
@@ -104,7 +109,7 @@ class Connection:
     @property
     def writable(self) -> bool:
         """Whether deliveries may be added to the output."""
-        return self.output_open and not self._gone
+        return self.output_open and not self._ended
 
     @property
     def holding(self) -> bool:
@@ -118,28 +123,28 @@ class Connection:
             self.output_open = False
 
     def write_afterwards(self, data: bytes) -> None:
-        """Send frames behind the answer to the method that is being handled."""
+        """Send frames after the reply to the method that is being handled."""
         self._output.write_afterwards(data)
 
     def reply(self, channel: int, method: type[base.Frame], *values: Any) -> None:
-        """Answer a synchronous method, once what this connection has done before is on disk."""
+        """Reply to a synchronous method once this connection's earlier changes are on disk."""
         self._output.write_answer(self.protocol.send(channel, method, *values))
 
     def take_output(self) -> bytes:
-        """What is to be sent now."""
+        """Return the bytes to send now."""
         self.flush_confirms()
         data = self._output.take()
         self.bytes_out += len(data)
         return data
 
     def confirms_due(self, channel: int) -> None:
-        """A channel has confirms for the next output."""
+        """Schedule the flush of a channel's confirms with the next output."""
         if not self._unconfirmed and self._output.is_empty:
-            self.line.flush_soon()
+            self.transport.flush_soon()
         self._unconfirmed[channel] = None
 
     def flush_confirms(self) -> None:
-        """Turn confirms that are due into frames."""
+        """Turn due confirms into frames."""
         while self._unconfirmed:
             session = self.sessions.get(self._unconfirmed.popitem()[0])
             if session is not None and session.core.confirms is not None:
@@ -148,9 +153,9 @@ class Connection:
     # --- input
 
     def receive(self, data: bytes, now: float) -> None:
-        """Act on what the client sent."""
+        """Handle bytes from the client."""
         self.bytes_in += len(data)
-        self._output.records_of_others()
+        self._output.skip_records()
         events = self.protocol.receive(data)
         if self.blocked:
             self._events = chain(self._events, events)
@@ -169,17 +174,17 @@ class Connection:
         self._output.note_records()
 
     def _block(self, event: Event) -> None:
-        """An alarm is on: whoever publishes waits, the message too (RabbitMQ docs: connection-blocked)."""
+        """Hold the publish and all later input until the alarms are cleared (RabbitMQ docs: connection-blocked)."""
         self.blocked = True
         self._events = chain([event], self._events)
-        if self.capable("connection.blocked"):
+        if self.has_capability("connection.blocked"):
             self.write(self.protocol.send(0, commands.Connection.Blocked, f"low on {' & '.join(sorted(self.alarms))}"))
-        self.line.block()
+        self.transport.block()
 
     def unblock(self, now: float) -> None:
-        """The alarm is over: go on where it came."""
+        """Handle the held input: all alarms were cleared."""
         self.blocked = False
-        if self.capable("connection.blocked"):
+        if self.has_capability("connection.blocked"):
             self.write(self.protocol.send(0, commands.Connection.Unblocked))
         self._handle_all(now)
 
@@ -199,7 +204,7 @@ class Connection:
                 handshake.start(self)
             elif type(event) is Mismatch:
                 self.write(PROTOCOL_HEADER)
-                self.line.close_soon()
+                self.transport.close_soon()
         except AmqpError as error:
             index = _index_of(event)
             self._fail(event.channel, error, index >> 16, index & 0xFFFF, now)  # type: ignore[union-attr]
@@ -237,20 +242,20 @@ class Connection:
 
     def _fail(self, channel: int, error: AmqpError, class_id: int, method_id: int, now: float) -> None:
         if error.hard or channel not in self.sessions:
-            self.shut(error, now, class_id, method_id)
+            self.close(error, now, class_id, method_id)
             return
         self.flush_confirms()
         self._end_channel(channel, now)
         self.write(self.protocol.close_channel(channel, error, class_id, method_id))
 
-    def shut(self, error: AmqpError, now: float, class_id: int = 0, method_id: int = 0) -> None:
-        """Close the connection with an error; once the client has answered, or not in time, the line goes too."""
+    def close(self, error: AmqpError, now: float, class_id: int = 0, method_id: int = 0) -> None:
+        """Close the connection with an error. The transport closes after the client's close-ok, or after a timeout."""
         if self.protocol.state is ConnectionState.CLOSING:
-            self.line.close_soon()
+            self.transport.close_soon()
             return
         self.end(now)
         self.write(self.protocol.close(error, class_id, method_id))
-        self.line.expect_close()
+        self.transport.expect_close()
 
     def _end_channel(self, channel: int, now: float) -> None:
         session = self.sessions.pop(channel, None)
@@ -258,11 +263,11 @@ class Connection:
             session.core.close(now)
 
     def end(self, now: float) -> None:
-        """The client is gone or going: hand back what it had. May be called more than once."""
-        if self._gone:
+        """Requeue the client's messages and delete its exclusive queues. Safe to call more than once."""
+        if self._ended:
             return
         self.flush_confirms()
-        self._gone = True
+        self._ended = True
         for channel in list(self.sessions):
             self._end_channel(channel, now)
         for queue in self.exclusive_queues:
@@ -271,7 +276,7 @@ class Connection:
         self.exclusive_queues.clear()
 
     def resume_output(self, now: float) -> None:
-        """The client has taken what was sent: deliveries go on."""
+        """Resume deliveries: the client has read enough of the output."""
         self.output_open = True
         for session in list(self.sessions.values()):
             session.core.wake(now)

@@ -1,4 +1,4 @@
-"""connection.*: from the greeting to open, and close (AMQP 0-9-1 §2.2.4)."""
+"""connection.*: from the protocol header to open, and close (AMQP 0-9-1 §2.2.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from broker.session.connection import Connection
 
 SERVER_PROPERTIES = {
-    # Clients choose their behaviour by product and version: what is built here is RabbitMQ 3.10's.
+    # Clients choose their behaviour by product and version; this broker implements RabbitMQ 3.10.
     "product": "RabbitMQ",
     "version": "3.10.8",
     "cluster_name": "workerrmq",
@@ -38,13 +38,13 @@ SERVER_PROPERTIES = {
 
 
 def start(connection: Connection) -> None:
-    """connection.start, the answer to the protocol header."""
+    """Answer the protocol header with connection.start."""
     connection.write(connection.protocol.send(0, commands.Connection.Start, 0, 9, SERVER_PROPERTIES,
                                               " ".join(MECHANISMS), "en_US"))  # fmt: skip
 
 
 def start_ok(connection: Connection, method: commands.Connection.StartOk, now: float) -> None:
-    """connection.start-ok: who is it."""
+    """Authenticate the client and send connection.tune."""
     connection.client_properties = method.client_properties or {}
     connection.mechanism = method.mechanism
     name, password = credentials(method.mechanism, bytes(method.response))  # type: ignore[arg-type]
@@ -54,9 +54,9 @@ def start_ok(connection: Connection, method: commands.Connection.StartOk, now: f
         return
     connection.user = user
     connection.protocol.state = ConnectionState.TUNING
-    offer = connection.offer
-    connection.write(connection.protocol.send(0, commands.Connection.Tune, offer.channel_max, offer.frame_max,
-                                              offer.heartbeat))  # fmt: skip
+    limits = connection.limits
+    connection.write(connection.protocol.send(0, commands.Connection.Tune, limits.channel_max, limits.frame_max,
+                                              limits.heartbeat))  # fmt: skip
 
 
 def _is_loopback(host: str) -> bool:
@@ -64,35 +64,35 @@ def _is_loopback(host: str) -> bool:
 
 
 def _refuse_login(connection: Connection, mechanism: str, now: float) -> None:
-    """Clients that know of it are told; others see the line close (RabbitMQ docs: auth-notification)."""
-    if connection.capable("authentication_failure_close"):
+    """Refuse with 403 if the client understands it; otherwise close the socket (RabbitMQ docs: auth-notification)."""
+    if connection.has_capability("authentication_failure_close"):
         raise AmqpError(403, f"Login was refused using authentication mechanism {mechanism}. For details see the "
                              "broker logfile.", hard=True)  # fmt: skip
     connection.end(now)
-    connection.line.close_soon()
+    connection.transport.close_soon()
 
 
 def tune_ok(connection: Connection, method: commands.Connection.TuneOk, now: float) -> None:
-    """connection.tune-ok: sizes and heartbeat; 0 means no limit of the client's own."""
-    offer = connection.offer
-    frame_max = method.frame_max or offer.frame_max
+    """Accept the negotiated sizes and heartbeat; 0 means that the client sets no limit."""
+    limits = connection.limits
+    frame_max = method.frame_max or limits.frame_max
     if frame_max < FRAME_MIN:
         raise AmqpError(530, f"negotiated frame_max = {frame_max} is lower than the minimum allowed value "
                              f"({FRAME_MIN})")  # fmt: skip
-    if frame_max > offer.frame_max:
+    if frame_max > limits.frame_max:
         raise AmqpError(530, f"negotiated frame_max = {frame_max} is higher than the maximum allowed value "
-                             f"({offer.frame_max})")  # fmt: skip
-    if method.channel_max > offer.channel_max:
+                             f"({limits.frame_max})")  # fmt: skip
+    if method.channel_max > limits.channel_max:
         raise AmqpError(530, f"negotiated channel_max = {method.channel_max} is higher than the maximum allowed value "
-                             f"({offer.channel_max})")  # fmt: skip
+                             f"({limits.channel_max})")  # fmt: skip
     connection.protocol.frame_max = frame_max
-    connection.protocol.channel_max = method.channel_max or offer.channel_max
+    connection.protocol.channel_max = method.channel_max or limits.channel_max
     connection.heartbeat = method.heartbeat
-    connection.line.tuned(method.heartbeat)
+    connection.transport.handshake_done(method.heartbeat)
 
 
 def open_vhost(connection: Connection, method: commands.Connection.Open, now: float) -> None:
-    """connection.open: where to."""
+    """Open the connection's vhost."""
     name = method.virtual_host
     user = connection.user
     assert user is not None
@@ -106,20 +106,20 @@ def open_vhost(connection: Connection, method: commands.Connection.Open, now: fl
 
 
 def update_secret(connection: Connection, method: commands.Connection.UpdateSecret, now: float) -> None:
-    """connection.update-secret: passwords do not expire here, so that there is nothing to do but to agree."""
+    """Confirm connection.update-secret. Passwords do not expire here, so nothing else happens."""
     connection.reply(0, commands.Connection.UpdateSecretOk)
 
 
 def close(connection: Connection, method: commands.Connection.Close, now: float) -> None:
-    """connection.close, from the client: the line is the client's to close then, as with RabbitMQ."""
+    """Answer connection.close. The client then closes the socket, as with RabbitMQ."""
     connection.end(now)
     connection.reply(0, commands.Connection.CloseOk)
-    connection.line.expect_close()
+    connection.transport.expect_close()
 
 
 def close_ok(connection: Connection, method: commands.Connection.CloseOk, now: float) -> None:
-    """connection.close-ok: both have said goodbye."""
-    connection.line.close_soon()
+    """Close the socket after connection.close-ok."""
+    connection.transport.close_soon()
 
 
 METHODS: dict[type[base.Frame], Callable[[Connection, Any, float], None]] = {

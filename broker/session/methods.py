@@ -1,4 +1,4 @@
-"""Which function answers which method of a channel."""
+"""The functions that handle a channel's methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connection has to say: frames in order, answers that wait for the disk, confirms that are due."""
+"""A connection's output: frames in order, replies held until the disk has them, due confirms."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 from broker.core.journal import Journal
 
-# Deliveries stop when this much output has not gone to the transport yet, in bytes.
+# Bytes of output above which deliveries pause.
 LIMIT = 1_048_576
 
 
 class Output:
-    """Frames until the transport takes them. `soon` is told when there are some; `size` is in bytes.
+    """Frames that the transport has not taken yet. Calls `on_output` for the first one; `size` is in bytes.
 
-    An answer to a client is held while changes that this connection made before are not on disk yet, and all that
-    follows waits behind it: whoever has the answer may rely on all that was done before.
+    A reply is held while earlier changes of this connection are not on disk, with everything after it: a client that
+    has the reply may rely on all earlier changes.
     """
 
-    def __init__(self, journal: Journal, soon: Callable[[], None]) -> None:
+    def __init__(self, journal: Journal, on_output: Callable[[], None]) -> None:
         self.frames = 0
         self.size = 0
         self.answering = False
         self._journal = journal
-        self._soon = soon
+        self._on_output = on_output
         self._ready: list[bytes] = []
         self._held: list[bytes] = []
         self._afterwards: list[bytes] = []
@@ -47,18 +47,18 @@ class Output:
         return not self._ready
 
     def write(self, data: bytes) -> None:
-        """Add frames; behind a held answer they wait with it."""
+        """Add frames. They wait behind a held reply."""
         self.frames += 1
         self.size += len(data)
         if self._holds:
             self._held.append(data)
             return
         if not self._ready:
-            self._soon()
+            self._on_output()
         self._ready.append(data)
 
     def write_answer(self, data: bytes) -> None:
-        """Add the answer to a synchronous method."""
+        """Add the reply to a synchronous method."""
         self.note_records()
         if self._uncommitted:
             self._holds += 1
@@ -66,31 +66,31 @@ class Output:
         self.write(data)
 
     def write_afterwards(self, data: bytes) -> None:
-        """Add frames behind the answer to the method that is being handled."""
+        """Add frames after the reply to the method that is being handled."""
         if self.answering:
             self._afterwards.append(data)
         else:
             self.write(data)
 
     def answered(self) -> None:
-        """The method has been handled: what was to follow its answer follows."""
+        """End the handling of a method and add the frames that follow its reply."""
         self.answering = False
         while self._afterwards:
             self.write(self._afterwards.pop(0))
 
     def take(self) -> bytes:
-        """What is to be sent now."""
+        """Return the bytes to send now."""
         data = b"".join(self._ready)
         self._ready.clear()
         self.size -= len(data)
         return data
 
-    def records_of_others(self) -> None:
-        """What was recorded up to here was not this connection's doing."""
+    def skip_records(self) -> None:
+        """Ignore the journal's records up to here: other connections made them."""
         self._noted_records = self._journal.records
 
     def note_records(self) -> None:
-        """What was recorded since is this connection's doing."""
+        """Attribute the journal's records since the last call to this connection."""
         journal = self._journal
         if journal.records == self._noted_records:
             return
@@ -108,5 +108,5 @@ class Output:
         if not self._holds and self._held:
             held, self._held = self._held, []
             if not self._ready:
-                self._soon()
+                self._on_output()
             self._ready += held

@@ -11,12 +11,11 @@ from broker.session.channel import ChannelSession
 
 
 def _one_line(name: str) -> str:
-    """A name as topology methods take it: RabbitMQ leaves line ends out."""
+    """Remove line ends from a name, as RabbitMQ does in topology methods."""
     return name.replace("\n", "").replace("\r", "")
 
 
 def exchange_declare(channel: ChannelSession, method: commands.Exchange.Declare, now: float) -> None:
-    """exchange.declare."""
     name = _one_line(method.exchange)
     refuse_default_exchange(name)
     if method.passive:
@@ -36,7 +35,6 @@ def exchange_declare(channel: ChannelSession, method: commands.Exchange.Declare,
 
 
 def exchange_delete(channel: ChannelSession, method: commands.Exchange.Delete, now: float) -> None:
-    """exchange.delete."""
     name = _one_line(method.exchange)
     channel.require("configure", "exchange", name)
     channel.vhost.delete_exchange(name, if_unused=method.if_unused)
@@ -45,7 +43,6 @@ def exchange_delete(channel: ChannelSession, method: commands.Exchange.Delete, n
 
 
 def exchange_bind(channel: ChannelSession, method: commands.Exchange.Bind, now: float) -> None:
-    """exchange.bind (RabbitMQ docs: e2e)."""
     source, destination = _one_line(method.source), _one_line(method.destination)
     channel.require("write", "exchange", destination)
     channel.require_source(source, method.routing_key)
@@ -55,7 +52,6 @@ def exchange_bind(channel: ChannelSession, method: commands.Exchange.Bind, now: 
 
 
 def exchange_unbind(channel: ChannelSession, method: commands.Exchange.Unbind, now: float) -> None:
-    """exchange.unbind."""
     source, destination = _one_line(method.source), _one_line(method.destination)
     channel.require("write", "exchange", destination)
     channel.require_source(source, method.routing_key)
@@ -65,7 +61,6 @@ def exchange_unbind(channel: ChannelSession, method: commands.Exchange.Unbind, n
 
 
 def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: float) -> None:
-    """queue.declare."""
     name = _one_line(method.queue)
     if name == QUEUE or name.startswith(PREFIX):
         _declare_reply(channel, method)
@@ -73,7 +68,7 @@ def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: 
     if method.passive:
         queue = channel.queue(name)
         check_access(queue, channel.connection)
-        queue.lease.declared_again(now)
+        queue.lease.on_redeclare(now)
     else:
         arguments = method.arguments or {}
         channel.require("configure", "queue", name or "amq.gen-")
@@ -92,7 +87,7 @@ def queue_declare(channel: ChannelSession, method: commands.Queue.Declare, now: 
 
 
 def _declare_reply(channel: ChannelSession, method: commands.Queue.Declare) -> None:
-    """Whether a reply queue is there (RabbitMQ docs: direct-reply-to § usage)."""
+    """Handle queue.declare for a reply queue (RabbitMQ docs: direct-reply-to § usage)."""
     if method.queue != QUEUE and method.queue not in channel.vhost.reply_channels:
         raise AmqpError(404, f"no queue '{method.queue}' in vhost '{channel.vhost.name}'")
     channel.last_queue = method.queue
@@ -101,7 +96,6 @@ def _declare_reply(channel: ChannelSession, method: commands.Queue.Declare) -> N
 
 
 def queue_delete(channel: ChannelSession, method: commands.Queue.Delete, now: float) -> None:
-    """queue.delete."""
     name = _one_line(channel.queue_name(method.queue))
     channel.require("configure", "queue", name)
     if name in channel.vhost.queues:
@@ -112,7 +106,6 @@ def queue_delete(channel: ChannelSession, method: commands.Queue.Delete, now: fl
 
 
 def queue_purge(channel: ChannelSession, method: commands.Queue.Purge, now: float) -> None:
-    """queue.purge."""
     queue = channel.queue(method.queue)
     channel.require("read", "queue", queue.name)
     check_access(queue, channel.connection)
@@ -122,7 +115,6 @@ def queue_purge(channel: ChannelSession, method: commands.Queue.Purge, now: floa
 
 
 def queue_bind(channel: ChannelSession, method: commands.Queue.Bind, now: float) -> None:
-    """queue.bind."""
     name, routing_key = _binding(channel, method.queue, method.routing_key)
     exchange = _one_line(method.exchange)
     channel.require("write", "queue", name)
@@ -135,7 +127,6 @@ def queue_bind(channel: ChannelSession, method: commands.Queue.Bind, now: float)
 
 
 def queue_unbind(channel: ChannelSession, method: commands.Queue.Unbind, now: float) -> None:
-    """queue.unbind."""
     name, routing_key = _binding(channel, method.queue, method.routing_key)
     exchange = _one_line(method.exchange)
     channel.require("write", "queue", name)
@@ -147,6 +138,6 @@ def queue_unbind(channel: ChannelSession, method: commands.Queue.Unbind, now: fl
 
 
 def _binding(channel: ChannelSession, queue: str, routing_key: str) -> tuple[str, str]:
-    """Queue and routing key; when both are empty, both are the last queue (AMQP 0-9-1 §1.7.2.3)."""
+    """Return queue and routing key. If both are empty, both are the last queue (AMQP 0-9-1 §1.7.2.3)."""
     name = _one_line(channel.queue_name(queue))
     return name, name if not queue and not routing_key else routing_key

@@ -1,4 +1,4 @@
-"""What a connection needs of the line below it, and what the server offers on it."""
+"""The transport interface below a connection, and the limits that the server sets on it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """What the server offers a client: `frame_max` in bytes, `heartbeat` in seconds; and how long it waits, in seconds:
-    `handshake_timeout` for the login, `close_timeout` for the answer to close, `send_timeout` for the client to read
-    (RabbitMQ docs: networking).
+class ConnectionLimits:
+    """Limits of a client's connection: `frame_max` in bytes, `heartbeat` in seconds. Timeouts in seconds:
+    `handshake_timeout` for the login, `close_timeout` for close-ok, `send_timeout` for the client to read (RabbitMQ
+    docs: networking).
     """
 
     frame_max: int = 131_072
@@ -21,20 +21,20 @@ class Offer:
     send_timeout: float = 30.0
 
 
-class Line(Protocol):
+class Transport(Protocol):
     """The transport below a connection."""
 
     def flush_soon(self) -> None:
-        """There is output to take with `Connection.take_output`."""
+        """Schedule a write of `Connection.take_output`."""
 
     def close_soon(self) -> None:
-        """Close once the output is sent."""
+        """Close after sending the output."""
 
     def expect_close(self) -> None:
-        """The client is to close the line: close without it if that takes too long."""
+        """Wait for the client to close; close after `close_timeout`."""
 
     def block(self) -> None:
-        """Read no more until `Connection.unblock`."""
+        """Stop reading until `Connection.unblock`."""
 
-    def tuned(self, heartbeat: int) -> None:
-        """The handshake has settled the heartbeat, in seconds; 0 for none."""
+    def handshake_done(self, heartbeat: int) -> None:
+        """End the login timeout and start heartbeats every `heartbeat` seconds, 0 for none."""

@@ -1,4 +1,4 @@
-"""What a core channel tells its client, as frames."""
+"""Turns a core channel's notifications into frames."""
 
 from __future__ import annotations
 
@@ -29,11 +29,9 @@ class WireSink:
 
     @property
     def writable(self) -> bool:
-        """See Sink.writable."""
         return self._connection.writable
 
     def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
-        """See Sink.deliver."""
         message = entry.message
         payload = deliver_payload(short_string(consumer_tag), delivery_tag, entry.redelivered,
                                   short_string(message.exchange) + short_string(message.routing_key))  # fmt: skip
@@ -41,16 +39,14 @@ class WireSink:
         self.content(payload, delivered_properties(entry), message.body or b"")
 
     def returned(self, message: Message, error: AmqpError) -> None:
-        """See Sink.returned."""
         self.content(return_payload(error, message.exchange, message.routing_key), message.properties,
                      message.body or b"")  # fmt: skip
 
     def content(self, payload: bytes, properties: bytes, body: bytes) -> None:
-        """A method with a message."""
+        """Send a method that carries a message."""
         self._connection.write(self._connection.protocol.send_content(self._number, payload, properties, body))
 
     def confirmed(self, delivery_tag: int, multiple: bool, taken: bool) -> None:
-        """See Sink.confirmed."""
         send = self._connection.protocol.send
         if taken:
             self._connection.write(send(self._number, Basic.Ack, delivery_tag, multiple))
@@ -58,19 +54,17 @@ class WireSink:
             self._connection.write(send(self._number, Basic.Nack, delivery_tag, multiple, False))
 
     def confirms_due(self) -> None:
-        """See Sink.confirms_due."""
         self._connection.confirms_due(self._number)
 
     def cancelled(self, consumer_tag: str) -> None:
-        """See Sink.cancelled."""
         if self._wants_cancel():
             frame = self._connection.protocol.send(self._number, Basic.Cancel, consumer_tag, True)
             self._connection.write_afterwards(frame)
 
 
 def delivered_properties(entry: Entry, always_count: bool = False) -> bytes:
-    """A message's properties as its consumer gets them: a quorum queue adds x-delivery-count (docs: quorum-queues),
-    from the second delivery on, or always.
+    """Return a message's properties for its consumer. A quorum queue adds x-delivery-count from the second delivery on,
+    or always (RabbitMQ docs: quorum-queues).
     """
     if not entry.deliveries and not always_count:
         return entry.message.properties

@@ -11,7 +11,7 @@ from threading import Thread
 from flask import Flask, request
 from werkzeug.serving import make_server
 
-from cli.exits import Failed
+from cli.errors import Failed
 from cli.service import Service
 from examples.child import child
 from examples.invoices.message_utilits import InvoiceError, say
@@ -20,18 +20,18 @@ from launcher.ports import usual_or_free
 
 class RestBroker:
     """What emulators.rabbit_emulator.RabbitMQ is, by REST. Each queue that is consumed gets a Flask app, and a consumer
-    that delivers there; `close` ends both. What the product refuses, and its absence, is a cli.exits.Failed.
+    that delivers there; `close` ends both. What the product refuses, and its absence, is a cli.errors.Failed.
     """
 
     def __init__(self, service: Service) -> None:
-        self._ask = service.ask
+        self._request = service.request
         self._until_close = ExitStack()
         self.close = self._until_close.close
 
     def publish(self, queue_name: str, message: str) -> None:
         """Returns when the broker has confirmed it. The queue is made if it was not there."""
-        self._ask("POST", "/createQueue", body={"queueName": queue_name})
-        self._ask("POST", "/messagePublish", body={"queueName": queue_name, "message": message})
+        self._request("POST", "/createQueue", body={"queueName": queue_name})
+        self._request("POST", "/messagePublish", body={"queueName": queue_name, "message": message})
 
     def consume(self, queue_name: str, callback: Callable[[str], object], dead_letter_queue: str) -> None:
         """Have each message delivered to a service of its own. Its 422 dead-letters one, its 500 has it come again. The
@@ -53,10 +53,10 @@ class RestBroker:
         self._until_close.callback(server.shutdown)
         name, url = f"invoices-{queue_name}", f"http://127.0.0.1:{server.port}/"
         with suppress(Failed):
-            self._ask("DELETE", "/deleteConsumer", body={"name": name})  # one that was left when a run was killed
-        self._ask("POST", "/createQueue", body={"queueName": queue_name})
-        self._ask("POST", "/createConsumer", body={"queueName": queue_name, "name": name, "url": url})
-        self._until_close.callback(self._ask, "DELETE", "/deleteConsumer", body={"name": name})
+            self._request("DELETE", "/deleteConsumer", body={"name": name})  # one that was left when a run was killed
+        self._request("POST", "/createQueue", body={"queueName": queue_name})
+        self._request("POST", "/createConsumer", body={"queueName": queue_name, "name": name, "url": url})
+        self._until_close.callback(self._request, "DELETE", "/deleteConsumer", body={"name": name})
         say(f"{queue_name} is delivered to {url}")
 
 
@@ -67,13 +67,14 @@ def product() -> Iterator[Callable[[], RestBroker]]:
     """
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     if os.environ.get("WORKERRMQ_URL"):
-        Service.meant(None).ask("GET", "/getQueues")  # one that is not there, or lets nobody in, is told at once
-        yield lambda: RestBroker(Service.meant(None))
+        # Fail at once if the service is down or refuses the login.
+        Service.configured(None).request("GET", "/getQueues")
+        yield lambda: RestBroker(Service.configured(None))
         return
     say("Starting a WorkerRMQ of our own …")
     bind, password = f"127.0.0.1:{usual_or_free(5000)}", secrets.token_urlsafe()
     settings = {"BIND": bind, "ADMIN_USERNAME": "admin", "ADMIN_PASSWORD": password, "TARGET_ALLOW": "127.0.0.1"}
     with TemporaryDirectory() as data_dir, child("launcher", ready="Ctrl+C stops it", DATA_DIR=data_dir, **settings):
         login = {"username": "admin", "password": password}
-        token = Service(f"http://{bind}", None).ask("POST", "/login", body=login).json()["token"]
+        token = Service(f"http://{bind}", None).request("POST", "/login", body=login).json()["token"]
         yield lambda: RestBroker(Service(f"http://{bind}", token))

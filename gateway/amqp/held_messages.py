@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from delivery.copies import COUNTING_HEADERS, Source, came_by
+from delivery.copies import Source, came_by
+from delivery.delivery_limit import COUNTING_HEADERS
 from delivery.header_values import json_value, text_or_base64
 from domain.held_message import AckMode, HeldMessage
 from domain.message import Properties, PropertiesView
@@ -14,15 +15,14 @@ from gateway.amqp.reading import QueueReader
 
 _MOST_BYTES = 64 * 2**20
 """of bodies: an answer stops growing here"""
-_HEARTBEAT = 10
-"""Seconds: a broker that hangs is noticed within two."""
 
 
 class HeldMessages:
     """Thread-safe."""
 
-    def __init__(self, reader: QueueReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: QueueReader, *, heartbeat: int = 10) -> None:
+        """A broker that stalls is noticed within two `heartbeat` seconds, unless its URL has a heartbeat of its own."""
+        self._reader, self._heartbeat = reader, heartbeat
 
     def get(self, queue_name: str, count: int, mode: AckMode, truncate_bytes: int) -> list[HeldMessage]:
         """Up to `count` messages from the head of a queue. Those taken or rejected are gone, even when the answer does
@@ -30,7 +30,7 @@ class HeldMessages:
         held: list[HeldMessage] = []
         tags: list[int] = []
         size = 0
-        with self._reader.reading(queue_name, "workerrmq-get-messages", _HEARTBEAT) as reading:
+        with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
             # No more than there were: behind them are the copies of this look.
             while len(held) < min(count, reading.total) and size < _MOST_BYTES:
                 taken = reading.take()

@@ -9,75 +9,17 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pika.adapters.select_connection import SelectConnection
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import IncompatibleProtocolError
-from pika.frame import Body, Header, Method, decode_frame
-from pika.spec import Basic
 
 from delivery.backoff import reconnect_delay
 from gateway.amqp.nodes import BrokerNodes
+from gateway.amqp.pika_private import LoopConnection
 from gateway.loop import Loop
 from gateway.metrics.instruments import RECONNECTS
 from gateway.node_urls import place
 
-_SMALLEST_FRAME = 8
-"""Bytes of a frame without payload: type, channel, size, end (AMQP 0-9-1 §4.2.3)."""
-
 log = structlog.get_logger("workerrmq.amqp")
-
-
-class _Connection(SelectConnection):  # type: ignore[misc]
-    """pika's connection with shorter ways where each message goes: one write a turn of the loop, where pika makes one
-    system call a frame; one cut of the input a read, where pika copies what is left after each frame; and frames of
-    content straight to their channel, where pika looks for callbacks first, which these never have."""
-
-    def __init__(self, **options: Any) -> None:
-        self._outgoing: list[bytes] = []
-        super().__init__(**options)
-        self._loop: Loop = self.ioloop
-
-    def _on_data_available(self, data_in: bytes) -> None:
-        self._frame_buffer += data_in
-        buffer, offset, available = self._frame_buffer, 0, len(self._frame_buffer)
-        if buffer[:4] == b"AMQP":  # a protocol header: the broker speaks another version
-            super()._on_data_available(b"")
-            return
-        try:
-            while available - offset >= _SMALLEST_FRAME:
-                end = offset + _SMALLEST_FRAME + int.from_bytes(buffer[offset + 3 : offset + 7], "big")
-                if end > available:
-                    break
-                _, frame = decode_frame(buffer[offset:end])
-                offset = end
-                self._process_frame(frame)
-        finally:
-            self._trim_frame_buffer(offset)
-
-    def _process_frame(self, frame_value: Any) -> None:
-        kind = type(frame_value)
-        if kind is Body or kind is Header or (kind is Method and type(frame_value.method) is Basic.Deliver):
-            channel = self._channels.get(frame_value.channel_number)
-            if channel is not None:
-                self.frames_received += 1
-                channel._handle_content_frame(frame_value)
-                return
-        super()._process_frame(frame_value)
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if not self._outgoing:
-            self._loop.at_turn_end(self._flush)
-        self._outgoing.append(data)
-
-    def write(self, frames: bytes) -> None:
-        """Write whole frames at the end of this turn of the loop; the connection must be open."""
-        self.bytes_sent += len(frames)
-        self._adapter_emit_data(frames)
-
-    def _flush(self) -> None:
-        data, self._outgoing = b"".join(self._outgoing), []
-        if self._transport is not None:
-            super()._adapter_emit_data(data)
 
 
 class Link:
@@ -126,7 +68,7 @@ class Link:
     def open(self) -> None:
         """Start to connect to the next node, by all its addresses in turn."""
         self._attempt = attempt = object()
-        _Connection.create_connection(
+        LoopConnection.create_connection(
             [copy(self._nodes[self._node])], partial(self._ended, attempt), custom_ioloop=self._loop
         )
         self._loop.call_later(self._longest_attempt, lambda: self._overdue(attempt))

@@ -33,12 +33,6 @@ PARAMETERS: Mapping[str, str] = {
 }
 """What a URL's query may set (https://pika.readthedocs.io/en/stable/modules/parameters.html), and what each must be."""
 
-_CONNECT = 3.0
-"""Seconds for a TCP connection: Linux sends the second SYN after one (RFC 6298 §2)."""
-_HANDSHAKE = 10.0
-_HANDSHAKE_OF_SEVERAL = 5.0
-"""Seconds for TCP, TLS and AMQP together: fewer when another node can be tried."""
-
 _UNUSABLE = (ValueError, TypeError, SyntaxError, AttributeError, LookupError, OSError, MemoryError, RecursionError)
 """All that pika raises over a URL: it evaluates Python literals and loads files of certificates."""
 
@@ -54,20 +48,23 @@ class BrokerNodes:
     logins: tuple[Login, ...]
 
     @classmethod
-    def parse(cls, text: str) -> BrokerNodes:
+    def parse(cls, text: str, *, connect: float = 3.0, handshake: float = 10.0) -> BrokerNodes:
         """Read `amqp[s]://user:password@host:port,host:port/vhost?parameters` or such URLs separated by commas
         (https://www.rabbitmq.com/docs/uri-spec). Raises ValueError with a sentence that follows the setting's name.
 
         The virtual host is the path after its first slash, percent-decoded; `/` where that is empty, and for `//`, as
         Celery's users write it. Without a login it is guest's, without a host localhost.
+
+        Unless a URL says otherwise, its node has `connect` seconds for TCP (Linux sends the second SYN after one, RFC
+        6298 §2), and `handshake` seconds for TCP, TLS and AMQP together; half of that when another can be tried.
         """
         urls = parse_node_urls(text, ("amqp", "amqps"))
         virtual_hosts = {_virtual_host(url.path) for url in urls}
         if len(virtual_hosts) > 1:
             raise ValueError("must have the same virtual host in all URLs")
         (virtual_host,) = virtual_hosts
-        several = len(urls) > 1
-        nodes = tuple(_parameters(url, virtual_host, several) for url in urls)
+        handshake = handshake / 2 if len(urls) > 1 else handshake
+        nodes = tuple(_parameters(url, virtual_host, connect, handshake) for url in urls)
         return cls(nodes, tuple(url.login or _GUEST for url in urls))
 
     @property
@@ -104,7 +101,7 @@ def _virtual_host(path: str) -> str:
     return decoded(path[1:]) or "/"
 
 
-def _parameters(url: NodeUrl, virtual_host: str, several: bool) -> pika.URLParameters:
+def _parameters(url: NodeUrl, virtual_host: str, connect: float, handshake: float) -> pika.URLParameters:
     query = _query(url.query)
     login = url.login or _GUEST
     userinfo = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
@@ -117,9 +114,9 @@ def _parameters(url: NodeUrl, virtual_host: str, several: bool) -> pika.URLParam
         raise ValueError("must look like amqp://user:password@host:5672/vhost") from None
     node.connection_attempts = 1  # the next attempt is for another node
     if "socket_timeout" not in query:
-        node.socket_timeout = _CONNECT
+        node.socket_timeout = connect
     if "stack_timeout" not in query:
-        node.stack_timeout = max(node.socket_timeout, _HANDSHAKE_OF_SEVERAL if several else _HANDSHAKE)
+        node.stack_timeout = max(node.socket_timeout, handshake)
     return node
 
 

@@ -23,12 +23,6 @@ Results = list[WorkerError | None]
 """One a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable, PublishRefused,
 PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been)."""
 
-_PRECISION = 0.1
-"""Seconds that a result may come after its timeout."""
-
-_GRACE = 1.0
-"""Seconds past its timeout that `stop` waits for the thread."""
-
 
 class PublisherThread:
     """Owns its loop, connection and channel. Others may call `start`, `stop`, `publish`, `connected` and `error`.
@@ -44,11 +38,15 @@ class PublisherThread:
         first_pause: float = 0.25,
         longest_pause: float = 30.0,
         sound_after: float = 10.0,
+        precision: float = 0.1,
+        closing: float = 1.0,
     ) -> None:
         """A loop that crashes is replaced after `first_pause` seconds, doubled with each crash up to `longest_pause`;
-        once a loop has run for `sound_after` seconds, the crashes before it are forgotten."""
+        once a loop has run for `sound_after` seconds, the crashes before it are forgotten. A result may come
+        `precision` seconds after its timeout. The connection has `closing` seconds to close."""
         self._nodes, self._name = nodes, name
         self._first_pause, self._longest_pause, self._sound_after = first_pause, longest_pause, sound_after
+        self._precision, self._closing = precision, closing
         self._inbox: deque[_Batch] = deque()
         self._woken = False
         self._pending: dict[_Batch, float] = {}
@@ -82,8 +80,8 @@ class PublisherThread:
             return
         self._stopping = True
         self._ended.set()
-        self._loop.add_callback_threadsafe(lambda: self._finish(timeout))
-        self._thread.join(timeout + _GRACE)
+        self._loop.add_callback_threadsafe(lambda: self._finish(time.monotonic() + timeout))
+        self._thread.join(timeout + self._closing)
 
     def publish(self, messages: Sequence[Message], timeout: float) -> Future[Results]:
         """Publish and return at once. The future gets its results, never an error, within about `timeout` seconds."""
@@ -165,7 +163,7 @@ class PublisherThread:
         self._pending = {batch: deadline for batch, deadline in self._pending.items() if batch.open}
         self._expiring = bool(self._pending)
         if self._expiring:
-            self._loop.call_later(_PRECISION, self._expire_overdue)
+            self._loop.call_later(self._precision, self._expire_overdue)
 
     def _expire(self, batch: _Batch) -> None:
         """What was never sent is known not to be published; of the rest nothing is known."""
@@ -174,22 +172,22 @@ class PublisherThread:
             unsent = self._publisher.give_up(done)
             done(unavailable(self._publisher.error) if unsent else _NO_ANSWER)
 
-    def _finish(self, patience: float) -> None:
+    def _finish(self, until: float) -> None:
         assert self._publisher is not None
         assert self._loop is not None
-        if self._publisher.pending and patience > 0:
-            self._loop.call_later(0.05, lambda: self._finish(patience - 0.05))
+        if self._publisher.pending and time.monotonic() < until:
+            self._loop.call_later(0.05, lambda: self._finish(until))
             return
         self._publisher.close()
-        self._close_loop(20)
+        self._close_loop(time.monotonic() + self._closing)
 
-    def _close_loop(self, tries: int) -> None:
+    def _close_loop(self, until: float) -> None:
         assert self._publisher is not None
         assert self._loop is not None
-        if self._publisher.closed or not tries:
+        if self._publisher.closed or time.monotonic() >= until:
             self._loop.finish()
         else:
-            self._loop.call_later(0.05, lambda: self._close_loop(tries - 1))
+            self._loop.call_later(0.05, lambda: self._close_loop(until))
 
 
 _NO_ANSWER = PublishUnconfirmed("The broker did not confirm the message in time; it may have been published.")

@@ -16,7 +16,8 @@ import structlog
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from delivery.copies import Source, came_by
-from delivery.look_copies import look_copy, look_exchange, needs_exchange, wears_out
+from delivery.delivery_limit import look_wears_out
+from delivery.look_copies import look_copy, look_exchange, needs_exchange
 from domain.errors import BrokerUnavailable, Invalid, Locked, NotFound, QueueUnavailable, Unroutable, Unwritable
 from domain.message import Message
 from domain.registry import QueueFacts
@@ -124,7 +125,7 @@ class Reading:
     def leave(self, tag: int, source: Source) -> None:
         """Leave the message in its queue. Raises what publishing raises when it needs a copy and the broker takes none;
         it stays then all the same."""
-        if not wears_out(source, self._limit):
+        if not look_wears_out(source.properties.headers, self._limit):
             return
         exchange = self._exchange(came_by(source.exchange)) if needs_exchange(source) else ""
         self._copies.append((tag, look_copy(source, exchange, self._user)))

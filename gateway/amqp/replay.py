@@ -16,8 +16,6 @@ from gateway.amqp.topology import dead_letter_queue
 _BATCH = 200
 _BATCH_BYTES = 16 * 2**20
 """of bodies: a batch is held in memory, and ends when it has as much"""
-_CONFIRM = 30.0
-"""Seconds to wait for the confirms of a batch."""
 
 
 @dataclass(slots=True)
@@ -34,8 +32,11 @@ class Progress:
 class DeadLetterReplay:
     """A reader takes, the publisher publishes. Each `run` blocks its thread until it is done."""
 
-    def __init__(self, reader: QueueReader, publisher: PublisherThread) -> None:
-        self._reader, self._publisher = reader, publisher
+    def __init__(
+        self, reader: QueueReader, publisher: PublisherThread, *, confirm: float = 30.0, pace: float = 1.0
+    ) -> None:
+        """Wait `confirm` seconds for the confirms of a batch. Report each `pace` seconds while the rate holds it up."""
+        self._reader, self._publisher, self._confirm, self._pace = reader, publisher, confirm, pace
 
     def check(self, wanted: ReplayRequest) -> None:
         """Return when the queue of the dead letters can be read. Raises NotFound, Invalid for a stream, and
@@ -44,13 +45,14 @@ class DeadLetterReplay:
 
     def run(self, wanted: ReplayRequest, stopping: Event, report: Callable[[Progress], None]) -> Progress:
         """Look at as many dead letters as there are at the start. What does not fit, or cannot be published, stays
-        unacked until the end and then goes back to its place. `report` is called every now and then.
+        unacked until the end and then goes back to its place. `report` is called after each batch and, while the
+        rate holds the next up, every `pace` seconds.
 
         Raises what QueueReader.reading raises; what was not replayed is still there then, and nothing is lost: killed
         in the middle, at most a batch is in both queues.
         """
         with self._reader.reading(source_of(wanted), "workerrmq-replay") as reading:
-            return _Run(self._publisher, reading, wanted).run(stopping, report)
+            return _Run(self._publisher, reading, wanted, self._confirm, self._pace).run(stopping, report)
 
 
 def source_of(wanted: ReplayRequest) -> str:
@@ -59,8 +61,11 @@ def source_of(wanted: ReplayRequest) -> str:
 
 
 class _Run:
-    def __init__(self, publisher: PublisherThread, reading: Reading, wanted: ReplayRequest) -> None:
+    def __init__(
+        self, publisher: PublisherThread, reading: Reading, wanted: ReplayRequest, confirm: float, pace: float
+    ) -> None:
         self._publisher, self._reading, self._wanted = publisher, reading, wanted
+        self._confirm, self._pace = confirm, pace
         self._progress = Progress(reading.total)
         self._began = time.monotonic()
 
@@ -75,7 +80,7 @@ class _Run:
                 break
             self._replay(batch)
             report(progress)
-            self._keep_pace(stopping)
+            self._keep_pace(stopping, report)
         return progress
 
     def _room(self) -> int:
@@ -111,7 +116,7 @@ class _Run:
             return
         back, now = self._wanted.queue_name, time.time()
         messages = [replayed(source.properties, source.body, back, now) for _, source in batch]
-        results = self._publisher.publish(messages, _CONFIRM).result()
+        results = self._publisher.publish(messages, self._confirm).result()
         for (tag, source), error in zip(batch, results, strict=True):
             if error is None:
                 self._reading.ack(tag)
@@ -120,11 +125,12 @@ class _Run:
                 self._reading.leave(tag, source)
                 self._progress.failed += 1
 
-    def _keep_pace(self, stopping: Event) -> None:
-        """Wait until the rate allows more; the connection's heartbeats go on."""
+    def _keep_pace(self, stopping: Event, report: Callable[[Progress], None]) -> None:
+        """Wait until the rate allows more; the connection's heartbeats and the reports go on."""
         if self._wanted.per_second is None or self._wanted.dry_run:
             return
         until = self._began + self._progress.replayed / self._wanted.per_second
         while (left := until - time.monotonic()) > 0 and not stopping.is_set():
             self._reading.pump()
-            stopping.wait(min(left, 1.0))
+            report(self._progress)
+            stopping.wait(min(left, self._pace))

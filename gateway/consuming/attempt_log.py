@@ -1,45 +1,94 @@
-"""What the process's own log says of attempts: failures always, successes when it is set to debug."""
+"""The two logs of attempts: the one in the store, and the process's own. An observer of deliveries."""
 
 from __future__ import annotations
 
 import logging
+import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 
-from domain.attempt import Attempt
+from delivery.attempts import SAMPLE, AttemptBuffer
+from delivery.copies import FIRST_FAILED, REPLAYED_AT
+from delivery.fate import Fate
+from domain.attempt import Attempt, Result
 from domain.message import PropertiesView
+from domain.outcome import Answer
+from domain.registry import Subscription
 from domain.trace import trace_of
+from gateway.consuming.session import Delivery
 
 log = structlog.get_logger("workerrmq.delivery")
+
+_RESULTS: dict[Fate, Result] = {
+    Fate.ACK: "delivered",
+    Fate.RETRY: "retried",
+    Fate.REJECT: "rejected",
+    Fate.EXHAUST: "exhausted",
+    Fate.GIVE_BACK: "requeued",
+    Fate.REST: "requeued",
+    Fate.SUSPEND: "requeued",
+}
 
 
 class AttemptLog:
     """Shared by the consumers of a thread, which owns it."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffer: AttemptBuffer) -> None:
+        """`buffer` takes what the store is to keep: every failure, and a sample of the successes."""
+        self.buffer = buffer
         self.verbose = False
-        """whether successes are logged; as of the last `refresh`, because asking costs too much for every delivery"""
+        """whether the process's log has successes, as of the last `refresh`: to ask each time costs too much"""
 
     def refresh(self) -> None:
         self.verbose = log.is_enabled_for(logging.DEBUG)
 
-    def delivered(self, attempt: Attempt, properties: PropertiesView) -> None:
-        log.debug("delivered", **_said_of(attempt, properties))
 
-    def failed(self, attempt: Attempt, properties: PropertiesView, delay: int | None) -> None:
-        """`delay` in seconds."""
-        log.warning(
-            "delivery_failed",
-            **_said_of(attempt, properties),
-            result=attempt.result,
-            error=attempt.error,
-            reason=attempt.reason,
-            retry_in_seconds=delay,
+class AttemptObserver:
+    """Logs the attempts of one revision of a consumer. Owned by the loop's thread."""
+
+    def __init__(self, attempts: AttemptLog, subscription: Subscription) -> None:
+        self._log, self._id, spec = attempts, subscription.id, subscription.spec
+        self._name, self._queue = spec.name or spec.queue_name, spec.queue_name
+
+    def decided(self, delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
+        kept = fate is not Fate.ACK or random.random() < SAMPLE or _has_failures(delivery)
+        if not kept and not self._log.verbose:
+            return
+        now = datetime.now(UTC)
+        attempt = Attempt(
+            at=now,
+            consumer_id=self._id,
+            consumer=self._name,
+            queue=self._queue,
+            message_id=delivery.source.message_id,
+            attempt=delivery.attempt,
+            result=_RESULTS[fate],
+            status=answer.status,
+            error=answer.error.value if answer.error else None,
+            reason=answer.reason,
+            duration_ms=round(answer.seconds * 1000),
+            next_at=None if delay is None else now + timedelta(seconds=delay),
+            sampled=fate is Fate.ACK,
         )
+        if kept:
+            self._log.buffer.add(attempt)
+        fields = _fields(attempt, delivery.source.properties)
+        if fate is Fate.ACK:
+            log.debug("delivered", **fields)
+        else:
+            failure = {"result": attempt.result, "error": attempt.error, "reason": attempt.reason}
+            log.warning("delivery_failed", **fields, **failure, retry_in_seconds=delay)
 
 
-def _said_of(attempt: Attempt, properties: PropertiesView) -> dict[str, Any]:
+def _has_failures(delivery: Delivery) -> bool:
+    """Whether the log has failures of this message, so that it must have its success as well."""
+    headers = delivery.source.properties.headers
+    return delivery.attempt > 1 or (headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers))
+
+
+def _fields(attempt: Attempt, properties: PropertiesView) -> dict[str, Any]:
     return {
         "consumer": attempt.consumer,
         "queue": attempt.queue,

@@ -11,14 +11,10 @@ import structlog
 from delivery.backoff import LONGEST_RETRY_AFTER
 from delivery.breaker import Breaker, State
 from domain.consumer import BreakerPolicy, ConsumerSpec
-from domain.outcome import Answer
+from domain.outcome import NEVER_ASKED, Answer, Outcome
 from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
-
-_DOUBLINGS = 6
-_LONGEST_PAUSE = 60.0
-"""Seconds that a target rests which asks for a pause without saying how long."""
 
 
 class Member(Protocol):
@@ -35,8 +31,9 @@ class TargetBreaker:
     """Owned by the loop's thread. Open because the target fails, or because it asked for a pause (429, or 503 with
     Retry-After)."""
 
-    def __init__(self, loop: Loop, target: str, policy: BreakerPolicy) -> None:
-        self._loop, self._policy = loop, policy
+    def __init__(self, loop: Loop, target: str, policy: BreakerPolicy, longest_pause: float) -> None:
+        """A target that asks for a pause without saying how long rests for at most `longest_pause` seconds."""
+        self._loop, self._policy, self._longest_pause = loop, policy, longest_pause
         self._breaker = Breaker(policy)
         self._opens_until = 0.0  # seconds of the monotonic clock
         self._pauses = 0  # in a row for which the target named no time
@@ -47,12 +44,12 @@ class TargetBreaker:
         self.members: set[Member] = set()
 
     @property
-    def closed(self) -> bool:
-        return self._breaker.state is State.CLOSED
+    def state(self) -> State:
+        return self._breaker.state
 
     @property
-    def half_open(self) -> bool:
-        return self._breaker.state is State.HALF_OPEN
+    def closed(self) -> bool:
+        return self._breaker.state is State.CLOSED
 
     @property
     def reason(self) -> str | None:
@@ -61,7 +58,8 @@ class TargetBreaker:
             return None
         what = f"{self.target} asked for a pause" if self.throttled else f"Circuit breaker open for {self.target}"
         left = self._opens_until - time.monotonic()
-        when = "one message tries it now" if self.half_open else f"next attempt in {max(0, math.ceil(left))} s"
+        probing = self.state is State.HALF_OPEN
+        when = "one message tries it now" if probing else f"next attempt in {max(0, math.ceil(left))} s"
         return f"{what}; last answer: {self._last}; {when}."
 
     def take_probe(self) -> bool:
@@ -99,7 +97,7 @@ class TargetBreaker:
         """Seconds to pause where the target names no time: more with each pause in a row."""
         if self._breaker.state is not State.OPEN:
             self._pauses += 1
-        return float(min(_LONGEST_PAUSE, 2 ** min(self._pauses - 1, _DOUBLINGS)))
+        return float(min(self._longest_pause, 2 ** min(self._pauses - 1, 30)))
 
     def pause_like(self, other: TargetBreaker) -> None:
         """Keep to the pause for which the target asked another of its breakers."""
@@ -131,8 +129,9 @@ class TargetBreaker:
 class Breakers:
     """Finds the breaker of a consumer. Consumers with other policies for the same target do not share one."""
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, loop: Loop, longest_pause: float) -> None:
+        """`longest_pause` in seconds, as for each TargetBreaker."""
+        self._loop, self._longest_pause = loop, longest_pause
         self._breakers: dict[tuple[str, BreakerPolicy], TargetBreaker] = {}
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
@@ -141,10 +140,20 @@ class Breakers:
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             others = [one for one in self._breakers.values() if one.target == target]
-            breaker = self._breakers[target, spec.breaker] = TargetBreaker(self._loop, target, spec.breaker)
+            breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
+            self._breakers[target, spec.breaker] = breaker
             for other in others:
                 breaker.pause_like(other)
         return breaker
+
+    def answered(self, breaker: TargetBreaker, answer: Answer, outcome: Outcome, *, probe: bool) -> None:
+        """Tell the breaker of an attempt, before its fate is decided: the answer that opens it charges no attempt."""
+        if answer.error in NEVER_ASKED:
+            breaker.not_asked(probe=probe)
+        elif outcome is Outcome.THROTTLE:
+            self.throttle(breaker, answer)
+        else:
+            breaker.answered(answer, failed=outcome is Outcome.RETRY, probe=probe)
 
     def throttle(self, breaker: TargetBreaker, answer: Answer) -> None:
         """The target asks for a pause: all breakers of the target open, whatever their policies."""

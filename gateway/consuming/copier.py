@@ -53,11 +53,13 @@ class Copier:
         """Put a copy into the delay levels for `delay` seconds. `unfit` is called instead when there can be none,
         because the message has no room for what a copy must say."""
 
+        wanted = delivery.claim()
+
         def make() -> Message:
             return retry_copy(delivery.source, self._name, answer, delay, entrance(delay), time.time())
 
         def publish() -> None:
-            self._publish(delivery, make, safe, again, unfit)
+            self._publish(delivery, wanted, make, safe, again, unfit)
 
         def again(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
@@ -69,6 +71,7 @@ class Copier:
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
         """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere. It
         says why, as far as there is room."""
+        wanted = delivery.claim()
         bare = [
             partial(bare_dead_letter, delivery.source),
             partial(bare_dead_letter, delivery.source, persistent=False),
@@ -82,7 +85,7 @@ class Copier:
         make: Callable[[], Message] = make_full
 
         def publish() -> None:
-            self._publish(delivery, make, safe, again, unfit if bare else None)
+            self._publish(delivery, wanted, make, safe, again, unfit if bare else None)
 
         def again(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
@@ -107,7 +110,7 @@ class Copier:
         """Put a copy at the end of its queue, which does not know then how often it has come back; then ack the
         original and call `done`. A message that has no room for a copy goes back as it is. The copy says since when it
         fails: `first_failed`, in Unix seconds, where the message does not say."""
-        session, tag = delivery.session, delivery.tag
+        session, tag, wanted = delivery.session, delivery.tag, delivery.claim()
 
         def safe() -> None:
             session.finish(tag)
@@ -119,34 +122,33 @@ class Copier:
 
         def publish(_error: WorkerError | None = None) -> None:
             make = partial(returned_copy, delivery.source, first_failed)
-            self._publish(delivery, make, safe, publish, unfit, lambda: session.alive)
+            self._publish(delivery, wanted, make, safe, publish, unfit)
 
         publish()
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
         """Send the target's answer to the queue that the message names. A queue that has gone needs no answer."""
 
+        wanted = delivery.claim()
+
         def publish(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
                 safe()
             else:
-                self._publish(delivery, lambda: reply(delivery.source, answer), safe, publish, unfit=safe)
+                self._publish(delivery, wanted, lambda: reply(delivery.source, answer), safe, publish, unfit=safe)
 
         publish()
 
     def _publish(
         self,
         delivery: Delivery,
+        wanted: Callable[[], bool],
         make: Callable[[], Message],
         safe: Safe,
         again: Cure,
         unfit: Safe | None,
-        wanted: Callable[[], bool] | None = None,
     ) -> None:
-        """Publish a copy once, if it is `wanted` (by default, while the delivery is open). After a refusal and a pause,
-        `again` is called with the reason."""
-        if wanted is None:
-            wanted = lambda: delivery.open  # noqa: E731
+        """Publish a copy once, if it is `wanted`. After a refusal and a pause, call `again` with the reason."""
         if not wanted():
             return
         loop, verdicts, copy = self._wiring.loop, 0, make()

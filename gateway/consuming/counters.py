@@ -1,37 +1,92 @@
-"""What a consumer counts, over all its revisions."""
+"""The running counts of one consumer on the loop, over all its revisions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from bisect import bisect_left
+from datetime import UTC, datetime
 
+from delivery.fate import Fate
 from delivery.recent import RecentAnswers
+from domain.counts import ConsumerCounts
+from domain.outcome import NEVER_ASKED, Answer, Outcome
 from gateway.consuming.session import Delivery
-from gateway.consuming.tally import NO_ATTEMPTS
+from gateway.metrics.instruments import ATTEMPT_BUCKETS, ATTEMPT_SECONDS, DELIVERIES, series_of
+
+_SETTLED = ("delivered", "retried", "dead_lettered", "requeued")
+_NO_ATTEMPTS = [0] * (len(ATTEMPT_BUCKETS) + 1)
 
 
-@dataclass(slots=True)
 class Counters:
-    """Since the worker took the consumer up."""
+    """An observer of deliveries. Owned by the loop's thread."""
 
-    delivered: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    requeued: int = 0
-    failing: bool = False
-    last_status: int | None = None
-    error: str | None = None
-    error_at: datetime | None = None
-    recent: RecentAnswers = field(default_factory=RecentAnswers)
-    attempts: list[int] = field(default_factory=NO_ATTEMPTS.copy)
-    """by how long they took, as ATTEMPT_BUCKETS"""
-    seconds: float = 0.0
-    """that all of these took"""
-    refused_copies: dict[Delivery, str] = field(default_factory=dict)
-    """deliveries whose copy the broker refuses, and why"""
+    def __init__(self) -> None:
+        self.failing = False
+        """whether the last answer was not a success"""
+        self._settled = dict.fromkeys(_SETTLED, 0)
+        self._last_status: int | None = None
+        self._error: str | None = None
+        self._error_at: datetime | None = None
+        self._recent = RecentAnswers()
+        self._attempts, self._seconds = _NO_ATTEMPTS.copy(), 0.0  # by duration, as ATTEMPT_BUCKETS; sum of durations
+        self._refused: dict[Delivery, str] = {}  # deliveries whose copy the broker refuses, and why
+        self._told = dict.fromkeys(_SETTLED, 0), _NO_ATTEMPTS, 0.0  # what the instruments know
 
-    def refused(self) -> tuple[int, str | None]:
-        """How many copies the broker refuses now, and why it refused the last."""
-        for delivery in [one for one in self.refused_copies if not one.open]:
-            del self.refused_copies[delivery]
-        return len(self.refused_copies), next(reversed(self.refused_copies.values()), None)
+    def answered(self, _delivery: Delivery, answer: Answer, _outcome: Outcome) -> None:
+        if answer.error not in NEVER_ASKED:
+            self._attempts[bisect_left(ATTEMPT_BUCKETS, answer.seconds)] += 1
+            self._seconds += answer.seconds
+
+    def decided(self, _delivery: Delivery, answer: Answer, fate: Fate, _delay: int | None) -> None:
+        self._last_status = answer.status
+        self._recent.add(answer.seconds, fate is Fate.ACK)
+        if fate is Fate.ACK:
+            self.failing = False
+        else:
+            self.failed(answer.reason)
+
+    def failed(self, reason: str) -> None:
+        self.failing, self._error, self._error_at = True, reason, datetime.now(UTC)
+
+    def settled(self, delivery: Delivery, result: str) -> None:
+        """Count a delivery whose fate is safe: `delivered`, `retried`, `dead_lettered` or `requeued`."""
+        self._settled[result] += 1
+        if self._refused:
+            self._refused.pop(delivery, None)
+
+    def copy_refused(self, delivery: Delivery, reason: str) -> bool:
+        """Note that the broker refused a delivery's copy; return whether it is the first time."""
+        self.failed(reason)
+        first = delivery not in self._refused
+        self._refused[delivery] = reason
+        return first
+
+    def forget_refused(self, delivery: Delivery) -> bool:
+        """Return whether the delivery's copy was still refused."""
+        return self._refused.pop(delivery, None) is not None
+
+    def counts(self, in_flight: int) -> ConsumerCounts:
+        for delivery in [one for one in self._refused if not one.open]:
+            del self._refused[delivery]
+        return ConsumerCounts(
+            **self._settled,
+            **self._recent.summary()._asdict(),
+            in_flight=in_flight,
+            last_status=self._last_status,
+            error=self._error,
+            error_at=self._error_at,
+            refused_copies=len(self._refused),
+            copy_error=next(reversed(self._refused.values()), None),
+        )
+
+    def tell(self, consumer: str, queue: str) -> None:
+        """Add what is new to the instruments that Prometheus reads: in lots, because each call costs microseconds."""
+        settled, attempts, seconds = self._told
+        if self._settled != settled:
+            labels = series_of(consumer, queue)
+            for result, count in self._settled.items():
+                if count > settled[result]:
+                    DELIVERIES.labels(*labels, result).inc(count - settled[result])
+        if self._attempts != attempts:
+            new = [now - before for now, before in zip(self._attempts, attempts, strict=True)]
+            ATTEMPT_SECONDS.labels(*series_of(consumer, queue)).add(new, self._seconds - seconds)
+        self._told = self._settled.copy(), self._attempts.copy(), self._seconds

@@ -47,6 +47,7 @@ class Dispatcher:
         self._lanes: Lanes[Delivery] = Lanes()
         self._ready: deque[Delivery] = deque()
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
+        self._held: list[Delivery] = []  # kept back, because their target or their consumer rests
         self._waits: OrderedDict[Hashable, _Wait] = OrderedDict()  # by identity
         self._bucket: TokenBucket | None = None
         self._timer: Any = None  # until there is a token, while what is ready waits for one
@@ -99,6 +100,18 @@ class Dispatcher:
         """One that was sent goes back with its channel, and how often it was attempted is remembered."""
         self.sending -= 1
 
+    def hold(self, delivery: Delivery) -> None:
+        """Keep back one that was to be sent, or was sent and failed, until `release`."""
+        self.sending -= 1
+        self._held.append(delivery)
+
+    def release(self) -> None:
+        """Send what was kept back."""
+        held, self._held = self._held, []
+        for delivery in held:
+            self.sending += 1
+            self._send(delivery)
+
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt it once more after so long; until then its lane waits. For ordered consumers only."""
         self.sending -= 1
@@ -115,12 +128,13 @@ class Dispatcher:
     @property
     def unsent(self) -> Iterable[Delivery]:
         """What has arrived and waits here."""
-        return self._here.values()
+        return (*self._here.values(), *self._held)
 
     def drop(self) -> list[Delivery]:
         """Forget what has not been sent; it is to be given back, in this order."""
-        dropped = [self._here[tag] for tag in sorted(self._here)]
+        dropped = sorted(self.unsent, key=lambda delivery: delivery.tag)
         self._here.clear()
+        self._held.clear()
         self._ready.clear()
         self._lanes.clear()
         return dropped

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from pika.exceptions import NoFreeChannels
 
+from delivery.copies import Source, attempts_charged
 from domain.registry import Subscription
 from gateway.amqp.pika_private import cancel
 from gateway.amqp.topology import DUE, dead_letter_queue
-from gateway.consuming.session import Session
+from gateway.consuming.session import Delivery, Session
 from gateway.consuming.wiring import Wiring
 
 
 class Owner(Protocol):
     """Whom the intake serves."""
 
-    def arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+    def arrived(self, delivery: Delivery) -> None:
         """A message."""
 
     def opened(self, session: Session) -> None:
         """There is a channel."""
 
-    def late(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+    def late(self, delivery: Delivery) -> None:
         """A message that came after `cancel` or `leave`."""
 
     def undescribed(self) -> None:
@@ -168,11 +170,20 @@ class Intake:
     def _arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
         if session is not self.session:
             return
-        session.arrived()
+        source = Source(
+            self.subscription.spec.queue_name,
+            method.exchange,
+            method.routing_key,
+            properties,
+            body,
+            properties.message_id or f"msg_{uuid.uuid4().hex}",
+        )
+        attempt = attempts_charged(properties.headers) + 1
+        delivery = Delivery(session, method.delivery_tag, source, attempt, time.monotonic())
         if self.leaving or self._tag is None:
-            self._owner.late(session, method, properties, body)
+            self._owner.late(delivery)
         else:
-            self._owner.arrived(session, method, properties, body)
+            self._owner.arrived(delivery)
 
     def _lose(self) -> None:
         if self.session is not None:

@@ -9,48 +9,45 @@ from delivery.acks import AckWindow
 from delivery.copies import Source
 from gateway.loop import Loop
 
-_STRAGGLER = 0.02
-"""Seconds that a finished delivery waits for an earlier one, so that both are acked in one frame."""
-
 
 class Session:
     """Owned by the loop's thread. Delivery tags mean nothing outside it, so once it is lost, so are they."""
 
-    __slots__ = ("_loop", "_on_idle", "_prefetch", "_timer", "_window", "alive", "channel", "in_flight")
+    __slots__ = ("_loop", "_on_idle", "_prefetch", "_straggler", "_timer", "_window", "alive", "channel", "unsettled")
 
-    def __init__(self, loop: Loop, channel: Any, prefetch: int, on_idle: Callable[[], None]) -> None:
-        self._loop, self._prefetch, self._on_idle = loop, prefetch, on_idle
+    def __init__(
+        self, loop: Loop, channel: Any, prefetch: int, on_idle: Callable[[], None], straggler: float = 0.02
+    ) -> None:
+        """A finished delivery waits `straggler` seconds for an earlier one, so that one frame can ack both."""
+        self._loop, self._prefetch, self._on_idle, self._straggler = loop, prefetch, on_idle, straggler
         self._window = AckWindow()
         self._timer = False
         self.channel = channel
         self.alive = True
-        """whether settling on it still means something"""
-        self.in_flight = 0
-
-    def arrived(self) -> None:
-        """One more delivery is open."""
-        self.in_flight += 1
+        """whether settling on it still has an effect"""
+        self.unsettled: dict[int, Delivery] = {}
+        """deliveries whose fate is open, by tag"""
 
     def finish(self, tag: int) -> None:
-        """Its fate is safe: ack it, at the end of this turn or soon after."""
+        """Ack a delivery whose fate is safe, at the end of this turn or soon after."""
         self._window.finish(tag)
-        self._done()
+        self._done(tag)
 
     def give_back(self, tag: int) -> None:
-        """Requeue it. By nack: from RabbitMQ 4.3 on that alone costs no try of the delivery limit."""
+        """Requeue a delivery by nack: since RabbitMQ 4.3 that alone does not count towards the delivery limit."""
         if self.alive and self.channel.is_open:
             self.channel.basic_nack(tag, requeue=True)
         self._window.settled(tag)
-        self._done()
+        self._done(tag)
 
-    def leave(self) -> None:
-        """One more that stays unsettled: it goes back when the channel closes, in its old place."""
-        self._done()
+    def leave(self, tag: int) -> None:
+        """Leave a delivery unsettled: it returns to its place when the channel closes."""
+        self._done(tag)
 
     def lose(self) -> None:
-        """The channel is gone; the broker hands out anew what was open."""
+        """Forget all deliveries: the channel is closed, and the broker redelivers them."""
         self.alive = False
-        self.in_flight = 0
+        self.unsettled.clear()
 
     def close(self, reason: str, consumer_tag: str | None = None) -> None:
         """Ack what may be acked, then close the channel; what is open goes back to its queue. The consumer is cancelled
@@ -74,7 +71,7 @@ class Session:
             self._ack_stragglers()
         elif stragglers and not self._timer:
             self._timer = True
-            self._loop.call_later(_STRAGGLER, self._on_timer)
+            self._loop.call_later(self._straggler, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = False
@@ -86,18 +83,19 @@ class Session:
             for tag in self._window.take_stragglers():
                 self.channel.basic_ack(tag)
 
-    def _done(self) -> None:
-        self.in_flight -= 1
+    def _done(self, tag: int) -> None:
+        self.unsettled.pop(tag, None)
         self._loop.at_turn_end(self.flush)
-        if self.in_flight == 0:
+        if not self.unsettled:
             self._loop.at_turn_end(self._on_idle)
 
 
 class Delivery:
-    """One message in flight, and where to settle it."""
+    """One message in flight, and where to settle it. The session has it among its unsettled from its arrival on."""
 
     __slots__ = (
-        "arrived", "attempt", "first_failed", "given_back", "key", "probe", "session", "source", "span", "tag", "tries",
+        "_claims", "abandoned", "arrived", "attempt", "first_failed", "key", "probe", "session", "source", "span",
+        "tag", "tries",
     )  # fmt: skip
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
@@ -110,14 +108,21 @@ class Delivery:
         """whether it tries a target whose breaker is half open"""
         self.first_failed: float | None = None
         """Unix seconds, where the message's headers do not tell"""
-        self.given_back = False
-        """whether it went back because its copy was refused for too long"""
+        self.abandoned = False
+        """whether a copy at the end of its queue replaces it although its request is still under way"""
         self.tries = 0
         """how often its copy was refused"""
         self.span: Any = None
         """of the attempt under way, where attempts are traced"""
+        self._claims = 0
+        session.unsettled[tag] = self
 
     @property
     def open(self) -> bool:
-        """Whether a copy of it is still wanted: it is on a live channel, and has not been given back."""
-        return self.session.alive and not self.given_back
+        """Whether it can still be settled."""
+        return self.session.alive and self.tag in self.session.unsettled
+
+    def claim(self) -> Callable[[], bool]:
+        """Start to make a copy that replaces it; return whether that copy is still wanted. Ends any earlier claim."""
+        self._claims = mine = self._claims + 1
+        return lambda: self.open and self._claims == mine

@@ -135,9 +135,8 @@ class ConsumerThread:
             HttpClient(loop, self._guard, self._periods.connection_age),
             self._publisher,
             Standing(loop, self._periods.declare_again),
-            Breakers(loop),
-            self._attempts,
-            AttemptLog(),
+            Breakers(loop, self._periods.longest_pause),
+            AttemptLog(self._attempts),
             self._tracing,
             self._periods,
         )
@@ -147,6 +146,7 @@ class ConsumerThread:
         self._invalid: dict[str, tuple[Subscription, Report]] = {}
         self._connections = 0  # that there have been
         self._longest_delay = 0
+        self._copies = 0  # on their way when the deadline has passed
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
@@ -271,16 +271,32 @@ class ConsumerThread:
         if self._stopping:
             return
         self._stopping = True
-        self._wiring.loop.call_later(deadline, self._close)
+        self._wiring.loop.call_later(deadline, self._abandon)
         for key in list(self._consumers):
             self._drain(key)
         if not self._leaving:
             self._close()
 
+    def _abandon(self) -> None:
+        """Wait for no answer any longer, only for the copies of messages that one more return may drop."""
+        for consumer in self._leaving:
+            self._copies += consumer.abandon(self._copied)
+        if self._copies:
+            self._wiring.loop.call_later(self._periods.closing, self._close)
+        else:
+            self._close()
+
+    def _copied(self) -> None:
+        self._copies -= 1
+        if not self._copies:
+            self._close()
+
     def _close(self) -> None:
-        """Closing the connection is what hands back the unsettled: the broker requeues them."""
+        """Closing the channels returns the unsettled messages: the broker requeues them."""
         if not self._closing:
             self._closing = True
+            for consumer in self._leaving:
+                consumer.intake.close("stopped")  # with the acks that are due
             self._link.close()
             self._publisher.close()
             self._end(time.monotonic() + self._periods.closing)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from delivery.attempts import AttemptBuffer
 from delivery.periods import Periods
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Standing
@@ -24,7 +23,6 @@ class Wiring:
     publisher: Publisher
     standing: Standing
     breakers: Breakers
-    attempts: AttemptBuffer
     log: AttemptLog
     tracing: Tracing | None
     periods: Periods

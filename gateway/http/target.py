@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import certifi
@@ -20,6 +21,7 @@ from delivery.backoff import retry_after
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
+from gateway.http.authorizers import authorizer_of
 
 READ_LIMIT = 64 * 1024
 """Bytes of an answer's body that are read before the connection is cut; the status stands."""
@@ -44,12 +46,19 @@ class Target:
         self.start, self.guard, self.spec = start, guard, spec
         self.kept = READ_LIMIT if spec.reply else KEPT
         self.idle: list[Easy] = []
+        self._authorizer = authorizer_of(spec)
         self._known: dict[str, str | None] = {}
         self._refusal = guard.check_target(spec.url.target) if guard else None
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
         """Send `body` with `Name: value` lines; `done` gets the answer, from the loop, exactly once. `url` is another
         path or query on the same host."""
+        if self._authorizer is None:
+            self._send(body, done, url, headers)
+        else:
+            self._authorizer.authorize(headers, partial(self._send, body, done, url))
+
+    def _send(self, body: bytes, done: Done, url: str | None, headers: list[str]) -> None:
         easy = self.idle.pop() if self.idle else Easy(self)
         easy.send(headers, body, done, url)
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from delivery.target_guard import Guard
 from domain.target import Target
 
 
+def addresses_of(host: str) -> list[str]:
+    """The addresses of a host. Raises OSError, and UnicodeError for what is no name."""
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
 class TargetNames:
     """The guard's judgement of targets, names resolved. Thread-safe."""
 
-    def __init__(self, guard: Guard, *, patience: float = 1.0) -> None:
-        """Wait `patience` seconds for name servers; the operating system's own limit may be half a minute."""
-        self._guard, self._patience = guard, patience
+    def __init__(
+        self, guard: Guard, *, patience: float = 1.0, look_up: Callable[[str], Iterable[str]] = addresses_of
+    ) -> None:
+        """Wait `patience` seconds for `look_up`; the operating system's own limit may be half a minute."""
+        self._guard, self._patience, self._look_up = guard, patience, look_up
 
     def judge(self, target: Target) -> tuple[str | None, str | None]:
         """Why a consumer may not have this target, and what a person should know who gives it one that it may have:
@@ -24,7 +32,7 @@ class TargetNames:
         if refusal := self._guard.check_target(target):
             return refusal, None
         host = target.host
-        addresses = _addresses(host, self._patience)
+        addresses = self._addresses(host)
         if not addresses:
             return None, f"The name {host} leads to no address just now; deliveries are tried again until it does."
         refusals = [self._guard.check_address(address, host) for address in addresses]
@@ -33,15 +41,14 @@ class TargetNames:
             return reason if host in reason else f"{host} resolves to what is closed: {reason}", None
         return None, None
 
+    def _addresses(self, host: str) -> list[str]:
+        found: list[str] = []
 
-def _addresses(host: str, patience: float) -> list[str]:
-    found: list[str] = []
+        def look_up() -> None:
+            with suppress(OSError, UnicodeError):
+                found.extend(self._look_up(host))
 
-    def look_up() -> None:
-        with suppress(OSError, UnicodeError):
-            found.extend(str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-
-    thread = threading.Thread(target=look_up, name="workerrmq-names", daemon=True)
-    thread.start()
-    thread.join(patience)
-    return list(found)
+        thread = threading.Thread(target=look_up, name="workerrmq-names", daemon=True)
+        thread.start()
+        thread.join(self._patience)
+        return list(found)

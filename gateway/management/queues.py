@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.details import Page, QueueDetails
@@ -10,6 +11,7 @@ from domain.errors import BrokerTimeout, Invalid, NotFound
 from domain.overview import QueueOutline
 from domain.queue import QueueSpec
 from domain.selection import Selection
+from domain.timestamps import plausible
 from gateway.management.client import ManagementClient
 from gateway.management.facts import NO_LIMIT_SINCE
 from gateway.management.pages import read_page
@@ -30,9 +32,6 @@ _SORT_COLUMNS = {
     "deliverRate": "message_stats.deliver_get_details.rate",
     "ackRate": "message_stats.ack_details.rate",
 }
-
-_CLOCKS_DIFFER = timedelta(hours=1)
-"""How far a publisher's clock may be ahead. A timestamp beyond that is in milliseconds, or nonsense."""
 
 
 class QueueGateway:
@@ -150,13 +149,9 @@ def _oldest_at(queue: dict[str, Any]) -> datetime | None:
     """When the first message that is ready was published, by its `timestamp` property. RabbitMQ tells it of classic
     queues only, and of an empty queue or a message without timestamp it tells nothing or an empty string."""
     seconds = queue.get("head_message_timestamp")
-    if not isinstance(seconds, int) or seconds <= 0 or not queue.get("messages_ready"):
+    if not isinstance(seconds, int) or not queue.get("messages_ready") or not plausible(seconds, time.time()):
         return None
-    try:
-        at = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return at if at <= datetime.now(UTC) + _CLOCKS_DIFFER else None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _rate(queue: dict[str, Any], what: str) -> float:

@@ -1,4 +1,6 @@
-"""The parity suite: each test runs on RabbitMQ and on the embedded broker, and asserts what clients of RabbitMQ see."""
+"""The parity suite: each test runs on RabbitMQ and on the embedded broker and asserts what RabbitMQ's clients
+observe.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.support.node import BrokerNode
 
 @pytest.fixture
 def connect(broker: BrokerNode) -> Iterator[Callable[..., pika.BlockingConnection]]:
-    """Opens AMQP connections (keyword arguments change pika's parameters), which end with the test."""
+    """Open AMQP connections, closed after the test. Keyword arguments change pika's parameters."""
     opened: list[pika.BlockingConnection] = []
 
     def open_one(**parameters: object) -> pika.BlockingConnection:
@@ -24,19 +26,19 @@ def connect(broker: BrokerNode) -> Iterator[Callable[..., pika.BlockingConnectio
 
     yield open_one
     for connection in opened:
-        with suppress(AMQPError):  # the broker may have closed it, and nobody read that yet
+        with suppress(AMQPError):  # the broker may have closed it already
             if connection.is_open:
                 connection.close()
 
 
 @pytest.fixture
 def channel(connect: Callable[..., pika.BlockingConnection]) -> BlockingChannel:
-    """A channel on a connection of its own."""
+    """Open a channel on its own connection."""
     return connect().channel()
 
 
 @pytest.fixture
 def queue(channel: BlockingChannel, unique_name: str) -> str:
-    """A classic queue, transient and empty."""
+    """Declare an empty, transient classic queue."""
     channel.queue_declare(unique_name)
     return unique_name

@@ -1,4 +1,4 @@
-"""Opening, keeping and ending connections and channels, with the codes of what goes wrong."""
+"""Opening, keeping and closing connections and channels, with the reply codes of errors."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_an_unknown_vhost_is_refused(connect: Connect) -> None:
     assert "vhost nowhere not found" in str(refusal.value)
 
 
-def test_limits_are_negotiated_to_the_smaller(connect: Connect) -> None:
+def test_the_smaller_limits_are_negotiated(connect: Connect) -> None:
     connection = connect(frame_max=8192, channel_max=5, heartbeat=7)
     params = connection._impl.params
     assert (params.frame_max, params.channel_max, params.heartbeat) == (8192, 5, 7)
 
 
-def test_the_server_introduces_itself(connect: Connect) -> None:
+def test_the_server_sends_its_properties(connect: Connect) -> None:
     properties = connect()._impl.server_properties
     for capability in (
         "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
@@ -81,13 +81,13 @@ def test_the_broker_closes_a_connection_with_a_reason(broker: BrokerNode, connec
     assert (closed.value.reply_code, closed.value.reply_text) == (320, "CONNECTION_FORCED - because")
 
 
-def test_another_protocol_is_answered_with_ours(broker: BrokerNode) -> None:
+def test_another_protocol_version_is_answered_with_the_protocol_header(broker: BrokerNode) -> None:
     with socket.create_connection(("127.0.0.1", broker.port), 10) as stranger:
         stranger.sendall(b"AMQP\x02\x02\x02\x02")
         assert _read_to_end(stranger) == b"AMQP\x00\x00\x09\x01"
 
 
-def test_http_is_answered_with_our_protocol(broker: BrokerNode) -> None:
+def test_http_is_answered_with_the_protocol_header(broker: BrokerNode) -> None:
     with socket.create_connection(("127.0.0.1", broker.port), 10) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert _read_to_end(stranger) == b"AMQP\x00\x00\x09\x01"
@@ -105,13 +105,13 @@ def _read_to_end(peer: socket.socket) -> bytes:
 
 
 def raw_frame(channel: BlockingChannel, kind: int, number: int, payload: bytes, end: int = 0xCE) -> None:
-    """Send a frame as it is, past pika's own checks, and read what comes."""
+    """Send a frame without pika's own checks, and read the reply."""
     send_raw(channel, kind, number, payload, end)
     channel.connection.process_data_events(10)
 
 
 def send_raw(channel: BlockingChannel, kind: int, number: int, payload: bytes, end: int = 0xCE) -> None:
-    """Send a frame as it is, past pika's own checks."""
+    """Send a frame without pika's own checks."""
     frame = struct.pack(">BHI", kind, number, len(payload)) + payload + bytes([end])
     channel.connection._impl._output_marshaled_frames([frame])
 
@@ -122,7 +122,7 @@ def test_an_unknown_method_closes_the_connection(channel: BlockingChannel) -> No
     assert channel.connection.is_closed
 
 
-def test_a_frame_without_its_end_closes_the_connection(channel: BlockingChannel) -> None:
+def test_a_frame_without_an_end_octet_closes_the_connection(channel: BlockingChannel) -> None:
     with refused(501) as refusal:
         raw_frame(channel, 1, channel.channel_number, struct.pack(">HH", 20, 10), end=0)
     assert refusal.connection_closed
@@ -140,14 +140,14 @@ def test_opening_a_channel_twice_closes_the_connection(channel: BlockingChannel)
     assert refusal.connection_closed
 
 
-def test_a_content_header_nobody_announced_closes_the_connection(channel: BlockingChannel) -> None:
+def test_a_content_header_without_a_method_closes_the_connection(channel: BlockingChannel) -> None:
     with refused(505) as refusal:
         raw_frame(channel, 2, channel.channel_number, struct.pack(">HHQH", 60, 0, 0, 0))
     assert refusal.connection_closed
 
 
 @pytest.mark.parametrize(("number", "payload", "code"), [(1, b"", 505), (77, b"", 505), (0, b"x", 501)])
-def test_a_heartbeat_is_empty_and_on_channel_0(
+def test_a_heartbeat_must_be_empty_and_on_channel_0(
     channel: BlockingChannel, number: int, payload: bytes, code: int
 ) -> None:
     with refused(code) as refusal:
@@ -172,7 +172,7 @@ def test_a_frame_before_tuning_has_at_most_4096_bytes(broker: BrokerNode, size: 
     assert tuned is accepted
 
 
-def test_a_frame_larger_than_agreed_closes_the_connection(connect: Connect) -> None:
+def test_a_frame_larger_than_negotiated_closes_the_connection(connect: Connect) -> None:
     channel = connect(frame_max=4096).channel()
     with refused(501) as refusal:
         raw_frame(channel, 3, channel.channel_number, b"x" * 5000)
@@ -180,7 +180,7 @@ def test_a_frame_larger_than_agreed_closes_the_connection(connect: Connect) -> N
 
 
 def test_a_silent_client_is_dropped_after_its_heartbeat(connect: Connect, broker: BrokerNode) -> None:
-    connect(heartbeat=1)  # and nobody processes its events, so it sends none
+    connect(heartbeat=1)  # sends no heartbeats: nothing processes its events
     name = wait_until(broker.connections, 15, "the connection being listed")
     wait_until(lambda: name[0] not in broker.connections(), 15, "the silent client being dropped")
 

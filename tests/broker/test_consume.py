@@ -83,7 +83,7 @@ def test_a_global_prefetch_is_shared_by_the_channels_consumers(channel: Blocking
     second.nothing_more(2 - len(first.messages))
 
 
-def test_consumers_of_a_channel_take_turns_under_a_global_prefetch(channel: BlockingChannel, queue: str) -> None:
+def test_a_global_prefetch_serves_consumers_round_robin(channel: BlockingChannel, queue: str) -> None:
     channel.basic_qos(prefetch_count=2, global_qos=True)
     turns: list[int] = []
 
@@ -147,7 +147,7 @@ def test_prefetch_size_is_not_implemented(channel: BlockingChannel) -> None:
     assert "prefetch_size!=0" in refusal.text
 
 
-def test_messages_go_to_consumers_in_turn(channel: BlockingChannel, queue: str) -> None:
+def test_messages_go_to_consumers_round_robin(channel: BlockingChannel, queue: str) -> None:
     consumers = [Subscription(channel, queue) for _ in range(3)]
     publish_confirmed(channel, queue, *"123456789")
     consumers[0].until(lambda: sum(len(one.messages) for one in consumers) == 9)
@@ -165,7 +165,9 @@ def test_a_cancelled_consumer_keeps_what_it_holds_and_gets_no_more(channel: Bloc
     channel.basic_ack(1)
 
 
-def test_a_consumer_is_told_when_its_queue_is_deleted(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_a_consumer_is_cancelled_when_its_queue_is_deleted(
+    connect: Connect, channel: BlockingChannel, queue: str
+) -> None:
     told: list[str] = []
     channel.add_on_cancel_callback(lambda frame: told.append(frame.method.consumer_tag))
     subscription = Subscription(channel, queue)
@@ -174,7 +176,7 @@ def test_a_consumer_is_told_when_its_queue_is_deleted(connect: Connect, channel:
     assert channel.is_open
 
 
-def test_an_exclusive_consumer_shuts_others_out(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_an_exclusive_consumer_excludes_others(connect: Connect, channel: BlockingChannel, queue: str) -> None:
     subscription = Subscription(channel, queue, exclusive=True)
     with refused(403) as refusal:
         connect().channel().basic_consume(queue, lambda *_: None)
@@ -183,7 +185,9 @@ def test_an_exclusive_consumer_shuts_others_out(connect: Connect, channel: Block
     connect().channel().basic_consume(queue, lambda *_: None)
 
 
-def test_exclusive_use_needs_a_queue_without_consumers(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_an_exclusive_consumer_requires_a_queue_without_consumers(
+    connect: Connect, channel: BlockingChannel, queue: str
+) -> None:
     channel.basic_consume(queue, lambda *_: None)
     with refused(403):
         connect().channel().basic_consume(queue, lambda *_: None, exclusive=True)
@@ -216,7 +220,9 @@ def test_one_single_active_consumer_is_served_at_a_time(channel: BlockingChannel
     assert bodies(second.wait(1)) == ["4"]
 
 
-def test_unacked_messages_of_a_closed_channel_go_back(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_unacked_messages_of_a_closed_channel_are_requeued(
+    connect: Connect, channel: BlockingChannel, queue: str
+) -> None:
     publish_confirmed(channel, queue, *"123")
     other = connect().channel()
     Subscription(other, queue).wait(3)
@@ -227,7 +233,7 @@ def test_unacked_messages_of_a_closed_channel_go_back(connect: Connect, channel:
     assert all(message.redelivered for message in back)
 
 
-def test_get_tells_how_many_are_left(channel: BlockingChannel, queue: str) -> None:
+def test_get_returns_the_number_of_remaining_messages(channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, *"123")
     method, _, body = channel.basic_get(queue)
     assert (method.message_count, method.redelivered, body) == (2, False, b"1")
@@ -246,7 +252,7 @@ def test_cancelling_an_unknown_tag_is_no_error(channel: BlockingChannel) -> None
     assert answers == ["nobody"]
 
 
-def test_no_local_is_accepted_and_changes_nothing(channel: BlockingChannel, queue: str) -> None:
+def test_no_local_is_accepted_and_ignored(channel: BlockingChannel, queue: str) -> None:
     channel._impl._send_method(pika.spec.Basic.Consume(queue=queue, consumer_tag="mine", no_local=True, no_ack=True))
     publish_confirmed(channel, queue, "from myself")
     wait_ready(channel, queue, 0)
@@ -254,7 +260,7 @@ def test_no_local_is_accepted_and_changes_nothing(channel: BlockingChannel, queu
 
 
 @pytest.mark.parametrize("flow", [True, False])
-def test_the_flow_of_a_channel(channel: BlockingChannel, flow: bool) -> None:
+def test_channel_flow_is_confirmed_but_cannot_stop_deliveries(channel: BlockingChannel, flow: bool) -> None:
     if flow:
         assert channel.flow(True) is True
         return

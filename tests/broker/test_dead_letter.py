@@ -1,4 +1,4 @@
-"""Dead letters: every reason, and the x-death header that tells the story (RabbitMQ docs: dead letter exchanges)."""
+"""Dead letters: every reason, and the x-death header (RabbitMQ docs: dead letter exchanges)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.amqp import Message, Subscription, bodies, publish_confirmed,
 
 @pytest.fixture
 def dead(channel: BlockingChannel, unique_name: str) -> str:
-    """The queue where dead letters end."""
+    """Declare the queue of the dead letters."""
     name = f"{unique_name}-dead"
     channel.queue_declare(name)
     return name
 
 
 def source(channel: BlockingChannel, name: str, dead: str, **arguments: Any) -> str:
-    """A queue whose dead letters go to the queue `dead`."""
+    """Declare a queue whose dead letters go to the queue `dead`."""
     rules = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
     channel.queue_declare(name, arguments=rules | {f"x-{key.replace('_', '-')}": arguments[key] for key in arguments})
     return name
@@ -31,13 +31,13 @@ def reject(channel: BlockingChannel, queue: str, count: int = 1) -> None:
 
 
 def death(message: Message, index: int = 0) -> dict[str, Any]:
-    """One entry of x-death, without its time."""
+    """Return one entry of x-death, without its time."""
     entry = dict(message.headers["x-death"][index])
     entry.pop("time")
     return entry
 
 
-def test_a_rejected_message_is_dead_lettered_with_its_story(
+def test_a_rejected_message_is_dead_lettered_with_x_death(
     channel: BlockingChannel, unique_name: str, dead: str
 ) -> None:
     queue = source(channel, unique_name, dead)
@@ -54,7 +54,7 @@ def test_a_rejected_message_is_dead_lettered_with_its_story(
     assert (message.properties.message_id, message.exchange, message.routing_key) == ("m", "", dead)
 
 
-def test_an_expired_message_loses_its_expiration_and_tells_it(
+def test_an_expired_message_has_its_expiration_in_x_death_only(
     channel: BlockingChannel, unique_name: str, dead: str
 ) -> None:
     queue = source(channel, unique_name, dead)
@@ -119,7 +119,7 @@ def test_a_missing_dead_letter_exchange_drops_the_message(channel: BlockingChann
     assert channel.is_open
 
 
-def test_dying_again_for_the_same_reason_counts_up(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+def test_a_repeated_death_increments_its_count(channel: BlockingChannel, unique_name: str, dead: str) -> None:
     queue = source(channel, unique_name, dead)
     publish_confirmed(channel, queue, "x")
     for _ in range(3):
@@ -146,7 +146,7 @@ def test_the_latest_death_comes_first(channel: BlockingChannel, unique_name: str
     assert letter.headers["x-first-death-queue"] == waiting
 
 
-def test_a_retry_ladder_brings_the_message_back(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_retry_cycle_returns_the_message(channel: BlockingChannel, unique_name: str) -> None:
     ladder = source(channel, f"{unique_name}-ladder", unique_name, message_ttl=100)
     source(channel, unique_name, ladder)
     publish_confirmed(channel, unique_name, "x")
@@ -157,7 +157,7 @@ def test_a_retry_ladder_brings_the_message_back(channel: BlockingChannel, unique
         channel.basic_nack(message.tag, requeue=True)
 
 
-def test_a_cycle_without_a_rejection_is_broken(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_dead_letter_cycle_without_a_rejection_drops_the_message(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(
         unique_name,
         arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": unique_name, "x-message-ttl": 50},
@@ -183,9 +183,7 @@ def test_dead_letters_go_to_every_queue_bound(channel: BlockingChannel, unique_n
     assert bodies(take(channel, dead, 1) + take(channel, second, 1)) == ["x", "x"]
 
 
-def test_a_dead_letter_keeps_its_copies_the_blind_ones_unseen(
-    channel: BlockingChannel, unique_name: str, dead: str
-) -> None:
+def test_a_dead_letter_keeps_cc_and_hidden_bcc_keys(channel: BlockingChannel, unique_name: str, dead: str) -> None:
     channel.exchange_declare(unique_name, "direct")
     name = f"{unique_name}-source"
     channel.queue_declare(name, arguments={"x-dead-letter-exchange": unique_name})
@@ -199,7 +197,7 @@ def test_a_dead_letter_keeps_its_copies_the_blind_ones_unseen(
     assert death(letter)["routing-keys"] == [name, "seen"]
 
 
-def test_a_key_for_dead_letters_replaces_all_copies(channel: BlockingChannel, unique_name: str, dead: str) -> None:
+def test_a_dead_letter_routing_key_replaces_all_copies(channel: BlockingChannel, unique_name: str, dead: str) -> None:
     name, seen = source(channel, unique_name, dead), f"{unique_name}-seen"
     channel.queue_declare(seen)
     publish_confirmed(channel, name, "x", headers={"CC": [seen], "BCC": [seen]})

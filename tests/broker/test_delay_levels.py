@@ -1,4 +1,4 @@
-"""Delay levels: headers exchanges in a chain of alternates, quorum queues whose dead letters go one level down.
+"""Delay levels: headers exchanges in a chain of alternate exchanges, and quorum queues that dead-letter one level down.
 
 The service delays retries this way (docs/ARCHITECTURE.md). Here a unit is a fraction of a second.
 """
@@ -25,7 +25,7 @@ def name_of(level: int) -> str:
 
 
 def declare_levels(channel: BlockingChannel, queues: int, *, unit: float = UNIT, top: int = TOP) -> None:
-    """Every level's exchange, and the queues of the lowest `queues` levels."""
+    """Declare every level's exchange, and the queues of the lowest `queues` levels."""
     channel.exchange_declare(DUE, "direct", durable=True)
     for level in range(top + 1):
         name, below = name_of(level), name_of(level - 1) if level else DUE
@@ -50,7 +50,7 @@ def delay(channel: BlockingChannel, queue: str, units: int, body: str = "x", top
 
 @pytest.fixture
 def due(channel: BlockingChannel, unique_name: str) -> str:
-    """Where delayed messages end: a quorum queue, bound to the exchange below level 0 by its name."""
+    """Declare the quorum queue of delayed messages, bound by its name to the exchange below level 0."""
     channel.confirm_delivery()
     declare_levels(channel, 3)
     channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
@@ -96,16 +96,14 @@ def test_many_messages_of_many_delays_all_arrive(channel: BlockingChannel, due: 
     assert sorted(bodies(messages), key=int) == [str(number) for number in range(400)]
 
 
-def test_a_message_that_goes_through_a_level_again_is_no_cycle_if_its_deaths_are_set_aside(
-    channel: BlockingChannel, due: str
-) -> None:
-    """Without a rejection, RabbitMQ drops a message that comes back to a queue by its own (docs: dlx)."""
+def test_a_message_passes_a_level_again_if_its_x_death_was_removed(channel: BlockingChannel, due: str) -> None:
+    """RabbitMQ drops a message that returns to a queue without a rejection (docs: dlx)."""
     for _ in range(3):
         delay(channel, due, 2)
         assert deaths(take(channel, due, 1, timeout=20)[0]) == {name_of(1): ("expired", 1)}
 
 
-def test_the_highest_level_takes_its_time_to_live(channel: BlockingChannel, unique_name: str) -> None:
+def test_the_highest_level_accepts_its_time_to_live(channel: BlockingChannel, unique_name: str) -> None:
     """Level 28 waits 2^28 s. RabbitMQ 3.10.8 and 4.0.5 allow 315,360,000,000 ms."""
     declare_levels(channel, TOP + 1, unit=1)
     channel.confirm_delivery()
@@ -123,11 +121,11 @@ def test_an_exchange_matches_any_of_its_booleans(channel: BlockingChannel, uniqu
     assert bodies(take(channel, unique_name, 2)) == ["0", "1"]
 
 
-def test_a_kill_in_the_middle_of_a_wait_loses_nothing_and_makes_nothing_early(
+def test_a_kill_during_a_delay_loses_no_message_and_delivers_none_early(
     embedded: EmbeddedNode, unique_name: str
 ) -> None:
-    """Embedded only: RabbitMQ 3.10.8 may deliver its dead letters minutes later after a kill, when the worker's wait
-    for a confirm ends.
+    """Run on the embedded broker only: after a kill, RabbitMQ 3.10.8 may deliver its dead letters minutes later, when
+    the worker's wait for a confirm ends.
     """
     channel = embedded.connect().channel()
     channel.confirm_delivery()

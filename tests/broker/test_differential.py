@@ -1,4 +1,4 @@
-"""The same random script on RabbitMQ and on the embedded broker, step by step: every answer must be the same."""
+"""A random script runs step by step on RabbitMQ and on the embedded broker; every answer must be the same."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ ARGUMENTS: tuple[dict[str, Any], ...] = (
     {"x-single-active-consumer": True},
     {"x-message-ttl": "soon"},
 )  # fmt: skip
-# RabbitMQ looks for expired messages at some moments only, and not when one of a higher priority has come: a script
-# has priorities, or times to live.
+# RabbitMQ checks for expired messages only at some moments, and not when one of a higher priority arrives: a script
+# has either priorities or times to live.
 PRIORITIES: tuple[dict[str, Any], ...] = (
     {"x-max-priority": 3},
     {"x-max-priority": 2, "x-max-length": 2},
@@ -60,7 +60,7 @@ HEADERS: tuple[dict[str, Any] | None, ...] = (
     {"CC": ["two"]},
     {"CC": ["one"], "BCC": ["two"]},
 )
-# how often each kind of step comes
+# weights of the kinds of steps
 WEIGHTS = {
     "send": 30, "publish": 12, "get": 15, "settle": 20, "consume": 5, "cancel": 3, "declare": 2, "delete": 2,
     "purge": 1, "declare exchange": 2, "delete exchange": 1, "bind": 5, "unbind": 2, "recover": 1, "reopen": 1,
@@ -68,7 +68,7 @@ WEIGHTS = {
 
 
 def script(seed: int, length: int) -> Iterator[Step]:
-    """Steps at random, the same for the same seed."""
+    """Return random steps, the same for the same seed."""
     dice = random.Random(seed)
     queues = ARGUMENTS + (PRIORITIES, TIMES_TO_LIVE)[seed % 2]
     priorities = ((None, 1, 2, 9), (None,))[seed % 2]
@@ -113,7 +113,7 @@ def _exchange(dice: random.Random) -> str:
 
 
 class Client:
-    """Runs steps on one broker and tells what came of each."""
+    """Runs steps on one broker and returns their results."""
 
     def __init__(self, broker: BrokerNode) -> None:
         self._broker = broker
@@ -138,7 +138,7 @@ class Client:
         self._connection.close()
 
     def run(self, step: Step) -> Any:
-        """What the step answers, or how it was refused."""
+        """Run a step. Return its answer or its error."""
         name, *arguments = step
         actions: dict[str, Callable[..., Any]] = {
             "declare": self._declare,
@@ -168,7 +168,7 @@ class Client:
             return "nacked"
 
     def ready(self, queue: str) -> int:
-        """How many messages are ready."""
+        """Return the number of ready messages."""
         return int(self._observer.queue_declare(queue, passive=True).method.message_count)
 
     def _declare(self, queue: str, arguments: dict[str, Any], durable: bool) -> Any:
@@ -196,7 +196,7 @@ class Client:
 
     def _consume(self, queue: str, prefetch: int, auto_ack: bool) -> None:
         if self._consumers:
-            return  # whose turn it is among several is RabbitMQ's own affair
+            return  # RabbitMQ does not define the order among several consumers
         self._channel.basic_qos(prefetch_count=prefetch)
         name = f"consumer {next(self._names)}"
 
@@ -216,7 +216,7 @@ class Client:
             self._channel.basic_cancel(self._consumers.pop(which % len(self._consumers)))
 
     def events(self) -> list[Any]:
-        """All that consumers were given so far."""
+        """Return all messages delivered to consumers so far."""
         self._connection.process_data_events(0)
         return self.delivered
 
@@ -237,7 +237,7 @@ class Client:
 
 
 def seen(message: Message) -> Any:
-    """What must be the same of a message on both brokers."""
+    """Return the parts of a message that must be the same on both brokers."""
     told = {name: value for name, value in message.headers.items() if name != "x-death"}
     deaths = [sorted(death.items()) for death in message.headers.get("x-death", [])]
     deaths = [[(name, str(value)) for name, value in death if name != "time"] for death in deaths]
@@ -247,12 +247,12 @@ def seen(message: Message) -> Any:
 
 @pytest.fixture
 def both(rabbitmq: RabbitNode, embedded: EmbeddedNode) -> tuple[RabbitNode, EmbeddedNode]:
-    """The model and ours."""
+    """Connect to RabbitMQ and to the embedded broker."""
     return rabbitmq, embedded
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_both_brokers_answer_alike(both: tuple[RabbitNode, EmbeddedNode], seed: int) -> None:
+def test_both_brokers_give_the_same_answers(both: tuple[RabbitNode, EmbeddedNode], seed: int) -> None:
     theirs, ours = (Client(broker) for broker in both)
     try:
         for number, step in enumerate(script(seed, 150)):
@@ -261,7 +261,7 @@ def test_both_brokers_answer_alike(both: tuple[RabbitNode, EmbeddedNode], seed: 
             assert ours.exists == theirs.exists
             after = f"after step {number} of seed {seed}, {step}"
             wait_until(partial(_differ_nowhere, ours, theirs), 5, f"the same deliveries {after}")
-            for name in theirs.exists:  # dead letters and requeues of a closed channel take RabbitMQ a moment
+            for name in theirs.exists:  # RabbitMQ needs a moment for dead letters and requeues of a closed channel
                 wait_until(partial(_have_as_many, ours, theirs, name), 5, f"{name} having as many messages {after}")
     finally:
         theirs.close()

@@ -1,4 +1,4 @@
-"""What survives a clean restart and a kill, by what was promised to the publisher."""
+"""Survival of definitions and messages after a clean restart and a kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_kill(broker: BrokerNode) -> None:
 
 
 @pytest.mark.parametrize("restart", [cleanly, by_kill])
-def test_what_was_durable_is_there_again_and_only_that(
+def test_only_durable_entities_survive_a_restart(
     broker: BrokerNode, connect: Connect, restart: Callable[[BrokerNode], None]
 ) -> None:
     channel = connect().channel()
@@ -37,7 +37,7 @@ def test_what_was_durable_is_there_again_and_only_that(
     restart(broker)
     check_queues(connect)
     if restart is by_kill and broker.name != "embedded":
-        return  # nobody confirms a dead letter of a classic queue to RabbitMQ, nor waits for users to be synced
+        return  # RabbitMQ neither confirms dead letters of classic queues nor waits for users to be on disk
     letter = take(connect().channel(), "dead", 1)[0]
     assert letter.headers["x-death"][0]["queue"] == "deadly"
     theirs = connect(virtual_host="kept", credentials=pika.PlainCredentials("kept", "secret")).channel()
@@ -100,7 +100,7 @@ def prepare_user(broker: BrokerNode) -> None:
 
 
 def test_an_acked_message_stays_gone_after_a_kill(embedded: EmbeddedNode) -> None:
-    """More than RabbitMQ promises, which may deliver a message again whose ack it had not yet written."""
+    """RabbitMQ promises less: it may redeliver a message whose ack it had not written."""
     channel = embedded.connect().channel()
     channel.queue_declare("ledger", durable=True)
     publish_confirmed(channel, "ledger", *map(str, range(20)), delivery_mode=PERSISTENT)
@@ -114,7 +114,7 @@ def test_an_acked_message_stays_gone_after_a_kill(embedded: EmbeddedNode) -> Non
     channel.connection.close()
 
 
-def test_a_connection_learns_of_a_clean_stop(broker: BrokerNode, channel: BlockingChannel) -> None:
+def test_a_clean_stop_closes_connections_with_a_reason(broker: BrokerNode, channel: BlockingChannel) -> None:
     broker.stop()
     with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
         channel.connection.process_data_events(10)

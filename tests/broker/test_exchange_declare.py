@@ -1,4 +1,4 @@
-"""Declaring, deleting and joining exchanges."""
+"""Declaring, deleting and binding exchanges."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_an_unknown_type_closes_the_connection(channel: BlockingChannel, unique_
     assert refusal.text == "COMMAND_INVALID - unknown exchange type 'x-nonsense'"
 
 
-def test_looking_for_a_missing_exchange_is_404(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_passive_declare_of_a_missing_exchange_is_404(channel: BlockingChannel, unique_name: str) -> None:
     with refused(404) as refusal:
         channel.exchange_declare(unique_name, passive=True)
     assert refusal.text == f"NOT_FOUND - no exchange '{unique_name}' in vhost '/'"
 
 
 @pytest.mark.parametrize("name", ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match"])
-def test_the_standard_exchanges_are_there_and_stay(channel: BlockingChannel, name: str) -> None:
+def test_the_standard_exchanges_exist_and_cannot_be_deleted(channel: BlockingChannel, name: str) -> None:
     channel.exchange_declare(name, passive=True)
     with refused(403):
         channel.exchange_delete(name)
@@ -91,7 +91,7 @@ def test_an_exchange_with_bindings_is_not_deleted_if_unused(
     assert refusal.text == f"PRECONDITION_FAILED - exchange '{unique_name}' in vhost '/' in use"
 
 
-def test_an_auto_delete_exchange_goes_with_its_last_binding(
+def test_an_auto_delete_exchange_is_deleted_with_its_last_binding(
     channel: BlockingChannel, unique_name: str, queue: str
 ) -> None:
     channel.exchange_declare(unique_name, "direct", auto_delete=True)
@@ -104,7 +104,7 @@ def test_an_auto_delete_exchange_goes_with_its_last_binding(
         channel.exchange_declare(unique_name, passive=True)
 
 
-def test_an_internal_exchange_takes_no_publishes(channel: BlockingChannel, unique_name: str) -> None:
+def test_an_internal_exchange_refuses_publishes(channel: BlockingChannel, unique_name: str) -> None:
     channel.exchange_declare(unique_name, "fanout", internal=True)
     channel.confirm_delivery()
     with refused(403) as refusal:
@@ -112,7 +112,7 @@ def test_an_internal_exchange_takes_no_publishes(channel: BlockingChannel, uniqu
     assert refusal.text == f"ACCESS_REFUSED - cannot publish to internal exchange '{unique_name}' in vhost '/'"
 
 
-def test_binding_needs_both_ends(channel: BlockingChannel, unique_name: str, queue: str) -> None:
+def test_binding_requires_source_and_destination(channel: BlockingChannel, unique_name: str, queue: str) -> None:
     connection = channel.connection
     with refused(404) as refusal:
         connection.channel().queue_bind(queue, unique_name, "k")
@@ -125,11 +125,11 @@ def test_binding_needs_both_ends(channel: BlockingChannel, unique_name: str, que
     assert refusal.text == f"NOT_FOUND - no exchange '{unique_name}' in vhost '/'"
 
 
-def test_unbinding_what_was_not_bound_is_no_error(channel: BlockingChannel, queue: str) -> None:
+def test_unbinding_an_unknown_binding_is_no_error(channel: BlockingChannel, queue: str) -> None:
     channel.queue_unbind(queue, "amq.direct", "never bound")
 
 
-def test_messages_pass_from_exchange_to_exchange(channel: BlockingChannel, unique_name: str, queue: str) -> None:
+def test_exchange_bindings_route_messages(channel: BlockingChannel, unique_name: str, queue: str) -> None:
     far, near = f"{unique_name}-far", f"{unique_name}-near"
     channel.exchange_declare(far, "topic")
     channel.exchange_declare(near, "fanout")
@@ -156,9 +156,7 @@ def test_a_cycle_of_exchanges_delivers_once(channel: BlockingChannel, unique_nam
     wait_ready(channel, queue, 1)
 
 
-def test_an_alternate_exchange_takes_what_finds_no_queue(
-    channel: BlockingChannel, unique_name: str, queue: str
-) -> None:
+def test_an_alternate_exchange_gets_unroutable_messages(channel: BlockingChannel, unique_name: str, queue: str) -> None:
     spare = f"{unique_name}-spare"
     channel.exchange_declare(spare, "fanout")
     channel.queue_bind(queue, spare)

@@ -1,4 +1,4 @@
-"""Rules of a queue: time to live, length, priority, and what a quorum queue adds."""
+"""A queue's limits: time to live, length, priority, delivery limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_message_expires_at_its_own_time_to_live(channel: BlockingChannel, que
     assert bodies(take(channel, queue, 1)) == ["long"]
 
 
-def test_a_message_expires_at_the_sooner_of_two_times_to_live(channel: BlockingChannel, unique_name: str) -> None:
+def test_the_shorter_of_two_times_to_live_applies(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, arguments={"x-message-ttl": 80})
     publish_confirmed(channel, unique_name, "x", expiration="60000")
     wait_ready(channel, unique_name, 0)
@@ -86,7 +86,7 @@ def test_a_queue_full_in_bytes_drops_its_oldest(channel: BlockingChannel, unique
     assert bodies(take(channel, unique_name, 2)) == ["bbbb", "cccc"]
 
 
-def test_a_length_of_zero_keeps_nothing(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_length_limit_of_zero_drops_every_ready_message(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, arguments={"x-max-length": 0})
     publish_confirmed(channel, unique_name, "x")
     wait_ready(channel, unique_name, 0)
@@ -100,7 +100,7 @@ def test_higher_priorities_come_first_and_equals_in_order(channel: BlockingChann
     assert bodies(take(channel, unique_name, 6)) == ["b5", "d9", "f5", "a1", "c1", "e0"]
 
 
-def test_without_the_argument_priorities_mean_nothing(channel: BlockingChannel, queue: str) -> None:
+def test_priorities_are_ignored_without_x_max_priority(channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, "low", priority=1)
     publish_confirmed(channel, queue, "high", priority=9)
     assert bodies(take(channel, queue, 2)) == ["low", "high"]
@@ -161,7 +161,7 @@ def test_an_expired_message_waits_behind_one_of_a_higher_priority(channel: Block
     wait_ready(channel, unique_name, 0)
 
 
-def test_messages_that_come_back_together_drop_the_oldest_together(channel: BlockingChannel, unique_name: str) -> None:
+def test_messages_requeued_together_drop_the_oldest_together(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, arguments={"x-max-length": 3})
     publish_confirmed(channel, unique_name, *"123")
     held = take(channel, unique_name, 3, auto_ack=False)
@@ -172,7 +172,7 @@ def test_messages_that_come_back_together_drop_the_oldest_together(channel: Bloc
 
 
 @pytest.mark.parametrize(("limit", "order"), [({}, ["2", "3", "1"]), ({"x-delivery-limit": 5}, ["1", "2", "3"])])
-def test_a_quorum_queue_without_a_delivery_limit_puts_what_comes_back_at_its_end(
+def test_a_quorum_queue_without_a_delivery_limit_requeues_to_its_end(
     channel: BlockingChannel, unique_name: str, limit: dict[str, int], order: list[str]
 ) -> None:
     channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"} | limit)
@@ -182,7 +182,7 @@ def test_a_quorum_queue_without_a_delivery_limit_puts_what_comes_back_at_its_end
     assert bodies(take(channel, unique_name, 3)) == order
 
 
-def test_a_quorum_queue_gives_first_what_came_back_first(connect: Connect, unique_name: str) -> None:
+def test_a_quorum_queue_delivers_requeued_messages_in_order_of_return(connect: Connect, unique_name: str) -> None:
     channel = connect().channel()
     arguments = {"x-queue-type": "quorum", "x-delivery-limit": 5}
     channel.queue_declare(unique_name, durable=True, arguments=arguments)
@@ -195,7 +195,7 @@ def test_a_quorum_queue_gives_first_what_came_back_first(connect: Connect, uniqu
     assert bodies(take(channel, unique_name, 4)) == ["3", "2", "1", "4"]
 
 
-def test_a_quorum_queue_hands_a_lost_channels_messages_out_first(
+def test_a_quorum_queue_requeues_a_closed_channels_messages_to_its_front(
     connect: Connect, channel: BlockingChannel, unique_name: str
 ) -> None:
     channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
@@ -208,7 +208,7 @@ def test_a_quorum_queue_hands_a_lost_channels_messages_out_first(
     assert bodies(take(channel, unique_name, 4)) == list("1234")
 
 
-def test_a_quorum_queue_takes_no_arguments_of_mirrors_and_streams(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_quorum_queue_refuses_arguments_of_mirrors_and_streams(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
     with refused(406) as refusal:
         channel.basic_consume(unique_name, lambda *_: None, arguments={"x-cancel-on-ha-failover": True})

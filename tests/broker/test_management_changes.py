@@ -1,4 +1,4 @@
-"""Declaring, deleting, publishing and taking over the management API: statuses and error bodies as RabbitMQ's."""
+"""Declaring, deleting, publishing and getting over the management API: RabbitMQ's statuses and error bodies."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NOT_FOUND = (404, {"error": "Object Not Found", "reason": "Not Found"})
 
 
 def shown(answer: requests.Response) -> tuple[int, Any]:
-    """Status and body, without the line end that RabbitMQ leaves after some reasons."""
+    """Return status and body, without the line end that RabbitMQ adds to some reasons."""
     body = answer.json() if answer.content else None
     if isinstance(body, dict) and isinstance(body.get("reason"), str):
         body["reason"] = body["reason"].rstrip("\n")
     return answer.status_code, body
 
 
-def test_a_new_queue_is_201_and_a_known_one_204(broker: BrokerNode, unique_name: str) -> None:
+def test_a_new_queue_is_201_and_an_existing_one_204(broker: BrokerNode, unique_name: str) -> None:
     body = {"durable": True, "auto_delete": False, "arguments": {"x-message-ttl": 1000}}
     assert shown(broker.management.put("queues", "/", unique_name, body=body)) == (201, None)
     assert shown(broker.management.put("queues", "/", unique_name, body=body)) == (204, None)
@@ -89,7 +89,7 @@ def test_a_queue_that_differs_is_400(broker: BrokerNode, unique_name: str) -> No
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_be_put_is_refused(
+def test_invalid_definitions_are_refused(
     broker: BrokerNode, path: tuple[str, ...], body: Any, expected: tuple[int, Any]
 ) -> None:
     assert shown(broker.management.put(*path, body=body)) == expected
@@ -109,7 +109,7 @@ def test_what_cannot_be_put_is_refused(
         ("nonsense",),
     ],
 )
-def test_what_is_not_there_is_404(broker: BrokerNode, path: tuple[str, ...]) -> None:
+def test_a_missing_entity_is_404(broker: BrokerNode, path: tuple[str, ...]) -> None:
     assert shown(broker.management.get(*path)) == NOT_FOUND
 
 
@@ -126,13 +126,11 @@ def test_what_is_not_there_is_404(broker: BrokerNode, path: tuple[str, ...]) -> 
         ("permissions", "/", "none"),
     ],
 )
-def test_deleting_what_is_not_there_is_404(broker: BrokerNode, path: tuple[str, ...]) -> None:
+def test_deleting_a_missing_entity_is_404(broker: BrokerNode, path: tuple[str, ...]) -> None:
     assert shown(broker.management.delete(*path)) == NOT_FOUND
 
 
-def test_a_queue_in_use_or_with_messages_is_kept_if_so_asked(
-    broker: BrokerNode, channel: BlockingChannel, queue: str
-) -> None:
+def test_if_unused_and_if_empty_keep_a_queue(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, "x")
     Subscription(channel, queue).wait(1)
     publish_confirmed(channel, queue, "y", "z")
@@ -143,9 +141,7 @@ def test_a_queue_in_use_or_with_messages_is_kept_if_so_asked(
     assert broker.management.delete("queues", "/", queue).status_code == 204
 
 
-def test_a_queue_with_messages_is_kept_if_only_an_empty_one_may_go(
-    broker: BrokerNode, channel: BlockingChannel, queue: str
-) -> None:
+def test_if_empty_keeps_a_queue_with_messages(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, "x")
     assert shown(broker.management.delete("queues", "/", queue, query={"if-empty": "true"})) == (
         400, {"error": "bad_request", "reason": f"queue '{queue}' in vhost '/' not empty"},
@@ -161,7 +157,7 @@ def test_an_exclusive_queue_is_locked_for_the_api_too(broker: BrokerNode, channe
     assert f"cannot obtain exclusive access to locked queue '{name}'" in answer.json()["reason"]
 
 
-def test_a_binding_is_made_and_named(broker: BrokerNode, queue: str) -> None:
+def test_a_new_binding_has_a_location(broker: BrokerNode, queue: str) -> None:
     path = ("bindings", "/", "e", "amq.topic", "q", queue)
     made = broker.management.post(*path, body={"routing_key": "a b"})
     assert (made.status_code, made.headers["location"]) == (201, f"{queue}/a%2Bb")
@@ -170,7 +166,7 @@ def test_a_binding_is_made_and_named(broker: BrokerNode, queue: str) -> None:
     assert shown(missing) == (404, {"error": "not_found", "reason": "no queue 'none' in vhost '/'"})
 
 
-def test_a_message_is_published_and_taken(broker: BrokerNode, queue: str) -> None:
+def test_a_message_is_published_and_got(broker: BrokerNode, queue: str) -> None:
     properties = {"delivery_mode": 2, "headers": {"h": 1, "m": {"l": [1, "x"]}}, "message_id": "m", "timestamp": 17}
     body = {"properties": properties, "routing_key": queue, "payload": "hello", "payload_encoding": "string"}
     publish = ("exchanges", "/", "amq.default", "publish")
@@ -196,7 +192,7 @@ def test_a_message_is_published_and_taken(broker: BrokerNode, queue: str) -> Non
     assert broker.management.post("queues", "/", queue, "get", body=get).json() == []
 
 
-def test_what_the_api_changes_takes_effect_on_amqp_clients_at_once(
+def test_changes_by_the_api_affect_amqp_clients_at_once(
     broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
 ) -> None:
     subscription = Subscription(channel, queue)
@@ -238,13 +234,13 @@ def test_a_message_rejected_over_the_api_is_dead_lettered(
         ),
     ],
 )
-def test_what_cannot_be_published_is_400(broker: BrokerNode, change: dict[str, Any], reason: Any) -> None:
+def test_an_invalid_message_is_400(broker: BrokerNode, change: dict[str, Any], reason: Any) -> None:
     body = {"properties": {}, "routing_key": "q", "payload": "x", "payload_encoding": "string"} | change
     answer = broker.management.post("exchanges", "/", "amq.default", "publish", body=body)
     assert shown(answer) == (400, {"error": "bad_request", "reason": reason})
 
 
-def test_publishing_and_taking_need_all_their_fields(broker: BrokerNode, queue: str) -> None:
+def test_publish_and_get_require_all_their_fields(broker: BrokerNode, queue: str) -> None:
     publish = broker.management.post(
         "exchanges", "/", "amq.default", "publish", body={"routing_key": "q", "payload": ""}
     )
@@ -255,7 +251,9 @@ def test_publishing_and_taking_need_all_their_fields(broker: BrokerNode, queue: 
     assert shown(get) == (400, {"error": "bad_request", "reason": reason})
 
 
-def test_a_vhost_comes_with_permissions_and_goes_with_its_connections(broker: BrokerNode, connect: Connect) -> None:
+def test_a_vhost_gives_its_creator_permissions_and_its_deletion_closes_connections(
+    broker: BrokerNode, connect: Connect
+) -> None:
     assert broker.management.put("vhosts", "new").status_code == 201
     assert broker.management.put("vhosts", "new").status_code == 204
     inside = connect(virtual_host="new")
@@ -267,7 +265,7 @@ def test_a_vhost_comes_with_permissions_and_goes_with_its_connections(broker: Br
     assert "CONNECTION_FORCED - vhost 'new' is " in closed.value.reply_text
 
 
-def test_who_may_see_and_do_what(broker: BrokerNode, queue: str) -> None:
+def test_user_tags_limit_the_routes(broker: BrokerNode, queue: str) -> None:
     broker.management.put("users", "manager", body={"password": "p", "tags": "management"})
     broker.management.put("users", "nobody", body={"password": "p", "tags": ""})
     manager = Management(broker.management_url, ("manager", "p"))
@@ -288,7 +286,7 @@ def test_who_may_see_and_do_what(broker: BrokerNode, queue: str) -> None:
     assert shown(manager.delete("queues", "/", queue, "contents")) == refused
 
 
-def test_definitions_go_out_and_come_in(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
+def test_definitions_are_exported_and_imported(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
     channel.exchange_declare("made-x", "topic", durable=True)
     channel.queue_bind(queue, "made-x", "a.#")
     document = broker.management.get("definitions").json()
@@ -318,7 +316,7 @@ def test_health_checks(broker: BrokerNode) -> None:
     assert broker.management.get("aliveness-test", "/").json() == {"status": "ok"}
 
 
-def test_a_memory_alarm_is_seen_and_blocks_publishers(broker: BrokerNode, connect: Connect, queue: str) -> None:
+def test_a_memory_alarm_is_reported_and_blocks_publishers(broker: BrokerNode, connect: Connect, queue: str) -> None:
     publisher = connect()
     blocked: list[str] = []
     publisher.add_on_connection_blocked_callback(lambda _, frame: blocked.append(frame.method.reason))

@@ -1,4 +1,4 @@
-"""Other people's clients of the management API, unchanged, against both brokers."""
+"""Third-party clients of the management API, unchanged, on both brokers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.node import BrokerNode
 from tests.support.programs import require
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # escapes in its docstrings that Python no longer likes
+    warnings.simplefilter("ignore")  # its docstrings contain invalid escapes
     from pyrabbit2 import Client  # type: ignore[import-untyped]
     from pyrabbit2.http import HTTPError  # type: ignore[import-untyped]
 
 
 @pytest.fixture
 def rabbitmqadmin() -> str:
-    """RabbitMQ's own command-line tool."""
+    """Return the path of RabbitMQ's command-line tool."""
     return require("RABBITMQ", "rabbitmqadmin")
 
 
@@ -55,7 +55,7 @@ def test_rabbitmqadmin_declares_publishes_gets_and_deletes(
     admin("delete vhost name=v")
 
 
-def test_pyrabbit_does_its_work(broker: BrokerNode) -> None:
+def test_pyrabbit_works(broker: BrokerNode) -> None:
     client = Client(f"127.0.0.1:{broker.management_port}", "guest", "guest", timeout=30)
     assert client.is_alive()
     assert client.get_whoami()["name"] == "guest"
@@ -83,7 +83,7 @@ def test_pyrabbit_does_its_work(broker: BrokerNode) -> None:
     assert client.get_connections() == client.get_channels() == []
 
 
-def test_amqpstorms_management_client_does_its_work(broker: BrokerNode) -> None:
+def test_amqpstorms_management_client_works(broker: BrokerNode) -> None:
     with ManagementApi(broker.management_url, "guest", "guest", timeout=30) as api:
         assert api.aliveness_test("/")["status"] == "ok"
         assert api.whoami()["name"] == "guest"

@@ -1,4 +1,4 @@
-"""The embedded broker's management port under clients that are wrong, slow, greedy or hostile."""
+"""The embedded broker's management port with malformed, slow, greedy or hostile clients."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PUBLISH = b"POST /api/exchanges/%2F/amq.default/publish HTTP/1.1\r\n"
 
 @pytest.fixture
 def client(embedded: EmbeddedNode) -> Iterator[socket.socket]:
-    """A plain connection to the management port."""
+    """Open a socket to the management port."""
     with socket.create_connection(("127.0.0.1", embedded.management_port), 10) as one:
         yield one
 
 
 def answer(client: socket.socket, request: bytes) -> bytes:
-    """The first bytes that come back, up to the end of a head."""
+    """Read the response up to the end of its head."""
     client.settimeout(10)
     with suppress(ConnectionError):
         client.sendall(request)
@@ -36,7 +36,7 @@ def answer(client: socket.socket, request: bytes) -> bytes:
 
 
 def is_closed(client: socket.socket) -> bool:
-    """Whether the broker has ended the connection."""
+    """Return whether the broker has closed the connection."""
     client.settimeout(10)
     try:
         while client.recv(65536):
@@ -62,7 +62,7 @@ def is_closed(client: socket.socket) -> bool:
         (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", 431),
     ],
 )
-def test_what_is_not_a_request_is_refused_and_ends_the_connection(
+def test_malformed_requests_are_refused_and_close_the_connection(
     client: socket.socket, request_bytes: bytes, status: int
 ) -> None:
     assert answer(client, request_bytes).startswith(f"HTTP/1.1 {status} ".encode())
@@ -77,7 +77,7 @@ def test_one_connection_serves_many_requests(client: socket.socket) -> None:
     assert is_closed(client)
 
 
-def test_requests_sent_at_once_are_answered_in_order(client: socket.socket) -> None:
+def test_pipelined_requests_are_answered_in_order(client: socket.socket) -> None:
     client.sendall(
         b"GET /api/whoami HTTP/1.1\r\n" + LOGIN + b"\r\n" + b"GET /api/nothing HTTP/1.1\r\n" + LOGIN + b"\r\n"
     )
@@ -87,12 +87,12 @@ def test_requests_sent_at_once_are_answered_in_order(client: socket.socket) -> N
     assert seen.index(b"HTTP/1.1 200") < seen.index(b"HTTP/1.1 404")
 
 
-def test_a_stranger_is_answered_before_its_body_is_read(client: socket.socket) -> None:
+def test_an_unauthenticated_request_is_refused_before_its_body_is_read(client: socket.socket) -> None:
     assert answer(client, PUBLISH + b"Content-Length: 20000000\r\n\r\n").startswith(b"HTTP/1.1 401 ")
     assert is_closed(client)
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(client: socket.socket) -> None:
+def test_expect_100_continue_is_answered(client: socket.socket) -> None:
     body = b'{"properties":{},"routing_key":"none","payload":"x","payload_encoding":"string"}'
     head = PUBLISH + LOGIN + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
     assert answer(client, head) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -105,7 +105,7 @@ def test_a_head_request_has_no_body(client: socket.socket) -> None:
     assert seen.endswith(b"\r\n\r\n")
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: socket.socket) -> None:
+def test_a_wrong_method_is_answered_with_the_allowed_ones(client: socket.socket) -> None:
     seen = answer(client, b"DELETE /api/overview HTTP/1.1\r\n" + LOGIN + b"\r\n")
     assert seen.startswith(b"HTTP/1.1 405 ")
     assert b"allow: HEAD, GET, OPTIONS\r\n" in seen
@@ -120,7 +120,7 @@ def test_deeply_nested_json_is_refused(embedded: EmbeddedNode) -> None:
     assert embedded.management.get("overview").status_code == 200
 
 
-def test_a_flood_of_connections_leaves_amqp_alone(embedded: EmbeddedNode) -> None:
+def test_a_flood_of_connections_does_not_affect_amqp(embedded: EmbeddedNode) -> None:
     flood = [socket.create_connection(("127.0.0.1", embedded.management_port), 10) for _ in range(200)]
     try:
         turned_away = [one for one in flood[128:] if answer(one, b"").startswith(b"HTTP/1.1 503 ")]

@@ -1,4 +1,4 @@
-"""The management API's answers: the same fields with the same meaning on both brokers."""
+"""The management API's lists: the same fields with the same meaning on both brokers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.processes import wait_until
 
 Connect = Callable[..., pika.BlockingConnection]
 
-# The fields that clients of the API read; RabbitMQ has more, about Erlang's insides.
+# The fields that clients of the API read; RabbitMQ has more, about Erlang.
 FIELDS = {
     "overview": {"rabbitmq_version", "management_version", "cluster_name", "node", "object_totals", "queue_totals",
                  "message_stats", "listeners", "contexts", "exchange_types", "rates_mode", "churn_rates"},
@@ -53,7 +53,7 @@ CONSUMER = {
 
 
 def first(broker: BrokerNode, fields: set[str], *path: str) -> dict[str, Any]:
-    """The first item of a list, once it has all these fields: RabbitMQ's statistics come a second late."""
+    """Wait until a list's first item has all these fields, and return it: RabbitMQ's statistics are a second late."""
 
     def complete() -> dict[str, Any]:
         items: list[dict[str, Any]] = broker.management.get(*path).json()
@@ -63,7 +63,7 @@ def first(broker: BrokerNode, fields: set[str], *path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", sorted(FIELDS))
-def test_every_kind_has_its_fields(broker: BrokerNode, queue: str, kind: str) -> None:
+def test_every_entity_has_its_fields(broker: BrokerNode, queue: str, kind: str) -> None:
     answer = broker.management.get(kind)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -71,8 +71,8 @@ def test_every_kind_has_its_fields(broker: BrokerNode, queue: str, kind: str) ->
     assert FIELDS[kind] <= set(items[0])
 
 
-def test_the_overview_says_where_the_api_is(broker: BrokerNode) -> None:
-    # RabbitMQ takes a few seconds after its start to know.
+def test_the_overview_lists_the_api_listener(broker: BrokerNode) -> None:
+    # RabbitMQ knows these a few seconds after its start.
     context = wait_until(lambda: broker.management.get("overview").json()["contexts"], 15, "contexts")[0]
     assert {"description", "path", "ip"} <= set(context)
     node = broker.management.get("overview").json()["node"]
@@ -90,12 +90,12 @@ def test_the_overview_says_where_the_api_is(broker: BrokerNode) -> None:
         ("operator-policies", "/"),
     ],
 )
-def test_what_there_is_none_of_is_an_empty_list(broker: BrokerNode, path: tuple[str, ...]) -> None:
+def test_missing_kinds_of_entities_are_empty_lists(broker: BrokerNode, path: tuple[str, ...]) -> None:
     answer = broker.management.get(*path)
     assert (answer.status_code, answer.json()) == (200, [])
 
 
-def test_a_queue_tells_its_messages_and_consumers(
+def test_a_queue_shows_its_messages_and_consumers(
     broker: BrokerNode, connect: Connect, channel: BlockingChannel, queue: str
 ) -> None:
     publish_confirmed(channel, queue, "12", "345", delivery_mode=2)
@@ -170,7 +170,7 @@ def test_a_list_can_be_paged_sorted_and_cut_to_columns(broker: BrokerNode, chann
         ("x", 100, "bad_request"),
     ],
 )
-def test_a_page_that_is_none_is_refused(broker: BrokerNode, page: int | str, size: int, error: str) -> None:
+def test_an_invalid_page_is_refused(broker: BrokerNode, page: int | str, size: int, error: str) -> None:
     answer = broker.management.get("queues", page=page, page_size=size)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
 
@@ -194,9 +194,7 @@ def test_the_bindings_of_a_queue_start_with_the_implicit_one(
         assert broker.management.get(*path).status_code == 404
 
 
-def test_messages_taken_over_amqp_are_gone_from_the_figures(
-    broker: BrokerNode, channel: BlockingChannel, queue: str
-) -> None:
+def test_messages_consumed_over_amqp_leave_the_totals(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, *"123")
     wait_ready(channel, queue, 3)
     take(channel, queue, 3)

@@ -1,4 +1,4 @@
-"""What a user without permission for it is refused (RabbitMQ docs: access control)."""
+"""Operations without permission are refused (RabbitMQ docs: access control)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Open = Callable[[], BlockingChannel]
 
 @pytest.fixture
 def limited(broker: BrokerNode, connect: Connect) -> Open:
-    """Opens channels of a user who may configure ^c, write ^w and read ^r."""
+    """Return a function that opens channels of a user who may configure ^c, write ^w and read ^r."""
     broker.management.put("users", "limited", body={"password": "secret", "tags": ""}).raise_for_status()
     permissions = {"configure": "^c", "write": "^w", "read": "^r"}
     broker.management.put("permissions", "/", "limited", body=permissions).raise_for_status()
@@ -41,7 +41,7 @@ def limited(broker: BrokerNode, connect: Connect) -> Open:
     ],
     ids=["declare", "delete", "declare exchange", "delete exchange", "bind", "publish", "get", "consume", "purge"],
 )
-def test_what_is_not_permitted_is_refused(
+def test_operations_without_permission_are_refused(
     limited: Open, queue: str, access: str, action: Callable[[BlockingChannel, str], Any]
 ) -> None:
     with refused(403) as refusal:
@@ -50,7 +50,7 @@ def test_what_is_not_permitted_is_refused(
     assert "refused for user 'limited'" in refusal.text
 
 
-def test_what_is_permitted_is_done(limited: Open, channel: BlockingChannel) -> None:
+def test_operations_with_permission_succeed(limited: Open, channel: BlockingChannel) -> None:
     theirs = limited()
     theirs.queue_declare("c-w-r")
     with refused(403):
@@ -62,7 +62,7 @@ def test_what_is_permitted_is_done(limited: Open, channel: BlockingChannel) -> N
     theirs.exchange_declare("c-exchange", "direct")
 
 
-def test_a_vhost_without_permissions_is_closed(broker: BrokerNode, connect: Connect, limited: Open) -> None:
+def test_a_vhost_without_permissions_cannot_be_opened(broker: BrokerNode, connect: Connect, limited: Open) -> None:
     broker.management.put("vhosts", "other").raise_for_status()
     with pytest.raises(pika.exceptions.ProbableAccessDeniedError) as refusal:
         connect(credentials=pika.PlainCredentials("limited", "secret"), virtual_host="other")
@@ -70,7 +70,7 @@ def test_a_vhost_without_permissions_is_closed(broker: BrokerNode, connect: Conn
     assert "access to vhost 'other' refused for user 'limited'" in str(refusal.value)
 
 
-def test_queues_of_two_vhosts_do_not_meet(broker: BrokerNode, connect: Connect, queue: str) -> None:
+def test_queues_of_two_vhosts_are_separate(broker: BrokerNode, connect: Connect, queue: str) -> None:
     broker.management.put("vhosts", "other").raise_for_status()
     elsewhere = connect(virtual_host="other").channel()
     with refused(404) as refusal:

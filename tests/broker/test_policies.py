@@ -1,4 +1,4 @@
-"""Policies: how they are set, and what they change (RabbitMQ docs: parameters § policies)."""
+"""Setting policies and their effects (RabbitMQ docs: parameters § policies)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Connect = Callable[..., pika.BlockingConnection]
 
 
 def put(broker: BrokerNode, name: str, pattern: str, definition: Any, status: int = 201, **more: Any) -> str:
-    """Set a policy; the refusal's reason."""
+    """Set a policy. Return the reason of a refusal."""
     body = {"pattern": pattern, "definition": definition, **{key.replace("_", "-"): more[key] for key in more}}
     answer = broker.management.put("policies", "/", name, body=body)
     assert answer.status_code == status, answer.text
@@ -25,7 +25,7 @@ def put(broker: BrokerNode, name: str, pattern: str, definition: Any, status: in
 
 
 def wait_policy(broker: BrokerNode, queue: str, name: str | None) -> None:
-    """Wait until the queue follows the policy of that name."""
+    """Wait until the policy of that name applies to the queue."""
     path = ("queues", "/", queue)
     wait_until(lambda: broker.management.get(*path).json().get("policy", "none yet") == name, 15, "the policy")
 
@@ -63,7 +63,7 @@ def test_a_policy_is_listed_changed_and_deleted(broker: BrokerNode) -> None:
         ({"delivery-limit": -1}, "-1 is not a valid delivery limit"),
     ],
 )
-def test_a_definition_that_cannot_be_is_refused(broker: BrokerNode, definition: Any, reason: str) -> None:
+def test_an_invalid_definition_is_refused(broker: BrokerNode, definition: Any, reason: str) -> None:
     assert put(broker, "p", "^a", definition, 400) == f"Validation failed\n\n{reason}\n"
     assert broker.management.get("policies", "/", "p").status_code == 404
 
@@ -77,14 +77,16 @@ def test_a_definition_that_cannot_be_is_refused(broker: BrokerNode, definition: 
         ({"pattern": "("}, "pattern should be regular expression but is invalid"),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused(broker: BrokerNode, change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_policy_is_refused(broker: BrokerNode, change: dict[str, Any], reason: str) -> None:
     body = {"pattern": "^a", "definition": {"max-length": 5}} | change
     answer = broker.management.put("policies", "/", "p", body=body)
     assert answer.status_code == 400
     assert answer.json()["reason"].startswith(f"Validation failed\n\n{reason}")
 
 
-def test_a_policy_limits_a_queue_that_is_full_already(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
+def test_a_policy_limits_a_queue_that_exceeds_the_limit_already(
+    broker: BrokerNode, channel: BlockingChannel, queue: str
+) -> None:
     dead = f"dead-{queue}"
     channel.queue_declare(dead)
     publish_confirmed(channel, queue, *"12345")
@@ -99,7 +101,7 @@ def test_a_policy_limits_a_queue_that_is_full_already(broker: BrokerNode, channe
     assert ready(channel, queue) == 5
 
 
-def test_a_policy_applies_to_what_is_declared_later_and_where_the_pattern_matches(
+def test_a_policy_applies_to_later_declarations_that_match(
     broker: BrokerNode, channel: BlockingChannel, unique_name: str
 ) -> None:
     put(broker, "p", f"^{unique_name}-limited", {"max-length": 1})
@@ -130,7 +132,7 @@ def test_the_smaller_limit_applies(
     assert ready(channel, unique_name) == 1
 
 
-def test_a_queues_own_dead_letter_exchange_goes_first(
+def test_a_queues_own_dead_letter_exchange_takes_precedence(
     broker: BrokerNode, channel: BlockingChannel, unique_name: str
 ) -> None:
     dead = [f"dead-{number}-{unique_name}" for number in range(2)]
@@ -152,7 +154,7 @@ def test_a_policy_makes_messages_and_queues_expire(broker: BrokerNode, channel: 
     wait_until(lambda: broker.management.get("queues", "/", queue).status_code == 404, 15, "the queue expiring")
 
 
-def test_a_policy_gives_an_exchange_an_alternate(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
+def test_a_policy_sets_an_alternate_exchange(broker: BrokerNode, channel: BlockingChannel, queue: str) -> None:
     name = f"x-{queue}"
     channel.exchange_declare(name, "direct")
     channel.queue_bind(queue, "amq.fanout")
@@ -166,7 +168,7 @@ def test_a_policy_gives_an_exchange_an_alternate(broker: BrokerNode, channel: Bl
     channel.queue_unbind(queue, "amq.fanout")
 
 
-def test_a_policy_is_there_after_a_restart(embedded: BrokerNode) -> None:
+def test_a_policy_survives_a_restart(embedded: BrokerNode) -> None:
     channel = embedded.connect().channel()
     channel.queue_declare("kept", durable=True)
     put(embedded, "p", "^kept", {"max-length": 1})

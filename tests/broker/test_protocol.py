@@ -1,4 +1,4 @@
-"""The rest of the protocol's methods: what few clients use, but RabbitMQ has."""
+"""The protocol's rarely used methods that RabbitMQ supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ spec = pika.spec
 
 
 class AmqplainCredentials(PlainCredentials):  # type: ignore[misc]
-    """RabbitMQ's older way to say name and password: as a field table without its length."""
+    """RabbitMQ's older mechanism: name and password in a field table without its length."""
 
     TYPE = "AMQPLAIN"
 
@@ -34,13 +34,13 @@ class AmqplainCredentials(PlainCredentials):  # type: ignore[misc]
 
 @pytest.fixture
 def amqplain(monkeypatch: pytest.MonkeyPatch) -> type[AmqplainCredentials]:
-    """The credentials, which pika takes from now on."""
+    """Register the credentials class with pika and return an instance."""
     monkeypatch.setattr(pika.credentials, "VALID_TYPES", [*pika.credentials.VALID_TYPES, AmqplainCredentials])
     return AmqplainCredentials
 
 
 class RecoverAsync(spec.Basic.Recover):  # type: ignore[misc,name-defined]
-    """basic.recover-async, which pika has not."""
+    """basic.recover-async, which pika lacks."""
 
     INDEX = 0x003C0064
     synchronous = False
@@ -50,7 +50,7 @@ class RecoverAsync(spec.Basic.Recover):  # type: ignore[misc,name-defined]
 
 
 def asked(channel: BlockingChannel, method: Any, answer: type) -> Any:
-    """Send a method that pika's channel has no word for and wait for its answer."""
+    """Send a method that pika's channel does not support and wait for its reply."""
     answers: list[Any] = []
     channel._impl.add_callback(lambda frame: answers.append(frame.method), [answer])
     channel._impl._send_method(method)
@@ -58,14 +58,14 @@ def asked(channel: BlockingChannel, method: Any, answer: type) -> Any:
     return answers[0]
 
 
-def test_amqplain_lets_in_who_knows_the_password(connect: Connect, amqplain: type[AmqplainCredentials]) -> None:
+def test_amqplain_checks_the_password(connect: Connect, amqplain: type[AmqplainCredentials]) -> None:
     assert connect(credentials=amqplain("guest", "guest")).channel().is_open
     with pytest.raises(pika.exceptions.ProbableAuthenticationError) as refusal:
         connect(credentials=amqplain("guest", "wrong"))
     assert "Login was refused using authentication mechanism AMQPLAIN" in str(refusal.value)
 
 
-def test_more_channels_than_agreed_close_the_connection(connect: Connect) -> None:
+def test_more_channels_than_negotiated_close_the_connection(connect: Connect) -> None:
     connection = connect(channel_max=2)
     for _ in range(2):
         channel = connection.channel()
@@ -81,11 +81,11 @@ def test_a_secret_can_be_updated(connect: Connect) -> None:
     assert connection.channel().is_open
 
 
-def test_access_is_granted_to_clients_of_old(channel: BlockingChannel) -> None:
+def test_access_request_is_granted(channel: BlockingChannel) -> None:
     assert asked(channel, spec.Access.Request(realm="/data"), spec.Access.RequestOk).ticket == 1
 
 
-def test_what_need_not_be_answered_is_done_all_the_same(channel: BlockingChannel, unique_name: str) -> None:
+def test_methods_with_no_wait_take_effect(channel: BlockingChannel, unique_name: str) -> None:
     say = channel._impl._send_method
     say(spec.Queue.Declare(queue=unique_name, nowait=True))
     say(spec.Exchange.Declare(exchange=unique_name, type="fanout", nowait=True))
@@ -111,7 +111,7 @@ def test_an_exchange_can_be_unbound_from_another(channel: BlockingChannel, queue
         channel.basic_publish("amq.topic", "a.b", b"x", mandatory=True)
 
 
-def test_recover_async_hands_everything_back_unanswered(channel: BlockingChannel, queue: str) -> None:
+def test_recover_async_requeues_everything_without_a_reply(channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, "1", "2")
     take(channel, queue, 2, auto_ack=False)
     channel._impl._send_method(RecoverAsync())
@@ -120,7 +120,7 @@ def test_recover_async_hands_everything_back_unanswered(channel: BlockingChannel
     assert [(message.body, message.redelivered) for message in again] == [(b"1", True), (b"2", True)]
 
 
-def test_ones_own_user_id_is_kept(channel: BlockingChannel, queue: str) -> None:
+def test_the_users_own_user_id_is_accepted(channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, "x", user_id="guest")
     assert take(channel, queue, 1)[0].properties.user_id == "guest"
 
@@ -139,7 +139,7 @@ def test_the_next_single_active_consumer_takes_over(
     assert [(m.body, m.redelivered) for m in heir.wait(2)] == [(b"1", True), (b"2", True)]
 
 
-def test_exclusive_use_and_a_single_active_consumer_exclude_each_other(
+def test_an_exclusive_consumer_and_a_single_active_consumer_exclude_each_other(
     channel: BlockingChannel, unique_name: str
 ) -> None:
     channel.queue_declare(unique_name, arguments={"x-single-active-consumer": True})
@@ -161,7 +161,7 @@ def test_a_global_prefetch_can_be_raised(channel: BlockingChannel, queue: str) -
     assert bodies(subscription.wait(5)) == list("12345")
 
 
-def test_a_transaction_on_a_missing_exchange_ends_the_channel_at_once(
+def test_a_transactional_publish_to_a_missing_exchange_closes_the_channel_at_once(
     channel: BlockingChannel, unique_name: str
 ) -> None:
     channel.tx_select()
@@ -171,7 +171,7 @@ def test_a_transaction_on_a_missing_exchange_ends_the_channel_at_once(
     assert refusal.text == f"NOT_FOUND - no exchange '{unique_name}' in vhost '/'"
 
 
-def test_a_transaction_returns_what_is_unroutable_when_it_commits(channel: BlockingChannel) -> None:
+def test_a_transaction_returns_unroutable_messages_at_its_commit(channel: BlockingChannel) -> None:
     returned: list[bytes] = []
     channel.add_on_return_callback(lambda channel, method, properties, body: returned.append(body))
     channel.tx_select()
@@ -182,7 +182,7 @@ def test_a_transaction_returns_what_is_unroutable_when_it_commits(channel: Block
     assert returned == [b"back"]
 
 
-def test_a_transaction_can_be_selected_twice_and_is_over_with_its_channel(
+def test_a_transaction_can_be_selected_twice_and_ends_with_its_channel(
     connect: Connect, channel: BlockingChannel, queue: str
 ) -> None:
     other = connect().channel()
@@ -193,7 +193,7 @@ def test_a_transaction_can_be_selected_twice_and_is_over_with_its_channel(
     assert ready(channel, queue) == 0
 
 
-def test_what_only_a_server_says_closes_the_connection(channel: BlockingChannel) -> None:
+def test_a_servers_method_from_a_client_closes_the_connection(channel: BlockingChannel) -> None:
     with refused(503) as refusal:
         raw_frame(channel, 1, channel.channel_number, struct.pack(">HHB", 60, 21, 1) + b"x")  # basic.consume-ok
     assert refusal.connection_closed

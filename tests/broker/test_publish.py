@@ -1,4 +1,4 @@
-"""Publishing: confirms, returns, and refusals."""
+"""Publishing: confirms, returns, errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pika.exceptions import NackError, UnroutableError
 from tests.support.amqp import bodies, publish_confirmed, refused, take, wait_ready
 
 
-def test_a_mandatory_message_without_a_queue_comes_back(channel: BlockingChannel) -> None:
+def test_an_unroutable_mandatory_message_is_returned(channel: BlockingChannel) -> None:
     channel.confirm_delivery()
     properties = pika.BasicProperties(message_id="m", headers={"k": "v"})
     with pytest.raises(UnroutableError) as returned:
@@ -22,12 +22,12 @@ def test_a_mandatory_message_without_a_queue_comes_back(channel: BlockingChannel
     assert vars(message.properties) == vars(properties)
 
 
-def test_a_message_without_a_queue_is_confirmed_when_not_mandatory(channel: BlockingChannel) -> None:
+def test_an_unroutable_message_is_confirmed_if_not_mandatory(channel: BlockingChannel) -> None:
     channel.confirm_delivery()
     channel.basic_publish("amq.direct", "nowhere", b"dropped")
 
 
-def test_a_mandatory_message_comes_back_without_confirms_too(channel: BlockingChannel) -> None:
+def test_an_unroutable_mandatory_message_is_returned_without_confirms_too(channel: BlockingChannel) -> None:
     seen: list[int] = []
     channel.add_on_return_callback(lambda channel, method, properties, body: seen.append(method.reply_code))
     channel.basic_publish("", "no such queue", b"back", mandatory=True)
@@ -70,7 +70,7 @@ def test_an_expiration_that_is_no_number_is_refused(channel: BlockingChannel, qu
     assert f"invalid expiration '{expiration}'" in refusal.text
 
 
-def test_a_full_queue_that_rejects_answers_nack(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_full_queue_with_reject_publish_nacks(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, arguments={"x-max-length": 2, "x-overflow": "reject-publish"})
     publish_confirmed(channel, unique_name, "1", "2")
     wait_ready(channel, unique_name, 2)
@@ -79,7 +79,7 @@ def test_a_full_queue_that_rejects_answers_nack(channel: BlockingChannel, unique
     assert bodies(take(channel, unique_name, 2)) == ["1", "2"]
 
 
-def test_confirm_select_twice_is_fine(channel: BlockingChannel, queue: str) -> None:
+def test_confirm_select_may_be_repeated(channel: BlockingChannel, queue: str) -> None:
     raw = channel._impl
     for _ in range(2):
         raw.confirm_delivery(ack_nack_callback=lambda frame: None)

@@ -1,4 +1,4 @@
-"""What queue arguments may be, by type of queue, and the words in which the rest is refused."""
+"""The allowed queue arguments by queue type, and the error texts for all others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ QUORUM = {"x-queue-type": "quorum"}
     ],
     ids=str,
 )
-def test_a_nonsensical_argument_is_refused(
+def test_an_invalid_argument_is_refused(
     channel: BlockingChannel, unique_name: str, arguments: dict[str, Any], reason: str
 ) -> None:
     with refused(406) as refusal:
@@ -81,7 +81,7 @@ def test_a_dead_letter_exchange_must_be_a_name(channel: BlockingChannel, unique_
         ("quorum", "x-stream-max-segment-size-bytes"),
     ],
 )
-def test_an_argument_of_another_type_of_queue_is_refused_whatever_its_value(
+def test_an_argument_of_another_queue_type_is_refused_with_any_value(
     channel: BlockingChannel, unique_name: str, kind: str, argument: str
 ) -> None:
     with refused(406) as refusal:
@@ -92,7 +92,7 @@ def test_an_argument_of_another_type_of_queue_is_refused_whatever_its_value(
     )
 
 
-def test_arguments_are_looked_at_in_an_order_of_their_own(channel: BlockingChannel, unique_name: str) -> None:
+def test_arguments_are_checked_in_rabbitmqs_order(channel: BlockingChannel, unique_name: str) -> None:
     with refused(406) as refusal:
         channel.queue_declare(unique_name, arguments={"x-queue-mode": "eager", "x-max-length": -2, "x-expires": 0})
     assert "'x-expires'" in refusal.text
@@ -112,7 +112,7 @@ def test_arguments_are_looked_at_in_an_order_of_their_own(channel: BlockingChann
     ],
     ids=str,
 )
-def test_what_rabbitmq_accepts_is_accepted(
+def test_rabbitmqs_valid_arguments_are_accepted(
     channel: BlockingChannel, unique_name: str, arguments: dict[str, Any]
 ) -> None:
     channel.queue_declare(unique_name, durable=True, arguments=arguments)
@@ -120,11 +120,11 @@ def test_what_rabbitmq_accepts_is_accepted(
     channel.queue_delete(unique_name)
 
 
-def test_a_classic_queue_need_not_say_so(channel: BlockingChannel, queue: str) -> None:
+def test_x_queue_type_classic_equals_no_type(channel: BlockingChannel, queue: str) -> None:
     assert channel.queue_declare(queue, arguments={"x-queue-type": "classic"}).method.queue == queue
 
 
-def test_line_ends_are_left_out_of_names(channel: BlockingChannel, queue: str, unique_name: str) -> None:
+def test_line_ends_are_removed_from_names(channel: BlockingChannel, queue: str, unique_name: str) -> None:
     channel.exchange_declare(f"{unique_name}\r\n", "fanout")
     channel.queue_bind(f"{queue}\n", f"{unique_name}\n")
     channel.confirm_delivery()
@@ -138,7 +138,7 @@ def test_an_exclusive_queue_is_never_durable(channel: BlockingChannel, unique_na
         channel.queue_declare(unique_name, exclusive=False, durable=True)
 
 
-def test_a_name_of_the_brokers_own_cannot_be_declared(channel: BlockingChannel) -> None:
+def test_a_reserved_name_cannot_be_declared(channel: BlockingChannel) -> None:
     name = channel.queue_declare("", exclusive=True).method.queue
     with refused(403) as refusal:
         channel.queue_declare(name, exclusive=True)

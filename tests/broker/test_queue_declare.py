@@ -1,4 +1,4 @@
-"""Declaring and deleting queues: what is remembered, what is equivalent, and how a mismatch is refused."""
+"""Declaring and deleting queues: equivalence, mismatches, conditions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.processes import wait_until
 Connect = Callable[..., pika.BlockingConnection]
 
 
-def test_a_redeclaration_with_the_same_properties_is_no_change(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_redeclaration_with_the_same_properties_changes_nothing(channel: BlockingChannel, unique_name: str) -> None:
     arguments = {"x-message-ttl": 60000, "x-max-length": 10}
     channel.queue_declare(unique_name, durable=True, arguments=arguments)
     publish_confirmed(channel, unique_name, "kept")
@@ -59,13 +59,13 @@ def test_an_integer_and_a_float_are_different_arguments(channel: BlockingChannel
     assert "received '10.0' but current is '10'" in refusal.text
 
 
-def test_looking_for_a_missing_queue_is_404(channel: BlockingChannel, unique_name: str) -> None:
+def test_a_passive_declare_of_a_missing_queue_is_404(channel: BlockingChannel, unique_name: str) -> None:
     with refused(404) as refusal:
         channel.queue_declare(unique_name, passive=True)
     assert refusal.text == f"NOT_FOUND - no queue '{unique_name}' in vhost '/'"
 
 
-def test_looking_for_a_queue_ignores_its_properties(channel: BlockingChannel, queue: str) -> None:
+def test_a_passive_declare_ignores_the_properties(channel: BlockingChannel, queue: str) -> None:
     assert channel.queue_declare(queue, passive=True, durable=True, auto_delete=True).method.queue == queue
 
 
@@ -104,7 +104,7 @@ def test_an_exclusive_queue_is_locked_to_other_connections(connect: Connect, cha
         assert f"cannot obtain exclusive access to locked queue '{name}' in vhost '/'" in refusal.text
 
 
-def test_an_exclusive_queue_ends_with_its_connection(connect: Connect, channel: BlockingChannel) -> None:
+def test_an_exclusive_queue_is_deleted_with_its_connection(connect: Connect, channel: BlockingChannel) -> None:
     owner = connect()
     name = owner.channel().queue_declare("", exclusive=True).method.queue
     owner.close()
@@ -112,7 +112,7 @@ def test_an_exclusive_queue_ends_with_its_connection(connect: Connect, channel: 
         channel.queue_declare(name, passive=True)
 
 
-def test_a_deleted_queue_answers_its_message_count(channel: BlockingChannel, queue: str) -> None:
+def test_queue_delete_returns_the_message_count(channel: BlockingChannel, queue: str) -> None:
     publish(channel, queue, "1", "2", "3")
     wait_ready(channel, queue, 3)
     assert channel.queue_delete(queue).method.message_count == 3
@@ -131,7 +131,7 @@ def test_a_queue_with_messages_is_not_deleted_if_empty(channel: BlockingChannel,
 
 
 @pytest.mark.parametrize("flag", ["if-empty", "if-unused"])
-def test_a_quorum_queue_is_deleted_without_conditions_only(
+def test_a_quorum_queue_cannot_be_deleted_conditionally(
     channel: BlockingChannel, broker: BrokerNode, unique_name: str, flag: str
 ) -> None:
     channel.queue_declare(unique_name, durable=True, arguments={"x-queue-type": "quorum"})
@@ -162,7 +162,7 @@ def test_a_purge_removes_the_ready_messages_only(channel: BlockingChannel, queue
     wait_ready(channel, queue, 1)
 
 
-def test_an_auto_delete_queue_goes_with_its_last_consumer(channel: BlockingChannel, unique_name: str) -> None:
+def test_an_auto_delete_queue_is_deleted_with_its_last_consumer(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, auto_delete=True)
     first, second = (Subscription(channel, unique_name) for _ in range(2))
     channel.basic_cancel(first.tag)
@@ -172,7 +172,7 @@ def test_an_auto_delete_queue_goes_with_its_last_consumer(channel: BlockingChann
         channel.queue_declare(unique_name, passive=True)
 
 
-def test_an_auto_delete_queue_stays_while_it_never_had_a_consumer(channel: BlockingChannel, unique_name: str) -> None:
+def test_an_auto_delete_queue_that_never_had_a_consumer_stays(channel: BlockingChannel, unique_name: str) -> None:
     channel.queue_declare(unique_name, auto_delete=True)
     publish(channel, unique_name, "1")
     wait_ready(channel, unique_name, 1)
@@ -196,7 +196,7 @@ def test_a_queue_with_a_consumer_does_not_expire(connect: Connect, channel: Bloc
 
 
 def _is_gone(connect: Connect, queue: str) -> bool:
-    """Asked seldom enough that asking does not keep the queue in use."""
+    """Return whether the queue is deleted. Poll slowly: the check itself renews the lease."""
     connect().process_data_events(0.7)
     try:
         connect().channel().queue_declare(queue, passive=True)

@@ -1,6 +1,6 @@
-"""`x-expires`: what holds and renews a queue's lease, for each queue type (RabbitMQ docs: ttl § queue TTL).
+"""The lease of a queue (`x-expires`) by queue type (RabbitMQ docs: ttl § queue TTL).
 
-RabbitMQ checks the leases of quorum queues every five seconds, so these expire later than asked, never sooner.
+RabbitMQ checks the leases of quorum queues every five seconds, so these expire later than set, never sooner.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.processes import wait_until
 
 Connect = Callable[..., pika.BlockingConnection]
 EXPIRES = 1.0
-# The time that a lease may outlast its period: RabbitMQ's tick, and a loaded machine.
+# Seconds that a lease may outlast its period, because of RabbitMQ's tick and a loaded machine.
 LATE = 15.0
 
 
@@ -29,7 +29,7 @@ def declare(channel: BlockingChannel, name: str, queue_type: str) -> str:
 
 
 def is_there(channel: BlockingChannel, name: str) -> bool:
-    """Asked by publishing, which renews the lease of no queue type."""
+    """Return whether the queue exists. Check by publishing, which renews no queue type's lease."""
     try:
         channel.basic_publish("", name, b"?", mandatory=True)
     except UnroutableError:
@@ -41,7 +41,7 @@ def is_there(channel: BlockingChannel, name: str) -> bool:
 
 @pytest.fixture
 def probe(connect: Connect) -> BlockingChannel:
-    """A channel with confirms, to ask which queues there are."""
+    """Open a channel with confirms for `is_there`."""
     channel = connect().channel()
     channel.confirm_delivery()
     return channel

@@ -1,4 +1,4 @@
-"""Direct reply-to: answers without a queue (RabbitMQ docs: direct reply-to)."""
+"""Direct reply-to: replies without a queue (RabbitMQ docs: direct reply-to)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Connect = Callable[..., pika.BlockingConnection]
 
 
 def ask(channel: BlockingChannel, queue: str) -> Subscription:
-    """Publish a request and wait for answers."""
+    """Publish a request and wait for replies."""
     answers = Subscription(channel, REPLY_TO, auto_ack=True)
     channel.basic_publish("", queue, b"question", pika.BasicProperties(reply_to=REPLY_TO, correlation_id="7"))
     return answers
 
 
-def test_an_answer_reaches_who_asked(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_a_reply_reaches_the_requester(connect: Connect, channel: BlockingChannel, queue: str) -> None:
     answers = ask(channel, queue)
     other = connect().channel()
     request = take(other, queue, 1)[0]
@@ -32,7 +32,7 @@ def test_an_answer_reaches_who_asked(connect: Connect, channel: BlockingChannel,
     assert (answer.body, answer.properties.correlation_id) == (b"answer", "7")
 
 
-def test_an_answer_to_one_who_left_is_unroutable(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_a_reply_to_a_closed_channel_is_unroutable(connect: Connect, channel: BlockingChannel, queue: str) -> None:
     asker = connect()
     ask(asker.channel(), queue)
     request = take(channel, queue, 1)[0]
@@ -42,24 +42,24 @@ def test_an_answer_to_one_who_left_is_unroutable(connect: Connect, channel: Bloc
         channel.basic_publish("", request.properties.reply_to, b"late", mandatory=True)
 
 
-def test_answers_must_be_consumed_without_acknowledgement(channel: BlockingChannel) -> None:
+def test_replies_must_be_consumed_without_acknowledgement(channel: BlockingChannel) -> None:
     with refused(406) as refusal:
         channel.basic_consume(REPLY_TO, lambda *_: None, auto_ack=False)
     assert "reply consumer cannot acknowledge" in refusal.text
 
 
-def test_asking_without_listening_is_refused(channel: BlockingChannel, queue: str) -> None:
+def test_a_request_without_a_reply_consumer_is_refused(channel: BlockingChannel, queue: str) -> None:
     channel.confirm_delivery()
     with refused(406) as refusal:
         channel.basic_publish("", queue, b"x", pika.BasicProperties(reply_to=REPLY_TO))
     assert "fast reply consumer does not exist" in refusal.text
 
 
-def test_the_pseudo_queue_can_be_looked_for(channel: BlockingChannel) -> None:
+def test_the_pseudo_queue_can_be_declared(channel: BlockingChannel) -> None:
     assert channel.queue_declare(REPLY_TO, passive=True).method.queue == REPLY_TO
 
 
-def test_a_reply_name_is_no_queue_to_a_mandatory_message(
+def test_a_mandatory_message_to_a_reply_name_is_returned(
     connect: Connect, channel: BlockingChannel, queue: str
 ) -> None:
     answers = ask(channel, queue)
@@ -72,7 +72,7 @@ def test_a_reply_name_is_no_queue_to_a_mandatory_message(
 
 
 @pytest.mark.parametrize("name", [f"{REPLY_TO}.nobody", f"{REPLY_TO}."])
-def test_an_answer_to_a_name_nobody_had_goes_nowhere(channel: BlockingChannel, name: str) -> None:
+def test_a_reply_to_an_unknown_name_is_unroutable(channel: BlockingChannel, name: str) -> None:
     channel.confirm_delivery()
     channel.basic_publish("", name, b"answer")
     with refused(404) as refusal:
@@ -80,7 +80,7 @@ def test_an_answer_to_a_name_nobody_had_goes_nowhere(channel: BlockingChannel, n
     assert refusal.text == f"NOT_FOUND - no queue '{name}' in vhost '/'"
 
 
-def test_a_channel_waits_for_replies_once(channel: BlockingChannel) -> None:
+def test_a_channel_has_at_most_one_reply_consumer(channel: BlockingChannel) -> None:
     channel.basic_consume(REPLY_TO, lambda *_: None, auto_ack=True)
     with refused(406) as refusal:
         channel.basic_consume(REPLY_TO, lambda *_: None, auto_ack=True)

@@ -1,4 +1,4 @@
-"""Which queue a message reaches, by exchange type."""
+"""Routing by exchange type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.amqp import bodies, publish_confirmed, take, wait_ready
 def arrives(
     channel: BlockingChannel, queue: str, exchange: str, key: str, headers: dict[str, Any] | None = None
 ) -> int:
-    """How many copies of one message reach the queue."""
+    """Return the number of copies of one message that reach the queue."""
     channel.confirm_delivery()
     channel.basic_publish(exchange, key, b"x", pika.BasicProperties(headers=headers))
     return int(channel.queue_purge(queue).method.message_count)
@@ -107,20 +107,20 @@ def test_a_fanout_exchange_ignores_the_key(channel: BlockingChannel, queue: str)
         ({"x-match": "all", "a": True}, {"a": True}, True),
     ],
 )
-def test_a_headers_binding_matches_as_its_x_match_says(
+def test_a_headers_binding_matches_by_its_x_match(
     channel: BlockingChannel, queue: str, arguments: dict[str, Any], headers: dict[str, Any] | None, matches: bool
 ) -> None:
     channel.queue_bind(queue, "amq.headers", arguments=arguments)
     assert arrives(channel, queue, "amq.headers", "", headers) == int(matches)
 
 
-def test_an_x_match_that_is_none_is_refused(channel: BlockingChannel, queue: str) -> None:
+def test_an_invalid_x_match_is_refused(channel: BlockingChannel, queue: str) -> None:
     with pytest.raises(pika.exceptions.ChannelClosedByBroker) as refusal:
         channel.queue_bind(queue, "amq.headers", arguments={"x-match": "some"})
     assert refusal.value.reply_code == 406
 
 
-def test_cc_and_bcc_add_routing_keys_and_bcc_is_taken_off(channel: BlockingChannel, unique_name: str) -> None:
+def test_cc_and_bcc_add_routing_keys_and_bcc_is_removed(channel: BlockingChannel, unique_name: str) -> None:
     names = [f"{unique_name}-{part}" for part in ("to", "cc", "bcc")]
     for name in names:
         channel.queue_declare(name)
@@ -130,7 +130,7 @@ def test_cc_and_bcc_add_routing_keys_and_bcc_is_taken_off(channel: BlockingChann
         assert message.headers == {"CC": [names[1]], "kept": 1}
 
 
-def test_a_message_arrives_as_it_was_published(channel: BlockingChannel, queue: str) -> None:
+def test_a_message_arrives_unchanged(channel: BlockingChannel, queue: str) -> None:
     properties = pika.BasicProperties(
         content_type="application/json",
         content_encoding="utf-8",

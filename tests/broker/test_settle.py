@@ -13,7 +13,7 @@ from tests.support.amqp import Subscription, bodies, get, publish_confirmed, rea
 Connect = Callable[..., pika.BlockingConnection]
 
 
-def test_an_acked_message_is_gone(connect: Connect, channel: BlockingChannel, queue: str) -> None:
+def test_an_acked_message_is_removed(connect: Connect, channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, *"12")
     other = connect().channel()
     other.basic_ack(take(other, queue, 2, auto_ack=False)[0].tag)
@@ -69,7 +69,7 @@ def test_a_message_cannot_be_acked_twice(channel: BlockingChannel, queue: str) -
         channel.basic_qos()
 
 
-def test_a_requeued_message_returns_to_its_place_and_is_marked(channel: BlockingChannel, queue: str) -> None:
+def test_a_requeued_message_keeps_its_position_and_is_redelivered(channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, *"123")
     first, second = take(channel, queue, 2, auto_ack=False)
     channel.basic_nack(second.tag, requeue=True)
@@ -89,7 +89,7 @@ def test_a_multiple_nack_requeues_in_order(channel: BlockingChannel, queue: str)
 
 
 @pytest.mark.parametrize("verb", ["nack", "reject"])
-def test_a_rejected_message_without_a_dead_letter_exchange_is_gone(
+def test_a_rejected_message_without_a_dead_letter_exchange_is_dropped(
     channel: BlockingChannel, queue: str, verb: str
 ) -> None:
     publish_confirmed(channel, queue, "1")
@@ -108,7 +108,7 @@ def test_a_requeued_message_is_delivered_again_to_the_consumer(channel: Blocking
     assert (second.tag, second.redelivered) == (2, True)
 
 
-def test_recover_hands_everything_back(channel: BlockingChannel, queue: str) -> None:
+def test_recover_requeues_everything(channel: BlockingChannel, queue: str) -> None:
     publish_confirmed(channel, queue, *"12")
     subscription = Subscription(channel, queue)
     subscription.wait(2)

@@ -10,7 +10,7 @@ import pytest
 from app import create_app
 from tests.api.client import Gunicorn, whole_service
 from tests.api.conftest import end, settings_for
-from tests.cli.lonely import Lonely
+from tests.cli.no_service import NoService
 from tests.cli.shell import Shell
 
 
@@ -29,10 +29,10 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
 
 
 @pytest.fixture
-def lonely(tmp_path: Path) -> Iterator[Lonely]:
+def no_service(tmp_path: Path) -> Iterator[NoService]:
     """A service whose broker and store are away, and which may go away itself."""
     app = create_app(settings_for(tmp_path / "var"))
-    service = Lonely(app)
+    service = NoService(app)
     service.start()
     yield service
     service.stop()

@@ -10,11 +10,11 @@ import pytest
 
 from app import APIS
 from cli import rmq
-from cli.command import path_of
+from cli.command import command_path
 from cli.description import Description
 from cli.fields import fields_of
 from cli.names import GROUPS, NAMES
-from cli.tree import is_for_programs, tree
+from cli.tree import returns_data, tree
 from routes.openapi import document
 
 DESCRIPTION = Description(document([(api.blueprint.name, api.operations) for api in APIS], "test"))
@@ -29,7 +29,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
             yield name, one
 
 
-@pytest.mark.parametrize("id_", [id_ for id_, one in DESCRIPTION.operations.items() if is_for_programs(one)])
+@pytest.mark.parametrize("id_", [id_ for id_, one in DESCRIPTION.operations.items() if returns_data(one)])
 def test_every_route_that_answers_data_has_a_command_with_a_name_of_its_own(id_: str) -> None:
     assert id_ in NAMES, f"say in cli/names.py what the command of {id_} is called"
     assert NAMES[id_].command in dict(commands())
@@ -42,7 +42,9 @@ def test_no_name_is_left_of_a_route_that_is_gone() -> None:
 
 def test_no_two_routes_have_the_same_command_and_no_two_options_the_same_name() -> None:
     assert not [
-        path for path, count in Counter(tuple(path_of(o)) for o in DESCRIPTION.operations.values()).items() if count > 1
+        path
+        for path, count in Counter(tuple(command_path(o)) for o in DESCRIPTION.operations.values()).items()
+        if count > 1
     ]
     for name, command in commands():
         options = Counter(
@@ -55,7 +57,7 @@ def test_no_two_routes_have_the_same_command_and_no_two_options_the_same_name() 
 def test_every_field_of_a_route_can_be_given() -> None:
     by_hand = {"messagePublish": 4, "login": 2}  # fields that arguments stand for
     for operation in DESCRIPTION.operations.values():
-        if is_for_programs(operation) and operation.id not in by_hand:
+        if returns_data(operation) and operation.id not in by_hand:
             known = {param.name for param in dict(commands())[NAMES[operation.id].command].params}
             assert {field.name.replace("-", "_") for field in fields_of(operation, DESCRIPTION)} <= known, operation.id
 

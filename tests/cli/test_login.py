@@ -12,7 +12,7 @@ import pytest
 from cli.description import load
 from cli.service import Service
 from tests.api.client import PASSWORD, Gunicorn
-from tests.cli.lonely import Lonely
+from tests.cli.no_service import NoService
 from tests.cli.shell import Shell
 from tests.support.processes import free_port
 from tests.support.target import Target
@@ -64,41 +64,41 @@ def test_a_service_that_is_away_is_said_to_be(stranger: Shell) -> None:
 
 def test_what_is_another_service_is_said_to_be(stranger: Shell, target: Target) -> None:
     stranger.environment["WORKERRMQ_URL"] = target.url("")
-    assert "Is the URL right?" in stranger.fails(3, "queues", "list")
+    assert "Check the URL." in stranger.fails(3, "queues", "list")
 
 
 def test_what_a_service_can_do_is_known_while_it_is_away_and_looked_up_anew_when_it_is_back(
-    stranger: Shell, lonely: Lonely
+    stranger: Shell, no_service: NoService
 ) -> None:
-    stranger.environment["WORKERRMQ_URL"] = lonely.url
+    stranger.environment["WORKERRMQ_URL"] = no_service.url
     stranger.done("queues", "--help")
     (kept,) = (stranger.home / ".cache" / "workerrmq").iterdir()
     kept.write_text(kept.read_text().replace("Create a queue", "Remembered"))
     assert "Remembered" in stranger.done("queues", "--help")
 
     os.utime(kept, (0, 0))
-    lonely.stop()
+    no_service.stop()
 
     assert "Remembered" in stranger.done("queues", "--help")
     assert "cannot be reached" in stranger.fails(3, "queues", "list")
-    lonely.start()
+    no_service.start()
     assert "Create a queue" in stranger.done("queues", "--help")
 
 
 def test_a_description_is_fetched_again_after_each_period_whatever_the_clock_says(
-    lonely: Lonely, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_service: NoService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    service = Service(lonely.url, None)
+    service = Service(no_service.url, None)
     load(service)
     (kept,) = (tmp_path / "workerrmq").iterdir()
     for age in (10, 3600, -3600):  # the clock may have been set back
-        load(service, fresh=5)
+        load(service, max_age=5)
         fetched = kept.stat().st_ino
-        load(service, fresh=5)
+        load(service, max_age=5)
         assert kept.stat().st_ino == fetched
         os.utime(kept, (time.time() - age, time.time() - age))
-        load(service, fresh=5)
+        load(service, max_age=5)
         assert kept.stat().st_ino != fetched
 
 

@@ -79,9 +79,9 @@ def test_a_line_of_an_endless_stream_is_published_when_it_comes(shell: Shell, qu
 
 
 def test_it_says_what_is_missing_or_too_much(shell: Shell, queue: str) -> None:
-    assert "quotes around a message" in shell.fails(2, "publish", queue, "two", "words")
-    assert "Say where to" in shell.fails(2, "publish")
-    assert "once" in shell.fails(2, "publish", queue, "x", "--lines", "-")
+    assert "Quote a message" in shell.fails(2, "publish", queue, "two", "words")
+    assert "Missing destination" in shell.fails(2, "publish")
+    assert "in one way only" in shell.fails(2, "publish", queue, "x", "--lines", "-")
     assert f"no queue named '{queue}-not'" in shell.fails(1, "publish", f"{queue}-not", "x")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.api.client import PASSWORD
-from tests.cli.lonely import Lonely
+from tests.cli.no_service import NoService
 from tests.cli.shell import Shell
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -56,7 +56,7 @@ def test_lists_say_when_there_is_more_and_all_brings_everything(shell: Shell, un
         shell.done("queues", "create", f"{unique_name}-{number}")
     found = shell.run("queues", "list", "--name", unique_name, "--page-size", "2", "--fields", "queueName")
     assert found.stdout.split() == ["queueName", f"{unique_name}-0", f"{unique_name}-1"]
-    assert "2 of 3, page 1; --page 2 shows more" in found.stderr
+    assert "2 of 3, page 1; use --page 2 for the next page" in found.stderr
     whole = shell.json("queues", "list", "--name", unique_name, "--all")
     assert [one["queueName"] for one in whole] == [f"{unique_name}-{number}" for number in range(3)]
 
@@ -88,7 +88,7 @@ def test_a_consumer_lives_its_life(shell: Shell, queue: str, target: Target) -> 
     shell.done("consumers", "resume", queue)
     assert shell.json("consumers", "get", queue)["desiredState"] == "enabled"
     shell.done("consumers", "delete", queue)
-    assert "None." in shell.run("consumers", "list", "--queue-name", queue).stderr
+    assert "No items." in shell.run("consumers", "list", "--queue-name", queue).stderr
 
 
 def test_a_consumer_s_target_is_tried(shell: Shell, queue: str, target: Target) -> None:
@@ -96,7 +96,7 @@ def test_a_consumer_s_target_is_tried(shell: Shell, queue: str, target: Target) 
     assert "success" in shell.done("consumers", "test", queue, "--message", '{"sample": 1}', "--priority", "3")
     assert target.requests[-1].body == b'{"sample": 1}'
     target.answer = 503
-    assert "would not take it" in shell.fails(1, "consumers", "test", queue)
+    assert "would refuse the sample" in shell.fails(1, "consumers", "test", queue)
 
 
 def test_the_log_of_attempts_tells_what_failed(shell: Shell, queue: str, target: Target) -> None:
@@ -127,7 +127,7 @@ def test_a_key_is_shown_once_and_does_what_its_role_may(shell: Shell, queue: str
     program.done("publish", queue, "Hello")
     assert "role 'operator'" in program.fails(1, "queues", "purge", queue)
     shell.done("keys", "delete", queue[-20:])
-    assert "WORKERRMQ_API_KEY holds was refused" in program.fails(4, "publish", queue, "Hello")
+    assert "refused the key in WORKERRMQ_API_KEY" in program.fails(4, "publish", queue, "Hello")
 
 
 def test_what_was_changed_is_in_the_audit_log(shell: Shell, queue: str) -> None:
@@ -146,8 +146,8 @@ def test_which_field_is_wrong_is_said_too(shell: Shell, queue: str) -> None:
     assert "signingSecret: must be whsec_" in shell.fails(1, "consumers", "create", queue, *secret, typed="short\n")
 
 
-def test_health_is_a_failure_while_something_is_away(stranger: Shell, lonely: Lonely) -> None:
-    stranger.environment["WORKERRMQ_URL"] = lonely.url
+def test_health_is_a_failure_while_something_is_away(stranger: Shell, no_service: NoService) -> None:
+    stranger.environment["WORKERRMQ_URL"] = no_service.url
     found = stranger.run("health")
     assert found.exit_code == 1
     assert "Not ready" in found.stderr

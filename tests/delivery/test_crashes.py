@@ -15,6 +15,7 @@ from flask import Flask
 from pika.adapters.blocking_connection import BlockingChannel
 
 import WorkerRMQ
+from delivery.periods import Periods
 from domain.consumer import ConsumerSpec
 from domain.errors import BrokerUnavailable
 from domain.message import Message
@@ -26,7 +27,6 @@ from gateway.loop import Loop
 from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from services.reconciler import Reconciler
-from services.steering_periods import SteeringPeriods
 from tests.api.conftest import end, settings_for
 from tests.support.amqp import publish
 from tests.support.embedded import EmbeddedNode
@@ -36,6 +36,8 @@ from tests.support.store import StoreNode
 from tests.support.target import Target
 
 CRASH = """
+from threading import Event
+
 import WorkerRMQ
 
 class Crashing(WorkerRMQ.ConsumerThread):
@@ -43,10 +45,11 @@ class Crashing(WorkerRMQ.ConsumerThread):
         if not {after}:
             raise RuntimeError("canary")
         self._started.set()
+        Event().wait(1)  # several looks of `main`
         raise RuntimeError("canary")
 
 WorkerRMQ.ConsumerThread = Crashing
-WorkerRMQ.main()
+WorkerRMQ.main(look_every=0.05, last_spans=0.2)
 """
 
 
@@ -78,11 +81,12 @@ def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_ru
     made: list[ConsumerThread] = []
 
     def thread() -> ConsumerThread:
-        made.append(Crashing(nodes) if len(made) < 4 else ConsumerThread(nodes))
+        made.append(Crashing(nodes) if len(made) < 12 else ConsumerThread(nodes))
         return made[-1]
 
     gateway = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-    worker = Reconciler(registry, gateway, thread, SteeringPeriods(first_pause=0.01, sound_after=1.0))
+    periods = Periods(turn=0.05, restart=0.01, longest_restart=0.1, sound_after=1.0)
+    worker = Reconciler(registry, gateway, thread, periods)
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url()))
     worker.start()
     try:
@@ -92,7 +96,7 @@ def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_ru
         publish(channel, queue, b"body")
         target.wait_for(1, 30)
         wait_until(lambda: worker.fault is None, 10)
-        assert len(made) == 5
+        assert len(made) == 13
     finally:
         worker.stop(1)
 
@@ -107,7 +111,7 @@ def test_a_consumer_thread_that_goes_on_crashing_is_restarted_ever_more_rarely(
         return made[-1]
 
     gateway = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-    worker = Reconciler(registry, gateway, thread, SteeringPeriods(first_pause=3600.0))
+    worker = Reconciler(registry, gateway, thread, Periods(restart=3600.0))
     worker.start()
     try:
         wait_until(lambda: worker.fault, 10)

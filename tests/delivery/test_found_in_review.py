@@ -42,7 +42,7 @@ class StoppedLoop:
 
 
 def test_a_target_may_throttle_without_a_time_for_longer_than_a_day() -> None:
-    breaker = TargetBreaker(StoppedLoop(), "http://target", BreakerPolicy())  # type: ignore[arg-type]
+    breaker = TargetBreaker(StoppedLoop(), "http://target", BreakerPolicy(), 60.0)  # type: ignore[arg-type]
     for _ in range(24 * 60 + 1):  # a pause is a minute
         breaker.pause(breaker.pause_without_time(), "HTTP 429")
         breaker._opens_until = 0.0
@@ -50,18 +50,11 @@ def test_a_target_may_throttle_without_a_time_for_longer_than_a_day() -> None:
         assert breaker.take_probe()
 
 
-def test_a_long_pause_without_a_time_does_not_wedge_the_consumer(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, monkeypatch: pytest.MonkeyPatch
+def test_a_target_that_throttles_without_a_time_is_tried_again_after_each_longest_pause(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
-    original = TargetBreaker.__init__
-
-    def already_long(self: TargetBreaker, *args: object) -> None:
-        original(self, *args)  # type: ignore[arg-type]
-        self._pauses = 1023  # 17 hours of a pause a minute
-
-    monkeypatch.setattr(TargetBreaker, "__init__", already_long)
-    monkeypatch.setattr("gateway.consuming.breakers._LONGEST_PAUSE", 1.0)
-    target.answer = lambda _request: 429 if target.count < 5 else 200
+    consumers = make_consumers(periods=Periods(longest_pause=1.0))
+    target.answer = lambda _request: 429 if target.count < 7 else 200  # 63 s if the pause went on doubling
     publish(channel, queue, b"body", message_id="m-1")
     consumers.deliver(queue, target.url())
     wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 20)
@@ -81,7 +74,7 @@ def test_a_consumer_whose_breaker_policy_is_changed_does_not_send_before_the_tim
 
 
 def test_a_default_port_is_the_same_target() -> None:
-    breakers = Breakers(StoppedLoop())  # type: ignore[arg-type]
+    breakers = Breakers(StoppedLoop(), 60.0)  # type: ignore[arg-type]
     one, other = (ConsumerSpec(queue_name="q", url=url) for url in ("http://erp/a", "http://erp:80/b"))
     assert breakers.of(one) is breakers.of(other)
 

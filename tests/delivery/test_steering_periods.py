@@ -12,6 +12,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pymongo import MongoClient
 
+from delivery.periods import Periods
 from domain.attempt import Attempt, AttemptFilter
 from domain.consumer import ConsumerSpec
 from domain.errors import StoreUnavailable
@@ -24,7 +25,6 @@ from gateway.mongo import Store, open_store
 from gateway.mongo.heartbeats import Heartbeats
 from services.attempt_writer import AttemptWriter
 from services.reconciler import Reconciler
-from services.steering_periods import SteeringPeriods
 from tests.support.amqp import publish, take
 from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
@@ -59,7 +59,7 @@ def work(registry: Store, broker: BrokerNode) -> Iterator[Work]:
     def start(management_url: str = "", **periods: float) -> Reconciler:
         url = (management_url or broker.management_url).replace("http://", "http://guest:guest@")
         queues = DeadLetterGateway(ManagementClient(management_nodes(url), read_seconds=3.0))
-        steering = SteeringPeriods(**{"turn": TURN, "registry": NEVER, "facts": NEVER, **periods})
+        steering = Periods(**{"turn": TURN, "registry": NEVER, "facts": NEVER, **periods})
         worker = Reconciler(registry, queues, lambda: ConsumerThread(BrokerNodes.parse(broker.amqp_url)), steering)
         workers.append(worker)
         worker.start()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from domain.registry import QueueFacts
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import publish, ready, take, wait_ready
 from tests.support.processes import wait_until
@@ -93,4 +95,29 @@ def test_what_a_stopped_thread_hands_back_another_delivers(
     first.end()
     second.deliver(queue, target.url("/ok"))
     wait_until(lambda: len(target.delivered()) == 50)
+    assert {request.headers["x-delivery-attempt"] for request in target.requests} == {"1"}
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_workers_that_stop_at_their_deadline_do_not_use_up_the_delivery_limit(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    unique_name: str,
+    target: Target,
+    limit: int,
+) -> None:
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": limit}
+    channel.queue_declare(unique_name, durable=True, arguments=arguments)
+    publish(channel, unique_name, *map(str, range(5)))
+    facts = QueueFacts(type="quorum", delivery_limit=limit)
+    for stop in range(1, limit + 4):
+        consumers = make_consumers()
+        consumers.deliver(unique_name, target.url("/hang"), facts=facts)
+        target.wait_for(5 * stop)
+        consumers.thread.stop(0.2)
+        assert consumers.thread.join(15)
+    wait_ready(channel, unique_name, 5)
+    last = make_consumers()
+    last.deliver(unique_name, target.url("/ok"), facts=facts)
+    wait_until(lambda: len(target.delivered()) == 5)
     assert {request.headers["x-delivery-attempt"] for request in target.requests} == {"1"}

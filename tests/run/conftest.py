@@ -1,4 +1,4 @@
-"""Installations: the first one of a session is set up by run.sh itself, the others share its virtual environment."""
+"""Installations: run.sh sets up the first one of a session, the others share its virtual environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.installation import Installation
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All on one worker: they share an installation, and the usual ports of the machine."""
+    """Run all on one worker: they share an installation and the machine's usual ports."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("run"))
@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def first_installation() -> Iterator[Installation]:
-    """A fresh copy that run.sh has set up and started, as the README says, with nothing prepared."""
+    """Set up and start a fresh copy with run.sh, as the README says."""
     installation = Installation()
     try:
         installation.start(timeout=300)
@@ -30,7 +30,7 @@ def first_installation() -> Iterator[Installation]:
 
 @pytest.fixture
 def installation(first_installation: Installation) -> Iterator[Installation]:
-    """A fresh copy, not started, whose requirements are installed."""
+    """Make a fresh copy with installed requirements, not started."""
     installation = Installation()
     installation.share_venv(first_installation)
     try:
@@ -41,7 +41,7 @@ def installation(first_installation: Installation) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def running_installation(first_installation: Installation) -> Iterator[Installation]:
-    """A fresh copy that runs while the tests of a module harm its parts."""
+    """Start a fresh copy for the tests of a module, which kill its programs."""
     installation = Installation()
     installation.share_venv(first_installation)
     try:

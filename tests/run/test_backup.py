@@ -1,4 +1,4 @@
-"""A copy of DATA_DIR, made while the service is stopped, is all that there was: as docs/HOWTO.md says."""
+"""A copy of DATA_DIR, made while the service is stopped, is a complete backup, as docs/HOWTO.md says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every program of the service that reads a wrong URL ends at once, with one sentence and no part of a password."""
+"""Every program that reads a wrong URL exits at once, with one sentence and no part of a password."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def run(program: str, directory: Path, **settings: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize(("name", "url"), [URLS[0], URLS[2], URLS[9]], ids=["amqp", "parameter", "mongo"])
-def test_each_program_refuses_it(program: str, name: str, url: str, tmp_path: Path) -> None:
+def test_each_program_refuses_a_wrong_url(program: str, name: str, url: str, tmp_path: Path) -> None:
     refused(program, name, url, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "url"), URLS)
-def test_the_worker_refuses_each(name: str, url: str, tmp_path: Path) -> None:
+def test_the_worker_refuses_each_wrong_url(name: str, url: str, tmp_path: Path) -> None:
     refused("worker", name, url, tmp_path)
 
 

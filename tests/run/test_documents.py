@@ -1,4 +1,4 @@
-"""README and tutorial do what they say when they are pasted, block by block, and show what they say they show."""
+"""The commands in README and tutorial work when pasted, block by block, and print the documented output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
 
 @pytest.mark.timeout(400)  # the first start installs everything
 @pytest.mark.parametrize("document", ["README.md", "docs/TUTORIAL.md"])
-def test_every_block_does_what_the_document_says(installation: Installation, document: str) -> None:
+def test_every_block_prints_the_documented_output(installation: Installation, document: str) -> None:
     installation.start()
     text = (PROJECT / document).read_text()
     target = free_port()
@@ -46,19 +46,19 @@ def test_every_block_does_what_the_document_says(installation: Installation, doc
 
 
 def _paced(commands: str, target: int) -> str:
-    """As slow as a person: the target listens before the next line is there."""
+    """Wait before each line, as a person does: the target must listen first."""
     listens = f"(exec 3<>/dev/tcp/127.0.0.1/{target}) 2>/dev/null"
     return re.sub(r"^(python3 .*&.*\n)", rf"\1until {listens}; do sleep 0.1; done\n", commands, flags=re.MULTILINE)
 
 
 def _reading(output: str) -> str:
-    """What a reader does before going on: see the deliveries arrive."""
+    """Wait for the deliveries, as a reader does."""
     lines = [line for line in output.splitlines() if line.startswith("delivered from")]
     return "".join(f"until grep -qF {shlex.quote(line)} ../pasted.log; do sleep 0.1; done\n" for line in lines)
 
 
 def _pattern(line: str) -> str:
-    """A line of a document as a pattern, in which … is anything."""
+    """Return a pattern for a line of a document, in which … matches anything."""
     return ".*".join(re.escape(" ".join(part.split())) for part in line.split("…"))
 
 

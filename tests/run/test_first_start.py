@@ -1,4 +1,4 @@
-"""What a newcomer sees: one command, a login, three lines to paste, a message delivered."""
+"""The first start: one command, a login, three commands to paste, a delivered message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def said(first_installation: Installation) -> str:
     return (first_installation.directory / "run.log").read_text()
 
 
-def test_the_lines_that_it_prints_deliver_a_message_when_pasted(first_installation: Installation, said: str) -> None:
+def test_the_printed_commands_deliver_a_message(first_installation: Installation, said: str) -> None:
     lines = re.search(r"^python3 examples/target\.py .*?\n\n", said, re.MULTILINE | re.DOTALL)
     assert lines, said
     pasted = first_installation.as_newcomer("bash", "-c", lines[0] + "\nwait", log="pasted.log")
@@ -30,14 +30,14 @@ def test_the_lines_that_it_prints_deliver_a_message_when_pasted(first_installati
         pasted.kill()
 
 
-def test_it_says_where_it_is_and_how_to_log_in(first_installation: Installation, said: str) -> None:
+def test_the_welcome_has_address_and_login(first_installation: Installation, said: str) -> None:
     assert f"at {first_installation.url}" in said
     assert re.search(r"login +admin, password \S{12,}", said)
     assert first_installation.call("GET", "/getQueues").status_code == 200
 
 
-def test_it_says_where_to_go_on(first_installation: Installation, said: str) -> None:
-    [dashboard] = re.findall(r"(http://\S+/) in a browser", said)
+def test_the_welcome_names_the_next_steps(first_installation: Installation, said: str) -> None:
+    [dashboard] = re.findall(r"dashboard is at (http://\S+/)", said)
     page = first_installation.call("GET", "/")
     assert (dashboard, page.headers["Content-Type"]) == (f"{first_installation.url}/", "text/html; charset=utf-8")
     [log_in] = re.findall(r"`(flask rmq .* login)`", said)
@@ -51,14 +51,14 @@ def test_it_says_where_to_go_on(first_installation: Installation, said: str) -> 
     assert (first_installation.project / tutorial).is_file()
 
 
-def test_its_files_are_for_nobody_else(first_installation: Installation) -> None:
+def test_its_files_are_readable_by_the_owner_only(first_installation: Installation) -> None:
     data = first_installation.project / "var"
 
     assert data.stat().st_mode & 0o077 == 0
     assert [path for path in data.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077] == []
 
 
-def test_no_secret_is_in_an_argument_that_other_users_can_read(first_installation: Installation) -> None:
+def test_no_secret_is_a_process_argument(first_installation: Installation) -> None:
     data = first_installation.project / "var"
     secrets = [(data / name).read_text().strip() for name in ("secret.key", "broker_password")]
 
@@ -67,12 +67,12 @@ def test_no_secret_is_in_an_argument_that_other_users_can_read(first_installatio
         assert first_installation.pids(secret) == []
 
 
-def test_a_second_run_says_that_one_is_running(first_installation: Installation) -> None:
+def test_a_second_run_is_refused(first_installation: Installation) -> None:
     second = first_installation.as_newcomer("./run.sh", log="second.log")
 
     second.start()
     wait_until(lambda: not second.running, 20, "the second run giving up")
 
     assert second.returncode == 1
-    assert re.fullmatch(r"run\.sh: already running in var \(process \d+\): stop it first\n", second.output())
+    assert re.fullmatch(r"run\.sh: already running in var \(process \d+\); stop it first\n", second.output())
     assert first_installation.call("GET", "/getQueues").status_code == 200

@@ -1,4 +1,4 @@
-"""What run.sh cannot do, it says in one sentence, and leaves no process behind."""
+"""run.sh reports what it cannot do in one sentence and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VENV_PACKAGE = subprocess.check_output(
 
 @pytest.fixture
 def usual_ports_taken() -> Iterator[None]:
-    """Somebody listens where RabbitMQ and MongoDB usually do: we, unless they really are there."""
+    """Occupy the usual ports of RabbitMQ and MongoDB, unless they are in use."""
     with ExitStack() as sockets:
         for port in (5672, 15672, 27017):
             listener = sockets.enter_context(socket.socket())
@@ -37,7 +37,7 @@ def usual_ports_taken() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("usual_ports_taken")
-def test_the_embedded_parts_take_other_ports(installation: Installation) -> None:
+def test_the_embedded_servers_use_other_ports(installation: Installation) -> None:
     said = installation.start().output()
 
     for port in (":5672", "port 15672", ":27017"):
@@ -45,7 +45,7 @@ def test_the_embedded_parts_take_other_ports(installation: Installation) -> None
     assert installation.call("GET", "/getQueues").status_code == 200
 
 
-def test_two_that_start_at_once_do_not_take_each_others_ports(installation: Installation) -> None:
+def test_two_simultaneous_starts_use_different_ports(installation: Installation) -> None:
     other = Installation()
     try:
         (other.project / ".venv").symlink_to((installation.project / ".venv").readlink())
@@ -59,7 +59,7 @@ def test_two_that_start_at_once_do_not_take_each_others_ports(installation: Inst
         other.remove()
 
 
-def test_the_web_port_is_taken(installation: Installation) -> None:
+def test_a_web_port_in_use_is_refused(installation: Installation) -> None:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", installation.port))
@@ -68,37 +68,37 @@ def test_the_web_port_is_taken(installation: Installation) -> None:
         said = installation.fails()
 
     expected = (
-        f"port {installation.port} on 127.0.0.1 is taken by another program: stop it, or set BIND to another port"
+        f"port {installation.port} on 127.0.0.1 is in use. Stop the program that uses it, or set BIND to another port"
     )
     assert said == f"run.sh: {expected}\n"
     assert installation.pids() == []
 
 
 @pytest.mark.parametrize("program", ["WorkerRMQ.py", "wsgi.py", "broker/__main__.py"])
-def test_a_part_that_dies_at_start(installation: Installation, program: str) -> None:
+def test_a_program_that_exits_at_the_start_is_reported(installation: Installation, program: str) -> None:
     (installation.project / program).write_text('raise RuntimeError("broken for this test")\n')
 
     said = installation.fails()
 
     assert said.startswith("run.sh: ")
-    assert "ended at start" in said
+    assert "exited at the start" in said
     assert said.count("\n") == 1
     assert installation.pids() == []
 
 
-def test_a_setting_is_wrong(installation: Installation) -> None:
+def test_a_wrong_setting_is_refused(installation: Installation) -> None:
     said = installation.fails(BIND="nonsense")
 
     assert said == "configuration: BIND must be host:port, as in 127.0.0.1:5000\n"
 
 
-def test_the_data_directory_cannot_be_written(installation: Installation) -> None:
+def test_a_read_only_data_directory_is_refused(installation: Installation) -> None:
     said = installation.fails(DATA_DIR="/proc/no")
 
     assert said.startswith("run.sh: cannot use DATA_DIR /proc/no: ")
 
 
-def test_what_is_asked_for_is_unknown(installation: Installation) -> None:
+def test_an_unknown_command_is_refused(installation: Installation) -> None:
     process = installation.run("tset")
     wait_until(lambda: not process.running, 20)
 
@@ -111,10 +111,10 @@ def test_what_is_asked_for_is_unknown(installation: Installation) -> None:
 @pytest.mark.parametrize(
     ("python", "expected"),
     [
-        (None, "run.sh: Python 3.11 or newer is needed, and there is none: sudo apt install python3 python3-venv\n"),
+        (None, "run.sh: Python 3.11 or newer is required, but not installed: sudo apt install python3 python3-venv\n"),
         (
             'case "$2" in *platform*) echo 3.9.2;; *) exit 1;; esac',
-            "run.sh: Python 3.11 or newer is needed, but python3 is 3.9.2: sudo apt install python3.11-venv\n",
+            "run.sh: Python 3.11 or newer is required, but python3 is 3.9.2: sudo apt install python3.11-venv\n",
         ),
         (
             f'case "$2" in *ensurepip*) exit 1;; *) exec "{_SYSTEM_PYTHON}" "$@";; esac',
@@ -123,7 +123,7 @@ def test_what_is_asked_for_is_unknown(installation: Installation) -> None:
     ],
     ids=["none", "too old", "without venv"],
 )
-def test_python_is_not_as_needed(installation: Installation, python: str | None, expected: str) -> None:
+def test_an_unsuitable_python_is_refused(installation: Installation, python: str | None, expected: str) -> None:
     (installation.project / ".venv").unlink()
     programs = _path_with(installation.directory / "bin", python)
 
@@ -134,7 +134,7 @@ def test_python_is_not_as_needed(installation: Installation, python: str | None,
 
 
 def _path_with(directory: Path, python: str | None) -> Path:
-    """A PATH of its own, with what run.sh uses besides Python, and `python` as the script python3."""
+    """Make a PATH with the tools of run.sh, and `python` as the script python3."""
     directory.mkdir()
     for program in ("bash", "dirname", "cmp", "cp", "setpriv"):
         found = shutil.which(program)

@@ -1,4 +1,4 @@
-"""Stopping and starting: nothing is lost, nothing is left behind, what dies comes back."""
+"""Stopping and restarting: no data is lost, no process is left, crashed programs restart."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_users_queues_messages_and_consumers_survive(installation: Installation)
     assert [consumer["name"] for consumer in installation.call("GET", "/getConsumers").json()] == ["asleep"]
 
 
-def test_a_forgotten_password_is_reset_while_it_runs(installation: Installation) -> None:
+def test_a_password_is_reset_while_the_service_runs(installation: Installation) -> None:
     installation.start()
     before = installation.token()
     reset = installation.as_newcomer("./run.sh", "reset-password", log="reset.log")
@@ -80,7 +80,7 @@ def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installat
 
 
 @pytest.mark.parametrize("killed", ["-m launcher", "supervisor.supervisord"])
-def test_nothing_is_left_when_what_watches_is_killed(installation: Installation, killed: str) -> None:
+def test_no_process_is_left_after_the_launcher_or_supervisor_is_killed(installation: Installation, killed: str) -> None:
     installation.start()
 
     os.kill(installation.pids(killed)[0], signal.SIGKILL)

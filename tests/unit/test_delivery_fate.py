@@ -13,25 +13,27 @@ LEFT, LAST = Situation(attempts_left=True), Situation(attempts_left=False)
 @pytest.mark.parametrize(
     ("row", "outcome", "situation", "fate"),
     [
-        (0, Outcome.SUCCESS, LAST._replace(too_old=True, target_down=True), Fate.ACK),
-        (1, Outcome.REJECT, LEFT._replace(target_down=True), Fate.REJECT),
-        (2, Outcome.THROTTLE, LEFT._replace(too_old=True), Fate.EXHAUST),
-        (3, Outcome.THROTTLE, LAST._replace(target_down=True), Fate.GIVE_BACK),
-        (4, Outcome.RETRY, LAST._replace(target_down=True, too_old=True), Fate.GIVE_BACK),
-        (5, Outcome.RETRY, LEFT._replace(too_old=True), Fate.EXHAUST),
-        (6, Outcome.RETRY, LEFT._replace(target_down=True, probe=True), Fate.RETRY),
-        (7, Outcome.RETRY, LAST, Fate.EXHAUST),
-        (8, Outcome.SUSPEND, LEFT._replace(outdated=True, others_succeed=True, refusals=10), Fate.GIVE_BACK),
-        (9, Outcome.SUSPEND, LEFT._replace(others_succeed=True, refusals=10, status=410), Fate.RETRY),
-        (10, Outcome.SUSPEND, LAST._replace(others_succeed=True), Fate.EXHAUST),
-        (10, Outcome.SUSPEND, LEFT._replace(others_succeed=True, too_old=True), Fate.EXHAUST),
-        (11, Outcome.SUSPEND, LEFT._replace(refusals=10), Fate.SUSPEND),
-        (11, Outcome.SUSPEND, LEFT._replace(refusals=1, status=410), Fate.SUSPEND),
-        (12, Outcome.SUSPEND, LAST._replace(refusals=9, too_old=True), Fate.REST),
+        (0, Outcome.SUCCESS, LEFT._replace(gone=True), Fate.FORGET),
+        (0, Outcome.SUSPEND, LAST._replace(gone=True, refusals=10), Fate.FORGET),
+        (1, Outcome.SUCCESS, LAST._replace(too_old=True, target_down=True), Fate.ACK),
+        (2, Outcome.REJECT, LEFT._replace(target_down=True), Fate.REJECT),
+        (3, Outcome.THROTTLE, LEFT._replace(too_old=True), Fate.EXHAUST),
+        (4, Outcome.THROTTLE, LAST._replace(target_down=True), Fate.GIVE_BACK),
+        (5, Outcome.RETRY, LAST._replace(target_down=True, too_old=True), Fate.GIVE_BACK),
+        (6, Outcome.RETRY, LEFT._replace(too_old=True), Fate.EXHAUST),
+        (7, Outcome.RETRY, LEFT._replace(target_down=True, probe=True), Fate.RETRY),
+        (8, Outcome.RETRY, LAST, Fate.EXHAUST),
+        (9, Outcome.SUSPEND, LEFT._replace(outdated=True, others_succeed=True, refusals=10), Fate.GIVE_BACK),
+        (10, Outcome.SUSPEND, LEFT._replace(others_succeed=True, refusals=10, status=410), Fate.RETRY),
+        (11, Outcome.SUSPEND, LAST._replace(others_succeed=True), Fate.EXHAUST),
+        (11, Outcome.SUSPEND, LEFT._replace(others_succeed=True, too_old=True), Fate.EXHAUST),
+        (12, Outcome.SUSPEND, LEFT._replace(refusals=10), Fate.SUSPEND),
+        (12, Outcome.SUSPEND, LEFT._replace(refusals=1, status=410), Fate.SUSPEND),
+        (13, Outcome.SUSPEND, LAST._replace(refusals=9, too_old=True), Fate.REST),
     ],
 )
 def test_a_row_decides(row: int, outcome: Outcome, situation: Situation, fate: Fate) -> None:
-    deciding = next(at for at, (of, applies, _) in enumerate(TABLE) if of is outcome and applies(situation))
+    deciding = next(at for at, (of, applies, _) in enumerate(TABLE) if of in (None, outcome) and applies(situation))
     assert deciding == row
     assert fate_of(outcome, situation) is fate
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from delivery.copies import Source, came_by, original
-from delivery.look_copies import look_copy, look_exchange, needs_exchange, wears_out
+from delivery.delivery_limit import look_wears_out
+from delivery.look_copies import look_copy, look_exchange, needs_exchange
 from domain.message import Properties
 
 HEADERS = {"x-death": [{"queue": "a", "count": 3}], "workerrmq-attempts": 4, "workerrmq-queue": "orders", "x-a": 1}
@@ -20,7 +21,7 @@ def source(exchange: str = "", routing_key: str = "q", **properties: object) -> 
     [(None, 1000, False), (20, 17, False), (20, 18, True), (3, 0, False), (3, 1, True), (2, 0, True), (0, 0, True)],
 )
 def test_a_copy_is_due_while_two_returns_are_left(limit: int | None, returned: int, worn: bool) -> None:
-    assert wears_out(source(headers={"x-delivery-count": returned}), limit) is worn
+    assert look_wears_out({"x-delivery-count": returned}, limit) is worn
 
 
 def test_a_copy_is_the_message_without_the_brokers_counts() -> None:

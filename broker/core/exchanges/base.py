@@ -1,4 +1,4 @@
-"""What all exchange types share."""
+"""The base class of all exchange types."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     Target: TypeAlias = "Queue | Exchange"
 
-# kind of destination, its name, routing key, arguments: what makes a binding the same binding
+# The identity of a binding: kind and name of the destination, routing key, encoded arguments.
 BindingKey: TypeAlias = tuple[str, str, str, bytes]
 
 
 class Binding:
-    """A route from an exchange (`source`) to a queue or an exchange (`kind`, `destination`, and itself, `target`)."""
+    """A route from an exchange (`source`) to a queue or an exchange (`target`, by `kind` and `destination`)."""
 
     __slots__ = ("arguments", "key", "routing_key", "source", "target")
 
@@ -43,21 +43,14 @@ class Binding:
         """The name of the queue or exchange."""
         return self.key[1]
 
-    @property
-    def properties_key(self) -> str:
-        """What the management API calls the binding (RabbitMQ docs: management § HTTP API)."""
-        if not self.arguments:
-            return self.routing_key or "~"
-        return f"{self.routing_key}~{hash_of(self.key[3])}"
 
-
-def hash_of(arguments: bytes) -> str:
-    """A short, stable name for encoded arguments."""
+def digest_of(arguments: bytes) -> str:
+    """Return a short, stable digest of encoded arguments."""
     return base64.urlsafe_b64encode(zlib.crc32(arguments).to_bytes(4, "big")).decode().rstrip("=")
 
 
 def _alternate(arguments: Table) -> str | None:
-    """The alternate exchange that arguments name (RabbitMQ docs: ae)."""
+    """Return the alternate exchange that the arguments name (RabbitMQ docs: ae)."""
     alternate = arguments.get("alternate-exchange")
     return alternate if isinstance(alternate, str) else None
 
@@ -82,12 +75,12 @@ class Exchange(ABC):
         self.published_out = 0
 
     def apply_policy(self, policy: Policy | None, now: float) -> None:
-        """Follow a policy, or none any more. The exchange's own arguments go first."""
+        """Apply a policy, or none. The exchange's own arguments take precedence."""
         self.policy = policy
         self.alternate = _alternate(self.arguments) or _alternate(policy.definition if policy is not None else {})
 
     def bind(self, binding: Binding) -> bool:
-        """Add a binding; False when it was there. Raises AmqpError 406 for arguments the type does not take."""
+        """Add a binding. Return False if it exists. Raises AmqpError 406 for arguments that the type refuses."""
         if binding.key in self.bindings:
             return False
         self.check(binding)
@@ -96,7 +89,7 @@ class Exchange(ABC):
         return True
 
     def unbind(self, key: BindingKey) -> bool:
-        """Remove a binding; False when there was none."""
+        """Remove a binding. Return False if there is none."""
         binding = self.bindings.pop(key, None)
         if binding is None:
             return False
@@ -104,11 +97,11 @@ class Exchange(ABC):
         return True
 
     def check(self, binding: Binding) -> None:  # noqa: B027 — most types take any arguments
-        """Raises AmqpError 406 when the type does not take the binding's arguments."""
+        """Raise AmqpError 406 if the type refuses the binding's arguments."""
 
     @abstractmethod
     def route(self, message: Message, routing_key: str) -> Iterable[Target]:
-        """Where a message with that key goes; a target may come more than once."""
+        """Return the targets of a message with that key; a target may occur more than once."""
 
     @abstractmethod
     def _add(self, binding: Binding) -> None: ...

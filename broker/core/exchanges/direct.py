@@ -1,4 +1,4 @@
-"""direct: to every queue bound with exactly the message's routing key (AMQP 0-9-1 §3.1.3.1)."""
+"""direct: routes to every queue bound with exactly the message's routing key (AMQP 0-9-1 §3.1.3.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Direct(Exchange):
-    """Bindings by routing key."""
+    """Targets indexed by routing key."""
 
     type = "direct"
 
@@ -22,7 +22,6 @@ class Direct(Exchange):
         self._by_key: dict[str, dict[BindingKey, Target]] = {}
 
     def route(self, message: Message, routing_key: str) -> Iterable[Target]:
-        """See Exchange.route."""
         found = self._by_key.get(routing_key)
         return found.values() if found else ()
 

@@ -1,4 +1,4 @@
-"""fanout: to every queue bound, whatever the routing key (AMQP 0-9-1 §3.1.3.2)."""
+"""fanout: routes to every queue bound, for any routing key (AMQP 0-9-1 §3.1.3.2)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ if TYPE_CHECKING:
 
 
 class Fanout(Exchange):
-    """All bindings match."""
+    """An exchange whose bindings all match."""
 
     type = "fanout"
 
     def route(self, message: Message, routing_key: str) -> Iterable[Target]:
-        """See Exchange.route."""
         return [binding.target for binding in self.bindings.values()]
 
     def _add(self, binding: Binding) -> None:
-        """`bindings` is all that is needed."""
+        """Do nothing: `bindings` is enough."""
 
     def _remove(self, binding: Binding) -> None:
-        """`bindings` is all that is needed."""
+        """Do nothing: `bindings` is enough."""

@@ -1,4 +1,4 @@
-"""headers: by the message's headers (AMQP 0-9-1 §3.1.3.4; RabbitMQ adds the `-with-x` matches)."""
+"""headers: routes by the message's headers (AMQP 0-9-1 §3.1.3.4; RabbitMQ adds the `-with-x` matches)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ _MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 
 class Headers(Exchange):
-    """Each binding's arguments are compared with the message's headers."""
+    """An exchange that compares each binding's arguments with the message's headers."""
 
     type = "headers"
 
     def check(self, binding: Binding) -> None:
-        """See Exchange.check."""
         match = binding.arguments.get("x-match", "all")
         if not isinstance(match, str):
             raise AmqpError(406, f"Invalid x-match field type {type_name(match)} (value {match}); expected longstr")
@@ -32,15 +31,14 @@ class Headers(Exchange):
                                  "any-with-x")  # fmt: skip
 
     def route(self, message: Message, routing_key: str) -> Iterable[Target]:
-        """See Exchange.route."""
         headers = message.headers
         return [binding.target for binding in self.bindings.values() if _matches(binding.arguments, headers)]
 
     def _add(self, binding: Binding) -> None:
-        """`bindings` is all that is needed."""
+        """Do nothing: `bindings` is enough."""
 
     def _remove(self, binding: Binding) -> None:
-        """`bindings` is all that is needed."""
+        """Do nothing: `bindings` is enough."""
 
 
 def _matches(arguments: Table, headers: Table) -> bool:
@@ -53,5 +51,5 @@ def _matches(arguments: Table, headers: Table) -> bool:
 
 
 def _same(wanted: Value, value: Value) -> bool:
-    """Void in a binding asks only for the header's presence."""
+    """Compare values. Void in a binding requires only that the header is present."""
     return wanted is None or same_value(wanted, value)

@@ -1,4 +1,4 @@
-"""topic: by patterns of words, `*` for one word and `#` for any number (AMQP 0-9-1 §3.1.3.3), found in a trie."""
+"""topic: routes by patterns of words, `*` for one word and `#` for any number (AMQP 0-9-1 §3.1.3.3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _Node:
-    """The patterns that share the words so far."""
+    """A node of the trie: the patterns with the same words so far."""
 
     __slots__ = ("children", "targets")
 
@@ -23,7 +23,7 @@ class _Node:
 
 
 class Topic(Exchange):
-    """Patterns in a trie: a message costs its words, not the number of bindings."""
+    """An exchange with its patterns in a trie: routing costs the words of the key, not the number of bindings."""
 
     type = "topic"
 
@@ -32,10 +32,9 @@ class Topic(Exchange):
         self._root = _Node()
 
     def route(self, message: Message, routing_key: str) -> Iterable[Target]:
-        """See Exchange.route."""
         words = routing_key.split(".") if routing_key else []
         found: dict[BindingKey, Target] = {}
-        # Each pair of node and word is visited once: many `#` in a pattern cannot make the search explode.
+        # Visit each pair of node and word once: otherwise many `#` in a pattern take exponential time.
         seen: set[tuple[int, int]] = set()
         pending = [(self._root, 0)]
         while pending:

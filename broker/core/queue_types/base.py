@@ -1,4 +1,4 @@
-"""The rules in which queue types differ."""
+"""The rules that differ between queue types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from broker.core.message import Entry
-from broker.core.places import Places
+from broker.core.positions import Positions
 
 
 class QueueType(ABC):
@@ -31,8 +31,8 @@ class QueueType(ABC):
     unsupported_consumer_arguments: ClassVar[frozenset[str]]
 
     @abstractmethod
-    def give_back(self, entry: Entry, by_client: bool, delivery_limit: int | None, places: Places) -> bool:
-        """Count and place a returned entry. False when it has reached the delivery limit and leaves the queue.
+    def requeue(self, entry: Entry, by_client: bool, delivery_limit: int | None, positions: Positions) -> bool:
+        """Count and place a returned entry. Return False if it has reached the delivery limit and must leave the queue.
 
         `by_client` is False when the entry returns because its channel has closed.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from broker.core.message import Entry
-from broker.core.places import Places
+from broker.core.positions import Positions
 from broker.core.queue_types.base import QueueType
 
 
@@ -21,6 +21,6 @@ class Classic(QueueType):
     unsupported_properties = frozenset()
     unsupported_consumer_arguments = frozenset({"x-stream-offset"})
 
-    def give_back(self, entry: Entry, by_client: bool, delivery_limit: int | None, places: Places) -> bool:
-        """Keep the entry's place: classic queues do not count deliveries."""
+    def requeue(self, entry: Entry, by_client: bool, delivery_limit: int | None, positions: Positions) -> bool:
+        """Keep the entry's position: classic queues do not count deliveries."""
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from broker.core.message import Entry
-from broker.core.places import Places
+from broker.core.positions import Positions
 from broker.core.queue_types.base import QueueType
 
 
@@ -25,15 +25,15 @@ class Quorum(QueueType):
     unsupported_properties = frozenset({"auto-delete", "exclusive-owner", "non-durable"})
     unsupported_consumer_arguments = frozenset({"x-stream-offset", "x-cancel-on-ha-failover"})
 
-    def give_back(self, entry: Entry, by_client: bool, delivery_limit: int | None, places: Places) -> bool:
-        """Count the delivery. A message that its client returns goes to the end if the queue has no delivery limit;
-        all others go to the front, behind those that returned earlier (RabbitMQ docs: quorum-queues § poison messages).
+    def requeue(self, entry: Entry, by_client: bool, delivery_limit: int | None, positions: Positions) -> bool:
+        """Count the delivery. A message that its client returns goes to the end if the queue has no delivery limit; all
+        others go to the front, behind those that returned earlier (RabbitMQ docs: quorum-queues § poison messages).
         """
         entry.deliveries += 1
         if delivery_limit is not None and entry.deliveries > delivery_limit:
             return False
         if by_client and delivery_limit is None:
-            entry.position = places.last()
+            entry.position = positions.next_at_end()
         else:
-            entry.position = places.next_return()
+            entry.position = positions.next_at_front()
         return True

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the broker's parts."""
+"""Fixtures for the broker's unit tests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tests.broker.unit.world import Client, World
 
 @pytest.fixture
 def world() -> World:
-    """A broker in memory."""
+    """Make a broker in memory."""
     return World()
 
 
 @pytest.fixture
 def client(world: World) -> Client:
-    """A client of it."""
+    """Make a client of it."""
     return world.client()

@@ -1,4 +1,4 @@
-"""What a client does on a channel: consuming, settling, confirms, transactions, direct replies, permissions."""
+"""A client's channel: consuming, settling, confirms, transactions, direct replies, permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def refused(code: int, text: str = "") -> pytest.RaisesExc[AmqpError]:
     return pytest.RaisesExc(AmqpError, check=lambda error: error.code == code and text in error.text)
 
 
-def test_consumers_take_turns(world: World, client: Client) -> None:
+def test_consumers_are_served_round_robin(world: World, client: Client) -> None:
     world.queue("q")
     other = world.client()
     client.consume("q")
@@ -24,7 +24,7 @@ def test_consumers_take_turns(world: World, client: Client) -> None:
     assert (client.sink.bodies(), other.sink.bodies()) == (["1", "3"], ["2", "4"])
 
 
-def test_a_full_prefetch_passes_the_turn(world: World, client: Client) -> None:
+def test_a_consumer_with_a_full_prefetch_is_skipped(world: World, client: Client) -> None:
     world.queue("q")
     client.channel.qos(1, False, world.now)
     client.consume("q")
@@ -73,21 +73,21 @@ def test_a_single_active_consumer_is_followed_by_the_next(world: World, client: 
     assert all(entry.redelivered for _, _, entry in other.sink.deliveries)
 
 
-def test_an_exclusive_consumer_is_alone(world: World, client: Client) -> None:
+def test_an_exclusive_consumer_excludes_others(world: World, client: Client) -> None:
     world.queue("q")
     client.consume("q", exclusive=True)
     with refused(403, "in exclusive use"):
         world.client().consume("q")
 
 
-def test_a_consumer_tag_is_used_once(world: World, client: Client) -> None:
+def test_a_consumer_tag_in_use_is_refused(world: World, client: Client) -> None:
     world.queue("q")
     client.consume("q", "t")
     with refused(530, "attempt to reuse consumer tag 't'"):
         client.consume("q", "t")
 
 
-def test_a_sink_that_cannot_be_written_gets_nothing_until_it_can(world: World, client: Client) -> None:
+def test_a_sink_that_is_not_writable_gets_no_deliveries(world: World, client: Client) -> None:
     world.queue("q")
     client.sink.writable = False
     client.consume("q", no_ack=True)
@@ -98,7 +98,7 @@ def test_a_sink_that_cannot_be_written_gets_nothing_until_it_can(world: World, c
     assert client.sink.bodies() == ["1", "2"]
 
 
-def test_cancelling_leaves_what_is_unacked(world: World, client: Client) -> None:
+def test_cancelling_keeps_unacked_messages(world: World, client: Client) -> None:
     queue = world.queue("q")
     client.consume("q")
     client.publish("q", "1")
@@ -109,7 +109,7 @@ def test_cancelling_leaves_what_is_unacked(world: World, client: Client) -> None
     assert queue.unacked_count == 0
 
 
-def test_a_closed_channel_gives_all_back_in_order(world: World, client: Client) -> None:
+def test_a_closed_channel_requeues_all_in_order(world: World, client: Client) -> None:
     world.queue("q")
     client.consume("q")
     client.publish("q", "1", "2", "3")
@@ -117,20 +117,20 @@ def test_a_closed_channel_gives_all_back_in_order(world: World, client: Client) 
     assert world.client().drain("q") == ["1", "2", "3"]
 
 
-def test_an_auto_delete_queue_goes_with_its_last_consumer(world: World, client: Client) -> None:
+def test_an_auto_delete_queue_is_deleted_with_its_last_consumer(world: World, client: Client) -> None:
     world.queue("q", auto_delete=True)
     client.consume("q")
     client.channel.cancel("c", world.now)
     assert "q" not in world.vhost.queues
 
 
-def test_consumers_hear_that_their_queue_is_gone(world: World, client: Client) -> None:
+def test_consumers_of_a_deleted_queue_are_cancelled(world: World, client: Client) -> None:
     world.queue("q")
     client.consume("q", "t")
     client.publish("q", "1")
     world.vhost.delete_queue("q", world.now)
     assert client.sink.cancels == ["t"]
-    client.ack(1)  # of a queue that is gone: nothing happens
+    client.ack(1)  # no error, though the queue was deleted
 
 
 @pytest.mark.parametrize(("tag", "multiple"), [(7, False), (0, False), (7, True)])
@@ -139,11 +139,11 @@ def test_an_unknown_delivery_tag_is_refused(client: Client, tag: int, multiple: 
         client.ack(tag, multiple)
 
 
-def test_an_ack_of_all_needs_nothing_to_be_unacked(client: Client) -> None:
+def test_an_ack_of_all_may_settle_nothing(client: Client) -> None:
     client.ack(0, multiple=True)
 
 
-def test_a_mandatory_message_that_goes_nowhere_comes_back(client: Client) -> None:
+def test_an_unroutable_mandatory_message_is_returned(client: Client) -> None:
     client.channel.confirm_select()
     client.publish("nowhere", "x", mandatory=True)
     assert [error.code for _, error in client.sink.returns] == [312]
@@ -151,7 +151,7 @@ def test_a_mandatory_message_that_goes_nowhere_comes_back(client: Client) -> Non
     assert client.sink.confirms == [(1, False, True)]
 
 
-def test_confirms_are_gathered(world: World, client: Client) -> None:
+def test_confirms_are_combined(world: World, client: Client) -> None:
     world.queue("q")
     client.channel.confirm_select()
     client.publish("q", *"abcde")
@@ -160,7 +160,7 @@ def test_confirms_are_gathered(world: World, client: Client) -> None:
     assert client.channel.unconfirmed_count == 0
 
 
-def test_a_transaction_shows_nothing_before_its_commit(world: World, client: Client) -> None:
+def test_a_transaction_has_no_effect_before_its_commit(world: World, client: Client) -> None:
     queue = world.queue("q")
     client.publish("q", "old")
     client.channel.tx_select()
@@ -172,7 +172,7 @@ def test_a_transaction_shows_nothing_before_its_commit(world: World, client: Cli
     assert (queue.ready_count, queue.unacked_count) == (1, 0)
 
 
-def test_a_rollback_takes_back_publishes_and_acks(world: World, client: Client) -> None:
+def test_a_rollback_undoes_publishes_and_acks(world: World, client: Client) -> None:
     queue = world.queue("q")
     client.publish("q", "old")
     client.channel.tx_select()
@@ -199,7 +199,7 @@ def test_transactions_and_confirms_exclude_each_other(world: World, client: Clie
         other.channel.confirm_select()
 
 
-def test_a_reply_goes_straight_to_whoever_asked(world: World, client: Client) -> None:
+def test_a_reply_goes_directly_to_the_requester(world: World, client: Client) -> None:
     world.queue("service")
     direct_reply.open_reply(client.channel, "replies", no_ack=True)
     client.publish("service", "question", reply_to=direct_reply.QUEUE)
@@ -215,7 +215,7 @@ def test_a_reply_goes_straight_to_whoever_asked(world: World, client: Client) ->
     assert len(service.sink.returns) == 1
 
 
-def test_asking_for_direct_replies_needs_a_reply_consumer(world: World, client: Client) -> None:
+def test_a_direct_reply_to_request_requires_a_reply_consumer(world: World, client: Client) -> None:
     world.queue("q")
     with refused(406, "fast reply consumer does not exist"):
         client.publish("q", "x", reply_to=direct_reply.QUEUE)
@@ -225,12 +225,12 @@ def test_asking_for_direct_replies_needs_a_reply_consumer(world: World, client: 
     ("abc", "no_integer"), ("-1", "{value_negative,-1}"), ("1.5", '{leftover_string,".5"}'),
     ("315360000001", "{value_too_large,315360000001}"),
 ])  # fmt: skip
-def test_an_impossible_expiration_is_refused(client: Client, expiration: str, problem: str) -> None:
+def test_an_invalid_expiration_is_refused(client: Client, expiration: str, problem: str) -> None:
     with refused(406, problem):
         client.publish("q", "x", expiration=expiration)
 
 
-def test_nobody_speaks_in_another_name(world: World, client: Client) -> None:
+def test_another_users_user_id_is_refused(world: World, client: Client) -> None:
     with refused(406, "user_id property set to 'eve'"):
         client.publish("q", "x", user_id="eve")
     client.publish("q", "x", user_id="guest")
@@ -238,7 +238,7 @@ def test_nobody_speaks_in_another_name(world: World, client: Client) -> None:
     client.publish("q", "x", user_id="eve")
 
 
-def test_writing_needs_permission(world: World) -> None:
+def test_publishing_requires_write_permission(world: World) -> None:
     world.broker.permit("guest", "/", configure="", write="^own-", read=".*")
     world.vhost.declare_exchange("own-x", "fanout")
     client = world.client()
@@ -258,14 +258,14 @@ def test_passwords_are_kept_salted_and_compared() -> None:
     assert broker.authenticate("nobody", "secret") is None
 
 
-def test_a_hash_made_by_rabbitmq_is_understood() -> None:
+def test_a_password_hash_of_rabbitmq_is_accepted() -> None:
     # the example of RabbitMQ docs: passwords
     user = Broker().add_user_hash("test", "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR")
-    assert user.knows("test12")
+    assert user.has_password("test12")
 
 
 def test_a_user_without_a_hash_cannot_log_in() -> None:
-    assert not Broker().add_user_hash("nobody", "").knows("")
+    assert not Broker().add_user_hash("nobody", "").has_password("")
 
 
 def test_a_pattern_that_does_not_compile_is_refused() -> None:
@@ -273,7 +273,7 @@ def test_a_pattern_that_does_not_compile_is_refused() -> None:
         Permission("(", ".*", ".*")
 
 
-def test_deleting_a_vhost_takes_all_in_it(world: World) -> None:
+def test_deleting_a_vhost_deletes_everything_in_it(world: World) -> None:
     world.queue("q")
     world.vhost.declare_exchange("x", "fanout")
     assert world.broker.delete_vhost("/", world.now)

@@ -21,7 +21,7 @@ _PROJECT = Path(__file__).parents[3]
 
 @contextmanager
 def command(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """The command as a process, killed at the end if it still runs."""
+    """Start the command as a process, and kill it after the test."""
     process = subprocess.Popen([sys.executable, "-m", "broker", *options], cwd=_PROJECT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     try:
@@ -41,7 +41,7 @@ def ready_port(process: subprocess.Popen[str]) -> int:
 
 
 def refusal(*options: str) -> str:
-    """What a command that cannot start says; it must be one sentence."""
+    """Return the error of a command that cannot start; it must be one sentence."""
     with command(*options) as process:
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 1
@@ -49,14 +49,14 @@ def refusal(*options: str) -> str:
     return errors
 
 
-def test_it_says_when_and_where_it_is_ready() -> None:
+def test_the_ready_line_has_the_address() -> None:
     with command("--port", "0", "--management-port", "0") as process:
         parameters = pika.ConnectionParameters("127.0.0.1", ready_port(process))
         pika.BlockingConnection(parameters).close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly_with_clients_connected(number: signal.Signals) -> None:
+def test_a_signal_stops_the_broker_cleanly_with_clients_connected(number: signal.Signals) -> None:
     with command("--port", "0") as process:
         connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", ready_port(process)))
         process.send_signal(number)
@@ -66,7 +66,7 @@ def test_a_signal_ends_it_cleanly_with_clients_connected(number: signal.Signals)
         assert process.wait(10) == 0
 
 
-def test_a_user_of_ones_own_replaces_guest() -> None:
+def test_the_user_option_replaces_guest() -> None:
     with command("--port", "0", "--user", "me:secret:with colon") as process:
         port = ready_port(process)
         login = pika.PlainCredentials("me", "secret:with colon")
@@ -75,22 +75,22 @@ def test_a_user_of_ones_own_replaces_guest() -> None:
             pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port))
 
 
-def test_it_does_not_listen_to_the_world_for_guest() -> None:
-    assert "give a --user" in refusal("--host", "0.0.0.0", "--port", "0")
+def test_guest_is_refused_on_a_public_address() -> None:
+    assert "Set --user" in refusal("--host", "0.0.0.0", "--port", "0")
 
 
-def test_it_refuses_what_it_cannot_do_in_a_sentence(tmp_path: Path) -> None:
+def test_a_refused_start_prints_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_bytes(b"not a journal")
     assert "is not an SQLite file" in refusal("--port", "0", "--data-dir", str(tmp_path))
     assert "NAME:PASSWORD" in refusal("--port", "0", "--user", "nocolon")
-    assert "go together" in refusal("--port", "0", "--tls-cert", "cert.pem")
+    assert "require each other" in refusal("--port", "0", "--tls-cert", "cert.pem")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert "address already in use" in refusal("--port", str(taken.getsockname()[1]))
 
 
-def test_a_broker_in_the_process_lasts_as_long_as_its_block(tmp_path: Path) -> None:
+def test_an_in_process_broker_stops_with_its_block(tmp_path: Path) -> None:
     for expected in ("absent", "there"):
         with broker.running(tmp_path) as url:
             connection = pika.BlockingConnection(pika.URLParameters(url))

@@ -1,4 +1,4 @@
-"""Dead letters: what they say, where they go, and that none is lost on the way."""
+"""Dead letters: headers, routing, and that none is lost on the way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def deadly(world: World, name: str = "q", **options: object) -> None:
     world.queue(name, x_dead_letter_exchange="", x_dead_letter_routing_key="dead", **options)
 
 
-def test_a_rejected_message_says_where_it_died(world: World, client: Client) -> None:
+def test_a_rejected_message_has_its_death_in_the_headers(world: World, client: Client) -> None:
     deadly(world)
     client.publish("q", "x", headers={"mine": 1}, message_id="m", priority=3)
     client.get("q")
@@ -35,7 +35,7 @@ def test_a_rejected_message_says_where_it_died(world: World, client: Client) -> 
     }  # fmt: skip
 
 
-def test_an_expired_message_keeps_its_expiration_as_a_memory_only(world: World, client: Client) -> None:
+def test_an_expired_message_keeps_its_expiration_in_x_death_only(world: World, client: Client) -> None:
     deadly(world)
     client.publish("q", "x", expiration="500")
     world.wait(0.6)
@@ -45,14 +45,14 @@ def test_an_expired_message_keeps_its_expiration_as_a_memory_only(world: World, 
     assert message.headers["x-death"][0]["reason"] == "expired"
 
 
-def test_a_message_that_did_not_fit_is_dead_lettered(world: World, client: Client) -> None:
+def test_a_message_above_the_length_limit_is_dead_lettered(world: World, client: Client) -> None:
     deadly(world, x_max_length=1)
     client.publish("q", "1", "2")
     message = letter(client).message
     assert (message.body, message.headers["x-death"][0]["reason"]) == (b"1", "maxlen")
 
 
-def test_deaths_of_one_kind_are_counted_and_the_newest_kind_is_first(world: World, client: Client) -> None:
+def test_deaths_are_counted_by_queue_and_reason_and_the_newest_is_first(world: World, client: Client) -> None:
     deadly(world)
     client.publish("q", "x")
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_repeated_deaths_that_a_client_sent_are_merged(
     assert [(death["queue"], death["count"]) for death in found] == merged
 
 
-def test_a_retry_ladder_brings_the_message_back_until_it_is_rejected_for_good(world: World, client: Client) -> None:
+def test_a_retry_cycle_returns_the_message_until_it_is_rejected(world: World, client: Client) -> None:
     world.queue("work")
     world.queue("retry", x_message_ttl=1000, x_dead_letter_exchange="")
     world.vhost.declare_exchange("ladder", "topic")
@@ -96,14 +96,14 @@ def test_a_retry_ladder_brings_the_message_back_until_it_is_rejected_for_good(wo
         assert client.drain("work") == ["x"]
 
 
-def test_an_automatic_cycle_is_cut(world: World, client: Client) -> None:
+def test_an_automatic_cycle_drops_the_message(world: World, client: Client) -> None:
     world.queue("loop", x_message_ttl=10, x_dead_letter_exchange="")
     client.publish("loop", "x")
     world.wait(5)
     assert world.vhost.queues["loop"].ready_count == 0
 
 
-def test_a_cycle_with_a_reject_in_it_goes_on(world: World, client: Client) -> None:
+def test_a_cycle_with_a_reject_continues(world: World, client: Client) -> None:
     world.queue("loop", x_dead_letter_exchange="")
     client.publish("loop", "x")
     for tag in (1, 2, 3):
@@ -112,7 +112,7 @@ def test_a_cycle_with_a_reject_in_it_goes_on(world: World, client: Client) -> No
     assert world.vhost.queues["loop"].ready_count == 1
 
 
-def test_without_a_key_of_its_own_a_letter_keeps_its_keys_and_copies(world: World, client: Client) -> None:
+def test_without_a_dead_letter_routing_key_a_letter_keeps_its_keys_and_copies(world: World, client: Client) -> None:
     for name in ("q", "a", "b"):
         world.queue(name, **({"x_dead_letter_exchange": "dlx"} if name == "q" else {}))
     world.vhost.declare_exchange("dlx", "direct")
@@ -124,7 +124,7 @@ def test_without_a_key_of_its_own_a_letter_keeps_its_keys_and_copies(world: Worl
     assert (client.drain("a"), client.drain("b")) == (["x"], ["x"])
 
 
-def test_without_an_exchange_the_letter_is_dropped(world: World, client: Client) -> None:
+def test_without_a_dead_letter_exchange_the_letter_is_dropped(world: World, client: Client) -> None:
     world.queue("q", x_dead_letter_exchange="gone")
     client.publish("q", "x")
     client.get("q")
@@ -154,7 +154,7 @@ def test_a_long_chain_of_queues_does_not_exhaust_the_stack(world: World, client:
     assert client.drain("q220") == ["x"]
 
 
-def test_a_made_up_death_does_no_harm(world: World, client: Client) -> None:
+def test_a_forged_x_death_is_accepted(world: World, client: Client) -> None:
     deadly(world)
     for deaths in (3, [1], [{"queue": "q", "reason": "rejected", "count": 2**63 - 1}], [{"queue": "q"}]):
         client.publish("q", "x", headers={"x-death": deaths})

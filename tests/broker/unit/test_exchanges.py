@@ -1,4 +1,4 @@
-"""Where messages go: the four types, exchange to exchange, alternates, copies."""
+"""Routing: the four exchange types, exchange bindings, alternate exchanges, copies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _patterns = st.lists(st.sampled_from(["a", "b", "cc", "*", "#"]), max_size=5).ma
 
 
 def takers(world: World, client: Client) -> set[str]:
-    """The queues that hold something, emptied."""
+    """Return the non-empty queues, and purge them."""
     found = {name for name, queue in world.vhost.queues.items() if queue.ready_count}
     for name in found:
         assert len(client.drain(name)) == 1, f"{name} got it more than once"
@@ -51,7 +51,7 @@ def test_fanout_ignores_the_key(world: World, client: Client) -> None:
 
 
 def matches(pattern: str, key: str) -> bool:
-    """The topic rule, slowly: `#` is any number of words, `*` one."""
+    """Apply the topic rule in a simple, slow way: `#` is any number of words, `*` one."""
     words = key.split(".") if key else []
     wanted = pattern.split(".") if pattern else []
 
@@ -66,7 +66,7 @@ def matches(pattern: str, key: str) -> bool:
 
 
 @given(st.sets(_patterns, max_size=8), st.lists(_words, max_size=6).map(".".join))
-def test_topic_finds_what_the_rule_says(patterns: set[str], key: str) -> None:
+def test_topic_routes_by_the_rule(patterns: set[str], key: str) -> None:
     world = World()
     client = world.client()
     for pattern in patterns:
@@ -80,7 +80,7 @@ def test_topic_finds_what_the_rule_says(patterns: set[str], key: str) -> None:
     assert takers(world, client) == set()
 
 
-def test_a_pattern_of_many_hashes_does_not_explode(world: World, client: Client) -> None:
+def test_a_pattern_of_many_hashes_is_fast(world: World, client: Client) -> None:
     world.queue("q")
     world.vhost.bind("amq.topic", "queue", "q", ".".join(["#", "*"] * 20))
     client.publish(".".join("w" * 60), "x", exchange="amq.topic")
@@ -116,7 +116,7 @@ def test_an_unknown_match_is_refused(world: World, match: object) -> None:
         world.vhost.bind("amq.headers", "queue", "q", "", {"x-match": match})
 
 
-def test_exchanges_can_be_bound_in_a_circle(world: World, client: Client) -> None:
+def test_exchanges_can_be_bound_in_a_cycle(world: World, client: Client) -> None:
     world.queue("q")
     for name in ("one", "two"):
         world.vhost.declare_exchange(name, "fanout")
@@ -127,7 +127,7 @@ def test_exchanges_can_be_bound_in_a_circle(world: World, client: Client) -> Non
     assert takers(world, client) == {"q"}
 
 
-def test_the_alternate_exchange_gets_what_goes_nowhere(world: World, client: Client) -> None:
+def test_the_alternate_exchange_gets_unroutable_messages(world: World, client: Client) -> None:
     for name in ("q", "lost"):
         world.queue(name)
     world.vhost.declare_exchange("x", "direct", arguments={"alternate-exchange": "amq.fanout"})
@@ -140,21 +140,21 @@ def test_the_alternate_exchange_gets_what_goes_nowhere(world: World, client: Cli
     assert client.sink.returns == []
 
 
-def test_copies_go_to_their_keys_once_each(world: World, client: Client) -> None:
+def test_copies_go_once_to_each_key(world: World, client: Client) -> None:
     for name in ("a", "b", "c"):
         world.queue(name)
     client.publish("a", "x", headers={"CC": ["b", "a"], "BCC": ["c"]})
     assert takers(world, client) == {"a", "b", "c"}
 
 
-def test_an_internal_exchange_takes_nothing_from_clients(world: World, client: Client) -> None:
+def test_an_internal_exchange_refuses_publishes(world: World, client: Client) -> None:
     world.vhost.declare_exchange("x", "fanout", internal=True)
     with pytest.raises(AmqpError, match="cannot publish to internal exchange") as refusal:
         client.publish("", "x", exchange="x")
     assert refusal.value.code == 403
 
 
-def test_an_auto_delete_exchange_goes_with_its_last_binding(world: World) -> None:
+def test_an_auto_delete_exchange_is_deleted_with_its_last_binding(world: World) -> None:
     world.queue("q")
     world.vhost.declare_exchange("x", "fanout", auto_delete=True)
     world.vhost.bind("x", "queue", "q", "")
@@ -162,7 +162,7 @@ def test_an_auto_delete_exchange_goes_with_its_last_binding(world: World) -> Non
     assert "x" not in world.vhost.exchanges
 
 
-def test_deleting_an_exchange_takes_its_bindings(world: World) -> None:
+def test_deleting_an_exchange_deletes_its_bindings(world: World) -> None:
     world.queue("q")
     world.vhost.declare_exchange("x", "direct")
     world.vhost.bind("x", "queue", "q", "k")

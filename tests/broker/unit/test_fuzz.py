@@ -1,4 +1,4 @@
-"""Random conversations, then damaged: only clean closes, and queues whose books are in order afterwards."""
+"""Random, damaged conversations: connections close cleanly, and the queues' counts stay consistent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEATHS = [[{"queue": "a", "reason": "expired", "count": 2**63 - 1}], 3, [1], [{
 
 
 class Talker:
-    """A client that says random things, the same ones for the same seed."""
+    """A client that sends random methods, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -95,7 +95,7 @@ class Talker:
         return self.random.choice(says)()
 
     def damaged(self, data: bytes) -> bytes:
-        """Now and then with bytes changed, lost or added."""
+        """Change, drop or add bytes now and then."""
         if self.random.random() < 0.6:
             return data
         changed = bytearray(data)
@@ -112,7 +112,7 @@ class Talker:
 
 
 def converse(made: Broker, seed: int, now: float) -> None:
-    """One connection: logged in properly, then saying random and damaged things in random pieces."""
+    """Log in properly, then send random and damaged methods in random pieces."""
     talker, wire_end = Talker(seed), Wire(made)
     wire_end.log_in()
     wire_end.say(1, commands.Channel.Open, "")
@@ -130,7 +130,7 @@ def converse(made: Broker, seed: int, now: float) -> None:
 
 
 def check_books(made: Broker) -> None:
-    """With no client left, nothing is unacked or consumed, and the counts are those of what is there."""
+    """Check that without clients nothing is unacked or consumed, and that the counts match the messages."""
     for queue in made.vhosts["/"].queues.values():
         waiting = list(queue.ready)
         assert (queue.ready_count, queue.ready_bytes) == (len(waiting), sum(one.message.size for one in waiting))

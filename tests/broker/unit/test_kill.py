@@ -18,10 +18,10 @@ PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
 class Load:
-    """Publishes with confirms, consumes and acks on one connection, until the connection dies.
+    """Publishes with confirms, consumes and acks on one connection until it closes.
 
     `confirmed`: ids that the broker has confirmed. `taken`: ids that were acked. `settled`: ids whose acks were
-    followed by an answer, so that they must never come again; `risen` are those that did.
+    followed by a reply, so that they must never be delivered again; `risen` are those that were.
     """
 
     def __init__(self, seed: int) -> None:
@@ -97,7 +97,7 @@ def kill_under_load(load: Load, data_dir: Path) -> None:
 
 
 def drain(data_dir: Path) -> set[int]:
-    """The ids that wait in the queue, by another start of the broker."""
+    """Start the broker again and return the ids in the queue."""
     with command("--port", "0", "--data-dir", str(data_dir)) as process:
         connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", ready_port(process)))
         channel = connection.channel()
@@ -114,7 +114,7 @@ def drain(data_dir: Path) -> set[int]:
 
 
 @pytest.mark.parametrize("rounds", [4, pytest.param(200, marks=(pytest.mark.soak, pytest.mark.timeout(0)))])
-def test_no_confirmed_message_is_lost_and_no_acked_one_rises(tmp_path: Path, rounds: int) -> None:
+def test_no_confirmed_message_is_lost_and_no_acked_one_returns(tmp_path: Path, rounds: int) -> None:
     load = Load(seed=rounds)
     for _ in range(rounds):
         kill_under_load(load, tmp_path)

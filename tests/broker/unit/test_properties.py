@@ -1,4 +1,4 @@
-"""Properties: only what decides is read, the rest stays as it came."""
+"""Properties: the broker decodes only what it needs and passes the rest on unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_properties_survive_encoding(properties: dict[str, object]) -> None:
 
 
 @given(_properties)
-def test_the_essentials_are_what_the_properties_say(properties: dict[str, object]) -> None:
+def test_the_essentials_equal_the_properties(properties: dict[str, object]) -> None:
     found = essentials(encode(properties))
     assert found.persistent == (properties.get("delivery_mode") == 2)
     assert (found.priority, found.expiration) == (properties.get("priority"), properties.get("expiration"))
@@ -43,7 +43,7 @@ def test_the_essentials_are_what_the_properties_say(properties: dict[str, object
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_properties_or_refused(raw: bytes) -> None:
+def test_any_bytes_decode_to_properties_or_are_refused(raw: bytes) -> None:
     try:
         essentials(raw)
         decode(raw)
@@ -52,17 +52,17 @@ def test_any_bytes_are_properties_or_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x10", b"\x10\x00", b"\x20\x00\x00\x00", b"\x01\x00\xffabc", b"\x10\x01\x02"])
-def test_properties_cut_short_are_refused(raw: bytes) -> None:
+def test_truncated_properties_are_refused(raw: bytes) -> None:
     with pytest.raises(MalformedProperties):
         essentials(raw)
 
 
-def test_headers_that_are_no_table_are_refused_when_they_come() -> None:
+def test_malformed_headers_are_refused_on_receipt() -> None:
     with pytest.raises(MalformedProperties):
         Message("", "q", b"\x20\x00\x00\x00\x00\x04\x01aZ!", b"")
 
 
-def test_a_blind_copy_routes_but_is_not_shown() -> None:
+def test_a_blind_copy_routes_and_is_hidden() -> None:
     headers = {"BCC": ["hidden"], "CC": ["seen"], "n": 1}
     message = Message.create("", "q", b"", {"headers": headers, "message_id": "1"})
     message.hide_blind_copies()

@@ -1,4 +1,4 @@
-"""The wire protocol without I/O: frames in any pieces, states in order, clean violations."""
+"""The wire protocol without I/O: frames in any pieces, legal states, protocol violations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def outline(events: list[Event]) -> list[object]:
 
 
 @pytest.mark.parametrize("size", [1, 3, 4095, len(CONVERSATION)])
-def test_frames_are_read_alike_in_pieces_of_any_size(size: int) -> None:
+def test_frames_are_decoded_from_pieces_of_any_size(size: int) -> None:
     connection = opened()
     events = [event for piece in in_pieces(CONVERSATION, size) for event in connection.receive(piece)]
     assert outline(events) == [
@@ -57,7 +57,7 @@ def test_frames_are_read_alike_in_pieces_of_any_size(size: int) -> None:
     ]  # fmt: skip
 
 
-def test_a_frame_that_is_not_complete_waits_for_its_rest() -> None:
+def test_an_incomplete_frame_waits_for_its_rest() -> None:
     connection = opened()
     whole = method(1, commands.Basic.Ack, 1, False)
     assert len(list(connection.receive(whole + whole[:-1]))) == 1
@@ -70,7 +70,7 @@ def test_the_content_of_a_publish_passes_through_undecoded() -> None:
 
 
 @pytest.mark.parametrize("header", [PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09"])
-def test_the_protocol_header_is_greeted(header: bytes) -> None:
+def test_the_protocol_header_is_accepted(header: bytes) -> None:
     connection = ServerConnection()
     events = [event for byte in in_pieces(header, 1) for event in connection.receive(byte)]
     assert events == [Greeting()]
@@ -95,13 +95,13 @@ def test_another_protocol_is_a_mismatch(data: bytes) -> None:
     (method(1, commands.Basic.Publish, 0, "", "q", False, False) + method(1, commands.Tx.Select), 505),
     (publish(b"xx")[:-10] + b"\x03\x00\x01\x00\x00\x00\x03xxx\xce", 501),  # more body than announced
 ])  # fmt: skip
-def test_a_breach_of_the_protocol_has_its_code(data: bytes, code: int) -> None:
+def test_a_protocol_violation_has_its_code(data: bytes, code: int) -> None:
     *_, last = opened().receive(data)
     assert isinstance(last, Violation)
     assert (last.error.code, last.error.hard) == (code, True)
 
 
-def test_a_message_announced_larger_than_allowed_costs_its_channel_only() -> None:
+def test_a_message_above_the_size_limit_closes_only_its_channel() -> None:
     header = b"\x00\x3c\x00\x00" + (2**40).to_bytes(8, "big") + b"\x00\x00"
     start = method(1, commands.Basic.Publish, 0, "", "q", False, False)
     (event,) = opened().receive(start + b"\x02\x00\x01" + len(header).to_bytes(4, "big") + header + b"\xce")
@@ -109,7 +109,7 @@ def test_a_message_announced_larger_than_allowed_costs_its_channel_only() -> Non
     assert (event.error.code, event.error.hard) == (406, False)
 
 
-def test_a_closing_channel_ignores_all_but_the_answer() -> None:
+def test_a_closing_channel_ignores_everything_except_close_ok() -> None:
     connection = opened()
     connection.close_channel(1, AmqpError(404, "no queue"))
     assert list(connection.receive(publish(b"late") + method(1, commands.Basic.Get, 0, "q", False))) == []
@@ -117,7 +117,7 @@ def test_a_closing_channel_ignores_all_but_the_answer() -> None:
     assert len(list(connection.receive(method(1, commands.Channel.Open, "")))) == 1
 
 
-def test_a_closing_connection_hears_only_close_and_its_answer() -> None:
+def test_a_closing_connection_ignores_everything_except_close_and_close_ok() -> None:
     connection = opened()
     connection.close(AmqpError(320, "shutdown"))
     assert list(connection.receive(publish(b"late") + method(2, commands.Channel.Open, ""))) == []
@@ -134,7 +134,7 @@ def test_more_channels_than_negotiated_are_refused() -> None:
     assert event.error.code == 530
 
 
-def test_every_state_has_its_row() -> None:
+def test_every_state_is_in_the_tables() -> None:
     assert set(CONNECTION) == set(ConnectionState)
     assert set(CHANNEL) == set(ChannelState)
 
@@ -178,7 +178,7 @@ def test_a_large_body_is_cut_to_the_frame_size() -> None:
     assert sizes == [(1, 6), (2, 14), (3, 4088), (3, 4088), (3, 1824)]
 
 
-def test_half_sent_messages_on_many_channels_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_messages_on_many_channels_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.protocol.connection.MAX_ASSEMBLED", 10_000)
     connection = opened()
     unfinished = publish(b"x" * 8000)[: -(8000 - 4088) - 8]
@@ -191,7 +191,7 @@ def test_half_sent_messages_on_many_channels_have_a_limit(monkeypatch: pytest.Mo
     assert event.error.code == 506
 
 
-def test_a_frame_whose_payload_fills_the_limit_passes() -> None:
+def test_a_frame_with_a_payload_of_frame_max_is_accepted() -> None:
     connection = opened()
     connection.frame_max = 4096
     list(connection.receive(publish(b"x" * 4096, frame_max=4104)))

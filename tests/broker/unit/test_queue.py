@@ -1,4 +1,4 @@
-"""A queue's order, limits and times."""
+"""A queue's order, limits and expiry."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from broker.errors import AmqpError
 from tests.broker.unit.world import Client, World
 
 
-def test_messages_come_in_the_order_of_publishing(world: World, client: Client) -> None:
+def test_messages_are_delivered_in_the_order_of_publishing(world: World, client: Client) -> None:
     world.queue("q")
     client.publish("q", "1", "2", "3")
     assert client.drain("q") == ["1", "2", "3"]
 
 
-def test_what_is_requeued_comes_back_to_its_place(world: World, client: Client) -> None:
+def test_a_requeued_message_keeps_its_position(world: World, client: Client) -> None:
     world.queue("q")
     client.publish("q", "1", "2", "3", "4")
     for _ in range(3):
@@ -38,7 +38,7 @@ def test_higher_priorities_come_first(world: World, client: Client) -> None:
 
 @pytest.mark.parametrize(("limit", "left"), [({"x_max_length": 2}, ["3", "4"]), ({"x_max_length_bytes": 2}, ["3", "4"]),
                                               ({"x_max_length": 0}, [])])  # fmt: skip
-def test_the_oldest_go_when_the_queue_is_full(world: World, client: Client, limit: dict[str, int],
+def test_a_full_queue_drops_its_oldest(world: World, client: Client, limit: dict[str, int],
                                               left: list[str]) -> None:  # fmt: skip
     world.queue("q", **limit)
     client.publish("q", "1", "2", "3", "4")
@@ -53,7 +53,7 @@ def test_unacked_messages_do_not_fill_the_queue(world: World, client: Client) ->
     assert client.drain("q") == ["2"]
 
 
-def test_a_full_queue_refuses_when_told_to(world: World, client: Client) -> None:
+def test_a_full_queue_with_reject_publish_refuses(world: World, client: Client) -> None:
     world.queue("q", x_max_length=1, x_overflow="reject-publish")
     client.channel.confirm_select()
     client.publish("q", "1", "2")
@@ -70,7 +70,7 @@ def test_a_refused_message_can_be_dead_lettered(world: World, client: Client) ->
     assert client.drain("dead") == ["2"]
 
 
-def test_a_message_expires_with_the_sooner_of_two_times(world: World, client: Client) -> None:
+def test_the_shorter_of_two_times_to_live_applies(world: World, client: Client) -> None:
     world.queue("q", x_message_ttl=5000)
     client.publish("q", "own", expiration="1000")
     client.publish("q", "queue's", expiration="60000")
@@ -82,7 +82,7 @@ def test_a_message_expires_with_the_sooner_of_two_times(world: World, client: Cl
     assert world.vhost.queues["q"].ready_count == 0
 
 
-def test_a_message_behind_one_that_lives_longer_waits_to_expire(world: World, client: Client) -> None:
+def test_a_message_behind_one_with_a_longer_ttl_expires_later(world: World, client: Client) -> None:
     world.queue("q")
     client.publish("q", "long", expiration="10000")
     client.publish("q", "short", expiration="100")
@@ -95,11 +95,11 @@ def test_a_message_behind_one_that_lives_longer_waits_to_expire(world: World, cl
 def test_an_expired_message_is_never_delivered(world: World, client: Client) -> None:
     world.queue("q")
     client.publish("q", "old", expiration="100")
-    world.now += 1  # nobody has looked at the clock yet
+    world.now += 1  # no deadline has run yet
     assert client.get("q") is None
 
 
-def test_a_time_of_zero_is_for_whoever_waits_already(world: World, client: Client) -> None:
+def test_a_time_to_live_of_zero_reaches_a_waiting_consumer_only(world: World, client: Client) -> None:
     world.queue("q", x_message_ttl=0)
     client.publish("q", "nobody")
     world.wait(0)
@@ -147,7 +147,7 @@ def test_declaring_renews_the_lease_of_a_classic_queue_but_publishing_does_not(w
     assert list(world.vhost.queues) == ["declared"]
 
 
-def test_an_unacked_message_holds_the_lease_of_a_quorum_queue_and_its_settling_renews_it(
+def test_an_unacked_message_holds_the_lease_of_a_quorum_queue_and_settling_renews_it(
     world: World, client: Client
 ) -> None:
     world.queue("q", x_expires=2000, **QUORUM)
@@ -199,13 +199,13 @@ def test_a_negative_delivery_limit_is_unlimited(world: World, client: Client, li
         client.nack(tag, requeue=True)
 
 
-def test_a_queue_type_that_is_no_text_is_refused(world: World) -> None:
+def test_a_queue_type_that_is_no_string_is_refused(world: World) -> None:
     for odd in ([], {}, 1):
         with pytest.raises(AmqpError, match="x-queue-type"):
             world.queue("", x_queue_type=odd)
 
 
-def test_a_machine_that_slept_longer_than_a_queue_lasts_loses_none_of_its_dead_letters(
+def test_messages_are_dead_lettered_before_their_queue_expires_after_a_machine_was_suspended(
     world: World, client: Client
 ) -> None:
     world.queue("q", x_expires=610_000, x_message_ttl=10_000, x_dead_letter_exchange="", x_dead_letter_routing_key="d")
@@ -217,7 +217,7 @@ def test_a_machine_that_slept_longer_than_a_queue_lasts_loses_none_of_its_dead_l
     assert letters.ready_count == 2000
 
 
-def test_purging_leaves_what_is_with_consumers(world: World, client: Client) -> None:
+def test_purging_keeps_unacked_messages(world: World, client: Client) -> None:
     queue = world.queue("q")
     client.publish("q", "1", "2", "3")
     client.get("q")
@@ -243,7 +243,7 @@ def test_a_delivery_limit_ends_a_poison_message(world: World, client: Client) ->
     assert letter.message.headers["x-death"][0]["reason"] == "delivery_limit"
 
 
-def test_the_totals_are_what_happened(world: World, client: Client) -> None:
+def test_the_counters_match_the_operations(world: World, client: Client) -> None:
     queue = world.queue("q")
     client.publish("q", "1", "22", "333")
     client.get("q")
@@ -266,7 +266,7 @@ def test_the_totals_are_what_happened(world: World, client: Client) -> None:
     ({"x_delivery_limit": 1}, "rabbit_classic_queue"),
     ({"x_queue_type": "quorum"}, "non-durable"),
 ])  # fmt: skip
-def test_impossible_arguments_are_refused(world: World, options: dict[str, object], text: str) -> None:
+def test_invalid_arguments_are_refused(world: World, options: dict[str, object], text: str) -> None:
     with pytest.raises(AmqpError) as refusal:
         world.queue("q", **options)
     assert refusal.value.code == 406
@@ -281,14 +281,14 @@ def test_a_different_redeclaration_is_refused_and_changes_nothing(world: World) 
     assert world.queue("q", x_message_ttl=5) is queue
 
 
-def test_an_exclusive_queue_is_locked_for_others(world: World, client: Client) -> None:
+def test_an_exclusive_queue_is_locked_to_other_connections(world: World, client: Client) -> None:
     world.queue("q", owner=client)
     with pytest.raises(AmqpError) as refusal:
         world.client().get("q")
     assert refusal.value.code == 405
 
 
-def test_coming_and_going_consumers_leave_one_deadline_behind(world: World, client: Client) -> None:
+def test_many_consumers_leave_one_deadline(world: World, client: Client) -> None:
     world.queue("q", x_expires=1000)
     for _ in range(50):
         client.consume("q")
@@ -301,7 +301,7 @@ def test_coming_and_going_consumers_leave_one_deadline_behind(world: World, clie
     assert ("q" in world.vhost.queues, deadlines) == (False, 1)
 
 
-def test_a_requeue_into_a_full_queue_costs_the_oldest(world: World, client: Client) -> None:
+def test_a_requeue_into_a_full_queue_drops_the_oldest(world: World, client: Client) -> None:
     world.queue("q", x_max_length=2)
     client.publish("q", "1", "2")
     client.get("q")

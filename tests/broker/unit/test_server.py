@@ -1,4 +1,4 @@
-"""The broker on real sockets: TLS, heartbeats, and clients that misbehave while others are served."""
+"""The broker on real sockets: TLS, heartbeats, and misbehaving clients that must not affect others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from pamqp import commands
 from pika.adapters.blocking_connection import BlockingChannel
 
 import broker
+from broker.periods import Periods
 from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.protocol.methods import encode_method
 from broker.server import Server
-from broker.session.transport import Offer
+from broker.session.transport import ConnectionLimits
 from tests.broker.unit.test_command import command
 from tests.support.processes import wait_until
 
@@ -39,7 +40,7 @@ def frame(channel: int, method: type, *values: Any) -> bytes:
 
 
 def logged_in(url: str, heartbeat: int = 0) -> socket.socket:
-    """A socket with channel 1 open, spoken to by hand."""
+    """Return a socket with channel 1 open."""
     parameters = pika.URLParameters(url)
     line = socket.create_connection((parameters.host, parameters.port), timeout=20)
     line.sendall(b"AMQP\x00\x00\x09\x01" + b"".join((
@@ -52,7 +53,7 @@ def logged_in(url: str, heartbeat: int = 0) -> socket.socket:
 
 
 def everything(line: socket.socket) -> bytes:
-    """What comes until the other side closes."""
+    """Read until the other side closes."""
     received = b""
     try:
         while data := line.recv(65536):
@@ -63,7 +64,7 @@ def everything(line: socket.socket) -> bytes:
 
 
 def works(url: str) -> bool:
-    """Whether another client is served."""
+    """Return whether another client is served."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     channel = connection.channel()
     queue = channel.queue_declare("", exclusive=True).method.queue
@@ -73,7 +74,7 @@ def works(url: str) -> bool:
     return found
 
 
-def test_a_client_that_does_not_read_is_not_sent_everything(url: str) -> None:
+def test_deliveries_pause_for_a_client_that_does_not_read(url: str) -> None:
     line = logged_in(url)
     line.sendall(frame(1, commands.Queue.Declare, 0, "big", False, False, False, False, False, {})
                  + frame(1, commands.Basic.Consume, 0, "big", "t", False, True, False, False, {}))  # fmt: skip
@@ -88,13 +89,13 @@ def test_a_client_that_does_not_read_is_not_sent_everything(url: str) -> None:
     connection.close()
 
 
-def test_a_client_that_falls_silent_is_dropped_and_was_sent_heartbeats(url: str) -> None:
+def test_a_silent_client_gets_heartbeats_and_is_dropped(url: str) -> None:
     received = everything(logged_in(url, heartbeat=1))
     assert received.count(HEARTBEAT_FRAME) >= 2
 
 
 def test_a_client_that_never_logs_in_is_dropped() -> None:
-    with broker.running(offer=Offer(handshake_timeout=0.2)) as url:
+    with broker.running(limits=ConnectionLimits(handshake_timeout=0.2)) as url:
         parameters = pika.URLParameters(url)
         with socket.create_connection((parameters.host, parameters.port), timeout=20) as line:
             line.sendall(b"AMQP")
@@ -105,7 +106,7 @@ BODY = bytes(100_000)
 
 
 def subscribe(url: str, line: socket.socket, messages: int) -> BlockingChannel:
-    """Let the client on `line` consume `messages` large messages; a channel of another client."""
+    """Consume `messages` large messages on `line`. Return another client's channel."""
     line.sendall(frame(1, commands.Queue.Declare, 0, "big", False, False, False, False, False, {})
                  + frame(1, commands.Basic.Consume, 0, "big", "t", False, False, False, False, {}))  # fmt: skip
     channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
@@ -115,8 +116,8 @@ def subscribe(url: str, line: socket.socket, messages: int) -> BlockingChannel:
     return channel
 
 
-def test_a_client_that_stops_reading_is_dropped_and_its_messages_go_back() -> None:
-    with broker.running(offer=Offer(send_timeout=0.3)) as url:
+def test_a_client_that_stops_reading_is_dropped_and_its_messages_are_requeued() -> None:
+    with broker.running(limits=ConnectionLimits(send_timeout=0.3)) as url:
         line = logged_in(url)
         channel = subscribe(url, line, 200)
         wait_until(lambda: channel.queue_declare("big", passive=True).method.message_count == 200, 20, "the return")
@@ -126,8 +127,8 @@ def test_a_client_that_stops_reading_is_dropped_and_its_messages_go_back() -> No
 
 
 def test_a_client_that_reads_slowly_is_not_dropped() -> None:
-    """It needs several timeouts for everything, but takes some in each."""
-    with broker.running(offer=Offer(send_timeout=1.5)) as url:
+    """The client needs several timeouts for everything, but reads some in each."""
+    with broker.running(limits=ConnectionLimits(send_timeout=1.5)) as url:
         line = logged_in(url)
         channel = subscribe(url, line, 500)
         received, began = 0, time.monotonic()
@@ -142,7 +143,7 @@ def test_a_client_that_reads_slowly_is_not_dropped() -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x00\x00\x09\x01" + b"\xff" * 100])
-def test_garbage_is_answered_by_closing(url: str, garbage: bytes) -> None:
+def test_garbage_closes_the_connection(url: str, garbage: bytes) -> None:
     parameters = pika.URLParameters(url)
     with socket.create_connection((parameters.host, parameters.port), timeout=20) as line:
         line.sendall(garbage)
@@ -151,7 +152,7 @@ def test_garbage_is_answered_by_closing(url: str, garbage: bytes) -> None:
     assert works(url)
 
 
-def test_a_client_cut_off_in_a_message_leaves_nothing_behind(url: str) -> None:
+def test_an_incomplete_message_is_dropped_with_its_connection(url: str) -> None:
     line = logged_in(url)
     line.sendall(frame(1, commands.Queue.Declare, 0, "q", False, False, False, False, False, {}))
     payload = encode_method(commands.Basic.Publish, 0, "", "q", False, False)
@@ -164,7 +165,7 @@ def test_a_client_cut_off_in_a_message_leaves_nothing_behind(url: str) -> None:
 
 
 def certificate(directory: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
+    """Make a self-signed certificate for 127.0.0.1 and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -181,7 +182,7 @@ def certificate(directory: Path) -> tuple[Path, Path]:
     return paths
 
 
-def test_the_line_can_be_encrypted(tmp_path: Path) -> None:
+def test_tls_is_supported(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     with command("--port", "0", "--tls-cert", str(cert), "--tls-key", str(key)) as process:
         assert process.stdout is not None
@@ -198,15 +199,11 @@ def test_the_line_can_be_encrypted(tmp_path: Path) -> None:
         connection.close()
 
 
-def test_a_nearly_full_disk_raises_an_alarm_until_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("broker.server.LOOK_EVERY", 0.01)
-
+def test_a_nearly_full_disk_raises_an_alarm_until_space_is_free_each_time(tmp_path: Path) -> None:
     async def scenario() -> None:
-        server = Server(tmp_path)
+        server = Server(tmp_path, periods=Periods(disk=0.01))
         await server.start()
-        for limit, alarms in ((2**62, {"disk"}), (0, set())):
+        for limit, alarms in 3 * ((2**62, {"disk"}), (0, set())):
             server.disk_free_limit = limit
             async with asyncio.timeout(10):
                 while server.alarms != alarms:

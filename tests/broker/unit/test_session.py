@@ -1,4 +1,4 @@
-"""A connection without sockets: the handshake, answers that wait for the disk, alarms, ends."""
+"""A connection without sockets: the handshake, replies that wait for the disk, alarms, closing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from broker.core.journal import NullJournal
 from broker.protocol.content import content_frames, method_frame
 from broker.protocol.methods import encode_method
 from broker.session.connection import Connection
-from broker.session.transport import Offer
+from broker.session.transport import ConnectionLimits
 
 
 class SlowJournal(NullJournal):
-    """Counts records like a disk, and commits when a test says so."""
+    """A journal that counts records and commits when a test calls `commit`."""
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []
@@ -28,7 +28,7 @@ class SlowJournal(NullJournal):
         self.waiting.append(committed)
 
     def commit(self) -> None:
-        """Everything so far is on disk."""
+        """Commit everything so far."""
         waiting, self.waiting = self.waiting, []
         self.batch += 1
         for committed in waiting:
@@ -36,18 +36,18 @@ class SlowJournal(NullJournal):
 
 
 class Wire:
-    """A client's end: `say` sends, `heard` are the names of the methods that came back since the last time."""
+    """A client's end: `say` sends, `heard` are the names of the methods received since the last call."""
 
     def __init__(self, broker: Broker, host: str = "127.0.0.1") -> None:
         self.alarms: set[str] = set()
         self.closed = False
         self.reading = True
-        self.connection = Connection(broker, self, Offer(), self.alarms, peer=(host, 1), local=("127.0.0.1", 2),
-                                     tls=False, now=0.0)  # fmt: skip
+        self.connection = Connection(broker, self, ConnectionLimits(), self.alarms, peer=(host, 1),
+                                     local=("127.0.0.1", 2), tls=False, now=0.0)  # fmt: skip
 
     def flush_soon(self) -> None: ...
 
-    def tuned(self, heartbeat: int) -> None:
+    def handshake_done(self, heartbeat: int) -> None:
         self.heartbeat = heartbeat
 
     def close_soon(self) -> None:
@@ -106,7 +106,7 @@ def opened(made: Broker) -> Wire:
     return wire
 
 
-def test_the_handshake_settles_limits() -> None:
+def test_the_handshake_negotiates_limits() -> None:
     wire = Wire(broker())
     wire.log_in()
     assert wire.heard() == ["Connection.Start", "Connection.Tune", "Connection.OpenOk"]
@@ -114,7 +114,7 @@ def test_the_handshake_settles_limits() -> None:
     assert wire.connection.state == "running"
 
 
-def test_amqplain_is_understood() -> None:
+def test_amqplain_is_accepted() -> None:
     wire = Wire(broker())
     wire.send(b"AMQP\x00\x00\x09\x01")
     response = b"\x05LOGINS\x00\x00\x00\x05guest\x08PASSWORDS\x00\x00\x00\x05guest"
@@ -122,21 +122,21 @@ def test_amqplain_is_understood() -> None:
     assert wire.connection.user is not None
 
 
-def test_a_wrong_password_is_refused_in_words() -> None:
+def test_a_wrong_password_is_refused_with_a_text() -> None:
     wire = Wire(broker())
     wire.log_in(password=b"wrong")
     _, close = wire.methods()
     assert (close.name, close.reply_code) == ("Connection.Close", 403)
 
 
-def test_guest_logs_in_from_this_machine_only() -> None:
+def test_guest_may_log_in_only_from_loopback() -> None:
     wire = Wire(broker(), host="192.0.2.1")
     wire.log_in()
     assert wire.connection.user is None
 
 
 @pytest.mark.parametrize("vhost", ["nowhere", "closed"])
-def test_a_vhost_must_be_there_and_permitted(vhost: str) -> None:
+def test_a_vhost_must_exist_and_be_permitted(vhost: str) -> None:
     made = broker()
     made.add_vhost("closed")
     wire = Wire(made)
@@ -144,7 +144,7 @@ def test_a_vhost_must_be_there_and_permitted(vhost: str) -> None:
     assert wire.methods()[-1].reply_code == 530
 
 
-def test_an_answer_to_a_durable_change_waits_for_the_disk() -> None:
+def test_a_reply_to_a_durable_change_waits_for_the_disk() -> None:
     journal = SlowJournal()
     wire = opened(broker(journal))
     wire.say(1, commands.Queue.Declare, 0, "q", False, True, False, False, False, {})
@@ -156,7 +156,7 @@ def test_an_answer_to_a_durable_change_waits_for_the_disk() -> None:
     assert wire.heard() == ["Basic.GetEmpty"]
 
 
-def test_an_error_closes_the_channel_and_the_next_one_is_as_new() -> None:
+def test_after_a_channel_error_the_number_can_be_reopened() -> None:
     wire = opened(broker())
     wire.say(1, commands.Basic.Get, 0, "nowhere", False)
     wire.say(1, commands.Basic.Get, 0, "nowhere", False)
@@ -167,7 +167,7 @@ def test_an_error_closes_the_channel_and_the_next_one_is_as_new() -> None:
     assert wire.heard() == ["Channel.OpenOk"]
 
 
-def test_a_deleted_queue_is_answered_before_its_consumer_is_told() -> None:
+def test_delete_ok_precedes_the_cancel_of_the_consumer() -> None:
     wire = opened(broker())
     wire.say(1, commands.Queue.Declare, 0, "q", False, False, False, False, False, {})
     wire.say(1, commands.Basic.Consume, 0, "q", "tag", False, False, False, False, {})
@@ -188,14 +188,14 @@ def test_an_empty_name_means_the_queue_declared_last() -> None:
     assert (binding.destination, binding.routing_key) == (declared.queue, declared.queue)
 
 
-def test_an_exclusive_queue_goes_with_its_connection() -> None:
+def test_an_exclusive_queue_is_deleted_with_its_connection() -> None:
     wire = opened(broker())
     wire.say(1, commands.Queue.Declare, 0, "mine", False, False, True, False, False, {})
     wire.connection.end(2.0)
     assert wire.connection.core.vhosts["/"].queues == {}
 
 
-def test_an_alarm_blocks_whoever_publishes_until_it_is_over() -> None:
+def test_an_alarm_blocks_publishers_until_it_is_cleared() -> None:
     wire = opened(broker())
     wire.say(1, commands.Queue.Declare, 0, "q", False, False, False, False, False, {})
     queue = wire.connection.core.vhosts["/"].queues["q"]
@@ -209,7 +209,7 @@ def test_an_alarm_blocks_whoever_publishes_until_it_is_over() -> None:
     assert wire.heard() == ["Connection.Unblocked", "Basic.GetOk", "ContentHeader", "ContentBody"]
 
 
-def test_deliveries_stop_while_output_piles_up() -> None:
+def test_deliveries_pause_while_the_output_is_full() -> None:
     wire = opened(broker())
     wire.say(1, commands.Queue.Declare, 0, "q", False, False, False, False, False, {})
     for _ in range(30):
@@ -222,13 +222,13 @@ def test_deliveries_stop_while_output_piles_up() -> None:
     assert queue.ready_count < 15
 
 
-def test_what_a_server_sends_is_not_for_clients_to_send() -> None:
+def test_a_servers_method_from_a_client_is_refused() -> None:
     wire = opened(broker())
     wire.say(1, commands.Basic.GetEmpty, "")
     assert wire.methods()[0].reply_code == 503
 
 
-def test_a_message_whose_properties_are_garbage_closes_the_connection() -> None:
+def test_malformed_properties_close_the_connection() -> None:
     wire = opened(broker())
     payload = encode_method(commands.Basic.Publish, 0, "", "q", False, False)
     wire.send(content_frames(1, payload, b"\x20\x00\x00\x00\x00\x04\x01aZ!", b"", 4096))

@@ -1,4 +1,4 @@
-"""The journal: what is confirmed is there again, what is settled is not, and no other file is touched."""
+"""The journal: confirmed messages survive, settled ones do not, and no other file is changed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PERSISTENT = {"delivery_mode": 2}
 
 
 class DiskWorld(World):
-    """A world with a journal. `commit` writes what is recorded; leaving without `close` is a crash."""
+    """A world with a journal. `commit` writes the records; leaving it without `close` is a crash."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, rewrite: float = 1.0) -> None:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self.storage = Storage(directory)
+        self.storage = Storage(directory, rewrite)
         self.now = 1_000_000.0
         self.broker = recover(self.storage, self.now)
         if not self.broker.vhosts:
@@ -35,7 +35,7 @@ class DiskWorld(World):
         self.storage.start(lambda: None, self._calls.put)
 
     def commit(self) -> None:
-        """Until everything recorded so far is on disk."""
+        """Wait until everything recorded so far is on disk."""
         done = threading.Event()
         self.storage.on_commit(done.set)
         self.storage.flush()
@@ -43,7 +43,7 @@ class DiskWorld(World):
             self._calls.get(timeout=10)()
 
     def crash(self) -> None:
-        """As after kill -9: what is not committed is gone."""
+        """Drop everything that is not committed, as kill -9 does."""
         self.storage._reader.close()
         self.storage.file._db.close()
         self.storage.file._lock.close()
@@ -61,13 +61,13 @@ def durable(world: World, name: str = "q", **options: object) -> Queue:
 
 
 def again(world: DiskWorld, directory: Path) -> tuple[DiskWorld, Client]:
-    """The next broker on the same directory, after a crash."""
+    """Start the next broker on the same directory after a crash."""
     world.crash()
     new = DiskWorld(directory)
     return new, new.client()
 
 
-def test_durable_messages_and_definitions_come_back(tmp_path: Path) -> None:
+def test_durable_messages_and_definitions_survive_a_restart(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()
     durable(world, x_max_length=10)
@@ -92,7 +92,7 @@ def test_durable_messages_and_definitions_come_back(tmp_path: Path) -> None:
     world.storage.close()
 
 
-def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
+def test_deleted_definitions_stay_deleted(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     durable(world)
     durable(world, "kept")
@@ -109,7 +109,7 @@ def test_what_is_deleted_stays_deleted(tmp_path: Path) -> None:
     world.storage.close()
 
 
-def test_an_acked_message_does_not_come_back(tmp_path: Path) -> None:
+def test_an_acked_message_stays_removed(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()
     durable(world)
@@ -138,7 +138,7 @@ def test_a_confirm_comes_after_the_commit_and_not_before(tmp_path: Path) -> None
     world.storage.close()
 
 
-def test_a_message_that_comes_and_goes_in_one_batch_is_never_written(tmp_path: Path) -> None:
+def test_a_message_settled_within_its_batch_is_never_written(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()
     durable(world)
@@ -187,7 +187,7 @@ def test_a_dead_letter_moves_in_one_batch(tmp_path: Path) -> None:
     world.storage.close()
 
 
-def test_a_dead_letter_finds_its_blind_copies_after_a_restart(tmp_path: Path) -> None:
+def test_a_dead_letter_keeps_its_blind_copies_after_a_restart(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     durable(world, x_dead_letter_exchange="")
     durable(world, "hidden")
@@ -203,7 +203,7 @@ def test_a_dead_letter_finds_its_blind_copies_after_a_restart(tmp_path: Path) ->
     world.storage.close()
 
 
-def test_a_quorum_queue_keeps_what_is_not_persistent_and_its_count_of_failures(tmp_path: Path) -> None:
+def test_a_quorum_queue_stores_transient_messages_and_delivery_counts(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()
     durable(world, x_queue_type="quorum")
@@ -221,7 +221,7 @@ def test_a_quorum_queue_keeps_what_is_not_persistent_and_its_count_of_failures(t
     world.storage.close()
 
 
-def test_what_a_quorum_queue_put_at_its_end_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_a_message_requeued_to_the_end_of_a_quorum_queue_survives_a_restart(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     durable(world, x_queue_type="quorum")
     client = world.client()
@@ -258,7 +258,7 @@ def test_after_a_crash_any_message_may_have_been_delivered(tmp_path: Path, clean
     world.storage.close()
 
 
-def test_time_goes_on_while_the_broker_is_down(tmp_path: Path) -> None:
+def test_messages_expire_while_the_broker_is_down(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     durable(world, x_message_ttl=1000)
     world.client().publish("q", "x", **PERSISTENT)
@@ -270,7 +270,7 @@ def test_time_goes_on_while_the_broker_is_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("properties", [PERSISTENT, {}])
-def test_bodies_beyond_the_limit_page_out_and_come_back(tmp_path: Path, properties: dict[str, int]) -> None:
+def test_bodies_above_the_limit_are_paged_out_and_in(tmp_path: Path, properties: dict[str, int]) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()
     world.broker.pager.limit = 10_000
@@ -282,7 +282,7 @@ def test_bodies_beyond_the_limit_page_out_and_come_back(tmp_path: Path, properti
     assert world.broker.pager.resident() <= 11_000
     assert sum(entry.message.body is None for entry in queue.ready) > 80
     assert client.drain("q") == bodies
-    assert queue.pages.bytes == 0
+    assert queue.paged_bodies.bytes == 0
     world.commit()
     assert rows(tmp_path, "content") == 0
     world.storage.close()
@@ -301,7 +301,7 @@ def test_paged_out_transient_messages_do_not_outlive_the_broker(tmp_path: Path) 
     world.storage.close()
 
 
-def test_without_a_disk_too_many_bodies_are_told_of() -> None:
+def test_without_a_disk_too_many_bodies_raise_an_alarm() -> None:
     world = World()
     pressure: list[bool] = []
     world.broker.pager.limit = 100
@@ -315,7 +315,7 @@ def test_without_a_disk_too_many_bodies_are_told_of() -> None:
 
 
 @pytest.mark.parametrize("content", [b"something else", b"SQLite format 3\0" + bytes(4096)])
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_journal_is_refused_and_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(content)
     with pytest.raises(JournalRefused, match=r"journal\.sqlite"):
@@ -332,7 +332,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         JournalFile(tmp_path)
 
 
-def test_a_damaged_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_refused_and_unchanged(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     durable(world)
     for number in range(200):
@@ -348,36 +348,36 @@ def test_a_damaged_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == damaged
 
 
-def test_a_directory_is_for_one_broker(tmp_path: Path) -> None:
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     with pytest.raises(JournalRefused, match="in use by another broker"):
         Storage(tmp_path)
     world.storage.close()
 
 
-def test_a_disk_that_refuses_holds_confirms_back_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = DiskWorld(tmp_path)
-    client = world.client()
+def test_each_failure_of_the_disk_delays_confirms_and_is_reported(tmp_path: Path) -> None:
+    world = DiskWorld(tmp_path, rewrite=0.01)
     durable(world)
     world.commit()
-    client.channel.confirm_select()
     trouble: SimpleQueue[bool] = SimpleQueue()
-    world.storage.on_trouble = trouble.put
-    monkeypatch.setattr("broker.storage.RETRY_AFTER", 0.01)
-    world.storage.file._db.execute("PRAGMA max_page_count=1")
-    client.publish("q", "x" * 100_000, **PERSISTENT)
-    world.storage.flush()
-    world._calls.get(timeout=10)()
-    assert trouble.get_nowait()
-    assert client.channel.unconfirmed_count == 1
-    world.storage.file._db.execute("PRAGMA max_page_count=1000000")
-    while client.channel.unconfirmed_count and not client.sink.due:
+    world.storage.on_failing = trouble.put
+    for _ in range(3):
+        client = world.client()
+        client.channel.confirm_select()
+        world.storage.file._db.execute("PRAGMA max_page_count=1")
+        client.publish("q", "x" * 100_000, **PERSISTENT)
+        world.storage.flush()
         world._calls.get(timeout=10)()
-    assert not trouble.get_nowait()
+        assert trouble.get_nowait()
+        assert client.channel.unconfirmed_count == 1
+        world.storage.file._db.execute("PRAGMA max_page_count=1000000")
+        while client.channel.unconfirmed_count and not client.sink.due:
+            world._calls.get(timeout=10)()
+        assert not trouble.get_nowait()
     world.storage.close()
 
 
-def test_a_confirm_waits_for_the_dead_letter_that_the_message_became(tmp_path: Path) -> None:
+def test_a_confirm_waits_for_the_dead_letter_copy(tmp_path: Path) -> None:
     world = DiskWorld(tmp_path)
     client = world.client()
     durable(world, "dead")
@@ -392,7 +392,7 @@ def test_a_confirm_waits_for_the_dead_letter_that_the_message_became(tmp_path: P
 
 @pytest.mark.parametrize("properties", [PERSISTENT, {}])
 @pytest.mark.parametrize("second_is_durable", [True, False])
-def test_a_paged_out_body_is_there_for_every_queue_it_is_in(tmp_path: Path, properties: dict[str, int],
+def test_a_paged_out_body_is_read_for_every_queue(tmp_path: Path, properties: dict[str, int],
                                                             second_is_durable: bool) -> None:  # fmt: skip
     world = DiskWorld(tmp_path)
     client = world.client()

@@ -1,4 +1,4 @@
-"""Field tables go through unchanged, and what is malformed is refused."""
+"""Field tables pass through unchanged, and malformed ones are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _tables = st.dictionaries(_names, _values, max_size=6)
 
 
 @given(_tables)
-def test_what_is_encoded_is_decoded_again(table: dict[str, object]) -> None:
+def test_encoded_tables_decode_to_the_same_values(table: dict[str, object]) -> None:
     assert decode_table(encode_table(table)) == (table, len(encode_table(table)))
 
 
@@ -42,14 +42,14 @@ def test_splitting_and_joining_changes_no_byte(table: dict[str, object]) -> None
 
 
 @given(_tables, st.data())
-def test_a_table_cut_short_is_refused(table: dict[str, object], data: st.DataObject) -> None:
+def test_a_truncated_table_is_refused(table: dict[str, object], data: st.DataObject) -> None:
     raw = encode_table(table)
     with pytest.raises(MalformedTable):
         decode_table(raw[: data.draw(st.integers(0, len(raw) - 1))])
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_table_or_refused(raw: bytes) -> None:
+def test_any_bytes_decode_to_a_table_or_are_refused(raw: bytes) -> None:
     try:
         table, end = decode_table(raw)
     except MalformedTable:
@@ -69,7 +69,7 @@ def test_every_type_of_the_errata_is_read(raw: bytes, value: object) -> None:
     assert join(split(table)) == table
 
 
-def test_nesting_that_would_exhaust_the_stack_is_refused() -> None:
+def test_deep_nesting_is_refused() -> None:
     raw = encode_value("x")
     for _ in range(1000):
         raw = join_array([raw])
@@ -77,17 +77,17 @@ def test_nesting_that_would_exhaust_the_stack_is_refused() -> None:
         decode_table(join({"deep": raw}))
 
 
-def test_the_items_of_an_array_can_be_taken_apart() -> None:
+def test_an_array_can_be_split_into_items() -> None:
     array = encode_value(["a", 1, {"b": True}])
     assert split_array(array) == [encode_value("a"), encode_value(1), encode_value({"b": True})]
     assert join_array(split_array(array)) == array
 
 
-def test_what_is_not_an_array_has_no_items() -> None:
+def test_other_types_than_arrays_have_no_items() -> None:
     assert split_array(encode_value("text")) == []
 
 
 @pytest.mark.parametrize("value", [2**63, object(), {1, 2}])
-def test_what_amqp_cannot_say_is_a_type_error(value: object) -> None:
+def test_a_value_that_amqp_cannot_encode_is_a_type_error(value: object) -> None:
     with pytest.raises(TypeError):
         encode_value(value)

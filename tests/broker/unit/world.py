@@ -1,4 +1,4 @@
-"""A broker without sockets or disk, with a clock that tests turn, and clients that write down what they are told."""
+"""A broker without sockets or disk, with a clock that tests advance, and clients that record notifications."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Recorder:
         self.cancels.append(consumer_tag)
 
     def bodies(self) -> list[str]:
-        """What was delivered, in order."""
+        """Return the delivered bodies, in order."""
         return [(entry.message.body or b"").decode() for _, _, entry in self.deliveries]
 
 
 class Client:
-    """One channel, its recorder, and short words for what tests do with it."""
+    """One channel, its recorder, and short methods for tests."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -66,7 +66,7 @@ class Client:
         return got[1] if got else None
 
     def drain(self, queue: str) -> list[str]:
-        """All that waits, taken without acks."""
+        """Get all ready messages without acks."""
         found = []
         while (entry := self.get(queue, no_ack=True)) is not None:
             found.append((entry.message.body or b"").decode())
@@ -96,13 +96,13 @@ class World:
         return Client(self)
 
     def queue(self, name: str, **options: Any) -> Queue:
-        """Declares; `x_max_length=1` becomes the argument x-max-length."""
+        """Declare a queue; `x_max_length=1` becomes the argument x-max-length."""
         arguments = {key.replace("_", "-"): value for key, value in options.items() if key.startswith("x_")}
         rest = {key: value for key, value in options.items() if not key.startswith("x_")}
         return self.vhost.declare_queue(name, self.now, arguments=arguments, **rest)
 
     def wait(self, seconds: float) -> None:
-        """Turn the clock and do what is due, as the server would."""
+        """Advance the clock and run what is due, as the server does."""
         until = self.now + seconds
         while (moment := self.broker.next_deadline()) is not None and moment <= until:
             self.now = max(self.now, moment)

@@ -1,4 +1,4 @@
-"""A stream of messages, one a line: what has been read is sent, so that nothing waits for more to come."""
+"""Publishes a stream of messages, one a line. Sends what it has read without waiting for more input."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import click
 import requests
 
 from cli import show
-from cli.exits import Failed, Unreachable
+from cli.errors import Failed, Unreachable
 from cli.service import Service
 
-_CHUNK = 256 * 1024  # bytes read at once, and so about the size of a request
-_MOST = 1000  # messages in one request; the API takes 10,000
+_CHUNK = 256 * 1024  # bytes read at once, which limits the size of a request
+_BATCH_SIZE = 1000  # messages in one request; the API allows 10,000
 
 
-def publish(service: Service, stream: BinaryIO, where: dict[str, Any], as_json: bool) -> None:
-    """Publish every line, `where` and as it says; without, a line says so itself. Raises Failed when any was not
-    published, at the first request that fails as a whole."""
+def publish_lines(service: Service, stream: BinaryIO, where: dict[str, Any], as_json: bool) -> None:
+    """Publish every line to `where`; with an empty `where` each line is a whole publication. Raises Failed when any
+    line was not published, at the first request that fails as a whole.
+    """
     published = failed = 0
     for batch in _batches(stream):
         first, last = batch[0][0], batch[-1][0]
@@ -28,8 +29,8 @@ def publish(service: Service, stream: BinaryIO, where: dict[str, Any], as_json: 
             data = b"\n".join(_publication(line, where, number) for number, line in batch)
             content = _send(service, data).json()
         except Failed as exc:
-            of_these = "may be published or not" if isinstance(exc, Unreachable) else "not published"
-            raise type(exc)(f"{exc.message} Published before: {published}; lines {first}–{last}: {of_these}.") from None
+            state = "may be published" if isinstance(exc, Unreachable) else "not published"
+            raise type(exc)(f"{exc.message} Published before: {published}; lines {first}–{last}: {state}.") from None
         for (number, _), result in zip(batch, content["results"], strict=True):
             if result["status"] != "published":
                 click.echo(f"line {number}: {show.cell(result['detail'])}", err=True)
@@ -44,11 +45,11 @@ def publish(service: Service, stream: BinaryIO, where: dict[str, Any], as_json: 
 
 
 def _send(service: Service, data: bytes) -> requests.Response:
-    return service.ask("POST", "/messagePublish", data=data, headers={"Content-Type": "application/x-ndjson"})
+    return service.request("POST", "/messagePublish", data=data, headers={"Content-Type": "application/x-ndjson"})
 
 
 def _publication(line: bytes, where: dict[str, Any], number: int) -> bytes:
-    """The line as the API takes it. It is checked, and goes as it was written: no number loses a digit."""
+    """Return the line as the API expects it. Check it but send it as written: parsing would lose digits of numbers."""
     try:
         json.loads(line)
     except ValueError as exc:
@@ -57,11 +58,11 @@ def _publication(line: bytes, where: dict[str, Any], number: int) -> bytes:
 
 
 def _batches(stream: BinaryIO) -> Iterator[list[tuple[int, bytes]]]:
-    """What has come, as lines with their numbers; empty ones are left out."""
+    """Yield the lines with their numbers, without empty ones."""
     number = 1
     for lines in _read(stream):
         numbered = [(at, line) for at, line in enumerate(lines, number) if line.strip()]
-        yield from (numbered[start : start + _MOST] for start in range(0, len(numbered), _MOST))
+        yield from (numbered[start : start + _BATCH_SIZE] for start in range(0, len(numbered), _BATCH_SIZE))
         number += len(lines)
 
 

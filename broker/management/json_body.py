@@ -1,4 +1,4 @@
-"""Reading JSON bodies: only what an AMQP table could hold comes through, so that nothing fails half-way later."""
+"""JSON request bodies: refuses values that an AMQP table cannot hold, so that no later step fails half-way."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import math
 from typing import Any
 
-from broker.management.refusal import BadRequest
+from broker.management.errors import BadRequest
 
-_DEEPEST = 32
+_MAX_DEPTH = 32
 _INTEGERS = range(-(2**63), 2**63)  # AMQP 0-9-1 errata: the largest integer is signed and has 64 bits
 
-# kind → name → type; what is not named here passes as it is
+# Field name → type; other fields are not checked.
 Shape = dict[str, type]
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body. Raises BadRequest, also for values that AMQP has no room for."""
+    """Return the JSON object in a body. Raises BadRequest, also for values that AMQP cannot encode."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -28,7 +28,7 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def _check(value: Any, depth: int) -> None:
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise BadRequest("nested_too_deeply")
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -47,7 +47,9 @@ def _check(value: Any, depth: int) -> None:
 
 
 def _check_text(text: str) -> None:
-    """Names that are not UTF-8 come and go as lone low surrogates (PEP 383); any other surrogate is no text."""
+    """Raise BadRequest for text that is not UTF-8. Lone low surrogates are allowed: they stand for names that are not
+    UTF-8 (PEP 383).
+    """
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -55,7 +57,9 @@ def _check_text(text: str) -> None:
 
 
 def objects(document: dict[str, Any], kind: str, required: Shape, optional: Shape) -> list[dict[str, Any]]:
-    """The list of objects that `document` has under `kind`, [] without it. Raises BadRequest for other shapes."""
+    """Return the list of objects that `document` has under `kind`, [] without it. Raises BadRequest for other
+    shapes.
+    """
     items = document.get(kind, [])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadRequest(["not_list_of_objects", kind])

@@ -1,4 +1,4 @@
-"""What a channel has been given and has not settled, by delivery tag (AMQP 0-9-1 §1.8.3.13)."""
+"""A channel's unsettled deliveries, by delivery tag (AMQP 0-9-1 §1.8.3.13)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from broker.errors import AmqpError
 
 
 @dataclass(slots=True)
-class Unsettled:
+class Delivery:
     """One delivery. `consumer` is None for basic.get."""
 
     tag: int
@@ -20,24 +20,26 @@ class Unsettled:
     consumer: Consumer | None
 
 
-class Ledger:
-    """Deliveries in the order of their tags. `consumed` counts those that fill a prefetch."""
+class UnackedDeliveries:
+    """Unsettled deliveries in the order of their tags. `consumed` counts those that use up prefetch."""
 
     def __init__(self) -> None:
-        self._open: dict[int, Unsettled] = {}
+        self._open: dict[int, Delivery] = {}
         self.consumed = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, unsettled: Unsettled) -> None:
-        """A delivery has been made."""
+    def add(self, unsettled: Delivery) -> None:
+        """Add a delivery."""
         self._open[unsettled.tag] = unsettled
         if unsettled.consumer is not None:
             self.consumed += 1
 
-    def take(self, tag: int, multiple: bool) -> list[Unsettled]:
-        """The delivery of that tag, or all up to it; tag 0 with `multiple` means all. Raises 406."""
+    def take(self, tag: int, multiple: bool) -> list[Delivery]:
+        """Remove and return the delivery of that tag, or all up to it; tag 0 with `multiple` means all. Raises
+        AmqpError 406.
+        """
         if not multiple:
             found = self._open.pop(tag, None)
             if found is None:
@@ -54,18 +56,18 @@ class Ledger:
             taken.append(known)
         return [self._open.pop(known) for known in taken]
 
-    def take_all(self) -> list[Unsettled]:
-        """Every delivery."""
+    def take_all(self) -> list[Delivery]:
+        """Remove and return every delivery."""
         taken = list(self._open.values())
         self._open.clear()
         return taken
 
-    def settled(self, unsettled: Unsettled) -> None:
-        """A taken delivery is settled and fills no prefetch any more."""
+    def settled(self, unsettled: Delivery) -> None:
+        """Release the prefetch of a removed delivery."""
         if unsettled.consumer is not None:
             unsettled.consumer.unacked -= 1
             self.consumed -= 1
 
-    def restore(self, taken: list[Unsettled]) -> None:
-        """Put taken deliveries back unsettled."""
+    def restore(self, taken: list[Delivery]) -> None:
+        """Add removed deliveries again."""
         self._open = dict(sorted({**self._open, **{one.tag: one for one in taken}}.items()))

@@ -1,4 +1,4 @@
-"""What dies is started again, and the terminal says so."""
+"""Crashed programs restart, and the terminal reports it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.target import Target
     ("name", "part"),
     [("store", "nx-27017"), ("broker", "-m broker"), ("worker", "WorkerRMQ.py"), ("web", "-m gunicorn")],
 )
-def test_a_part_that_is_killed_comes_back(
+def test_a_killed_program_restarts(
     running_installation: Installation, target: Target, unique_name: str, name: str, part: str
 ) -> None:
     installation = running_installation
@@ -24,7 +24,7 @@ def test_a_part_that_is_killed_comes_back(
     assert installation.call("POST", "/createConsumer", {"queueName": unique_name, "url": target.url()}).ok
 
     os.kill(installation.pids(part)[0], signal.SIGKILL)
-    report = f"{name} ended (terminated by SIGKILL) and is started again"
+    report = f"{name} exited (terminated by SIGKILL) and restarts"
     wait_until(lambda: report in (installation.directory / "run.log").read_text(), 10, "the report")
 
     def published() -> bool:

@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 from tests.support.processes import free_port
 
 
-class Lonely:
+class NoService:
     """Started and stopped at the same URL. Used by one thread."""
 
     def __init__(self, app: Flask) -> None:
@@ -20,7 +20,7 @@ class Lonely:
     def start(self) -> None:
         """Listens when this returns."""
         self._server = make_server("127.0.0.1", self._port, self._app, threaded=True)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="lonely")
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="no_service")
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,0 +1,73 @@
+"""What a consumer counts: the same figures from the loop, by heartbeat, to the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerCounts:
+    """The counts of one consumer on one worker since that worker started it, or their sum over workers.
+
+    `last_status` is the last HTTP status, `error` the last failure. `refused_copies` are retries and dead letters that
+    the broker refuses now; `copy_error` says why. Of the last `answers` (200 at most for each worker) `succeeded` were
+    a success; half of them took `p50_ms` milliseconds at most, 99 % of them `p99_ms`.
+    """
+
+    in_flight: int = 0
+    delivered: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    requeued: int = 0
+    last_status: int | None = None
+    error: str | None = None
+    error_at: datetime | None = None
+    refused_copies: int = 0
+    copy_error: str | None = None
+    answers: int = 0
+    succeeded: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+    def __add__(self, other: ConsumerCounts) -> ConsumerCounts:
+        """Both together: errors as of the one that failed last, latencies of the slower one."""
+        latest, earlier = sorted((other, self), key=lambda counts: counts.error_at or _NEVER, reverse=True)
+        most = max(self, other, key=lambda counts: counts.refused_copies)
+        return ConsumerCounts(
+            in_flight=self.in_flight + other.in_flight,
+            delivered=self.delivered + other.delivered,
+            retried=self.retried + other.retried,
+            dead_lettered=self.dead_lettered + other.dead_lettered,
+            requeued=self.requeued + other.requeued,
+            last_status=latest.last_status or earlier.last_status,
+            error=latest.error,
+            error_at=latest.error_at,
+            refused_copies=self.refused_copies + other.refused_copies,
+            copy_error=most.copy_error,
+            answers=self.answers + other.answers,
+            succeeded=self.succeeded + other.succeeded,
+            p50_ms=max((ms for ms in (self.p50_ms, other.p50_ms) if ms is not None), default=None),
+            p99_ms=max((ms for ms in (self.p99_ms, other.p99_ms) if ms is not None), default=None),
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """The fields of the API's `ConsumerFigures`."""
+        return {
+            "in_flight": self.in_flight,
+            "delivered": self.delivered,
+            "retried": self.retried,
+            "dead_lettered": self.dead_lettered,
+            "requeued": self.requeued,
+            "last_status": self.last_status,
+            "last_error": self.error,
+            "last_error_at": self.error_at,
+            "refused_copies": self.refused_copies,
+            "copy_error": self.copy_error,
+            "success_rate": self.succeeded / self.answers if self.answers else None,
+            "latency_p50_ms": self.p50_ms,
+            "latency_p99_ms": self.p99_ms,
+        }
