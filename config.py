@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from delivery.target_guard import Guard
+from domain.url_template import UrlTemplate
 from domain.user import check_password
 from gateway.amqp.nodes import BrokerNodes
 from gateway.management.nodes import ManagementNodes
@@ -214,9 +215,7 @@ class Settings(BaseSettings):
     @field_validator("default_target_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _target(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value
+        return UrlTemplate(value) if value else value
 
     @field_validator("target_allow", "target_deny")
     @classmethod

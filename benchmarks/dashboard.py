@@ -26,6 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks import servers
 from benchmarks.publish import QUEUE, Way, load
 from domain.consumer import ConsumerSpec
+from domain.url_template import UrlTemplate
 from gateway.mongo import open_store
 from runtime import logs
 from tests.api.client import PASSWORD, Gunicorn
@@ -58,7 +59,9 @@ def service(size: int, broker_name: str) -> Iterator[str]:
             channel.queue_declare(QUEUE, durable=True, arguments={"x-max-length": 10_000})
             for number in range(size):
                 channel.queue_declare(f"many-{number}", durable=True)
-                store.consumers.create(ConsumerSpec(queue_name=f"many-{number}", url="http://127.0.0.1:9/"))
+                store.consumers.create(
+                    ConsumerSpec(queue_name=f"many-{number}", url=UrlTemplate("http://127.0.0.1:9/"))
+                )
         process = worker_on(broker, uri, directory)
         stack.callback(process.stop)
         process.start()

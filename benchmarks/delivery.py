@@ -22,12 +22,13 @@ from multiprocessing.connection import Connection
 import pika
 import requests
 from pika.adapters.select_connection import SelectConnection
-from pydantic import SecretStr
 
 from benchmarks import servers
 from domain.consumer import ConsumerSpec
 from domain.message import Message, Properties
 from domain.registry import Subscription
+from domain.signing_secret import SigningSecret
+from domain.url_template import UrlTemplate
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.consuming.thread import ConsumerThread
@@ -38,13 +39,16 @@ BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
 
 
 def ours(
-    amqp_url: str, target: str, queues: list[str], count: int, report: Connection, secret: SecretStr | None = None
+    amqp_url: str, target: str, queues: list[str], count: int, report: Connection, secret: SigningSecret | None = None
 ) -> None:
     """One ConsumerThread, a consumer for each queue; with a `secret` it signs."""
     logs.configure("error", "json")
     thread = ConsumerThread(BrokerNodes.parse(amqp_url))
     thread.start()
-    specs = [ConsumerSpec(queue_name=name, url=target, prefetch=PREFETCH, signing_secret=secret) for name in queues]
+    specs = [
+        ConsumerSpec(queue_name=name, url=UrlTemplate(target), prefetch=PREFETCH, signing_secret=secret)
+        for name in queues
+    ]
     thread.apply([Subscription(spec.queue_name, 1, spec) for spec in specs])
     seen: list[tuple[float, float, int]] = []  # when, CPU seconds, delivered: at each snapshot of the thread's own
     memory: list[int] = []
@@ -126,7 +130,7 @@ def pika_alone(amqp_url: str, _target: str, queues: list[str], count: int, repor
     report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
 
 
-signing = partial(ours, secret=SecretStr("whsec_" + "A" * 43 + "="))
+signing = partial(ours, secret=SigningSecret("whsec_" + "A" * 43 + "="))
 """As Standard Webhooks asks for: an HMAC-SHA256 over each body."""
 
 CONTENDERS: dict[str, Callable[[str, str, list[str], int, Connection], None]] = {

@@ -28,6 +28,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from benchmarks import servers
 from domain.consumer import BreakerPolicy, ConsumerSpec, RetryPolicy
 from domain.registry import Report, Subscription
+from domain.url_template import UrlTemplate
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
 from runtime import logs
@@ -182,7 +183,7 @@ class Scene:
 def _subscription(key: str, queue: str, url: str, failures: int) -> Subscription:
     spec = ConsumerSpec(
         queue_name=queue,
-        url=url,
+        url=UrlTemplate(url),
         timeout=1,
         connect_timeout=1,
         retry=RetryPolicy(schedule=(1, 1), jitter=0),

@@ -15,6 +15,7 @@ import pika
 
 from benchmarks import servers
 from domain.consumer import ConsumerSpec
+from domain.url_template import UrlTemplate
 from gateway.mongo import open_store
 from runtime import logs
 from tests.support.processes import wait_until
@@ -46,7 +47,9 @@ def main() -> None:
                 channel = connection.channel()
                 for number in range(options.consumers):
                     channel.queue_declare(f"many-{number}", durable=True)
-                    store.consumers.create(ConsumerSpec(queue_name=f"many-{number}", url="http://127.0.0.1:9/"))
+                    store.consumers.create(
+                        ConsumerSpec(queue_name=f"many-{number}", url=UrlTemplate("http://127.0.0.1:9/"))
+                    )
             began = time.monotonic()
             process.start()
 

@@ -11,9 +11,10 @@ from delivery.copies import Source
 from delivery.header_values import field_value, text_of
 from delivery.payload import envelope
 from delivery.signing import Signer
-from delivery.template import UrlTemplate
-from domain.consumer import ConsumerSpec, RetiringSecret
+from delivery.template import UrlExpansion
+from domain.consumer import ConsumerSpec
 from domain.message import PropertiesView
+from domain.signing_secret import RetiringSecret
 
 
 class Request(NamedTuple):
@@ -25,24 +26,19 @@ class Request(NamedTuple):
 
 
 class RequestBuilder:
-    """Makes requests of one consumer's messages: raw, in an envelope, or as CloudEvents.
-
-    Raises ValueError with a sentence when the consumer cannot be delivered so: a secret that is none, a URL with
-    placeholders that are none.
-    """
+    """Makes requests of one consumer's messages: raw, in an envelope, or as CloudEvents."""
 
     def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
         """`retiring` are signing secrets that were replaced, and hold for a while still."""
         self._headers = RequestHeaders(spec, retiring)
         self._payload = spec.payload
         self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
-        template = UrlTemplate(spec.url)
-        self._template = None if template.fixed else template
+        self._url = None if spec.url.fixed else UrlExpansion(spec.url)
         self.build: Callable[[Source, int, float], Request] = self._raw if self._plain else self._built
 
     @property
     def _plain(self) -> bool:
-        return self._payload == "raw" and self._template is None
+        return self._payload == "raw" and self._url is None
 
     def _raw(self, source: Source, attempt: int, now: float) -> Request:
         body = source.body
@@ -50,7 +46,7 @@ class RequestBuilder:
 
     def _built(self, source: Source, attempt: int, now: float) -> Request:
         """`now` in Unix seconds. Raises Unsendable when the URL needs what the message lacks."""
-        url = self._template.expand(source) if self._template else None
+        url = self._url.expand(source) if self._url else None
         body, content_type = source.body, None
         if self._payload == "envelope":
             body, content_type = envelope(source, attempt), "application/json"
@@ -77,8 +73,7 @@ class RequestHeaders:
         self._own_type, self._own_encoding = "content-type" in own, "content-encoding" in own
         allowed = ("traceparent", "tracestate", *spec.forward_headers)  # the first two are W3C Trace Context
         self._forwarded = [name for name in allowed if name.lower() not in own]
-        secret = spec.signing_secret
-        self._signer = Signer(secret.get_secret_value(), retiring) if secret else None
+        self._signer = Signer(spec.signing_secret, retiring) if spec.signing_secret else None
 
     def lines(
         self,

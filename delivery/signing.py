@@ -7,24 +7,9 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from pydantic import SecretStr
-
-from domain.consumer import RetiringSecret
+from domain.signing_secret import RetiringSecret, SigningSecret
 
 _MOST_RETIRING = 4
-
-_PREFIX = "whsec_"
-
-
-def decode_secret(secret: str) -> bytes:
-    """The key in a `whsec_…` secret. Raises ValueError with a sentence when it is not one of 24 to 64 bytes."""
-    try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except ValueError:  # binascii.Error is one
-        raise ValueError("must be whsec_ followed by Base64") from None
-    if not 24 <= len(key) <= 64:
-        raise ValueError(f"must decode to 24 to 64 bytes; this is {len(key)}")
-    return key
 
 
 def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
@@ -37,10 +22,9 @@ class Signer:
     """Signs with one secret, and until their time is up with those that it replaced: a target takes the message when
     any signature of the list fits (spec §Multiple signatures), so that it can change its secret in peace."""
 
-    def __init__(self, secret: str, retiring: Sequence[RetiringSecret] = ()) -> None:
-        """Raises ValueError when a secret is none."""
-        self._key = decode_secret(secret)
-        self._retiring = [(decode_secret(old.secret.get_secret_value()), old.until.timestamp()) for old in retiring]
+    def __init__(self, secret: SigningSecret, retiring: Sequence[RetiringSecret] = ()) -> None:
+        self._key = secret.key
+        self._retiring = [(old.secret.key, old.until.timestamp()) for old in retiring]
 
     def signatures(self, message_id: str, now: int, body: bytes) -> str:
         """The `webhook-signature` header's value; `now` in Unix seconds."""
@@ -52,8 +36,8 @@ class Signer:
 
 
 def retire(
-    replaced: SecretStr | None,
-    current: SecretStr | None,
+    replaced: SigningSecret | None,
+    current: SigningSecret | None,
     retiring: Sequence[RetiringSecret],
     now: datetime,
     overlap: timedelta,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from delivery.target_host import host_of, literal, normal_name
+from domain.target import Target, literal, normal_name
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -36,7 +36,7 @@ _CLOSED = [(ip_network(network), kind) for kind, networks in _SPECIAL.items() fo
 _NAT64 = IPv6Network("64:ff9b::/96")
 """Stands for the IPv4 address in its last 32 bits (RFC 6052 §2.1), so that one decides."""
 
-_LOOPBACK_NAMES = re.compile(r"(.*\.)?localhost(\.localdomain)?")
+_LOOPBACK_NAMES = re.compile(r"(.*\.)?localhost(\.localdomain)?\.?")
 """RFC 6761 §6.3."""
 
 
@@ -62,7 +62,8 @@ class Rules:
         return cls(tuple(networks), frozenset(names), suffixes)
 
     def has_name(self, host: str) -> bool:
-        return host in self.names or (bool(host) and host.endswith(self.suffixes))
+        name = host.removesuffix(".")
+        return name in self.names or (bool(name) and name.endswith(self.suffixes))
 
     def has_any(self, addresses: Iterable[Address]) -> bool:
         return any(address in network for address in addresses for network in self.networks)
@@ -76,16 +77,12 @@ class Guard:
         """Lists as TARGET_ALLOW and TARGET_DENY have them. Raises ValueError with a sentence for nonsense."""
         self._allow, self._deny = Rules.of(allow), Rules.of(deny)
 
-    def check_url(self, url: str) -> str | None:
-        """Why a consumer may not have this URL, in a sentence; None when it may, as far as can be told without
+    def check_target(self, target: Target) -> str | None:
+        """Why a consumer may not have this target, in a sentence; None when it may, as far as can be told without
         resolving its name."""
-        try:
-            host = host_of(url)
-        except ValueError as exc:
-            return f"The URL {exc}."
-        address = literal(host)
-        if address is not None:
-            return self.check_address(str(address))
+        host = target.host
+        if target.address is not None:
+            return self.check_address(host)
         if self._deny.has_name(host):
             return f"{host} is closed to targets by TARGET_DENY."
         if self._allow.has_name(host) or not _LOOPBACK_NAMES.fullmatch(host):

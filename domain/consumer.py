@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
-    model_validator,
 )
 
 from domain.model import Model
 from domain.names import QueueName
+from domain.outcome_rules import OutcomeRules
+from domain.signing_secret import SigningSecret
+from domain.url_template import UrlTemplate
 
-_PLACE_IN_AUTHORITY = re.compile(r"([^/?#]*//)?[^/?#]*[{}]")
 Seconds = Annotated[float, Field(gt=0)]
-
-
-def _http_url(value: str) -> str:
-    if _PLACE_IN_AUTHORITY.match(value):
-        raise ValueError("must have its placeholders in the path or the query, never in scheme, host, port or user")
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ValueError(f"is not a URL: {exc}") from None
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("must start with http:// or https://")
-    if not host:
-        raise ValueError("must name a host, as in https://example.com/path")
-    if parts.fragment:
-        raise ValueError("must not have a #fragment: it is never sent")
-    if any(char.isspace() or ord(char) < 0x20 for char in value):
-        raise ValueError("must not contain spaces or control characters; percent-encode them")
-    if not value.isascii():
-        raise ValueError("must be ASCII: percent-encode the path, and write the host as xn--…")
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url), Field(max_length=2048, examples=["https://erp.example/orders"])]
-"""Its path and query may hold {messageId}, {correlationId}, {routingKey} and {header:NAME} (delivery/template.py)."""
+Url = Annotated[UrlTemplate, Field(examples=["https://erp.example/orders"])]
 
 
 def _header_name(value: str) -> str:
@@ -103,14 +78,6 @@ class BearerAuth(Model):
 Auth = Annotated[BasicAuth | BearerAuth, Field(discriminator="type")]
 
 
-@dataclass(frozen=True, slots=True)
-class RetiringSecret:
-    """A signing secret that another has replaced; requests are signed with both until `until`."""
-
-    secret: SecretStr
-    until: datetime
-
-
 class RetryPolicy(Model):
     """`schedule`: seconds before each further attempt, so its length is the number of retries. They are rounded up to
     whole seconds, long ones by up to an eighth. A pause that the target asks for (429, or 503 with Retry-After) costs
@@ -126,16 +93,6 @@ class RetryPolicy(Model):
         description="seconds since the message was published (its timestamp; else its first failure) after which a "
         "message that fails is dead-lettered, whatever attempts it has left",
     )
-
-
-class OutcomeRules(Model):
-    """Which answers mean what: statuses (`404`), classes (`5xx`), error classes (`timeout`), or `network` for all of
-    those. What no rule names suspends."""
-
-    success: tuple[str, ...] = Field(("2xx",), strict=False)
-    retry: tuple[str, ...] = Field(("408", "425", "429", "5xx", "network"), strict=False)
-    reject: tuple[str, ...] = Field(("400", "413", "415", "422"), strict=False)
-    suspend: tuple[str, ...] = Field((), strict=False)
 
 
 class ByHeader(Model):
@@ -183,7 +140,7 @@ class ConsumerSpec(Model):
     """What `POST /createConsumer` takes, and what a worker runs. Times are in seconds."""
 
     queue_name: QueueName = Field(examples=["orders"])
-    url: HttpUrl
+    url: Url
     name: str = Field("", max_length=255, description="unique; defaults to the queue's name")
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, max_length=50)
@@ -202,8 +159,8 @@ class ConsumerSpec(Model):
         (), max_length=50, strict=False, description="headers of the message, x-…, that the target gets"
     )
     reply: bool = Field(False, description="the target's answer goes to the message's replyTo")
-    auth: Auth | None = None
-    signing_secret: SecretStr | None = Field(
+    auth: Auth | None = Field(None, validate_default=True)
+    signing_secret: SigningSecret | None = Field(
         None, description="whsec_… ; never shown again. One that is replaced holds for 24 hours more."
     )
 
@@ -216,12 +173,20 @@ class ConsumerSpec(Model):
                 raise ValueError(f"the value of {name!r} must not contain control characters")
         return value
 
-    @model_validator(mode="after")
-    def _one_login(self) -> Self:
-        in_headers = any(name.lower() == "authorization" for name in self.headers)
-        if (self.auth is not None) + in_headers + ("@" in urlsplit(self.url).netloc) > 1:
+    @field_validator("outcomes")
+    @classmethod
+    def _outcomes(cls, value: OutcomeRules) -> OutcomeRules:
+        _ = value.table
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _one_login(cls, value: Auth | None, info: ValidationInfo) -> Auth | None:
+        in_headers = any(name.lower() == "authorization" for name in info.data.get("headers", ()))
+        in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # no URL: it is wrong, or is to be the default
+        if (value is not None) + in_headers + in_url > 1:
             raise ValueError("has credentials twice: give them either in auth, in headers, or in the URL")
-        return self
+        return value
 
     def stored(self) -> dict[str, Any]:
         """The document for the registry, with the secrets in the clear: gateway/ decides how they rest."""

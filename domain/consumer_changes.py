@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, SecretStr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from domain.consumer import ConsumerSpec, HttpUrl
+from domain.consumer import ConsumerSpec, Url
 from domain.credentials import MASK, carried_along, unmasked_url
 from domain.errors import Invalid
 from domain.model import Model
 from domain.names import QueueName, printable
+from domain.sentences import joined
 
 
 class NewConsumer(ConsumerSpec):
     """A consumer to create; without `url` it delivers to DEFAULT_TARGET_URL."""
 
-    url: HttpUrl = Field("", description="where messages go; defaults to the setting DEFAULT_TARGET_URL")
+    url: Url = Field(  # type: ignore[assignment]  # empty, which is no URL: the default one is a setting
+        "", description="where messages go; defaults to the setting DEFAULT_TARGET_URL"
+    )
 
     @model_validator(mode="after")
     def _name_for_terminals(self) -> Self:
@@ -48,11 +52,13 @@ class _Changes(WhichConsumer):
 
     if_revision: int | None = Field(None, ge=1, description="only when this is its `revision` still")
 
-    def applied_to(self, spec: ConsumerSpec) -> dict[str, Any]:
+    def applied_to(self, spec: ConsumerSpec, faults: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
         """The fields of `spec` with the changes made; to be validated as a ConsumerSpec. Raises Invalid when the URL
-        leads elsewhere and credentials would follow that are not given anew."""
+        leads elsewhere and credentials would follow that are not given anew, and when a field with a fault is not."""
         after = spec.stored()
         changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(_Changes.model_fields))
+        if left := [fault for fault in faults if fault[0].partition(".")[0] not in changes]:
+            raise Invalid(f"Its stored definition is not valid, so give these fields, too. {joined(left)}", fields=left)
         given = {name: _revealed(value) for name, value in changes.items()}
         if isinstance(changes.get("url"), str):
             changes["url"] = unmasked_url(changes["url"], spec.url)
@@ -100,9 +106,13 @@ _MERGED = {field.alias for field in ConsumerSpec.model_fields.values() if isinst
 """The others are replaced as a whole: half of one kind of `auth` and half of another makes no sense."""
 
 
+_SENT_AS: dict[str, Any] = {"headers": dict[str, str | None], "signing_secret": SecretStr}
+"""Fields that a change may hold in another form: null removes a header, and a secret may be the mask."""
+
+
 def _optional(name: str, field: FieldInfo) -> Any:
-    if name == "headers":
-        return dict[str, str | None] | None  # null removes one
+    if name in _SENT_AS:
+        return _SENT_AS[name] | None
     return Annotated[(field.annotation, Field(), *field.metadata)] | None
 
 

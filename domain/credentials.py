@@ -10,9 +10,10 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from domain.consumer import Auth, BasicAuth, ConsumerSpec
+from domain.url_template import UrlTemplate
 
 MASK = "**********"
 """Stands for what is never shown, as SecretStr shows itself. Sent back in a change it means: leave it as it is."""
@@ -28,16 +29,14 @@ _PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^?#]*(?:\?(?P<query>[^#]*
 """A URL by RFC 3986, appendix B. The last `@` of the authority ends the user info."""
 _QUERY_PART = re.compile(r"(?P<name>[^&=]*=)?(?P<value>[^&]*)")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
-_PORTS = {"http": 80, "https": 443}
 _SHORTEST_REDACTED = 6
 """Characters. Shorter values occur in ordinary text."""
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of `url`, the port written out (RFC 6454 §4); what is no URL comes back as it is."""
+    """Return scheme, host and port of `url` (RFC 6454 §6.2); what is no URL comes back as it is."""
     try:
-        parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
+        return UrlTemplate(url).target.origin
     except ValueError:
         return url
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from domain.consumer import ConsumerSpec, RetiringSecret
+from domain.consumer import ConsumerSpec
 from domain.counts import ConsumerCounts
 from domain.queue_scope import QueueScope
+from domain.signing_secret import RetiringSecret
 
 Desired = Literal["enabled", "paused", "suspended"]
 """`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
@@ -35,7 +36,10 @@ success."""
 @dataclass(frozen=True, slots=True)
 class RegisteredConsumer:
     """`revision` grows by one with every change that a worker must act upon; `reason` says why it is suspended.
-    `retiring_secrets` are signing secrets that were replaced of late."""
+    `retiring_secrets` are signing secrets that were replaced of late.
+
+    `faults` are the fields whose stored values are not valid, each with a sentence. Such a consumer is suspended, and
+    `spec` is only there to be shown and changed: it has the defaults in their place, and its URL is plain text."""
 
     id: str
     spec: ConsumerSpec
@@ -45,6 +49,7 @@ class RegisteredConsumer:
     created_at: datetime
     updated_at: datetime
     retiring_secrets: tuple[RetiringSecret, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

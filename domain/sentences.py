@@ -47,6 +47,11 @@ def dotted(place: Place) -> str:
     return ".".join(_short(str(part)) for part in place)
 
 
+def joined(wrong: Sequence[tuple[str, str]]) -> str:
+    """The first three faults in one sentence, each a place (empty for the whole) and what is wrong there."""
+    return "; ".join(f"{place}: {sentence}" if place else sentence for place, sentence in wrong[:3])
+
+
 def _inside(loc: Place, other: Place) -> bool:
     return len(loc) > len(other) and loc[: len(other)] == other
 

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from domain.errors import Invalid
 from domain.model import Model
-from domain.sentences import dotted, faults
+from domain.sentences import dotted, faults, joined
 from routes.body import read
 from routes.json_text import keep_json_text, takes_json_text
 
@@ -107,7 +107,7 @@ def _validated(model: type[M], content: dict[str, Any], lines: Sequence[int] = (
     except ValidationError as exc:
         found, count = faults(model, exc)
     told = [(dotted(place), _at_line(place, lines), sentence) for place, sentence in found]
-    detail = "; ".join(f"{line or field}: {sentence}" if field else sentence for field, line, sentence in told[:3])
+    detail = joined([(line or field, sentence) for field, line, sentence in told])
     more = f"; and {count - 3} more" if count > 3 else ""
     raise Invalid(detail + more, fields=[(field, sentence) for field, _, sentence in told])
 

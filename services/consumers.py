@@ -12,18 +12,26 @@ from pydantic import ValidationError
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
+from domain.credentials import left_masked
 from domain.details import Page
-from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound, PreconditionFailed, QueueUnavailable
+from domain.errors import (
+    BrokerUnavailable,
+    Conflict,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    QueueUnavailable,
+    TargetRefused,
+)
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
-from domain.sentences import dotted, faults
+from domain.sentences import dotted, faults, joined
 from gateway.amqp.topology import holds_retries
 from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live, details, shown
-from services.deliverability import check_deliverable, invalid_consumer
 
 
 class Consumers:
@@ -49,14 +57,14 @@ class Consumers:
         to another, of which it tells what a caller for the queues of `only` may see; Invalid when there is no URL or
         RabbitMQ says that no consumer may take from the queue (a stream, an exclusive or auto-delete queue), and
         TargetRefused when there is a URL that may not be called."""
-        url = wanted.url or self._default_target_url
-        if not url:
+        if not wanted.url and not self._default_target_url:
             raise Invalid(
                 "Say where to deliver: give url, or set DEFAULT_TARGET_URL for all consumers without one.",
                 code="url_missing",
                 fields=[("url", "is missing, and DEFAULT_TARGET_URL is not set")],
             )
-        spec, warnings = self._deliverable(wanted.stored() | {"url": url})
+        spec = _parsed(wanted.stored() | {"url": wanted.url or self._default_target_url})
+        warnings = self._check(spec)
         hindrances = self._hindrances(spec)
         consumer, new = self._registry.create(spec)
         if not new:
@@ -98,9 +106,10 @@ class Consumers:
                     f"Consumer {consumer.spec.name!r} has revision {consumer.revision} now: see what has changed.",
                     code="consumer_changed",
                 )
-            spec, warnings = self._deliverable(changes.applied_to(consumer.spec))
+            spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))
+            warnings = self._check(spec)
             with suppress(PreconditionFailed):
-                if spec != consumer.spec:
+                if spec != consumer.spec or consumer.faults:
                     consumer = self._registry.update(consumer.id, spec, consumer.revision)
                 return self._details(consumer), warnings
 
@@ -135,9 +144,16 @@ class Consumers:
             )
         return found.items[0]
 
-    def _deliverable(self, fields: dict[str, object]) -> tuple[ConsumerSpec, list[str]]:
-        spec = _validated(fields)
-        return spec, check_deliverable(spec, self._targets)
+    def _check(self, spec: ConsumerSpec) -> list[str]:
+        """What does not keep it from being delivered later, but does so now. Raises Invalid when a field is nothing but
+        the mask, and TargetRefused when nothing may go to the URL."""
+        if masked := left_masked(spec.stored()):
+            wrong = [(field, "is the mask of what is never shown; give the value itself") for field in masked]
+            raise Invalid(joined(wrong), fields=wrong)
+        refusal, warning = self._targets.judge(spec.url.target)
+        if refusal:
+            raise TargetRefused(refusal, fields=[("url", refusal)])
+        return [warning] if warning else []
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, Live(self._heartbeats.live()))
@@ -185,9 +201,9 @@ def _unfit(sentence: str) -> Invalid:
     return Invalid(f"queueName: {sentence}", code="queue_unfit", fields=[("queueName", sentence)])
 
 
-def _validated(fields: dict[str, object]) -> ConsumerSpec:
+def _parsed(fields: dict[str, object]) -> ConsumerSpec:
     try:
         return ConsumerSpec.model_validate(fields)
     except ValidationError as exc:
         wrong = [(dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0]]
-        raise invalid_consumer(wrong) from None
+        raise Invalid(joined(wrong), fields=wrong) from None

@@ -21,6 +21,7 @@ from domain.registry import (
     Heartbeat,
     QueueFacts,
     RegisteredConsumer,
+    Report,
     Subscription,
 )
 from gateway.consuming.thread import ConsumerThread
@@ -65,8 +66,9 @@ class Reconciler:
         self.fault: str | None = None
         """why this process may not consume, as a sentence; None when its threads run"""
         self._consumer_thread = consumer_thread
-        self._registry = RegistryCopy(store.consumers.version, store.consumers.enabled, read_again=periods.registry)
-        self._enabled: list[RegisteredConsumer] | None = None
+        self._registry = RegistryCopy(store.consumers.version, store.consumers.desired, read_again=periods.registry)
+        self._desired: list[RegisteredConsumer] | None = None
+        self._refused: tuple[Report, ...] = ()  # of consumers that cannot be run as they are stored
         self._queues = _Queues()
         self._changed_at = float("-inf")
         self._losses = 0
@@ -160,16 +162,28 @@ class Reconciler:
     def _read(self) -> tuple[list[RegisteredConsumer], _Queues]:
         """What shall run, and what its queues are. A queue may be deleted and made again as another type: when the
         registry has changed, or a consumer has lost its queue, what was known before does not count."""
-        enabled, losses, now = self._registry.now(), self._consumers.snapshot().losses, time.monotonic()
-        changed = enabled is not self._enabled or losses != self._losses
+        desired, losses, now = self._registry.now(), self._consumers.snapshot().losses, time.monotonic()
+        enabled = [one for one in desired if one.state == "enabled"]
+        changed = desired is not self._desired or losses != self._losses
         if changed:
-            self._enabled, self._losses, self._changed_at = enabled, losses, now
+            self._refuse([one for one in desired if one.state != "enabled"])
+            self._desired, self._losses, self._changed_at = desired, losses, now
         unknown = any(one.spec.queue_name not in self._queues.facts for one in enabled)
         age = self._periods.facts_of_unknown if unknown else self._periods.facts
         if enabled:
             self._facts.ask(max(self._changed_at, now - age))
             self._facts.latest(now + self._periods.facts_patience if changed else now)
         return enabled, self._queues
+
+    def _refuse(self, consumers: list[RegisteredConsumer]) -> None:
+        """Report consumers as suspended, without suspending them in the registry: a worker of another release, or with
+        another SECRET_KEY, may well run them."""
+        before = self._refused
+        self._refused = tuple(Report(one.id, one.revision, "suspended", one.reason) for one in consumers)
+        for one, report in zip(consumers, self._refused, strict=True):
+            if report not in before:
+                spec = one.spec
+                log.error("consumer_suspended", consumer=spec.name, queue=spec.queue_name, reason=one.reason)
 
     def _suspend(self) -> None:
         for report in self._consumers.snapshot().consumers:
@@ -211,5 +225,6 @@ class Reconciler:
 
     def _beat(self) -> None:
         snapshot = self._consumers.snapshot()
-        beat = Heartbeat(self._name, datetime.now(UTC), self._started_at, snapshot.connected, snapshot.consumers)
+        reports = (*snapshot.consumers, *self._refused)
+        beat = Heartbeat(self._name, datetime.now(UTC), self._started_at, snapshot.connected, reports)
         self._store.heartbeats.beat(beat)

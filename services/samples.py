@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from delivery.outcome import compile_rules
 from delivery.target_guard import Guard
 from domain.consumer_changes import WhichConsumer
 from domain.credentials import redacted
+from domain.errors import Invalid
 from domain.model import Model
 from domain.publication import Publication
 from gateway.http.sample import send_sample
@@ -33,8 +33,11 @@ class Samples:
         self._consumers, self._guard = consumers, guard
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
-        """Send it as a worker would, signed, once. Raises NotFound, Conflict, StoreUnavailable."""
+        """Send it as a worker would, signed, once. Raises NotFound, Conflict, StoreUnavailable, and Invalid when the
+        consumer's stored definition is not valid."""
         consumer = self._consumers.find_one(which)
+        if consumer.faults:
+            raise Invalid(str(consumer.reason), fields=consumer.faults)
         message = publication.to_message()
         answer = send_sample(consumer, message, self._guard)
         return SampleAnswer(
@@ -42,7 +45,7 @@ class Samples:
             status=answer.status,
             error=answer.error.value if answer.error else None,
             reason=redacted(answer.reason, consumer.spec),
-            outcome=compile_rules(consumer.spec.outcomes)(answer).value,
+            outcome=consumer.spec.outcomes.table.outcome_of(answer).value,
             duration_ms=round(answer.seconds * 1000),
             body=redacted(answer.body.decode(errors="replace"), consumer.spec),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -17,14 +16,6 @@ from domain.outcome import NEVER_ASKED, Answer, Outcome
 from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port; the default port is left out (RFC 6454 §6.2)."""
-    parts = urlsplit(url.lower())
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host.removesuffix(f':{default}')}"
 
 
 class Member(Protocol):
@@ -143,7 +134,7 @@ class Breakers:
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
         """The breaker of its target, which it may join."""
-        target = _origin(spec.url)
+        target = spec.url.target.origin
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             others = [one for one in self._breakers.values() if one.target == target]

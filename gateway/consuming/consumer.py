@@ -65,10 +65,7 @@ class Consumer:
         self.idle()
 
     def change(self, subscription: Subscription) -> None:
-        """Take up a new revision; deliveries in flight end under the old one. Queue and ordering must be the same.
-
-        Raises ValueError when the new one cannot be delivered so; drain the consumer then.
-        """
+        """Take up a new revision; deliveries in flight end under the old one. Queue and ordering must be the same."""
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = self.returns.subscription = subscription
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):

@@ -11,7 +11,6 @@ from typing import Protocol
 from delivery.backoff import retry_delay
 from delivery.copies import known_since
 from delivery.fate import Fate, Situation, fate_of
-from delivery.outcome import compile_rules
 from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
 from delivery.template import Unsendable
@@ -49,10 +48,7 @@ class Owner(Protocol):
 
 
 class Settlement:
-    """One revision of a consumer: its target and its rules. Owned by the loop's thread.
-
-    Raises ValueError with a sentence when a consumer cannot be delivered so.
-    """
+    """One revision of a consumer: its target and its rules. Owned by the loop's thread."""
 
     def __init__(
         self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, counters: Counters
@@ -61,7 +57,7 @@ class Settlement:
         self._owner, self._wiring, self._breaker, self._spec = owner, wiring, breaker, spec
         self._counters = counters
         self.copier = Copier(self, wiring, subscription)
-        self._decide = compile_rules(spec.outcomes)
+        self._decide = spec.outcomes.table.outcome_of
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"

@@ -193,7 +193,7 @@ class ConsumerThread:
         return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]
 
     def _run_one(self, subscription: Subscription) -> None:
-        """Start it, or change the one that runs. One that cannot be delivered is reported, and the others go on."""
+        """Start it, or change the one that runs. One whose queue no consumer may take from is reported."""
         key = subscription.id
         consumer, invalid = self._consumers.get(key), self._invalid.get(key)
         before = invalid[0] if invalid else consumer.subscription if consumer else None
@@ -203,15 +203,10 @@ class ConsumerThread:
         facts = subscription.queue
         if facts.unfit and not (consumer and facts.vanishes):  # to leave a queue that vanishes would lose its messages
             self._refuse(subscription, facts.unfit)
-            return
-        try:
-            if consumer is not None:
-                consumer.change(subscription)
-                return
-            self._consumers[key] = consumer = Consumer(self._wiring, subscription)
-        except ValueError as exc:
-            self._refuse(subscription, f"it cannot be delivered: {exc}")
+        elif consumer is not None:
+            consumer.change(subscription)
         else:
+            self._consumers[key] = consumer = Consumer(self._wiring, subscription)
             if self._connection is not None:
                 consumer.connected(self._connection)
 

@@ -19,7 +19,6 @@ import pycurl
 
 from delivery.backoff import retry_after
 from delivery.target_guard import Guard
-from delivery.target_host import host_of
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
 from gateway.http.authorizers import authorizer_of
@@ -49,8 +48,7 @@ class Target:
         self.idle: list[Easy] = []
         self._authorizer = authorizer_of(spec)
         self._known: dict[str, str | None] = {}
-        self._refusal = guard.check_url(spec.url) if guard else None
-        self._host = host_of(spec.url) if guard and not self._refusal else ""
+        self._refusal = guard.check_target(spec.url.target) if guard else None
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
         """Send `body` with `Name: value` lines; `done` gets the answer, from the loop, exactly once. `url` is another
@@ -71,7 +69,7 @@ class Target:
         if address not in self._known:
             if len(self._known) >= _KNOWN_ADDRESSES:
                 self._known.clear()
-            self._known[address] = self.guard.check_address(address, self._host)
+            self._known[address] = self.guard.check_address(address, self.spec.url.target.host)
         return self._known[address]
 
 
@@ -112,7 +110,7 @@ class Easy:
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(spec.connect_timeout * 1000))
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
         curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
-        if spec.url.startswith("https"):
+        if spec.url.target.scheme == "https":
             curl.setopt(pycurl.CAINFO, _CA_FILE)
         if target.guard is not None:
             curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from delivery.target_guard import Guard
-from delivery.target_host import host_of
+from domain.target import Target
 
 
 def addresses_of(host: str) -> list[str]:
@@ -18,7 +18,7 @@ def addresses_of(host: str) -> list[str]:
 
 
 class TargetNames:
-    """The guard's judgement of URLs, names resolved. Thread-safe."""
+    """The guard's judgement of targets, names resolved. Thread-safe."""
 
     def __init__(
         self, guard: Guard, *, patience: float = 1.0, look_up: Callable[[str], Iterable[str]] = addresses_of
@@ -26,12 +26,12 @@ class TargetNames:
         """Wait `patience` seconds for `look_up`; the operating system's own limit may be half a minute."""
         self._guard, self._patience, self._look_up = guard, patience, look_up
 
-    def judge(self, url: str) -> tuple[str | None, str | None]:
-        """Why a consumer may not have this URL, and what a person should know who gives it one that it may have: that
-        its name leads nowhere just now. Sentences, or None."""
-        if refusal := self._guard.check_url(url):
+    def judge(self, target: Target) -> tuple[str | None, str | None]:
+        """Why a consumer may not have this target, and what a person should know who gives it one that it may have:
+        that its name leads nowhere just now. Sentences, or None."""
+        if refusal := self._guard.check_target(target):
             return refusal, None
-        host = host_of(url)
+        host = target.host
         addresses = self._addresses(host)
         if not addresses:
             return None, f"The name {host} leads to no address just now; deliveries are tried again until it does."

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import ValidationError
 
-from domain.consumer import ConsumerSpec, RetiringSecret
+from domain.consumer import ConsumerSpec
 from domain.credentials import masked_url, origin
 from domain.registry import RegisteredConsumer
+from domain.sentences import dotted, faults, joined
+from domain.signing_secret import RetiringSecret, SigningSecret
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable
 
@@ -37,24 +39,33 @@ class ConsumerDocuments:
 
     def loaded(self, document: Document) -> RegisteredConsumer:
         """The consumer. One whose secrets cannot be opened is suspended, without what was sealed: it must not hide the
-        others, and must not deliver without its credentials."""
+        others, and must not deliver without its credentials. One whose fields are not valid is suspended, too."""
         state, reason = document["state"], document["reason"]
         try:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
-            fields, retiring, state = document["spec"], [], "suspended"
+            fields, retiring, state = document.get("spec") or {}, [], "suspended"
             reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
+        spec, wrong = _parsed(document, fields)
+        replaced: tuple[RetiringSecret, ...] = ()
+        try:
+            replaced = tuple(
+                RetiringSecret(SigningSecret(secret), datetime.fromtimestamp(until, UTC)) for secret, until in retiring
+            )
+        except ValueError as exc:
+            wrong += (("signingSecret", f"has replaced one that {exc}"),)
+        if wrong:
+            state, reason = "suspended", f"Its stored definition is not valid. Set again: {joined(wrong)}"
         return RegisteredConsumer(
             id=document["_id"],
-            spec=ConsumerSpec.model_validate(fields, strict=False),  # lax: the embedded store gives 1 for true
+            spec=spec,
             revision=document["revision"],
             state=state,
             reason=reason,
             created_at=document["createdAt"],
             updated_at=document["updatedAt"],
-            retiring_secrets=tuple(
-                RetiringSecret(SecretStr(secret), datetime.fromtimestamp(until, UTC)) for secret, until in retiring
-            ),
+            retiring_secrets=replaced,
+            faults=wrong,
         )
 
     def resealed(self, document: Document) -> Document:
@@ -73,7 +84,7 @@ class ConsumerDocuments:
 
     def _joined(self, document: Document) -> tuple[Document, list[Any]]:
         """The fields of the spec, and the secrets that it replaced. Raises Unreadable."""
-        shown, sealed = document["spec"], document["sealed"]
+        shown, sealed = document.get("spec") or {}, document["sealed"]
         opened = self._sealer.open(sealed, _place(document["_id"], str(shown.get("url")))) if sealed else {}
         retiring = opened.pop(_RETIRING, [])
         return shown | opened, retiring
@@ -82,3 +93,17 @@ class ConsumerDocuments:
 def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
     """What a seal holds for: the URL's origin is where the credentials are sent."""
     return "consumer", consumer_id, origin(url)
+
+
+def _parsed(document: Document, fields: Document) -> tuple[ConsumerSpec, tuple[tuple[str, str], ...]]:
+    """The spec, and the faults of the fields that are not valid: an earlier release, or a later one, may have taken
+    them, or somebody has edited the document."""
+    try:
+        return ConsumerSpec.model_validate(fields, strict=False), ()  # lax: the embedded store gives 1 for true
+    except ValidationError as exc:
+        wrong = tuple((dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0])
+        names = {error["loc"][0] for error in exc.errors()}
+    sound = {name: value for name, value in fields.items() if name not in names}
+    spec = ConsumerSpec.model_validate({"queueName": "-", "url": "http://invalid/"} | sound, strict=False)
+    shown = {"queue_name": document["queueName"], "name": document["name"], "url": str(fields.get("url", ""))}
+    return spec.model_copy(update=shown), wrong

@@ -90,13 +90,10 @@ class ConsumerRegistry(IndexedCollection):
         return [ConsumerOutline(*(document[field] for field in fields)) for document in found]
 
     @store_call
-    def enabled(self) -> list[RegisteredConsumer]:
-        """All that workers shall run, by name."""
-        found = (
-            self._documents.loaded(document)
-            for document in self._collection().find({"state": "enabled"}).sort("name", 1)
-        )
-        return [consumer for consumer in found if consumer.state == "enabled"]
+    def desired(self) -> list[RegisteredConsumer]:
+        """All that workers shall run, by name. One that cannot be run as it is stored is suspended, with the reason."""
+        found = self._collection().find({"state": "enabled"}).sort("name", 1)
+        return [self._documents.loaded(document) for document in found]
 
     @store_call
     def update(self, consumer_id: str, spec: ConsumerSpec, revision: int | None = None) -> RegisteredConsumer:

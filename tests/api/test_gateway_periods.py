@@ -22,6 +22,7 @@ from domain.message import Message, Properties
 from domain.outcome import ErrorClass
 from domain.registry import RegisteredConsumer
 from domain.replay import Replay, ReplayRequest
+from domain.url_template import UrlTemplate
 from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.link import Link
 from gateway.amqp.nodes import BrokerNodes
@@ -43,6 +44,7 @@ from tests.support.store import StoreNode
 from tests.support.target import Target
 
 OPEN = Guard(allow="127.0.0.0/8")
+ERP = UrlTemplate("https://erp.example/").target
 
 
 def api_of(broker: EmbeddedNode, **periods: float) -> ManagementClient:
@@ -212,12 +214,12 @@ def test_a_name_server_that_does_not_answer_costs_each_question_its_patience_and
 
     names = TargetNames(Guard(), patience=0.1, look_up=look_up)
     for _ in range(3):
-        refusal, warning = names.judge("https://erp.example/")
+        refusal, warning = names.judge(ERP)
         assert refusal is None
         assert warning is not None
         assert "erp.example leads to no address" in warning
     answers.set()
-    assert "192.0.2.1" in str(TargetNames(Guard(), patience=10, look_up=look_up).judge("https://erp.example/")[0])
+    assert "192.0.2.1" in str(TargetNames(Guard(), patience=10, look_up=look_up).judge(ERP)[0])
 
 
 def test_a_sample_of_a_target_that_hangs_ends_after_its_longest_wait_again_and_again(target: Target) -> None:

@@ -15,16 +15,19 @@ from pymongo import MongoClient
 from domain.consumer import BearerAuth, ConsumerSpec
 from domain.errors import Conflict, NotFound, StoreUnavailable
 from domain.registry import ConsumerFilter, Heartbeat, Report
+from domain.signing_secret import SigningSecret
+from domain.url_template import UrlTemplate
 from gateway.mongo import Store, open_store
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.secrets import KEY_FILE
 from tests.support.store import StoreNode
 
+SECRETS = [SigningSecret(f"whsec_canary{number}{'A' * 25}") for number in range(3)]
 SPEC = ConsumerSpec(
     queue_name="orders",
     url="https://erp.example/orders",
     headers={"Authorization": "canary-header"},
-    signing_secret=SecretStr("whsec_canary"),
+    signing_secret=SECRETS[0],
 )
 
 
@@ -97,9 +100,9 @@ def test_only_enabled_consumers_are_to_be_run(registry: ConsumerRegistry) -> Non
     first, _ = registry.create(spec(name="a"))
     second, _ = registry.create(spec(name="b"))
     registry.set_state(first.id, "paused")
-    assert registry.enabled() == [second]
+    assert registry.desired() == [second]
     assert [one.id for one in [registry.set_state(first.id, "enabled"), second]] == [
-        one.id for one in registry.enabled()
+        one.id for one in registry.desired()
     ]
 
 
@@ -123,7 +126,7 @@ def test_a_worker_suspends_only_what_nobody_changed_meanwhile(registry: Consumer
 def test_a_change_ends_a_suspension_but_not_a_pause(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     registry.suspend(created.id, 1, "HTTP 404")
-    changed = registry.update(created.id, spec(url="https://erp.example/other"))
+    changed = registry.update(created.id, spec(url=UrlTemplate("https://erp.example/other")))
     assert (changed.state, changed.reason) == ("enabled", None)
     registry.set_state(created.id, "paused")
     assert registry.update(created.id, SPEC).state == "paused"
@@ -132,19 +135,19 @@ def test_a_change_ends_a_suspension_but_not_a_pause(registry: ConsumerRegistry) 
 def test_a_signing_secret_that_is_replaced_holds_for_a_day_more(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     assert created.retiring_secrets == ()
-    registry.update(created.id, spec(signing_secret=SecretStr("whsec_second")))
-    changed = registry.update(created.id, spec(signing_secret=SecretStr("whsec_third"), prefetch=3))
+    registry.update(created.id, spec(signing_secret=SECRETS[1]))
+    changed = registry.update(created.id, spec(signing_secret=SECRETS[2], prefetch=3))
     assert registry.get(created.id) == changed
-    assert [one.secret.get_secret_value() for one in changed.retiring_secrets] == ["whsec_second", "whsec_canary"]
+    assert [one.secret for one in changed.retiring_secrets] == [SECRETS[1], SECRETS[0]]
     for one in changed.retiring_secrets:
         assert timedelta(hours=23) < one.until - datetime.now(UTC) <= timedelta(hours=24)
-    back = registry.update(created.id, spec(signing_secret=SecretStr("whsec_second")))
-    assert [one.secret.get_secret_value() for one in back.retiring_secrets] == ["whsec_third", "whsec_canary"]
+    back = registry.update(created.id, spec(signing_secret=SECRETS[1]))
+    assert [one.secret for one in back.retiring_secrets] == [SECRETS[2], SECRETS[0]]
 
 
 def test_a_signing_secret_that_is_taken_away_is_gone_at_once(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
-    registry.update(created.id, spec(signing_secret=SecretStr("whsec_second")))
+    registry.update(created.id, spec(signing_secret=SECRETS[1]))
     unsigned = registry.update(created.id, spec(signing_secret=None))
     assert (unsigned.spec.signing_secret, unsigned.retiring_secrets) == (None, ())
 
@@ -175,9 +178,11 @@ def test_lists_come_in_pages_with_the_total(registry: ConsumerRegistry) -> None:
 def test_secrets_rest_sealed(registry: ConsumerRegistry, store: StoreNode) -> None:
     registry.create(SPEC)
     registry.create(spec(name="token", headers={}, auth=BearerAuth(type="bearer", token=SecretStr("canary-token"))))
-    in_url, _ = registry.create(spec(name="in-url", headers={}, url="https://user:canary-password@erp.example/"))
+    in_url, _ = registry.create(
+        spec(name="in-url", headers={}, url=UrlTemplate("https://user:canary-password@erp.example/"))
+    )
     assert registry.get("in-url") == in_url
-    registry.update(in_url.id, spec(name="in-url", signing_secret=SecretStr("whsec_canary2")))
+    registry.update(in_url.id, spec(name="in-url", signing_secret=SECRETS[1]))
     content = b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
     assert b"erp.example" in content, "this looks into the wrong files"
     assert b"canary" not in content
@@ -188,11 +193,11 @@ def test_under_another_key_a_consumer_is_suspended_and_says_why_and_a_rotated_ke
 ) -> None:
     created, _ = registry.create(SPEC)
     stranger = open_store(store.uri("registry"), "another key", tmp_path).consumers
-    assert stranger.enabled() == []
+    assert [one.state for one in stranger.desired()] == ["suspended"]
     seen = stranger.get("orders")
     assert seen.state == "suspended"
     assert "SECRET_KEY" in str(seen.reason)
-    assert open_store(store.uri("registry"), "new key,a key", tmp_path).consumers.enabled() == [created]
+    assert open_store(store.uri("registry"), "new key,a key", tmp_path).consumers.desired() == [created]
 
 
 def test_without_a_key_all_processes_of_a_host_find_the_same_one(store: StoreNode, tmp_path: Path) -> None:
@@ -257,9 +262,9 @@ def test_a_store_that_is_away_is_said_to_be_and_found_again(registry: ConsumerRe
     registry.create(SPEC)
     store.stop()
     with pytest.raises(StoreUnavailable):
-        registry.enabled()
+        registry.desired()
     store.start()
-    assert len(registry.enabled()) == 1
+    assert len(registry.desired()) == 1
 
 
 def test_the_version_grows_with_every_change_and_with_nothing_else(registry: ConsumerRegistry) -> None:
@@ -272,7 +277,7 @@ def test_the_version_grows_with_every_change_and_with_nothing_else(registry: Con
     created, _ = registry.create(SPEC)
     assert changed()
     registry.create(SPEC)
-    registry.enabled()
+    registry.desired()
     assert not changed()
     registry.update(created.id, spec(prefetch=3))
     assert changed()

@@ -7,8 +7,9 @@ from typing import Any
 
 from delivery.periods import Periods
 from delivery.target_guard import Guard
-from domain.consumer import ConsumerSpec, RetiringSecret
+from domain.consumer import ConsumerSpec
 from domain.registry import QueueFacts, Report, Subscription
+from domain.signing_secret import RetiringSecret
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
 from tests.support.processes import wait_until

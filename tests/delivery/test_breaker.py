@@ -90,18 +90,3 @@ def test_a_changed_url_takes_messages_at_once_though_the_old_targets_breaker_is_
     with Target() as healthy:
         consumers.run(queue, healthy.url(), breaker=slow_to_close, retry=SOON)
         wait_until(lambda: sum(healthy.delivered().values()) == 30, 20)
-
-
-def test_a_consumer_that_cannot_be_made_is_no_burden_to_those_with_the_same_target(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
-) -> None:
-    """Such as one that an older release wrote."""
-    for number in range(5):
-        consumers.run("other", target.url(), key=f"no rules {number}", breaker=BREAKER, outcomes={"success": ["2x"]})
-    consumers.wait("no rules 4", "suspended")
-    publish(channel, queue, *(str(n) for n in range(30)))
-    target.answer = 503
-    consumers.run(queue, target.url(), breaker=BREAKER, retry=SOON, prefetch=10)
-    consumers.wait(queue, "breaker-open", "probing")
-    target.answer = 200
-    wait_until(lambda: len(target.delivered()) == 30, 20)

@@ -9,6 +9,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.target_guard import Guard
 from domain.outcome import ErrorClass
+from domain.url_template import UrlTemplate
 from tests.delivery.client import Client
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, wait_ready
@@ -45,8 +46,9 @@ def test_no_packet_goes_to_a_closed_address_however_it_is_spelled(
 
 def test_what_counts_is_the_address_that_a_name_resolves_to_just_now(client: MakeClient, target: Target) -> None:
     guard = Guard("localhost", "127.0.0.0/8, ::1")
-    assert guard.check_url(target.url().replace("127.0.0.1", "localhost")) is None, "the name alone looks innocent"
-    answer = Client(guard).post(target.url().replace("127.0.0.1", "localhost"))
+    url = UrlTemplate(target.url().replace("127.0.0.1", "localhost"))
+    assert guard.check_target(url.target) is None, "the name alone looks innocent"
+    answer = Client(guard).post(url)
     assert answer.error is ErrorClass.BLOCKED
     assert "TARGET_DENY" in answer.detail
     assert target.connections_opened == 0

@@ -11,10 +11,9 @@ from decimal import Decimal
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from pika.adapters.blocking_connection import BlockingChannel
-from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from domain.consumer import RetiringSecret
+from domain.signing_secret import RetiringSecret, SigningSecret
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, wait_ready
 from tests.support.processes import wait_until
@@ -59,7 +58,7 @@ def test_a_cloud_event_arrives_as_one(
         content_type="application/json", headers={"x-tenant": "acme"},
     )  # fmt: skip
     consumers.deliver(
-        queue, target.url(), payload="cloudevents", forward_headers=("x-tenant",), signing_secret=SecretStr(NEW)
+        queue, target.url(), payload="cloudevents", forward_headers=("x-tenant",), signing_secret=SigningSecret(NEW)
     )
     request = target.wait_for(1)[0]
     event = from_http_event(HTTPMessage(request.headers, request.body))
@@ -120,8 +119,8 @@ def test_while_a_secret_is_replaced_both_verify_and_afterwards_the_new_one_only(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     until = datetime.now(UTC) + timedelta(seconds=1.5)
-    retiring = (RetiringSecret(SecretStr(OLD), until),)
-    consumers.deliver(queue, target.url(), signing_secret=SecretStr(NEW), retiring=retiring)
+    retiring = (RetiringSecret(SigningSecret(OLD), until),)
+    consumers.deliver(queue, target.url(), signing_secret=SigningSecret(NEW), retiring=retiring)
     publish(channel, queue, "both")
     request = target.wait_for(1)[0]
     for secret in (OLD, NEW):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from pymongo import MongoClient
 
 from domain.consumer import ConsumerSpec
 from domain.registry import RegisteredConsumer, Report
@@ -108,6 +109,37 @@ def test_a_worker_that_suspends_a_consumer_writes_it_down_with_the_reason(
     registry.consumers.set_state(consumer.id, "enabled")
     target.wait_for(2)
     wait_until(lambda: registry.consumers.get(consumer.id).state == "suspended", 15)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_stored_definition_that_is_not_valid_is_reported_and_the_other_consumers_run(
+    registry: Store,
+    store: StoreNode,
+    channel: BlockingChannel,
+    queue: str,
+    unique_name: str,
+    target: Target,
+    create: Callable[..., RegisteredConsumer],
+) -> None:
+    """Such as one of a later release."""
+    broken = create(target.url("/broken"), name="broken")
+    wait_state(registry, broken.id, "running")
+    with MongoClient[dict[str, Any]](store.uri(f"db-{unique_name[-8:]}")) as client:
+        consumers = client.get_default_database().consumers
+        document = consumers.find_one({"_id": broken.id})
+        assert document is not None
+        changed = document | {"revision": 2, "spec": document["spec"] | {"outcomes": {"retry": ["6xx"]}}}
+        consumers.replace_one({"_id": broken.id}, changed)
+        create(target.url("/sound"), name="sound")  # which has workers read the registry again
+        wait_until(lambda: (one := reported(registry, broken.id)) and one.state == "suspended" and one.revision == 2)
+        assert consumers.find_one({"_id": broken.id}) == changed, "a worker of that release still runs it"
+    report = reported(registry, broken.id)
+    assert report is not None
+    assert "'6xx' is no status" in (report.reason or "")
+    publish(channel, queue, *(str(number) for number in range(20)))
+    assert {request.path for request in target.wait_for(20)} == {"/sound"}
+    registry.consumers.update(broken.id, broken.spec)
+    wait_state(registry, broken.id, "running")
 
 
 @pytest.mark.usefixtures("worker")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
@@ -148,3 +152,12 @@ def test_a_connection_is_replaced_after_its_age_again_and_again(
 
     wait_until(replaced, 20, "the fourth connection")
     assert target.count > 10, "each is used many times"
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_the_certificates_of_the_system_count_however_the_scheme_is_written(tmp_path: Path, scheme: str) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n" + EMPTY, self_signed(tmp_path)) as place:
+        code = f"from tests.delivery.client import Client; print(Client().post('{scheme}://{place}/'))"
+        trusting = os.environ | {"SSL_CERT_FILE": str(tmp_path / "server.pem")}
+        answer = subprocess.check_output([sys.executable, "-c", code], env=trusting, text=True, timeout=60)
+    assert "status=200" in answer

@@ -51,7 +51,7 @@ def test_a_refusal_says_what_is_missing_and_nothing_that_the_server_quotes(
 ) -> None:
     mongo_proxy.faults = [Fault("find", answer=UNAUTHORIZED)]
     with pytest.raises(StoreUnavailable) as caught:
-        broken.consumers.enabled()
+        broken.consumers.desired()
     assert (
         caught.value.detail
         == "MongoDB's user lacks a permission: docs/deploy/mongo-role.js makes a role that is enough."
@@ -183,11 +183,11 @@ def test_a_change_whose_outcome_is_unknown_is_seen_by_the_workers(
     broken: Store, direct: Store, mongo_proxy: MongoProxy, command: str
 ) -> None:
     created, _ = direct.consumers.create(SPEC)
-    before, names_before = direct.consumers.version(), [one.spec.name for one in direct.consumers.enabled()]
+    before, names_before = direct.consumers.version(), [one.spec.name for one in direct.consumers.desired()]
     mongo_proxy.faults = [Fault(command, "consumers", lost=True)]
     with pytest.raises(StoreUnavailable):
         CHANGES[command](broken, created)
-    assert [one.spec.name for one in direct.consumers.enabled()] != names_before, "the change was made"
+    assert [one.spec.name for one in direct.consumers.desired()] != names_before, "the change was made"
     assert direct.consumers.version() > before
 
 

@@ -128,10 +128,11 @@ def test_an_answer_that_repeats_the_request_is_redacted() -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("https://erp.example/x", "https://erp.example:443"),
-        ("HTTPS://ERP.example:443", "https://erp.example:443"),
-        ("http://me@erp.example?x", "http://erp.example:80"),
-        ("http://[::1]:81/", "http://::1:81"),
+        ("https://erp.example/x", "https://erp.example"),
+        ("HTTPS://ERP.example:443", "https://erp.example"),
+        ("http://me@erp.example?x", "http://erp.example"),
+        ("http://[::1]:81/", "http://[::1]:81"),
+        ("http://127.1:081/", "http://127.0.0.1:81"),
         ("http://erp.example:99999/", "http://erp.example:99999/"),
     ],
 )

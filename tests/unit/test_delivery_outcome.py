@@ -6,9 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delivery.outcome import compile_rules
-from domain.consumer import OutcomeRules
 from domain.outcome import Answer, ErrorClass, Outcome
+from domain.outcome_rules import OutcomeRules
 
 TABLE = {
     Outcome.SUCCESS: [*range(200, 300)],
@@ -23,7 +22,7 @@ def answer(status: int | None, error: ErrorClass | None = None) -> Answer:
 
 
 def test_every_status_means_what_the_table_says_and_what_it_leaves_out_suspends() -> None:
-    decide = compile_rules(OutcomeRules())
+    decide = OutcomeRules().table.outcome_of
     listed = {status: outcome for outcome, statuses in TABLE.items() for status in statuses}
     for status in range(100, 1000):
         assert decide(answer(status)) is listed.get(status, Outcome.SUSPEND), status
@@ -32,11 +31,11 @@ def test_every_status_means_what_the_table_says_and_what_it_leaves_out_suspends(
 @pytest.mark.parametrize("error", ErrorClass)
 def test_no_answer_is_tried_again_unless_our_own_guard_refused_or_no_request_can_be_made(error: ErrorClass) -> None:
     faults = {ErrorClass.BLOCKED: Outcome.SUSPEND, ErrorClass.UNSENDABLE: Outcome.REJECT}
-    assert compile_rules(OutcomeRules())(answer(None, error)) is faults.get(error, Outcome.RETRY)
+    assert OutcomeRules().table.outcome_of(answer(None, error)) is faults.get(error, Outcome.RETRY)
 
 
 def test_a_status_goes_before_its_class() -> None:
-    decide = compile_rules(OutcomeRules(retry=("5xx",), reject=("501",), suspend=("4xx",), success=("2xx", "404")))
+    decide = OutcomeRules(retry=("5xx",), reject=("501",), suspend=("4xx",), success=("2xx", "404")).table.outcome_of
     assert decide(answer(501)) is Outcome.REJECT
     assert decide(answer(502)) is Outcome.RETRY
     assert decide(answer(404)) is Outcome.SUCCESS
@@ -44,7 +43,7 @@ def test_a_status_goes_before_its_class() -> None:
 
 
 def test_one_class_of_errors_can_be_taken_out_of_those_that_are_tried_again() -> None:
-    decide = compile_rules(OutcomeRules(retry=("connect", "timeout"), reject=("tls",)))
+    decide = OutcomeRules(retry=("connect", "timeout"), reject=("tls",)).table.outcome_of
     assert decide(answer(None, ErrorClass.TLS)) is Outcome.REJECT
     assert decide(answer(None, ErrorClass.TIMEOUT)) is Outcome.RETRY
     assert decide(answer(None, ErrorClass.DNS)) is Outcome.SUSPEND
@@ -53,25 +52,25 @@ def test_one_class_of_errors_can_be_taken_out_of_those_that_are_tried_again() ->
 @pytest.mark.parametrize("rule", ["", "6xx", "099", "600", "20", "2xx ", "2XX", "http", "network,5xx"])
 def test_what_is_no_rule_is_refused_with_its_name(rule: str) -> None:
     with pytest.raises(ValueError, match="is no status") as caught:
-        compile_rules(OutcomeRules(retry=(rule,)))
+        _ = OutcomeRules(retry=(rule,)).table
     assert repr(rule) in str(caught.value)
 
 
 def test_a_rule_under_two_outcomes_is_refused() -> None:
     with pytest.raises(ValueError, match="'timeout' stands under both success and retry"):
-        compile_rules(OutcomeRules(success=("2xx", "timeout"), retry=("network",)))
+        _ = OutcomeRules(success=("2xx", "timeout"), retry=("network",)).table
 
 
 def test_a_status_that_asks_for_a_pause_throttles_only_where_the_rules_say_retry() -> None:
-    decide = compile_rules(OutcomeRules())
+    decide = OutcomeRules().table.outcome_of
     assert decide(Answer(503, None, "", 0.0)) is Outcome.RETRY
     assert decide(Answer(503, None, "", 0.0, retry_after=0.0)) is Outcome.THROTTLE
     assert decide(Answer(500, None, "", 0.0, retry_after=9.0)) is Outcome.RETRY
-    assert compile_rules(OutcomeRules(retry=("5xx",), reject=("429",)))(answer(429)) is Outcome.REJECT
+    assert OutcomeRules(retry=("5xx",), reject=("429",)).table.outcome_of(answer(429)) is Outcome.REJECT
 
 
 @given(st.integers(100, 599), st.sampled_from([Outcome(name) for name in OutcomeRules.model_fields]))
 def test_any_status_can_be_given_any_outcome(status: int, outcome: Outcome) -> None:
     assume((status, outcome) != (429, Outcome.RETRY))
     rules = OutcomeRules(**{"success": (), "retry": (), "reject": (), "suspend": (), outcome.value: (str(status),)})
-    assert compile_rules(rules)(answer(status)) is outcome
+    assert rules.table.outcome_of(answer(status)) is outcome

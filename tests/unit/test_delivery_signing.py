@@ -12,11 +12,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from delivery.signing import Signer, decode_secret, retire, sign
-from domain.consumer import RetiringSecret
+from delivery.signing import Signer, retire, sign
+from domain.signing_secret import RetiringSecret, SigningSecret
 
 KEY = b"0123456789abcdef01234567"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -48,27 +47,27 @@ def test_bodies_that_are_no_text_are_signed_as_the_specification_says() -> None:
 
 
 def test_a_secret_may_come_with_or_without_its_prefix() -> None:
-    assert decode_secret(SECRET) == decode_secret(SECRET.removeprefix("whsec_")) == KEY
+    assert SigningSecret(SECRET).key == SigningSecret(SECRET.removeprefix("whsec_")).key == KEY
 
 
 @pytest.mark.parametrize("size", [0, 23, 65])
 def test_a_secret_of_another_size_is_refused_and_the_size_named(size: int) -> None:
     with pytest.raises(ValueError, match=f"24 to 64 bytes; this is {size}"):
-        decode_secret("whsec_" + base64.b64encode(bytes(size)).decode())
+        SigningSecret("whsec_" + base64.b64encode(bytes(size)).decode())
 
 
 @pytest.mark.parametrize("secret", ["whsec_not base64", "whsec_ünïcode", "whsec_abc"])
 def test_a_secret_that_is_not_base64_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match="Base64"):
-        decode_secret(secret)
+        SigningSecret(secret)
 
 
 def test_each_secret_that_is_replaced_holds_for_the_overlap_and_no_longer() -> None:
     overlap, now = timedelta(hours=1), datetime(2026, 1, 1, tzinfo=UTC)
-    secrets = ["whsec_" + base64.b64encode(bytes([number]) * 24).decode() for number in range(6)]
+    secrets = [SigningSecret("whsec_" + base64.b64encode(bytes([number]) * 24).decode()) for number in range(6)]
     retiring: tuple[RetiringSecret, ...] = ()
     for before, after in pairwise(secrets):
-        retiring = retire(SecretStr(before), SecretStr(after), retiring, now, overlap)
+        retiring = retire(before, after, retiring, now, overlap)
         signer = Signer(after, retiring)
 
         def signatures(at: datetime, signer: Signer = signer) -> int:

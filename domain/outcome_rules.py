@@ -1,0 +1,75 @@
+"""From an answer to an outcome: the table of docs/DELIVERY.md ("The target answers"), changeable per consumer."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from pydantic import Field
+
+from domain.model import Model
+from domain.outcome import Answer, ErrorClass, Outcome
+
+_RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass))
+_OURS = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+_NETWORK = tuple(error.value for error in ErrorClass if error not in _OURS)
+"""The errors that the rule `network` covers. It excludes `blocked`, because our own guard refused and the consumer is
+misconfigured, and `unsendable`, because that message can never be sent."""
+_TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
+
+
+class OutcomeRules(Model):
+    """Which answers mean what: statuses (`404`), classes (`5xx`), error classes (`timeout`), or `network` for all of
+    those. What no rule names suspends."""
+
+    success: tuple[str, ...] = Field(("2xx",), strict=False)
+    retry: tuple[str, ...] = Field(("408", "425", "429", "5xx", "network"), strict=False)
+    reject: tuple[str, ...] = Field(("400", "413", "415", "422"), strict=False)
+    suspend: tuple[str, ...] = Field((), strict=False)
+
+    @property
+    def table(self) -> OutcomeTable:
+        """The rules, compiled. Raises ValueError with a sentence when a rule is not one, or stands under two outcomes;
+        those of a consumer's spec are valid."""
+        return _compiled(self)
+
+
+class OutcomeTable(dict[int | ErrorClass, Outcome]):
+    """The outcome of each status and error, worked out when it first comes. Threads may share it."""
+
+    def __init__(self, rules: dict[str, Outcome]) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def __missing__(self, found: int | ErrorClass) -> Outcome:
+        """A status takes precedence over its class. What no rule names suspends, except `unsendable`, which rejects:
+        the message is at fault, not the consumer."""
+        names = (found.value,) if isinstance(found, ErrorClass) else (str(found), f"{found // 100}xx")
+        otherwise = Outcome.REJECT if found is ErrorClass.UNSENDABLE else Outcome.SUSPEND
+        self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), otherwise)
+        return outcome
+
+    def outcome_of(self, answer: Answer) -> Outcome:
+        """Where the rules say retry, 429 and a 503 with Retry-After (RFC 6585 §4, RFC 9110 §15.6.4) throttle: the
+        target is healthy and asks for a pause."""
+        outcome = self[answer.error or answer.status or 0]
+        return Outcome.THROTTLE if outcome is Outcome.RETRY and _asks_for_a_pause(answer) else outcome
+
+
+def _asks_for_a_pause(answer: Answer) -> bool:
+    return answer.status == _TOO_MANY_REQUESTS or (answer.status == _UNAVAILABLE and answer.retry_after is not None)
+
+
+@lru_cache(maxsize=256)
+def _compiled(rules: OutcomeRules) -> OutcomeTable:
+    table: dict[str, Outcome] = {}
+    for name in OutcomeRules.model_fields:
+        outcome = Outcome(name)
+        for written in getattr(rules, name):
+            if not _RULE.fullmatch(written):
+                known = f"status (404), class of statuses (5xx), error ({', '.join(_NETWORK)}) or 'network'"
+                raise ValueError(f"{written!r} is no {known}")
+            for rule in _NETWORK if written == "network" else (written,):
+                if table.setdefault(rule, outcome) is not outcome:
+                    raise ValueError(f"{rule!r} stands under both {table[rule].value} and {name}")
+    return OutcomeTable(table)
