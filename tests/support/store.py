@@ -1,4 +1,4 @@
-"""The embedded document store (nx-27017, MongoDB's wire protocol) as a process of its own, for real pymongo."""
+"""The embedded document store (nx-27017, MongoDB's wire protocol) as a process, for real pymongo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.server import Server
 
 
 class StoreNode(Server):
-    """Ready in about a second."""
+    """The store. It is ready in about a second."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ class StoreNode(Server):
         self.process.wait_ready(self.ready, 60)
 
     def ready(self) -> bool:
-        """Whether it answers a ping within a second."""
+        """Return whether it answers a ping within a second."""
         try:
             with pymongo.MongoClient[dict[str, object]](self.url, serverSelectionTimeoutMS=1000) as client:
                 client.admin.command("ping")
@@ -39,11 +39,11 @@ class StoreNode(Server):
             return False
 
     def uri(self, database: str) -> str:
-        """The connection string of one database: give each test its own name."""
+        """Return the connection string of a database; each test needs its own name."""
         return f"{self.url}/{database}"
 
     def reset(self) -> None:
-        """Make it as new: running and without databases."""
+        """Start the store if necessary, and drop its databases."""
         if not self.process.running:
             self.start()
         with pymongo.MongoClient[dict[str, object]](self.url) as client:
