@@ -22,6 +22,7 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from gateway.tracing import Tracing, open_tracing
 from middlewares.body_timeout import BodyTimeout
+from middlewares.client_address import ClientAddress
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
 from routes import (
@@ -107,7 +108,8 @@ def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, settings: Settings) ->
         runtime.start()  # without gunicorn nobody else does
         return wsgi_app(environ, start_response)
 
-    wrapped: WSGIApplication = RequestLog(SecurityHeaders(BodyTimeout(started, settings.body_timeout)), count_request)
+    wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
+    wrapped = ClientAddress(RequestLog(wrapped, count_request))
     if hops := settings.trusted_proxies:
         return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
     return wrapped

@@ -72,8 +72,8 @@ case "$command" in
     start) exec .venv/bin/python -m launcher ;;
     test)
         install requirements-test.txt
-        # Most tests wait for servers, so four processes use two cores. A later -m or -n overrides these.
-        exec .venv/bin/python -m pytest -n 4 --dist loadgroup -m "not soak" "$@"
+        # Tests wait for servers and periods, so five processes use two cores. A later -m or -n overrides these.
+        exec .venv/bin/python -m pytest -n 5 --dist loadgroup -m "not soak" "$@"
         ;;
     reset-password) exec .venv/bin/python -m launcher.reset_password "$@" ;;
 esac

@@ -11,7 +11,9 @@ from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from domain.details import Page
+from domain.errors import Invalid
 from domain.moment import Moment
+from domain.pattern import Pattern
 from domain.selection import Order, Selection
 from routes.api import Reply
 from routes.inputs import PageQuery
@@ -22,12 +24,17 @@ Entity = TypeVar("Entity")
 class NamedQuery(PageQuery):
     """Base of the parameters of lists that are filtered by name and sorted; subclasses name the fields of `sort`."""
 
-    name: str = Field("", max_length=255, description="part of the name, in any case; or a regular expression")
+    name: str = Field("", max_length=255, description="part of the name, in any case; or a regular expression of RE2")
     use_regex: bool = False
     descending: bool = False
 
     def selection(self) -> Selection:
-        """What to ask for."""
+        """What to ask for. Raises Invalid for a regular expression that cannot be used."""
+        if self.use_regex:
+            try:
+                Pattern(self.name)
+            except ValueError as exc:
+                raise Invalid(f"name: {exc}", fields=[("name", str(exc))]) from None
         sort: str = getattr(self, "sort", "")
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
 

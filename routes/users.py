@@ -53,7 +53,8 @@ class LoggedIn(Done):
 def login(body: Credentials) -> Reply:
     """Exchange a user name and password for a bearer token.
 
-    Ten wrong passwords for one account from one address end in 429 until 15 minutes have passed.
+    Ten wrong passwords for one account from one network (an IPv4 address, or an IPv6 /64) end in 429 until 15 minutes
+    have passed; so do a hundred for one account, or from one network. A burst of logins is answered 429 as well.
     """
     password = body.password.get_secret_value()
     token, grant, user = services.login.login(body.username, password, request.remote_addr or "")

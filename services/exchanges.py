@@ -6,7 +6,7 @@ from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
 from domain.selection import Selection
 from gateway.management import BindingGateway, ExchangeGateway
-from services.selecting import compiled, selected
+from services.selecting import selected
 
 
 class Exchanges:
@@ -22,8 +22,6 @@ class Exchanges:
 
     def page(self, wanted: Selection) -> Page[ExchangeDetails]:
         """The exchanges that are asked for. Raises Invalid for a pattern that is no regular expression."""
-        if wanted.regex:
-            compiled(wanted.pattern)
         return self._exchanges.page(wanted)
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:

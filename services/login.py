@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
@@ -10,17 +11,25 @@ import structlog
 from cachetools import TTLCache
 
 from domain.api_key import PREFIX
+from domain.client_address import network_of
 from domain.errors import Invalid, NotFound, StoreUnavailable, Throttled, Unauthenticated
 from domain.user import Grant, Principal, User
 from gateway.mongo import Store
+from gateway.mongo.login_failures import Subject
 from runtime.revocation_counter import RevocationCounter
 from services.api_keys import ApiKeys, digest
 from services.first_admin import FirstAdmin
-from services.passwords import matches
+from services.passwords import AT_ONCE, matches
+from services.turnstile import Turnstile
 
 log = structlog.get_logger("workerrmq.login")
 
 MAX_FAILURES = 10
+"""Wrong passwords for one account from one network."""
+
+MAX_FAILURES_IN_ALL = 100
+"""Wrong passwords for one account from anywhere, and from one network for any account. More than for both together, so
+that nobody locks somebody else out from a single network."""
 
 MONITOR = Principal("setting:METRICS_TOKEN", "monitor")
 """Who asks with METRICS_TOKEN. The name cannot be a user's: those have no colon."""
@@ -39,18 +48,21 @@ class Login:
         metrics_token: str = "",
         *,
         failure_window: timedelta = timedelta(minutes=15),
+        max_waiting: int = 16,
         cached: float = 2.0,
     ) -> None:
         """Who has the `metrics_token` is a monitor, whether the store is there or not. Wrong passwords count for
-        `failure_window`. Another host may go on trusting a token that was revoked for `cached` seconds; on this host
-        the revocations ends that at once."""
+        `failure_window`. At most `max_waiting` logins wait for their password to be checked, two seconds in all.
+        Another host may go on trusting a token that was revoked for `cached` seconds; this host does not."""
         self._store = store
         self._revocations = revocations
         self._api_keys = api_keys
         self._first_admin = first_admin
         self._metrics_token = digest(metrics_token) if metrics_token else ""
         self._lifetime = timedelta(seconds=token_seconds)
+        self._failures = store.login_failures
         self._failure_window = failure_window
+        self._checks = Turnstile(AT_ONCE, max_waiting, retry_after=2)
         self._known: TTLCache[str, tuple[bytes, Principal, datetime]] = TTLCache(10_000, cached)
         self._lock = Lock()
 
@@ -64,28 +76,34 @@ class Login:
     def login(self, username: str, password: str, address: str) -> tuple[str, Grant, User]:
         """A new token, what it stands for, and the user.
 
-        Raises Unauthenticated, saying as much of an unknown user as of a wrong password, and Throttled after ten wrong
-        ones for the same account from the same address, until their window has passed.
+        Raises Unauthenticated, saying as much of an unknown user as of a wrong password, and Throttled when too many
+        passwords were wrong (see `_limits`), until their window has passed, or when too many logins wait already.
         """
         self._first_admin.ensure()
-        failures, seconds_left = self._store.login_failures.count(username, address)
-        if failures >= MAX_FAILURES:
-            raise Throttled("Too many wrong passwords: wait, then try again.", retry_after=seconds_left)
-        try:
-            user = self._store.users.get(username)
-        except NotFound:
-            user = None
-        if user and user.disabled_at:  # told no more than one who does not exist
-            user = None
-        if not matches(password, user.password_hash if user else None) or user is None:
-            self._store.login_failures.add(username, address, self._failure_window)
-            raise Unauthenticated("The user name or the password is wrong.", code="wrong_credentials")
-        if failures:
-            self._store.login_failures.clear(username, address)
+        limits = _limits(username, network_of(address))
+        _check(limits, self._failures.counts(list(limits)))  # before the queue: who is throttled must not fill it
+        with self._checks.entered():
+            user = self._user(username)
+            for subject in limits:  # counted before the check, or a burst would get more tries than are allowed
+                _check({subject: limits[subject]}, [self._failures.add(subject, self._failure_window)], spent=1)
+            if not matches(password, user.password_hash if user else None) or user is None:
+                raise Unauthenticated("The user name or the password is wrong.", code="wrong_credentials")
+            both, *each = limits
+            self._failures.clear(both)
+            for subject in each:
+                self._failures.take_back(subject)
         token = secrets.token_urlsafe(32)
         grant = Grant(user.username, user.stamp, datetime.now(UTC) + self._lifetime)
         self._store.tokens.add(digest(token), grant)
         return token, grant, user
+
+    def _user(self, username: str) -> User | None:
+        """Return the user that may log in by that name. One who is disabled is told no more than one who is unknown."""
+        try:
+            user = self._store.users.get(username)
+        except NotFound:
+            return None
+        return None if user.disabled_at else user
 
     def logout(self, token: str) -> None:
         """End a token, on all processes of this host at once. Raises Invalid for an API key."""
@@ -126,3 +144,19 @@ class Login:
         if user is None or user.disabled_at or user.stamp != grant.stamp:
             raise Unauthenticated("The token has been revoked: log in again.", code="token_invalid")
         return Principal(user.username, user.role)
+
+
+def _limits(username: str, network: str) -> dict[Subject, int]:
+    """What is counted, and how many wrong passwords each may have in a window."""
+    return {
+        (username, network): MAX_FAILURES,
+        (username, None): MAX_FAILURES_IN_ALL,
+        (None, network): MAX_FAILURES_IN_ALL,
+    }
+
+
+def _check(limits: Mapping[Subject, int], counts: Sequence[tuple[int, float]], spent: int = 0) -> None:
+    """Raise Throttled when a count has reached its limit. `spent` of each is the try that is under way."""
+    waits = [left for limit, (count, left) in zip(limits.values(), counts, strict=True) if count - spent >= limit]
+    if waits:
+        raise Throttled("Too many wrong passwords: wait, then try again.", retry_after=max(waits))

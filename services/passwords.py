@@ -10,8 +10,10 @@ COST = 12  # 2^12 rounds, about a quarter of a second; bcrypt releases Python's 
 _NOBODY = b"$2b$12$lCQ9s/lRelzxYki9Nb88re4QL2/46WzDVO7FwVt9DnpCOdhZS/y6C"
 """The hash of something that nobody knows, of the same cost as real ones."""
 
-_THREADS = NativeThreads(2)
-"""Few, so that a burst of logins leaves the processors to the other requests."""
+AT_ONCE = 2
+"""Threads for bcrypt. Few, so that a burst of logins leaves the processors to the other requests."""
+
+_THREADS = NativeThreads(AT_ONCE)
 
 
 def hashed(password: str) -> str:

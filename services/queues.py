@@ -13,7 +13,6 @@ from domain.queue_scope import QueueScope
 from domain.selection import Selection
 from gateway.amqp.topology import NO_LEVEL
 from gateway.management import QueueGateway
-from services.selecting import compiled
 
 _PAGE = 500  # queues; the most that RabbitMQ gives at once
 
@@ -31,8 +30,6 @@ class Queues:
     def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
         """The queues that are asked for, of those that `only` admits; without a pattern all except the delay levels,
         which are our own. Raises Invalid for a pattern that is no regular expression."""
-        if wanted.regex:
-            compiled(wanted.pattern)
         if not wanted.pattern:
             wanted = replace(wanted, pattern=NO_LEVEL, regex=True)
         if only is None:

@@ -3,29 +3,33 @@ its others."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-import re2
 from pydantic.alias_generators import to_snake
 
 from domain.details import Page
 from domain.errors import Invalid
+from domain.pattern import Pattern
 from domain.selection import Selection
+from runtime.native_threads import NativeThreads
 
 Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]
 
-_EXPRESSION_BYTES = 1 << 20
-"""Memory that one compiled expression may take."""
+MATCHING_SECONDS = 0.5
+"""For all items together. Each takes a few milliseconds at most (domain/pattern.py), but there may be many."""
+
+_THREADS = NativeThreads(2)
+"""RE2 releases Python's lock while it searches."""
 
 
 def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
     """The `wanted` page of those one of whose `names` fits its pattern; in their order where it says none.
 
-    Raises Invalid for a pattern that is no regular expression of RE2, or needs too much memory. RE2 searches in
-    linear time (https://github.com/google/re2/wiki/Syntax), so that no client's pattern can block the process.
+    Raises Invalid when it takes too long to find them, and ValueError for a pattern that Pattern does not take.
     """
     found = _matching(items, wanted, names) if wanted.pattern else list(items)
     if wanted.sort:
@@ -41,24 +45,19 @@ def _matching(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> l
     if not wanted.regex:
         part = wanted.pattern.lower()
         return [item for item in items if any(part in name.lower() for name in names(item) if name)]
-    pattern = compiled(wanted.pattern)
-    return [item for item in items if any(pattern.search(name) for name in names(item) if name)]
+    return _THREADS.run(lambda: _searched(items, wanted.pattern, names))
 
 
-def compiled(pattern: str) -> Any:
-    """Compile a client's pattern, before it is searched for here or sent to RabbitMQ. Raises Invalid."""
-    options = re2.Options()
-    options.case_sensitive, options.log_errors, options.max_mem = False, False, _EXPRESSION_BYTES
-    try:
-        return re2.compile(pattern, options)
-    except (re2.error, UnicodeError) as exc:
-        sentence = f"must be a regular expression in RE2 syntax, which has no lookaround: {_reason(exc)}"
-        raise Invalid(f"name: {sentence}", fields=[("name", sentence)]) from None
-
-
-def _reason(error: Exception) -> str:
-    reason = error.args[0]
-    return reason.decode(errors="replace") if isinstance(reason, bytes) else "it is not valid Unicode"
+def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> list[Item]:
+    until = time.monotonic() + MATCHING_SECONDS
+    pattern, found = Pattern(expression), []
+    for item in items:
+        if time.monotonic() > until:
+            sentence = "is a regular expression that takes too long; make it simpler"
+            raise Invalid(f"name: {sentence}", fields=[("name", sentence)])
+        if any(pattern.found_in(name) for name in names(item) if name):
+            found.append(item)
+    return found
 
 
 def _place(value: Any) -> tuple[int, float, str]:

@@ -26,24 +26,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 BROKERS = ("embedded", "rabbitmq", "rabbitmq4")
 REAL_BROKERS = BROKERS[1:]
-_ON_ALL = ("delivery", "faults", "lib")
-"""The directories whose tests run on RabbitMQ 4, too: what they test depends on the broker's version."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --brokers, which runs every test that takes a broker on those named, and --minutes of the soaks."""
-    parser.addoption("--brokers", help=f"comma-separated, of: {', '.join(BROKERS)}")
+    parser.addoption("--brokers", help=f"comma-separated, of: {', '.join(BROKERS)}; or `all`")
     parser.addoption("--minutes", type=float, default=30, help="how long a soak injects faults (default: 30)")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that takes a broker, and does not name its own, on each broker in turn."""
+    """Run each test that takes a broker, and does not name its own, on each broker in turn. By default only those that
+    are marked `versions` run on RabbitMQ 4, too."""
     if "broker" not in metafunc.fixturenames or _names_its_brokers(metafunc.definition):
         return
     chosen = metafunc.config.getoption("--brokers")
-    directory = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
-    default = BROKERS if directory in _ON_ALL else BROKERS[:2]
-    metafunc.parametrize("broker", chosen.split(",") if chosen else default, indirect=True)
+    if chosen:
+        brokers = BROKERS if chosen == "all" else chosen.split(",")
+    else:
+        brokers = BROKERS if metafunc.definition.get_closest_marker("versions") else BROKERS[:2]
+    metafunc.parametrize("broker", brokers, indirect=True)
 
 
 def _names_its_brokers(test: pytest.Item) -> bool:

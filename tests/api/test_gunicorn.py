@@ -60,6 +60,7 @@ def publish_until(over: Event, server: Gunicorn, token: str, queue: str, kept_al
     return answers
 
 
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)  # it does not matter which
 @pytest.mark.parametrize("by", ["reloads", "max_requests"])
 def test_workers_that_are_replaced_under_load_lose_no_request_and_no_message(
     gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str, by: str

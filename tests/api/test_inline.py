@@ -68,6 +68,7 @@ def test_a_worker_that_ends_waits_for_the_answer_to_what_is_in_flight(
     assert queue["messages"] == 0, "what was answered within the drain was acked"
 
 
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)  # it does not matter which
 def test_connections_that_stay_open_take_nothing_of_the_time_for_deliveries(
     whole: MakeGunicorn, target: Target, unique_name: str
 ) -> None:

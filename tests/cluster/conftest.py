@@ -1,9 +1,8 @@
-"""Clusters of three nodes. A test that takes one runs alone among those of its kind: three nodes want memory."""
+"""Clusters of three nodes, one at a time, because three nodes want memory; the tests of a version share one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,18 @@ from tests.support.programs import unavailable
 from tests.support.rabbitmq_programs import RABBITMQ, RABBITMQ4
 
 
-@pytest.fixture
-def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes of RabbitMQ 4, or of the programs that the test names, which it may kill and suspend."""
-    programs = {one.name: one for one in (RABBITMQ, RABBITMQ4)}[getattr(request, "param", RABBITMQ4.name)]
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes of the RabbitMQ that the test names, which it may kill and suspend."""
+    programs = {one.name: one for one in (RABBITMQ, RABBITMQ4)}[request.param]
     if programs.missing:
         unavailable(programs.name.upper(), programs.missing)
-    with Cluster(tmp_path / "cluster", programs) as one:
+    with Cluster(tmp_path_factory.mktemp("cluster"), programs) as one:
         yield one
+
+
+@pytest.fixture(autouse=True)
+def as_new(cluster: Cluster) -> Iterator[None]:
+    """Leave the next test a cluster of three running nodes, and empty."""
+    yield
+    cluster.reset()

@@ -17,7 +17,7 @@ from tests.support.store import StoreNode
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-BROKERS = ["rabbitmq", "rabbitmq4"]
+BROKERS = ["rabbitmq4", "rabbitmq"]  # in the order of the other modules, so that pytest groups them by cluster
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def declare_classic(cluster: Cluster, at: int, *names: str) -> None:
             connection.channel().queue_declare(name, durable=True, arguments={"x-queue-type": "classic"})
 
 
-@pytest.mark.parametrize("cluster", ["rabbitmq", pytest.param("rabbitmq4", marks=pytest.mark.soak)], indirect=True)
+@pytest.mark.parametrize("cluster", [pytest.param("rabbitmq4", marks=pytest.mark.soak), "rabbitmq"], indirect=True)
 @pytest.mark.timeout(600)
 def test_deliveries_go_on_and_a_queue_of_the_dead_node_is_unavailable_until_it_is_back(
     cluster: Cluster, target: Target, tmp_path: Path

@@ -21,6 +21,8 @@ from tests.support.processes import wait_until
 from tests.support.proxy import Proxy
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 IDS = [f"m-{number}" for number in range(200)]
 RETRY = {"schedule": (1, 1), "jitter": 0}
 PATIENT = {"failures": 10_000}

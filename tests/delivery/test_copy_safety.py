@@ -20,6 +20,8 @@ from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def full_dead_letter_queue(channel: BlockingChannel, queue: str) -> str:

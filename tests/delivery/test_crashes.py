@@ -35,6 +35,8 @@ from tests.support.processes import Process, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
 
+pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)  # it does not matter which
+
 CRASH = """
 from threading import Event
 
@@ -58,12 +60,6 @@ class Crashing(ConsumerThread):
 
     def _work(self) -> None:
         raise RuntimeError("canary")
-
-
-@pytest.fixture
-def broker(embedded: EmbeddedNode) -> EmbeddedNode:
-    """The embedded broker alone: nothing here depends on which one it is."""
-    return embedded
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 
 def facts(broker: BrokerNode, queue: str) -> QueueFacts:
     """What a worker reads of a queue before it consumes."""

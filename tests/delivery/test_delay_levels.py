@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
@@ -15,6 +16,8 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
 from tests.support.target_http import Request
+
+pytestmark = pytest.mark.versions
 
 
 def test_our_queues_are_quorum_queues_without_expiry(

@@ -25,6 +25,8 @@ from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 
 def quorum(channel: BlockingChannel, name: str, limit: int | None = None, **arguments: object) -> QueueFacts:
     given = {"x-" + key.replace("_", "-"): value for key, value in arguments.items()}
@@ -125,13 +127,13 @@ def test_an_expiring_queue_outlives_the_pause_of_its_ordered_consumer(
 ) -> None:
     channel.queue_declare(unique_name, durable=True, arguments={"x-expires": 1500})
     consumers = make_consumers(periods=Periods(held=0.9))
-    for number in range(5):
+    for number in range(2):
         publish(channel, unique_name, str(number), message_id=f"m-{number}")
     consumers.deliver(
         unique_name, target.url("/retry-after?seconds=6&status=429&times=1"), facts=QueueFacts(expires=True),
         ordering="queue",
     )  # fmt: skip
-    wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 5, 60)
+    wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 2, 60)
 
 
 @pytest.fixture
@@ -175,9 +177,9 @@ def test_a_slow_rate_does_not_wear_out_what_waits_for_its_turn(
 ) -> None:
     facts = quorum(channel, unique_name, 2)
     consumers = make_consumers(broker.amqp_url, periods=Periods(held=1.0))
-    publish(channel, unique_name, *map(str, range(20)), delivery_mode=2)
+    publish(channel, unique_name, *map(str, range(10)), delivery_mode=2)
     consumers.deliver(unique_name, target.url(), facts=facts, rate_limit={"perSecond": 1, "burst": 1})
-    wait_until(lambda: len({one.body for one in target.requests}) == 20, 60)
+    wait_until(lambda: len({one.body for one in target.requests}) == 10, 60)
 
 
 @pytest.mark.soak  # waits for several of RabbitMQ's timeouts

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import pika
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from runtime import logs
@@ -15,6 +16,8 @@ from tests.support.amqp import publish, take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
+
+pytestmark = pytest.mark.versions
 
 FORGING = "x\r\nX-Queue-Name: payroll\r\nwebhook-id: forged"
 HOSTILE: dict[str, dict[str, Any]] = {

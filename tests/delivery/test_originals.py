@@ -17,6 +17,8 @@ from tests.support.amqp import get, publish, ready, take
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 HEADERS: dict[str, Any] = {
     "text": "grün",
     "bytes": b"\xff\x00",

@@ -28,6 +28,8 @@ from tests.support.processes import free_port, wait_until
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 
+pytestmark = pytest.mark.versions
+
 Make = Callable[..., PublisherThread]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from tests.delivery.running import AT_ONCE, Consumers
@@ -11,6 +12,8 @@ from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
+
+pytestmark = pytest.mark.versions
 
 
 def test_a_consumer_of_a_missing_queue_waits_and_runs_once_it_is_created(

@@ -15,6 +15,8 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 EXPIRES = QueueFacts(expires=True)
 AUTO_DELETE = QueueFacts(auto_delete=True)
 
@@ -98,8 +100,9 @@ def test_messages_that_come_after_a_cancel_do_not_use_up_the_delivery_limit(
 
 @pytest.mark.parametrize("status", [404, 500, 429])
 def test_an_ordered_consumer_that_waits_for_its_target_gives_nothing_back(
-    consumers: Consumers, channel: BlockingChannel, unique_name: str, target: Target, status: int
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, unique_name: str, target: Target, status: int
 ) -> None:
+    consumers = make_consumers(periods=Periods(longest_pause=1.0))
     arguments = {"x-queue-type": "quorum", "x-delivery-limit": 1}
     channel.queue_declare(unique_name, durable=True, arguments=arguments)
     facts = QueueFacts(type="quorum", delivery_limit=1)

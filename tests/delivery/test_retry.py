@@ -15,6 +15,8 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.versions
+
 
 def test_a_failing_message_is_delivered_once_an_attempt_on_schedule_under_one_id(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target

@@ -15,6 +15,8 @@ from tests.support.store import StoreNode
 from tests.support.target_process import TargetProcess
 from tests.support.worker import SECRET, worker_on
 
+pytestmark = pytest.mark.versions
+
 PREFETCH = 64
 
 

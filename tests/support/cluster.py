@@ -103,6 +103,15 @@ class Cluster:
         node.boot()
         wait_until(self.whole, 180, f"{node.node_name} being back in the cluster")
 
+    def reset(self) -> None:
+        """Make it as new: all nodes run, and nothing of a test is left."""
+        for node in self.nodes:
+            if not node.process.running:
+                node.boot()
+            node.resume()
+        wait_until(self.whole, 180, "the cluster being whole")
+        self.nodes[0].reset()
+
     def shutdown(self) -> None:
         """Kill all nodes, and their epmd; the cluster is not used again."""
         for node in self.nodes:

@@ -22,9 +22,13 @@ scalars = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=9)
     | st.binary(max_size=9) | st.decimals() | st.datetimes(timezones=st.just(UTC))
 )  # fmt: skip
-tables = st.dictionaries(
-    st.text(max_size=9), st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+names = st.text(max_size=9)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
 )
+tables = st.dictionaries(names, values, max_size=5)
 
 
 def source(body: bytes = b"{}", message_id: str = "m-1", **properties: Any) -> Source:

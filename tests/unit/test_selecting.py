@@ -45,16 +45,7 @@ def test_the_total_counts_what_fits() -> None:
     assert selected(BINDINGS, Selection(size=1, pattern="orders"), lambda one: (one.queue_name,)).total == 1
 
 
-@pytest.mark.parametrize(
-    "pattern", ["(", "(?!x)", "(((x{99}){99}){99}){9}", "x{1001}", "(x{100}){100}" * 50, r"\p{L}{500}" * 50, "\ud800"]
-)
-def test_a_regular_expression_that_is_wrong_or_too_large_is_refused(pattern: str) -> None:
-    with pytest.raises(Invalid, match="must be a regular expression in RE2 syntax"):
-        selected(BINDINGS, Selection(pattern=pattern, regex=True), lambda one: (one.exchange,))
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("pattern", ["^(x|xx)+$", "(x+x+)+y", "(.*)*$y"])
-def test_a_regular_expression_that_would_backtrack_searches_in_linear_time(pattern: str) -> None:
-    long = [binding("x" * 5000 + "!", None) for _ in range(3)]
-    assert selected(long, Selection(pattern=pattern, regex=True), lambda one: (one.exchange,)).total == 0
+def test_a_search_that_takes_too_long_is_given_up() -> None:
+    many = [binding("x" * 255, None)] * 2000
+    with pytest.raises(Invalid, match="takes too long"):
+        selected(many, Selection(pattern="(x?){500}x{500}y", regex=True), lambda one: (one.exchange,))
