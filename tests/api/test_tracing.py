@@ -107,7 +107,8 @@ def test_without_an_endpoint_its_packages_are_not_even_imported() -> None:
 
 def test_without_its_packages_an_endpoint_is_a_warning_that_says_what_to_install() -> None:
     script = (
-        "import sys, logs; logs.configure('info', 'json'); sys.modules['opentelemetry.sdk.trace'] = None;"
+        "import sys; from runtime import logs; logs.configure('info', 'json');"
+        "sys.modules['opentelemetry.sdk.trace'] = None;"
         "from gateway.tracing import open_tracing; assert open_tracing('http://127.0.0.1:4318') is None"
     )
     done = python(script)
