@@ -22,7 +22,7 @@ from tests.support.store import StoreNode
 
 
 def latencies(server: Gunicorn, token: str, seconds: float) -> list[float]:
-    """Milliseconds, sorted."""
+    """Return the latencies in milliseconds, sorted."""
     found: list[float] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:

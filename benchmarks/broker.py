@@ -32,7 +32,7 @@ PREFETCH = 200
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is measured: durable queue and persistent messages with confirms, or neither."""
+    """A scenario: durable queue and persistent messages with confirms, or neither."""
 
     name: str
     persistent: bool
@@ -42,7 +42,7 @@ SCENARIOS = (Scenario("transient", False), Scenario("persistent, confirmed", Tru
 
 
 class Run:
-    """One scenario against one broker: publishes, consumes and acks `total` messages and keeps the time."""
+    """One scenario on one broker: publishes, consumes and acks `total` messages and measures the time."""
 
     def __init__(self, url: str, scenario: Scenario, total: int) -> None:
         self._scenario = scenario
@@ -53,7 +53,7 @@ class Run:
         self._connection = pika.SelectConnection(pika.URLParameters(url), on_open_callback=self._opened)
 
     def rate(self) -> float:
-        """Messages per second."""
+        """Return messages per second."""
         self._connection.ioloop.start()
         return self._total / self.seconds
 
@@ -107,7 +107,7 @@ class Run:
 
 @contextmanager
 def brokers(directory: Path) -> Iterator[dict[str, BrokerNode]]:
-    """The embedded broker, and RabbitMQ where it is installed."""
+    """Yield the embedded broker, and RabbitMQ if it is installed."""
     nodes: dict[str, BrokerNode] = {"embedded": EmbeddedNode(directory / "embedded")}
     if find("rabbitmq-server"):
         nodes["rabbitmq"] = RabbitNode(directory / "rabbitmq")
@@ -118,7 +118,7 @@ def brokers(directory: Path) -> Iterator[dict[str, BrokerNode]]:
 
 
 def main() -> None:
-    """Run every scenario on every broker, in turns, and print the medians."""
+    """Run every scenario on every broker in turn, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -47,7 +47,7 @@ EVERY = 5.0  # seconds, as the dashboard asks
 
 @contextmanager
 def service(size: int, broker_name: str) -> Iterator[str]:
-    """The URL of a service with so many queues and consumers, all running."""
+    """Yield the URL of a service with that many queues and consumers, all running."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = _broker(stack, broker_name, directory)
@@ -84,7 +84,7 @@ def _broker(stack: ExitStack, name: str, directory: Path) -> BrokerNode:
 
 
 def look(url: str, rounds: int) -> None:
-    """Print how long each view takes, in milliseconds, and what the first look is."""
+    """Print how many milliseconds each view takes, and what the first one transfers."""
     program = find("chromium")
     if program is None:
         raise SystemExit("chromium is not installed")
@@ -123,7 +123,7 @@ def _shown(page: Page, view: str) -> float:
 
 
 def compare(url: str, seconds: float, rounds: int) -> None:
-    """Print messages a second with nobody looking, and with three dashboards open."""
+    """Print messages per second without dashboards, and with three open."""
     login = requests.post(f"{url}/login", json={"username": "admin", "password": PASSWORD}, timeout=10)
     authorization = f"Bearer {login.json()['token']}"
     body = f'{{"queueName": "{QUEUE}", "message": "{"x" * 1024}"}}'.encode()

@@ -41,7 +41,7 @@ BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
 def ours(
     amqp_url: str, target: str, queues: list[str], count: int, report: Connection, secret: SigningSecret | None = None
 ) -> None:
-    """One ConsumerThread, a consumer for each queue; with a `secret` it signs."""
+    """Run one ConsumerThread with a consumer for each queue; with a `secret` it signs."""
     logs.configure("error", "json")
     thread = ConsumerThread(BrokerNodes.parse(amqp_url))
     thread.start()
@@ -69,7 +69,7 @@ def ours(
 
 
 def requests_per_thread(amqp_url: str, target: str, queues: list[str], count: int, report: Connection) -> None:
-    """(a): for each queue a thread, a BlockingConnection and a requests.Session; an ack for each message."""
+    """Run (a): for each queue a thread, a BlockingConnection and a requests.Session; an ack for each message."""
 
     def consume(queue: str) -> None:
         connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
@@ -100,7 +100,7 @@ def requests_per_thread(amqp_url: str, target: str, queues: list[str], count: in
 
 
 def pika_alone(amqp_url: str, _target: str, queues: list[str], count: int, report: Connection) -> None:
-    """(b): one SelectConnection, a channel for each queue; an ack for each message, nothing else."""
+    """Run (b): one SelectConnection, a channel for each queue; an ack for each message, nothing else."""
     seen = 0
     began = cpu = 0.0
 
@@ -166,7 +166,7 @@ def fill(amqp_url: str, queues: list[str], count: int) -> None:
 
 
 def run(name: str, amqp_url: str, target: str, queues: list[str], count: int) -> tuple[int, float, float, list[int]]:
-    """Messages, wall seconds, CPU seconds and memory samples of one contender in a process of its own."""
+    """Run one contender in its own process. Return messages, wall seconds, CPU seconds and memory samples."""
     fill(amqp_url, queues, count)
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)

@@ -69,7 +69,7 @@ RAW = {
 
 
 def serve(ready: Connection) -> None:
-    """The hostile targets, in a process of their own: sends the URL of each behaviour, and ends with its pipe."""
+    """Run the hostile targets in their own process: send the URL of each behaviour, end with the pipe."""
     with ExitStack() as stack:
         target = stack.enter_context(Target(record=False))
         statuses = itertools.cycle(range(200, 600))
@@ -89,7 +89,7 @@ def serve(ready: Connection) -> None:
 
 
 def work(amqp_url: str, orders: Connection) -> None:
-    """One ConsumerThread: runs the subscriptions that it is sent, and answers each time with the reports so far."""
+    """Run one ConsumerThread with the subscriptions received; answer each with the reports so far."""
     logs.configure("critical", "json")
     thread = ConsumerThread(BrokerNodes.parse(amqp_url))
     thread.start()
@@ -132,7 +132,7 @@ class Traffic:
 
 @contextmanager
 def process(target: object, *arguments: object) -> Iterator[Connection]:
-    """A process with a pipe to it, which ends with the block."""
+    """Run a process with a pipe to it; end it with the block."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     one = context.Process(target=target, args=(*arguments, theirs), daemon=True)  # type: ignore[arg-type]
@@ -145,8 +145,9 @@ def process(target: object, *arguments: object) -> Iterator[Connection]:
 
 
 class Seen(NamedTuple):
-    """Latencies of the first consumer's messages in seconds, what was made of the second's, and the worker's peak of
-    memory so far in MB."""
+    """Latencies of the first consumer's messages in seconds, results of the second's, and the worker's peak memory so
+    far in MB.
+    """
 
     latencies: list[float]
     report: Report
@@ -154,16 +155,16 @@ class Seen(NamedTuple):
 
 
 class Scene:
-    """The worker, told where the second consumer delivers."""
+    """The worker, and the URL that the second consumer delivers to."""
 
     def __init__(self, worker: Connection, channel: BlockingChannel, good: Target, seconds: float) -> None:
         self._worker, self._channel, self._good, self._seconds = worker, channel, good, seconds
         self._revision = 0
 
     def watch(self, url: str) -> Seen:
-        """The same for all while the second consumer delivers to `url`."""
+        """Measure while the second consumer delivers to `url`."""
         self._revision += 1
-        # Another id each time: it begins with new counters, and with a breaker of its own, for another policy has one.
+        # A new id starts with new counters, and a new policy with a new breaker.
         wanted = [
             _subscription("good", GOOD, self._good.url("/ok"), 20),
             _subscription(f"{self._revision}", BAD, url, 100 + self._revision),
@@ -193,13 +194,13 @@ def _subscription(key: str, queue: str, url: str, failures: int) -> Subscription
 
 
 def p99(seen: list[Seen]) -> float:
-    """Milliseconds."""
+    """Return the 99th percentile in milliseconds."""
     latencies = sorted(latency for one in seen for latency in one.latencies)
     return latencies[int(len(latencies) * 0.99)] * 1000
 
 
 def watched(seconds: float, rounds: int, rate: float, only: str) -> tuple[list[Seen], dict[str, list[Seen]]]:
-    """What was seen beside a target that answers, and beside each hostile one with `only` in its name."""
+    """Measure beside a target that answers, and beside each hostile one with `only` in its name."""
     before: list[Seen] = []
     found: dict[str, list[Seen]] = defaultdict(list)
     with ExitStack() as stack:
@@ -213,7 +214,7 @@ def watched(seconds: float, rounds: int, rate: float, only: str) -> tuple[list[S
             channel.queue_declare(queue, durable=True)
         traffic = Traffic(node.amqp_url, rate)
         scene = Scene(worker, channel, good, seconds)
-        scene.watch(urls["500"])  # the first seconds are those of a cold start
+        scene.watch(urls["500"])  # warm up
         chosen = {name: url for name, url in urls.items() if only in name}
         for _ in range(rounds):
             for number, (name, url) in enumerate(chosen.items()):

@@ -24,7 +24,7 @@ from tests.support.worker import SECRET, worker_on
 
 
 def usage(pid: int) -> tuple[float, float]:
-    """CPU seconds so far, and resident megabytes."""
+    """Return CPU seconds so far, and resident megabytes."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     return (int(fields[11]) + int(fields[12])) / ticks, int(fields[21]) * pages / 1e6

@@ -42,7 +42,7 @@ TEXT = "x" * 1024
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to publish: what is posted where, and how many messages that is."""
+    """A way to publish: URL, body, and messages per request."""
 
     name: str
     url: str
@@ -52,8 +52,9 @@ class Way:
 
 
 def load(way: Way, seconds: float) -> float:
-    """Messages a second, of a client that keeps every connection busy. It is light, to leave the processors to the
-    servers. Ends the program when a request fails."""
+    """Return the messages per second of a client that keeps every connection busy. It uses little CPU, to leave it to
+    the servers. Ends the program if a request fails.
+    """
     place = urlsplit(way.url)
     head = [f"POST {place.path} HTTP/1.1", f"Host: {place.netloc}", f"Authorization: {way.authorization}"]
     head += ["Content-Type: application/json", f"Content-Length: {len(way.body)}", "", ""]
@@ -90,7 +91,7 @@ _HEAD = re.compile(rb"HTTP/1.1 (\d+) .*?\r\ncontent-length: *(\d+)\r\n.*?\r\n\r\
 
 
 def cpu_seconds(sessions: list[int]) -> float:
-    """Processor time that the processes of these sessions have used so far (proc(5))."""
+    """Return the CPU time that the processes of these sessions have used so far (proc(5))."""
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -101,7 +102,7 @@ def cpu_seconds(sessions: list[int]) -> float:
 
 
 def management_way(broker: BrokerNode) -> Way:
-    """The yardstick."""
+    """Return RabbitMQ's management API, the reference."""
     own = {
         "properties": {"delivery_mode": 2},
         "routing_key": QUEUE,
@@ -114,7 +115,7 @@ def management_way(broker: BrokerNode) -> Way:
 
 
 def service_ways(name: str, server: Gunicorn) -> list[Way]:
-    """This service's two."""
+    """Return this service's two ways."""
     url, authorization = f"{server.url}/messagePublish", f"Bearer {server.login()}"
     message = {"queueName": QUEUE, "message": TEXT}
     batch = {"messages": [message] * BATCH}
@@ -126,7 +127,7 @@ def service_ways(name: str, server: Gunicorn) -> list[Way]:
 
 @contextmanager
 def service(broker: BrokerNode, workers: int, *options: str) -> Iterator[Gunicorn]:
-    """This service over the broker and a store of its own; `options` are gunicorn's."""
+    """Run this service on the broker and its own store; `options` are gunicorn's."""
     with tempfile.TemporaryDirectory() as place, running(StoreNode(Path(place) / "store")) as store:
         settings = broker.settings | {"MONGO_URI": store.uri("benchmark"), "WEB_WORKERS": str(workers)}
         with running(Gunicorn(Path(place), settings, *options)) as started:
@@ -135,7 +136,7 @@ def service(broker: BrokerNode, workers: int, *options: str) -> Iterator[Gunicor
 
 
 def _emptied(broker: BrokerNode) -> int:
-    """Make the queue anew; how many messages it held."""
+    """Recreate the queue. Return how many messages it held."""
     with broker.connect() as connection:
         channel = connection.channel()
         held = int(channel.queue_delete(QUEUE).method.message_count or 0)

@@ -43,13 +43,13 @@ api = Api("benchmark")
     "/cost", role="publisher", idempotent=True, audit="refused", touches=NO_QUEUE, body=PublishRequest, lines="messages"
 )
 def cost(body: PublishRequest) -> Reply:
-    """As POST /messagePublish, up to the publishing."""
+    """Answer as POST /messagePublish, without publishing."""
     message = body.to_message(None, {})
     return done("Message has been published successfully.", messageId=message.properties.message_id)
 
 
 def bare() -> Flask:
-    """A Flask app that reads the body and answers."""
+    """Return a Flask app that reads the body and answers."""
     app = Flask("bare")
 
     @app.post("/cost")
@@ -61,7 +61,7 @@ def bare() -> Flask:
 
 
 def environ(token: str) -> dict[str, Any]:
-    """What gunicorn hands to the app."""
+    """Return the WSGI environ that gunicorn passes to the app."""
     return {
         "REQUEST_METHOD": "POST", "PATH_INFO": "/cost", "QUERY_STRING": "", "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "5000", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "SCRIPT_NAME": "",
@@ -73,7 +73,7 @@ def environ(token: str) -> dict[str, Any]:
 
 
 def microseconds(app: Flask, token: str, requests: int) -> float:
-    """Processor time of one request. Ends the program when one is refused."""
+    """Return the CPU time of one request. Ends the program if one is refused."""
     statuses: set[str] = set()
 
     def start(status: str, _headers: Iterable[tuple[str, str]], _exc_info: Any = None) -> Any:

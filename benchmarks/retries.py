@@ -33,7 +33,7 @@ QUEUE = "benchmark-retries"
 
 
 def running(broker: BrokerNode, url: str, schedule: list[float]) -> ConsumerThread:
-    """A thread with one consumer of the queue."""
+    """Run a thread with one consumer of the queue."""
     thread = ConsumerThread(BrokerNodes.parse(broker.amqp_url))
     thread.start()
     retry = {"schedule": schedule, "jitter": 0}
@@ -49,7 +49,9 @@ def report_of(thread: ConsumerThread) -> Report:
 
 
 def throughput(broker: BrokerNode, messages: int) -> tuple[float, float]:
-    """Retries and deliveries a second, from the first snapshot that has any until each message was sent once."""
+    """Return retries and deliveries per second, from the first snapshot that has any until each message was sent
+    once.
+    """
     fill(broker.amqp_url, [QUEUE], messages)
     with servers.nginx() as url:
         thread = running(broker, f"{url}half", [1.0] * 50)
@@ -64,7 +66,7 @@ def throughput(broker: BrokerNode, messages: int) -> tuple[float, float]:
 
 
 def lateness(broker: BrokerNode, per_second: int, seconds: float, delay: float) -> list[float]:
-    """Seconds that each retry came after its delay was over, in ascending order; negative would be early."""
+    """Return the seconds that each retry was late, ascending; negative means early."""
     first: dict[str, float] = {}
     late: list[float] = []
 

@@ -32,14 +32,14 @@ http {{
 
 @contextmanager
 def rabbitmq() -> Iterator[RabbitNode]:
-    """A RabbitMQ node of its own."""
+    """Run a RabbitMQ node."""
     with tempfile.TemporaryDirectory() as directory, running(RabbitNode(Path(directory))) as node:
         yield node
 
 
 @contextmanager
 def nginx() -> Iterator[str]:
-    """The URL of an nginx that answers 200 to everything, and 500 to half of what is under `half`."""
+    """Yield the URL of an nginx that answers 200, and 500 to half of the requests under `half`."""
     program = find("nginx") or "nginx"
     with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,1 +1,1 @@
-"""In-process faces on broker.core, for programs that want messaging without a broker: nothing here opens a socket."""
+"""In-process emulators on broker.core, for programs that need messaging without a broker. They open no socket."""

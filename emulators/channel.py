@@ -1,4 +1,4 @@
-"""Connections to the brokers of this process, and what they do on channels."""
+"""Connections to the in-process brokers, and their channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from broker.core.channel import Channel as CoreChannel
 from broker.core.message import Entry
 from broker.core.users import User
 from emulators.entities import Arguments, Exchange, Queue
-from emulators.in_process import EmulatorError, Found, InProcessBroker, shared
+from emulators.in_process import EmulatorError, InProcessBroker, Result, shared
 from emulators.message import Message
 
 Callback = Callable[[Message], object]
@@ -26,8 +26,8 @@ _this_thread = threading.local()
 
 
 class Connection:
-    """A connection to this process's broker of the name `hostname:port`; or, with `path`, to its own, which keeps
-    durable queues and persistent messages in that directory. Any login is let in.
+    """A connection to the in-process broker named `hostname:port`. With `path`, it has its own broker, which stores
+    durable queues and persistent messages in that directory. Any login is accepted.
     """
 
     def __init__(self, hostname: str = "localhost", port: int = 5672, userid: str = "guest", password: str = "guest",
@@ -40,7 +40,7 @@ class Connection:
         self._channels: list[Channel] = []
 
     def connect(self) -> Connection:
-        """Open it, if it is not. Raises EmulatorError when `path` cannot be used, as while it is in use."""
+        """Open the connection if it is closed. Raises EmulatorError for a `path` that cannot be used or is in use."""
         with self._lock:
             self._connected()
         return self
@@ -51,13 +51,13 @@ class Connection:
         return self._broker
 
     def channel(self) -> Channel:
-        """A new channel; opens the connection first, if need be."""
+        """Return a new channel; open the connection if it is closed."""
         with self._lock:
             self._channels.append(Channel(self, self._connected()))
             return self._channels[-1]
 
     def disconnect(self) -> None:
-        """Close its channels and itself, and delete its exclusive queues. Nothing happens the second time."""
+        """Close the channels and the connection, and delete its exclusive queues. Do nothing if it is closed."""
         with self._lock:
             broker, self._broker = self._broker, None
             channels, self._channels = self._channels, []
@@ -78,7 +78,7 @@ class Connection:
 
 
 class Channel:
-    """What one client does. Each of its consumers runs its callback in a thread of its own, one message at a time."""
+    """A channel of a client. Each consumer runs its callback in its own thread, one message at a time."""
 
     def __init__(self, connection: Connection, broker: InProcessBroker) -> None:
         self._broker = broker
@@ -87,10 +87,8 @@ class Channel:
         self.vhost = broker.do(lambda _: broker.core.add_vhost(connection.virtual_host), safely=True)
         self.core = CoreChannel(self.vhost, User(connection.userid, ""), connection, self._workers)
 
-    def do(self, work: Callable[[float], Found], *, safely: bool = False) -> Found:
-        """See InProcessBroker.do."""
-
-        def unless_closed(now: float) -> Found:
+    def do(self, work: Callable[[float], Result], *, safely: bool = False) -> Result:
+        def unless_closed(now: float) -> Result:
             if self._closed:
                 raise EmulatorError("The channel is closed.")
             return work(now)
@@ -99,28 +97,30 @@ class Channel:
 
     def exchange_declare(self, exchange: str, type: str = "direct", durable: bool = True,  # noqa: A002 - kombu's name
                          auto_delete: bool = False, arguments: Arguments = None) -> Exchange:  # fmt: skip
-        """The exchange, made if it was not there; `type` is direct, fanout, headers or topic."""
+        """Return the exchange; create it if it does not exist. `type` is direct, fanout, headers or topic."""
         return Exchange(exchange, type, durable, auto_delete, self, arguments)
 
     def queue_declare(self, queue: str = "", durable: bool = True, exclusive: bool = False, auto_delete: bool = False,
                       arguments: Arguments = None) -> Queue:  # fmt: skip
-        """The queue, made if it was not there; one without a name gets one."""
+        """Return the queue; create it if it does not exist. An empty name gets a generated one."""
         return Queue(queue, None, "", durable, exclusive, auto_delete, self, arguments)
 
     def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Arguments = None) -> None:
-        """Bind a queue to an exchange; `arguments` are what a headers exchange compares."""
+        """Bind a queue to an exchange. A headers exchange compares `arguments`."""
         self.do(lambda _: self.vhost.bind(exchange, "queue", queue, routing_key, arguments), safely=True)
 
     def basic_publish(self, message: Message, exchange: str = "", routing_key: str = "") -> None:
-        """Publish. A persistent message in a durable queue is on disk afterwards, if the connection has a `path`; what
-        is routed to no queue is dropped. Raises EmulatorError when a full queue refuses it.
+        """Publish a message. If the connection has a `path`, wait until a persistent message in a durable queue is on
+        disk. Drop an unroutable message. Raises EmulatorError if a full queue refuses it.
         """
         packed = message.packed(exchange, routing_key)
         if self.do(lambda now: self.vhost.publish(packed, now), safely=True).refused:
-            raise EmulatorError(f"A queue that {routing_key!r} leads to is full and refuses the message.")
+            raise EmulatorError(f"A queue for routing key {routing_key!r} is full and refuses the message.")
 
     def basic_get(self, queue: str, no_ack: bool = False, timeout: float | None = 0) -> Message | None:
-        """The first message that waits, or that comes within `timeout` seconds (None: any time); or None."""
+        """Return the first message that is ready, or arrives within `timeout` seconds (None: no limit); otherwise
+        None.
+        """
 
         def take() -> Message | None:
             if self._closed:
@@ -131,17 +131,19 @@ class Channel:
         return self._broker.wait_for(take, timeout)
 
     def basic_qos(self, prefetch_count: int, a_global: bool = False) -> None:
-        """At most so many unsettled messages (0: any number) for each later consumer, or for all of the channel."""
+        """Limit unsettled messages (0: no limit) for each later consumer, or for the whole channel."""
         self.do(lambda now: self.core.qos(prefetch_count, a_global, now))
 
     def basic_consume(self, queue: str, callback: Callback, no_ack: bool = False, consumer_tag: str = "") -> str:
-        """Call back with each message, from a background thread; the consumer's tag. A message whose callback fails is
-        dead-lettered where its queue has dead letters; else it stays unsettled, and goes back when the channel closes.
+        """Call `callback` with each message, in a background thread. Return the consumer's tag.
+
+        If the callback fails, the message is dead-lettered. Without a dead-letter exchange it stays unsettled until the
+        channel closes.
         """
         tag = consumer_tag or f"consumer-{uuid4().hex}"
 
         def begin(now: float) -> None:
-            # Even with no_ack the core keeps what was not begun: `_process` acks it.
+            # With no_ack too, the core keeps messages until `_process` acks them, so that none is lost at a close.
             consumer = self.core.consume(self.vhost.queue(queue), tag, now=now)
             self._workers.add(tag, partial(self._process, queue, callback, no_ack))
             self.core.start(consumer, now)
@@ -150,28 +152,28 @@ class Channel:
         return tag
 
     def _process(self, queue: str, callback: Callback, no_ack: bool, message: Message) -> None:
-        """In the consumer's thread."""
+        """Process a message in the consumer's thread."""
         try:
             if no_ack:
                 message.ack()
             callback(message)
-        except Exception:  # noqa: BLE001 - whatever it was, the next message is not to blame
-            _log.exception("A callback has failed with a message from the queue %r.", queue)
-            with suppress(EmulatorError):  # settled already, or the queue or the channel is gone
+        except Exception:  # noqa: BLE001 - a failed callback must not stop the consumer
+            _log.exception("A callback failed with a message of queue %r.", queue)
+            with suppress(EmulatorError):  # already settled, queue deleted or channel closed
                 if "x-dead-letter-exchange" in self.do(lambda _: self.vhost.queue(queue)).arguments:
                     message.reject()
 
     def basic_ack(self, delivery_tag: int) -> None:
-        """The message is done with."""
+        """Acknowledge a message."""
         self.do(lambda now: self.core.ack(delivery_tag, False, now))
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
-        """The message goes back to its place in the queue, or to the queue's dead letters, if there are any."""
+        """Requeue a message to its position, or dead-letter or drop it."""
         self.do(lambda now: self.core.nack(delivery_tag, False, requeue, now))
 
     def close(self) -> None:
-        """Consumers finish the message that they have, then all that is unsettled goes back. Within a callback, other
-        consumers are not waited for. Nothing happens the second time.
+        """Wait for the consumers' current messages, then requeue all unsettled ones. Within a callback, do not wait for
+        other consumers. Do nothing if the channel is closed.
         """
         if self._closed:
             return
@@ -192,28 +194,27 @@ class Workers:
         self._threads: dict[str, tuple[ThreadPoolExecutor, Callable[[Message], None]]] = {}
 
     def add(self, consumer_tag: str, process: Callable[[Message], None]) -> None:
-        """Have the consumer's messages processed."""
+        """Start the consumer's thread."""
         mark = partial(setattr, _this_thread, "is_worker", True)
         self._threads[consumer_tag] = ThreadPoolExecutor(1, f"consumer {consumer_tag}", mark), process
 
     def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
-        """See Sink.deliver."""
         thread, process = self._threads[consumer_tag]
-        with suppress(RuntimeError):  # the interpreter is ending: the message stays unsettled
+        with suppress(RuntimeError):  # the interpreter is shutting down: the message stays unsettled
             thread.submit(process, self._read(delivery_tag, entry, consumer_tag))
 
     def cancelled(self, consumer_tag: str) -> None:
-        """See Sink.cancelled. What was not begun went with the queue."""
+        """Stop the consumer's thread. Messages that it has not started were deleted with the queue."""
         self._threads.pop(consumer_tag)[0].shutdown(wait=False, cancel_futures=True)
 
     def returned(self, *_: object) -> None:
-        """See Sink.returned, and the two below: whoever publishes waits for the outcome."""
+        """Do nothing: publishers wait for the result of the call."""
 
     confirmed = confirms_due = returned
 
     def stop(self) -> None:
-        """Once nothing more is delivered: end each thread after the message that it has. When called by one of them,
-        does not wait: two that wait for each other would never end.
+        """End each thread after its current message. When called by one of the threads, do not wait: two that wait for
+        each other would never end.
         """
         for thread, _ in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Exchanges and queues to hold in hand, declared when they are made with a channel, or else when first used."""
+"""Exchange and queue objects, declared at their creation with a channel, or at their first use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ Arguments = dict[str, Any] | None
 
 
 class Entity:
-    """What is declared once."""
+    """An exchange or queue, declared at most once."""
 
     channel: Channel | None = None
 
     def on(self, channel: Channel | None = None) -> Channel:
-        """Declare it on `channel`, unless it is declared; its channel. Without any it is one of Connection()'s."""
+        """Declare the entity on `channel`, unless it is declared, and return its channel. The default is a channel of
+        Connection().
+        """
         if self.channel is None:
             if channel is None:
                 from emulators.channel import Connection
@@ -41,9 +43,9 @@ class Exchange(Entity):
 
     def __init__(self, name: str, type: str = "direct", durable: bool = True, auto_delete: bool = False,  # noqa: A002
                  channel: Channel | None = None, arguments: Arguments = None) -> None:  # fmt: skip
-        """Raises EmulatorError for another type."""
+        """Raise EmulatorError for another type."""
         if type not in TYPES:
-            raise EmulatorError(f"There is no exchange type {type!r}: use {', '.join(sorted(TYPES))}.")
+            raise EmulatorError(f"Unknown exchange type {type!r}. Allowed: {', '.join(sorted(TYPES))}.")
         self.name, self.type = name, type
         self.durable, self.auto_delete, self.arguments = durable, auto_delete, arguments
         if channel is not None:
@@ -54,21 +56,21 @@ class Exchange(Entity):
         channel.do(lambda _: channel.vhost.declare_exchange(self.name, self.type, **rest), safely=True)
 
     def bind_to(self, queue_name: str, routing_key: str = "", arguments: Arguments = None) -> None:
-        """Bind a queue to it, which is made if it was not there."""
+        """Bind a queue to the exchange; create the queue if it does not exist."""
         channel = self.on()
         if queue_name not in channel.vhost.queues:
             channel.queue_declare(queue_name)
         channel.queue_bind(queue_name, self.name, routing_key, arguments)
 
     def get_bound_queues(self, routing_key: str = "") -> list[str]:
-        """The names, in order, of the queues to which it routes that key, when there are no headers."""
+        """Return the sorted names of the queues that a message with that key and no headers reaches."""
         probe, channel = CoreMessage.create(self.name, routing_key, b""), self.on()
         bound = channel.do(lambda _: channel.vhost.route(probe, channel.vhost.exchange(self.name)))
         return sorted(queue.name for queue in bound)
 
 
 class Queue(Entity):
-    """A queue, and its binding to `exchange`, if that is given."""
+    """A queue, with an optional binding to `exchange`."""
 
     def __init__(self, name: str = "", exchange: Exchange | str | None = None, routing_key: str = "",
                  durable: bool = True, exclusive: bool = False, auto_delete: bool = False,
@@ -91,8 +93,8 @@ class Queue(Entity):
         self.on().basic_publish(message, "", self.name)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Message:
-        """The first message, to be settled. Raises queue.Empty when none has come within `timeout` seconds (None: any
-        time), or when there is none and it is not to `block`.
+        """Return the first message, to be settled. Raises queue.Empty after `timeout` seconds (None: no limit), or at
+        once without `block`.
         """
         message = self.on().basic_get(self.name, timeout=timeout if block else 0)
         if message is None:
@@ -100,16 +102,15 @@ class Queue(Entity):
         return message
 
     def qsize(self) -> int:
-        """How many messages wait."""
+        """Return the number of ready messages."""
         return self.on().do(lambda _: self.on().vhost.queue(self.name).ready_count)
 
     def empty(self) -> bool:
-        """Whether none waits."""
         return not self.qsize()
 
 
 def name_of(exchange: Exchange | str | None, channel: Channel) -> str:
-    """The name of an exchange, declared on `channel` if it was not; "" for the default exchange."""
+    """Return the name of an exchange and declare it on `channel` if necessary; "" is the default exchange."""
     if isinstance(exchange, Exchange):
         exchange.on(channel)
         return exchange.name

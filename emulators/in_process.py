@@ -1,4 +1,4 @@
-"""One core broker for all threads of a process: a lock, a clock and, given a directory, a journal on disk."""
+"""A core broker for all threads of a process: a lock, a clock and, given a directory, a journal on disk."""
 
 import threading
 import time
@@ -14,35 +14,34 @@ from broker.journal_file import JournalRefused
 from broker.recovery import recover
 from broker.storage import Storage
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class EmulatorError(Exception):
-    """What was asked for cannot be; says why in one sentence."""
+    """An operation that cannot be done; the message says why in one sentence."""
 
 
 class InProcessBroker:
-    """Whoever uses `core` has it done by `do`, which holds the lock; users' callbacks never run there."""
+    """A broker whose `core` is used only through `do`, which holds the lock. Users' callbacks never run there."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """Without `directory` nothing is kept. Raises EmulatorError when that cannot be used, as while in use."""
+        """Store nothing without `directory`. Raises EmulatorError for one that cannot be used or is in use."""
         lock = threading.RLock()
         self._changed, self._earlier = threading.Condition(lock), threading.Condition(lock)
         try:
             self._storage = None if directory is None else Storage(directory)
             self.core = Broker() if self._storage is None else recover(self._storage, time.time())
-        except JournalRefused as refusal:
-            raise EmulatorError(str(refusal)) from refusal
+        except JournalRefused as error:
+            raise EmulatorError(str(error)) from error
         self.core.deadlines.on_earlier = lambda _: self._earlier.notify()
         self._closed = False
         if self._storage is not None:
-            self._storage.start(lambda: None, self._from_writer)  # every `do` flushes: no need to be told when
+            self._storage.start(lambda: None, self._from_writer)  # every `do` flushes
         threading.Thread(target=self._keep_time, name="emulator clock", daemon=True).start()
 
-    def do(self, work: Callable[[float], Found], *, safely: bool = False) -> Found:
-        """What one use of `core` comes to: `work` is given `now`, in epoch seconds. `safely` returns when all that it
-        recorded is on disk; on a full disk that is when there is room again. Raises EmulatorError for what the core
-        refuses.
+    def do(self, work: Callable[[float], Result], *, safely: bool = False) -> Result:
+        """Call `work` with `now`, in epoch seconds, and return its result. With `safely`, wait until its records are on
+        disk; a full disk delays that until space is free. Raises EmulatorError for the core's errors.
         """
         with self._changed:
             if self._closed:
@@ -56,17 +55,17 @@ class InProcessBroker:
                     committed = threading.Event()
                     journal.on_commit(committed.set)
                     self._flush()
-                    self._changed.wait_for(lambda: committed.is_set() or self._closed)  # what is left, `close` commits
+                    self._changed.wait_for(lambda: committed.is_set() or self._closed)  # `close` commits the rest
                 return done
-            except AmqpError as refusal:
-                raise EmulatorError(refusal.text) from refusal
+            except AmqpError as error:
+                raise EmulatorError(error.text) from error
             finally:
                 self._flush()
                 self._changed.notify_all()
 
-    def wait_for(self, found: Callable[[], Found], timeout: float | None = None) -> Found:
-        """The first true value of `found`, which is asked after each change, or its last after `timeout` seconds; what
-        is done so as with `do`. Meanwhile others have their turn.
+    def wait_for(self, found: Callable[[], Result], timeout: float | None = None) -> Result:
+        """Call `found` after each change, as with `do`, until it returns a true value; return that, or the last value
+        after `timeout` seconds. Other threads run meanwhile.
         """
         return self.do(lambda _: self._changed.wait_for(found, timeout))
 
@@ -74,33 +73,37 @@ class InProcessBroker:
         if self._storage is not None and not self._closed:
             self._storage.flush()
 
-    def _from_writer(self, news: Callable[[], None]) -> None:
-        """The journal's thread tells the core. Once closed, nobody flushes: `Storage.close` commits what is left."""
+    def _from_writer(self, callback: Callable[[], None]) -> None:
+        """Run a callback of the journal's thread. After `close` there is nothing to do: `Storage.close` commits the
+        rest.
+        """
         with suppress(EmulatorError):
-            self.do(lambda _: news())
+            self.do(lambda _: callback())
 
     def _keep_time(self) -> None:
-        """The clock's thread: whatever is done, what is due is done first; so it does nothing, at the right time."""
+        """Run the clock's thread. `do` runs what is due before its work, so calling it at the right time is enough."""
         with self._earlier:
             while not self._closed:
                 due = self.do(lambda _: self.core.next_deadline())
                 self._earlier.wait(None if due is None else max(0.0, due - time.time()))
 
     def close(self) -> None:
-        """Commit what is left and let the directory go."""
+        """Commit the rest and release the directory."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             self._earlier.notify()
-        if self._storage is not None:  # without the lock, for which the journal's thread may wait
+        if self._storage is not None:  # without the lock: the journal's thread may wait for it
             self._storage.close()
 
 
 _running = defaultdict[str, InProcessBroker](InProcessBroker)
-_entrance = threading.Lock()
+_running_lock = threading.Lock()
 
 
 def shared(name: str) -> InProcessBroker:
-    """The process's broker of that name, started for the first who asks. It lives on, for its messages' sake."""
-    with _entrance:
+    """Return the process's broker of that name, created at the first call. It is never closed, so that its messages
+    stay.
+    """
+    with _running_lock:
         return _running[name]

@@ -1,4 +1,4 @@
-"""Kombu's way of messaging, inside the process: the classes to import, and those that publish and consume.
+"""kombu's API inside the process: the classes to import, and producers and consumers.
 
 with Connection() as connection:
     channel = connection.channel()
@@ -6,8 +6,8 @@ with Connection() as connection:
     Consumer(channel, [queue], [lambda message: (print(message.body), message.ack())]).consume()
     Producer(channel, routing_key="greetings").publish({"hello": "world"})
 
-The rules are RabbitMQ's, as broker.core has them; `arguments` are its x-arguments (dead letters, times to live,
-priorities, lengths). Any number of threads may use all of it. What cannot be is an EmulatorError.
+The semantics are RabbitMQ's, from broker.core; `arguments` are its x-arguments (dead letters, times to live,
+priorities, lengths). Everything is thread-safe. Errors are EmulatorErrors.
 """
 
 from collections.abc import Sequence
@@ -23,20 +23,22 @@ __all__ = ["Channel", "Connection", "Consumer", "Empty", "EmulatorError", "Excha
 
 
 class Producer:
-    """Publishes to an exchange, or, without one, to the queue that the routing key names."""
+    """Publishes to an exchange or, without one, to the queue named by the routing key."""
 
     def __init__(self, channel: Channel, exchange: Exchange | str | None = None, routing_key: str = "",
                  serializer: str = "json") -> None:  # fmt: skip
-        """Raises EmulatorError for another serializer: bytes go as they are, and everything else as JSON."""
+        """Raise EmulatorError for another serializer. Bytes are sent unchanged, everything else as JSON."""
         if serializer != "json":
-            raise EmulatorError(f"There is no serializer {serializer!r}: use json; bytes go as they are.")
+            raise EmulatorError(f"Unknown serializer {serializer!r}. Allowed: json (bytes are sent unchanged).")
         self.channel, self.exchange, self.routing_key, self.serializer = channel, exchange, routing_key, serializer
         name_of(exchange, channel)
 
     def publish(self, body: Any, routing_key: str | None = None, exchange: Exchange | str | None = None,
                 headers: dict[str, Any] | None = None, expiration: float | None = None,
                 **properties: Any) -> None:  # fmt: skip
-        """See Channel.basic_publish. `expiration` is in seconds; `properties` are the message's, as `priority`."""
+        """Publish a message, see Channel.basic_publish. `expiration` is in seconds; `properties` are the message's,
+        such as `priority`.
+        """
         if expiration is not None:
             properties["expiration"] = int(expiration * 1000)
         content_type, encoding = properties.pop("content_type", ""), properties.pop("content_encoding", "")
@@ -46,7 +48,7 @@ class Producer:
 
 
 class Consumer:
-    """Calls its callbacks, one after another, with each message of its queues; a background thread for each queue."""
+    """Calls its callbacks in order with each message of its queues; each queue has a background thread."""
 
     def __init__(self, channel: Channel, queues: Sequence[Queue] = (), callbacks: Sequence[Callback] = (),
                  no_ack: bool = False) -> None:  # fmt: skip
@@ -58,9 +60,9 @@ class Consumer:
         self.callbacks.append(callback)
 
     def consume(self, no_ack: bool | None = None) -> None:
-        """Begin with the queues that it does not consume yet. Raises EmulatorError when it has no callback."""
+        """Start consuming the queues that it does not consume yet. Raises EmulatorError without a callback."""
         if not self.callbacks:
-            raise EmulatorError("A consumer needs a callback: give it one, or call register_callback before consume.")
+            raise EmulatorError("The consumer has no callback. Call register_callback before consume.")
         for queue in self.queues:
             queue.on(self.channel)
             if queue.name not in self._consuming:

@@ -1,4 +1,4 @@
-"""Messages, as a program has them and as broker.core does."""
+"""Messages: conversion between a program's form and broker.core's."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 JSON, BYTES = "application/json", "application/data"
 
-# What the broker acts on travels as AMQP has it; all properties, just as they are, in a header.
-_ACTED_ON = ("delivery_mode", "priority", "expiration")
-_AS_THEY_ARE = "x-emulator-properties"
+# Properties that the broker evaluates are sent as AMQP properties; all properties are sent unchanged in a header.
+_AMQP_PROPERTIES = ("delivery_mode", "priority", "expiration")
+_PROPERTIES_HEADER = "x-emulator-properties"
 
 
 class Message:
-    """What is published; and what is delivered, which is then to be acked, rejected or requeued, once.
+    """A message to publish, or a delivered one, which is settled once by ack, reject or requeue.
 
-    `body` is bytes, which go as they are; a string, for a content type of text; or whatever JSON can hold.
+    `body` is bytes, sent unchanged; a string, with a text content type; or any JSON value.
     """
 
     def __init__(self, body: Any = None, content_type: str = "", content_encoding: str = "",
@@ -38,58 +38,63 @@ class Message:
 
     @classmethod
     def delivered(cls, channel: Channel | None, tag: int, entry: Entry, consumer: str = "") -> Message:
-        """A message to be settled on `channel`, if that is given. It has the body, which the core may let go of."""
+        """Return the message of a delivery, to be settled on `channel` if given. It keeps the body, which the core may
+        page out.
+        """
         known, properties = entry.message, entry.message.decoded_properties()
         content_type, encoding = (properties.pop(name, "") for name in ("content_type", "content_encoding"))
         headers = properties.pop("headers", {})
         info = {"exchange": known.exchange, "routing_key": known.routing_key, "redelivered": entry.redelivered,
                 "delivery_tag": tag, "consumer_tag": consumer}  # fmt: skip
-        message = cls(known.body, content_type, encoding, headers, properties | headers.pop(_AS_THEY_ARE, {}), info)
+        message = cls(
+            known.body, content_type, encoding, headers, properties | headers.pop(_PROPERTIES_HEADER, {}), info
+        )
         message._channel = channel
         return message
 
     @property
     def body(self) -> Any:
-        """The body; bytes where the content type is not known. Raises EmulatorError when it is malformed."""
+        """The body; bytes for an unknown content type. Raises EmulatorError for a malformed body."""
         if not self._encoded or not self.content_type.startswith((JSON, "text/")):
             return self._body
         try:
             text = self._body.decode(self.content_encoding)
             return json.loads(text) if self.content_type == JSON else text
         except (ValueError, LookupError) as error:
-            raise EmulatorError(f"The message says that it is {self.content_type}, but it is not: {error}.") from error
+            raise EmulatorError(f"The body is not valid {self.content_type}: {error}.") from error
 
     def packed(self, exchange: str, routing_key: str) -> CoreMessage:
-        """As the core takes it, persistent unless `properties` say otherwise. Raises EmulatorError."""
-        acted_on = {"delivery_mode": 2} | {name: self.properties[name] for name in _ACTED_ON if name in self.properties}
+        """Return the core's message, persistent unless `properties` say otherwise. Raises EmulatorError."""
+        amqp = {"delivery_mode": 2} | {
+            name: self.properties[name] for name in _AMQP_PROPERTIES if name in self.properties
+        }
         try:
-            check_expiration(str(acted_on.get("expiration", 0)))
+            check_expiration(str(amqp.get("expiration", 0)))
             body = self._body
             if not self._encoded:
                 text = json.dumps(body) if self.content_type == JSON else body
                 body = text.encode(self.content_encoding)
             return CoreMessage.create(exchange, routing_key, body, {
-                **acted_on, "content_type": self.content_type, "content_encoding": self.content_encoding,
-                "headers": self.headers | {_AS_THEY_ARE: self.properties},
+                **amqp, "content_type": self.content_type, "content_encoding": self.content_encoding,
+                "headers": self.headers | {_PROPERTIES_HEADER: self.properties},
             })  # fmt: skip
         except (AmqpError, TypeError, ValueError, LookupError, AttributeError) as error:
-            raise EmulatorError(f"It cannot be published as {self.content_type} with {acted_on}: {error}.") from error
+            raise EmulatorError(f"Cannot publish the message as {self.content_type} with {amqp}: {error}.") from error
 
     def ack(self) -> None:
-        """It is done with. Nothing happens to one that is settled already, as it is with no_ack."""
+        """Acknowledge the message. With no_ack, or after another settlement, do nothing."""
         if self._channel is not None or not self.delivery_info:
             self._settled_on().basic_ack(self.delivery_info["delivery_tag"])
 
     def reject(self, requeue: bool = False) -> None:
-        """It goes back to its queue, or to the queue's dead letters, if there are any."""
+        """Requeue the message, or dead-letter or drop it."""
         self._settled_on().basic_reject(self.delivery_info["delivery_tag"], requeue)
 
     def requeue(self) -> None:
-        """It goes back to its queue."""
         self.reject(requeue=True)
 
     def _settled_on(self) -> Channel:
         channel, self._channel = self._channel, None
         if channel is None:
-            raise EmulatorError("Only a message that was delivered, and is not settled yet, can be settled.")
+            raise EmulatorError("The message was not delivered or is already settled.")
         return channel

@@ -1,4 +1,4 @@
-"""A message broker as one class: named queues that all of a process share, consumers in threads, dead letters."""
+"""A message broker as one class: named queues shared by the process, consumers in threads, dead letters."""
 
 import logging
 from collections.abc import Callable
@@ -11,8 +11,8 @@ _NAME = "rabbit-emulator"
 _log = logging.getLogger(__name__)
 
 
-class Waiting:
-    """An attribute: the messages that wait for a consumer, by queue, as they are when it is asked for."""
+class ReadyMessages:
+    """A descriptor: the ready messages of each queue at the time of access."""
 
     def __get__(self, *_: object) -> dict[str, list[Any]]:
         with Connection(_NAME) as connection:
@@ -22,9 +22,9 @@ class Waiting:
 
 
 class RabbitMQ:
-    """A client of the process's queues. Messages are strings, bytes, or whatever JSON can hold."""
+    """A client of the process's queues. Messages are strings, bytes or any JSON value."""
 
-    queues = Waiting()
+    queues = ReadyMessages()
     _dead_letter_queues: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
@@ -32,20 +32,22 @@ class RabbitMQ:
         self._channel = self._connection.channel()
 
     def declare_queue(self, queue_name: str, dead_letter_queue: str | None = None) -> None:
-        """See to it that the queue is there, and the one for messages whose processing fails."""
+        """Create the queue, and the one for messages whose processing fails, if they do not exist."""
         self._channel.queue_declare(queue_name)
         if dead_letter_queue is not None:
             self._channel.queue_declare(dead_letter_queue)
             self._dead_letter_queues[queue_name] = dead_letter_queue
 
     def publish(self, queue_name: str, message: Any) -> None:
-        """Add a message to the queue, which is made if it was not there. Raises EmulatorError when closed."""
+        """Publish a message to the queue; create the queue if it does not exist. Raises EmulatorError when closed."""
         self.declare_queue(queue_name)
         self._channel.basic_publish(Message(message), routing_key=queue_name)
 
     def consume(self, queue_name: str, callback: Callable[[Any], object], dead_letter_queue: str | None = None) -> None:
-        """Call back with each message, in a thread of its own, until `close`; returns at once. A message whose callback
-        fails goes to the dead-letter queue; without one it goes back to its queue when this client closes.
+        """Call `callback` with each message, in its own thread, until `close`. Return at once.
+
+        If the callback fails, the message goes to the dead-letter queue; without one, it is requeued when this client
+        closes.
         """
         self.declare_queue(queue_name, dead_letter_queue)
 
@@ -56,12 +58,12 @@ class RabbitMQ:
                 dead_letters = dead_letter_queue or self._dead_letter_queues.get(queue_name)
                 if dead_letters is None:
                     raise
-                _log.error("A message from %s goes to %s: %s", queue_name, dead_letters, error)
+                _log.error("Processing a message of %s failed; moved to %s: %s", queue_name, dead_letters, error)
                 self.publish(dead_letters, message.body)
             message.ack()
 
         self._channel.basic_consume(queue_name, process)
 
     def close(self) -> None:
-        """Stop the consumers, each after the message that it has. Nothing happens the second time."""
+        """Stop each consumer after its current message. Do nothing if the client is closed."""
         self._connection.disconnect()

@@ -1,4 +1,4 @@
-"""Programs of this project that an example needs beside it."""
+"""Runs other programs of this project that an example needs."""
 
 import os
 import sys
@@ -14,9 +14,10 @@ PROJECT = Path(__file__).parents[1]
 
 @contextmanager
 def child(module: str, *arguments: str, ready: str, **settings: str) -> Iterator[tuple[Popen[str], str]]:
-    """`python -m MODULE ARGUMENTS` once it has printed a line with `ready`, and that line; ended in order on leaving.
+    """Run `python -m MODULE ARGUMENTS` and yield it with its first line that contains `ready`. Stop it in order on
+    exit.
 
-    Ctrl+C does not reach it. Raises ChildProcessError when it ends before it is ready; it has said why.
+    Ctrl+C does not reach it. Raises ChildProcessError if it ends before; it has printed the reason.
     """
     command = [*killed_with_parent(), sys.executable, "-m", module, *arguments]
     with ExitStack() as until_it_ends:

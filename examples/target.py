@@ -1,6 +1,6 @@
-"""A target to try the service with: prints every message that is delivered to it, and answers 200.
+"""A target to try the service with: prints every delivered message and answers 200.
 
-`python3 examples/target.py [PORT]` needs nothing but Python.
+`python3 examples/target.py [PORT]` requires only Python.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Target(BaseHTTPRequestHandler):
-    """Any path is fine; X-Queue-Name and X-Delivery-Attempt come with every delivery."""
+    """Accepts any path. X-Queue-Name and X-Delivery-Attempt are in every delivery."""
 
-    protocol_version = "HTTP/1.1"  # so that connections are kept open from one delivery to the next
+    protocol_version = "HTTP/1.1"  # keeps connections open between deliveries
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -25,7 +25,7 @@ class Target(BaseHTTPRequestHandler):
     do_PUT = do_PATCH = do_POST  # noqa: N815 - http.server's naming
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's naming
-        """Say nothing of requests: the deliveries are what this prints."""
+        """Log no requests: the program prints the deliveries."""
 
 
 if __name__ == "__main__":

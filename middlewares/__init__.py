@@ -1,1 +1,1 @@
-"""What every request goes through: who asks, what is logged, which headers go out."""
+"""Steps around every request: authentication, the request log, security headers, body timeouts."""

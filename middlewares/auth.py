@@ -1,6 +1,6 @@
-"""Who makes the request: the bearer token of the Authorization header (RFC 6750), and what its owner may do.
+"""Authentication by the bearer token of the Authorization header (RFC 6750), and the check of the role.
 
-routes/api.py calls `authorize` before anything else of a request is read; a route cannot be made without it.
+routes/api.py calls `authorize` before it reads anything else of a request; every route is made with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from services.bundle import Services
 
 
 def bearer_token() -> str:
-    """The token of the current request. Raises Unauthenticated when there is none."""
+    """Return the token of the current request. Raises Unauthenticated without one."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
@@ -23,16 +23,16 @@ def bearer_token() -> str:
 
 
 def authorize(role: Role) -> Principal:
-    """Who makes the current request. Raises Unauthenticated, and Forbidden when they do not reach as far as `role`."""
+    """Return the user or API key of the current request. Raises Unauthenticated, and Forbidden below `role`."""
     services: Services = current_app.extensions["services"]
     g.caller = principal = services.login.principal(bearer_token())
     note(user=principal.username)
     if not principal.may(role):
-        raise Forbidden(f"This takes the role {role!r}, and {principal.username!r} is {principal.role!r}.")
+        raise Forbidden(f"This requires the role {role!r}; {principal.username!r} has the role {principal.role!r}.")
     return principal
 
 
 def caller() -> Principal:
-    """Who makes the current request, once `authorize` has found out."""
+    """Return the user or API key of the current request, after `authorize`."""
     principal: Principal = g.caller
     return principal

@@ -1,6 +1,6 @@
-"""A deadline for request bodies: a client that stops or drips in the middle of one is answered 408.
+"""A timeout for request bodies: a client that stops or drips within one is answered 408.
 
-It needs gevent's worker. Under another server, such as `flask run`, a body may take as long as that server allows.
+It requires gevent's worker. With another server, such as `flask run`, that server's limits apply.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PIECE = 16 * 1024
-"""Bytes of a body that a client must send within the deadline. Other requests have their turn after each piece."""
+"""Bytes of a body that a client must send within the timeout. Other requests run after each piece."""
 
-REST = 64 * 1024
-"""Bytes of a body that nobody wants which are read nevertheless, so that the connection can be used again."""
+MAX_UNUSED = 64 * 1024
+"""Bytes of an unused body to read, so that the connection can be reused."""
 
 
 class BodyTimeout:
@@ -33,7 +33,7 @@ class BodyTimeout:
 
 
 class TimedInput:
-    """The part of `wsgi.input` that we use. Owned by the request's greenlet."""
+    """The part of `wsgi.input` that the service uses. Owned by the request's greenlet."""
 
     def __init__(self, stream: IO[bytes], seconds: float) -> None:
         self._stream, self._seconds = stream, seconds
@@ -52,11 +52,13 @@ class TimedInput:
         return b"".join(pieces)
 
     def finish(self) -> bool:
-        """Read what is left of the body. Whether it could be read and was short, so that another request may follow."""
+        """Read the rest of the body. Return whether it could be read and was short, so that another request may
+        follow.
+        """
         if self._failed:
             return False
         try:
-            return len(self.read(REST)) < REST
+            return len(self.read(MAX_UNUSED)) < MAX_UNUSED
         except Exception:  # noqa: BLE001 - PEP 3333 names no errors; each server raises its own
             return False
 
@@ -68,5 +70,5 @@ class TimedInput:
             self._failed = True
             raise
         if len(piece) == PIECE:
-            sleep(0)  # a client that is fast enough would never make us wait
+            sleep(0)  # a fast client never blocks the read, so yield here
         return piece

@@ -22,7 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from middlewares.body_timeout import TimedInput
 from middlewares.security_headers import HEADERS
 
-CRASHED = (500, "internal_error", "This is a fault of the service; its log tells more under the requestId.")
+CRASHED = (500, "internal_error", "The service failed. Search its log for the requestId.")
 
 REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestLine: (414, "uri_too_long", "The request line is too long."),
@@ -42,8 +42,8 @@ REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
 """By class or nearest base class. The details quote nothing that the client sent."""
 
 LINGER_SECONDS = 2.0
-"""How long to read on after the answer. To close at once would make TCP reset the connection, which can take the answer
-from the client (RFC 9112 §9.6)."""
+"""Seconds to read on after the answer. Closing at once makes TCP reset the connection, and the client may lose the
+answer (RFC 9112 §9.6)."""
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
@@ -63,17 +63,18 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
 
 
 def linger(client: socket) -> None:
-    """Tell the client that no answer follows, and read on until it disconnects, for at most LINGER_SECONDS."""
+    """Shut down sending and read until the client disconnects, for at most LINGER_SECONDS."""
     with suppress(OSError), gevent.Timeout(LINGER_SECONDS, TimeoutError()):
         client.shutdown(SHUT_WR)
         while client.recv(65536):
-            gevent.sleep(0)  # a client that is fast enough would never make us wait
+            gevent.sleep(0)  # a fast client never blocks the read, so yield here
 
 
 def end_turn(request: Any, body: TimedInput, client: socket) -> None:
-    """After an answer: let others go on, for reading pipelined requests and writing their answers need not wait, and
-    one client could take all turns. When the rest of the body is long or unreadable, close the connection: gunicorn
-    would read it to the end, however long it is."""
+    """Finish a request after its answer. Let other greenlets run: reading pipelined requests and writing their answers
+    may never block, so one client could take all turns. If the rest of the body is long or unreadable, close the
+    connection: gunicorn would read it to the end.
+    """
     if body.finish():
         gevent.sleep(0)
     else:
@@ -82,8 +83,9 @@ def end_turn(request: Any, body: TimedInput, client: socket) -> None:
 
 
 def timed_handshake(wrap_socket: Callable[..., SSLSocket], seconds: float) -> Callable[..., SSLSocket]:
-    """`SSLContext.wrap_socket` with a deadline. A handshake that fails ends its greenlet in silence: port scanners are
-    no news."""
+    """Wrap `SSLContext.wrap_socket` in a timeout. A failed handshake ends its greenlet without a log line: port
+    scanners are frequent.
+    """
 
     def wrap(*args: Any, **options: Any) -> SSLSocket:
         try:

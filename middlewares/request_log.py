@@ -1,6 +1,6 @@
-"""One log line a request: who asked for what, what came of it, how long it took. Never bodies, queries or tokens.
+"""One log line per request: user, route, result and duration. Never bodies, queries or tokens.
 
-It wraps the whole application, as WSGI middleware: nothing that happens inside escapes it.
+It wraps the whole application as WSGI middleware, so it sees every request and error.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("workerrmq.access")
 
-_LONGEST_CORRELATION = 200
+_MAX_CORRELATION = 200
 _ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _REQUEST_ID = "workerrmq.request_id"
 _NOTES = "workerrmq.notes"
 _ROUTE = "workerrmq.route"
 
 Count = Callable[[str, str, int, float], None]
-"""Takes the template of the route, the method, the status and the seconds that it took."""
+"""Called with the route's template, the method, the status and the duration in seconds."""
 
 
 def request_id() -> str:
-    """The id of the current request: the client's X-Request-ID when it is well-formed, else one of ours."""
+    """Return the id of the current request: the client's X-Request-ID if it is well-formed, otherwise a new one."""
     return str(request.environ[_REQUEST_ID])
 
 
 def correlation_id() -> str | None:
-    """The current request's X-Correlation-ID, if it can be one of AMQP's short strings and a line of the log."""
+    """Return the current request's X-Correlation-ID if it fits an AMQP short string and a log line."""
     return _correlation_id(request.environ)
 
 
 def _correlation_id(environ: WSGIEnvironment) -> str | None:
     given: str = environ.get("HTTP_X_CORRELATION_ID", "")
-    return given if 0 < len(given) <= _LONGEST_CORRELATION and given.isascii() and given.isprintable() else None
+    return given if 0 < len(given) <= _MAX_CORRELATION and given.isascii() and given.isprintable() else None
 
 
 def note(**fields: Any) -> None:
-    """Add fields to the line of the current request, such as message_id. Not for anything secret."""
+    """Add fields to the current request's log line, such as message_id. Never pass secrets."""
     request.environ[_NOTES].update(fields)
 
 
 def note_route(template: str) -> None:
-    """Remember which route the current request is for; to be called before it is handled."""
+    """Record the route of the current request. Call it before the request is handled."""
     request.environ[_ROUTE] = template
 
 
 class RequestLog:
-    """Logs and counts each request; its id goes back as X-Request-ID, and is in every other line that it causes."""
+    """Logs and counts each request. Its id is sent as X-Request-ID and is in all log lines of the request."""
 
     def __init__(self, app: WSGIApplication, count: Count) -> None:
         self._app, self._count = app, count
@@ -85,7 +85,7 @@ class RequestLog:
             return self._app(environ, start)
         finally:
             path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")  # PEP 3333
-            if not path.isprintable():  # a terminal must not be told anything by a path
+            if not path.isprintable():  # a path must not control a terminal
                 path = ascii(path)[1:-1]
             seconds = time.perf_counter() - started
             self._count(environ.get(_ROUTE, "none"), environ["REQUEST_METHOD"], status, seconds)
@@ -104,6 +104,6 @@ class RequestLog:
 
 def _level(status: int, path: str) -> int:
     if status < 500:
-        # A load balancer asks every few seconds: that it was told yes is no news.
+        # Load balancers check every few seconds; a success is not worth a line.
         return logging.DEBUG if status < 400 and path.startswith("/health/") else logging.INFO
     return logging.ERROR if status == 500 else logging.WARNING

@@ -1,4 +1,4 @@
-"""Headers that keep browsers from doing with our answers what nobody meant them to."""
+"""Headers that restrict what browsers do with the service's answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECURE_HEADERS = {**HEADERS, "Strict-Transport-Security": "max-age=31536000"}
 
 
 class SecurityHeaders:
-    """Puts them on every answer, as WSGI middleware; a view that set one of them has its way."""
+    """Adds the headers to every answer, as WSGI middleware. A header set by a view has precedence."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app

@@ -109,7 +109,7 @@ def _no_such_route() -> str:
 
 def _unexpected(error: Exception) -> Response:
     log.error("request_crashed", exc_info=error)
-    return problem(500, "internal_error", "This is a fault of the service; its log tells more under the requestId.")
+    return problem(500, "internal_error", "The service failed. Search its log for the requestId.")
 
 
 def _named(cause: BaseException | None) -> str | None:

@@ -47,9 +47,9 @@ class ChannelSession:
         return self.vhost.queue(self.queue_name(name))
 
     def require_source(self, exchange: str, routing_key: str) -> None:
-        """Raises 403 unless the user may bind to an exchange by the routing key."""
+        """Raise AmqpError 403 unless the user may bind to an exchange by the routing key."""
         check_source(self.core.user, self.vhost, exchange, routing_key)
 
     def require(self, access: str, kind: str, name: str) -> None:
-        """Raises 403 unless the user has `access` (configure, write, read) to a queue or exchange."""
+        """Raise AmqpError 403 unless the user has `access` (configure, write, read) to a queue or exchange."""
         self.core.user.require(access, kind, name, self.vhost.name)

@@ -100,7 +100,7 @@ class Connection:
         return self.protocol.channel_max
 
     def has_capability(self, capability: str) -> bool:
-        """Whether the client announced the capability (RabbitMQ docs: consumer-cancel, connection-blocked)."""
+        """Return whether the client announced the capability (RabbitMQ docs: consumer-cancel, connection-blocked)."""
         capabilities = self.client_properties.get("capabilities")
         return isinstance(capabilities, dict) and capabilities.get(capability) is True
 

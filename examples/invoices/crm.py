@@ -1,10 +1,10 @@
-"""CRM, the initiator: has an invoice made, and learns in the end that its contract is archived."""
+"""CRM, the initiator: requests an invoice and is told when its contract is archived."""
 
 from examples.invoices.desk import Desk
 from examples.invoices.message_utilits import say
 
 
 def crm(desk: Desk) -> None:
-    """Begin a cycle, and listen."""
+    """Start a cycle and process the last event."""
     desk.send("invoice.created", "1c")
     desk.answer("contract.archived", lambda: say("The cycle is complete. Ctrl+C ends this."))

@@ -1,4 +1,4 @@
-"""Where a system works: it has a broker, sends events with the PDF, and takes in those that are for it."""
+"""A system's messaging: sends events with the PDF and processes those for the system."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,21 +9,21 @@ from examples.invoices.service import RestBroker
 
 
 class Desk:
-    """The desk of one system; each has a broker client of its own, which `close` closes."""
+    """The messaging of one system. Each has its own broker client, which `close` closes."""
 
     def __init__(self, system: str, broker: RabbitMQ | RestBroker, pdf: Path) -> None:
         self.system, self._broker, self._pdf = system, broker, pdf
         self.close = broker.close
 
     def send(self, event: str, receiver: str) -> None:
-        """Publish an event, with the PDF, to the receiver's queue."""
+        """Publish an event with the PDF to the receiver's queue."""
         message = create_pdf_msg(event, self.system, receiver, self._pdf)
         say(f"{self.system} sends {event} to {receiver}, with {self._pdf.name}")
         self._broker.publish(f"{receiver}_queue", message)
 
     def answer(self, event: str, then: Callable[[], object]) -> None:
-        """From now on save the PDF of each message for this system, and `then` go on. Another event than this, or a
-        malformed message, is an InvoiceError: a dead letter.
+        """Save the PDF of each message for this system and call `then`. Another event or a malformed message raises
+        InvoiceError, which dead-letters the message.
         """
 
         def process(body: str) -> None:

@@ -1,8 +1,8 @@
-"""DMS, the document archiver: archives the contract of each invoice that is approved."""
+"""DMS, the document archiver: archives the contract of each approved invoice."""
 
 from examples.invoices.desk import Desk
 
 
 def dms(desk: Desk) -> None:
-    """Listen."""
+    """Process approved invoices."""
     desk.answer("invoice.approved", lambda: desk.send("contract.archived", "crm"))

@@ -1,4 +1,4 @@
-"""Runs the three systems side by side, a thread for each, until Ctrl+C."""
+"""Runs the three systems in threads until Ctrl+C."""
 
 import argparse
 import signal
@@ -22,10 +22,10 @@ SYSTEMS = {"1c": one_c, "dms": dms, "crm": crm}
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m examples.invoices", description="An invoice: CRM, 1C, DMS, CRM.")
-    parser.add_argument("--service", action="store_true", help="as HTTP services that WorkerRMQ delivers to")
-    parser.add_argument("--pdf", type=Path, help="the PDF to send around (default: pdfs/sample.pdf, made anew)")
+    parser.add_argument("--service", action="store_true", help="run HTTP services; WorkerRMQ delivers to them")
+    parser.add_argument("--pdf", type=Path, help="the PDF to send (default: pdfs/sample.pdf, created anew)")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -1,8 +1,8 @@
-"""1C, the invoice processor: approves each invoice that is created."""
+"""1C, the invoice processor: approves each created invoice."""
 
 from examples.invoices.desk import Desk
 
 
 def one_c(desk: Desk) -> None:
-    """Listen."""
+    """Process created invoices."""
     desk.answer("invoice.created", lambda: desk.send("invoice.approved", "dms"))

@@ -1,4 +1,4 @@
-"""A PDF of one page to send around (ISO 32000-1 §7.5: header, objects, cross-reference table, trailer)."""
+"""A sample PDF of one page (ISO 32000-1 §7.5: header, objects, cross-reference table, trailer)."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _OBJECTS = (
 
 
 def make_sample(path: Path) -> Path:
-    """Write it to `path`; that path."""
+    """Write the PDF to `path` and return it."""
     pdf, table = b"%PDF-1.4\n", b"0000000000 65535 f \n"
     for number, content in enumerate(_OBJECTS, 1):
         table += b"%010d 00000 n \n" % len(pdf)

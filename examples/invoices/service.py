@@ -1,4 +1,4 @@
-"""WorkerRMQ in the place of a broker: it takes messages by REST, and delivers them by HTTP."""
+"""WorkerRMQ in place of a broker: accepts messages by REST and delivers them by HTTP."""
 
 import logging
 import os
@@ -19,8 +19,8 @@ from launcher.ports import usual_or_free
 
 
 class RestBroker:
-    """What emulators.rabbit_emulator.RabbitMQ is, by REST. Each queue that is consumed gets a Flask app, and a consumer
-    that delivers there; `close` ends both. What the product refuses, and its absence, is a cli.errors.Failed.
+    """The REST counterpart of emulators.rabbit_emulator.RabbitMQ. Each consumed queue gets a Flask app and a consumer
+    that delivers to it; `close` ends both. A refusal by the service, or its absence, raises cli.errors.Failed.
     """
 
     def __init__(self, service: Service) -> None:
@@ -29,13 +29,13 @@ class RestBroker:
         self.close = self._until_close.close
 
     def publish(self, queue_name: str, message: str) -> None:
-        """Returns when the broker has confirmed it. The queue is made if it was not there."""
+        """Publish a message and wait for the broker's confirm; create the queue if it does not exist."""
         self._request("POST", "/createQueue", body={"queueName": queue_name})
         self._request("POST", "/messagePublish", body={"queueName": queue_name, "message": message})
 
     def consume(self, queue_name: str, callback: Callable[[str], object], dead_letter_queue: str) -> None:
-        """Have each message delivered to a service of its own. Its 422 dead-letters one, its 500 has it come again. The
-        dead-letter queue is the product's choice: QUEUE_NAME.dlq.
+        """Deliver each message to a new HTTP service. It answers 422 to dead-letter a message and 500 to get it again.
+        The service chooses the dead-letter queue: QUEUE_NAME.dlq.
         """
         app = Flask(queue_name)
 
@@ -53,7 +53,7 @@ class RestBroker:
         self._until_close.callback(server.shutdown)
         name, url = f"invoices-{queue_name}", f"http://127.0.0.1:{server.port}/"
         with suppress(Failed):
-            self._request("DELETE", "/deleteConsumer", body={"name": name})  # one that was left when a run was killed
+            self._request("DELETE", "/deleteConsumer", body={"name": name})  # a leftover of a killed run
         self._request("POST", "/createQueue", body={"queueName": queue_name})
         self._request("POST", "/createConsumer", body={"queueName": queue_name, "name": name, "url": url})
         self._until_close.callback(self._request, "DELETE", "/deleteConsumer", body={"name": name})
@@ -62,8 +62,8 @@ class RestBroker:
 
 @contextmanager
 def product() -> Iterator[Callable[[], RestBroker]]:
-    """Connects to the WorkerRMQ at WORKERRMQ_URL, with the login of `flask rmq`, or to one of our own, which is gone
-    afterwards. Raises ChildProcessError, and click's ClickException.
+    """Connect to the WorkerRMQ at WORKERRMQ_URL, with the login of `flask rmq`, or start one and stop it at the end.
+    Raises ChildProcessError and click's ClickException.
     """
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     if os.environ.get("WORKERRMQ_URL"):

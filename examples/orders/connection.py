@@ -1,4 +1,4 @@
-"""How the demo talks to the broker: connects, publishes, and consumes through outages. A connection has one thread."""
+"""The demo's connections: connects, publishes, and consumes through outages. A connection belongs to one thread."""
 
 import json
 import time
@@ -19,19 +19,19 @@ NEVER = Event()
 
 
 def say(who: str, what: str) -> None:
-    """Print a line, in one piece and at once."""
+    """Print a line at once, without mixing it with other threads' lines."""
     print(f"{who:>13} | {what}\n", end="", flush=True)
 
 
 def heading(text: str) -> None:
-    """Print where a new part begins."""
+    """Print the heading of a new part."""
     print(f"\n== {text}", flush=True)
 
 
 def connect(url: str, **changes: Any) -> pika.BlockingConnection:
-    """A connection with heartbeats and timeouts (seconds), and with pika's parameters changed as told.
+    """Return a connection with heartbeats and timeouts (seconds). `changes` override pika's parameters.
 
-    Raises AMQPConnectionError with a sentence, whatever is the cause.
+    Raises AMQPConnectionError with one sentence for every cause.
     """
     try:
         parameters = pika.URLParameters(url)
@@ -40,14 +40,14 @@ def connect(url: str, **changes: Any) -> pika.BlockingConnection:
             setattr(parameters, name, value)
         return pika.BlockingConnection(parameters)
     except (AMQPError, AMQPConnectorException, OSError, ValueError, LookupError) as error:
-        reason = str(error) or "nobody answers"
+        reason = str(error) or "no answer"
         hint = "RABBITMQ_URL is amqp://user:password@host:port/vhost; without it, the project's own broker is started."
         raise AMQPConnectionError(f"Cannot use the broker at {url.rpartition('@')[2]}: {reason}. {hint}") from error
 
 
 @contextmanager
 def channel_to(url: str, **changes: Any) -> Iterator[BlockingChannel]:
-    """A channel of a connection of its own, with publisher confirms and one message at a time."""
+    """Yield a channel on its own connection, with publisher confirms and a prefetch of 1."""
     connection = connect(url, **changes)
     try:
         channel = connection.channel()
@@ -55,28 +55,28 @@ def channel_to(url: str, **changes: Any) -> Iterator[BlockingChannel]:
         channel.basic_qos(prefetch_count=1)
         yield channel
     finally:
-        with suppress(AMQPError):  # a line that is dead already must not hide what ended this, as Ctrl+C
+        with suppress(AMQPError):  # an error here must not hide the first one, such as Ctrl+C
             connection.close()
 
 
 def publish(channel: BlockingChannel, exchange: str, key: str, message: dict[str, Any], **properties: Any) -> None:
-    """Come back when the broker has the message, on disk where it goes to a durable queue."""
+    """Publish a message and wait until the broker has it, on disk in a durable queue."""
     persistent = pika.BasicProperties(delivery_mode=2, content_type="application/json", **properties)
     channel.basic_publish(exchange, key, json.dumps(message).encode(), persistent)
 
 
 def temporary(channel: BlockingChannel, **arguments: Any) -> str:
-    """A queue that ends with its connection."""
+    """Declare a queue that is deleted with its connection."""
     return str(channel.queue_declare("", exclusive=True, arguments=arguments).method.queue)
 
 
 def drain(channel: BlockingChannel, queue: str) -> list[str]:
-    """Take all that is in a queue."""
+    """Get all messages of a queue."""
     return [body.decode().strip() for body in iter(lambda: channel.basic_get(queue, auto_ack=True)[2], None)]
 
 
 def surviving(url: str, who: str, work: Callable[[BlockingChannel], None], ended: Event = NEVER) -> None:
-    """Do `work` on a channel until it comes back, beginning anew whenever the broker was away; not once `ended`."""
+    """Run `work` on a channel until it returns. After a lost connection, reconnect and run it again, unless `ended`."""
     while True:
         try:
             with channel_to(url) as channel:
@@ -85,12 +85,14 @@ def surviving(url: str, who: str, work: Callable[[BlockingChannel], None], ended
         except (AMQPConnectionError, ChannelWrongStateError) as error:
             if ended.is_set():
                 return None
-            say(who, f"lost the broker ({type(error).__name__}): connects again in a second")
+            say(who, f"lost the broker ({type(error).__name__}): reconnecting in a second")
             time.sleep(1)
 
 
 def consume(url: str, who: str, queue: str, handle: Handle, ended: Event = NEVER) -> None:
-    """Hand messages to `handle`: ack, or nack for ValueError and the like. Until `ended`, and the queue is empty."""
+    """Pass messages to `handle`: ack, or nack for ValueError and the like. Return when `ended` is set and the queue is
+    empty.
+    """
 
     def take(channel: BlockingChannel) -> None:
         say(who, f"waits for messages in queue {queue}")

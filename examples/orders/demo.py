@@ -1,4 +1,4 @@
-"""All services in one process, a thread and a connection each, and the way of ten orders through them."""
+"""All services in one process, each with a thread and a connection, and ten orders."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from examples.orders.topology import QUEUES, declare
 
 
 def demo(url: str) -> None:
-    """All services in this terminal, and the way of ten orders through them."""
+    """Run all services in this terminal and send ten orders through them."""
     heading("Exchanges, queues, bindings: durable, as are the messages, so that they survive a restart of the broker")
     with channel_to(url) as channel:
         declare(channel)

@@ -1,6 +1,6 @@
-"""The broker where RABBITMQ_URL names none: `python -m broker`, which all terminals share.
+"""The broker without RABBITMQ_URL: `python -m broker`, shared by all terminals.
 
-The first command starts it, and it ends after the last one; what is durable is kept in DATA_DIR/orders (var/orders).
+The first command starts it, and it ends after the last one. Durable data is in DATA_DIR/orders (var/orders).
 """
 
 import fcntl
@@ -22,7 +22,9 @@ PLACE = PROJECT / os.environ.get("DATA_DIR", "var") / "orders"
 
 @contextmanager
 def broker(place: Path | str, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """A broker that keeps its data in `place`: its process, its URL and its management API's. Raises OSError."""
+    """Run a broker that stores its data in `place`. Yield its process, its URL and its management API's. Raises
+    OSError.
+    """
     options = ("--data-dir", str(place), "--port", str(port), "--management-port", "0")
     with child("broker", *options, ready="ready") as (process, line):
         _, address, management = line.split()
@@ -31,10 +33,10 @@ def broker(place: Path | str, port: int = 0) -> Iterator[tuple[subprocess.Popen[
 
 @contextmanager
 def shared() -> Iterator[str]:
-    """The URL of the broker that is there as long as anybody uses it. Raises OSError."""
+    """Yield the URL of the shared broker, which runs as long as any command uses it. Raises OSError."""
     PLACE.mkdir(parents=True, exist_ok=True)
     with (PLACE / "users").open("a") as users, (PLACE / "broker.log").open("ab") as log:
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits for one that is just ending
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits for a broker that is stopping
         if not _answering():
             command = [sys.executable, "-m", "examples.orders.embedded"]
             subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
@@ -49,16 +51,19 @@ def shared() -> Iterator[str]:
 
 
 def _answering() -> tuple[str, str] | None:
-    """Its URL and its management API's, when it is there."""
-    with suppress(OSError, ValueError, AMQPConnectionError):  # ValueError: just being written
+    """Return the broker's URL and its management API's, None if it does not run."""
+    with suppress(OSError, ValueError, AMQPConnectionError):  # ValueError: the file is being written
         url, management = (PLACE / "addresses").read_text().split()
         connect(url).close()
         return url, management
     return None
 
 
-if __name__ == "__main__":  # what the first command starts: the shared broker, until its last user has gone
-    with suppress(OSError), broker(PLACE / "data") as (_, own_url, own_management):  # another may have been first
+if __name__ == "__main__":  # run by the first command: the shared broker, until the last command ends
+    with (
+        suppress(OSError),
+        broker(PLACE / "data") as (_, own_url, own_management),
+    ):  # or another one runs
         (PLACE / "addresses").write_text(f"{own_url} {own_management}")
         with (PLACE / "users").open("a") as everybody:
             fcntl.flock(everybody, fcntl.LOCK_EX)

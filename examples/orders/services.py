@@ -1,4 +1,4 @@
-"""Who works on orders: the shop that publishes them, workers, those who only want to know, and the stock (RPC)."""
+"""The services for orders: the shop that publishes them, workers, listeners, and the stock (RPC)."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ STOCK = {"keyboard": 12, "mouse": 40, "monitor": 0, "cable": 200, "headset": 7}
 
 
 def produce(url: str, count: int = 10, pause: float = 0) -> None:
-    """Publish ten orders, of which the last has an expired card, so that it will fail."""
+    """Publish ten orders. The last has an expired card, so that it fails."""
     batch = uuid4().hex[:4]
     orders = [
         {"order": f"{batch}-{n}", "item": item, "quantity": n % 3 + 1, "card": "valid" if n % 10 else "expired"}
@@ -26,7 +26,7 @@ def produce(url: str, count: int = 10, pause: float = 0) -> None:
     def send(channel: BlockingChannel) -> None:
         while orders:
             publish(channel, ORDERS, "order", orders[0])
-            order = orders.pop(0)  # what was not confirmed is sent again
+            order = orders.pop(0)  # an unconfirmed order is sent again
             say("shop", f"order {order['order']}, {order['quantity']} x {order['item']} -> {ORDERS} [order] -> orders")
             publish(channel, LOGS, "order.created", order)
             time.sleep(pause)
@@ -35,7 +35,7 @@ def produce(url: str, count: int = 10, pause: float = 0) -> None:
 
 
 def worker(url: str, name: str = "W1", ended: Event = NEVER, seconds: float = 0.5) -> None:
-    """Process orders, one at a time: an event and a log entry for each, then ack, or nack (default ID: W1)."""
+    """Process orders, one at a time: publish an event and a log entry for each, then ack or nack (default ID: W1)."""
 
     def process(channel: Any, method: Any, properties: Any, order: dict[str, Any]) -> None:
         say(name, f"takes {order['order']}{', which another worker left' if method.redelivered else ''}")
@@ -80,7 +80,7 @@ def logs(url: str, ended: Event = NEVER) -> None:
 
 
 def rpc_server(url: str, ended: Event = NEVER) -> None:
-    """Answer how many there are of an item, to the queue that reply_to names, with the request's correlation_id."""
+    """Answer the stock of an item to the queue in reply_to, with the request's correlation_id."""
 
     def answer(channel: Any, method: Any, properties: Any, request: dict[str, Any]) -> None:
         if not properties.reply_to:
@@ -93,7 +93,7 @@ def rpc_server(url: str, ended: Event = NEVER) -> None:
 
 
 def rpc_client(url: str) -> None:
-    """Ask that for three items, and wait for each answer; a TimeoutError when nobody answers."""
+    """Ask for the stock of three items and wait for each answer. Raises TimeoutError without one."""
     with channel_to(url) as channel:
         declare(channel)
         replies = temporary(channel)

@@ -1,10 +1,10 @@
-"""What the demo declares: exchanges, queues and bindings, all durable. Declaring them again changes nothing."""
+"""The demo's exchanges, queues and bindings, all durable. Redeclaring them changes nothing."""
 
 from pika.adapters.blocking_connection import BlockingChannel
 
 ORDERS, EVENTS, LOGS, FAILED = "orders.direct", "events.fanout", "logs.topic", "orders.dlx"
 EXCHANGES = {ORDERS: "direct", EVENTS: "fanout", LOGS: "topic", FAILED: "fanout"}
-QUEUES = {  # queue: (exchange, binding key, why); the default exchange needs no binding
+QUEUES = {  # queue: (exchange, binding key, comment); the default exchange needs no binding
     "orders": (ORDERS, "order", "direct: the routing key must be exactly that"),
     "notifications": (EVENTS, "", "fanout: every queue gets every event"),
     "analytics": (EVENTS, "", "fanout: every queue gets every event"),
@@ -15,7 +15,7 @@ QUEUES = {  # queue: (exchange, binding key, why); the default exchange needs no
 
 
 def declare(channel: BlockingChannel) -> None:
-    """Raises pika's ChannelClosedByBroker where something else has one of the names."""
+    """Declare everything. Raises pika's ChannelClosedByBroker if an existing queue or exchange differs."""
     for exchange, kind in EXCHANGES.items():
         channel.exchange_declare(exchange, kind, durable=True)
     for queue, (exchange, key, _) in QUEUES.items():

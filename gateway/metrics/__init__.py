@@ -1,1 +1,1 @@
-"""What the processes of a host count, and how Prometheus is told: prometheus_client stays in here."""
+"""Counters of a host's processes and their export for Prometheus. Only this package uses prometheus_client."""

@@ -1,11 +1,11 @@
-"""The files in which the processes of a host count, and which of them belong to the living.
+"""The files of counters of a host's processes.
 
-Every process has files of its own, under a name that nobody else ever had, and is alive for as long as it holds the
-lock on `<name>.alive`: the kernel lets go of it however the process ends. Process numbers would not do: they are used
-again, and two containers that share the directory have the same ones.
+Every process has files under a unique name and is alive while it holds the lock on `<name>.alive`, which the kernel
+releases when the process ends. Process ids do not work: they are reused, and two containers that share the directory
+may have the same.
 
-The first process of a host starts from nothing. Every other one folds what the dead have counted into one set of files,
-so that nothing is lost and a worker that keeps dying does not fill the directory.
+The first process of a host deletes all files. Every other process merges the files of dead processes into one set, so
+that no count is lost and workers that crash repeatedly do not fill the directory.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 _RETIRED = "retired"
 _SIZES = {"counter": 2 << 20, "histogram": 6 << 20}
-"""Bytes that are taken of the disk beforehand, enough for what the instruments' labels allow: writing to a mapped file
-that the disk has no room for kills the process."""
+"""Bytes allocated in advance, enough for the instruments' labels: writing to a mapped file on a full disk kills the
+process."""
 
 
-_process = os.getpid()  # whoever counts asks for it each time, and the kernel takes longer to say than we to count
+_process = os.getpid()  # cached: each count needs it, and getpid takes longer than counting
 
 
 def _forked() -> None:
-    global _process  # noqa: PLW0603 - there is one
+    global _process  # noqa: PLW0603 - one per process
     _process = os.getpid()
 
 
@@ -40,36 +40,36 @@ os.register_at_fork(after_in_child=_forked)
 
 
 class Directory:
-    """Thread-safe: whatever it does to files of others it does under the directory's lock."""
+    """The shared directory. Thread-safe: it changes files of other processes only under the directory's lock."""
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._names: dict[int, str] = {}  # by process number: a fork is another process
+        self._names: dict[int, str] = {}  # by process id: a fork is another process
 
     def name(self) -> str:
-        """The name of this process, claimed when it is first asked for. Raises OSError when the disk is full, say."""
+        """Return this process's name; claim it at the first call. Raises OSError, on a full disk for example."""
         if _process not in self._names:
             self._names = {_process: self._claim()}
         return self._names[_process]
 
     @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
-        """While others neither claim nor fold; with `shared`, beside others that only read."""
+        """Lock the directory against claims and merges; with `shared`, readers may hold it together."""
         with (self.path / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
 
     def _claim(self) -> str:
-        """The lock is let go of when the process ends, and not before."""
+        """Claim a name. The lock on it lasts until the process ends."""
         name = secrets.token_hex(8)
         with self.locked():
             claims = list(self.path.glob("*.alive"))
-            dead = [claim for claim in claims if not _held(claim)]
+            dead = [claim for claim in claims if not _locked_by_other(claim)]
             if len(dead) == len(claims):
                 self._clear()
             else:
-                self._fold(dead)
+                self._merge(dead)
             fcntl.flock(os.open(self.path / f"{name}.alive", os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)
             for kind, size in _SIZES.items():
                 _reserve(self.path / f"{kind}_{name}.db", size)
@@ -79,15 +79,15 @@ class Directory:
         for file in (*self.path.glob("*.db"), *self.path.glob("*.alive")):
             file.unlink()
 
-    def _fold(self, dead: list[Path]) -> None:
+    def _merge(self, dead: list[Path]) -> None:
         for kind in _SIZES:
             files = [file for claim in dead if (file := self.path / f"{kind}_{claim.stem}.db").exists()]
             if files:
-                self._fold_kind(kind, files)
+                self._merge_kind(kind, files)
         for claim in dead:
             claim.unlink()
 
-    def _fold_kind(self, kind: str, files: list[Path]) -> None:
+    def _merge_kind(self, kind: str, files: list[Path]) -> None:
         retired = self.path / f"{kind}_{_RETIRED}.db"
         sources = [*files, retired] if retired.exists() else files
         merged = MultiProcessCollector.merge([str(file) for file in sources], accumulate=False)
@@ -101,7 +101,7 @@ class Directory:
                 )
                 written.write_value(key, sample.value, 0.0)
         written.close()
-        for file in files:  # killed between here and the next line we lose counts, rather than count twice
+        for file in files:  # a kill before the next line loses counts instead of doubling them
             file.unlink()
         unfinished.replace(retired)
 
@@ -117,12 +117,12 @@ def _reserve(file: Path, size: int) -> None:
 
 
 def _used(file: Path) -> int:
-    """Bytes of it that hold values; they stand in its first four."""
+    """Return the bytes of a file that hold values; its first four bytes contain this number."""
     with file.open("rb") as counted:
         return max(mmap.PAGESIZE, int.from_bytes(counted.read(4), sys.byteorder))
 
 
-def _held(claim: Path) -> bool:
+def _locked_by_other(claim: Path) -> bool:
     with claim.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What Prometheus reads: the counts of all processes of this host, and the gauges of the one that is asked."""
+"""The metrics in Prometheus' text format: the counters of all processes of this host, and this process's gauges."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Exposition:
-    """Thread-safe."""
+    """Renders the metrics. Thread-safe."""
 
     def __init__(self, directory: Directory | None) -> None:
-        """Without a directory, of this process alone."""
+        """Render this process's counters only, without a directory."""
         self._directory = directory
 
     def text(self, gauges: Iterable[Readings], consumers: frozenset[str] | None) -> bytes:
-        """In Prometheus' text format. Of consumers that are not among `consumers` nothing is said any more; None: of
-        all."""
+        """Return the metrics in Prometheus' text format. Omit consumers that are not among `consumers`; None includes
+        all.
+        """
         registry = CollectorRegistry()
         registry.register(_Counts(self._directory, consumers))
         registry.register(_Gauges(gauges))
@@ -38,11 +39,11 @@ class _Counts:
     def collect(self) -> Iterator[Metric]:
         for metric in REGISTRY.collect() if self._directory is None else _merged(self._directory):
             if self._consumers is not None:
-                metric.samples = [one for one in metric.samples if self._is_there(one.labels.get("consumer"))]
+                metric.samples = [one for one in metric.samples if self._exists(one.labels.get("consumer"))]
             if metric.samples:
                 yield metric
 
-    def _is_there(self, consumer: str | None) -> bool:
+    def _exists(self, consumer: str | None) -> bool:
         assert self._consumers is not None
         return consumer is None or consumer == OTHER or consumer in self._consumers
 

@@ -1,6 +1,7 @@
-"""What is counted where it happens. In memory, until `keep_in` names the directory that all processes of a host share.
+"""The counters and histograms. They count in memory until `keep_in` selects the directory shared by all processes of a
+host.
 
-Each has labels, so that none makes a file before that. docs/METRICS.md says what they mean.
+Each has labels, so that none creates a file before that. docs/METRICS.md describes them.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ DELIVERIES = Counter(
 
 
 class Tallied(Histogram):
-    """A histogram that takes many observations at once, counted elsewhere."""
+    """A histogram that adds many observations at once."""
 
     def add(self, counts: Sequence[int], seconds: float) -> None:
-        """So many more in each bucket (not cumulative), and their sum."""
+        """Add to each bucket its count (not cumulative), and the sum of the observations."""
         for bucket, count in zip(self._buckets, counts, strict=True):
             if count:
                 bucket.inc(count)
@@ -39,7 +40,7 @@ class Tallied(Histogram):
 
 
 ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds; what takes longer is in one more."""
+"""Upper bounds in seconds; one more bucket has no bound."""
 
 ATTEMPT_SECONDS = Tallied(
     "workerrmq_attempt_seconds",
@@ -79,12 +80,12 @@ COUNTED = (DELIVERIES, ATTEMPT_SECONDS, RECONNECTS, PUBLISHES, CONFIRM_SECONDS, 
 
 
 MAX_CONSUMERS = 500
-"""Consumers with a series of their own in one process; those that it meets later are counted together, as OTHER."""
+"""Consumers with a series of their own in one process; later ones are counted together as OTHER."""
 _own: set[tuple[str, str]] = set()
 
 
 def series_of(consumer: str, queue: str) -> tuple[str, str]:
-    """The labels under which a consumer's deliveries are counted. For the loop's thread."""
+    """Return the labels for a consumer's deliveries. Call it from the loop's thread."""
     pair = (consumer, queue)
     if pair not in _own:
         if len(_own) >= MAX_CONSUMERS:
@@ -94,7 +95,7 @@ def series_of(consumer: str, queue: str) -> tuple[str, str]:
 
 
 def count_request(route: str, method: str, status: int, seconds: float) -> None:
-    """One request to the API; `route` is its template, never its path."""
+    """Count a request to the API; `route` is its template, never its path."""
     key = (route, method if method in _METHODS else OTHER, status)
     if key not in _requests:
         _requests[key] = HTTP_REQUESTS.labels(*key[:2], str(status)), HTTP_SECONDS.labels(*key[:2])
@@ -103,14 +104,15 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     durations.observe(seconds)
 
 
-_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # so that labels need not be looked up each time
+_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # caches the lookup of labels
 _METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
 
 
 def keep_in(path: Path) -> Directory | None:
-    """Count in files under `path` from now on; a process that called before starts anew. Every process that forks off
-    counts in files of its own. None when there is no room for them: then each process counts for itself."""
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() complains
+    """Count in files under `path` from now on; reset all counters. Each forked process gets files of its own. Return
+    None without space for them: then each process counts for itself.
+    """
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() warns
     for instrument in COUNTED:
         instrument.clear()
     _own.clear()
@@ -122,6 +124,6 @@ def keep_in(path: Path) -> Directory | None:
         log.warning("metrics_not_shared", reason=f"{path}: {exc.strerror}")
         values.ValueClass = values.MutexValue
         return None
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)  # prometheus_client looks nowhere else
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)  # prometheus_client reads only this variable
     values.ValueClass = values.MultiProcessValue(directory.name)
     return directory

@@ -74,7 +74,7 @@ def test_a_message_whose_processing_fails_goes_to_the_dead_letter_queue(
     wait_until(lambda: got == [10, 5], 5, "the others")
     assert RabbitMQ.queues[dead] == [0]
     assert RabbitMQ.queues[unique_name] == []
-    assert f"A message from {unique_name} goes to {dead}: division by zero" in caplog.text
+    assert f"Processing a message of {unique_name} failed; moved to {dead}: division by zero" in caplog.text
 
 
 def test_without_a_dead_letter_queue_a_failed_message_is_back_after_close(unique_name: str) -> None:

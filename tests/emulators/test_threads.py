@@ -59,7 +59,7 @@ def test_a_failing_callback_stops_nothing_and_its_message_is_a_dead_letter(
     wait_until(lambda: len(done) == 2, 5, "the others")
     assert done == [1, 0.5]
     assert dead.get(timeout=5).body == 0
-    assert "A callback has failed with a message from the queue 'work'" in caplog.text
+    assert "A callback failed with a message of queue 'work'" in caplog.text
 
 
 def test_without_dead_letters_a_failed_message_comes_again_once_the_channel_is_closed(connection: Connection) -> None:

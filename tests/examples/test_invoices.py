@@ -141,15 +141,15 @@ def test_a_file_name_leads_nowhere_else(tmp_path: Path) -> None:
     [
         ("{oops", r"^The message is not JSON: Expecting property name"),
         (b"\xff", r"^The message is not JSON"),
-        ("[]", r"^The message must have a filename, and a pdf in Base64, but"),
-        ("null", r"^The message must have a filename, and a pdf in Base64, but"),
-        ('{"filename": "a.pdf"}', r"in Base64, but: 'pdf'\.$"),
-        ('{"filename": "a.pdf", "pdf": 7}', r"a pdf in Base64, but: argument should be"),
-        ('{"filename": "a.pdf", "pdf": "!!!"}', r"a pdf in Base64, but"),
-        ('{"filename": "a.pdf", "pdf": "ünicode"}', r"a pdf in Base64, but"),
+        ("[]", r"^The message requires a filename and a pdf in Base64"),
+        ("null", r"^The message requires a filename and a pdf in Base64"),
+        ('{"filename": "a.pdf"}', r"in Base64: 'pdf'\.$"),
+        ('{"filename": "a.pdf", "pdf": 7}', r"a pdf in Base64: argument should be"),
+        ('{"filename": "a.pdf", "pdf": "!!!"}', r"a pdf in Base64"),
+        ('{"filename": "a.pdf", "pdf": "ünicode"}', r"a pdf in Base64"),
         ('{"filename": "..", "pdf": ""}', r"^The message's PDF cannot be saved in"),
         ('{"filename": "", "pdf": ""}', r"^The message's PDF cannot be saved in"),
-        ('{"filename": "a\\u0000.pdf", "pdf": ""}', r"^The message must have a filename.* embedded null byte"),
+        ('{"filename": "a\\u0000.pdf", "pdf": ""}', r"^The message requires a filename.* embedded null byte"),
     ],
 )
 def test_a_malformed_message_is_refused_in_a_sentence(body: str | bytes, sentence: str, tmp_path: Path) -> None:

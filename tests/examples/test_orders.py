@@ -219,7 +219,7 @@ def test_an_exchange_of_another_type_is_said_in_a_sentence(terminals: Terminals)
 
         channel.exchange_delete("logs.topic")
     assert "inequivalent arg 'type' for exchange 'logs.topic'" in said
-    assert "Delete what is in the way there" in said
+    assert "Delete that queue or exchange" in said
     terminals.interrupt(keeper)
 
 
@@ -246,7 +246,7 @@ def _answers(url: str) -> bool:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("amqp://guest:secret@127.0.0.1:1/", "Cannot use the broker at 127.0.0.1:1/: nobody answers."),
+        ("amqp://guest:secret@127.0.0.1:1/", "Cannot use the broker at 127.0.0.1:1/: no answer."),
         ("http://localhost", "Cannot use the broker at http://localhost: "),
     ],
 )

@@ -119,7 +119,7 @@ def test_what_process_fails_for_comes_again_later_behind_the_others(producer: mq
     wait_until(lambda: len(received(consumer, "tried")) == 4, 30, "the second try")
 
     assert received(consumer, "tried") == [1, 2, 3, 1]
-    assert "ValueError('not today'); again in 1 s" in consumer.output()
+    assert "ValueError('not today'); next attempt in 1 s" in consumer.output()
 
 
 @pytest.mark.parametrize("queues", BROKERS, indirect=True)
@@ -175,11 +175,11 @@ def test_memory_is_a_message_queue_for_the_threads_of_a_process(here: Terminals)
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        (None, "Cannot read .*/config.yml: No such file or directory. Start this where config.yml is."),
-        ("use: [", "config.yml needs `use: NAME`, and a `url:` under that NAME; it fails at while parsing .* line 1"),
-        ("", "config.yml needs `use: NAME`.*"),
-        ("use: rabbitmq", "config.yml needs `use: NAME`.* it fails at 'rabbitmq'."),
-        ("use: rabbitmq\nrabbitmq: {url: }", "config.yml needs `use: NAME`.*"),
+        (None, "Cannot read .*/config.yml: No such file or directory. Start where config.yml is."),
+        ("use: [", "config.yml requires `use: NAME` and a `url:` under that NAME: while parsing .* line 1"),
+        ("", "config.yml requires `use: NAME`.*"),
+        ("use: rabbitmq", "config.yml requires `use: NAME`.*: 'rabbitmq'."),
+        ("use: rabbitmq\nrabbitmq: {url: }", "config.yml requires `use: NAME`.*"),
         ("use: it\nit: {url: 'rabbits://x'}", "Cannot use exchange CTH on it: .*No such transport: rabbits.*"),
         ("use: it\nit: {url: 'amqp://x:y'}", "Cannot use exchange CTH on it: .*Port could not be cast.*"),
         ("use: sqs\nsqs: {url: 'sqs://'}", r'config.yml chooses sqs: `pip install "kombu\[sqs\]"` .*'),

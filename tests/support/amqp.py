@@ -1,4 +1,4 @@
-"""Short words for what AMQP tests do over and over with pika's blocking client."""
+"""Short functions for repeated steps of AMQP tests with pika's blocking client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.processes import wait_until
 
 @dataclass(frozen=True)
 class Message:
-    """A message as a client got it."""
+    """A message as received by a client."""
 
     body: bytes
     properties: pika.BasicProperties
@@ -32,7 +32,7 @@ class Message:
 
 
 class Refused:
-    """How a broker closed a channel or connection; filled in when the `with` block ends."""
+    """How a broker closed a channel or connection; set at the end of the `with` block."""
 
     code = 0
     text = ""
@@ -41,7 +41,9 @@ class Refused:
 
 @contextmanager
 def refused(code: int) -> Iterator[Refused]:
-    """The block must make the broker close the channel or the connection with this reply code (AMQP 0-9-1 §1.2)."""
+    """Assert that the broker closes the channel or the connection during the block with this reply code (AMQP 0-9-1
+    §1.2).
+    """
     seen = Refused()
     with pytest.raises((ChannelClosedByBroker, ConnectionClosedByBroker)) as caught:
         yield seen
@@ -57,7 +59,7 @@ def publish(channel: BlockingChannel, queue: str, *bodies: str | bytes, **proper
 
 
 def get(channel: BlockingChannel, queue: str, auto_ack: bool = True) -> Message | None:
-    """Take one message off a queue; None when it is empty."""
+    """Get one message from a queue, None if it is empty."""
     method, properties, body = channel.basic_get(queue, auto_ack=auto_ack)
     if method is None:
         return None
@@ -65,13 +67,13 @@ def get(channel: BlockingChannel, queue: str, auto_ack: bool = True) -> Message 
 
 
 def publish_confirmed(channel: BlockingChannel, queue: str, *bodies: str | bytes, **properties: Any) -> None:
-    """Publish to a queue and come back when the broker has confirmed all."""
+    """Publish to a queue and wait until the broker has confirmed all."""
     channel.confirm_delivery()
     publish(channel, queue, *bodies, **properties)
 
 
 def take(channel: BlockingChannel, queue: str, count: int, auto_ack: bool = True, timeout: float = 10) -> list[Message]:
-    """Take `count` messages off a queue, waiting for them to come."""
+    """Take `count` messages from a queue, and wait for them."""
     taken: list[Message] = []
 
     def all_taken() -> bool:
@@ -84,12 +86,12 @@ def take(channel: BlockingChannel, queue: str, count: int, auto_ack: bool = True
 
 
 def bodies(messages: list[Message]) -> list[str]:
-    """Their bodies as text."""
+    """Return their bodies as text."""
     return [message.body.decode() for message in messages]
 
 
 def ready(channel: BlockingChannel, queue: str) -> int:
-    """How many messages are ready in a queue."""
+    """Return the number of ready messages in a queue."""
     return int(channel.queue_declare(queue, passive=True).method.message_count)
 
 
@@ -99,7 +101,7 @@ def wait_ready(channel: BlockingChannel, queue: str, count: int, timeout: float 
 
 
 class Subscription:
-    """A consumer that keeps what it is given, unsettled, and whether the broker cancelled it."""
+    """A consumer that stores its deliveries unsettled, and whether the broker cancelled it."""
 
     def __init__(self, channel: BlockingChannel, queue: str, **options: Any) -> None:
         self.messages: list[Message] = []
@@ -126,7 +128,7 @@ class Subscription:
         return wait_until(processed, timeout, message)
 
     def nothing_more(self, count: int) -> list[Message]:
-        """What was delivered once the broker has answered a later request: exactly `count` messages."""
+        """Return the deliveries after the broker has answered a later request: exactly `count` messages."""
         for _ in range(3):  # deliveries may be queued behind the answer, so ask more than once
             self._channel.exchange_declare("amq.direct", passive=True)
             self._channel.connection.process_data_events(0.05)

@@ -19,8 +19,9 @@ EVERY = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """So many connections, each of which sends `begun`, then `piece` again and again. A connection that the server
-    closes is replaced."""
+    """A number of connections, each of which sends `begun`, then `piece` again and again. A connection that the server
+    closes is replaced.
+    """
 
     count: int
     begun: bytes
@@ -42,7 +43,7 @@ ATTACKS = {
 
 @contextmanager
 def under(attack: Attack, port: int, context: ssl.SSLContext | None = None) -> Iterator[None]:
-    """Attack the server on this port of 127.0.0.1 during the block, which begins when all connections are made."""
+    """Attack the server on this port of 127.0.0.1 during the block, which starts when all connections are open."""
     with _Attackers(attack, port, context) as attackers:
         thread = Thread(target=attackers.go_on, daemon=True)
         thread.start()
@@ -54,7 +55,7 @@ def under(attack: Attack, port: int, context: ssl.SSLContext | None = None) -> I
 
 
 class _Attackers:
-    """Owned by its thread, except `over`."""
+    """The attackers' thread. It owns everything except `over`."""
 
     def __init__(self, attack: Attack, port: int, context: ssl.SSLContext | None) -> None:
         self.over = Event()
@@ -84,7 +85,7 @@ class _Attackers:
     def _connect(self) -> None:
         client = socket.socket()
         client.settimeout(30)
-        if not self._attack.reads:  # a small window: what the server may send is soon on its way
+        if not self._attack.reads:  # a small window fills soon
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", self._port))
         if self._context is not None:
@@ -104,5 +105,5 @@ class _Attackers:
         if closed:
             self._selector.unregister(client)
             client.close()
-            with suppress(OSError):  # the server takes no more, which is what the attack is for
+            with suppress(OSError):  # the server stops reading, as intended
                 self._connect()

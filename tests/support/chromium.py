@@ -1,4 +1,4 @@
-"""How Debian's Chromium is started for tests: quietly, and without asking the network for anything."""
+"""Command line of Debian's Chromium for tests: quiet, and without network requests of its own."""
 
 FLAGS = [
     "--no-sandbox",

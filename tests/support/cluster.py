@@ -67,7 +67,7 @@ class Cluster:
         wait_until(lambda: self.running(founder) == len(self.nodes), 60, "all nodes running")
 
     def join(self, node: RabbitNode) -> None:
-        """Let a running node join the first one; it forgets what it held."""
+        """Join a running node to the first one; it loses its data."""
         node.ctl("stop_app")
         node.ctl("reset")
         node.ctl("join_cluster", self.nodes[0].node_name)
@@ -83,11 +83,11 @@ class Cluster:
         return 0
 
     def whole(self) -> bool:
-        """Whether all nodes run, as each of them sees it, and none is partitioned."""
+        """Return whether each node sees all nodes running and no partition."""
         return all(self.running(node) == len(self.nodes) for node in self.nodes) and not self.partitioned()
 
     def partitioned(self) -> bool:
-        """Whether a node says that there was a partition that has not healed."""
+        """Return whether a node reports a partition that has not healed."""
         with suppress(requests.RequestException, ValueError):
             nodes = self.nodes[0].management.get("nodes", columns="name,partitions").json()
             return any(one.get("partitions") for one in nodes)

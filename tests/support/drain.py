@@ -1,4 +1,4 @@
-"""What a queue holds, taken off it by a plain AMQP client."""
+"""Reads all messages of a queue with a plain AMQP client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.node import BrokerNode
 
 
 def take(broker: BrokerNode, queue: str) -> list[tuple[Any, Any, bytes]]:
-    """All messages of a queue: method, properties, body."""
+    """Take all messages of a queue: method, properties, body."""
     with broker.connect() as connection:
         channel = connection.channel()
         found = []

@@ -1,4 +1,4 @@
-"""The project's own broker, `python -m broker`, as a process of its own for tests."""
+"""The project's own broker, `python -m broker`, as a process for tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EmbeddedNode(BrokerNode):
         names = set(self.connections())
         for name in names:
             self.management.delete("connections", name, headers={"X-Reason": "closed by a test"})
-        wait_until(lambda: names.isdisjoint(self.connections()), 15, "connections being closed")  # others may come
+        wait_until(lambda: names.isdisjoint(self.connections()), 15, "connections being closed")  # new ones may open
 
     def set_memory_alarm(self, on: bool) -> None:
         self.process.signal(signal.SIGUSR1 if on else signal.SIGUSR2)

@@ -1,6 +1,6 @@
-"""The project as a newcomer has it: a fresh copy, run by its run.sh, as somebody who is not root.
+"""The project on a new user's machine: a fresh copy, started by its run.sh, without root.
 
-The copy lies in a path with a space, its HOME is empty, and none of our settings are in its environment.
+The path of the copy contains a space, its HOME is empty, and the environment contains none of our settings.
 """
 
 from __future__ import annotations
@@ -54,32 +54,32 @@ class Installation:
         (self.project / ".venv").symlink_to(other.project / ".venv")
 
     def environment(self, **settings: str) -> dict[str, str]:
-        """What run.sh gets: the caller's environment without our settings, with `settings` and a mark."""
+        """Return the environment of run.sh: the caller's without our settings, with `settings` and a mark."""
         ours = {name.upper() for name in Settings.model_fields}
         kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
         name, _, value = self._mark.partition("=")
         return {**kept, "HOME": str(self.directory / "home"), "BIND": f"127.0.0.1:{self.port}", name: value, **settings}
 
     def as_newcomer(self, *argv: str, log: str = "run.log", **settings: str) -> Process:
-        """A program, not yet started, in the copy's directory, as nobody when the tests run as root."""
+        """Return a program, not started, in the copy's directory, run as nobody if the tests run as root."""
         prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=KILL"]
         command = [*(prefix if os.geteuid() == 0 else []), *argv]
         return Process(command, self.directory / log, self.environment(**settings), self.project)
 
     def run(self, *arguments: str, **settings: str) -> Process:
-        """Start run.sh; does not wait."""
+        """Start run.sh without waiting."""
         (self.directory / "run.log").unlink(missing_ok=True)
         self._process = self.as_newcomer("./run.sh", *arguments, **settings)
         self._process.start()
         return self._process
 
     def start(self, timeout: float = 60, **settings: str) -> Process:
-        """Start run.sh and wait until it says that it is ready."""
+        """Start run.sh and wait until it reports that it is ready."""
         self.run(**settings)
         return self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = 60) -> Process:
-        """Wait until run.sh, started, says that it is ready."""
+        """Wait until the running run.sh reports that it is ready."""
         process = self._process
         assert process is not None, "never started"
         process.wait_ready(lambda: READY in process.output(), timeout)
@@ -88,14 +88,14 @@ class Installation:
         return process
 
     def fails(self, **settings: str) -> str:
-        """Run run.sh until it ends by itself, which must be a failure; what it said."""
+        """Run run.sh until it fails. Return its output."""
         process = self.run(**settings)
         wait_until(lambda: not process.running, 120, "run.sh giving up")
         assert process.returncode == 1, process.output()
         return process.output()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask run.sh to stop; its exit status."""
+        """Stop run.sh. Return its exit status."""
         assert self._process is not None, "never started"
         process = self._process
         process.signal(number)
@@ -104,7 +104,7 @@ class Installation:
         return process.returncode
 
     def pids(self, words: str = "") -> list[int]:
-        """The processes that run.sh started, it included, whose command line has `words` in it."""
+        """Return the processes of run.sh, itself included, whose command line contains `words`."""
         found = []
         for process in Path("/proc").iterdir():
             with suppress(OSError):
@@ -115,17 +115,17 @@ class Installation:
         return sorted(found)
 
     def token(self) -> str:
-        """Log in as the administrator whose password was shown. Raises KeyError when that is refused."""
+        """Log in as the administrator with the printed password. Raises KeyError if the login is refused."""
         login = {"username": "admin", "password": self.password}
         return str(requests.post(f"{self.url}/login", json=login, timeout=10).json()["token"])
 
     def call(self, method: str, path: str, body: Any = None) -> requests.Response:
-        """Ask the API, logged in anew."""
+        """Call the API with a new login."""
         headers = {"Authorization": f"Bearer {self.token()}"}
         return requests.request(method, self.url + path, json=body, headers=headers, timeout=30)
 
     def get(self, path: str, token: str) -> requests.Response:
-        """Ask the API with a given token."""
+        """Call the API with a given token."""
         return requests.get(self.url + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
     def remove(self) -> None:

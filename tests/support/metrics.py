@@ -12,7 +12,7 @@ class Scrape:
         self.families = {family.name: family for family in text_string_to_metric_families(text)}
 
     def value(self, name: str, **labels: str) -> float:
-        """The sum of all samples of that name that have these labels, and maybe others."""
+        """Return the sum of all samples of that name with these labels, whatever their other labels."""
         return sum(
             sample.value
             for family in self.families.values()
@@ -21,6 +21,6 @@ class Scrape:
         )
 
     def labels(self, name: str, label: str) -> set[str]:
-        """All values that a label has in samples of that name."""
+        """Return all values of a label in samples of that name."""
         samples = (sample for family in self.families.values() for sample in family.samples if sample.name == name)
         return {sample.labels[label] for sample in samples if label in sample.labels}

@@ -1,4 +1,4 @@
-"""nginx as docs/deploy/nginx.conf has it, in front of a service on this machine."""
+"""nginx with docs/deploy/nginx.conf, in front of a service on this machine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ http {{
 
 
 class Nginx(Server):
-    """The example with other ports and paths, and nothing else changed."""
+    """nginx with the example configuration; only ports and paths are changed."""
 
     def __init__(self, place: Path, program: str, service_port: int) -> None:
-        """Keeps all its files in `place`; nobody but who is given `certificate` trusts it."""
+        """Put all files in `place`. Only clients that have `certificate` trust it."""
         place.mkdir()
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
@@ -47,7 +47,7 @@ class Nginx(Server):
         ):
             assert theirs in config, f"the example has no {theirs!r} any more"
             config = config.replace(theirs, ours)
-        user = "user root;" if os.geteuid() == 0 else ""  # else it would not get into `place`
+        user = "user root;" if os.geteuid() == 0 else ""  # otherwise it cannot access `place`
         (place / "workerrmq.conf").write_text(config)
         (place / "nginx.conf").write_text(_AROUND.format(place=place, user=user))
         self.command = [program, "-c", str(place / "nginx.conf"), "-p", str(place)]
@@ -65,7 +65,7 @@ class Nginx(Server):
 
 
 def certify(certificate: Path) -> None:
-    """Make one that 127.0.0.1 signs for itself, with its key beside it."""
+    """Create a self-signed certificate for 127.0.0.1, with its key beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""A broker that runs as a process of its own: what RabbitMQ and the embedded broker have in common for a test."""
+"""A broker as a process: the common interface of RabbitMQ and the embedded broker for tests."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ class BrokerNode(Server):
 
     @abstractmethod
     def set_memory_alarm(self, on: bool) -> None:
-        """Raise or clear the memory alarm, which blocks publishing connections; returns when it has taken effect."""
+        """Raise or clear the memory alarm, which blocks publishing connections, and wait until it takes effect."""
 
     def suspend(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """Send SIGSTOP: connections stay open and nothing answers."""
         self.process.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT after `suspend`."""
+        """Send SIGCONT after `suspend`."""
         self.process.signal(signal.SIGCONT)
 
     def connect(self, **parameters: Any) -> pika.BlockingConnection:
-        """An AMQP connection as guest to the vhost "/", with pika's parameters changed as told."""
+        """Open an AMQP connection as guest to the vhost "/"; `changes` override pika's parameters."""
         settings = pika.URLParameters(self.amqp_url)
         for name, value in parameters.items():
             setattr(settings, name, value)
         return pika.BlockingConnection(settings)
 
     def connections(self) -> list[str]:
-        """The names of the open AMQP connections."""
+        """Return the names of the open AMQP connections."""
         return [one["name"] for one in self.management.get("connections").json() if "name" in one]
 
     @abstractmethod
     def close_connections(self) -> None:
-        """Close every AMQP connection from the broker's side (320 connection-forced); returns when they are closed."""
+        """Close every AMQP connection from the broker's side (320 connection-forced) and wait until they are closed."""
 
     def ready(self) -> bool:
-        """Whether AMQP and the management API both answer."""
+        """Return whether AMQP and the management API both answer."""
         try:
             if self.management.get("overview").status_code != 200:
                 return False
@@ -71,7 +71,9 @@ class BrokerNode(Server):
             return False
 
     def reset(self) -> None:
-        """Make it as new: running, no connection, queue, exchange, binding, vhost, user or policy of a test left."""
+        """Reset the broker: running, without connections, queues, exchanges, bindings, vhosts, users and policies of a
+        test.
+        """
         if not self.process.running:
             self.start()
         self.resume()
@@ -83,7 +85,7 @@ class BrokerNode(Server):
         for user in self._names("users"):
             if user != "guest":
                 self.management.delete("users", user)
-        # At once: RabbitMQ 4 tries for five seconds to delete a quorum queue that was new when it was killed.
+        # In parallel: RabbitMQ 4 needs five seconds to delete a quorum queue that was new when it was killed.
         with ThreadPoolExecutor(16) as deleting:
             for kind in ("queues", "exchanges", "policies"):
                 for name in self._names(kind, "/"):

@@ -1,4 +1,4 @@
-"""A collector of spans: takes OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp) and keeps them."""
+"""A collector of spans: receives OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class Span:
-    """Ids in hexadecimal; `error` is the description of a status that is one."""
+    """A span with ids in hexadecimal; `error` is the description of an error status."""
 
     name: str
     kind: int
@@ -25,7 +25,7 @@ class Span:
 
 
 class Collector:
-    """Runs in a thread until `stop`. Any thread may look at `spans`."""
+    """Runs in a thread until `stop`. Any thread may read `spans`."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []

@@ -1,6 +1,6 @@
-"""Start real programs for tests, wait until they are ready, and end them for sure.
+"""Starts real programs for tests, waits until they are ready, and stops them.
 
-A program started here is killed by the kernel when the test process dies, however it dies: nothing is left behind.
+The kernel kills a program started here when the test process ends, however that ends.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-# PR_SET_PDEATHSIG fires when the *thread* that forked ends: every program is started from one that never does.
+# PR_SET_PDEATHSIG fires when the *thread* that forked ends: start every program from a thread that never ends.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
-# Below the kernel's ephemeral range, so that no outgoing connection takes a port between our look and its use.
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port between check and use.
 _PORTS = range(20_000, 32_000)
 _random = random.SystemRandom()
 
 
 def free_port() -> int:
-    """A loopback TCP port that nothing listens on."""
+    """Return a loopback TCP port that nothing listens on."""
     while True:
         port = _random.choice(_PORTS)
         with socket.socket() as probe:
@@ -39,9 +39,9 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], Found], timeout: float = 10, message: str = "") -> Found:
-    """The first true value of `condition`, asked again and again for `timeout` seconds.
+    """Poll `condition` for `timeout` seconds and return its first true value.
 
-    Raises AssertionError with `message` and the last value when time is up.
+    Raises AssertionError with `message` and the last value after that.
     """
     deadline = time.monotonic() + timeout
     pause = 0.002
@@ -56,7 +56,7 @@ def wait_until(condition: Callable[[], Found], timeout: float = 10, message: str
 
 
 class Process:
-    """One program in a session of its own, with its output in a file. Used by one thread at a time."""
+    """A program in its own session, with its output in a file. Use it from one thread at a time."""
 
     def __init__(
         self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
@@ -83,7 +83,7 @@ class Process:
         return None if self._child is None else self._child.poll()
 
     def start(self) -> None:
-        """Start the program; does not wait for it to be ready."""
+        """Start the program without waiting until it is ready."""
         assert not self.running, f"{self.argv[0]} runs already"
         self._child = _spawner.submit(self._spawn).result()
         self._group_may_live = True
@@ -103,11 +103,13 @@ class Process:
             )
 
     def output(self) -> str:
-        """All that the program has written so far, over all its starts."""
+        """Return everything that the program has written so far, over all its starts."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait_ready(self, ready: Callable[[], Found], timeout: float) -> Found:
-        """The first true value of `ready`; fails at once, with the program's output, when the program ends before."""
+        """Return the first true value of `ready`. Fail at once, with the program's output, if the program ends
+        before.
+        """
 
         def ready_or_dead() -> Found:
             if not self.running:
@@ -117,11 +119,11 @@ class Process:
         return wait_until(ready_or_dead, timeout, f"{self.argv[0]} being ready")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the program alone, not to its children."""
+        """Send a signal to the program, not to its children."""
         os.kill(self.pid, number)
 
     def stop(self, timeout: float = 30) -> int:
-        """SIGTERM, then SIGKILL after `timeout` seconds. The exit status."""
+        """Send SIGTERM, then SIGKILL after `timeout` seconds. Return the exit status."""
         assert self._child is not None, f"{self.argv[0]} was never started"
         if self.running:
             self.signal(signal.SIGCONT)
@@ -131,9 +133,9 @@ class Process:
         return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL to the program and to all that it started. The exit status."""
+        """Send SIGKILL to the program and its children. Return the exit status."""
         assert self._child is not None, f"{self.argv[0]} was never started"
-        if self._group_may_live:  # once only: later the number may be another program's
+        if self._group_may_live:  # only once: later the number may belong to another program
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._group_may_live = False

@@ -1,4 +1,4 @@
-"""The programs that tests run and Debian's packages bring."""
+"""The programs of Debian's packages that tests run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require(what: str, *programs: str) -> str:
 
 def unavailable(what: str, reason: str) -> None:
     """Skip the test for this reason. With REQUIRE_<WHAT>=1 in the environment the test fails instead."""
-    import pytest  # not at the top: benchmarks do without it
+    import pytest  # not at the top: benchmarks run without pytest
 
     variable = f"REQUIRE_{what}"
     if os.environ.get(variable) == "1":

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes one service every two seconds, by rules whose patience is cut down to seconds."""
+"""A real Prometheus that scrapes one service every two seconds, with alert durations cut down to seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Prometheus(Server):
     """Ready in about a second."""
 
     def __init__(self, directory: Path, rules: Path, port: int, token: str) -> None:
-        """Scrapes the service on `port`, with `token`."""
+        """Scrape the service on `port`, with `token`."""
         directory.mkdir()
         quick = directory / "rules.yml"
         quick.write_text(re.sub(r"for: \d+m", "for: 1s", re.sub(r"\[\d+m\]", "[10s]", rules.read_text())))
@@ -47,12 +47,12 @@ class Prometheus(Server):
             return False
 
     def firing(self) -> set[str]:
-        """The names of the alerts that fire now."""
+        """Return the names of the alerts that fire now."""
         alerts = self._get("alerts")["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """What an expression is now. Fails when it is none."""
+        """Return the value of an expression. Fails for an invalid one."""
         found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
         return found
 

@@ -1,4 +1,4 @@
-"""A real RabbitMQ server for tests, on its own ports and directory, sharing nothing with one that may be installed."""
+"""A real RabbitMQ server for tests, on its own ports and directory, separate from an installed one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.node import BrokerNode
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.rabbitmq_programs import RABBITMQ, Programs
 
-# Memory is counted by Erlang's own allocators: in a root without /proc RabbitMQ 4 cannot ask the kernel.
+# Let Erlang's allocators count memory: in a root without /proc RabbitMQ 4 cannot ask the kernel.
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 management.tcp.ip = 127.0.0.1
@@ -130,7 +130,7 @@ class RabbitNode(BrokerNode):
             "HOME": inside,
             "ERL_EPMD_PORT": str(self._epmd.port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the Erlang VM, so that its pid is the one to signal
+            "RABBITMQ_ALLOW_INPUT": "1",  # the script execs the Erlang VM, so its pid can be signalled
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": f"{inside}/rabbitmq.conf",
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{inside}/advanced.config",
@@ -189,7 +189,7 @@ class RabbitNode(BrokerNode):
         self.ctl("close_all_connections", "closed by a test")
 
     def set_consumer_timeout(self, seconds: float | None) -> None:
-        """How long channels that are opened from now on may hold a message unsettled; None is RabbitMQ's default."""
+        """Set how long channels opened from now on may hold a message unsettled; None is RabbitMQ's default."""
         timeout, tick = (1_800_000, 60_000) if seconds is None else (round(seconds * 1000), 500)
         self.ctl(
             "eval",

@@ -1,4 +1,4 @@
-"""Debian's redis-server as a process of its own, for tests."""
+"""Debian's redis-server as a process for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.server import Server
 
 
 class RedisNode(Server):
-    """Ready in a tenth of a second."""
+    """A Redis server. It is ready in a tenth of a second."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ class RedisNode(Server):
         self.process.wait_ready(lambda: self._ask(b"PING\r\n").startswith(b"+PONG"), 30)
 
     def reset(self) -> None:
-        """Make it as new: running and empty."""
+        """Start the server if necessary, and empty it."""
         if not self.process.running:
             self.start()
         assert self._ask(b"FLUSHALL\r\n").startswith(b"+OK")

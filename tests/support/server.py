@@ -1,4 +1,4 @@
-"""A server that runs as a process of its own, as a test treats it: started, stopped, killed and started again."""
+"""The interface of a server process for tests: start, stop, kill, restart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.processes import Process
 
 
 class Server(ABC):
-    """Always on the same ports, with the same data. Used by one thread at a time."""
+    """A server on fixed ports with persistent data. Use it from one thread at a time."""
 
     process: Process
     """The server's own: the one to signal."""
@@ -21,21 +21,21 @@ class Server(ABC):
         """Start and wait until it answers."""
 
     def stop(self) -> None:
-        """End it cleanly (SIGTERM), data kept."""
+        """Stop it cleanly (SIGTERM) and keep its data."""
         self.process.stop()
 
     def kill(self) -> None:
-        """End it by SIGKILL, at once, data kept."""
+        """Kill it (SIGKILL) and keep its data."""
         self.process.kill()
 
     def restart(self) -> None:
-        """Stop it cleanly, if it still runs, and start it again with its data."""
+        """Stop it cleanly if it runs, and start it again with its data."""
         if self.process.running:
             self.stop()
         self.start()
 
     def shutdown(self) -> None:
-        """Kill it and whatever it started; it is not used again."""
+        """Kill it and its children for good."""
         if self.process.running:
             self.process.kill()
 
@@ -45,7 +45,7 @@ One = TypeVar("One", bound=Server)
 
 @contextmanager
 def running(server: One) -> Iterator[One]:
-    """The server, started, until it is shut down."""
+    """Start the server and shut it down after the block."""
     try:
         server.start()
         yield server

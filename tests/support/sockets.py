@@ -1,4 +1,4 @@
-"""Sockets of clients that the tests hold open."""
+"""Sockets of clients that tests hold open."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import cast
 
 
 def readable(connections: Iterable[socket.socket], seconds: float = 0) -> list[socket.socket]:
-    """Those that have been sent something, or closed, within these seconds. (select(2) knows no descriptor beyond the
-    1,023rd, and a process of the whole suite has that many.)"""
+    """Return the sockets that were sent something or closed within these seconds. select(2) does not accept descriptors
+    above 1,023, which a process of the whole suite has.
+    """
     with DefaultSelector() as selector:
         for connection in connections:
             selector.register(connection, EVENT_READ)

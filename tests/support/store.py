@@ -1,4 +1,4 @@
-"""A document store (MongoDB's wire protocol) as a process of its own, for real pymongo."""
+"""A document store (MongoDB's wire protocol) as a process, for real pymongo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JARS = Path(os.environ.get("MONGO_JAVA_SERVER") or "/var/cache/workerrmq/mongo-
 
 
 class StoreNode(Server):
-    """The embedded one, nx-27017. Ready in about a second."""
+    """The embedded store, nx-27017. It is ready in about a second."""
 
     expires = True
     """whether it deletes documents by TTL indexes"""
@@ -39,7 +39,7 @@ class StoreNode(Server):
         self.process.wait_ready(self.ready, 60)
 
     def ready(self) -> bool:
-        """Whether it answers a ping within a second."""
+        """Return whether it answers a ping within a second."""
         try:
             with pymongo.MongoClient[dict[str, object]](self.url, serverSelectionTimeoutMS=1000) as client:
                 client.admin.command("ping")
@@ -48,11 +48,11 @@ class StoreNode(Server):
             return False
 
     def uri(self, database: str) -> str:
-        """The connection string of one database: give each test its own name."""
+        """Return the connection string of a database; each test needs its own name."""
         return f"{self.url}/{database}"
 
     def reset(self) -> None:
-        """Make it as new: running and without databases."""
+        """Start the store if necessary, and drop its databases."""
         if not self.process.running:
             self.start()
         with pymongo.MongoClient[dict[str, object]](self.url) as client:

@@ -1,4 +1,4 @@
-"""A real HTTP server that deliveries are pushed to: records what came and behaves as its paths say (target_paths)."""
+"""A real HTTP target for deliveries: records requests and behaves as its paths say (target_paths)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Target:
         self.stop()
 
     def url(self, path: str = "/ok") -> str:
-        """The address of a behaviour, such as `/status/503?times=2`."""
+        """Return the URL of a behaviour, such as `/status/503?times=2`."""
         return self.base + path
 
     @property
@@ -65,15 +65,15 @@ class Target:
         return len(self._paths.held)
 
     def ids(self) -> Counter[str]:
-        """How many requests came, by webhook-id."""
+        """Return the number of requests by webhook-id."""
         return Counter(self._seen)
 
     def delivered(self) -> Counter[str]:
-        """How many requests were answered 2xx, by webhook-id: above one is a duplicate."""
+        """Return the number of requests answered 2xx by webhook-id; above one is a duplicate."""
         return Counter(self._paths.delivered)
 
     def wait_for(self, count: int, timeout: float = 10) -> list[Request]:
-        """Wait until `count` requests have come; the requests recorded."""
+        """Wait until `count` requests have arrived, and return them."""
         wait_until(lambda: self.count >= count, timeout, f"{count} requests at the target")
         return list(self.requests)
 
@@ -82,7 +82,7 @@ class Target:
         asyncio.run_coroutine_threadsafe(self._release(status), self._loop).result(30)
 
     def clear(self) -> None:
-        """Forget what came so far."""
+        """Delete the records."""
         self.count = 0
         self.requests.clear()
         self._seen.clear()

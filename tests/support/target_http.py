@@ -1,7 +1,7 @@
-"""HTTP/1.1 on the target's side: requests out of bytes, answers and misbehaviour into bytes. Names no behaviour.
+"""HTTP/1.1 on the target's side: decodes requests, encodes answers and misbehaviour. Names no behaviour.
 
-Owned by the target's event loop. Written on the raw protocol, and reading only the headers it needs, because a target
-that is slower than the service would measure itself.
+Owned by the target's event loop. It uses the raw protocol and reads only the headers it needs: a target slower than the
+service would measure itself.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-_MOST_WAITING = 1 << 16  # bytes; an endless answer stops here until the client reads
+_MAX_UNSENT = 1 << 16  # bytes of unread output above which an endless answer pauses
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came in; `when` is seconds of the monotonic clock, at the last byte."""
+    """A received request; `when` is the time of its last byte, in seconds of the monotonic clock."""
 
     head: bytes
     body: bytes
@@ -69,7 +69,7 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a whole answer."""
+    """Return the bytes of a whole answer."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
@@ -79,7 +79,7 @@ def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None =
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: parses a request, hands it to `serve`, and parses the next once that one is answered."""
+    """A client's connection: parses a request, passes it to `serve`, and parses the next after the answer."""
 
     def __init__(self, serve: Callable[[Request, Connection], None], connections: set[Connection]) -> None:
         self._serve = serve
@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(_MOST_WAITING)
+        self._transport.set_write_buffer_limits(_MAX_UNSENT)
         self.open = True
         self._connections.add(self)
 
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._parse()
 
     def _parse(self) -> None:
-        if self._parsing:  # an answer given inside `serve`: the loop below goes on by itself
+        if self._parsing:  # answered within `serve`: the loop below continues
             return
         self._parsing = True
         while not self._busy and (request := self._next_request()):
@@ -144,7 +144,7 @@ class Connection(asyncio.Protocol):
             self._parse()
 
     async def send(self, part: bytes) -> bool:
-        """Send a part of an answer when the client has read the parts before; False once it is gone."""
+        """Send a part of an answer after the client has read the parts before. Return False once the client is gone."""
         await self._may_write.wait()
         if self.open:
             self._transport.write(part)

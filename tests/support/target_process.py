@@ -1,7 +1,7 @@
-"""A target in a process of its own, which only counts webhook-ids: for loads that must not share an interpreter.
+"""A target in its own process, which only counts webhook-ids: for loads that must not share an interpreter.
 
-`python -m tests.support.target_process PORT CONTROL_PORT` serves the target on PORT, and on CONTROL_PORT its
-counts (GET) and its answer (POST with the status as the body).
+`python -m tests.support.target_process PORT CONTROL_PORT` serves the target on PORT, and on CONTROL_PORT its counts
+(GET) and its answer (POST with the status as the body).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PROJECT = Path(__file__).parents[2]
 
 
 class TargetProcess:
-    """Like Target, as far as counts and /ok's answer go, at more than 20,000 requests a second."""
+    """A Target reduced to counts and /ok's answer, for more than 20,000 requests per second."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -34,23 +34,23 @@ class TargetProcess:
         self.process.wait_ready(lambda: "ready" in self.process.output(), 30)
 
     def url(self, path: str = "/ok") -> str:
-        """The address of a behaviour, as of Target.url."""
+        """Return the URL of a behaviour, see Target.url."""
         return f"http://127.0.0.1:{self.port}{path}"
 
     def answer(self, status: int) -> None:
-        """What /ok answers from now on."""
+        """Set the status that /ok answers."""
         requests.post(self._control, data=str(status), timeout=30).raise_for_status()
 
     def ids(self) -> Counter[str]:
-        """How many requests came, by webhook-id."""
+        """Return the number of requests by webhook-id."""
         return Counter(requests.get(self._control + "/ids", timeout=30).json())
 
     def delivered(self) -> Counter[str]:
-        """How many requests were answered 2xx, by webhook-id."""
+        """Return the number of requests answered 2xx by webhook-id."""
         return Counter(requests.get(self._control + "/delivered", timeout=30).json())
 
     def count(self) -> int:
-        """How many requests came."""
+        """Return the number of requests."""
         return int(requests.get(self._control + "/count", timeout=30).text)
 
     def stop(self) -> None:
@@ -77,7 +77,7 @@ def _serve(port: int, control_port: int) -> None:
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
-            """Silent: one line per question would bury the log."""
+            """Log nothing: one line per request is too much."""
 
     control = HTTPServer(("127.0.0.1", control_port), Control)
     print("ready", flush=True)

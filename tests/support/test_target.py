@@ -1,4 +1,4 @@
-"""The target, proxy and process tools themselves: what the other tests believe about them."""
+"""Tests of the target, proxy and process tools that the other tests rely on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.target_process import TargetProcess
 
 
 def post(url: str, webhook_id: str = "", timeout: float = 5) -> int:
-    """The status of one delivery."""
+    """Send one delivery and return the status."""
     headers = {"webhook-id": webhook_id} if webhook_id else {}
     return requests.post(url, data=b"body", headers=headers, timeout=timeout, allow_redirects=False).status_code
 
 
-def test_a_target_records_what_came_and_what_it_took(target: Target) -> None:
+def test_a_target_records_requests_and_deliveries(target: Target) -> None:
     post(target.url("/ok?a=1"), "m1")
     target.answer = 500
     post(target.url(), "m1")
@@ -35,7 +35,7 @@ def test_a_target_records_what_came_and_what_it_took(target: Target) -> None:
     assert target.delivered() == {"m1": 1, "m2": 1}
 
 
-def test_a_target_fails_as_often_as_told(target: Target) -> None:
+def test_a_target_fails_the_given_number_of_times(target: Target) -> None:
     url = target.url("/status/503?times=2")
     assert [post(url, "m1") for _ in range(4)] == [503, 503, 200, 200]
     assert post(url, "m2") == 503
@@ -43,7 +43,7 @@ def test_a_target_fails_as_often_as_told(target: Target) -> None:
 
 
 @pytest.mark.parametrize("path", ["/reset", "/close", "/truncated"])
-def test_a_target_breaks_off(target: Target, path: str) -> None:
+def test_a_target_closes_or_resets_the_connection(target: Target, path: str) -> None:
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         post(target.url(path))
 
@@ -59,7 +59,7 @@ def test_a_target_answers_byte_by_byte(target: Target) -> None:
     wait_until(lambda: target.open_connections == 0, 10, "the connection being gone")
 
 
-def test_an_endless_answer_stops_with_its_reader(target: Target) -> None:
+def test_an_endless_answer_ends_when_the_client_closes(target: Target) -> None:
     with requests.post(target.url("/endless"), timeout=5, stream=True) as response:
         assert len(response.raw.read(1_000_000)) == 1_000_000
     wait_until(lambda: target.open_connections == 0, 10, "the connection being gone")
@@ -81,7 +81,7 @@ def test_a_target_holds_requests_until_released(target: Target, proxy: Callable[
     assert statuses == [201, 201, 201]
 
 
-def test_random_failures_come_in_their_shares(target: Target) -> None:
+def test_random_failures_have_the_given_probabilities(target: Target) -> None:
     statuses = [post(target.url("/random?fail=0.5"), str(number)) for number in range(200)]
     assert 60 < statuses.count(500) < 140
     assert statuses.count(200) == target.delivered().total()
@@ -94,7 +94,7 @@ def test_retry_after_and_redirect_carry_their_headers(target: Target) -> None:
     assert (moved.status_code, moved.headers["Location"]) == (302, "http://elsewhere/")
 
 
-def test_a_target_in_a_process_counts_too(tmp_path: Path) -> None:
+def test_a_target_process_counts_requests(tmp_path: Path) -> None:
     target = TargetProcess(tmp_path)
     try:
         post(target.url(), "m1")
@@ -125,7 +125,7 @@ def test_a_proxy_breaks_and_heals(target: Target, proxy: Callable[[int], Proxy])
     assert post(url) == 200
 
 
-def test_a_process_that_dies_at_its_start_says_why(tmp_path: Path) -> None:
+def test_a_process_that_exits_at_its_start_is_reported_with_its_output(tmp_path: Path) -> None:
     process = Process([sys.executable, "-c", "raise SystemExit('no such luck')"], tmp_path / "log")
     process.start()
     with pytest.raises(AssertionError, match="no such luck"):

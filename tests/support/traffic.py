@@ -1,4 +1,4 @@
-"""The oracle of fault tests: unique ids that are published by REST, and where each of them ended."""
+"""The oracle of fault tests: unique ids published by REST, and where each of them arrived."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Body = Mapping[str, Any]
 
 
 class Publisher:
-    """Publishes one message after the other, in a thread, until it is stopped.
+    """A thread that publishes one message after the other until it is stopped.
 
-    `accepted` are the ids that were answered 200. Other answers, and no answer, are counted in `failures`, by reason:
-    such a message may be published or not.
+    `accepted` are the ids that were answered 200. Other answers, and missing ones, are counted in `failures`, by
+    reason: such a message may or may not be published.
     """
 
     def __init__(self, service: Deployment, prefix: str, per_second: float, message: Callable[[int], Body]) -> None:
@@ -42,7 +42,7 @@ class Publisher:
         return self.failures.total()
 
     def stop(self) -> None:
-        """Return when the last request is answered, within its timeout of 30 s."""
+        """Stop, and wait for the last request's answer, within its timeout of 30 s."""
         self._over.set()
         self._thread.join(60)
 
@@ -71,7 +71,7 @@ class Publisher:
 
 
 def take_ids(broker: BrokerNode, queue: str, by: str = "message_id") -> Counter[str]:
-    """Take all messages off a queue; how many have which id. Empty if there is no such queue."""
+    """Take all messages from a queue and count them by id. Return nothing for a missing queue."""
     found: Counter[str] = Counter()
     with suppress(pika.exceptions.ChannelClosedByBroker), broker.connect() as connection:
         channel = connection.channel()

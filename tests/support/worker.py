@@ -1,4 +1,4 @@
-"""WorkerRMQ.py as a process of its own."""
+"""WorkerRMQ.py as a process."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ SECRET = "a secret key of 32 bytes for tests"
 
 
 def worker_process(directory: Path, settings: Mapping[str, str]) -> Process:
-    """One that is not yet started. Its log is in `directory`, which is also where it runs."""
+    """Return a worker that is not started. It runs in `directory`, which gets its log."""
     directory.mkdir(parents=True, exist_ok=True)
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LOG_FORMAT": "json", **settings}
     return Process([sys.executable, str(_PROJECT / "WorkerRMQ.py")], directory / "worker.log", environment, directory)
 
 
 def worker_on(broker: BrokerNode, store_uri: str, directory: Path, name: str = "worker", **settings: str) -> Process:
-    """One that is not yet started, on this broker and store; `directory` is its DATA_DIR, its log in `name` there.
-    Targets may be on this machine."""
+    """Return a worker that is not started, on this broker and store. `directory` is its DATA_DIR and has its log in
+    `name`. Targets may be on this machine.
+    """
     usual = {
         **broker.settings,
         "MONGO_URI": store_uri,

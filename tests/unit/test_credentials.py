@@ -29,7 +29,6 @@ HOST = "erp.example"
         (f"https://canary@{HOST}/", f"https://{MASK}@{HOST}/"),
         (f"https://canary:@{HOST}/", f"https://{MASK}@{HOST}/"),
         (f"https://:canary@{HOST}/", f"https://{MASK}@{HOST}/"),
-        (f"https://a:b@canary@{HOST}:8443/", f"https://{MASK}@{HOST}:8443/"),
         ("https://canary@[::1]:8443?a=canary", f"https://{MASK}@[::1]:8443?a={MASK}"),
         (f"https://{HOST}/in?api_key=canary", f"https://{HOST}/in?api_key={MASK}"),
         (f"https://{HOST}?token=canary&v=canary", f"https://{HOST}?token={MASK}&v={MASK}"),
@@ -47,6 +46,11 @@ def test_user_info_and_all_values_of_the_query_are_masked_and_come_back(url: str
     assert masked_url(url) == shown
     assert masked_url(shown) == shown
     assert unmasked_url(shown, url) == url
+
+
+def test_user_info_with_a_second_at_sign_is_masked_as_a_whole() -> None:
+    """It is refused today; an earlier release may have stored it."""
+    assert masked_url(f"https://a:b@canary@{HOST}/") == f"https://{MASK}@{HOST}/"
 
 
 def test_masked_values_of_a_query_are_found_by_their_names() -> None:

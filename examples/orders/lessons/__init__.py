@@ -1,4 +1,4 @@
-"""What a demo may leave out and production may not: numbered lessons, each of which prints what happened."""
+"""Numbered lessons on what production needs beyond the demo. Each prints what happened."""
 
 from examples.orders.connection import channel_to, heading
 from examples.orders.lessons import connections as connection
@@ -12,7 +12,7 @@ LESSONS = dict(enumerate((
 
 
 def lessons(url: str, *numbers: int) -> None:
-    """What production needs besides: all lessons, or those of the numbers N, each on a channel of its own."""
+    """Run all lessons, or those of the numbers N, each on its own channel."""
     for number in numbers or LESSONS:
         heading(f"Lesson {number}: {LESSONS[number].__doc__}")
         with channel_to(url) as channel:

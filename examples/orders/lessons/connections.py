@@ -16,7 +16,7 @@ from examples.orders.services import produce, worker
 
 
 def publisher_confirms(url: str, channel: BlockingChannel) -> None:
-    """Publisher confirms: the broker says that it has the message; with mandatory, that a queue has it"""
+    """Publisher confirms: the broker confirms that it has the message; with mandatory, that a queue has it"""
     plain = channel.connection.channel()
     plain.basic_publish("", "no-such-queue", b"order 1")
     say("publisher", "without confirms, to a queue that does not exist: no error, and order 1 is gone")
@@ -29,7 +29,7 @@ def publisher_confirms(url: str, channel: BlockingChannel) -> None:
 
 
 def heartbeats(url: str, channel: BlockingChannel) -> None:
-    """Heartbeats: who sends nothing for two of them is taken for dead, and cut off"""
+    """Heartbeats: the broker drops a client that is silent for two of them"""
     with connect(url, heartbeat=1) as attentive:
         busy = connect(url, heartbeat=1)
         attentive.sleep(4)
@@ -41,7 +41,7 @@ def heartbeats(url: str, channel: BlockingChannel) -> None:
 
 
 def reconnection(url: str, channel: BlockingChannel) -> None:
-    """Reconnection: the broker (one of this lesson's own) is restarted in the middle, and nothing is lost"""
+    """Reconnection: the broker (this lesson starts its own) restarts, and no message is lost"""
     ended = Event()
     with TemporaryDirectory() as place:
         with broker(place) as (_, own, _):
@@ -60,7 +60,7 @@ def reconnection(url: str, channel: BlockingChannel) -> None:
 
 
 def timeouts(url: str, channel: BlockingChannel) -> None:
-    """Timeouts: nobody waits for ever for a broker that does not answer, or that does not accept any more"""
+    """Timeouts: they end the wait for a broker that does not answer or blocks publishers"""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         try:
             connect(f"amqp://127.0.0.1:{mute.getsockname()[1]}", stack_timeout=1)
@@ -78,7 +78,7 @@ def timeouts(url: str, channel: BlockingChannel) -> None:
 
 
 def thread_safety(url: str, channel: BlockingChannel) -> None:
-    """Thread safety: a pika connection belongs to one thread, so each thread has one, or asks the one that has it"""
+    """Thread safety: a pika connection belongs to one thread; others use their own, or add_callback_threadsafe()"""
     queue = temporary(channel)
 
     def shop(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Lessons about exchanges and queues. They declare what vanishes with their connection, or delete it."""
+"""Lessons about exchanges and queues. Everything they declare is temporary or deleted."""
 
 from itertools import takewhile
 from uuid import uuid4
@@ -36,7 +36,7 @@ def alternate_exchange(url: str, channel: BlockingChannel) -> None:
 
 
 def time_to_live(url: str, channel: BlockingChannel) -> None:
-    """TTL: what has waited too long leaves its queue, here for a dead-letter queue"""
+    """TTL: expired messages leave their queue, here for a dead-letter queue"""
     dlq = temporary(channel)
     queue = temporary(channel, **{"x-message-ttl": 300, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dlq})
     channel.basic_publish("", queue, b"order 1")
@@ -47,7 +47,7 @@ def time_to_live(url: str, channel: BlockingChannel) -> None:
 
 
 def priority(url: str, channel: BlockingChannel) -> None:
-    """Priority queue: the urgent overtake those who wait"""
+    """Priority queue: urgent messages overtake the others"""
     queue = temporary(channel, **{"x-max-priority": 9})
     for name, urgency in (("newsletter", 1), ("invoice", 5), ("fraud alert", 9)):
         channel.basic_publish("", queue, name.encode(), BasicProperties(priority=urgency))
@@ -71,7 +71,7 @@ def quorum(url: str, channel: BlockingChannel) -> None:
     arguments = {"x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": ""}
     arguments["x-dead-letter-routing-key"] = dead
     channel.queue_declare(queue, durable=True, arguments=arguments)
-    known = channel.connection._impl.server_properties  # pika's blocking connection keeps them to itself
+    known = channel.connection._impl.server_properties  # pika's blocking connection does not expose them
     about = f"{known['product']} {known['version']}: has copies on up to 3 nodes of its cluster, by default"
     if known["platform"] == "WorkerRMQ embedded broker":
         about = "replicates on RabbitMQ only: this is the embedded one, a single process"
@@ -86,7 +86,7 @@ def quorum(url: str, channel: BlockingChannel) -> None:
 
 
 def consumer_cancellation(url: str, channel: BlockingChannel) -> None:
-    """Consumer cancellation: who consumes from a queue that is deleted is told so, and can go on elsewhere"""
+    """Consumer cancellation: the broker notifies the consumers of a deleted queue"""
     channel.add_on_cancel_callback(lambda frame: say("worker", f"is told by {frame.method.NAME}, and goes on"))
     queue, other = temporary(channel), temporary(channel)
     channel.basic_consume(queue, lambda *_: None)
@@ -98,7 +98,7 @@ def consumer_cancellation(url: str, channel: BlockingChannel) -> None:
 
 
 def flow_control(url: str, channel: BlockingChannel) -> None:
-    """Flow control: a queue that is full refuses, so that the publisher slows down to its consumer's pace"""
+    """Flow control: a full queue refuses messages, so that the publisher slows down"""
     queue = temporary(channel, **{"x-max-length": 3, "x-overflow": "reject-publish"})
     orders, taken = [f"order {number}".encode() for number in range(1, 11)], []
     while orders:

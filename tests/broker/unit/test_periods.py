@@ -16,7 +16,7 @@ LOGIN = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q="
 
 
 def run(periods: Periods, directory: Path, scenario: Callable[[Server, int], Coroutine[Any, Any, None]]) -> None:
-    """A server and the port of its management API, for as long as the scenario takes."""
+    """Run a server for the scenario, with the port of its management API."""
 
     async def scene() -> None:
         server = Server(directory, periods=periods)
@@ -35,7 +35,7 @@ def run(periods: Periods, directory: Path, scenario: Callable[[Server, int], Cor
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str, body: str = "") -> int:
-    """The status of the answer to one request on an open connection."""
+    """Send a request on an open connection. Return the status."""
     writer.write(f"{request} HTTP/1.1\r\n{LOGIN}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = next((int(line[15:]) for line in head.splitlines() if line.startswith("content-length:")), 0)
