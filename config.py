@@ -43,6 +43,7 @@ SECRETS = (
     "default_target_url",
     "epintower_api_process_order",
     "metrics_token",
+    "otel_exporter_otlp_endpoint",
 )
 """What may hold a credential: each is read from the file that NAME_FILE names, too."""
 
@@ -94,7 +95,8 @@ class Settings(BaseSettings):
     rabbitmq_management_url: Annotated[InstanceOf[ManagementNodes], NoDecode] = Field(
         "",
         validate_default=True,
-        description="RabbitMQ's management API, hosts likewise; empty: RABBITMQ_URL's hosts and login on port 15672",
+        description="RabbitMQ's management API, hosts likewise; empty: RABBITMQ_URL's hosts and login on port 15672, "
+        "or for amqps:// by https:// on port 15671",
     )
     mongo_uri: SecretStr = Field(
         SecretStr("mongodb://127.0.0.1:27017/workerrmq"), description="mongodb:// or mongodb+srv://, with the database"
@@ -122,8 +124,10 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
-    otel_exporter_otlp_endpoint: str = Field(
-        "", description="where spans go by OTLP over HTTP, as http://127.0.0.1:4318; empty: none are made"
+    otel_exporter_otlp_endpoint: SecretStr = Field(
+        SecretStr(""),
+        description="where spans go by OTLP over HTTP, as http://127.0.0.1:4318 (user:password@ may precede the host); "
+        "empty: none are made",
     )
     web_workers: int = Field(1, ge=1, le=256, description="gunicorn worker processes")
     trusted_proxies: int = Field(0, ge=0, le=10, description="reverse proxies in front whose X-Forwarded-* count")
@@ -212,10 +216,18 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port, as in 127.0.0.1:5000")
         return value
 
-    @field_validator("default_target_url", "otel_exporter_otlp_endpoint")
+    @field_validator("default_target_url")
     @classmethod
     def _target(cls, value: str) -> str:
         return UrlTemplate(value) if value else value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: SecretStr) -> SecretStr:
+        url = UrlTemplate(value.get_secret_value()) if value.get_secret_value() else None
+        if url and (url.query.format or not url.fixed):
+            raise ValueError("must have no query and no placeholders: give a key in OTEL_EXPORTER_OTLP_HEADERS")
+        return value
 
     @field_validator("target_allow", "target_deny")
     @classmethod
