@@ -21,6 +21,7 @@ from delivery.look_copies import look_copy, look_exchange, needs_exchange
 from domain.errors import BrokerUnavailable, Invalid, Locked, NotFound, QueueUnavailable, Unroutable, Unwritable
 from domain.message import Message
 from domain.registry import QueueFacts
+from gateway.amqp.connect_errors import reason_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import QueueLookup
@@ -74,8 +75,10 @@ class QueueReader:
                 reading.leave_all()
         except ChannelClosedByBroker as exc:
             raise _refused(exc, queue) from None
-        except AMQPError:
-            raise BrokerUnavailable("The connection to the broker was lost.", retry_after=5) from None
+        except AMQPError as exc:
+            raise BrokerUnavailable(
+                f"The connection to the broker was lost: {reason_of(exc)}.", retry_after=5
+            ) from None
         finally:
             with suppress(AMQPError):
                 connection.close()
