@@ -87,7 +87,9 @@ class ConsumerRegistry(IndexedCollection):
         """All consumers by name, without what they deliver where: nothing is unsealed, nothing validated."""
         fields = ("_id", "name", "queueName", "state", "reason", "updatedAt")
         found = self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)
-        return [ConsumerOutline(*(document[field] for field in fields)) for document in found]
+        return [
+            ConsumerOutline(*(document.get(field) for field in fields)) for document in found if _is_whole(document)
+        ]
 
     @store_call
     def desired(self) -> list[RegisteredConsumer]:
@@ -180,6 +182,10 @@ class ConsumerRegistry(IndexedCollection):
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         self._touch()
         return self._documents.loaded(changed[1])
+
+
+def _is_whole(document: Document) -> bool:
+    return all(isinstance(document.get(field), str) for field in ("name", "queueName", "state"))
 
 
 def _query(wanted: ConsumerFilter) -> Document:
