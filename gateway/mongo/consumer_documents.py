@@ -25,7 +25,7 @@ _SEALED = ("headers", "auth", "signingSecret")
 database."""
 _RETIRING = "retiringSecrets"
 _NEVER = datetime.fromtimestamp(0, UTC)
-_MISSING: Document = {
+MISSING: Document = {
     "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
     "queueName": "", "spec": {}, "sealed": None,
 }  # fmt: skip
@@ -47,7 +47,7 @@ class ConsumerDocuments:
         """The consumer. One whose secrets cannot be opened is suspended, without what was sealed: it must not hide the
         others, and must not deliver without its credentials, so all of them are faults. One whose fields are not valid
         is suspended, too."""
-        document = _MISSING | document
+        document = MISSING | document
         state, reason = document["state"], document["reason"]
         shut: tuple[tuple[str, str], ...] = ()
         try:
