@@ -180,8 +180,8 @@ def test_a_binding_says_which_of_its_ends_is_missing(
         ("/deleteExchange", {"exchange": "amq.topic"}, "exchange", "amq."),
         ("/bindQueue", {"exchange": "e"}, "", "either queueName or destinationExchange"),
         ("/bindQueue", {"exchange": "e", "queueName": "q", "destinationExchange": "f"}, "", "either"),
-        ("/bindQueue", {"exchange": "", "queueName": "q"}, "exchange", "empty: the default exchange"),
-        ("/messagePublish", {"exchange": "", "routingKey": "q", "message": "x"}, "exchange", "is meant by queueName"),
+        ("/bindQueue", {"exchange": "", "queueName": "q"}, "exchange", "give queueName"),
+        ("/messagePublish", {"exchange": "", "routingKey": "q", "message": "x"}, "exchange", "give queueName"),
         ("/bindQueue", {"exchange": "e", "queueName": "q", "routingKey": "k" * 256}, "routingKey", "255 bytes"),
     ],
 )
