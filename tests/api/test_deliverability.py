@@ -50,7 +50,7 @@ def test_a_name_that_leads_to_a_closed_address_is_refused_and_one_that_leads_now
     assert_problem(create(guarded, url=f"http://{here}/"), 400, "target_refused", here, "TARGET_ALLOW")
     created = create(guarded, url="http://no-such-host.invalid/")
     assert created.status_code == 201
-    assert any("no-such-host.invalid leads to no address" in warning for warning in created.get_json()["warnings"])
+    assert any("no-such-host.invalid does not resolve" in warning for warning in created.get_json()["warnings"])
     changed = guarded("PATCH", "/updateConsumer", json={"queueName": "orders", "url": "http://nor-this.invalid/"})
     assert any("nor-this.invalid" in warning for warning in changed.get_json()["warnings"])
 

@@ -138,7 +138,7 @@ def test_tls_files_that_cannot_be_used_are_refused_at_the_start(authority: Autho
     )
     for wrong, reason in (
         (other, "is not the key of"),
-        (encrypted, "is encrypted"),
+        (encrypted, "holds an encrypted key"),
         (tmp_path / "no", "cannot be read"),
     ):
         assert reason in refused(rabbitmq_client_cert_file=certificate, rabbitmq_client_key_file=wrong)
