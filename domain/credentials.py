@@ -26,8 +26,11 @@ HARMLESS_HEADERS = frozenset({
 })  # fmt: skip
 """Headers whose values are shown. Any other may hold a credential: no pattern matches every name that people use."""
 
-_PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^?#]*(?:\?(?P<query>[^#]*))?")
+_PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^/?#]*(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
 """A URL by RFC 3986, appendix B. The last `@` of the authority ends the user info."""
+_TOKEN = re.compile(rf"(?<=/)(?:{re.escape(MASK)}|(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/{{}}]{{16,}})(?=/|$)")
+"""A segment of a path that looks like the tokens in the webhook URLs of Slack, Discord or Telegram: long, with letters
+and digits."""
 _QUERY_PART = re.compile(r"(?P<name>[^&=]*=)?(?P<value>[^&]*)")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SHORTEST_REDACTED = 6
@@ -43,7 +46,7 @@ def origin(url: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Return `url` with its user info and query values masked, except for values that are placeholders."""
+    """Return `url` with its user info, tokens in its path and query values masked, except placeholders."""
     for _, start, end in reversed(list(_secrets_in(url))):
         url = url[:start] + MASK + url[end:]
     return url
@@ -120,12 +123,14 @@ def _harmless(header: str) -> bool:
 
 def _secrets_in(url: str) -> Iterator[tuple[str, int, int]]:
     """Yield name, start and end of each part of `url` that may be a credential, in the URL's order. The name of the
-    user info is `@`; that of a query value ends in `=`, or is empty if the value has no name."""
+    user info is `@`, that of a path segment is `/`; that of a query value ends in `=`, or is empty without a name."""
     parts = _PARTS.match(url)
     if parts is None:
         return
     if parts["user"]:
         yield "@", *parts.span("user")
+    for segment in _TOKEN.finditer(url, *parts.span("path")):
+        yield "/", *segment.span()
     for part in _QUERY_PART.finditer(url, *parts.span("query")) if parts["query"] else ():
         if part["value"] and not _PLACEHOLDER.fullmatch(part["value"]):
             yield part["name"] or "", *part.span("value")

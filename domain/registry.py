@@ -37,8 +37,9 @@ class RegisteredConsumer:
     """`revision` grows by one with every change that a worker must act on; `reason` says why the consumer is suspended.
     `retiring_secrets` are replaced signing secrets that still sign.
 
-    `faults` are the fields with invalid stored values, each with a sentence. A consumer with faults is suspended. Its
-    `spec` serves only to show and change it: invalid fields have their defaults, and the URL is plain text."""
+    `faults` are the fields whose stored values are invalid or cannot be unsealed, each with a sentence. A consumer with
+    faults is suspended. Its `spec` serves only to show and change it: those fields have their defaults, and the URL is
+    plain text."""
 
     id: str
     spec: ConsumerSpec

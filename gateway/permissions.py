@@ -17,6 +17,7 @@ _MISSING = re.compile(
 """The end of a reason may be missing, because AMQP limits it to 255 bytes."""
 
 CONSUME: Mapping[str, str] = {"queue": "read"}
+BIND: Mapping[str, str] = {"queue": "write", "exchange": "read"}
 READ: Mapping[str, str] = {"queue": "read", "exchange": "configure and read"}
 PUBLISH: Mapping[str, str] = {"exchange": "write"}
 DECLARE: Mapping[str, str] = {}

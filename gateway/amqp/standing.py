@@ -48,7 +48,7 @@ class Standing:
 
     @property
     def hindrance(self) -> str:
-        """Why consumers cannot start although there is a connection; empty if they can."""
+        """Why messages to retry stay unacked now; empty if nothing prevents their return."""
         part = self._parts.get(topology.DUE)
         return part.refused if part else ""
 

@@ -37,7 +37,7 @@ class HttpClient:
         self._watched: dict[int, int] = {}  # socket → events; 0: curl has released it, it stays registered
         self._due: float | None = None  # time at which curl last asked to be called
         self._armed: float | None = None  # time at which our timer will fire
-        self._kick = False
+        self._kick = self._closed = False
         self.in_flight = 0
 
     def target(self, spec: ConsumerSpec) -> Target:
@@ -48,6 +48,7 @@ class HttpClient:
         """Abort all requests in flight; their `done` is not called."""
         for fd in list(self._watched):
             self._unwatch(fd)
+        self._closed = True  # a turn may be due still
         self._multi.close()
 
     def _start(self, easy: Easy) -> None:
@@ -113,10 +114,10 @@ class HttpClient:
         self._arm()
 
     def _turn(self) -> None:
-        if self._kick:
+        if self._kick and not self._closed:
             self._kick = False
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        while True:
+        while not self._closed:
             more, finished, failed = self._multi.info_read()
             for curl in finished:
                 self._finish(curl, 0, "")

@@ -39,13 +39,15 @@ class ConsumerDocuments:
 
     def loaded(self, document: Document) -> RegisteredConsumer:
         """Return the consumer in a document. If its secrets cannot be opened, it is suspended and lacks them: an error
-        would make all other consumers unreadable, and it must not deliver without its credentials. A consumer with
-        invalid fields is suspended, too."""
+        would make all other consumers unreadable, and it must not deliver without its credentials, so all of them are
+        faults. A consumer with invalid fields is suspended, too."""
         state, reason = document["state"], document["reason"]
+        shut: tuple[tuple[str, str], ...] = ()
         try:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
             fields, retiring, state = document.get("spec") or {}, [], "suspended"
+            shut = tuple((name, f"was sealed {exc}; give it again, or null if there is none") for name in _SEALED)
             reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
@@ -66,7 +68,7 @@ class ConsumerDocuments:
             created_at=document["createdAt"],
             updated_at=document["updatedAt"],
             retiring_secrets=replaced,
-            faults=wrong,
+            faults=shut + wrong,
         )
 
     def resealed(self, document: Document) -> Document:
