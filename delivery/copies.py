@@ -108,8 +108,8 @@ def dead_letter(
 
 
 def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
-    """Whether a dead letter for `address` would come back to its queue at once, for ever: RabbitMQ does not drop
-    messages that go in circles by being rejected (https://www.rabbitmq.com/docs/dlx#routing)."""
+    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle. RabbitMQ drops no
+    messages in cycles that include a rejection (https://www.rabbitmq.com/docs/dlx#routing)."""
     return address[0] == "" and _dead_letter_key(source, address) == source.queue
 
 
@@ -137,8 +137,8 @@ def bare_dead_letter(
 
 
 def wants_reply(source: Source) -> bool:
-    """Whether a message names a queue for the answer, and not one of the service's own: who publishes may well have no
-    right to write there."""
+    """Return whether `reply_to` names a queue that is not the service's own: the publisher may have no permission to
+    publish to those."""
     reply_to = source.properties.reply_to
     return bool(reply_to) and not (isinstance(reply_to, str) and reply_to.startswith(OWN))
 

@@ -29,8 +29,8 @@ HARMLESS_HEADERS = frozenset({
 _PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^/?#]*(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
 """A URL by RFC 3986, appendix B. The last `@` of the authority ends the user info."""
 _TOKEN = re.compile(rf"(?<=/)(?:{re.escape(MASK)}|(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/{{}}]{{16,}})(?=/|$)")
-"""A segment of a path that looks like the tokens in the webhook URLs of Slack, Discord or Telegram: long, with letters
-and digits."""
+"""A path segment that looks like a token in webhook URLs of Slack, Discord or Telegram: long, with letters and
+digits."""
 _QUERY_PART = re.compile(r"(?P<name>[^&=]*=)?(?P<value>[^&]*)")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SHORTEST_REDACTED = 6

@@ -78,8 +78,7 @@ _NEVER = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 
 
 def _moment(value: Any) -> datetime:
-    """The time that a header names, `_NEVER` where it names none. A publisher may have written the header: a time
-    without a zone cannot be compared."""
+    """Return the time in a header; `_NEVER` if it is malformed or has no zone, as in a header forged by a publisher."""
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):

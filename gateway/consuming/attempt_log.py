@@ -90,7 +90,7 @@ def _has_failures(delivery: Delivery) -> bool:
 
 
 def _text(message_id: str | bytes) -> str:
-    """As the target sees it in `webhook-id`, if a publisher wrote one that is not UTF-8: JSON has no bytes."""
+    """Return the message id as text. An id that is not UTF-8 is bytes; it gets the form of the header `webhook-id`."""
     return message_id if isinstance(message_id, str) else field_value(message_id)
 
 

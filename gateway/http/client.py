@@ -48,7 +48,7 @@ class HttpClient:
         """Abort all requests in flight; their `done` is not called."""
         for fd in list(self._watched):
             self._unwatch(fd)
-        self._closed = True  # a turn may be due still
+        self._closed = True  # a turn may still be scheduled
         self._multi.close()
 
     def _start(self, easy: Easy) -> None:

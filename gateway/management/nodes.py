@@ -9,7 +9,7 @@ from gateway.node_urls import Login, decoded, parse_node_urls, place
 from gateway.tls import TlsFiles
 
 _PORTS = {"http": 15672, "https": 15671}
-"""https://www.rabbitmq.com/docs/management#configuration"""
+"""Default ports (https://www.rabbitmq.com/docs/management#configuration)."""
 _NO_FILES = TlsFiles()
 
 
