@@ -1,6 +1,6 @@
-"""A message as the bytes of its frames: basic.publish, its header, its body (AMQP 0-9-1 §2.3.5, §4.2), in one piece.
+"""Encodes a message as the bytes of its frames: basic.publish, header, body (AMQP 0-9-1 §2.3.5, §4.2).
 
-pika makes objects of each frame first, and writes them one by one.
+It replaces pika's encoding, which creates an object for each frame and writes the frames one by one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pika.data
 
-import gateway.amqp.properties  # noqa: F401 - mends what pika makes of header values
+import gateway.amqp.properties  # noqa: F401 - fixes pika's encoding of header values
 from domain.message import Message, Properties
 
 _FRAME = struct.Struct(">BHI")
@@ -25,16 +25,16 @@ _CONTENT_HEAD = struct.Struct(">HHQH")
 
 
 def publish_frames(channel: int, frame_max: int, message: Message) -> bytes:
-    """What publishes a message on a channel, mandatory; `frame_max` is in bytes, 0 for no limit.
+    """Return the frames that publish a message on a channel, mandatory; `frame_max` is in bytes, 0 means no limit.
 
-    Raises what encoding raises: ValueError, TypeError, struct.error, or pika's for values that no table can hold; among
-    them when the header does not fit a frame. It is never split (§4.2.6), and the broker closes the connection, with
-    the messages of all others, over a frame that is too large.
+    Raises ValueError if the header does not fit into one frame: a header is never split (§4.2.6), and the broker closes
+    the connection, with the messages of all clients, for a frame that is too large. Also raises the errors of encoding
+    for values that no table can hold: ValueError, TypeError, struct.error, and pika's AMQPError.
     """
     body, (flags, properties) = message.body, encoded(message.properties)
     if 0 < frame_max < len(properties) + _CONTENT_HEAD.size + _OVERHEAD:
         size = len(properties) + _CONTENT_HEAD.size + _OVERHEAD
-        raise ValueError(f"its properties and headers take {size} bytes, more than a frame has")
+        raise ValueError(f"its properties and headers take {size} bytes, but a frame has at most {frame_max}")
     method = b"".join((_PUBLISH_HEAD, _short(message.exchange), _short(message.routing_key), _MANDATORY))
     header = _CONTENT_HEAD.pack(_BASIC, 0, len(body), flags) + properties
     frames = [
@@ -49,7 +49,7 @@ def publish_frames(channel: int, frame_max: int, message: Message) -> bytes:
 
 
 def encoded(given: Properties) -> tuple[int, bytes]:
-    """The property flags, and those properties that are there."""
+    """Return the property flags, and the encoded properties that are set."""
     flags, parts = 0, []
     for value, (flag, encode) in zip(_values(given), _ENCODERS, strict=True):
         if value is not None:
@@ -59,9 +59,9 @@ def encoded(given: Properties) -> tuple[int, bytes]:
 
 
 def _short(text: str | bytes) -> bytes:
-    raw = text.encode() if isinstance(text, str) else text  # what came and is not UTF-8 goes on as it is
+    raw = text.encode() if isinstance(text, str) else text  # a received text that is not UTF-8 is bytes
     if len(raw) > 255:  # §4.2.5.3
-        raise ValueError(f"a short string has at most 255 bytes, and {text[:40]!r}… has {len(raw)}")
+        raise ValueError(f"a short string has at most 255 bytes, but {text[:40]!r}… has {len(raw)}")
     return len(raw).to_bytes(1) + raw
 
 
@@ -88,7 +88,7 @@ _PROPERTIES: dict[str, Callable[[Any], bytes]] = {
     "app_id": _short,
     "cluster_id": _short,
 }
-"""In the order of §1.8.3.1, which is that of the flags from the highest bit down."""
+"""In the order of §1.8.3.1, which is the order of the flags from the highest bit down."""
 
 _values = attrgetter(*_PROPERTIES)
 _ENCODERS = [(1 << 15 - place, encode) for place, encode in enumerate(_PROPERTIES.values())]

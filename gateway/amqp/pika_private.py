@@ -1,4 +1,4 @@
-"""What the service uses of pika that is not public; tests/unit/test_pika_private.py names each."""
+"""All uses of pika's private names; tests/unit/test_pika_private.py lists the names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SMALLEST_FRAME = 8
 
 
 def cancel(channel: Any, consumer_tag: str, cancelled: Callable[[], None]) -> None:
-    """Cancel a consumer, and go on to receive what the broker sends it until then.
+    """Cancel a consumer, and continue to receive its messages until the broker confirms; then call `cancelled`.
 
-    pika would reject those messages by itself. That uses up a delivery of a quorum queue's delivery limit without
-    anybody having looked at it, so at the limit the message would be dropped.
+    By default pika rejects those messages. Each reject counts towards the delivery limit of a quorum queue, so that the
+    queue could drop a message that was never sent to its target.
     """
     channel.basic_cancel(consumer_tag, callback=lambda _frame: cancelled())
     channel._cancelled.discard(consumer_tag)
@@ -28,9 +28,9 @@ def cancel(channel: Any, consumer_tag: str, cancelled: Callable[[], None]) -> No
 class LoopConnection(SelectConnection):  # type: ignore[misc]
     """pika's connection with a shorter path for messages.
 
-    It writes once for each turn of the loop, where pika makes a system call for each frame. It cuts the input once for
-    each read, where pika copies the rest after each frame. Frames of content go straight to their channel, where pika
-    first looks for callbacks, which these never have.
+    It writes once per turn of the loop, where pika makes a system call per frame. It trims the input buffer once per
+    read, where pika copies the rest after each frame. It passes content frames directly to their channel, where pika
+    first looks up callbacks, which such frames never have.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -41,7 +41,7 @@ class LoopConnection(SelectConnection):  # type: ignore[misc]
     def _on_data_available(self, data_in: bytes) -> None:
         self._frame_buffer += data_in
         buffer, offset, available = self._frame_buffer, 0, len(self._frame_buffer)
-        if buffer[:4] == b"AMQP":  # a protocol header: the broker speaks another version
+        if buffer[:4] == b"AMQP":  # a protocol header: the broker requires another version
             super()._on_data_available(b"")
             return
         try:
@@ -71,7 +71,7 @@ class LoopConnection(SelectConnection):  # type: ignore[misc]
         self._outgoing.append(data)
 
     def write(self, frames: bytes) -> None:
-        """Write whole frames at the end of this turn of the loop; the connection must be open."""
+        """Write complete frames at the end of this turn of the loop. The connection must be open."""
         self.bytes_sent += len(frames)
         self._adapter_emit_data(frames)
 

@@ -1,4 +1,4 @@
-"""Header values as pika reads and writes them, mended where the two do not match: a copy must carry what came."""
+"""Fixes pika's encoding and decoding of header values where they do not match, so that copies keep the values."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _decode_value = pika.data.decode_value
 _NESTED = (b"A", b"F")
 
 _DEEPEST = 50
-"""Tables and arrays within one another that are read and written. RabbitMQ sets no limit, Python's stack does, and who
-reaches it loses the connection, again and again, over one message. The embedded broker takes 63."""
+"""Maximum depth of nested tables and arrays. RabbitMQ sets no limit, but Python's stack does: a message that exceeds it
+would close the connection on each delivery. The embedded broker accepts 63 levels."""
 
 _depth = threading.local()
 
 
 class _Instant(int):
-    """A time beyond datetime's calendar, in Unix seconds."""
+    """A time that datetime cannot represent, in Unix seconds."""
 
 
 class _Unread(bytes):
-    """A table or array that lies too deep, as it came."""
+    """The undecoded bytes of a table or array beyond the maximum depth."""
 
 
 def _encode_any_value(pieces: list[bytes], value: Any) -> int:
-    """pika decodes doubles (AMQP 0-9-1 §4.2.1, type d) but does not encode them."""
+    """Encode any value. pika decodes doubles (AMQP 0-9-1 §4.2.1, type d) but does not encode them."""
     if isinstance(value, float):
         pieces.append(struct.pack(">cd", b"d", value))
         return 9
@@ -39,7 +39,7 @@ def _encode_any_value(pieces: list[bytes], value: Any) -> int:
         return len(value)
     if isinstance(value, list | dict):
         if _level() > _DEEPEST:
-            raise ValueError(f"a header is nested more than {_DEEPEST} deep")
+            raise ValueError(f"a header is nested more than {_DEEPEST} levels deep")
         return int(_one_deeper(_encode_value, pieces, value))
     if isinstance(value, _Instant):
         pieces.append(struct.pack(">cQ", b"T", value))
@@ -48,7 +48,8 @@ def _encode_any_value(pieces: list[bytes], value: Any) -> int:
 
 
 def _decode_any_value(encoded: bytes, offset: int) -> tuple[Any, int]:
-    """pika cuts floats down to integers, and drops the connection over a time that datetime cannot hold."""
+    """Decode any value. pika truncates floats to integers, and closes the connection for a time that datetime cannot
+    represent."""
     kind, start = encoded[offset : offset + 1], offset + 1
     if kind == b"d":
         return struct.unpack_from(">d", encoded, start)[0], start + 8

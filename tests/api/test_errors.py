@@ -149,7 +149,7 @@ TO = {"queueName": "q", "url": "http://127.0.0.1:9/"}
         ("/createConsumer", TO | {"timeout": "5"}, "timeout", "must be a number"),
         ("/createConsumer", TO | {"timeout": True}, "timeout", "must be a number"),
         ("/createConsumer", TO | {"ordering": {"header": ""}}, "ordering", "must be 'none', 'queue', {"),
-        ("/createConsumer", TO | {"auth": {"type": "canary"}}, "auth", "must have as 'type' one of 'basic', 'bearer'"),
+        ("/createConsumer", TO | {"auth": {"type": "canary"}}, "auth", "must have a 'type' of 'basic', 'bearer'"),
         ("/createConsumer", TO | {"outcomes": {"retry": ["2xx"]}}, "outcomes", "under both success and retry"),
         ("/login", {"username": "u", "password": "x" * 1001}, "password", "must have at most 1000 characters"),
     ],

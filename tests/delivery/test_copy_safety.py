@@ -163,7 +163,7 @@ def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
     wait_until(lambda: target.held == 1)
     between.stall()
     target.release(422)
-    wait_until(lambda: (one := sending.report(queue)) and "did not confirm a copy in time" in (one.error or ""))
+    wait_until(lambda: (one := sending.report(queue)) and "did not confirm a copy for" in (one.error or ""))
     between.flow()
     wait_until(lambda: (one := sending.report(queue)) and one.in_flight == 0)
     publish(channel, queue, b"another")

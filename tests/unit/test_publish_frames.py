@@ -66,7 +66,7 @@ def test_without_a_limit_a_body_is_one_frame() -> None:
 @pytest.mark.parametrize(
     ("properties", "says"),
     [
-        (Properties(headers={"x": "y" * FRAME_MAX}), "more than a frame has"),
+        (Properties(headers={"x": "y" * FRAME_MAX}), "but a frame has at most"),
         (Properties(message_id="é" * 128), "at most 255 bytes"),
         (Properties(priority=256), "."),
         (Properties(headers={"x": object()}), "."),
