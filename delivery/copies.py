@@ -111,8 +111,8 @@ def bare_dead_letter(
     source: Source, address: tuple[str, str | None], *, persistent: bool = True, headers: bool = True
 ) -> Message:
     """For a message whose headers leave no room to say why it died: as it was published, but for what would act on the
-    broker. It may be that there is no room to make it `persistent` either, or for its own `headers`, as they are
-    written here: numbers may take more bytes than its publisher spent."""
+    broker. It may be that there is no room to make it `persistent` either, or for its own `headers`: its publisher's
+    frames may be larger than ours."""
     _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in _BROKER_HEADERS}
     exchange, routing_key = address

@@ -15,6 +15,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from domain.errors import BrokerUnavailable
+from gateway.amqp.pika_private import blocking_connection
 from gateway.node_urls import Login, NodeUrl, decoded, parse_node_urls, place
 from gateway.tls import TlsFiles
 
@@ -99,7 +100,7 @@ class BrokerNodes:
         BrokerUnavailable."""
         for node in self.shuffled(name, heartbeat):
             try:
-                return pika.BlockingConnection(node)
+                return blocking_connection(node)
             except (AMQPError, AMQPConnectorException, OSError):
                 continue
         raise BrokerUnavailable("The broker cannot be reached.", retry_after=5)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pika import BlockingConnection
 from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import InvalidFrameError
 from pika.frame import Body, Header, Method, decode_frame
 from pika.spec import Basic
 
+from amqp_wire.frames import CONTENT, FRAME, FRAME_END, FRAME_OVERHEAD, HEADER
+from amqp_wire.properties import ReceivedProperties
 from gateway.loop import Loop
-
-_SMALLEST_FRAME = 8
-"""Bytes of a frame without payload: type, channel, size, end (AMQP 0-9-1 §4.2.3)."""
 
 
 def cancel(channel: Any, consumer_tag: str, cancelled: Callable[[], None]) -> None:
@@ -25,8 +26,39 @@ def cancel(channel: Any, consumer_tag: str, cancelled: Callable[[], None]) -> No
     channel._cancelled.discard(consumer_tag)
 
 
-class LoopConnection(SelectConnection):  # type: ignore[misc]
-    """pika's connection with a shorter path for messages.
+def blocking_connection(parameters: Any) -> BlockingConnection:
+    """Connect as pika.BlockingConnection does, with properties decoded by our own codec."""
+    return BlockingConnection(parameters, _impl_class=WireConnection)
+
+
+class WireConnection(SelectConnection):  # type: ignore[misc]
+    """pika's connection, except that amqp_wire decodes the properties of messages.
+
+    pika loses the widths of numbers, cuts floats down to integers, and closes the connection over a time that datetime
+    cannot hold and over headers that are nested deeper than Python's stack, again and again for the same message.
+    """
+
+    def _read_frame(self) -> tuple[int, Any]:
+        return read_frame(self._frame_buffer)
+
+
+def read_frame(data: bytes) -> tuple[int, Any]:
+    """Return the size of the frame at the beginning of `data`, and the frame as an object of pika's; 0 and None if it
+    is not complete. Raises what pika raises, and MalformedProperties."""
+    if len(data) < FRAME.size or data[0] != HEADER:
+        return decode_frame(data)  # type: ignore[no-any-return]
+    _, channel, length = FRAME.unpack_from(data)
+    end = FRAME.size + length
+    if len(data) < end + len(FRAME_END):
+        return 0, None
+    if data[end : end + 1] != FRAME_END:
+        raise InvalidFrameError("Invalid FRAME_END marker")
+    _, _, size = CONTENT.unpack_from(data, FRAME.size)
+    return end + len(FRAME_END), Header(channel, size, ReceivedProperties(data[FRAME.size + CONTENT.size : end]))
+
+
+class LoopConnection(WireConnection):
+    """A connection with a shorter path for messages.
 
     It writes once for each turn of the loop, where pika makes a system call for each frame. It cuts the input once for
     each read, where pika copies the rest after each frame. Frames of content go straight to their channel, where pika
@@ -45,11 +77,11 @@ class LoopConnection(SelectConnection):  # type: ignore[misc]
             super()._on_data_available(b"")
             return
         try:
-            while available - offset >= _SMALLEST_FRAME:
-                end = offset + _SMALLEST_FRAME + int.from_bytes(buffer[offset + 3 : offset + 7], "big")
+            while available - offset >= FRAME_OVERHEAD:
+                end = offset + FRAME_OVERHEAD + int.from_bytes(buffer[offset + 3 : offset + 7], "big")
                 if end > available:
                     break
-                _, frame = decode_frame(buffer[offset:end])
+                _, frame = read_frame(buffer[offset:end])
                 offset = end
                 self._process_frame(frame)
         finally:
