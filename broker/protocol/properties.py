@@ -37,7 +37,8 @@ EMPTY = b"\0\0"
 
 
 def essentials(properties: bytes) -> Essentials:
-    """Return what decides the message's fate, of the encoded flags and values. Raises MalformedProperties."""
+    """Return the properties that decide the message's fate, from the encoded flags and values. Raises
+    MalformedProperties."""
     if not flags_of(properties) & _DECIDING:
         return _NOTHING
     return _cached(properties) if len(properties) <= _CACHEABLE else _parse(properties)
