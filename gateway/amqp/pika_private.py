@@ -8,10 +8,10 @@ from typing import Any
 from pika import BlockingConnection
 from pika.adapters.select_connection import SelectConnection
 from pika.exceptions import InvalidFrameError
-from pika.frame import Body, Header, Method, decode_frame
-from pika.spec import Basic
+from pika.frame import Header, decode_frame
 
-from amqp_wire.frames import CONTENT, FRAME, FRAME_END, FRAME_OVERHEAD, HEADER
+from amqp_wire.deliveries import DeliveredMessage, DeliveryReader
+from amqp_wire.frames import CONTENT, FRAME, FRAME_END, HEADER
 from amqp_wire.properties import ReceivedProperties
 from gateway.loop import Loop
 
@@ -61,41 +61,36 @@ class LoopConnection(WireConnection):
     """A connection with a shorter path for messages.
 
     It writes once for each turn of the loop, where pika makes a system call for each frame. It cuts the input once for
-    each read, where pika copies the rest after each frame. Frames of content go straight to their channel, where pika
-    first looks for callbacks, which these never have.
+    each read, where pika copies the rest after each frame. Deliveries go straight to the callback of their consumer,
+    where pika makes an object of each frame and of each method, and looks for callbacks that these never have.
     """
 
     def __init__(self, **options: Any) -> None:
         self._outgoing: list[bytes] = []
+        self._reader = DeliveryReader()
         super().__init__(**options)
         self._loop: Loop = self.ioloop
 
     def _on_data_available(self, data_in: bytes) -> None:
-        self._frame_buffer += data_in
-        buffer, offset, available = self._frame_buffer, 0, len(self._frame_buffer)
-        if buffer[:4] == b"AMQP":  # a protocol header: the broker speaks another version
-            super()._on_data_available(b"")
-            return
-        try:
-            while available - offset >= FRAME_OVERHEAD:
-                end = offset + FRAME_OVERHEAD + int.from_bytes(buffer[offset + 3 : offset + 7], "big")
-                if end > available:
-                    break
-                _, frame = read_frame(buffer[offset:end])
-                offset = end
-                self._process_frame(frame)
-        finally:
-            self._trim_frame_buffer(offset)
+        self.bytes_received += len(data_in)
+        self._reader.feed(data_in)
+        while (item := self._reader.next()) is not None:
+            if isinstance(item, DeliveredMessage):
+                self._deliver(item)
+            else:
+                self._process_frame(read_frame(item)[1])
 
-    def _process_frame(self, frame_value: Any) -> None:
-        kind = type(frame_value)
-        if kind is Body or kind is Header or (kind is Method and type(frame_value.method) is Basic.Deliver):
-            channel = self._channels.get(frame_value.channel_number)
-            if channel is not None:
-                self.frames_received += 1
-                channel._handle_content_frame(frame_value)
-                return
-        super()._process_frame(frame_value)
+    def _deliver(self, message: DeliveredMessage) -> None:
+        """Do as pika's channel does. It does not know the consumer if the broker has cancelled it; what is not settled
+        then goes back with the channel."""
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            return
+        if message.consumer_tag in channel._cancelled:
+            if channel.is_open:
+                channel.basic_reject(message.delivery_tag)
+        elif message.consumer_tag in channel._consumers:
+            channel._consumers[message.consumer_tag](channel, message, message.properties, message.body)
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if not self._outgoing:

@@ -38,10 +38,8 @@ def test_a_cancelled_consumer_is_known_until_the_broker_has_answered() -> None:
         (Connection, "_on_data_available"),
         (Connection, "_read_frame"),
         (Connection, "_process_frame"),
-        (Connection, "_trim_frame_buffer"),
         (Connection, "_adapter_emit_data"),
         (SelectConnection, "_adapter_emit_data"),
-        (Channel, "_handle_content_frame"),
     ],
 )
 def test_pika_has_the_methods_that_our_connection_overrides_or_calls(owner: type, name: str) -> None:
@@ -50,7 +48,7 @@ def test_pika_has_the_methods_that_our_connection_overrides_or_calls(owner: type
 
 def test_pika_has_the_attributes_that_our_connection_reads() -> None:
     made = inspect.getsource(Connection)
-    for name in ("_frame_buffer", "_channels", "frames_received", "bytes_sent"):
+    for name in ("_frame_buffer", "_channels", "bytes_received", "bytes_sent"):
         assert f"self.{name}" in made
     assert "self._transport" in inspect.getsource(BaseConnection)
 
@@ -69,9 +67,11 @@ def test_a_header_frame_has_the_attributes_that_a_channel_reads() -> None:
     assert "body_size" in read
 
 
-def test_pika_hands_content_frames_to_their_channel() -> None:
-    """So that to hand them over directly, as our connection does, skips nothing else."""
-    assert "_handle_content_frame" in inspect.getsource(Connection._deliver_frame_to_channel)
+def test_a_channel_hands_a_delivery_to_the_callback_of_its_consumer() -> None:
+    """So that our connection, which calls it directly, skips nothing else."""
+    source = inspect.getsource(Channel._on_deliver)
+    assert "self._consumers[consumer_tag](self, method_frame.method" in source
+    assert source.count("if ") == 3  # cancelled; then open and to be acked; unknown
 
 
 def test_frames_are_read_as_pika_reads_them_except_for_their_properties() -> None:
