@@ -125,8 +125,7 @@ def bare_dead_letter(
     """Return a dead letter without its history, for a message whose headers leave no room for it in a frame.
 
     It is the message as published, without the headers and properties that the broker acts on. There may be no room for
-    the `persistent` flag either, or for its own `headers`: our encoding of numbers may take more bytes than the
-    publisher's.
+    the `persistent` flag either, or for its own `headers`: the publisher's frames may be larger than ours.
     """
     _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in _BROKER_HEADERS}
