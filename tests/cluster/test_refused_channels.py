@@ -16,7 +16,7 @@ from tests.support.cluster import Cluster
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.parametrize("cluster", ["rabbitmq"], indirect=True)]
+pytestmark = pytest.mark.xdist_group("cluster")
 
 
 @contextmanager
@@ -42,6 +42,7 @@ def publish(publisher: PublisherThread, queue: str) -> WorkerError | None:
     return result
 
 
+@pytest.mark.parametrize("cluster", ["rabbitmq"], indirect=True)
 def test_a_quorum_queue_is_published_to_as_soon_as_it_has_a_new_leader(cluster: Cluster) -> None:
     """RabbitMQ 3.10 refuses all messages on a channel that first published to the queue before that, until the killed
     node is back."""
@@ -56,6 +57,7 @@ def test_a_quorum_queue_is_published_to_as_soon_as_it_has_a_new_leader(cluster: 
         assert not leader.process.running
 
 
+@pytest.mark.parametrize("cluster", ["rabbitmq"], indirect=True)
 def test_a_message_that_is_never_confirmed_does_not_keep_its_channel_open(cluster: Cluster) -> None:
     node, *others = cluster.nodes
     declare(node, "orders", x_queue_type="quorum")
