@@ -40,6 +40,7 @@ from routes import (
     overview,
     queues,
     replays,
+    schedule,
     system,
     users,
 )
@@ -58,6 +59,7 @@ APIS = [
     queues.api,
     exchanges.api,
     messages.api,
+    schedule.api,
     consumers.api,
     deliveries.api,
     replays.api,

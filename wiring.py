@@ -47,6 +47,7 @@ from services.queues import Queues
 from services.reconciler import Reconciler
 from services.replays import Replays
 from services.samples import Samples
+from services.schedule import Schedule
 from services.users import UserAccounts
 from services.worker_count import WorkerCount
 
@@ -101,6 +102,7 @@ def services_of(
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
+        schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES
 from domain.outcome import Answer
-from domain.timestamps import plausible
+from domain.timestamps import as_text, from_text, plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
 """attempts that were charged so far"""
 QUEUE = PREFIX + "queue"
 _LEVEL_HEADER = PREFIX + "delay-"
+_LEVEL_HEADERS = _LEVEL_HEADER, PREFIX + "scheduled-"
 _ASIDE = PREFIX + "set-aside"
 _EXCHANGE = PREFIX + "exchange"
 _ROUTING_KEY = PREFIX + "routing-key"
 FIRST_FAILED = PREFIX + "first-failed-at"
 REPLAYED_AT = "x-replayed-at"
+SCHEDULED_FOR = "x-scheduled-for"
+"""beside a timestamp of the publisher's own: when the message was to be delivered (delivery/scheduled.py)"""
 
 LOOK_EXCHANGE = "workerrmq.look."
 """A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
@@ -72,19 +75,24 @@ def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchan
     """For the delay levels, entered by `exchange`: the copy comes back to the source queue, which is its routing key,
     after `delay` seconds."""
     marks = {level_header(level): True for level in levels(delay)}
-    return _copy(source, consumer, answer, now, marks, exchange, source.queue)
+    return without_priority(_copy(source, consumer, answer, now, marks, exchange, source.queue))
 
 
-def due_again(queue: str, properties: PropertiesView, body: bytes) -> Message:
-    """A copy whose delay is over, for its queue. What acted on the broker on the way does not act any more."""
+def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message:
+    """A copy whose delay is over, as it may wait again. What the levels and the broker acted on is gone."""
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = {
         name: value
         for name, value in (properties.headers or {}).items()
-        if name not in _BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADER))
+        if name not in _BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADERS))
     }
     acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
-    return Message(queue, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
+    return Message(routing_key, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
+
+
+def due_again(copy: Message) -> Message:
+    """A retry that passed the levels, for its queue, where its priority counts again."""
+    return replace(copy, properties=replace(copy.properties, priority=_priority(copy.properties)))
 
 
 def dead_letter(
@@ -96,14 +104,14 @@ def dead_letter(
     now: float,
     earlier: Earlier | None = None,
 ) -> Message:
-    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected` or
-    `exhausted`."""
+    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected`,
+    `exhausted` or `expired`."""
     exchange, routing_key = address
     if routing_key is None:
         routing_key = original(source.exchange, source.routing_key, source.properties)[1]
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if earlier:
-        extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: _moment(earlier.first_failed)}
+        extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
@@ -137,14 +145,14 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
     """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell). Persistent,
     whatever it was before: it must not be lost now."""
     _, _, sent = original("", "", properties)
-    headers = {**(sent.headers or {}), REPLAYED_AT: _moment(now)}
+    headers = {**(sent.headers or {}), REPLAYED_AT: as_text(now)}
     back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
     return Message(came_from(properties, queue), body, properties=back)
 
 
 def came_from(properties: PropertiesView, default: str) -> str:
     """The queue that a dead letter was in; `default` where it does not tell."""
-    return _name((properties.headers or {}).get(QUEUE), default)
+    return _name((properties.headers or {}).get(QUEUE), default) or default
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
@@ -161,7 +169,26 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     kept = {name: value for name, value in headers.items() if name not in _BROKER_HEADERS and not _is_ours(name)}
     kept |= {name: aside[name] for name in _BROKER_HEADERS if name in aside}
     fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
+    fields["priority"] = _priority(properties)
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
+
+
+def _priority(properties: PropertiesView) -> int | None:
+    aside = (properties.headers or {}).get(_ASIDE)
+    if properties.priority is not None or not isinstance(aside, dict):
+        return properties.priority
+    priority = aside.get("priority")
+    return priority if isinstance(priority, int) and 0 <= priority < 256 else None
+
+
+def without_priority(copy: Message) -> Message:
+    """For the delay levels: RabbitMQ 4 looks whether the next message to deliver has expired, which may be one of
+    higher priority that came later, and so would keep back the others."""
+    priority, headers = copy.properties.priority, copy.properties.headers or {}
+    if priority is None:
+        return copy
+    headers = {**headers, _ASIDE: {**headers.get(_ASIDE, {}), "priority": priority}}
+    return replace(copy, properties=replace(copy.properties, headers=headers, priority=None))
 
 
 def came_by(exchange: str) -> str:
@@ -177,29 +204,26 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
     if FIRST_FAILED in before:
         history[FIRST_FAILED] = before[FIRST_FAILED]
     elif first_failed is not None:
-        history[FIRST_FAILED] = _moment(first_failed)
-    return _with_history(source, history, "", source.queue)
+        history[FIRST_FAILED] = as_text(first_failed)
+    return with_history(source, history, "", source.queue)
 
 
 def known_since(properties: PropertiesView, now: float) -> float | None:
-    """When a message was published, in Unix seconds: by its timestamp or, where it has none that can be true, by its
-    first failed attempt; None when neither is known."""
+    """When a message came into its queue as a new one, in Unix seconds: by its timestamp, or by what put it there
+    later; where neither can be true, by its first failed attempt. None when nothing is known."""
+    headers = properties.headers or {}
     timestamp = properties.timestamp
-    seconds = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-    if isinstance(seconds, int | float) and plausible(seconds, now):
-        return float(seconds)
-    first_failed = (properties.headers or {}).get(FIRST_FAILED)
-    try:
-        return datetime.fromisoformat(first_failed).timestamp() if isinstance(first_failed, str) else None
-    except ValueError:
-        return None
+    told: list[float | None] = [timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp]
+    told += [from_text(headers.get(name)) for name in (SCHEDULED_FOR, REPLAYED_AT)]
+    known = [float(one) for one in told if isinstance(one, int | float) and plausible(one, now)]
+    return max(known) if known else from_text(headers.get(FIRST_FAILED))
 
 
 def _copy(
     source: Source, consumer: str, answer: Answer, now: float, extra: dict[str, Any], exchange: str, routing_key: str
 ) -> Message:
     before = source.properties.headers or {}
-    moment = _moment(now)
+    moment = as_text(now)
     history = {
         ATTEMPTS: attempts_charged(before) + 1,
         PREFIX + "consumer": consumer,
@@ -212,10 +236,10 @@ def _copy(
         history[PREFIX + "status"] = answer.status
     if answer.error is not None:
         history[PREFIX + "error"] = answer.error.value
-    return _with_history(source, history, exchange, routing_key)
+    return with_history(source, history, exchange, routing_key)
 
 
-def _with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
+def with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
     """The message with what `original` needs, and what else shall be said of it."""
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     headers = dict(sent.headers or {})
@@ -234,10 +258,6 @@ def _with_history(source: Source, history: dict[str, Any], exchange: str, routin
 def _is_copy(headers: Mapping[str, Any]) -> bool:
     charged = headers.get(ATTEMPTS)
     return isinstance(charged, int) and 0 <= charged < 2**31 and isinstance(headers.get(QUEUE), str)
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _is_ours(header: str | bytes) -> bool:

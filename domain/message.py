@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
-class PropertiesView(Protocol):
+class DriverProperties(Protocol):
     """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes; what drivers hand us fits as it is."""
 
     content_type: str | None
@@ -47,11 +47,17 @@ class Properties:
     cluster_id: str | None = None
 
 
+PropertiesView = DriverProperties | Properties
+"""Basic properties to read, whoever made them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to publish. With `exchange` empty the routing key is the name of a queue."""
+    """One message to publish. With `exchange` empty the routing key is the name of a queue. `due` is the time in Unix
+    seconds at which it is to come there; None is at once."""
 
     routing_key: str
     body: bytes
     exchange: str = ""
     properties: Properties = field(default_factory=Properties)
+    due: float | None = None

@@ -16,6 +16,7 @@ TroubleKind = Literal[
     "consumer_suspended",
     "copies_refused",
     "retries_overdue",
+    "scheduled_overdue",
     "dead_lettering_stuck",
     "breaker_open",
     "consumer_failing",
@@ -42,9 +43,11 @@ class Trouble(Model):
 
 
 class QueueTotals(Model):
-    """All queues together. Counts are messages, rates messages per second. `retries` are in the service's own delay
-    levels, whose queues and rates do not count. Of these, `retriesOverdue` have waited long enough, but are not back
-    in their queues yet. Both are null while RabbitMQ does not tell. `deadLetters` are part of `messages`."""
+    """All queues together. Counts are messages, rates messages per second. `retries` and `scheduled` messages are
+    in the service's own delay levels, whose queues and rates do not count. Of these, `retriesOverdue` have waited long
+    enough, but are not in their queues yet; `scheduledOverdue` are those that RabbitMQ should have passed on. Once the
+    levels have passed a scheduled message on, it counts as an overdue retry until it is in its queue. These are null
+    while RabbitMQ does not tell. `deadLetters` are part of `messages`."""
 
     queues: int
     messages: int
@@ -53,6 +56,8 @@ class QueueTotals(Model):
     dead_letters: int
     retries: int | None
     retries_overdue: int | None
+    scheduled: int | None
+    scheduled_overdue: int | None
     publish_rate: float
     deliver_rate: float
     ack_rate: float

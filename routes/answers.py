@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -41,16 +42,19 @@ class ConsumerDeleted(Done):
 
 
 class Published(Done):
-    """One message is in a queue."""
+    """One message is in a queue, or, with `deliverAt`, scheduled until then."""
 
     message_id: str
+    deliver_at: datetime | None = None
 
 
 class PublishResult(Model):
-    """What became of one message of a batch; `code` and `detail` say why it failed."""
+    """What became of one message of a batch; `code` and `detail` say why it failed. With `deliverAt` a published one is
+    scheduled until then."""
 
     message_id: str
     status: Literal["published", "failed"]
+    deliver_at: datetime | None = None
     code: str | None = None
     detail: str | None = None
 

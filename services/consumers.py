@@ -26,7 +26,7 @@ from domain.errors import (
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults, joined
-from gateway.amqp.topology import holds_retries
+from gateway.amqp.topology import holds_delayed
 from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
@@ -159,8 +159,8 @@ class Consumers:
         return details(consumer, Live(self._heartbeats.live()))
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
-        if holds_retries(spec.queue_name):
-            raise _unfit("Retries of all queues wait in this queue. It is the service's own.")
+        if holds_delayed(spec.queue_name):
+            raise _unfit("Messages of all queues wait in this queue for their time. It is the service's own.")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:

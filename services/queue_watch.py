@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from domain.overview import Growth, QueueOutline, QueuesSeen
-from gateway.amqp.topology import holds_retries
+from gateway.amqp.topology import holds_delayed
 
 _LEAST = 4
 """Looks by which growth is judged, at the least."""
@@ -87,12 +87,12 @@ class QueueWatch:
         """A dead letter is under way for some milliseconds, so where many pass there are always some: at most as many
         as pass in a second are not stuck. RabbitMQ counts what enters the delay levels, not what goes from one to the
         next."""
-        retries_per_second = sum(queue.publish_rate for queue in queues if holds_retries(queue.name))
+        retries_per_second = sum(queue.publish_rate for queue in queues if holds_delayed(queue.name))
         found: dict[str, int | None] = {}
         for queue in queues:
             counts = _in_last(self._looks[queue.name], now - self._overdue)
             known = [count for count in counts if count is not None]
-            passing = retries_per_second if holds_retries(queue.name) else queue.publish_rate
+            passing = retries_per_second if holds_delayed(queue.name) else queue.publish_rate
             if counts and not known:
                 found[queue.name] = None
             elif known and min(known) > passing:
@@ -102,7 +102,7 @@ class QueueWatch:
 
 def _dead_lettering(queue: QueueOutline) -> int | None:
     """None only where a number is expected: of a delay level."""
-    if queue.dead_lettering is None and not holds_retries(queue.name):
+    if queue.dead_lettering is None and not holds_delayed(queue.name):
         return 0
     return queue.dead_lettering
 

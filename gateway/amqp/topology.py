@@ -6,25 +6,27 @@
              ▼                                                │
           (delay.n-1) ◀───────────────────────────────────────┘
              ┆
-          (delay.0) ─▶ (due) ─▶ [workerrmq.due] ─▶ a worker ─▶ the source queue
+          (delay.0) ─▶ (due) ─▶ [workerrmq.due] ─▶ a worker ─▶ the source queue, or where it was published to
                          ▲                            ├─ refused ─▶ (overdue) ─▶ [workerrmq.overdue] ─┐
                          │                            └─ no such queue ─▶ (orphans) ─▶ [workerrmq.orphans]
                          └───────────────────────────────── after a while ────────────────────────────┘
 
-A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`. All consumers share the levels. They
-never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two queues
-(https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ dead-letters only
-to queues of ours, which refuse nothing: it would wait for a queue that refuses, with all other messages of the level.
+A level is a headers exchange `workerrmq.delay.n` and two queues behind it: one of the same name for retries, and
+`workerrmq.scheduled.n` for scheduled messages, so that RabbitMQ counts them apart and many of one kind do not delay the
+other. All consumers share the levels. They never expire. They are quorum queues with at-least-once dead-lettering, so
+that no message is lost between two queues (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives
+on one node only. RabbitMQ dead-letters only to queues of ours, which refuse nothing: it would wait for a queue that
+refuses, with all other messages of the level.
 The last hop is a worker's (gateway/consuming/due_retries.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from delivery.copies import level_header
+from delivery import copies, scheduled
 from delivery.delays import levels
 from domain.names import MAX_BYTES
 from gateway.amqp.declaring import Declaration, bind, exchange, fanout, queue
@@ -40,9 +42,23 @@ _OLD_RUNG = "workerrmq.retry."
 """Queues of the retry ladder of earlier versions. They expire by themselves."""
 OLD_ORPHANED = "workerrmq.orphaned"
 """The classic queue of orphans of those versions, and its fanout exchange; see gateway/amqp/migration.py."""
-NO_LEVEL = "^(?!" + re.escape(_LEVEL) + "|" + re.escape(_OLD_RUNG) + f"|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
-"""A regular expression for the names of all queues except those where retries wait."""
+_SCHEDULED = "workerrmq.scheduled."
+_WAITING = _LEVEL, _SCHEDULED, _OLD_RUNG
+NO_LEVEL = f"^(?!{'|'.join(map(re.escape, _WAITING))}|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
+"""A regular expression for the names of all queues except those where messages wait for their time."""
 _DEAD_LETTERS = ".dlq"
+
+
+class Kind(NamedTuple):
+    """What waits in the levels. `queues` is how the names of its queues begin, `mark` the header by which a level takes
+    a message of this kind."""
+
+    queues: str
+    mark: Callable[[int], str]
+
+
+RETRIES = Kind(_LEVEL, copies.level_header)
+SCHEDULED = Kind(_SCHEDULED, scheduled.level_header)
 
 
 def level_name(level: int) -> str:
@@ -89,12 +105,17 @@ def _waiting(seconds: float, then: str) -> dict[str, Any]:
     }
 
 
-def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
-    """One delay level; the one below must be there."""
-    name, below = level_name(number), level_name(number - 1)
+def level_queue(kind: Kind, level: int) -> str:
+    """The queue of a level, from 0, where messages of that kind wait."""
+    return f"{kind.queues}{level}"
+
+
+def level(kind: Kind, number: int, arguments: Mapping[str, Any]) -> Declaration:
+    """One delay level for messages of a kind; the one below must be there."""
+    name, below, waiting = level_name(number), level_name(number - 1), level_queue(kind, number)
     yield from exchange(name, "headers", {"alternate-exchange": below})
-    made = yield from queue(name, {**arguments, **_waiting(1 << number, below)})
-    yield bind(name, name, arguments={"x-match": "all", level_header(number): True})
+    made = yield from queue(waiting, {**arguments, **_waiting(1 << number, below)})
+    yield bind(waiting, name, arguments={"x-match": "all", kind.mark(number): True})
     return made
 
 
@@ -119,13 +140,19 @@ def classic_arguments() -> dict[str, Any]:
     return {"x-queue-type": "classic"}
 
 
-def holds_retries(queue_name: str) -> bool:
-    """Whether retries wait in a queue of that name."""
-    return queue_name.startswith((_LEVEL, _OLD_RUNG)) or holds_due(queue_name)
+def holds_delayed(queue_name: str) -> bool:
+    """Whether messages wait for their time in a queue of that name, or for a worker after it."""
+    return queue_name.startswith(_WAITING) or holds_due(queue_name)
+
+
+def scheduled_level(queue_name: str) -> int | None:
+    """The level of a queue where scheduled messages wait; None for any other queue."""
+    number = queue_name.removeprefix(_SCHEDULED)
+    return int(number) if number != queue_name and number.isascii() and number.isdecimal() else None
 
 
 def holds_due(queue_name: str) -> bool:
-    """Whether the retries in a queue of that name have waited long enough."""
+    """Whether the messages in a queue of that name have waited long enough."""
     return queue_name in (DUE, OVERDUE)
 
 

@@ -21,13 +21,15 @@ function publish(queueName) {
       { name: "message", label: "Message", kind: "area", rows: 6, read: (given) => given, hint: "goes as it is typed" },
       { name: "contentType", label: "Content type", hint: "empty: application/json if it is JSON, else text/plain" },
       { name: "correlationId", label: "Correlation id" },
+      { name: "deliverAt", label: "Deliver at", kind: "datetime-local", read: zoned, hint: "empty: at once. A scheduled message cannot be cancelled" },
       { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, as in {"x-tenant": "acme"}' },
     ],
     submit: "Publish",
     async run({ message, contentType = typeOf(message), correlationId, headers, ...where }) {
       const properties = { contentType, correlationId, headers };
       const { data } = await post("messagePublish", { ...where, message, properties });
-      tell(`Published: it is in its queue, as message ${data.messageId}.`);
+      const state = data.deliverAt ? `Scheduled for ${new Date(data.deliverAt).toLocaleString("sv-SE")}` : "Published: it is in its queue";
+      tell(`${state}, as message ${data.messageId}.`);
     },
   });
   return el("section", { "aria-labelledby": "publish" }, el("h2", { id: "publish" }, "Publish a message"), asked.node);
@@ -60,6 +62,8 @@ function answer(data) {
     data.body ? el("pre", { class: "body", tabindex: "0" }, data.body) : null,
   ];
 }
+
+const zoned = (given) => (given ? new Date(given).toISOString() : undefined);
 
 // The text itself is sent, not what JavaScript makes of it: its numbers have 53 bits.
 function typeOf(text) {

@@ -1,0 +1,95 @@
+"""Publishes messages that are due later: into the delay levels, once these are known to be there."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from delivery.periods import Periods
+from delivery.scheduled import enter, seconds_left, waiting
+from domain.errors import BrokerUnavailable, Unroutable, WorkerError
+from domain.message import Message
+from gateway.amqp.confirm_channel import Done
+from gateway.amqp.publisher import Publisher, unavailable
+from gateway.amqp.standing import Standing
+from gateway.amqp.topology import entrance
+from gateway.loop import Loop
+
+_NOT_YET = BrokerUnavailable(
+    "The delay levels for scheduled messages are being declared. Publish the message again.", retry_after=5
+)
+
+
+class Scheduler:
+    """Owned by the loop's thread. The levels are looked for again after `Periods.verify`, because somebody may have
+    deleted one; nothing is declared before the first scheduled message."""
+
+    def __init__(self, loop: Loop, publisher: Publisher, periods: Periods) -> None:
+        self._loop, self._publisher, self._periods = loop, publisher, periods
+        self._standing = Standing(loop, periods)
+        publisher.on_up, publisher.on_down = self._connected, self._standing.disconnected
+        self._looked_at = 0.0
+        self._waiting: dict[Done, Message] = {}  # for their levels
+        self._sent: dict[Done, Done] = {}  # by the caller's callback: the one that the publisher has
+
+    def publish(self, message: Message, done: Done) -> None:
+        """Publish a message that has a `due` time; at once if it is over. `done` gets what Publisher.publish gives it,
+        and BrokerUnavailable if the broker refuses to declare a level."""
+        if time.monotonic() - self._looked_at > self._periods.verify:
+            self._looked_at = time.monotonic()
+            self._standing.doubt()
+        self._waiting[done] = message
+        self._ask(done)
+
+    def give_up(self, done: Done) -> WorkerError | None:
+        """Forget a message that was not sent yet. Return why it was not; None if it was sent, or is not ours."""
+        waits = self._waiting.pop(done, None) is not None
+        if waits and self._publisher.up:
+            return _NOT_YET
+        sent = self._sent.pop(done, None)
+        return unavailable(self._publisher.error) if waits or (sent and self._publisher.give_up(sent)) else None
+
+    def _connected(self, connection: Any) -> None:
+        """Declare the levels for the messages that have waited for a connection."""
+        self._standing.connected(connection)
+        for done in list(self._waiting):
+            self._ask(done)
+
+    def _ask(self, done: Done) -> None:
+        """Send it once its levels are there, or when it is due, whichever comes first."""
+        message = self._waiting[done]
+        delay = self._delay(message)
+        if delay:
+            self._standing.need_schedule(delay, partial(self._send, done), partial(self._refused, done))
+        if done in self._waiting and delay <= self._periods.verify:
+            self._loop.call_later(delay, partial(self._send, done))
+
+    def _refused(self, done: Done, reason: str) -> bool:
+        if self._waiting.pop(done, None):
+            done(BrokerUnavailable(reason, retry_after=self._periods.declare_again))
+        return True
+
+    def _send(self, done: Done) -> None:
+        message = self._waiting.pop(done, None)
+        if message is None:  # given up, or sent for another reason
+            return
+        delay = self._delay(message)
+        if not delay:
+            self._publisher.publish(message, done)
+            return
+
+        def answered(error: WorkerError | None) -> None:
+            self._sent.pop(done, None)
+            if isinstance(error, Unroutable):  # a level was deleted
+                error = BrokerUnavailable("A delay level is missing. Publish the message again.", retry_after=1)
+                self._standing.doubt()
+            done(error)
+
+        assert message.due is not None
+        self._sent[done] = answered
+        self._publisher.publish(enter(waiting(message, message.due), delay, entrance(delay)), answered)
+
+    @staticmethod
+    def _delay(message: Message) -> int:
+        return seconds_left(message.due or 0.0, time.time())
