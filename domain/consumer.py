@@ -90,8 +90,8 @@ class RetryPolicy(Model):
     give_up_after: float | None = Field(
         None,
         gt=0,
-        description="seconds since the message was published (its timestamp; else its first failure) after which a "
-        "message that fails is dead-lettered, whatever attempts it has left",
+        description="seconds since the message was published (its timestamp; else its first failure), or was due or "
+        "replayed: the last attempt is made then, and if it fails, the message expires into the dead letters",
     )
 
 
