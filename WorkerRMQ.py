@@ -45,7 +45,7 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
     )  # inherited by all threads, so that only sigtimedwait below gets them
     keep_in(settings.metrics_dir)
     store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
-    tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint.get_secret_value())
     worker = reconciler(settings, store, tracing)
     worker.start()
     log.info("worker_started")

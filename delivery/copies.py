@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
-from domain.names import MAX_BYTES
+from domain.names import MAX_BYTES, OWN
 from domain.outcome import Answer
 from domain.timestamps import as_text, from_text, plausible
 
@@ -106,13 +106,23 @@ def dead_letter(
 ) -> Message:
     """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected`,
     `exhausted` or `expired`."""
-    exchange, routing_key = address
-    if routing_key is None:
-        routing_key = original(source.exchange, source.routing_key, source.properties)[1]
+    exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
+
+
+def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
+    """Whether a dead letter for `address` would come back to its queue at once, for ever: RabbitMQ does not drop
+    messages that go in circles by being rejected (https://www.rabbitmq.com/docs/dlx#routing)."""
+    return address[0] == "" and _dead_letter_key(source, address) == source.queue
+
+
+def _dead_letter_key(source: Source, address: tuple[str, str | None]) -> str:
+    if address[1] is not None:
+        return address[1]
+    return original(source.exchange, source.routing_key, source.properties)[1]
 
 
 def bare_dead_letter(
@@ -129,6 +139,13 @@ def bare_dead_letter(
     return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
 
 
+def wants_reply(source: Source) -> bool:
+    """Whether a message names a queue for the answer, and not one of the service's own: who publishes may well have no
+    right to write there."""
+    reply_to = source.properties.reply_to
+    return bool(reply_to) and not (isinstance(reply_to, str) and reply_to.startswith(OWN))
+
+
 def reply(source: Source, answer: Answer) -> Message:
     """The target's answer for the message's `reply_to`, under its correlation id; transient, as RPC replies are."""
     properties = Properties(
@@ -142,10 +159,12 @@ def reply(source: Source, answer: Answer) -> Message:
 
 
 def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) -> Message:
-    """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell). Persistent,
-    whatever it was before: it must not be lost now."""
+    """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell), and for no
+    other: CC and BCC have had their effect when it was published. Persistent, whatever it was before: it must not be
+    lost now."""
     _, _, sent = original("", "", properties)
-    headers = {**(sent.headers or {}), REPLAYED_AT: as_text(now)}
+    kept = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    headers = {**kept, REPLAYED_AT: as_text(now)}
     back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
     return Message(came_from(properties, queue), body, properties=back)
 
@@ -242,7 +261,7 @@ def _copy(
 def with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
     """The message with what `original` needs, and what else shall be said of it."""
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
-    headers = dict(sent.headers or {})
+    headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
     aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
     aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}

@@ -96,12 +96,12 @@ class RequestHeaders:
             f"webhook-timestamp: {now}",
             f"X-Delivery-Attempt: {attempt}",
         ]
-        coding, content = None, content_type or properties.content_type or "application/octet-stream"
+        coding, content = None, field_value(content_type or properties.content_type or "application/octet-stream")
         if properties.content_encoding and content_type is None:
             coding, charset = encoding_of(properties.content_encoding)
             content = with_charset(content, charset)
         if not self._own_type:
-            lines.append(f"Content-Type: {field_value(content)}")
+            lines.append(f"Content-Type: {content}")
         if coding and not self._own_encoding:
             lines.append(f"Content-Encoding: {coding}")
         if properties.correlation_id:

@@ -88,7 +88,7 @@ def _unmasked(value: Any, before: Any) -> Any:
         return {name: _unmasked(item, known.get(name)) for name, item in value.items()}
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    return before if value == MASK else value
+    return before if value == MASK and before is not None else value
 
 
 def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:

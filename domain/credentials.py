@@ -25,8 +25,11 @@ HARMLESS_HEADERS = frozenset({
 })  # fmt: skip
 """The headers whose values are shown. Any other may hold a credential: no pattern finds all names that people give."""
 
-_PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^?#]*(?:\?(?P<query>[^#]*))?")
+_PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^/?#]*(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
 """A URL by RFC 3986, appendix B. The last `@` of the authority ends the user info."""
+_TOKEN = re.compile(rf"(?<=/)(?:{re.escape(MASK)}|(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/{{}}]{{16,}})(?=/|$)")
+"""A segment of a path that looks like the tokens in the webhook URLs of Slack, Discord or Telegram: long, with letters
+and digits."""
 _QUERY_PART = re.compile(r"(?P<name>[^&=]*=)?(?P<value>[^&]*)")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SHORTEST_REDACTED = 6
@@ -42,7 +45,7 @@ def origin(url: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Return `url` with its user info and the values of its query masked, except values that are placeholders."""
+    """Return `url` with its user info, tokens in its path and the values of its query masked, except placeholders."""
     for _, start, end in reversed(list(_secrets_in(url))):
         url = url[:start] + MASK + url[end:]
     return url
@@ -117,12 +120,15 @@ def _harmless(header: str) -> bool:
 
 def _secrets_in(url: str) -> Iterator[tuple[str, int, int]]:
     """Yield each part of `url` that may be a credential, in its order: its name, where it begins, and where it ends.
-    The name of user info is `@`, that of a query value ends in `=`; a query value without a name has an empty one."""
+    The name of user info is `@`, that of a segment of the path `/`, that of a query value ends in `=`; a query value
+    without a name has an empty one."""
     parts = _PARTS.match(url)
     if parts is None:
         return
     if parts["user"]:
         yield "@", *parts.span("user")
+    for segment in _TOKEN.finditer(url, *parts.span("path")):
+        yield "/", *segment.span()
     for part in _QUERY_PART.finditer(url, *parts.span("query")) if parts["query"] else ():
         if part["value"] and not _PLACEHOLDER.fullmatch(part["value"]):
             yield part["name"] or "", *part.span("value")

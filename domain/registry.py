@@ -38,8 +38,9 @@ class RegisteredConsumer:
     """`revision` grows by one with every change that a worker must act upon; `reason` says why it is suspended.
     `retiring_secrets` are signing secrets that were replaced of late.
 
-    `faults` are the fields whose stored values are not valid, each with a sentence. Such a consumer is suspended, and
-    `spec` is only there to be shown and changed: it has the defaults in their place, and its URL is plain text."""
+    `faults` are the fields whose stored values are not valid, or cannot be unsealed, each with a sentence. Such a
+    consumer is suspended, and `spec` is only there to be shown and changed: it has the defaults in their place, and its
+    URL is plain text."""
 
     id: str
     spec: ConsumerSpec

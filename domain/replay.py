@@ -67,16 +67,19 @@ def fits(wanted: DeadLetterFilter, headers: Mapping[str, Any], message_id: str |
         and (not wanted.error or headers.get("workerrmq-error") in wanted.error)
         and (not wanted.message_ids or message_id in wanted.message_ids)
         and all(str(headers.get(name)) == value for name, value in wanted.headers.items())
-        and (wanted.since is None or (_moment(failed_at) or _NEVER) >= wanted.since)
-        and (wanted.until is None or (_moment(failed_at) or _NEVER) < wanted.until)
+        and (wanted.since is None or _moment(failed_at) >= wanted.since)
+        and (wanted.until is None or _moment(failed_at) < wanted.until)
     )
 
 
 _NEVER = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: Any) -> datetime:
+    """The time that a header names, `_NEVER` where it names none. A publisher may have written the header: a time
+    without a zone cannot be compared."""
     try:
-        return datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        return None
+        return _NEVER
+    return _NEVER if moment.tzinfo is None else moment

@@ -1,4 +1,4 @@
-"""Messages into queues and out of them. What is said to be published is in a queue: the broker confirmed it."""
+"""Publishes messages and reads them from queues. A message counts as published once the broker has confirmed it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _Address = tuple[str, str]
 class Messages:
     """Thread-safe. Waits for the broker's confirms for at most `timeout` seconds.
 
-    RabbitMQ closes the channel of whoever publishes to an exchange that is missing or internal, and all requests share
-    that channel: one mistaken client would leave the others not knowing what became of their messages. So an exchange
-    is looked for before it is first used.
+    RabbitMQ closes a channel that publishes to a missing or internal exchange. All requests share one channel, so the
+    error of one client would leave the messages of all others unconfirmed. Therefore each exchange is looked up before
+    its first use.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Messages:
         most: int = 1000,
         declaring: float = 20.0,
     ) -> None:
-        """With `tracing`, each call has a span. An exchange that was found is not looked for again for `trusted`
-        seconds, and for `untold` seconds when the management API did not answer: each time that takes seconds. Keep the
-        names of at most `most` exchanges and queues. Scheduled messages have `declaring` seconds more, for the first
-        one waits until its delay levels are there."""
+        """With `tracing`, each call has a span. An exchange that exists is not looked up again for `trusted` seconds.
+        After the management API failed to answer, skip the lookup for `untold` seconds, because each failure takes
+        seconds. Cache at most `most` exchanges and queues. Give scheduled messages `declaring` more seconds: the first
+        one waits until its delay levels exist."""
         self._publisher = publisher
         self._exchanges, self._queues = exchanges, queues
         self._returned = ReturnedMessages(queues)
@@ -62,36 +62,40 @@ class Messages:
         self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
     def publish(self, message: Message) -> None:
-        """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed
-        when it may or may not have been published."""
+        """Publish a message; return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and
+        PublishUnconfirmed when the message may have been published."""
         [error] = self._published([message])
         if error:
             raise error
 
     def publish_all(self, messages: Sequence[Message]) -> list[WorkerError | None]:
-        """What became of each, in order; None is published. Raises, as `publish` does, when all failed alike."""
+        """Publish messages. Return the error of each, in order, or None if it was published. Raises the errors of
+        `publish` when all messages failed with the same code."""
         errors = self._published(messages)
         first = errors[0]
         if first and all(error and error.code == first.code for error in errors):
             raise type(first)(
-                f"None of the {len(errors)} messages: {first.detail}", code=first.code, retry_after=first.retry_after
+                f"None of the {len(errors)} messages was published. {first.detail}",
+                code=first.code,
+                retry_after=first.retry_after,
             )
         return errors
 
     def get(self, wanted: GetMessages) -> list[HeldMessage]:
-        """Messages from the head of a queue; they stay there, or are removed, as `wanted`. What is removed is gone even
-        when the answer is lost on its way. Raises NotFound, Locked, Invalid for a stream, and BrokerUnavailable."""
+        """Return messages from the head of a queue. `wanted.ack_mode` decides whether they stay in the queue; removed
+        messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream, and
+        BrokerUnavailable."""
         return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes)
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
-        barred = {address: self._bar(address) for address in set(map(_looked_for, messages))}
-        sound = [message for message in messages if not barred[_looked_for(message)]]
+        refusals = {address: self._refusal(address) for address in set(map(_required, messages))}
+        accepted = [message for message in messages if not refusals[_required(message)]]
         began = time.perf_counter()
-        results = self._sent(sound)
-        if sound:
-            CONFIRM_SECONDS.labels("one" if len(sound) == 1 else "batch").observe(time.perf_counter() - began)
+        results = self._sent(accepted)
+        if accepted:
+            CONFIRM_SECONDS.labels("one" if len(accepted) == 1 else "batch").observe(time.perf_counter() - began)
         remaining = iter(results)
-        errors = [barred[_looked_for(message)] or self._judged(message, next(remaining)) for message in messages]
+        errors = [refusals[_required(message)] or self._judged(message, next(remaining)) for message in messages]
         for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
             PUBLISHES.labels(result).inc(count)
         return errors
@@ -106,14 +110,14 @@ class Messages:
         return self._tracing.publish(messages, send) if self._tracing and messages else send(messages)
 
     def _judged(self, message: Message, error: WorkerError | None) -> WorkerError | None:
-        """The error, or the outage because of which the broker has returned the message."""
+        """Return `error`, or for a returned message the outage that may be the reason."""
         if error is None or error.code != Unroutable.code:
             return error
         question = f"{message.exchange}\n{message.routing_key}"
         return self._lookups.call(question, lambda: self._returned.outage(message)) or error
 
-    def _bar(self, address: _Address) -> WorkerError | None:
-        """Why nothing can be published to an exchange, or scheduled for a queue."""
+    def _refusal(self, address: _Address) -> WorkerError | None:
+        """Return why messages cannot be published to an exchange or scheduled for a queue, or None if they can."""
         exchange, queue = address
         if not (exchange or queue) or self._is_seen(address):
             return None
@@ -129,7 +133,8 @@ class Messages:
             self._seen[address] = kept
 
     def _look_for_queue(self, queue: str) -> WorkerError | None:
-        """A direct message to a missing queue comes back at once; a scheduled one would do so in years."""
+        """Return why messages cannot be scheduled for `queue`. RabbitMQ returns a direct message to a missing queue at
+        once; a scheduled one would find out when it is due."""
         try:
             self._queues.find(queue)
         except NotFound:
@@ -141,7 +146,7 @@ class Messages:
         return None
 
     def _look(self, exchange: str) -> WorkerError | None:
-        missing = Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
+        missing = Unroutable(f"The exchange {exchange!r} does not exist. Create it first.", code="exchange_not_found")
         try:
             found = self._exchanges.get(exchange)
         except NotFound:
@@ -149,14 +154,14 @@ class Messages:
         except BrokerUnavailable:  # AMQP may work while the management API does not
             self._see((exchange, ""), self._untold)
             return None
-        if found.exchange != exchange:  # the management API knows the default exchange by another name than AMQP
+        if found.exchange != exchange:  # the management API has another name for the default exchange
             return missing
         if found.internal:
-            return Unroutable(f"The exchange {exchange!r} is internal: only other exchanges publish to it.")
+            return Unroutable(f"The exchange {exchange!r} is internal; only other exchanges can publish to it.")
         self._see((exchange, ""), self._trusted)
         return None
 
 
-def _looked_for(message: Message) -> _Address:
-    """What must be there before a message is sent."""
+def _required(message: Message) -> _Address:
+    """Return what must exist before a message is sent."""
     return message.exchange, "" if message.exchange or message.due is None else message.routing_key

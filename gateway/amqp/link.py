@@ -9,16 +9,14 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
-from pika.exceptions import IncompatibleProtocolError, ProbableAuthenticationError
 
 from delivery.backoff import reconnect_delay
+from gateway.amqp.connect_errors import of_all_nodes, reason_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.pika_private import LoopConnection
 from gateway.loop import Loop
 from gateway.metrics.instruments import RECONNECTS
 from gateway.node_urls import place
-from gateway.tls import tls_problem
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -61,11 +59,7 @@ class Link:
     @property
     def error(self) -> str | None:
         """Why there is no connection: the last reason of each node that failed since there was one."""
-        if self.up:
-            return None
-        if len(self._nodes) == 1:
-            return next(iter(self._reasons.values()), "not connected yet")
-        return "; ".join(f"{node}: {reason}" for node, reason in self._reasons.items()) or "not connected yet"
+        return None if self.up else of_all_nodes(self._reasons, len(self._nodes)) or "not connected yet"
 
     def open(self) -> None:
         """Start to connect to the next node, by all its addresses in turn."""
@@ -99,7 +93,7 @@ class Link:
             self._attempt = None
         if isinstance(result, BaseException):
             if current:
-                self._retry(_sentence(result))
+                self._retry(reason_of(result))
         elif not current:
             result.close()  # it came too late
         else:
@@ -127,8 +121,8 @@ class Link:
         was_up, self.up = self.up, False
         if was_up and not self._closing:
             self._lost_before = True
-            self._on_down(_sentence(reason))
-        self._retry(_sentence(reason), lost=True)
+            self._on_down(reason_of(reason))
+        self._retry(reason_of(reason), lost=True)
 
     def _retry(self, reason: str, *, lost: bool = False) -> None:
         """Connect to the next node: at once when this one could not be reached, after a pause when it was the last of
@@ -155,42 +149,3 @@ class Link:
     def _reopen(self) -> None:
         if not self._closing:
             self.open()
-
-
-def _sentence(reason: BaseException) -> str:
-    """pika nests the reason of a failed connect; the innermost says most. Its words hold no credentials."""
-    inner: Any = reason
-    while True:
-        nested = getattr(inner, "exceptions", None) or getattr(inner, "exception", None) or inner.args
-        nested = nested[-1] if isinstance(nested, tuple) and nested else nested
-        if not isinstance(nested, BaseException):
-            break
-        inner = nested
-    text = str(inner)
-    if problem := tls_problem(text, "RABBITMQ_CA_FILE"):
-        return problem
-    for kinds, word, sentence in _SENTENCES:
-        if isinstance(inner, kinds) and word in text:
-            return sentence
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
-    if getattr(inner, "reply_text", None):
-        return f"{inner.reply_code} {inner.reply_text}"
-    return str(inner.args[0]) if inner.args else type(inner).__name__
-
-
-_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
-    (
-        (IncompatibleProtocolError,),
-        "",
-        "the other side closed the connection, or does not speak AMQP 0-9-1, or expects amqps://",
-    ),
-    ((TimeoutError, AMQPConnectorStackTimeout), "", "no answer in time"),
-    (
-        (ProbableAuthenticationError,),
-        "ACCESS_REFUSED",
-        "RabbitMQ refuses the login: wrong user or password in RABBITMQ_URL, or a user such as guest that may log in "
-        "from RabbitMQ's own host only",
-    ),
-)
-"""What an error of a kind, with a word in its text, means."""

@@ -15,6 +15,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from domain.errors import BrokerUnavailable
+from gateway.amqp.connect_errors import of_all_nodes, reason_of
 from gateway.node_urls import Login, NodeUrl, decoded, parse_node_urls, place
 from gateway.tls import TlsFiles
 
@@ -96,13 +97,15 @@ class BrokerNodes:
 
     def connect(self, name: str, heartbeat: int | None = None) -> pika.BlockingConnection:
         """Open a connection to the first node that takes one; `name` and `heartbeat` as for `shuffled`. Raises
-        BrokerUnavailable."""
+        BrokerUnavailable with the reason of each."""
+        reasons: dict[str, str] = {}
         for node in self.shuffled(name, heartbeat):
             try:
                 return pika.BlockingConnection(node)
-            except (AMQPError, AMQPConnectorException, OSError):
-                continue
-        raise BrokerUnavailable("The broker cannot be reached.", retry_after=5)
+            except (AMQPError, AMQPConnectorException, OSError) as exc:
+                reasons[place(node.host, node.port)] = reason_of(exc)
+        why = of_all_nodes(reasons, len(self.nodes))
+        raise BrokerUnavailable(f"The broker cannot be reached: {why}.", retry_after=5)
 
 
 def _virtual_host(path: str) -> str:

@@ -21,10 +21,11 @@ from delivery.look_copies import look_copy, look_exchange, needs_exchange
 from domain.errors import BrokerUnavailable, Invalid, Locked, NotFound, QueueUnavailable, Unroutable, Unwritable
 from domain.message import Message
 from domain.registry import QueueFacts
+from gateway.amqp.connect_errors import reason_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import QueueLookup
-from gateway.permissions import ACCESS_REFUSED, READ, missing_permission
+from gateway.permissions import ACCESS_REFUSED, BIND, READ, missing_permission
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -74,8 +75,10 @@ class QueueReader:
                 reading.leave_all()
         except ChannelClosedByBroker as exc:
             raise _refused(exc, queue) from None
-        except AMQPError:
-            raise BrokerUnavailable("The connection to the broker was lost.", retry_after=5) from None
+        except AMQPError as exc:
+            raise BrokerUnavailable(
+                f"The connection to the broker was lost: {reason_of(exc)}.", retry_after=5
+            ) from None
         finally:
             with suppress(AMQPError):
                 connection.close()
@@ -193,7 +196,12 @@ class Reading:
 def _bound_exchange(channel: Any, queue: str, original: str) -> str:
     name = look_exchange(uuid.uuid4().hex[:12], original)
     channel.exchange_declare(name, "fanout", auto_delete=True)
-    channel.queue_bind(queue, name)
+    try:
+        channel.queue_bind(queue, name)
+    except ChannelClosedByBroker as exc:
+        if missing := missing_permission(exc.reply_text, BIND):
+            raise BrokerUnavailable(f"{missing}.", code=ACCESS_REFUSED) from None
+        raise
     return name
 
 

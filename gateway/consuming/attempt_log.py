@@ -12,6 +12,7 @@ import structlog
 from delivery.attempts import SAMPLE, AttemptBuffer
 from delivery.copies import FIRST_FAILED, REPLAYED_AT
 from delivery.fate import Fate
+from delivery.header_values import field_value
 from domain.attempt import Attempt, Result
 from domain.message import PropertiesView
 from domain.outcome import Answer
@@ -63,7 +64,7 @@ class AttemptObserver:
             consumer_id=self._id,
             consumer=self._name,
             queue=self._queue,
-            message_id=delivery.source.message_id,
+            message_id=_text(delivery.source.message_id),
             attempt=delivery.attempt,
             result=_RESULTS[fate],
             status=answer.status,
@@ -87,6 +88,11 @@ def _has_failures(delivery: Delivery) -> bool:
     """Whether the log has failures of this message, so that it must have its success as well."""
     headers = delivery.source.properties.headers
     return delivery.attempt > 1 or (headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers))
+
+
+def _text(message_id: str | bytes) -> str:
+    """As the target sees it in `webhook-id`, if a publisher wrote one that is not UTF-8: JSON has no bytes."""
+    return message_id if isinstance(message_id, str) else field_value(message_id)
 
 
 def _fields(attempt: Attempt, properties: PropertiesView) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import Earlier, bare_dead_letter, dead_letter, reply, retry_copy, returned_copy
+from delivery.copies import Earlier, bare_dead_letter, dead_letter, leads_back, reply, retry_copy, returned_copy
 from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.outcome import Answer
@@ -78,9 +78,12 @@ class Copier:
             partial(bare_dead_letter, delivery.source, headers=False),
         ]
 
+        def address() -> tuple[str, str | None]:
+            return ("", self._own) if leads_back(delivery.source, self._address) else self._address
+
         def make_full() -> Message:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
-            return dead_letter(delivery.source, self._name, answer, why, self._address, time.time(), earlier)
+            return dead_letter(delivery.source, self._name, answer, why, address(), time.time(), earlier)
 
         make: Callable[[], Message] = make_full
 
@@ -91,7 +94,7 @@ class Copier:
             if isinstance(error, Unroutable):
                 self._wiring.standing.doubt()
                 self._address = ("", self._own)
-            if self._address == ("", self._own):
+            if address() == ("", self._own):
                 self._wiring.standing.need_dead_letter_queue(
                     self._own, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
                 )
@@ -101,7 +104,7 @@ class Copier:
         def unfit() -> None:
             nonlocal make
             barer = bare.pop(0)
-            make = lambda: barer(self._address)  # noqa: E731
+            make = lambda: barer(address())  # noqa: E731
             publish()
 
         again()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from delivery.backoff import retry_delay
-from delivery.copies import known_since
+from delivery.copies import known_since, wants_reply
 from delivery.fate import Fate, Situation, fate_of
 from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
@@ -138,7 +138,7 @@ class Settlement:
     # --- one way for each fate ---------------------------------------------------------------------------------------
 
     def _ack(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        if self._spec.reply and delivery.source.properties.reply_to:
+        if self._spec.reply and wants_reply(delivery.source):
             self.copier.reply(delivery, answer, lambda: self._finish(delivery, "delivered"))
         else:
             self._finish(delivery, "delivered")

@@ -38,7 +38,7 @@ class HttpClient:
         self._watched: dict[int, int] = {}  # socket → events; 0: registered still, though curl does not ask
         self._due: float | None = None  # when curl last asked to be called
         self._armed: float | None = None  # when our timer will fire
-        self._kick = False
+        self._kick = self._closed = False
         self.in_flight = 0
 
     def target(self, spec: ConsumerSpec) -> Target:
@@ -49,6 +49,7 @@ class HttpClient:
         """Cut what is in flight; its `done` is never called."""
         for fd in list(self._watched):
             self._unwatch(fd)
+        self._closed = True  # a turn may be due still
         self._multi.close()
 
     def _start(self, easy: Easy) -> None:
@@ -113,10 +114,10 @@ class HttpClient:
         self._arm()
 
     def _turn(self) -> None:
-        if self._kick:
+        if self._kick and not self._closed:
             self._kick = False
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        while True:
+        while not self._closed:
             more, finished, failed = self._multi.info_read()
             for curl in finished:
                 self._finish(curl, 0, "")

@@ -8,7 +8,8 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.node_urls import Login, decoded, parse_node_urls, place
 from gateway.tls import TlsFiles
 
-_PORT = 15672
+_PORTS = {"http": 15672, "https": 15671}
+"""https://www.rabbitmq.com/docs/management#configuration"""
 _NO_FILES = TlsFiles()
 
 
@@ -31,16 +32,18 @@ class ManagementNodes:
 
     @classmethod
     def parse(cls, text: str, broker: BrokerNodes, tls: TlsFiles = _NO_FILES) -> ManagementNodes:
-        """Read `http[s]://user:password@host:port,host:port/path` or such URLs separated by commas; from empty `text`,
-        take the broker's hosts on port 15672. Without a login it is the broker's.
+        """Read `http[s]://user:password@host:port,host:port/path` or such URLs separated by commas. From empty `text`,
+        take the broker's hosts: on port 15672, or, where the broker's URL is amqps://, by https:// on port 15671, so
+        that the password goes nowhere in the clear. Without a login it is the broker's.
 
         Raises ValueError with a sentence that follows the setting's name.
         """
         found: dict[str, ManagementNode] = {}
         if not text:
             for node, login in zip(broker.nodes, broker.logins, strict=True):
-                where = place(node.host, _PORT)
-                found.setdefault(where, ManagementNode(f"http://{where}", where, login))
+                scheme = "https" if node.ssl_options else "http"
+                where = place(node.host, _PORTS[scheme])
+                found.setdefault(where, ManagementNode(f"{scheme}://{where}", where, login))
             return cls(tuple(found.values()), broker.virtual_host, tls)
         for url in parse_node_urls(text, ("http", "https")):
             if url.host is None:

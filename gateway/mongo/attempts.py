@@ -9,6 +9,7 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.database import Database
 
+from delivery.header_values import field_value
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
 from domain.selection import Order
@@ -65,4 +66,6 @@ def _query(wanted: AttemptFilter) -> Document:
 def _loaded(document: Document) -> Attempt:
     fields = {name: value for name, value in document.items() if name not in {"_id", "micros"}}
     fields["sampled"] = bool(fields["sampled"])  # the embedded store keeps booleans as numbers
+    if isinstance(fields["message_id"], bytes):  # an earlier release stored ids that are not UTF-8
+        fields["message_id"] = field_value(fields["message_id"])
     return Attempt(**fields)

@@ -39,12 +39,15 @@ class ConsumerDocuments:
 
     def loaded(self, document: Document) -> RegisteredConsumer:
         """The consumer. One whose secrets cannot be opened is suspended, without what was sealed: it must not hide the
-        others, and must not deliver without its credentials. One whose fields are not valid is suspended, too."""
+        others, and must not deliver without its credentials, so all of them are faults. One whose fields are not valid
+        is suspended, too."""
         state, reason = document["state"], document["reason"]
+        shut: tuple[tuple[str, str], ...] = ()
         try:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
             fields, retiring, state = document.get("spec") or {}, [], "suspended"
+            shut = tuple((name, f"was sealed {exc}; give it again, or null if there is none") for name in _SEALED)
             reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
@@ -65,7 +68,7 @@ class ConsumerDocuments:
             created_at=document["createdAt"],
             updated_at=document["updatedAt"],
             retiring_secrets=replaced,
-            faults=wrong,
+            faults=shut + wrong,
         )
 
     def resealed(self, document: Document) -> Document:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 
 from domain.consumer import BearerAuth, ConsumerSpec
+from domain.credentials import MASK
 from gateway.mongo import open_store
 from tests.api.client import Api
 from tests.api.conftest import database_of
@@ -18,6 +19,7 @@ from tests.api.service import assert_problem
 from tests.support.store import StoreNode
 
 URL = "https://erp.example/orders"
+SEALED = ("headers", "auth", "signingSecret")
 Edit = Callable[..., None]
 
 
@@ -79,13 +81,46 @@ def test_a_change_must_give_what_is_wrong_and_then_it_runs(
     api: Api, edit: Edit, fields: dict[str, Any], sentence: str
 ) -> None:
     edit(**fields)
+    wrong = {*fields, *(SEALED if "url" in fields else ())}  # what was sealed is tied to the URL
     answer = api("PATCH", "/updateConsumer", json={"name": "broken", "method": "PUT"})
-    assert_problem(answer, 400, "invalid_request", sentence)
-    assert {error["field"].partition(".")[0] for error in answer.get_json()["errors"]} == set(fields)
-    again: dict[str, Any] = dict.fromkeys(fields) | {"url": URL, "headers": {"X-Api-Key": "canary"}}
+    problem = assert_problem(answer, 400, "invalid_request")
+    assert {error["field"].partition(".")[0] for error in problem["errors"]} == wrong
+    assert sentence in "; ".join(f"{error['field']}: {error['detail']}" for error in problem["errors"])
+    again: dict[str, Any] = dict.fromkeys(wrong) | {"url": URL, "headers": {"X-Api-Key": "canary"}}
     assert api("PATCH", "/updateConsumer", json={"name": "broken", **again}).status_code == 200
     changed = shown(api)
     assert (changed["state"], changed["desiredState"], changed["url"]) == ("waiting", "enabled", URL)
+
+
+@pytest.mark.parametrize(
+    "some",
+    [
+        {"method": "PUT"},
+        {"headers": {"X-Api-Key": "canary"}, "auth": None},
+        {"headers": {"X-Api-Key": MASK}, "auth": None, "signingSecret": None},
+        {"headers": {}, "auth": {"type": "bearer", "token": MASK}, "signingSecret": None},
+        {"headers": {}, "auth": None, "signingSecret": MASK},
+        {"url": URL},
+    ],
+)
+def test_a_change_does_not_enable_a_consumer_without_the_secrets_that_cannot_be_opened(
+    api: Api, edit: Edit, some: dict[str, Any]
+) -> None:
+    edit(url="https://crm.example/orders")
+    assert "sealed for another place" in shown(api)["reason"]
+    problem = assert_problem(api("PATCH", "/updateConsumer", json={"name": "broken", **some}), 400, "invalid_request")
+    assert {error["field"].partition(".")[0] for error in problem["errors"]} <= set(SEALED)
+    assert shown(api)["state"] == "suspended"
+    assert_problem(api("POST", "/testConsumer", json={"name": "broken"}), 400, "invalid_request", "sealed")
+    whole = {"headers": {"X-Api-Key": "canary"}, "auth": None, "signingSecret": None}
+    assert api("PATCH", "/updateConsumer", json={"name": "broken", **whole}).status_code == 200
+    assert shown(api)["desiredState"] == "enabled"
+
+
+def test_a_mask_is_no_value_for_what_was_not_there(api: Api, edit: Edit) -> None:
+    for wanted in ({"headers": {"X-New": MASK}}, {"auth": {"type": "bearer", "token": MASK}}):
+        answer = api("PATCH", "/updateConsumer", json={"name": "sound", **wanted})
+        assert_problem(answer, 400, "invalid_request", "is the mask")
 
 
 def test_a_field_that_only_a_later_release_knows_suspends_it_here(api: Api, edit: Edit) -> None:

@@ -233,6 +233,18 @@ def test_management_nodes_are_those_named_or_the_brokers_hosts(text: str, expect
 
 
 @pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("amqps://h1,h2:7", ["https://h1:15671", "https://h2:15671"]),
+        ("AMQPS://h1", ["https://h1:15671"]),
+        ("amqps://h1,amqp://h2", ["https://h1:15671", "http://h2:15672"]),
+    ],
+)
+def test_the_password_of_a_broker_by_tls_goes_to_its_management_api_by_tls(url: str, expected: list[str]) -> None:
+    assert [node.url for node in ManagementNodes.parse("", BrokerNodes.parse(url)).nodes] == expected
+
+
+@pytest.mark.parametrize(
     "url", ["amqp://h", "h:1", "http://", "http:///x", "http://h?x=1", "http://h/a,g/b", "http://h:x", "http://h,", " "]
 )
 def test_a_malformed_management_url_is_refused(url: str) -> None:
