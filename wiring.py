@@ -34,6 +34,7 @@ from services.complaints import Complaints
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
+from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
 from services.health import Health
@@ -86,8 +87,14 @@ def services_of(
     }
     if worker is not None:
         probes["consumers"] = consumers
+    exchanges, bindings = ExchangeGateway(management), BindingGateway(management)
     consumer_service = Consumers(
-        store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
+        store.consumers,
+        store.heartbeats,
+        lookup,
+        TargetNames(settings.guard),
+        settings.default_target_url,
+        ExchangeQueues(exchanges, queue_gateway, bindings),
     )
     complaints = Complaints()
     api_keys = ApiKeys(store, revocations, complaints=complaints)
@@ -95,10 +102,8 @@ def services_of(
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
-        exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(
-            publisher, ExchangeGateway(management), lookup, HeldMessages(reader), settings.publish_timeout, tracing
-        ),
+        exchanges=Exchanges(exchanges, bindings),
+        messages=Messages(publisher, exchanges, lookup, HeldMessages(reader), settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
         samples=Samples(consumer_service, settings.guard),
