@@ -1,13 +1,13 @@
 """Messages that are to be delivered later: they wait in the delay levels as copies without an attempt.
 
-The levels let a message through when the sum of its levels has passed. The worker that takes it from there checks the
-time once more: a level that somebody deleted lets everything through at once.
+The levels keep a message for whole seconds, and the worker that takes it from there for the rest, less than a second.
+It sends one back that comes earlier: a level that somebody deleted lets everything through at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
+from math import ceil, floor
 
 from delivery.copies import ATTEMPTS, PREFIX, SCHEDULED_FOR, Source, original, with_history, without_priority
 from delivery.delays import levels
@@ -22,9 +22,9 @@ def level_header(level: int) -> str:
     return f"{PREFIX}scheduled-{level}"
 
 
-def seconds_left(due: float, now: float) -> int:
-    """Whole seconds to wait until `due`, never too few; 0 when it is over. Both in Unix seconds."""
-    return max(0, ceil(due - now))
+def seconds_in_levels(due: float, now: float) -> int:
+    """Whole seconds to wait in the levels, so that less than one is left until `due`. Both in Unix seconds."""
+    return max(0, floor(due - now))
 
 
 def waiting(message: Message, due: float) -> Message:
@@ -32,13 +32,14 @@ def waiting(message: Message, due: float) -> Message:
     acts on the broker."""
     queue = "" if message.exchange else message.routing_key
     sent = message.properties
+    until = ceil(due * 1000) / 1000  # the header has milliseconds
     source = Source(queue, message.exchange, message.routing_key, sent, message.body, sent.message_id or "")
-    copy = with_history(source, {ATTEMPTS: 0, _DUE_AT: as_text(due)}, "", message.routing_key)
+    copy = with_history(source, {ATTEMPTS: 0, _DUE_AT: as_text(until)}, "", message.routing_key)
     return without_priority(copy)
 
 
 def enter(copy: Message, delay: int, exchange: str) -> Message:
-    """A waiting copy for the delay levels, entered by `exchange`, for `delay` seconds from 1."""
+    """A waiting copy for the delay levels, entered by `exchange`, for `delay` seconds."""
     marks = {level_header(level): True for level in levels(delay)}
     headers = {**(copy.properties.headers or {}), **marks}
     return replace(copy, exchange=exchange, properties=replace(copy.properties, headers=headers))
@@ -56,7 +57,7 @@ def as_published(copy: Message, due: float, now: float) -> Message:
     if the publisher set one, it stays, and a header says when the message was due."""
     exchange, routing_key, sent = original("", copy.routing_key, copy.properties)
     if sent.timestamp is None:
-        sent = replace(sent, timestamp=int(now))
+        sent = replace(sent, timestamp=int(max(due, now)))
     else:
         sent = replace(sent, headers={**(sent.headers or {}), SCHEDULED_FOR: as_text(due)})
     return Message(routing_key, copy.body, exchange, sent)

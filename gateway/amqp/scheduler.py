@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from delivery.periods import Periods
-from delivery.scheduled import enter, seconds_left, waiting
+from delivery.scheduled import enter, seconds_in_levels, waiting
 from domain.errors import BrokerUnavailable, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import Done
@@ -58,12 +58,12 @@ class Scheduler:
 
     def _ask(self, done: Done) -> None:
         """Send it once its levels are there, or when it is due, whichever comes first."""
-        message = self._waiting[done]
-        delay = self._delay(message)
-        if delay:
-            self._standing.need_schedule(delay, partial(self._send, done), partial(self._refused, done))
-        if done in self._waiting and delay <= self._periods.verify:
-            self._loop.call_later(delay, partial(self._send, done))
+        message, now = self._waiting[done], time.time()
+        assert message.due is not None
+        delay = seconds_in_levels(message.due, now)
+        self._standing.need_schedule(delay, partial(self._send, done), partial(self._refused, done))
+        if done in self._waiting and delay < self._periods.verify:
+            self._loop.call_later(max(0.0, message.due - now), partial(self._send, done))
 
     def _refused(self, done: Done, reason: str) -> bool:
         if self._waiting.pop(done, None):
@@ -74,8 +74,9 @@ class Scheduler:
         message = self._waiting.pop(done, None)
         if message is None:  # given up, or sent for another reason
             return
-        delay = self._delay(message)
-        if not delay:
+        now = time.time()
+        assert message.due is not None
+        if message.due <= now:
             self._publisher.publish(message, done)
             return
 
@@ -86,10 +87,6 @@ class Scheduler:
                 self._standing.doubt()
             done(error)
 
-        assert message.due is not None
+        delay = seconds_in_levels(message.due, now)
         self._sent[done] = answered
         self._publisher.publish(enter(waiting(message, message.due), delay, entrance(delay)), answered)
-
-    @staticmethod
-    def _delay(message: Message) -> int:
-        return seconds_left(message.due or 0.0, time.time())

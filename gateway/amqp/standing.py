@@ -81,7 +81,7 @@ class Standing:
         self._need_levels(topology.SCHEDULED, delay, then, failed)
 
     def _need_levels(self, kind: topology.Kind, delay: int, then: Then, failed: Failed) -> None:
-        top = levels(delay)[0]
+        top = max(levels(delay), default=-1)
         names = [topology.level_queue(kind, number) for number in range(top + 1)]
         self._need_level(kind, top, self._settled(then, topology.DUE, *names), failed)
 

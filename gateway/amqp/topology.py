@@ -67,8 +67,8 @@ def level_name(level: int) -> str:
 
 
 def entrance(delay: int) -> str:
-    """The exchange by which a message enters the levels for `delay` seconds."""
-    return level_name(levels(delay)[0])
+    """The exchange by which a message enters the levels for `delay` seconds; for 0 it passes them by."""
+    return level_name(levels(delay)[0]) if delay else DUE
 
 
 def due(arguments: Mapping[str, Any]) -> Declaration:

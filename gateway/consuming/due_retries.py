@@ -19,7 +19,7 @@ from pika.exceptions import NoFreeChannels
 
 from delivery.backoff import reconnect_delay
 from delivery.copies import due_again, passed
-from delivery.scheduled import as_published, due_at, enter, seconds_left
+from delivery.scheduled import as_published, due_at, enter, seconds_in_levels
 from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import destination
@@ -30,8 +30,8 @@ from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
-_WINDOW = 256
-"""Messages that a worker holds at once."""
+_WINDOW = 1024
+"""Messages that a worker holds at once. A scheduled one is held for up to a second."""
 
 _CLOCKS_APART = 2
 """Seconds that a scheduled message may come early because the clocks of two hosts differ."""
@@ -124,20 +124,29 @@ class DueRetries:
         if self._drained:  # it came after the cancel, and goes back with the channel
             return
         copy = passed(method.routing_key, properties, body)
-        due, now = due_at(copy), time.time()
-        message = due_again(copy) if due is None else as_published(copy, due, now)
+        due = due_at(copy)
+        message = due_again(copy) if due is None else as_published(copy, due, time.time())
         one = _Due(channel, method.delivery_tag, copy, message)
         self._open.add(one)
-        if due is not None and due > now:
-            self._wait_again(one, seconds_left(due, now))
+        self._forward(one, due or 0.0)
+
+    # --- one message --------------------------------------------------------------------------------------------------
+
+    def _forward(self, one: _Due, due: float) -> None:
+        """Send it on its way at `due` (Unix seconds), never before."""
+        now, exchange = time.time(), one.message.exchange
+        if not self._wanted(one):
+            return
+        if delay := seconds_in_levels(due, now):
+            self._wait_again(one, delay)
+        elif due > now:
+            self._loop.call_later(due - now, lambda: self._forward(one, due))
         elif self._silent[one.address]:
             self._keep(one, OVERDUE)
-        elif message.exchange and self._seen.get(message.exchange, 0.0) < time.monotonic() - self._periods.look_again:
+        elif exchange and self._seen.get(exchange, 0.0) < time.monotonic() - self._periods.look_again:
             self._ask(one)  # to publish to one that is missing would close the channel, with the copies of all others
         else:
             self._give_back(one)
-
-    # --- one message --------------------------------------------------------------------------------------------------
 
     def _give_back(self, one: _Due) -> None:
         """Publish it to its queue or exchange."""

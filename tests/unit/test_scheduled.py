@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delivery.copies import SCHEDULED_FOR, known_since, passed, retry_copy
 from delivery.delays import levels, longest_wait
-from delivery.scheduled import as_published, due_at, enter, level_header, seconds_left, waiting
+from delivery.scheduled import as_published, due_at, enter, level_header, seconds_in_levels, waiting
 from domain.message import Message, Properties
 from domain.outcome import Answer
 from domain.publication import LONGEST_DELAY
@@ -60,10 +60,17 @@ def test_a_priority_is_set_aside_in_the_levels_and_counts_again_in_the_queue() -
 
 
 @pytest.mark.parametrize(
-    ("due", "now", "seconds"), [(10, 10, 0), (10, 11, 0), (10.001, 10, 1), (11, 10, 1), (11.5, 10, 2)]
+    ("due", "now", "seconds"), [(10, 10, 0), (10, 11, 0), (10.9, 10, 0), (11, 10, 1), (11.5, 10, 1)]
 )
-def test_the_delay_is_whole_seconds_and_never_too_short(due: float, now: float, seconds: int) -> None:
-    assert seconds_left(due, now) == seconds
+def test_less_than_a_second_is_left_after_the_levels(due: float, now: float, seconds: int) -> None:
+    assert seconds_in_levels(due, now) == seconds
+
+
+@given(st.floats(1e9, 5e9))
+def test_the_time_that_a_copy_bears_is_not_before_its_time(due: float) -> None:
+    at = due_at(through_the_levels(waiting(Message("orders", b"", properties=Properties(message_id="m")), due)))
+    assert at is not None
+    assert due <= at < due + 0.0011
 
 
 @given(st.integers(1, LONGEST_DELAY))
