@@ -1,7 +1,7 @@
-"""The copies of a message that failed: one for the delay levels, one for the dead-letter queue.
+"""Builds copies of a message: for the delay levels, for the dead-letter queue, for the end of its queue.
 
-A copy keeps body, headers and properties. What would act on the broker on the way (a TTL, a user id, CC, the death
-history that makes RabbitMQ drop cycles) is set aside in a header and put back by `original`.
+A copy keeps the body, the headers and the properties. Properties and headers that the broker acts on (TTL, user id, CC,
+and the death history by which RabbitMQ detects cycles) move into a header of their own; `original` restores them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from domain.timestamps import as_text, from_text, plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
-"""attempts that were charged so far"""
+"""number of attempts charged so far"""
 QUEUE = PREFIX + "queue"
 _LEVEL_HEADER = PREFIX + "delay-"
 _LEVEL_HEADERS = _LEVEL_HEADER, PREFIX + "scheduled-"
@@ -29,10 +29,10 @@ _ROUTING_KEY = PREFIX + "routing-key"
 FIRST_FAILED = PREFIX + "first-failed-at"
 REPLAYED_AT = "x-replayed-at"
 SCHEDULED_FOR = "x-scheduled-for"
-"""beside a timestamp of the publisher's own: when the message was to be delivered (delivery/scheduled.py)"""
+"""time when a scheduled message was due, if its publisher set a timestamp (delivery/scheduled.py)"""
 
 LOOK_EXCHANGE = "workerrmq.look."
-"""A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
+"""Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
 
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
@@ -41,7 +41,7 @@ _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
 class Source(NamedTuple):
-    """Where and as what a delivery arrived: queue, and the exchange and routing key that it came by."""
+    """A delivered message: its queue, and the exchange and routing key with which it arrived there."""
 
     queue: str
     exchange: str
@@ -53,33 +53,35 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Attempts before the last one that are not in a message's headers: an ordered consumer tries again in place.
-    `first_failed` in Unix seconds."""
+    """Attempts before the last one that are not in the message's headers, because an ordered consumer retries without a
+    copy. `first_failed` is in Unix seconds."""
 
     attempts: int
     first_failed: float
 
 
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
-    """How many attempts a message has behind it. Nonsense in the header counts as none."""
+    """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
     return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
 
 
 def level_header(level: int) -> str:
-    """The header by which a delay level takes a message. Not `x-…`: headers exchanges ignore those."""
+    """Return the header that routes a message into a delay level. It must not start with `x-`: headers exchanges ignore
+    such headers."""
     return f"{_LEVEL_HEADER}{level}"
 
 
 def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchange: str, now: float) -> Message:
-    """For the delay levels, entered by `exchange`: the copy comes back to the source queue, which is its routing key,
-    after `delay` seconds."""
+    """Return a copy for the delay levels, to publish to `exchange`. After `delay` seconds it returns to the source
+    queue, whose name is its routing key."""
     marks = {level_header(level): True for level in levels(delay)}
     return without_priority(_copy(source, consumer, answer, now, marks, exchange, source.queue))
 
 
 def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message:
-    """A copy whose delay is over, as it may wait again. What the levels and the broker acted on is gone."""
+    """Return a copy whose delay is over, ready to wait again, without the headers and properties of the delay levels
+    and those that the broker acts on."""
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = {
         name: value
@@ -91,7 +93,7 @@ def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message
 
 
 def due_again(copy: Message) -> Message:
-    """A retry that passed the levels, for its queue, where its priority counts again."""
+    """Return a retry for its queue, with its priority, from a copy that passed the levels."""
     return replace(copy, properties=replace(copy.properties, priority=_priority(copy.properties)))
 
 
@@ -104,8 +106,8 @@ def dead_letter(
     now: float,
     earlier: Earlier | None = None,
 ) -> Message:
-    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected`,
-    `exhausted` or `expired`."""
+    """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
+    `outcome` is the reason: `rejected`, `exhausted` or `expired`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if earlier:
@@ -114,8 +116,8 @@ def dead_letter(
 
 
 def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
-    """Whether a dead letter for `address` would come back to its queue at once, for ever: RabbitMQ does not drop
-    messages that go in circles by being rejected (https://www.rabbitmq.com/docs/dlx#routing)."""
+    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle. RabbitMQ drops no
+    messages in cycles that include a rejection (https://www.rabbitmq.com/docs/dlx#routing)."""
     return address[0] == "" and _dead_letter_key(source, address) == source.queue
 
 
@@ -128,9 +130,11 @@ def _dead_letter_key(source: Source, address: tuple[str, str | None]) -> str:
 def bare_dead_letter(
     source: Source, address: tuple[str, str | None], *, persistent: bool = True, headers: bool = True
 ) -> Message:
-    """For a message whose headers leave no room to say why it died: as it was published, but for what would act on the
-    broker. It may be that there is no room to make it `persistent` either, or for its own `headers`, as they are
-    written here: numbers may take more bytes than its publisher spent."""
+    """Return a dead letter without its history, for a message whose headers leave no room for it in a frame.
+
+    It is the message as published, without the headers and properties that the broker acts on. There may be no room for
+    the `persistent` flag either, or for its own `headers`: the publisher's frames may be larger than ours.
+    """
     _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in _BROKER_HEADERS}
     exchange, routing_key = address
@@ -140,14 +144,15 @@ def bare_dead_letter(
 
 
 def wants_reply(source: Source) -> bool:
-    """Whether a message names a queue for the answer, and not one of the service's own: who publishes may well have no
-    right to write there."""
+    """Return whether `reply_to` names a queue that is not the service's own: the publisher may have no permission to
+    publish to those."""
     reply_to = source.properties.reply_to
     return bool(reply_to) and not (isinstance(reply_to, str) and reply_to.startswith(OWN))
 
 
 def reply(source: Source, answer: Answer) -> Message:
-    """The target's answer for the message's `reply_to`, under its correlation id; transient, as RPC replies are."""
+    """Return the target's answer as a message for `reply_to`, with the correlation id; transient, as RPC replies
+    are."""
     properties = Properties(
         content_type=_name(answer.content_type, "application/octet-stream") if answer.content_type else None,
         correlation_id=source.properties.correlation_id,
@@ -159,9 +164,11 @@ def reply(source: Source, answer: Answer) -> Message:
 
 
 def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) -> Message:
-    """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell), and for no
-    other: CC and BCC have had their effect when it was published. Persistent, whatever it was before: it must not be
-    lost now."""
+    """Return a dead letter as a new message for the queue that it came from (`queue` if its headers do not name one).
+
+    The copy goes to no other queue: CC and BCC took effect when the message was published. It is always persistent, so
+    that it is not lost. `now` is in Unix seconds.
+    """
     _, _, sent = original("", "", properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
     headers = {**kept, REPLAYED_AT: as_text(now)}
@@ -170,13 +177,13 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
 
 
 def came_from(properties: PropertiesView, default: str) -> str:
-    """The queue that a dead letter was in; `default` where it does not tell."""
+    """Return the queue that a dead letter came from; `default` if its headers do not name one."""
     return _name((properties.headers or {}).get(QUEUE), default) or default
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
-    """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
-    that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""
+    """Return exchange, routing key and properties as the publisher sent them, of a copy or of any other message. A
+    publisher may forge our headers, so malformed ones are ignored."""
     exchange = came_by(exchange)
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = dict(properties.headers or {})
@@ -201,8 +208,8 @@ def _priority(properties: PropertiesView) -> int | None:
 
 
 def without_priority(copy: Message) -> Message:
-    """For the delay levels: RabbitMQ 4 looks whether the next message to deliver has expired, which may be one of
-    higher priority that came later, and so would keep back the others."""
+    """Return a copy for the delay levels with its priority set aside. RabbitMQ 4 checks the next message to deliver for
+    expiry, so a later message of higher priority would delay the others (seen on 4.0.5)."""
     priority, headers = copy.properties.priority, copy.properties.headers or {}
     if priority is None:
         return copy
@@ -211,13 +218,13 @@ def without_priority(copy: Message) -> Message:
 
 
 def came_by(exchange: str) -> str:
-    """The exchange that a message was published to, of the one that brought it into its queue."""
+    """Return the exchange that a message was published to, given the one by which it came into its queue."""
     return exchange.removeprefix(LOOK_EXCHANGE).partition(".")[2] if exchange.startswith(LOOK_EXCHANGE) else exchange
 
 
 def returned_copy(source: Source, first_failed: float | None = None) -> Message:
-    """For the end of the queue that it came from, with as many attempts charged as before: to the broker it is new.
-    `first_failed` (Unix seconds) is noted where the message does not say when it first failed."""
+    """Return a copy for the end of the source queue, with the same number of charged attempts. To the broker it is a
+    new message. `first_failed` (Unix seconds) applies if the message has no time of its first failure."""
     before = source.properties.headers or {}
     history: dict[str, Any] = {ATTEMPTS: attempts_charged(before)}
     if FIRST_FAILED in before:
@@ -228,8 +235,9 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
 
 
 def known_since(properties: PropertiesView, now: float) -> float | None:
-    """When a message came into its queue as a new one, in Unix seconds: by its timestamp, or by what put it there
-    later; where neither can be true, by its first failed attempt. None when nothing is known."""
+    """Return the time in Unix seconds since which a message is known: the latest plausible one of its timestamp, the
+    time that it was scheduled for, and its replay; else its first failed attempt, else None. `now` is in Unix
+    seconds."""
     headers = properties.headers or {}
     timestamp = properties.timestamp
     told: list[float | None] = [timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp]
@@ -259,7 +267,7 @@ def _copy(
 
 
 def with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
-    """The message with what `original` needs, and what else shall be said of it."""
+    """Return a persistent copy with `history` in its headers, and with the headers that `original` reads."""
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
     aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
@@ -280,10 +288,10 @@ def _is_copy(headers: Mapping[str, Any]) -> bool:
 
 
 def _is_ours(header: str | bytes) -> bool:
-    """Bytes are what a driver makes of a name that is not UTF-8."""
+    """Return whether a header is the service's own. pika returns bytes for a name that is not UTF-8."""
     return isinstance(header, str) and header.startswith(PREFIX)
 
 
 def _name(value: Any, default: str) -> str:
-    """A short string (AMQP 0-9-1 §4.2.5.3), or the default."""
+    """Return `value` if it is a valid short string (AMQP 0-9-1 §4.2.5.3), else `default`."""
     return value if isinstance(value, str) and len(value.encode()) <= MAX_BYTES else default

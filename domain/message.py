@@ -1,4 +1,4 @@
-"""Messages on their way into the broker, and deliveries on their way out of it."""
+"""Messages to publish, and the properties of messages that the broker delivers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class DriverProperties(Protocol):
-    """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes; what drivers hand us fits as it is."""
+    """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes. pika's BasicProperties satisfy it."""
 
     content_type: str | None
     content_encoding: str | None
@@ -28,8 +28,8 @@ class DriverProperties(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """Basic properties to publish with. `timestamp` in Unix seconds, `expiration` in milliseconds (a string, by the
-    protocol), `delivery_mode` 2 is persistent."""
+    """Basic properties to publish with. `timestamp` is in Unix seconds, `expiration` in milliseconds (a string in
+    AMQP); `delivery_mode` 2 means persistent."""
 
     content_type: str | None = None
     content_encoding: str | None = None
@@ -48,13 +48,13 @@ class Properties:
 
 
 PropertiesView = DriverProperties | Properties
-"""Basic properties to read, whoever made them."""
+"""Basic properties to read, from a driver or from us."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to publish. With `exchange` empty the routing key is the name of a queue. `due` is the time in Unix
-    seconds at which it is to come there; None is at once."""
+    """One message to publish. If `exchange` is empty, the routing key is the name of a queue. `due` is the time in Unix
+    seconds for which the message is scheduled; None: now."""
 
     routing_key: str
     body: bytes

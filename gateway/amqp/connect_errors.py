@@ -1,4 +1,4 @@
-"""Why there is no connection to RabbitMQ, in words for an operator."""
+"""Reasons of failed and lost connections to RabbitMQ, for operators."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gateway.tls import tls_problem
 
 
 def of_all_nodes(reasons: Mapping[str, str], nodes: int) -> str:
-    """Return the reasons of the nodes that failed, by `host:port`, in one phrase; of one that is alone, without it."""
+    """Return the reasons by `host:port` as one phrase; only the reason if the cluster has one node."""
     if nodes == 1:
         return next(iter(reasons.values()), "")
     return "; ".join(f"{node}: {reason}" for node, reason in reasons.items())
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why a connection failed or was lost, as a phrase. pika nests the reason of a failed connect; the innermost
-    says most. Its words hold no credentials."""
+    """Return why a connection failed or was lost, as a phrase. pika nests the reasons of a failed connect, and the
+    innermost is the most specific. Its text contains no credentials."""
     inner: Any = error
     while True:
         nested = getattr(inner, "exceptions", None) or getattr(inner, "exception", None) or inner.args
@@ -45,14 +45,14 @@ _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (IncompatibleProtocolError,),
         "",
-        "the other side closed the connection, or does not speak AMQP 0-9-1, or expects amqps://",
+        "the server closed the connection, does not speak AMQP 0-9-1, or expects amqps://",
     ),
     ((TimeoutError, AMQPConnectorStackTimeout), "", "no answer in time"),
     (
         (ProbableAuthenticationError,),
         "ACCESS_REFUSED",
-        "RabbitMQ refuses the login: wrong user or password in RABBITMQ_URL, or a user such as guest that may log in "
-        "from RabbitMQ's own host only",
+        "RabbitMQ refuses the login: wrong user or password in RABBITMQ_URL, or a user such as guest that may only "
+        "log in from RabbitMQ's own host",
     ),
 )
-"""What an error of a kind, with a word in its text, means."""
+"""Sentences by type of error and a word in its text."""

@@ -1,4 +1,4 @@
-"""The two logs of attempts: the one in the store, and the process's own. An observer of deliveries."""
+"""An observer that writes attempts to the attempt log in the store and to the process's log."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _RESULTS: dict[Fate, Result] = {
 
 
 class AttemptLog:
-    """Shared by the consumers of a thread, which owns it."""
+    """The destination of attempts, shared by the consumers of a thread and owned by it."""
 
     def __init__(self, buffer: AttemptBuffer) -> None:
-        """`buffer` takes what the store is to keep: every failure, and a sample of the successes."""
+        """`buffer` gets the attempts for the store: every failure, and a sample of the successes."""
         self.buffer = buffer
         self.verbose = False
-        """whether the process's log has successes, as of the last `refresh`: to ask each time costs too much"""
+        """whether the process logs successes, as of the last `refresh`; checking each time costs too much"""
 
     def refresh(self) -> None:
         self.verbose = log.is_enabled_for(logging.DEBUG)
@@ -85,13 +85,13 @@ class AttemptObserver:
 
 
 def _has_failures(delivery: Delivery) -> bool:
-    """Whether the log has failures of this message, so that it must have its success as well."""
+    """Return whether the log may have failures of this message, so that it must also have the success."""
     headers = delivery.source.properties.headers
     return delivery.attempt > 1 or (headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers))
 
 
 def _text(message_id: str | bytes) -> str:
-    """As the target sees it in `webhook-id`, if a publisher wrote one that is not UTF-8: JSON has no bytes."""
+    """Return the message id as text. An id that is not UTF-8 is bytes; it gets the form of the header `webhook-id`."""
     return message_id if isinstance(message_id, str) else field_value(message_id)
 
 

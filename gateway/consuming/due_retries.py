@@ -1,8 +1,7 @@
-"""The last hop of a retry or scheduled message: from `workerrmq.due`, where it is when its delay is over, into its
-queue.
+"""Forwards due messages from `workerrmq.due`: retries to their queues, scheduled messages to their queues or exchanges.
 
-A worker takes this hop because RabbitMQ's dead-letter worker cannot: while one queue refuses its retries, it holds up
-those of all others (32 in flight, tried again after three minutes). A scheduled message may be for an exchange, too.
+A worker carries out this hop because RabbitMQ's dead-letter worker cannot: while one queue refuses its retries, the
+dead-letter worker delays those of all other queues (32 in flight, tried again after three minutes).
 """
 
 from __future__ import annotations
@@ -31,22 +30,22 @@ from gateway.consuming.wiring import Wiring
 log = structlog.get_logger("workerrmq.delivery")
 
 _WINDOW = 1024
-"""Messages that a worker holds at once. A scheduled one is held for up to a second."""
+"""Maximum number of messages that a worker holds. It holds a scheduled message for less than a second."""
 
 _CLOCKS_APART = 2
-"""Seconds that a scheduled message may come early because the clocks of two hosts differ."""
+"""Seconds by which a scheduled message may be early because the clocks of two hosts differ."""
 
 _Address = tuple[str, str]
-"""The exchange and the routing key that a message goes to; with an empty exchange, a queue."""
+"""The exchange and the routing key that a message is published to."""
 
 
 class DueRetries:
-    """Owned by the loop's thread. All workers share the work.
+    """Forwards messages. All workers share the work. Owned by the loop's thread.
 
-    A message is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue`, if the queue
-    refuses it, cannot be used, or does not answer in time; in `workerrmq.orphans`, if the queue or exchange is gone, or
-    the exchange has no queue for it; in the levels, if a scheduled message comes before its time. If the worker is
-    killed in between, the message comes twice.
+    A message is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue` if the queue
+    refuses it, cannot be used or does not answer in time; in `workerrmq.orphans` if the queue or exchange is gone or
+    the exchange has no matching binding; in the levels if a scheduled message is early. If the worker is killed in
+    between, the message is delivered twice.
     """
 
     def __init__(self, wiring: Wiring) -> None:
@@ -56,34 +55,34 @@ class DueRetries:
         self._channel: Any = None
         self._tag: str | None = None
         self._open: set[_Due] = set()
-        self._silent: Counter[_Address] = Counter()  # copies that it has not answered in time
-        self._refusing: set[_Address] = set()  # those that did not take their last message
-        self._asking: dict[_Address, list[_Due]] = {}  # who waits to hear whether it is gone
-        self._seen: dict[str, float] = {}  # by exchange: when it was last there
+        self._silent: Counter[_Address] = Counter()  # number of copies without an answer in time
+        self._refusing: set[_Address] = set()  # addresses that refused their last message
+        self._asking: dict[_Address, list[_Due]] = {}  # messages that wait for the check whether it exists
+        self._seen: dict[str, float] = {}  # by exchange: time of the last check that found it
         self._drained: Callable[[], None] | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether it holds no retry."""
+        """Whether no retry is in flight."""
         return not self._open
 
     def connected(self, connection: Any) -> None:
-        """Take retries by this connection, once their queue is there. The channel is opened at once, before consumers
-        take all that the connection may have."""
+        """Consume retries on this connection, once their queue exists. The channel opens at once, before consumers use
+        up the channels of the connection."""
         self._connection = connection
         self._open_channel()
 
     def disconnected(self) -> None:
-        """Forget what is under way: the broker delivers it again."""
+        """Forget the retries in flight, which the broker redelivers."""
         self._connection = None
         self._lose()
 
     def verify(self) -> None:
-        """See that retries get here: somebody may have deleted the way."""
+        """Check that the exchange and the queue of due retries exist: an operator may have deleted them."""
         self._standing.need_return(self._take)
 
     def drain(self, drained: Callable[[], None]) -> None:
-        """Take no more. `drained` is called when the last retry under way has ended, if there is any."""
+        """Stop consuming. `drained` is called when the last retry in flight is settled, if there is any."""
         self._drained = drained
         if self._tag is not None and self._channel.is_open:
             cancel(self._channel, self._tag, lambda: None)
@@ -121,7 +120,7 @@ class DueRetries:
         self._asking.clear()
 
     def _arrived(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        if self._drained:  # it came after the cancel, and goes back with the channel
+        if self._drained:  # it arrived after the cancel, and returns when the channel closes
             return
         copy = passed(method.routing_key, properties, body)
         due = due_at(copy)
@@ -133,7 +132,7 @@ class DueRetries:
     # --- one message --------------------------------------------------------------------------------------------------
 
     def _forward(self, one: _Due, due: float) -> None:
-        """Send it on its way at `due` (Unix seconds), never before."""
+        """Publish a message at `due` (Unix seconds), never earlier."""
         now, exchange = time.time(), one.message.exchange
         if not self._wanted(one):
             return
@@ -144,12 +143,14 @@ class DueRetries:
         elif self._silent[one.address]:
             self._keep(one, OVERDUE)
         elif exchange and self._seen.get(exchange, 0.0) < time.monotonic() - self._periods.look_again:
-            self._ask(one)  # to publish to one that is missing would close the channel, with the copies of all others
+            self._ask(
+                one
+            )  # publishing to a missing exchange closes the channel and loses the confirms of all other copies
         else:
             self._give_back(one)
 
     def _give_back(self, one: _Due) -> None:
-        """Publish it to its queue or exchange."""
+        """Publish a message to its queue or exchange."""
 
         def answered(error: WorkerError | None) -> None:
             self._loop.remove_timeout(one.deadline)
@@ -174,7 +175,7 @@ class DueRetries:
         self._publisher.publish(one.message, answered, wanted=lambda: one.late or self._wanted(one))
 
     def _await(self, one: _Due) -> None:
-        """Give the queue some time to answer. While the broker takes nothing from us, it is not the queue's fault."""
+        """Limit the time for the queue to answer. The limit is extended while the broker blocks us or is down."""
 
         def overdue() -> None:
             if not self._wanted(one):
@@ -189,8 +190,7 @@ class DueRetries:
         one.deadline = self._loop.call_later(self._periods.returned, overdue)
 
     def _ask(self, one: _Due) -> None:
-        """Ask whether the queue or exchange is there, once for all its messages. A queue that RabbitMQ did not route to
-        is gone, or its node is down."""
+        """Check whether the queue or exchange is gone or its node is down, once for all its messages."""
         waiting = self._asking.setdefault(one.address, [])
         waiting.append(one)
         if len(waiting) > 1:
@@ -203,7 +203,7 @@ class DueRetries:
             if refused is None and exchange:
                 self._seen[exchange] = time.monotonic()
             for each in waiting:
-                if refused is None:  # it was there again
+                if refused is None:  # the queue exists again
                     self._give_back(each)
                 elif refused.says_missing:
                     self._keep(each, ORPHANS)
@@ -221,20 +221,20 @@ class DueRetries:
         self._keep(one, OVERDUE)
 
     def _keep(self, one: _Due, exchange: str) -> None:
-        """Put its copy into `workerrmq.overdue` or `workerrmq.orphans`."""
+        """Publish the copy of a message to `workerrmq.overdue` or `workerrmq.orphans`."""
         need = self._standing.need_orphans if exchange == ORPHANS else self._standing.need_overdue
         self._store(one, replace(one.copy, exchange=exchange), need)
 
     def _wait_again(self, one: _Due, delay: int) -> None:
-        """Put its copy into the levels once more: a level that was deleted has let it through, or the clocks of two
-        hosts differ."""
+        """Publish the copy of an early message to the levels again. A level was deleted, or the clocks of two hosts
+        differ."""
         if delay > _CLOCKS_APART:
             self._standing.doubt()
         copy = enter(one.copy, delay, entrance(delay))
         self._store(one, copy, lambda then: self._standing.need_schedule(delay, then))
 
     def _store(self, one: _Due, copy: Message, need: Callable[[Callable[[], None]], None]) -> None:
-        """Publish a copy once what it needs is there, again and again until it is confirmed; then ack the original."""
+        """Publish a copy once its queue exists, repeat until the broker confirms it, then ack the original."""
 
         def kept(error: WorkerError | None) -> None:
             if error is None:
@@ -252,7 +252,7 @@ class DueRetries:
         publish()
 
     def _wanted(self, one: _Due) -> bool:
-        """Whether it can still be acked; else the broker delivers it again."""
+        """Return whether a message can still be acked. If not, the broker redelivers it."""
         return one in self._open and one.channel.is_open
 
     def _finish(self, one: _Due) -> None:
@@ -263,7 +263,7 @@ class DueRetries:
 
 
 class _Due:
-    """A message that is under way to its queue. `copy` is what waits on, if it cannot get there."""
+    """A message in flight to its queue. `copy` waits on if the queue does not take it."""
 
     __slots__ = ("channel", "copy", "deadline", "late", "message", "tag", "tries")
 
@@ -273,7 +273,7 @@ class _Due:
         self.late = False
         """whether its queue did not answer in time"""
         self.tries = 0
-        """how often it was refused where it was to be kept"""
+        """number of refusals by `workerrmq.overdue` or `workerrmq.orphans`"""
 
     @property
     def address(self) -> _Address:

@@ -145,7 +145,7 @@ def test_a_missing_or_unknown_client_certificate_is_the_reason(
 ) -> None:
     for shown in (None, stranger.sign("client")):
         for said in reasons(**places(node), **files(authority, shown)):
-            assert "requires a client certificate, or refuses ours" in said
+            assert "requires a client certificate or refuses ours" in said
 
 
 def test_tls_on_a_plain_port_and_plain_text_on_a_tls_port_are_the_reason(

@@ -155,7 +155,7 @@ def test_connections_move_between_nodes_again_and_again_and_nothing_is_lost(
     ("fault", "reason"),
     [
         ("refuses", "Connection refused"),
-        ("closes", "the other side closed the connection"),
+        ("closes", "the server closed the connection"),
         ("swallows", "no answer in time"),
         ("no name", "not known"),
         ("another login", "RabbitMQ refuses the login"),
