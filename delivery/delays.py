@@ -18,7 +18,7 @@ def levels(seconds: int) -> tuple[int, ...]:
 
 
 def longest_wait(level: int) -> int:
-    """Seconds that a message in this level is from its time, at most: it may have to pass each lower one, too."""
+    """Return the maximum number of seconds that a message of this level still waits, here and in all lower levels."""
     return (1 << level + 1) - 1
 
 

@@ -1,7 +1,7 @@
-"""Messages that are to be delivered later: they wait in the delay levels as copies without an attempt.
+"""Copies of scheduled messages, which wait in the delay levels with no attempt charged.
 
-The levels keep a message for whole seconds, and the worker that takes it from there for the rest, less than a second.
-It sends one back that comes earlier: a level that somebody deleted lets everything through at once.
+The levels hold a message for whole seconds. The worker that takes it from there holds it for the rest, less than a
+second. A message that is earlier than that, because a level was deleted, returns to the levels.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _DUE_AT = PREFIX + "due-at"
 
 
 def level_header(level: int) -> str:
-    """The header by which a delay level takes a scheduled message."""
+    """Return the header by which a delay level takes a scheduled message."""
     return f"{PREFIX}scheduled-{level}"
 
 
 def seconds_in_levels(due: float, now: float) -> int:
-    """Whole seconds to wait in the levels, so that less than one is left until `due`. Both in Unix seconds."""
+    """Return the whole seconds from `now` to `due`, rounded down; 0 if `due` is past. Both in Unix seconds."""
     return max(0, floor(due - now))
 
 
 def waiting(message: Message, due: float) -> Message:
-    """The copy of a message that waits until `due` (Unix seconds). It keeps what `as_published` needs; nothing on it
-    acts on the broker."""
+    """Return the copy of a message that waits until `due` (Unix seconds). It has the headers that `as_published` reads,
+    and nothing that the broker acts on."""
     queue = "" if message.exchange else message.routing_key
     sent = message.properties
     until = ceil(due * 1000) / 1000  # the header has milliseconds
@@ -39,22 +39,22 @@ def waiting(message: Message, due: float) -> Message:
 
 
 def enter(copy: Message, delay: int, exchange: str) -> Message:
-    """A waiting copy for the delay levels, entered by `exchange`, for `delay` seconds."""
+    """Return a waiting copy to publish to `exchange`, to wait in the levels for `delay` seconds."""
     marks = {level_header(level): True for level in levels(delay)}
     headers = {**(copy.properties.headers or {}), **marks}
     return replace(copy, exchange=exchange, properties=replace(copy.properties, headers=headers))
 
 
 def due_at(copy: Message) -> float | None:
-    """When a copy that came through the levels is due, in Unix seconds; None if it is a retry. A retry has attempts
-    behind it, whatever headers its publisher wrote."""
+    """Return the time in Unix seconds at which a copy from the levels is due; None for a retry. A retry always has
+    attempts charged, so a publisher cannot forge the time."""
     headers = copy.properties.headers or {}
     return from_text(headers.get(_DUE_AT)) if headers.get(ATTEMPTS) == 0 else None
 
 
 def as_published(copy: Message, due: float, now: float) -> Message:
-    """The message for its queue or exchange, as its publisher sent it. Its timestamp is the time when it comes there;
-    if the publisher set one, it stays, and a header says when the message was due."""
+    """Return the message as its publisher sent it. Its timestamp becomes the time of its arrival. If the publisher set
+    one, keep it, and add the header SCHEDULED_FOR."""
     exchange, routing_key, sent = original("", copy.routing_key, copy.properties)
     if sent.timestamp is None:
         sent = replace(sent, timestamp=int(max(due, now)))

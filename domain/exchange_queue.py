@@ -1,5 +1,5 @@
-"""The queue that `POST /createConsumer` makes for a target of an exchange. Each target has a queue of its own, so each
-gets every message that the routing key matches."""
+"""The name of the queue that `POST /createConsumer` declares for a target of an exchange. Each target has its own
+queue, so each receives every message that the routing key matches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from domain.names import MAX_BYTES
 from domain.url_template import UrlTemplate
 
 _DIGITS = 8
-_RESERVED = "amq."  # RabbitMQ refuses queues that are called so, and has exchanges that are
+_RESERVED = "amq."  # prefix of RabbitMQ's own exchanges, not allowed for queues
 
 
 def queue_name(exchange: str, routing_key: str, consumer: str, url: UrlTemplate) -> str:
-    """Return `<exchange>.<consumer>.<hash>`, within 255 bytes. A consumer without a name is called by its target's
-    host, and known by scheme, host, port and path; user and query of a URL may be secrets."""
+    """Return `<exchange>.<consumer>.<hash>`, within 255 bytes. For a consumer without a name, use its target's host,
+    and hash scheme, host, port and path of its URL; the user and query of a URL may be secrets."""
     identity = consumer or f"{url.target.origin}{_path(url)}"
     digest = hashlib.sha256(json.dumps([exchange, routing_key, identity]).encode()).hexdigest()[:_DIGITS]
     readable = f"{exchange.removeprefix(_RESERVED)}.{consumer or url.target.host}"

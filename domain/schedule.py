@@ -1,4 +1,4 @@
-"""Scheduled messages that wait, as RabbitMQ counts them."""
+"""The scheduled messages of a delay level, as RabbitMQ counts them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from domain.model import Model
 
 
 class ScheduledLevel(Model):
-    """Scheduled messages that wait in a delay level. Each is due between `dueFrom` and `dueUntil`: RabbitMQ counts the
-    messages of a level, and does not tell their times. `overdue` are those of them that RabbitMQ should have passed on.
-    Counts are null while RabbitMQ does not tell."""
+    """The scheduled messages in one delay level. All are due between `dueFrom` and `dueUntil`; RabbitMQ does not report
+    their exact times. `overdue` of them should have left the level. Counts are null while RabbitMQ does not report
+    them."""
 
     level: int
     queue_name: str

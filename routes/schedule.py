@@ -12,14 +12,13 @@ api = Api("schedule")
 
 
 class ScheduledQuery(PageQuery):
-    """Which page."""
+    """Page of the list."""
 
 
 @api.get("/getScheduled", role="viewer", touches=NO_QUEUE, query=ScheduledQuery, answer=list[ScheduledLevel])
 def get_scheduled(query: ScheduledQuery) -> Reply:
-    """How many scheduled messages wait, by delay level, the lowest first: all of one level are due within its range.
+    """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
 
-    RabbitMQ tells no more, so a scheduled message cannot be looked for, changed or cancelled. Counts are the broker's
-    statistics, up to five seconds old. While a message passes from one level to the next, both may count it.
-    """
+    RabbitMQ reports no more than that, so you cannot find, change or cancel a scheduled message. Counts are the
+    broker's statistics, up to five seconds old. While a message moves to the next level, both levels may count it."""
     return paged(services.schedule.page(query.page, query.page_size), query)

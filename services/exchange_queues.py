@@ -1,4 +1,4 @@
-"""Queues that are made with a consumer of an exchange: declared and bound, in this order, as often as it takes."""
+"""Declares and binds the queue of a consumer that was created for an exchange."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ExchangeQueues:
         self._exchanges, self._queues, self._bindings = exchanges, queues, bindings
 
     def declare(self, queue_name: str, exchange: str, routing_key: str) -> None:
-        """Make the durable queue and its binding, unless they exist; a queue that exists is used as it is. If this
-        fails, the same call completes it. Raises NotFound when the exchange is missing, Invalid for a name that no
+        """Declare the durable queue and its binding unless they exist; an existing queue is used as it is. If this
+        fails, the same call completes it. Raises NotFound when the exchange does not exist, Invalid for a name that no
         queue may have, and BrokerUnavailable."""
         self._exchanges.get(exchange)
         try:

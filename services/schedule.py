@@ -1,4 +1,4 @@
-"""What is scheduled: the counts of the delay levels, and what they tell of the time."""
+"""Scheduled messages: their number per delay level, and the time range in which they are due."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Schedule:
     """Thread-safe."""
 
     def __init__(self, read: Callable[[], list[QueueOutline]]) -> None:
-        """`read` gives all queues, and raises BrokerUnavailable."""
+        """`read` returns all queues. It raises BrokerUnavailable."""
         self._read = read
 
     def page(self, number: int, size: int) -> Page[ScheduledLevel]:
-        """The levels that hold scheduled messages, the lowest first. Raises BrokerUnavailable."""
+        """Return one page of the levels that hold scheduled messages, the lowest first. Raises BrokerUnavailable."""
         now = datetime.now(UTC)
         levels = [(level, queue) for queue in self._read() if (level := scheduled_level(queue.name)) is not None]
         waiting = [_waiting(level, queue, now) for level, queue in sorted(levels, key=itemgetter(0)) if queue.held != 0]

@@ -1,4 +1,4 @@
-"""Publishes messages that are due later: into the delay levels, once these are known to be there."""
+"""Publishes scheduled messages to the delay levels, after declaring them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _NOT_YET = BrokerUnavailable(
 
 
 class Scheduler:
-    """Owned by the loop's thread. The levels are looked for again after `Periods.verify`, because somebody may have
-    deleted one; nothing is declared before the first scheduled message."""
+    """Declares the levels when the first scheduled message needs them, and checks them again after `Periods.verify`.
+    Owned by the loop's thread."""
 
     def __init__(self, loop: Loop, publisher: Publisher, periods: Periods) -> None:
         self._loop, self._publisher, self._periods = loop, publisher, periods
         self._standing = Standing(loop, periods)
         publisher.on_up, publisher.on_down = self._connected, self._standing.disconnected
         self._looked_at = 0.0
-        self._waiting: dict[Done, Message] = {}  # for their levels
-        self._sent: dict[Done, Done] = {}  # by the caller's callback: the one that the publisher has
+        self._waiting: dict[Done, Message] = {}  # messages that wait for their levels
+        self._sent: dict[Done, Done] = {}  # by caller's callback: the callback that the publisher has
 
     def publish(self, message: Message, done: Done) -> None:
-        """Publish a message that has a `due` time; at once if it is over. `done` gets what Publisher.publish gives it,
-        and BrokerUnavailable if the broker refuses to declare a level."""
+        """Publish a message that has a `due` time; directly if that is past. `done` gets the results of
+        Publisher.publish, or BrokerUnavailable if the broker refuses to declare a level."""
         if time.monotonic() - self._looked_at > self._periods.verify:
             self._looked_at = time.monotonic()
             self._standing.doubt()
@@ -43,7 +43,7 @@ class Scheduler:
         self._ask(done)
 
     def give_up(self, done: Done) -> WorkerError | None:
-        """Forget a message that was not sent yet. Return why it was not; None if it was sent, or is not ours."""
+        """Drop a message that was not sent yet. Return the reason; None if it was sent, or is unknown."""
         waits = self._waiting.pop(done, None) is not None
         if waits and self._publisher.up:
             return _NOT_YET
@@ -51,13 +51,13 @@ class Scheduler:
         return unavailable(self._publisher.error) if waits or (sent and self._publisher.give_up(sent)) else None
 
     def _connected(self, connection: Any) -> None:
-        """Declare the levels for the messages that have waited for a connection."""
+        """Declare the levels for the messages that wait for a connection."""
         self._standing.connected(connection)
         for done in list(self._waiting):
             self._ask(done)
 
     def _ask(self, done: Done) -> None:
-        """Send it once its levels are there, or when it is due, whichever comes first."""
+        """Send a message once its levels exist or it is due, whichever is first."""
         message, now = self._waiting[done], time.time()
         assert message.due is not None
         delay = seconds_in_levels(message.due, now)
@@ -72,7 +72,7 @@ class Scheduler:
 
     def _send(self, done: Done) -> None:
         message = self._waiting.pop(done, None)
-        if message is None:  # given up, or sent for another reason
+        if message is None:  # given up, or sent already
             return
         now = time.time()
         assert message.due is not None
