@@ -88,19 +88,17 @@ def services_of(
     consumer_service = Consumers(
         store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
     )
-    complaints = Complaints()
+    complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(
-            publisher, ExchangeGateway(management), lookup, HeldMessages(reader), settings.publish_timeout, tracing
-        ),
+        messages=Messages(publisher, ExchangeGateway(management), lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
-        samples=Samples(consumer_service, settings.guard),
+        samples=Samples(consumer_service, held, settings.guard),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),

@@ -28,6 +28,9 @@ _ROUTING_KEY = PREFIX + "routing-key"
 FIRST_FAILED = PREFIX + "first-failed-at"
 REPLAYED_AT = "x-replayed-at"
 
+FORWARDS = PREFIX + "forwards"
+"""how often a message was forwarded because a filter did not admit it"""
+
 LOOK_EXCHANGE = "workerrmq.look."
 """A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
 
@@ -63,6 +66,12 @@ def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
 
 
+def times_forwarded(headers: Mapping[str, Any] | None) -> int:
+    """How often filters have forwarded a message."""
+    forwards = headers.get(FORWARDS, 0) if headers else 0
+    return forwards if isinstance(forwards, int) and 0 <= forwards < 2**31 else 0
+
+
 def level_header(level: int) -> str:
     """The header by which a delay level takes a message. Not `x-…`: headers exchanges ignore those."""
     return f"{_LEVEL_HEADER}{level}"
@@ -96,12 +105,14 @@ def dead_letter(
     now: float,
     earlier: Earlier | None = None,
 ) -> Message:
-    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected` or
-    `exhausted`."""
+    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected`,
+    `exhausted` or `filtered`."""
     exchange, routing_key = address
     if routing_key is None:
         routing_key = original(source.exchange, source.routing_key, source.properties)[1]
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
+    if outcome == "filtered":  # it was not sent, so no attempt is charged
+        extra[ATTEMPTS] = attempts_charged(source.properties.headers)
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: _moment(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
@@ -119,6 +130,18 @@ def bare_dead_letter(
     mode = 2 if persistent else sent.delivery_mode
     bare = replace(sent, headers=kept or None, delivery_mode=mode, expiration=None, user_id=None, cluster_id=None)
     return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
+
+
+def forwarded(source: Source, exchange: str, routing_key: str) -> Message:
+    """The message as it was published, for another exchange. Persistent, so that it is not lost now, and without what
+    would act on the broker other than its publisher meant it: a user id, CC, the death history."""
+    _, _, sent = original(source.exchange, source.routing_key, source.properties)
+    headers = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    headers[FORWARDS] = times_forwarded(source.properties.headers) + 1
+    onward = replace(
+        sent, headers=headers, message_id=source.message_id, delivery_mode=2, user_id=None, cluster_id=None
+    )
+    return Message(routing_key, source.body, exchange, onward)
 
 
 def reply(source: Source, answer: Answer) -> Message:

@@ -8,15 +8,11 @@ from urllib.parse import quote, unquote
 
 from delivery.copies import Source, original
 from delivery.header_values import text_of
+from delivery.unsendable import Unsendable
 from domain.url_template import HEADER, UrlTemplate
 
 _NOT_IN_A_PATH = re.compile(rb"[\x00-\x1f\x7f/\\]")
 _DOTS = (".", "..")
-
-
-class Unsendable(ValueError):
-    """No request can be made of a message: it lacks what the URL needs, or has what no URL may hold. Another message
-    of the same queue may well be fine."""
 
 
 class UrlExpansion:

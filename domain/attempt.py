@@ -8,8 +8,9 @@ from typing import Literal
 
 from domain.queue_scope import QueueScope
 
-Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted"]
-"""`requeued`: back in its queue, uncharged; `rejected` and `exhausted`: dead-lettered."""
+Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted", "filtered", "forwarded", "discarded"]
+"""`requeued`: back in its queue, uncharged; `rejected` and `exhausted`: dead-lettered; the last three: the consumer's
+filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,12 @@ from pydantic import (
     field_validator,
 )
 
+from domain.filter_pattern import FilterPattern
 from domain.model import Model
 from domain.names import QueueName
+from domain.otherwise import Forward, Otherwise
 from domain.outcome_rules import OutcomeRules
+from domain.payload import Payload
 from domain.signing_secret import SigningSecret
 from domain.url_template import UrlTemplate
 
@@ -152,11 +155,23 @@ class ConsumerSpec(Model):
     ordering: Ordering = "none"
     rate_limit: RateLimit | None = None
     breaker: BreakerPolicy = BreakerPolicy()
-    payload: Literal["raw", "envelope", "cloudevents"] = Field(
-        "raw", description="the body as it is; a JSON object with all that AMQP says of it; or CloudEvents' ce- headers"
+    payload: Payload = Field(
+        "raw",
+        description="raw, the body as it is; envelope, JSON with all that AMQP says of it; cloudevents, ce- headers; "
+        "or what a template makes of it, as JSON: template, contentType",
     )
     forward_headers: tuple[ForwardedHeader, ...] = Field(
         (), max_length=50, strict=False, description="headers of the message, x-…, that the target gets"
+    )
+    filter: FilterPattern | None = Field(
+        None,
+        description="which messages the target gets: a pattern over body (JSON), headers, properties and routingKey",
+        examples=[{"body": {"total": {"$gte": 100}}}],
+    )
+    otherwise: Otherwise | None = Field(
+        None,
+        validate_default=True,
+        description="required with filter, what becomes of the other messages: deadLetter, discard, or forward",
     )
     reply: bool = Field(False, description="the target's answer goes to the message's replyTo")
     auth: Auth | None = Field(None, validate_default=True)
@@ -186,6 +201,21 @@ class ConsumerSpec(Model):
         in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # no URL: it is wrong, or is to be the default
         if (value is not None) + in_headers + in_url > 1:
             raise ValueError("has credentials twice: give them either in auth, in headers, or in the URL")
+        return value
+
+    @field_validator("otherwise")
+    @classmethod
+    def _with_filter(cls, value: Otherwise | None, info: ValidationInfo) -> Otherwise | None:
+        if "filter" not in info.data:  # it is wrong itself
+            return value
+        if (value is None) != (info.data["filter"] is None):
+            raise ValueError(
+                'is required with filter: "deadLetter", "discard" or {"forward": {"exchange": "…", "routingKey": "…"}}'
+                if value is None
+                else "needs a filter: it says what becomes of messages that the filter does not admit"
+            )
+        if isinstance(value, Forward) and value.forward.queue == info.data.get("queue_name"):
+            raise ValueError("must not forward to the consumer's own queue")
         return value
 
     def stored(self) -> dict[str, Any]:

@@ -92,9 +92,9 @@ def _unmasked(value: Any, before: Any) -> Any:
 
 
 def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
-    """Null stands for the default, which is what a field gets that is left out."""
+    """Null stands for the default, which is what a field gets that is left out; in a filter it is a value."""
     return {
-        name: _without_nulls(value) if isinstance(value, dict) else value
+        name: _without_nulls(value) if isinstance(value, dict) and name != "filter" else value
         for name, value in fields.items()
         if value is not None
     }

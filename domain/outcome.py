@@ -17,6 +17,8 @@ class Outcome(Enum):
     """a confirmed copy in the dead-letter queue, then ack"""
     SUSPEND = "suspend"
     """back to its queue, uncharged: the consumer is misconfigured, not the message"""
+    FILTERED = "filtered"
+    """as the consumer's `otherwise` says: its filter does not admit the message"""
 
 
 class ErrorClass(Enum):
@@ -33,9 +35,13 @@ class ErrorClass(Enum):
     """what came back is not HTTP"""
     UNSENDABLE = "unsendable"
     """no request can be made of the message, as when it lacks a value that the URL needs"""
+    FILTERED = "filtered"
+    """the consumer's filter does not admit the message"""
+    TEMPLATE = "template"
+    """the template of the consumer's payload is not one"""
 
 
-NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE)
 """Errors of ours: the target has not heard of the message."""
 
 

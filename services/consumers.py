@@ -23,6 +23,7 @@ from domain.errors import (
     QueueUnavailable,
     TargetRefused,
 )
+from domain.payload import PayloadTemplate
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults, joined
@@ -31,6 +32,7 @@ from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
+from gateway.rendering.renderer import bad_template
 from services.consumer_state import Live, details, shown
 
 
@@ -146,10 +148,12 @@ class Consumers:
 
     def _check(self, spec: ConsumerSpec) -> list[str]:
         """What does not keep it from being delivered later, but does so now. Raises Invalid when a field is nothing but
-        the mask, and TargetRefused when nothing may go to the URL."""
+        the mask or the template is none, and TargetRefused when nothing may go to the URL."""
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of what is never shown; give the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
+        if isinstance(spec.payload, PayloadTemplate) and (fault := bad_template(spec.payload.template)):
+            raise Invalid(f"payload.template: {fault}", fields=[("payload.template", fault)])
         refusal, warning = self._targets.judge(spec.url.target)
         if refusal:
             raise TargetRefused(refusal, fields=[("url", refusal)])

@@ -28,6 +28,7 @@ from gateway.consuming.due_retries import DueRetries
 from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
 from gateway.loop import Loop
+from gateway.rendering.renderer import Renderer
 from gateway.tracing import Tracing
 from runtime.open_files import allow_many
 
@@ -140,6 +141,7 @@ class ConsumerThread:
             AttemptLog(self._attempts),
             self._tracing,
             self._periods,
+            Renderer(loop),
         )
         self._due_retries = DueRetries(self._wiring)
         self._consumers: dict[str, Consumer] = {}
@@ -307,6 +309,7 @@ class ConsumerThread:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
             self._tell()
             self._wiring.http.close()
+            self._wiring.renderer.close()
             self._wiring.loop.finish()
         else:
             self._wiring.loop.call_later(0.02, lambda: self._end(at_the_latest))

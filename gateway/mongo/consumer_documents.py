@@ -7,9 +7,11 @@ credentials sent elsewhere by copying them to another consumer or by changing a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from domain.consumer import ConsumerSpec
@@ -24,6 +26,9 @@ _SEALED = ("headers", "auth", "signingSecret")
 """Fields that may hold credentials, and `url` when its user info or query has some: never in the clear in the
 database."""
 _RETIRING = "retiringSecrets"
+_FILTER = "filter"
+"""Stored as JSON: MongoDB keeps no names that begin with `$` or hold a dot
+(https://www.mongodb.com/docs/manual/core/dot-dollar-considerations/)."""
 
 
 class ConsumerDocuments:
@@ -44,7 +49,7 @@ class ConsumerDocuments:
         try:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
-            fields, retiring, state = document.get("spec") or {}, [], "suspended"
+            fields, retiring, state = _shown(document), [], "suspended"
             reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
@@ -76,7 +81,11 @@ class ConsumerDocuments:
     def _parted(self, consumer_id: str, fields: Document, retiring: list[Any]) -> Document:
         shown = {name: value for name, value in fields.items() if name not in _SEALED}
         shown["url"] = masked_url(fields["url"])
-        sealed = {name: value for name, value in fields.items() if value and shown.get(name) != value}
+        if isinstance(shown.get(_FILTER), dict):
+            shown[_FILTER] = orjson.dumps(shown[_FILTER]).decode()
+        sealed = {
+            name: value for name, value in fields.items() if value and name != _FILTER and shown.get(name) != value
+        }
         if retiring:
             sealed[_RETIRING] = retiring
         place = _place(consumer_id, shown["url"])
@@ -84,10 +93,18 @@ class ConsumerDocuments:
 
     def _joined(self, document: Document) -> tuple[Document, list[Any]]:
         """The fields of the spec, and the secrets that it replaced. Raises Unreadable."""
-        shown, sealed = document.get("spec") or {}, document["sealed"]
+        shown, sealed = _shown(document), document["sealed"]
         opened = self._sealer.open(sealed, _place(document["_id"], str(shown.get("url")))) if sealed else {}
         retiring = opened.pop(_RETIRING, [])
         return shown | opened, retiring
+
+
+def _shown(document: Document) -> Document:
+    """The fields of the spec that are not sealed."""
+    shown: Document = document.get("spec") or {}
+    with suppress(ValueError, TypeError):  # what is no JSON is no filter, and is reported as one that is not valid
+        return shown | {_FILTER: orjson.loads(shown.get(_FILTER, ""))}
+    return shown
 
 
 def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
