@@ -165,13 +165,14 @@ class ConsumerSpec(Model):
     )
     filter: FilterPattern | None = Field(
         None,
-        description="which messages the target gets: a pattern over body (JSON), headers, properties and routingKey",
-        examples=[{"body": {"total": {"$gte": 100}}}],
+        description='which messages the target gets, as in {"body": {"total": {"$gte": 100}}}: '
+        "a pattern over body (JSON), headers, properties and routingKey",
     )
     otherwise: Otherwise | None = Field(
         None,
         validate_default=True,
-        description="required with filter, what becomes of the other messages: deadLetter, discard, or forward",
+        description='required with filter, what becomes of the other messages: deadLetter, discard, or {"forward": '
+        '{"exchange": "…", "routingKey": "…"}}',
     )
     reply: bool = Field(False, description="the target's answer goes to the message's replyTo")
     auth: Auth | None = Field(None, validate_default=True)

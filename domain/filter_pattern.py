@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 ROOTS = ("body", "headers", "properties", "routingKey")
@@ -73,9 +73,14 @@ class FilterPattern(dict[str, Any]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(
-            cls.parse, core_schema.dict_schema(core_schema.str_schema())
-        )
+        shape = core_schema.dict_schema(core_schema.str_schema())
+        return core_schema.no_info_after_validator_function(cls.parse, shape)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        roots, combinations = "|".join(ROOTS), "|".join(name.replace("$", r"\$") for name in _COMBINATIONS)
+        names = rf"^(({roots})(\..+)?|{combinations})$"
+        return {"type": "object", "minProperties": 1, "propertyNames": {"pattern": names}}
 
 
 def _check_size(pattern: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from domain.model import Model
 from domain.names import RoutingKey, ShortString, not_own
@@ -53,8 +53,4 @@ def _forward(value: dict[str, Any]) -> Forward:
     return forward
 
 
-Otherwise = Annotated[
-    Literal["deadLetter", "discard"] | Forward,
-    WrapValidator(_otherwise),
-    Field(description="required with filter: what becomes of a message that it does not admit"),
-]
+Otherwise = Annotated[Literal["deadLetter", "discard"] | Forward, WrapValidator(_otherwise)]
