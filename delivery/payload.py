@@ -1,4 +1,4 @@
-"""The envelope: a message as one JSON object, with all that AMQP said of it. For targets that see bodies only."""
+"""The envelope: a message with its properties and headers as one JSON object, for targets that read only bodies."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _PROPERTIES = {
     "user_id": "userId",
     "app_id": "appId",
 }
-"""Basic properties (AMQP 0-9-1 §1.8.3.1) and their names in JSON; those that are not set are left out."""
+"""Basic properties (AMQP 0-9-1 §1.8.3.1) and their names in JSON. Properties that are not set are left out."""
 
 
 def named_properties(properties: PropertiesView | Properties) -> dict[str, Any]:
-    """The properties that are set, by their names in JSON and without `headers`."""
+    """Return the properties that are set, by their names in JSON, without `headers`."""
     named = {name: getattr(properties, field) for field, name in _PROPERTIES.items()}
     return {name: json_value(value) for name, value in named.items() if value is not None}
 
 
 def described(source: Source, attempt: int) -> dict[str, Any]:
-    """What AMQP says of a message, as the publisher sent it, also of one that came back from the delay levels:
-    `messageId`, `queue`, `exchange`, `routingKey`, `attempt`, `properties`, `headers`.
+    """Return all of a message except its body: `messageId`, `queue`, `exchange`, `routingKey`, `attempt`, `properties`
+    and `headers`. The values are the publisher's, even if the message came back from the delay levels.
 
-    Headers keep JSON's types; decimals are strings, times ISO 8601 in UTC, and bytes that are no UTF-8 are
+    Headers keep JSON's types; decimals are strings, times are ISO 8601 in UTC, and bytes that are not UTF-8 are
     `{"base64": "…"}`.
     """
     exchange, routing_key, properties = original(source.exchange, source.routing_key, source.properties)
@@ -53,6 +53,7 @@ def described(source: Source, attempt: int) -> dict[str, Any]:
 
 
 def envelope(source: Source, attempt: int) -> bytes:
-    """What `described` says, with `bodyEncoding` (`text` when the body is UTF-8, else `base64`) and `body`."""
+    """Return as JSON what `described` returns, with `body`, and `bodyEncoding`, which is `text` if the body is UTF-8,
+    else `base64`."""
     encoding, body = text_or_base64(source.body)
     return orjson.dumps(described(source, attempt) | {"bodyEncoding": encoding, "body": body})

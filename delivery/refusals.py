@@ -1,13 +1,13 @@
-"""Whether a refusal (401, 403, 404, 409 …) is about one message or about the consumer: it depends on the others."""
+"""Tells whether a refusal (401, 403, 404, 409 …) is due to one message or to the consumer's configuration."""
 
 from __future__ import annotations
 
 SUSPEND_AFTER = 10
-"""Refusals in a row that suspend a consumer."""
+"""Number of refusals in a row that suspends a consumer."""
 
 
 class Refusals:
-    """Fed with every answer of one revision of a consumer. `now` is in seconds of a steady clock."""
+    """Records every answer of one revision of a consumer. `now` is in seconds of a monotonic clock."""
 
     __slots__ = ("_answers_since_success", "_longest_rest", "_recent", "_succeeded_at", "row")
 
@@ -24,18 +24,18 @@ class Refusals:
         self._answers_since_success = self.row = 0
 
     def failure(self) -> None:
-        """An answer that says nothing about the configuration: a retry or a rejection."""
+        """Record a retry or a rejection, which says nothing about the configuration."""
         self._answers_since_success += 1
         self.row = 0
 
     def refusal(self, now: float) -> bool:
-        """Count a refusal. True while others succeed: one of the last ten answers was a recent success, so the message
-        is at fault and not the consumer."""
+        """Record a refusal. Return whether the message is at fault and not the consumer: one of the last ten answers
+        was a recent success."""
         self._answers_since_success += 1
         self.row += 1
         return self._answers_since_success <= SUSPEND_AFTER and now - self._succeeded_at <= self._recent
 
     @property
     def rest(self) -> float:
-        """Seconds to take no messages after the last refusal; grows with each in a row."""
+        """The rest after the last refusal in seconds; it doubles with each refusal in a row."""
         return float(min(self._longest_rest, 0.5 * 2 ** (self.row - 1)))

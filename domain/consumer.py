@@ -1,4 +1,4 @@
-"""A consumer: one queue, one target, and how deliveries between them go. Stored as it was asked for."""
+"""A consumer: one queue, one target URL, and the rules of delivery. Stored as the client wrote it."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ Url = Annotated[UrlTemplate, Field(examples=["https://erp.example/orders"])]
 
 def _header_name(value: str) -> str:
     if not _TOKEN.fullmatch(value):
-        raise ValueError(f"{value!r} is not a header name (RFC 9110 §5.1)")
+        raise ValueError(f"{value!r} is not a valid header name (RFC 9110 §5.1)")
     if value.lower() in _OURS or value.lower().startswith("webhook-"):
-        raise ValueError(f"{value!r} is set by the service itself")
+        raise ValueError(f"{value!r} is reserved: the service sets it")
     return value
 
 
 def _forwarded(value: str) -> str:
     if not value.lower().startswith("x-"):
-        raise ValueError(f"{value!r} does not start with x-; other headers are not for publishers to set")
+        raise ValueError(f"{value!r} must start with x-: only such headers of a message can be forwarded")
     return _header_name(value)
 
 
@@ -48,7 +48,7 @@ ForwardedHeader = Annotated[str, AfterValidator(_forwarded), Field(max_length=25
 
 
 def _credential(value: SecretStr) -> SecretStr:
-    """RFC 6750 §2.1 allows less; what matters is that it stays inside its header."""
+    """Return the value. Raises ValueError if it could end its header line. RFC 6750 §2.1 allows fewer characters."""
     secret = value.get_secret_value()
     if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise ValueError("must be printable ASCII without spaces")
@@ -56,25 +56,25 @@ def _credential(value: SecretStr) -> SecretStr:
 
 
 class BasicAuth(Model):
-    """User name and password (RFC 7617), sent with every request. The password is write-only."""
+    """User name and password (RFC 7617), sent with each request. The password is write-only."""
 
     type: Literal["basic"]
     username: str = Field(max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$", description="no colon")
     password: SecretStr = Field(max_length=1024)
 
     def revealed(self) -> dict[str, str]:
-        """As it is stored, with the password in the clear."""
+        """Return the stored form, with the password in plain text."""
         return {"type": self.type, "username": self.username, "password": self.password.get_secret_value()}
 
 
 class BearerAuth(Model):
-    """A token (RFC 6750), sent with every request. Write-only."""
+    """A bearer token (RFC 6750), sent with each request. It is write-only."""
 
     type: Literal["bearer"]
     token: Annotated[SecretStr, AfterValidator(_credential)] = Field(max_length=8192)
 
     def revealed(self) -> dict[str, str]:
-        """As it is stored, with the token in the clear."""
+        """Return the stored form, with the token in plain text."""
         return {"type": self.type, "token": self.token.get_secret_value()}
 
 
@@ -82,19 +82,19 @@ Auth = Annotated[BasicAuth | BearerAuth, Field(discriminator="type")]
 
 
 class RetryPolicy(Model):
-    """`schedule`: seconds before each further attempt, so its length is the number of retries. They are rounded up to
-    whole seconds, long ones by up to an eighth. A pause that the target asks for (429, or 503 with Retry-After) costs
-    no attempt; `giveUpAfter` bounds it."""
+    """`schedule` lists the seconds before each retry, so its length is the number of retries. Each delay is rounded up
+    to whole seconds, a long one by up to an eighth. A pause that the target requests (429, or 503 with Retry-After) is
+    not charged; `giveUpAfter` limits it."""
 
     schedule: tuple[Annotated[float, Field(ge=1, le=86400)], ...] = Field(
         (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False
     )
-    jitter: float = Field(0.2, ge=0, le=0.5, description="each delay is spread by ± this share")
+    jitter: float = Field(0.2, ge=0, le=0.5, description="each delay varies at random by up to ± this share")
     give_up_after: float | None = Field(
         None,
         gt=0,
-        description="seconds since the message was published (its timestamp; else its first failure) after which a "
-        "message that fails is dead-lettered, whatever attempts it has left",
+        description="seconds since the message was published (its timestamp; without one, its first failure) after "
+        "which a failed message is dead-lettered, even if attempts are left",
     )
 
 
@@ -105,14 +105,14 @@ class ByHeader(Model):
 
 
 class ByJsonPath(Model):
-    """Messages with the same value at this place of their JSON body keep their order: names and indexes with dots
-    between them, as in `customer.id` or `items.0.sku`."""
+    """Messages with the same value at this path in their JSON body keep their order. A path is field names and array
+    indexes, separated by dots: `customer.id`, `items.0.sku`."""
 
     json_path: str = Field(min_length=1, max_length=255, pattern=r"^[^.]+(\.[^.]+)*$")
 
 
 def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """Which of several shapes was meant cannot be told from one that is none of them."""
+    """Validate against the union. One sentence replaces its errors, because pydantic reports one for each member."""
     try:
         return validated(value)
     except ValidationError:
@@ -121,26 +121,27 @@ def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
 
 
 Ordering = Annotated[Literal["none", "queue"] | ByHeader | ByJsonPath, WrapValidator(_ordering)]
-"""`none`: as fast as it goes; `queue`: strictly one after the other; by key: in order under each key."""
+"""`none`: in any order, as many at once as `prefetch` allows; `queue`: one after another; by header or JSON path:
+messages with the same value one after another."""
 
 
 class RateLimit(Model):
-    """Requests over all workers together: `perSecond` on the long run, `burst` at once."""
+    """Limit of requests over all workers: `perSecond` on average, `burst` at once."""
 
     per_second: float = Field(gt=0, le=100_000)
     burst: int = Field(1, ge=1, le=100_000)
 
 
 class BreakerPolicy(Model):
-    """When to leave a target alone: after so many `failures` in a row, or when four fifths of the last hundred answers
-    failed; for `openSeconds`, then one message tries."""
+    """The circuit breaker opens after this number of `failures` in a row, or when 80 of the last 100 answers failed.
+    After `openSeconds` it is half open: one message probes the target."""
 
     failures: int = Field(20, ge=1, le=10_000)
     open_seconds: float = Field(30, ge=1, le=3600)
 
 
 class ConsumerSpec(Model):
-    """What `POST /createConsumer` takes, and what a worker runs. Times are in seconds."""
+    """The definition of a consumer. Times are in seconds."""
 
     queue_name: QueueName = Field(examples=["orders"])
     url: Url
@@ -157,27 +158,27 @@ class ConsumerSpec(Model):
     breaker: BreakerPolicy = BreakerPolicy()
     payload: Payload = Field(
         "raw",
-        description="raw, the body as it is; envelope, JSON with all that AMQP says of it; cloudevents, ce- headers; "
-        "or what a template makes of it, as JSON: template, contentType",
+        description="raw: the body unchanged; envelope: a JSON object with the body, properties and headers; "
+        "cloudevents: the body unchanged, with CloudEvents attributes in ce- headers; or an object with a template",
     )
     forward_headers: tuple[ForwardedHeader, ...] = Field(
-        (), max_length=50, strict=False, description="headers of the message, x-…, that the target gets"
+        (), max_length=50, strict=False, description="headers of the message (x-…) to send to the target"
     )
     filter: FilterPattern | None = Field(
         None,
-        description='which messages the target gets, as in {"body": {"total": {"$gte": 100}}}: '
+        description='the messages to send, as in {"body": {"total": {"$gte": 100}}}: '
         "a pattern over body (JSON), headers, properties and routingKey",
     )
     otherwise: Otherwise | None = Field(
         None,
         validate_default=True,
-        description='required with filter, what becomes of the other messages: deadLetter, discard, or {"forward": '
+        description='required with filter, what to do with the other messages: deadLetter, discard, or {"forward": '
         '{"exchange": "…", "routingKey": "…"}}',
     )
-    reply: bool = Field(False, description="the target's answer goes to the message's replyTo")
+    reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
     auth: Auth | None = Field(None, validate_default=True)
     signing_secret: SigningSecret | None = Field(
-        None, description="whsec_… ; never shown again. One that is replaced holds for 24 hours more."
+        None, description="whsec_…; write-only. After you replace it, requests carry both signatures for 24 hours."
     )
 
     @field_validator("headers")
@@ -199,9 +200,9 @@ class ConsumerSpec(Model):
     @classmethod
     def _one_login(cls, value: Auth | None, info: ValidationInfo) -> Auth | None:
         in_headers = any(name.lower() == "authorization" for name in info.data.get("headers", ()))
-        in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # no URL: it is wrong, or is to be the default
+        in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # url is missing if it is invalid or the default
         if (value is not None) + in_headers + in_url > 1:
-            raise ValueError("has credentials twice: give them either in auth, in headers, or in the URL")
+            raise ValueError("credentials are given twice: use only one of auth, headers.Authorization and the URL")
         return value
 
     @field_validator("otherwise")
@@ -220,7 +221,7 @@ class ConsumerSpec(Model):
         return value
 
     def stored(self) -> dict[str, Any]:
-        """The document for the registry, with the secrets in the clear: gateway/ decides how they rest."""
+        """Return the document for the registry, with secrets in plain text; gateway/mongo encrypts them."""
         document = self.model_dump(by_alias=True, mode="json")
         if self.signing_secret:
             document["signingSecret"] = self.signing_secret.get_secret_value()
@@ -231,4 +232,4 @@ class ConsumerSpec(Model):
 
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer",
          "x-queue-name", "x-delivery-attempt", "x-correlation-id"}  # fmt: skip
-"""Headers that HTTP framing or the delivery contract owns (docs: What the target gets)."""
+"""Headers that HTTP framing or the delivery contract sets (docs/DELIVERY.md)."""

@@ -1,4 +1,4 @@
-"""The base of what is both request body, stored document and documented schema: frozen, strict, camelCase outside."""
+"""The base of all models that are request bodies, stored documents or documented schemas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """Python names are snake_case, JSON and MongoDB names camelCase. Unknown fields are refused, types not coerced."""
+    """A frozen model: snake_case in Python, camelCase in JSON and MongoDB. It refuses unknown fields and coerces no
+    types."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -1,4 +1,4 @@
-"""Trying a consumer's target with one message that is in no queue, or seeing what it would be sent."""
+"""Tests a consumer's target with one sample message, which is in no queue, or shows the request for a message."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from services.consumers import Consumers
 
 
 class SampleAnswer(Model):
-    """What came back: `status` or `error`, the beginning of the body with the consumer's credentials masked, how long
-    it took, and what a worker would do with a message that is answered so: `outcome` is success, retry, throttle,
-    reject, suspend, or filtered for a message that the consumer's filter does not admit and that is not sent."""
+    """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
+    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend; or
+    filtered: the consumer's filter does not admit the sample, which was not sent."""
 
     message_id: str
     status: int | None
@@ -63,7 +63,7 @@ class Samples:
         self._consumers, self._held, self._guard = consumers, held, guard
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
-        """Send it as a worker would, signed, once."""
+        """Send one sample like a delivery, signed, without retries, and return the answer."""
         consumer = self._find(which)
         source = _sample(consumer, publication)
         answer = send_sample(consumer, source, self._guard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Protocol
 
+from amqp_wire.values import Table
 from broker.core import checks, direct_reply
 from broker.core.confirms import Confirms
 from broker.core.consumer import Consumer
@@ -17,7 +18,6 @@ from broker.core.unacked_deliveries import Delivery, UnackedDeliveries
 from broker.core.users import User
 from broker.core.vhost import Vhost
 from broker.errors import AmqpError
-from broker.protocol.table import Table
 
 
 class Sink(Protocol):
@@ -25,7 +25,7 @@ class Sink(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether the sink accepts deliveries. When it accepts them again, its owner calls `Channel.wake`."""
+        """Return whether the sink accepts deliveries. When it accepts them again, its owner calls `Channel.wake`."""
 
     def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
         """Send basic.deliver."""
@@ -76,12 +76,12 @@ class Channel:
 
     @property
     def confirming(self) -> bool:
-        """Whether confirm.select was sent."""
+        """Return whether confirm.select was sent."""
         return self.confirms is not None
 
     @property
     def transactional(self) -> bool:
-        """Whether tx.select was sent."""
+        """Return whether tx.select was sent."""
         return self.transaction is not None
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amqp_wire.values import Table
 from broker.core.message import Entry
-from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.channel import Channel
@@ -36,7 +36,7 @@ class Consumer:
 
     @property
     def active(self) -> bool:
-        """Whether the queue serves it: with a single active consumer, only one is."""
+        """Return whether the queue serves it: with a single active consumer, only one is."""
         return self.queue.rotation.is_active(self)
 
     def can_take(self) -> bool:

@@ -1,4 +1,4 @@
-"""From an answer to the fate of its delivery, and that fate carried out. Copies are in copier.py."""
+"""Decides the fate of a delivery from the target's answer, and carries it out. Copies are in copier.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from delivery.backoff import retry_delay
-from delivery.copies import known_since, times_forwarded
+from delivery.copies import known_since, times_forwarded, wants_reply
 from delivery.fate import Fate, Otherwise, Situation, fate_of
 from delivery.refusals import Refusals
 from delivery.request import Request, RequestBuilder
@@ -28,29 +28,29 @@ from gateway.rendering.requests import make
 
 
 class Owner(Protocol):
-    """The consumer, as its settlement sees it."""
+    """The part of the consumer that its settlement calls."""
 
     settlement: Settlement
-    """the revision that is in force"""
+    """the settlement of the current revision"""
 
     def finish(self, delivery: Delivery) -> None:
-        """Ack it: its fate is safe."""
+        """Ack a delivery."""
 
     def give_back(self, delivery: Delivery, *, first_failed: float | None = None) -> None:
-        """Return it to its queue, uncharged."""
+        """Return a message to its queue, uncharged. `first_failed` is in Unix seconds."""
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
-        """Attempt it again after so long, in its order."""
+        """Attempt a delivery again after `seconds`, in order."""
 
     def rest(self, seconds: float, reason: str) -> None:
-        """Take nothing for a while."""
+        """Take no messages for `seconds`."""
 
     def suspend(self, reason: str) -> None:
-        """Take nothing until the consumer is changed or resumed."""
+        """Take no messages until the consumer is changed or resumed."""
 
 
 class Settlement:
-    """One revision of a consumer: its target and its rules. Owned by the loop's thread."""
+    """Sends and settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
         self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, counters: Counters
@@ -70,7 +70,7 @@ class Settlement:
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
     def send(self, delivery: Delivery) -> None:
-        """Start the request; its answer settles the delivery."""
+        """Start the request of a delivery; its answer settles the delivery."""
         if self._requests.template is not None:
             made = partial(self._start, delivery)
             make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, made)
@@ -134,8 +134,8 @@ class Settlement:
         )
 
     def _charged(self, delivery: Delivery) -> int:
-        """The attempt to charge. A message that tries a target which is down is not given up for that (except where
-        order matters: there it would hold up the others for good)."""
+        """Return the number of the attempt to charge. Unless the consumer is ordered, a probe of a target that is down
+        never uses up the last attempt. In an ordered consumer it may, because it would block its lane forever."""
         schedule = self._spec.retry.schedule
         if schedule and not self._breaker.closed and not self._ordered:
             return min(delivery.attempt, len(schedule))
@@ -149,10 +149,10 @@ class Settlement:
         since = known_since(delivery.source.properties, now) or delivery.first_failed
         return since is not None and now - since > limit
 
-    # --- one way for each fate ---------------------------------------------------------------------------------------
+    # --- one method per fate -----------------------------------------------------------------------------------------
 
     def _ack(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        if self._spec.reply and delivery.source.properties.reply_to:
+        if self._spec.reply and wants_reply(delivery.source):
             self.copier.reply(delivery, answer, lambda: self._finish(delivery, "delivered"))
         else:
             self._finish(delivery, "delivered")
@@ -178,7 +178,7 @@ class Settlement:
         self.copier.dead_letter(delivery, answer, "exhausted", lambda: self._finish(delivery, "dead_lettered"))
 
     def _give_back(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
-        """If `giveUpAfter` counts a message's age and the message does not tell it, note since when it fails."""
+        """Give back a message. If `giveUpAfter` needs its age and the message has no time, record its first failure."""
         now = time.time()
         aging = self._spec.retry.give_up_after is not None and known_since(delivery.source.properties, now) is None
         delivery.first_failed = delivery.first_failed or now
@@ -186,11 +186,11 @@ class Settlement:
         self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
 
     def _rest(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        self._owner.rest(self._refusals.rest, f"The target answers {answer.reason}.")
+        self._owner.rest(self._refusals.rest, f"The target answered {answer.reason}.")
         self._give_back(delivery, answer, delay)
 
     def _suspend(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        self._owner.suspend(f"The target answers {answer.reason}.")
+        self._owner.suspend(f"The target answered {answer.reason}.")
         self._give_back(delivery, answer, delay)
 
     def _set_aside(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
@@ -215,7 +215,8 @@ class Settlement:
     # --- what the copier calls ---------------------------------------------------------------------------------------
 
     def copy_refused(self, delivery: Delivery, reason: str) -> None:
-        """Show it; and if no copy can be made for long, return the message before the broker closes the channel."""
+        """Record the refusal. If copies are refused for long, return the message before the broker closes the
+        channel."""
         if self._counters.copy_refused(delivery, reason):
             self._wiring.loop.call_later(self._wiring.periods.held, lambda: self._copy_overdue(delivery))
 

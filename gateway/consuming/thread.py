@@ -1,4 +1,4 @@
-"""All consumers of a process on one thread and one loop: deliveries cost no thread and no lock."""
+"""Runs all consumers of a process on one thread and one loop, so that deliveries need no thread and no lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 
 from delivery.attempts import AttemptBuffer
-from delivery.backoff import longest_delay
 from delivery.periods import Periods
 from delivery.target_guard import Guard
 from domain.attempt import Attempt
@@ -23,8 +22,8 @@ from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
-from gateway.consuming.consumer import Consumer
 from gateway.consuming.due_retries import DueRetries
+from gateway.consuming.running import RunningConsumers
 from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
 from gateway.loop import Loop
@@ -37,8 +36,8 @@ log = structlog.get_logger("workerrmq.delivery")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the thread last said of itself. `error` is why it is not connected. `losses` changes when a queue may be
-    another one than before: a consumer has lost it, or the connection was lost."""
+    """The last report of the thread. `error` is why it is not connected. `losses` changes when a queue may have been
+    replaced: when a consumer lost it, or the connection was lost."""
 
     connected: bool = False
     error: str | None = "not connected yet"
@@ -46,20 +45,11 @@ class Snapshot:
     losses: int = 0
 
 
-def _place(subscription: Subscription) -> tuple[object, ...]:
-    """What a consumer keeps all its life; with another it is another one, which starts when the first has left."""
-    return subscription.spec.queue_name, subscription.spec.ordering
-
-
-def _same(old: Subscription, new: Subscription) -> bool:
-    return (new.revision, new.queue, new.share) == (old.revision, old.queue, old.share)
-
-
 class ConsumerThread:
-    """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
-    connections that publish while it is short of memory or disk), the HTTP client and all consumers.
+    """Owns its loop, its two connections, the HTTP client and all consumers. One connection consumes and the other
+    publishes copies, because RabbitMQ blocks publishing connections while it is short of memory or disk.
 
-    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
+    Other threads may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
     Start it after a fork.
     """
 
@@ -71,11 +61,11 @@ class ConsumerThread:
         tracing: Tracing | None = None,
         periods: Periods = Periods(),  # noqa: B008 - immutable
     ) -> None:
-        """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
+        """`guard` decides which targets may be called; without it, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
         self._periods = periods
         self.crash: str | None = None
-        """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
+        """type of the exception that ended the thread; None while it runs and after it was stopped"""
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -88,19 +78,19 @@ class ConsumerThread:
         self._started.wait()
 
     def apply(self, desired: Sequence[Subscription]) -> None:
-        """Run exactly these: start what is new, change what has another revision, drain what is no longer there."""
+        """Run exactly these consumers: start new ones, change those with another revision, drain the others."""
         self._call(lambda: self._apply(desired))
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
     def take_attempts(self) -> list[Attempt]:
-        """The attempts for the log since the last call."""
+        """Return the attempts for the attempt log since the last call."""
         return self._attempts.take()
 
     def stop(self, deadline: float) -> None:
-        """Take no more, give what is in flight up to `deadline` seconds, hand back the rest; see `join`. Nothing that
-        was handed back has cost an attempt."""
+        """Stop taking messages, wait up to `deadline` seconds for those in flight, and give back the rest, uncharged.
+        Use `join` to wait for the end."""
         self._call(lambda: self._stop(deadline))
 
     @property
@@ -108,7 +98,7 @@ class ConsumerThread:
         return self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Whether the thread has ended within `timeout` seconds."""
+        """Wait up to `timeout` seconds for the thread to end; return whether it has."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -144,13 +134,10 @@ class ConsumerThread:
             Renderer(loop),
         )
         self._due_retries = DueRetries(self._wiring)
-        self._consumers: dict[str, Consumer] = {}
+        self._consumers = RunningConsumers(self._wiring, self._close_when_done)
         self._connection: Any = None
-        self._leaving: set[Consumer] = set()
-        self._invalid: dict[str, tuple[Subscription, Report]] = {}
-        self._connections = 0  # that there have been
-        self._longest_delay = 0
-        self._copies = 0  # on their way when the deadline has passed
+        self._connections = 0  # number of connections so far
+        self._copies = 0  # copies in flight after the deadline
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
@@ -160,86 +147,25 @@ class ConsumerThread:
         loop.run()
 
     def _apply(self, desired: Sequence[Subscription]) -> None:
-        if self._stopping:
-            return
-        wanted = {subscription.id: subscription for subscription in desired}
-        for key, consumer in list(self._consumers.items()):
-            new = wanted.get(key)
-            if new is None or _place(new) != _place(consumer.subscription):
-                self._drain(key)
-        self._invalid = {key: refused for key, refused in self._invalid.items() if key in wanted}
-        leaving = {consumer.subscription.id for consumer in self._leaving}
-        for key, subscription in wanted.items():
-            if key not in leaving:
-                self._run_one(subscription)
-        policies = (consumer.subscription.spec.retry for consumer in self._unordered())
-        longest = max(map(longest_delay, policies), default=0)
-        if longest != self._longest_delay:
-            self._longest_delay = longest
-            self._keep_levels()
-
-    def _keep_levels(self) -> None:
-        """Have the levels that the running consumers use before they are needed."""
-        if self._connection is not None and self._longest_delay:
-            self._wiring.standing.need_delay(self._longest_delay)
+        if not self._stopping:
+            self._consumers.apply(desired)
 
     def _verify(self) -> None:
-        """Look again for what somebody may have deleted."""
+        """Check again for exchanges and queues that an operator may have deleted."""
         if self._connection is not None:
             self._wiring.standing.doubt()
             self._due_retries.verify()
-            self._keep_levels()
+            self._consumers.keep_levels()
         self._wiring.loop.call_later(self._periods.verify, self._verify)
 
-    def _unordered(self) -> list[Consumer]:
-        return [consumer for consumer in self._consumers.values() if not consumer.dispatcher.ordered]
-
-    def _run_one(self, subscription: Subscription) -> None:
-        """Start it, or change the one that runs. One whose queue no consumer may take from is reported."""
-        key = subscription.id
-        consumer, invalid = self._consumers.get(key), self._invalid.get(key)
-        before = invalid[0] if invalid else consumer.subscription if consumer else None
-        if before and _same(before, subscription):
-            return
-        self._invalid.pop(key, None)
-        facts = subscription.queue
-        if facts.unfit and not (consumer and facts.vanishes):  # to leave a queue that vanishes would lose its messages
-            self._refuse(subscription, facts.unfit)
-        elif consumer is not None:
-            consumer.change(subscription)
-        else:
-            self._consumers[key] = consumer = Consumer(self._wiring, subscription)
-            if self._connection is not None:
-                consumer.connected(self._connection)
-
-    def _refuse(self, subscription: Subscription, reason: str) -> None:
-        """Report a consumer that cannot run as suspended."""
-        key, spec = subscription.id, subscription.spec
-        if key in self._consumers:
-            self._drain(key)
-        log.error("consumer_suspended", consumer=spec.name or spec.queue_name, queue=spec.queue_name, reason=reason)
-        self._invalid[key] = subscription, Report(key, subscription.revision, "suspended", reason)
-
-    def _drain(self, key: str) -> None:
-        consumer = self._consumers.pop(key)
-        self._leaving.add(consumer)
-        consumer.drain(lambda: self._left(consumer))
-
-    def _left(self, consumer: Consumer) -> None:
-        consumer.tell()
-        self._leaving.discard(consumer)
-        self._close_when_done()
-
     def _up(self, connection: Any) -> None:
-        """Let all start. What they need in the broker is declared on the way, for it may lie on nodes that are down."""
+        """Connect all consumers. They declare their exchanges and queues when needed, because nodes may be down."""
         self._wiring.standing.connected(connection)
         self._wiring.standing.need_orphans(self._orphans_ready)
         self._due_retries.connected(connection)
         self._connection = connection
         self._connections += 1
-        self._keep_levels()
-        for consumer in self._consumers.values():
-            consumer.connected(connection)
+        self._consumers.connected(connection)
 
     def _orphans_ready(self) -> None:
         if self._connection is not None:
@@ -249,42 +175,34 @@ class ConsumerThread:
         self._connection = None
         self._wiring.standing.disconnected()
         self._due_retries.disconnected()
-        for consumer in [*self._consumers.values(), *self._leaving]:
-            consumer.disconnected(reason)
+        self._consumers.disconnected(reason)
 
     def _take_snapshot(self) -> None:
-        running = (*self._consumers.values(), *self._leaving)
-        reports = (*(consumer.report() for consumer in running), *(report for _, report in self._invalid.values()))
-        losses = self._connections + sum(consumer.losses for consumer in running)
-        self._snapshot = Snapshot(self._connection is not None, self._link.error, reports, losses)
-        self._tell()
+        losses = self._connections + self._consumers.losses
+        self._snapshot = Snapshot(self._connection is not None, self._link.error, self._consumers.reports(), losses)
+        self._consumers.tell()
         self._wiring.log.refresh()
         self._wiring.loop.call_later(self._periods.snapshot, self._take_snapshot)
 
-    def _tell(self) -> None:
-        for consumer in (*self._consumers.values(), *self._leaving):
-            consumer.tell()
-
-    # --- stopping: take no more, finish, hand back, close ------------------------------------------------------------
+    # --- stopping: take no more, finish, give back, close ------------------------------------------------------------
 
     def _stop(self, deadline: float) -> None:
         if self._stopping:
             return
         self._stopping = True
         self._wiring.loop.call_later(deadline, self._abandon)
-        for key in list(self._consumers):
-            self._drain(key)
+        self._consumers.drain()
         self._due_retries.drain(self._close_when_done)
         self._close_when_done()
 
     def _close_when_done(self) -> None:
-        if self._stopping and not self._leaving and self._due_retries.idle:
+        if self._stopping and not self._consumers.leaving and self._due_retries.idle:
             self._close()
 
     def _abandon(self) -> None:
-        """Wait for no answer any longer, only for the copies of messages that one more return may drop."""
-        copies = sum(consumer.abandon(self._copied) for consumer in self._leaving)
-        self._copies += copies  # not in one: `_copied` may have been called meanwhile
+        """Stop waiting for answers, but wait for the copies of messages that one more return could drop."""
+        copies = self._consumers.abandon(self._copied)
+        self._copies += copies  # a separate statement: `abandon` may call `_copied`
         if self._copies:
             self._wiring.loop.call_later(self._periods.closing, self._close)
         else:
@@ -296,18 +214,17 @@ class ConsumerThread:
             self._close()
 
     def _close(self) -> None:
-        """Closing the channels returns the unsettled messages: the broker requeues them."""
+        """Close all channels and connections; the broker requeues the unsettled messages."""
         if not self._closing:
             self._closing = True
-            for consumer in self._leaving:
-                consumer.intake.close("stopped")  # with the acks that are due
+            self._consumers.close()
             self._link.close()
             self._publisher.close()
             self._end(time.monotonic() + self._periods.closing)
 
     def _end(self, at_the_latest: float) -> None:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
-            self._tell()
+            self._consumers.tell()
             self._wiring.http.close()
             self._wiring.renderer.close()
             self._wiring.loop.finish()

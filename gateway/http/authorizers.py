@@ -12,16 +12,16 @@ from typing import Any, Protocol
 from domain.consumer import BasicAuth, BearerAuth, ConsumerSpec
 
 Send = Callable[[list[str]], None]
-"""Sends the request with these `Name: value` lines."""
+"""Sends the request with these `Name: value` header lines."""
 
 
 class Authorizer(Protocol):
     def authorize(self, lines: list[str], send: Send) -> None:
-        """Call `send` once, now or later on the same loop, with `lines` and those that authorize the request."""
+        """Call `send` once, now or later on the same loop, with `lines` and the lines that authorize the request."""
 
 
 class Fixed:
-    """The same header with every request, not only after a 401."""
+    """Adds the same header to every request, without waiting for a 401."""
 
     def __init__(self, credentials: str) -> None:
         self._line = f"Authorization: {credentials}"
@@ -31,13 +31,13 @@ class Fixed:
 
 
 def _basic(auth: BasicAuth) -> Authorizer:
-    """RFC 7617 §2, in UTF-8."""
+    """Return the authorizer for basic credentials, in UTF-8 (RFC 7617 §2)."""
     login = f"{auth.username}:{auth.password.get_secret_value()}"
     return Fixed("Basic " + b64encode(login.encode()).decode())
 
 
 def _bearer(auth: BearerAuth) -> Authorizer:
-    """RFC 6750 §2.1."""
+    """Return the authorizer for a bearer token (RFC 6750 §2.1)."""
     return Fixed(f"Bearer {auth.token.get_secret_value()}")
 
 
@@ -45,7 +45,7 @@ _AUTHORIZERS: dict[type, Callable[[Any], Authorizer]] = {BasicAuth: _basic, Bear
 
 
 def authorizer_of(spec: ConsumerSpec) -> Authorizer | None:
-    """The authorizer of a consumer's requests; None if it has no `auth`, or its own `headers` have Authorization."""
+    """Return the authorizer for a consumer; None if it has no `auth`, or if its `headers` have Authorization."""
     if spec.auth is None or any(name.lower() == "authorization" for name in spec.headers):
         return None
     return _AUTHORIZERS[type(spec.auth)](spec.auth)

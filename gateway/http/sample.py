@@ -1,4 +1,4 @@
-"""One request to a consumer's target, outside all queues: made, and sent, just as a worker does."""
+"""Builds one request to a consumer's target like those of a worker, without a queue, and sends it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.rendering.requests import make
 
 
 def send_sample(consumer: RegisteredConsumer, source: Source, guard: Guard, longest: float = 10.0) -> Answer:
-    """What the target answers. Blocks for at most `longest` seconds, for somebody waits; any thread may call."""
+    """Return the target's answer. Blocks for at most `longest` seconds. Thread-safe."""
     spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, longest)})
     answers: list[Answer] = []
 

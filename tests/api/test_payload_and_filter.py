@@ -46,7 +46,7 @@ def test_filter_and_payload_are_kept_as_they_are_given_and_can_be_changed(servic
         ({"payload": {"template": "{{ " + "[" * 9000 + " }}"}}, "payload.template", "line 1: "),
         ({"payload": {"template": "x" * 20_000}}, "payload", "template: must have at most 16384 characters"),
         ({"payload": {"template": "x", "contentType": "a\r\nb: c"}}, "payload", "contentType: must be printable"),
-        ({"payload": {"template": "x", "engine": "perl"}}, "payload", "engine: is not known"),
+        ({"payload": {"template": "x", "engine": "perl"}}, "payload", "engine: unknown field"),
         ({"payload": "xml"}, "payload", "'raw', 'envelope', 'cloudevents' or"),
     ],
 )
@@ -60,6 +60,19 @@ def test_a_change_to_a_template_that_is_none_is_refused(service: Service) -> Non
     create_consumer(service)
     answer = service.patch("/updateConsumer", {"name": "orders", "payload": {"template": "{{ a"}})
     assert_problem(answer, 400, "invalid_request", "payload.template: line 1")
+
+
+@pytest.mark.parametrize("stored", ['{"body": {"a": {"$regex": "x"}}}', "no JSON", "[]", 7])
+def test_a_stored_filter_that_is_none_suspends_its_consumer_and_hides_no_other(service: Service, stored: Any) -> None:
+    create_consumer(service, name="sound", queueName="sound")
+    create_consumer(service, filter=FILTER, otherwise="discard")
+    service.store.consumers._collection().update_one({"name": "orders"}, {"$set": {"spec.filter": stored}})
+    shown = {one["name"]: one for one in service.get("/getConsumers").json}
+    assert set(shown) == {"orders", "sound"}
+    assert shown["orders"]["state"] == "suspended"
+    assert "filter" in shown["orders"]["reason"]
+    changed = service.patch("/updateConsumer", {"name": "orders", "filter": FILTER, "otherwise": "discard"})
+    assert changed.json["consumer"]["filter"] == FILTER
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.support.target import Target
 def test_a_queue_is_created_listed_looked_at_and_deleted(shell: Shell, unique_name: str) -> None:
     said = shell.done("queues", "create", unique_name, "--message-ttl", "60000", "--argument", "x-max-length=10")
     assert "created successfully" in said
-    assert "exists already" in shell.done(
+    assert "already exists" in shell.done(
         "queues", "create", unique_name, "--message-ttl", "60000", "--argument", "x-max-length=10"
     )
     assert shell.json("queues", "get", unique_name)["arguments"] == {
@@ -28,7 +28,7 @@ def test_a_queue_is_created_listed_looked_at_and_deleted(shell: Shell, unique_na
 
 
 def test_a_refusal_is_the_service_s_sentence_and_status_1(shell: Shell, queue: str) -> None:
-    assert "'x-max-length': it is none, wanted is 5" in shell.fails(1, "queues", "create", queue, "--max-length", "5")
+    assert "'x-max-length' none; you asked for 5" in shell.fails(1, "queues", "create", queue, "--max-length", "5")
     assert "already used" not in shell.fails(1, "queues", "get", f"{queue}-not")
 
 

@@ -21,6 +21,7 @@ VALUES = {
     "default_target_url": "https://user:canary@erp.example/",
     "epintower_api_process_order": "https://user:canary@erp.example/",
     "metrics_token": "canary-canary-canary",
+    "otel_exporter_otlp_endpoint": "https://user:canary@otel.example:4318",
 }
 
 
@@ -87,8 +88,8 @@ def test_a_value_beside_its_file_is_refused(tmp_path: Path, monkeypatch: pytest.
         (b"", "that is empty"),
         (b"\n", "that is empty"),
         (b"canary\xff", "that is not UTF-8"),
-        (b"canary\ncanary\n", "that holds more than one line"),
-        (b"canary\0", "that holds more than one line"),
+        (b"canary\ncanary\n", "has more than one line"),
+        (b"canary\0", "has more than one line"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_refused_and_not_quoted(
@@ -132,13 +133,13 @@ def test_tls_files_that_cannot_be_used_are_refused_at_the_start(authority: Autho
     assert "RABBITMQ_CA_FILE names a file that cannot be read" in refused(rabbitmq_ca_file=tmp_path / "none")
     assert "RABBITMQ_CA_FILE holds no CA certificate" in refused(rabbitmq_ca_file=tmp_path / "empty")
     assert "RABBITMQ_CA_FILE holds no CA certificate" in refused(rabbitmq_ca_file=key)
-    assert "RABBITMQ_CLIENT_CERT_FILE is missing" in refused(rabbitmq_client_key_file=key)
+    assert "RABBITMQ_CLIENT_CERT_FILE is required" in refused(rabbitmq_client_key_file=key)
     assert "RABBITMQ_CLIENT_CERT_FILE holds no certificate and its key" in refused(
         rabbitmq_client_cert_file=certificate
     )
     for wrong, reason in (
         (other, "is not the key of"),
-        (encrypted, "is encrypted"),
+        (encrypted, "holds an encrypted key"),
         (tmp_path / "no", "cannot be read"),
     ):
         assert reason in refused(rabbitmq_client_cert_file=certificate, rabbitmq_client_key_file=wrong)
