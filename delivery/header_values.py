@@ -54,7 +54,7 @@ def json_value(value: Any) -> Any:
         encoding, text = text_or_base64(bytes(value))
         return text if encoding == "text" else {"base64": text}
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return float(value) if math.isfinite(value) else str(value)
     if isinstance(value, datetime):
         return iso_time(value)
     return str(value) if isinstance(value, Decimal) else value

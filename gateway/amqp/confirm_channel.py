@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
-
-import pika
 
 from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
@@ -49,8 +46,8 @@ class ConfirmChannel:
         """Send a message. `done` gets Unwritable at once, or else the broker's result."""
         try:
             frames = publish_frames(self.channel.channel_number, self._connection.params.frame_max, message)
-        except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError, struct.error) as exc:
-            done(Unwritable(f"The message cannot be encoded in AMQP: {exc or type(exc).__name__}."))
+        except (ValueError, TypeError) as exc:
+            done(Unwritable(f"The message cannot be encoded in AMQP: {exc}."))
             return
         self._connection.write(frames)
         self._tag += 1

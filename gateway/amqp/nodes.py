@@ -16,6 +16,7 @@ from pika.exceptions import AMQPError
 
 from domain.errors import BrokerUnavailable
 from gateway.amqp.connect_errors import of_all_nodes, reason_of
+from gateway.amqp.pika_private import blocking_connection
 from gateway.node_urls import Login, NodeUrl, decoded, parse_node_urls, place
 from gateway.tls import TlsFiles
 
@@ -101,7 +102,7 @@ class BrokerNodes:
         reasons: dict[str, str] = {}
         for node in self.shuffled(name, heartbeat):
             try:
-                return pika.BlockingConnection(node)
+                return blocking_connection(node)
             except (AMQPError, AMQPConnectorException, OSError) as exc:
                 reasons[place(node.host, node.port)] = reason_of(exc)
         why = of_all_nodes(reasons, len(self.nodes))

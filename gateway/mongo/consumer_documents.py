@@ -24,6 +24,12 @@ _SEALED = ("headers", "auth", "signingSecret")
 """Fields that may contain credentials, which the database never has in plain text. So may the user info and query of
 `url`."""
 _RETIRING = "retiringSecrets"
+_NEVER = datetime.fromtimestamp(0, UTC)
+MISSING: Document = {
+    "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
+    "queueName": "", "spec": {}, "sealed": None,
+}  # fmt: skip
+"""For what somebody who edits a document may have left out: one document must not hide the others."""
 
 
 class ConsumerDocuments:
@@ -41,12 +47,13 @@ class ConsumerDocuments:
         """Return the consumer in a document. If its secrets cannot be opened, it is suspended and lacks them: an error
         would make all other consumers unreadable, and it must not deliver without its credentials, so all of them are
         faults. A consumer with invalid fields is suspended, too."""
+        document = MISSING | document
         state, reason = document["state"], document["reason"]
         shut: tuple[tuple[str, str], ...] = ()
         try:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
-            fields, retiring, state = document.get("spec") or {}, [], "suspended"
+            fields, retiring, state = _shown_in(document), [], "suspended"
             shut = tuple((name, f"was sealed {exc}; give it again, or null if there is none") for name in _SEALED)
             reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
@@ -86,7 +93,9 @@ class ConsumerDocuments:
 
     def _joined(self, document: Document) -> tuple[Document, list[Any]]:
         """Return the fields of the spec, and the replaced signing secrets. Raises Unreadable."""
-        shown, sealed = document.get("spec") or {}, document["sealed"]
+        shown, sealed = _shown_in(document), document["sealed"]
+        if not isinstance(sealed, str | None):
+            raise Unreadable("in another form")
         opened = self._sealer.open(sealed, _place(document["_id"], str(shown.get("url")))) if sealed else {}
         retiring = opened.pop(_RETIRING, [])
         return shown | opened, retiring
@@ -95,6 +104,10 @@ class ConsumerDocuments:
 def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
     """Return the place for which a seal is valid: a consumer and the URL's origin, which gets the credentials."""
     return "consumer", consumer_id, origin(url)
+
+
+def _shown_in(document: Document) -> Document:
+    return document["spec"] if isinstance(document["spec"], dict) else {}
 
 
 def _parsed(document: Document, fields: Document) -> tuple[ConsumerSpec, tuple[tuple[str, str], ...]]:

@@ -19,7 +19,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import ConsumerDocuments
+from gateway.mongo.consumer_documents import MISSING, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -85,8 +85,8 @@ class ConsumerRegistry(IndexedCollection):
     def outlines(self) -> list[ConsumerOutline]:
         """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
         fields = ("_id", "name", "queueName", "state", "reason", "updatedAt")
-        found = self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)
-        return [ConsumerOutline(*(document[field] for field in fields)) for document in found]
+        found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
+        return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 
     @store_call
     def desired(self) -> list[RegisteredConsumer]:
@@ -182,6 +182,10 @@ class ConsumerRegistry(IndexedCollection):
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         self._touch()
         return self._documents.loaded(changed[1])
+
+
+def _is_whole(document: Document) -> bool:
+    return all(isinstance(document[field], str) for field in ("name", "queueName", "state"))
 
 
 def _query(wanted: ConsumerFilter) -> Document:

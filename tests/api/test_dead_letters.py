@@ -121,7 +121,7 @@ def test_a_replay_of_a_queue_without_a_dead_letter_queue_is_refused_at_once(serv
     for more in ({}, {"dryRun": True}, {"deadLetterQueue": "other"}):
         answer = service.post("/replayDeadLetters", {"queueName": queue, **more})
         letters = more.get("deadLetterQueue", f"{queue}.dlq")
-        assert_problem(answer, 404, "queue_not_found", f"no queue '{letters}'", "deadLetterQueue")
+        assert_problem(answer, 404, "queue_not_found", f"queue '{letters}'", "does not exist", "deadLetterQueue")
 
 
 def test_the_log_of_attempts_says_what_became_of_each_failure(

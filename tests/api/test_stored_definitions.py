@@ -132,6 +132,34 @@ def test_a_field_that_only_a_later_release_knows_suspends_it_here(api: Api, edit
     assert (shown(api)["desiredState"], shown(api)["prefetch"]) == ("enabled", 7)
 
 
+GONE = object()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(field, GONE) for field in ("state", "reason", "revision", "createdAt", "updatedAt", "queueName", "spec")],
+        *[(field, value) for field in ("spec", "sealed") for value in (5, "x", [], True)],
+        *[(field, value) for field in ("name", "queueName", "state") for value in (5, {}, None)],
+        ("sealed", GONE),
+    ],
+)
+def test_a_document_of_another_shape_does_not_hide_the_others(
+    api: Api, edit: Edit, store: StoreNode, unique_name: str, field: str, value: Any
+) -> None:
+    with MongoClient[dict[str, Any]](store.uri(database_of(unique_name))) as client:
+        consumers = client.get_default_database().consumers
+        document = consumers.find_one({"name": "broken"}) or {}
+        del document[field]
+        consumers.replace_one({"name": "broken"}, document if value is GONE else document | {field: value})
+    for path in ("/getConsumers", "/getOverview", "/metrics"):
+        assert api("GET", path).status_code == 200, path
+    listed = api("GET", "/getConsumers").get_json()
+    assert "sound" in [one["name"] for one in listed]
+    assert [one for one in listed if one["consumerId"] == document["_id"]]
+    assert api("DELETE", "/deleteConsumer", json={"consumerId": document["_id"]}).status_code == 200
+
+
 def test_it_can_be_paused_and_deleted(api: Api, edit: Edit) -> None:
     edit(url="nonsense")
     for method, path in (("POST", "/pauseConsumer"), ("POST", "/resumeConsumer"), ("DELETE", "/deleteConsumer")):
