@@ -11,7 +11,7 @@ from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
 from gateway.amqp.replay import DeadLetterReplay
-from gateway.http.target_names import TargetNames
+from gateway.http.target_names import TargetNames, addresses_of
 from gateway.management import (
     BindingGateway,
     ChannelGateway,
@@ -85,9 +85,8 @@ def services_of(
     }
     if worker is not None:
         probes["consumers"] = consumers
-    consumer_service = Consumers(
-        store.consumers, store.heartbeats, lookup, TargetNames(settings.guard), settings.default_target_url
-    )
+    targets = TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of)
+    consumer_service = Consumers(store.consumers, store.heartbeats, lookup, targets, settings.default_target_url)
     complaints = Complaints()
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
@@ -100,7 +99,7 @@ def services_of(
         ),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
-        samples=Samples(consumer_service, settings.guard),
+        samples=Samples(consumer_service, settings.guard, settings.egress),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),

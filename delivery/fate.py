@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from delivery.refusals import SUSPEND_AFTER
-from domain.outcome import Outcome
+from domain.outcome import ErrorClass, Outcome
 
 _GONE = 410
 """The target says that it will not come back (RFC 9110 §15.5.11), so it is not asked ten times."""
@@ -55,6 +55,7 @@ class Situation(NamedTuple):
     refusals: int = 1
     """refusals in a row, this one included"""
     status: int | None = None
+    error: ErrorClass | None = None
 
 
 _Condition = Callable[[Situation], bool]
@@ -73,7 +74,10 @@ TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
     (Outcome.RETRY, _too_old, Fate.EXHAUST),
     (Outcome.RETRY, lambda s: s.attempts_left, Fate.RETRY),
     (Outcome.RETRY, _always, Fate.EXHAUST),
+    (Outcome.UNSENT, lambda s: s.outdated, Fate.GIVE_BACK),
+    (Outcome.UNSENT, _always, Fate.REST),
     (Outcome.SUSPEND, lambda s: s.outdated, Fate.GIVE_BACK),
+    (Outcome.SUSPEND, lambda s: s.error is ErrorClass.TOKEN_REFUSED, Fate.SUSPEND),
     (Outcome.SUSPEND, lambda s: s.others_succeed and s.attempts_left and not s.too_old, Fate.RETRY),
     (Outcome.SUSPEND, lambda s: s.others_succeed, Fate.EXHAUST),
     (Outcome.SUSPEND, lambda s: s.refusals >= SUSPEND_AFTER or s.status == _GONE, Fate.SUSPEND),

@@ -9,9 +9,9 @@ from pydantic import Field, SecretStr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from domain.consumer import ConsumerSpec, Url
-from domain.credentials import MASK, carried_along, unmasked_url
+from domain.credentials import carried_along, unmasked_url
 from domain.errors import Invalid
-from domain.model import Model
+from domain.model import MASK, Model
 from domain.names import QueueName, printable
 from domain.sentences import joined
 

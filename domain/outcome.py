@@ -15,6 +15,8 @@ class Outcome(Enum):
     """back to its queue, uncharged: the target asks all its consumers to pause"""
     REJECT = "reject"
     """a confirmed copy in the dead-letter queue, then ack"""
+    UNSENT = "unsent"
+    """back to its queue, uncharged: the service could not send it, and neither message nor target is at fault"""
     SUSPEND = "suspend"
     """back to its queue, uncharged: the consumer is misconfigured, not the message"""
 
@@ -33,9 +35,17 @@ class ErrorClass(Enum):
     """what came back is not HTTP"""
     UNSENDABLE = "unsendable"
     """no request can be made of the message, as when it lacks a value that the URL needs"""
+    TOKEN = "token"
+    """the OAuth 2 token endpoint gave no token"""
+    TOKEN_REFUSED = "token-refused"
+    """the OAuth 2 token endpoint refused the consumer's credentials"""
+    PROXY = "proxy"
+    """the egress proxy failed, or refused to pass the request on"""
 
 
-NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+NEVER_ASKED = frozenset({
+    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.PROXY,
+})  # fmt: skip
 """Errors of ours: the target has not heard of the message."""
 
 

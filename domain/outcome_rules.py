@@ -8,13 +8,17 @@ from functools import lru_cache
 from pydantic import Field
 
 from domain.model import Model
-from domain.outcome import Answer, ErrorClass, Outcome
+from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 
 _RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass))
-_OURS = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
-_NETWORK = tuple(error.value for error in ErrorClass if error not in _OURS)
-"""The errors that the rule `network` covers. It excludes `blocked`, because our own guard refused and the consumer is
-misconfigured, and `unsendable`, because that message can never be sent."""
+_NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
+"""The errors that the rule `network` covers: the target was asked, or could not be reached."""
+_OTHERWISE = {
+    ErrorClass.UNSENDABLE: Outcome.REJECT,  # the message is at fault, not the consumer
+    ErrorClass.TOKEN: Outcome.UNSENT,
+    ErrorClass.PROXY: Outcome.UNSENT,
+}
+"""What no rule names, and does not suspend."""
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 
 
@@ -42,10 +46,12 @@ class OutcomeTable(dict[int | ErrorClass, Outcome]):
         self._rules = rules
 
     def __missing__(self, found: int | ErrorClass) -> Outcome:
-        """A status takes precedence over its class. What no rule names suspends, except `unsendable`, which rejects:
-        the message is at fault, not the consumer."""
-        names = (found.value,) if isinstance(found, ErrorClass) else (str(found), f"{found // 100}xx")
-        otherwise = Outcome.REJECT if found is ErrorClass.UNSENDABLE else Outcome.SUSPEND
+        """A status takes precedence over its class. What no rule names suspends, except some errors of ours."""
+        if isinstance(found, ErrorClass):
+            names: tuple[str, ...] = (found.value,)
+            otherwise = _OTHERWISE.get(found, Outcome.SUSPEND)
+        else:
+            names, otherwise = (str(found), f"{found // 100}xx"), Outcome.SUSPEND
         self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), otherwise)
         return outcome
 

@@ -24,6 +24,7 @@ TroubleKind = Literal[
     "queue_growing",
     "consumer_waiting",
     "connection_blocked",
+    "certificate_expires",
 ]
 """The worst first."""
 
@@ -80,6 +81,7 @@ class ConsumerOutline:
     desired: Desired
     reason: str | None
     updated_at: datetime
+    certificate_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ Nothing here starts or stops a delivery: workers read the registry, and make it 
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from domain.auth import OAuth2Auth
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
@@ -107,7 +109,7 @@ class Consumers:
                     code="consumer_changed",
                 )
             spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))
-            warnings = self._check(spec)
+            warnings = self._check(spec, consumer.spec)
             with suppress(PreconditionFailed):
                 if spec != consumer.spec or consumer.faults:
                     consumer = self._registry.update(consumer.id, spec, consumer.revision)
@@ -144,16 +146,25 @@ class Consumers:
             )
         return found.items[0]
 
-    def _check(self, spec: ConsumerSpec) -> list[str]:
+    def _check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
         """What does not keep it from being delivered later, but does so now. Raises Invalid when a field is nothing but
-        the mask, and TargetRefused when nothing may go to the URL."""
+        the mask, or when a certificate that it has not had `before` is out of date, and TargetRefused when nothing may
+        go to the URL, or to the token URL."""
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of what is never shown; give the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
-        refusal, warning = self._targets.judge(spec.url.target)
-        if refusal:
-            raise TargetRefused(refusal, fields=[("url", refusal)])
-        return [warning] if warning else []
+        if spec.tls and (before is None or spec.tls != before.tls) and (fault := spec.tls.unusable(datetime.now(UTC))):
+            raise Invalid(joined([fault]), fields=[fault])
+        urls = {"url": spec.url}
+        if isinstance(spec.auth, OAuth2Auth):
+            urls["auth.tokenUrl"] = spec.auth.token_url
+        warnings = []
+        for field, url in urls.items():
+            refusal, warning = self._targets.judge(url.target)
+            if refusal:
+                raise TargetRefused(refusal, fields=[(field, refusal)])
+            warnings += [warning] if warning else []
+        return warnings
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, Live(self._heartbeats.live()))

@@ -8,14 +8,15 @@ from domain.credentials import redacted
 from domain.errors import Invalid
 from domain.model import Model
 from domain.publication import Publication
+from gateway.http.egress import Egress
 from gateway.http.sample import send_sample
 from services.consumers import Consumers
 
 
 class SampleAnswer(Model):
     """What came back: `status` or `error`, the beginning of the body with the consumer's credentials masked, how long
-    it took, and what a worker would do with a message that is answered so: `outcome` is success, retry, reject or
-    suspend."""
+    it took, and what a worker would do with a message that is answered so: `outcome` is success, retry, throttle,
+    reject, suspend or unsent (the service has no token, or its proxy fails)."""
 
     message_id: str
     status: int | None
@@ -29,8 +30,8 @@ class SampleAnswer(Model):
 class Samples:
     """Thread-safe."""
 
-    def __init__(self, consumers: Consumers, guard: Guard) -> None:
-        self._consumers, self._guard = consumers, guard
+    def __init__(self, consumers: Consumers, guard: Guard, egress: Egress) -> None:
+        self._consumers, self._guard, self._egress = consumers, guard, egress
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
         """Send it as a worker would, signed, once. Raises NotFound, Conflict, StoreUnavailable, and Invalid when the
@@ -39,7 +40,7 @@ class Samples:
         if consumer.faults:
             raise Invalid(str(consumer.reason), fields=consumer.faults)
         message = publication.to_message()
-        answer = send_sample(consumer, message, self._guard)
+        answer = send_sample(consumer, message, self._guard, egress=self._egress)
         return SampleAnswer(
             message_id=message.properties.message_id or "",
             status=answer.status,

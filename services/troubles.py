@@ -106,6 +106,17 @@ def _of_consumer(
     return ("consumer_waiting", reason, None) if worst.state in ("waiting", "throttled") else None
 
 
+def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice: timedelta) -> Iterator[Trouble]:
+    """Consumers whose certificates expire within `notice`, or have expired."""
+    for one in consumers:
+        end = one.certificate_expires_at
+        if end is not None and end - now < notice:
+            date = f"{end:%Y-%m-%d %H:%M} UTC"
+            when = f"has expired on {date}: TLS with the target fails" if end <= now else f"expires on {date}"
+            reason = f"A certificate of the consumer's `tls` {when}. Give it a new one by PATCH /updateConsumer."
+            yield Trouble(kind="certificate_expires", name=one.name, queue_name=one.queue_name, reason=reason)
+
+
 def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> Iterator[Trouble]:
     """Messages that RabbitMQ does not dead-letter, dead letters, queues that grow, and queues that have no consumer.
     Where the consumer is the trouble, the queue is not another one."""

@@ -14,7 +14,7 @@ from delivery.fate import Fate, Situation, fate_of
 from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
 from delivery.template import Unsendable
-from domain.outcome import Answer, ErrorClass, Outcome
+from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.consuming.attempt_log import AttemptObserver
 from gateway.consuming.breakers import TargetBreaker
@@ -105,6 +105,8 @@ class Settlement:
         others_succeed = False
         if outcome is Outcome.SUSPEND:
             others_succeed = self._refusals.refusal(time.monotonic())
+        elif outcome is Outcome.UNSENT:
+            self._refusals.unsent()
         elif outcome is not Outcome.THROTTLE:
             self._refusals.failure()
         return Situation(
@@ -116,6 +118,7 @@ class Settlement:
             others_succeed=others_succeed,
             refusals=self._refusals.row,
             status=answer.status,
+            error=answer.error,
         )
 
     def _charged(self, delivery: Delivery) -> int:
@@ -171,11 +174,12 @@ class Settlement:
         self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
 
     def _rest(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        self._owner.rest(self._refusals.rest, f"The target answers {answer.reason}.")
+        asked = answer.retry_after or 0 if answer.error else 0  # by the token endpoint
+        self._owner.rest(max(self._refusals.rest, asked), _sentence(answer))
         self._give_back(delivery, answer, delay)
 
     def _suspend(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        self._owner.suspend(f"The target answers {answer.reason}.")
+        self._owner.suspend(_sentence(answer))
         self._give_back(delivery, answer, delay)
 
     def _finish(self, delivery: Delivery, result: str) -> None:
@@ -194,6 +198,11 @@ class Settlement:
             delivery.claim()
             self._counters.settled(delivery, "requeued")
             self._owner.give_back(delivery)
+
+
+def _sentence(answer: Answer) -> str:
+    """Why the consumer does not go on."""
+    return answer.detail if answer.error in NEVER_ASKED else f"The target answers {answer.reason}."
 
 
 _GONE, _FINE = Situation(gone=True), Situation()

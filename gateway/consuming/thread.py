@@ -26,6 +26,7 @@ from gateway.consuming.due_retries import DueRetries
 from gateway.consuming.running import RunningConsumers
 from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
+from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
 from gateway.tracing import Tracing
 from runtime.open_files import allow_many
@@ -59,10 +60,11 @@ class ConsumerThread:
         guard: Guard | None = None,
         tracing: Tracing | None = None,
         periods: Periods = Periods(),  # noqa: B008 - immutable
+        egress: Egress = DIRECT,
     ) -> None:
         """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
-        self._periods = periods
+        self._periods, self._egress = periods, egress
         self.crash: str | None = None
         """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
         self._snapshot = Snapshot()
@@ -123,7 +125,7 @@ class ConsumerThread:
         self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
-            HttpClient(loop, self._guard, self._periods.connection_age),
+            HttpClient(loop, self._guard, self._periods.connection_age, self._egress),
             self._publisher,
             Standing(loop, self._periods),
             Breakers(loop, self._periods.longest_pause),

@@ -14,6 +14,10 @@ import structlog
 
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
+from gateway.http.authorizers import authorizer_of
+from gateway.http.egress import DIRECT, Egress
+from gateway.http.endpoint import Endpoint
+from gateway.http.oauth2 import Authorizer, Send
 from gateway.http.target import Easy, Target
 from gateway.loop import Loop
 
@@ -27,9 +31,11 @@ log = structlog.get_logger("workerrmq.delivery")
 class HttpClient:
     """Owned by the loop's thread."""
 
-    def __init__(self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0) -> None:
+    def __init__(
+        self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0, egress: Egress = DIRECT
+    ) -> None:
         """Without a guard every address may be called. A connection is used again for `connection_age` seconds."""
-        self._loop, self._connection_age = loop, connection_age
+        self._loop, self._connection_age, self._egress = loop, connection_age, egress
         self.guard = guard
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -43,7 +49,13 @@ class HttpClient:
 
     def target(self, spec: ConsumerSpec) -> Target:
         """What a consumer sends to, with handles of its own that are used again."""
-        return Target(self._start, self.guard, spec, self._connection_age)
+        return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask))
+
+    def _ask(self, endpoint: Endpoint) -> Send:
+        return self._target(endpoint).send_request
+
+    def _target(self, endpoint: Endpoint, authorizer: Authorizer | None = None) -> Target:
+        return Target(self._start, self.guard, endpoint, self._connection_age, self._egress, authorizer)
 
     def close(self) -> None:
         """Cut what is in flight; its `done` is never called."""

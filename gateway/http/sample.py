@@ -13,22 +13,26 @@ from domain.message import Message, PropertiesView
 from domain.outcome import Answer, ErrorClass
 from domain.registry import RegisteredConsumer
 from gateway.http.client import HttpClient
+from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
 
 
-def send_sample(consumer: RegisteredConsumer, message: Message, guard: Guard, longest: float = 10.0) -> Answer:
+def send_sample(
+    consumer: RegisteredConsumer, message: Message, guard: Guard, longest: float = 10.0, egress: Egress = DIRECT
+) -> Answer:
     """What the target answers. Blocks for at most `longest` seconds, for somebody waits; any thread may call."""
     spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, longest)})
     properties = cast("PropertiesView", message.properties)
     source = Source(spec.queue_name, "", spec.queue_name, properties, message.body, properties.message_id or "sample")
     answers: list[Answer] = []
     loop = Loop()
-    client = HttpClient(loop, guard)
+    client = HttpClient(loop, guard, egress=egress)
 
     def done(answer: Answer) -> None:
-        answers.append(answer)
-        client.close()
-        loop.finish()
+        if not answers:
+            answers.append(answer)
+            client.close()
+            loop.finish()
 
     def start() -> None:
         try:
@@ -38,6 +42,8 @@ def send_sample(consumer: RegisteredConsumer, message: Message, guard: Guard, lo
         else:
             client.target(spec).send(headers, body, done, url)
 
+    late = Answer(None, ErrorClass.TIMEOUT, f"no answer within {longest:g} s, the token included", longest)
     loop.call_later(0, start)
+    loop.call_later(longest * 1.1, lambda: done(late))  # a token, a request and another token take longer together
     loop.run()
     return answers[0]

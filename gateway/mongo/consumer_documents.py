@@ -20,10 +20,12 @@ from domain.signing_secret import RetiringSecret, SigningSecret
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable
 
-_SEALED = ("headers", "auth", "signingSecret")
+_SEALED = ("headers", "auth", "tls", "signingSecret")
 """Fields that may hold credentials, and `url` when its user info or query has some: never in the clear in the
 database."""
 _RETIRING = "retiringSecrets"
+CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
+"""The field of a document that has the end of `tls`, so that nothing need be unsealed to watch it."""
 
 
 class ConsumerDocuments:
@@ -35,7 +37,9 @@ class ConsumerDocuments:
     def resting(self, consumer_id: str, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> Document:
         """The fields of a document that hold the spec and the secrets that it replaced."""
         replaced = [[old.secret.get_secret_value(), old.until.timestamp()] for old in retiring]
-        return {"name": spec.name, "queueName": spec.queue_name} | self._parted(consumer_id, spec.stored(), replaced)
+        named: Document = {"name": spec.name, "queueName": spec.queue_name}
+        named[CERTIFICATE_EXPIRES_AT] = spec.tls.expires_at if spec.tls else None
+        return named | self._parted(consumer_id, spec.stored(), replaced)
 
     def loaded(self, document: Document) -> RegisteredConsumer:
         """The consumer. One whose secrets cannot be opened is suspended, without what was sealed: it must not hide the
@@ -45,7 +49,7 @@ class ConsumerDocuments:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
             fields, retiring, state = document.get("spec") or {}, [], "suspended"
-            reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
+            reason = f"Its headers, auth, tls and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
         try:

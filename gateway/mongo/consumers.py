@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pymongo import IndexModel
 from pymongo.database import Database
@@ -19,7 +20,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import ConsumerDocuments
+from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -85,9 +86,13 @@ class ConsumerRegistry(IndexedCollection):
     @store_call
     def outlines(self) -> list[ConsumerOutline]:
         """All consumers by name, without what they deliver where: nothing is unsealed, nothing validated."""
-        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt")
-        found = self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)
-        return [ConsumerOutline(*(document[field] for field in fields)) for document in found]
+        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT)
+
+        def outline(document: Document) -> ConsumerOutline:
+            values: list[Any] = [document.get(field) for field in fields]
+            return ConsumerOutline(*values)
+
+        return [outline(one) for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)]
 
     @store_call
     def desired(self) -> list[RegisteredConsumer]:

@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from domain.consumer import BearerAuth, ConsumerSpec
+from domain.auth import BearerAuth
+from domain.consumer import ConsumerSpec
 from gateway.mongo import open_store
 from tests.api.client import Api
 from tests.api.conftest import database_of

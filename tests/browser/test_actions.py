@@ -8,7 +8,7 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from domain.credentials import MASK
+from domain.model import MASK
 from tests.api.client import PASSWORD
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service

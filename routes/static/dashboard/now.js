@@ -25,6 +25,7 @@ const KINDS = {
   queue_growing: ["Growing", "warn", "queue"],
   consumer_waiting: ["Waiting", "warn", "consumer"],
   connection_blocked: ["Blocked", "bad", null],
+  certificate_expires: ["Certificate expires", "warn", "consumer"],
 };
 
 export function show() {
