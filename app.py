@@ -1,4 +1,5 @@
-"""The composition root, with wiring.py: where concrete parts meet. Connects to nothing and starts nothing."""
+"""The composition root: creates the application from its parts, with wiring.py. Opens no connection and starts no
+thread."""
 
 from __future__ import annotations
 
@@ -73,17 +74,16 @@ APIS = [
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The WSGI application; by default with the settings of the environment.
+    """Return the WSGI application; `settings` default to those of the environment.
 
-    RabbitMQ and MongoDB may be away: what needs them answers 503 until they are back. `extensions["runtime"]` holds the
-    threads: `start` them after the last fork. Raises SettingsError.
-    """
+    RabbitMQ and MongoDB may be down: routes that need them answer 503 until they are up. `extensions["runtime"]` owns
+    the threads: `start` it after the last fork. Raises SettingsError."""
     settings = settings or load()
     _check_writable(settings.data_dir)
     logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
-    app.url_map.merge_slashes = False  # a redirect is no answer that a client of an API can use
+    app.url_map.merge_slashes = False  # API clients cannot use the redirect that merging causes
     store = _store(app, settings)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
     publisher = PublisherThread(settings.rabbitmq_url)
@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings: Settings) -> WSGIApplication:
     def started(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        runtime.start()  # without gunicorn nobody else does
+        runtime.start()  # other servers than gunicorn have no hook for this
         with store.unit_of_work():
             return wsgi_app(environ, start_response)
 
@@ -123,13 +123,13 @@ def _check_writable(directory: Path) -> None:
     except OSError:
         writable = False
     if not writable:
-        raise SettingsError(f"configuration: DATA_DIR {directory} cannot be written by this user")
+        raise SettingsError(f"DATA_DIR {directory} is not writable for this user")
 
 
 def _parts(
     publisher: PublisherThread, services: Services, worker: Reconciler | None, tracing: Tracing | None
 ) -> list[Part]:
-    """In the order of their start; they stop in reverse."""
+    """Return the parts in their start order. They stop in reverse order."""
     parts: list[Part] = [tracing] if tracing else []
     parts += [publisher, services.replays, services.audit, services.idempotency]
     return [*parts, worker] if worker else parts

@@ -1,4 +1,4 @@
-"""Settings: the only reader of the environment and of .env. Refuses nonsense with a sentence."""
+"""Settings. Only this module reads the environment and .env. Each invalid value is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from gateway.tls import TlsFiles
 from runtime.secret_files import SecretFileError, SecretFiles, read
 
 MIN_TOKEN = 16
-"""Characters of a token that somebody else makes up."""
+"""The least length of METRICS_TOKEN in characters."""
 MIN_KEY = 32
-"""Bytes of a key that seals: as many as its strength (NIST SP 800-57 part 1 §5.6.1)."""
+"""The least length of SECRET_KEY in bytes, for a strength of 256 bits (NIST SP 800-57 part 1 §5.6.1)."""
 _EXAMPLE_KEY = re.compile("change.?me|example|placeholder|random.bytes|your.secret", re.IGNORECASE)
-"""Occurs in the keys that documents show, in ours and in others'; never in one that was made at random."""
+"""Matches example keys from documentation, ours and others', but no random key."""
 
 
 SECRETS = (
@@ -46,18 +46,18 @@ SECRETS = (
     "metrics_token",
     "egress_proxy",
 )
-"""What may hold a credential: each is read from the file that NAME_FILE names, too."""
+"""The settings that may contain credentials. Each can also be read from the file that NAME_FILE names."""
 
 
 class SettingsError(SystemExit):
-    """Ends the process with the sentences that say which variables to change."""
+    """Ends the process with one line per invalid setting."""
 
     def __init__(self, *sentences: str) -> None:
         super().__init__("\n".join(f"configuration: {sentence}" for sentence in sentences))
 
 
 class Settings(BaseSettings):
-    """Everything that an operator can set; each name upper-cased is the environment variable."""
+    """All settings. The environment variable of a setting is its name in upper case."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
@@ -72,7 +72,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, the environment, .env, and the files that the last two name."""
+        """Return the sources by precedence: arguments, the environment, .env, and the files that NAME_FILE variables
+        name."""
         assert isinstance(env_settings, EnvSettingsSource)
         assert isinstance(dotenv_settings, EnvSettingsSource)
         files = SecretFiles(settings_cls, SECRETS, {**dotenv_settings.env_vars, **env_settings.env_vars})
@@ -80,69 +81,86 @@ class Settings(BaseSettings):
 
     bind: str = Field("127.0.0.1:5000", description="address and port of the API")
     rabbitmq_ca_file: str = Field(
-        "", description="CA certificates to trust for amqps:// and https:// (PEM); empty: those of the system"
+        "", description="CA certificates to trust for amqps:// and https:// (PEM); empty: the system's CA certificates"
     )
     rabbitmq_client_key_file: str = Field(
-        "", description="key of RABBITMQ_CLIENT_CERT_FILE (PEM, not encrypted), unless that file holds it"
+        "", description="key of RABBITMQ_CLIENT_CERT_FILE (PEM, unencrypted), if that file does not contain it"
     )
     rabbitmq_client_cert_file: str = Field(
-        "", validate_default=True, description="certificate to show to RabbitMQ, where it asks for one (PEM)"
+        "", validate_default=True, description="client certificate for RabbitMQ (PEM), if RabbitMQ requires one"
     )
     rabbitmq_url: Annotated[InstanceOf[BrokerNodes], NoDecode] = Field(
         "amqp://guest:guest@127.0.0.1:5672/",
         validate_default=True,
-        description="amqp:// or amqps://user:password@host:port/vhost; a cluster's hosts are separated by commas",
+        description="amqp:// or amqps://user:password@host:port/vhost; separate the hosts of a cluster with commas",
     )
     rabbitmq_management_url: Annotated[InstanceOf[ManagementNodes], NoDecode] = Field(
         "",
         validate_default=True,
-        description="RabbitMQ's management API, hosts likewise; empty: RABBITMQ_URL's hosts and login on port 15672",
+        description="URL of RabbitMQ's management API, hosts separated by commas; "
+        "empty: hosts and login of RABBITMQ_URL, port 15672",
     )
     mongo_uri: SecretStr = Field(
-        SecretStr("mongodb://127.0.0.1:27017/workerrmq"), description="mongodb:// or mongodb+srv://, with the database"
+        SecretStr("mongodb://127.0.0.1:27017/workerrmq"),
+        description="mongodb:// or mongodb+srv:// URI with the database name",
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="seals secrets at rest, 32 bytes or more; empty: one is made in DATA_DIR"
+        SecretStr(""),
+        description="key that encrypts stored secrets, at least 32 bytes; empty: generated and kept in DATA_DIR",
     )
-    admin_username: str = Field("admin", min_length=1, description="the first user, made when there is none")
-    admin_password: SecretStr = Field(SecretStr(""), description="its password; empty: made once, and printed once")
+    admin_username: str = Field(
+        "admin", min_length=1, description="name of the first user, an admin, created if there is no user"
+    )
+    admin_password: SecretStr = Field(
+        SecretStr(""), description="password of the first user; empty: generated and printed once"
+    )
     default_target_url: str = Field(
         "",
         validation_alias=AliasChoices("default_target_url", "epintower_api_process_order"),
-        description="where a consumer without url delivers (alias EPINTOWER_API_PROCESS_ORDER)",
+        description="target URL of consumers without url (alias EPINTOWER_API_PROCESS_ORDER)",
     )
     target_allow: str = Field(
-        "", description="networks and hosts that targets may have though private: 10.0.0.0/8, erp.internal, *.svc.local"
+        "", description="private networks and hosts that targets may use: 10.0.0.0/8, erp.internal, *.svc.local"
     )
-    target_deny: str = Field("", description="networks and hosts that no target may have, whatever TARGET_ALLOW says")
+    target_deny: str = Field("", description="networks and hosts that targets may not use; overrides TARGET_ALLOW")
     target_ca_file: str = Field(
-        "", description="CA certificates to trust for https:// targets (PEM); empty: those of the system"
+        "", description="CA certificates to trust for https:// targets (PEM); empty: the system's CA certificates"
     )
     egress_proxy: SecretStr = Field(
         SecretStr(""),
         description="proxy for all requests to targets: http://, https:// or socks5://user:password@host:port",
     )
     consumers: Literal["inline", "external"] = Field(
-        "inline", description="inline: web workers consume too; external: only WorkerRMQ.py does"
+        "inline", description="inline: web workers also run the consumers; external: only WorkerRMQ.py runs them"
     )
-    data_dir: Path = Field(Path("var"), description="files of the embedded parts, and of this host")
+    data_dir: Path = Field(
+        Path("var"), description="directory for the embedded broker and store and for the files of this host"
+    )
     metrics_token: SecretStr = Field(
-        SecretStr(""), description="bearer token that reads GET /metrics and nothing else, MongoDB away or not"
+        SecretStr(""), description="bearer token for GET /metrics only; works while MongoDB is down"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest level to log: debug, info, warning or error"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="json, console, or auto: console on a terminal, otherwise json"
+    )
     otel_exporter_otlp_endpoint: str = Field(
-        "", description="where spans go by OTLP over HTTP, as http://127.0.0.1:4318; empty: none are made"
+        "", description="OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318; empty: no tracing"
     )
-    web_workers: int = Field(1, ge=1, le=256, description="gunicorn worker processes")
-    trusted_proxies: int = Field(0, ge=0, le=10, description="reverse proxies in front whose X-Forwarded-* count")
-    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="largest request body, in bytes")
+    web_workers: int = Field(1, ge=1, le=256, description="number of gunicorn worker processes")
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="number of reverse proxies in front whose X-Forwarded-* headers are trusted"
+    )
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="maximum size of a request body in bytes")
     body_timeout: float = Field(
-        5.0, gt=0, le=600, description="seconds for each 16 KiB of a request body to arrive; beyond that 408"
+        5.0, gt=0, le=600, description="seconds within which each 16 KiB of a request body must arrive; otherwise 408"
     )
-    publish_timeout: float = Field(5.0, gt=0, le=60, description="seconds to wait for the broker's confirm")
-    drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds that deliveries in flight get at shutdown")
-    token_ttl: int = Field(12 * 3600, ge=60, description="seconds that a login lasts")
+    publish_timeout: float = Field(
+        5.0, gt=0, le=60, description="seconds to wait for the broker's confirm of a publish"
+    )
+    drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds to wait at shutdown for deliveries in flight")
+    token_ttl: int = Field(12 * 3600, ge=60, description="lifetime of a login token in seconds")
 
     @field_validator("rabbitmq_ca_file", "rabbitmq_client_key_file", "target_ca_file")
     @classmethod
@@ -163,7 +181,7 @@ class Settings(BaseSettings):
     def _client_certificate(cls, value: str, info: ValidationInfo) -> str:
         key = info.data.get("rabbitmq_client_key_file", "")
         if key and not value:
-            raise ValueError("is missing: RABBITMQ_CLIENT_KEY_FILE is set")
+            raise ValueError("is required, because RABBITMQ_CLIENT_KEY_FILE is set")
         if value:
             read(value)
             TlsFiles(certificate=value, key=key).context()
@@ -177,7 +195,9 @@ class Settings(BaseSettings):
     @field_validator("rabbitmq_management_url", mode="before")
     @classmethod
     def _management(cls, value: str, info: ValidationInfo) -> ManagementNodes:
-        broker = info.data.get("rabbitmq_url") or BrokerNodes.parse("amqp://")  # without one, its own error is told
+        broker = info.data.get("rabbitmq_url") or BrokerNodes.parse(
+            "amqp://"
+        )  # an invalid RABBITMQ_URL is reported itself
         return ManagementNodes.parse(value, broker, _tls_files(info.data))
 
     @field_validator("mongo_uri")
@@ -195,12 +215,12 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _key_of_this_host(cls, value: Path, info: ValidationInfo) -> Path:
-        """An operator may have put another key before the one that we made."""
+        """Check the key file, because an operator may have added a key to it."""
         if split_keys(info.data.get("secret_key", SecretStr("")).get_secret_value()):
             return value
         try:
             _check_sealing_key((value / KEY_FILE).read_text())
-        except OSError:  # there is none yet, or whoever needs it will find that it cannot be read
+        except OSError:  # it does not exist yet; an unreadable file is reported at its first use
             return value
         except ValueError as exc:
             raise ValueError(f"has a file {KEY_FILE} whose key {exc}") from None
@@ -217,7 +237,7 @@ class Settings(BaseSettings):
     @classmethod
     def _token(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < MIN_TOKEN:
-            raise ValueError(f"must be at least {MIN_TOKEN} characters long: openssl rand -hex 32 makes one")
+            raise ValueError(f"must have at least {MIN_TOKEN} characters. Generate one with `openssl rand -hex 32`")
         return value
 
     @field_validator("bind")
@@ -225,7 +245,7 @@ class Settings(BaseSettings):
     def _bind(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("must be host:port, as in 127.0.0.1:5000")
+            raise ValueError("must be host:port, such as 127.0.0.1:5000")
         return value
 
     @field_validator("default_target_url", "otel_exporter_otlp_endpoint")
@@ -241,12 +261,12 @@ class Settings(BaseSettings):
 
     @property
     def metrics_dir(self) -> Path:
-        """Where the processes of this host count."""
+        """Return the directory for the metrics of this host's processes."""
         return self.data_dir / "metrics"
 
     @property
     def guard(self) -> Guard:
-        """Which targets may be called."""
+        """Return the guard for targets, from TARGET_ALLOW and TARGET_DENY."""
         return Guard(self.target_allow, self.target_deny)
 
     @property
@@ -257,26 +277,28 @@ class Settings(BaseSettings):
 
 
 def _tls_files(settings: Mapping[str, str]) -> TlsFiles:
-    """Those of RabbitMQ. A setting that is wrong is missing here, and its own error is told."""
+    """Return the TLS files for RabbitMQ. Pydantic leaves out an invalid setting and reports it itself."""
     names = ("rabbitmq_ca_file", "rabbitmq_client_cert_file", "rabbitmq_client_key_file")
     return TlsFiles(*(settings.get(name, "") for name in names))
 
 
 def _check_sealing_key(text: str) -> None:
-    """Judge the first of the keys in `text`, which seals. The others open what they have sealed, however short."""
+    """Check the first key in `text`, which encrypts. Further keys only decrypt, so their length does not matter."""
     for key in split_keys(text)[:1]:
         if len(key.encode()) < MIN_KEY or _EXAMPLE_KEY.search(key):
             fault = (
-                "is an example from a document" if len(key.encode()) >= MIN_KEY else f"has fewer than {MIN_KEY} bytes"
+                "is an example from documentation"
+                if len(key.encode()) >= MIN_KEY
+                else f"has fewer than {MIN_KEY} bytes"
             )
             raise ValueError(
-                f"{fault}. `openssl rand -base64 {MIN_KEY}` makes one. To replace a key that is in use, put the new "
-                "one before it, as in SECRET_KEY=NEW,OLD, and run `flask rotate-secret-key`"
+                f"{fault}. Generate one with `openssl rand -base64 {MIN_KEY}`. To replace a key in use, put the new "
+                "key first, as in SECRET_KEY=NEW,OLD, and run `flask rotate-secret-key`"
             )
 
 
 def load(**overrides: Any) -> Settings:
-    """Read .env and the environment. Raises SettingsError with one line a mistake."""
+    """Return the settings from the environment and .env. Raises SettingsError with one line per error."""
     try:
         return Settings(**overrides)
     except ValidationError as exc:

@@ -1,4 +1,4 @@
-"""gunicorn's settings and hooks. The command line wins over them; the rest comes from the service's own settings."""
+"""gunicorn's settings and hooks, derived from the service's own settings. gunicorn's command line overrides them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ print(config.load().model_dump_json(include={
 
 
 def _read_settings() -> SimpleNamespace:
-    """Read the settings in a process of its own. config.py imports the drivers, and gevent cannot patch what they took
-    from `ssl` and `threading` before (https://www.gevent.org/api/gevent.monkey.html). A wrong setting ends gunicorn;
-    that process has said which."""
+    """Return the settings, read in a separate process. config.py imports the drivers, and gevent cannot patch objects
+    that were imported from `ssl` and `threading` before (https://www.gevent.org/api/gevent.monkey.html). Exit if a
+    setting is invalid; that process has printed the error."""
     done = subprocess.run([sys.executable, "-c", _READ_SETTINGS], stdout=subprocess.PIPE, check=False)
     if done.returncode:
         sys.exit(done.returncode)
@@ -47,11 +47,12 @@ def _read_settings() -> SimpleNamespace:
 
 _settings = _read_settings()
 
-_DEAF_CLIENT = 15  # seconds that a client may take no byte of its answer
+_SEND_TIMEOUT = 15  # seconds without progress while a client receives its answer
 
 
 class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's events go through runtime/logs.py; its access log is off: middlewares/request_log.py writes ours."""
+    """Sends gunicorn's events through runtime/logs.py. Its access log is off, because middlewares/request_log.py logs
+    requests."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -62,9 +63,9 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
         self.error_log.setLevel(logging.NOTSET)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """What a client did to its connection deserves no traceback."""
+        """Log a traceback, except for errors that a client causes."""
         if msg.startswith("Socket error"):
-            self.warning("A client broke off, or was too slow to send its request or to take its answer.")
+            self.warning("A client disconnected, or was too slow to send its request or to receive its answer.")
         else:
             super().exception(msg, *args, **kwargs)
 
@@ -72,59 +73,61 @@ class OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 bind = _settings.bind
 workers = _settings.web_workers
 worker_class = "middlewares.gunicorn_worker.Worker"  # gevent's: a connection costs a greenlet, not a thread
-worker_connections = 4096  # of each worker; further ones wait in the backlog
-# Seconds that a client has for the head of its first or next request.
+worker_connections = 4096  # per worker; further connections wait in the backlog
+# Seconds for a client to send the head of its first or next request.
 keepalive = 5
-# A worker that stops first answers its open connections, within _last_requests; then deliveries in flight get
-# DRAIN_TIMEOUT. After graceful_timeout the master kills it; after timeout, it kills one that gives no sign of life.
+# At shutdown, a worker first answers open requests, within _last_requests, and then gives deliveries in flight
+# DRAIN_TIMEOUT. The master kills a worker that still runs after graceful_timeout, and one that hangs for timeout.
 _last_requests = math.ceil(_settings.publish_timeout) + keepalive + 2
 graceful_timeout = _last_requests + math.ceil(_settings.drain_timeout) + 3
 timeout = 60 + math.ceil(_settings.drain_timeout)
-control_socket_disable = True  # one way more into the process, which nobody uses
+control_socket_disable = True  # an unused interface to the process
 http_parser = "python"
-limit_request_line = 8190  # gunicorn's maximum, and about nginx's; middlewares/gunicorn_worker.py answers longer ones
-# Headers of proxies are for TRUSTED_PROXIES alone (app.py): gunicorn takes none from anybody.
+limit_request_line = (
+    8190  # gunicorn's maximum, about nginx's default; middlewares/gunicorn_worker.py answers longer ones
+)
+# app.py evaluates proxies' headers, by TRUSTED_PROXIES; gunicorn must ignore them.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-forwarded_allow_ips = "*"  # with none to take, the cheapest answer to who may send them
+forwarded_allow_ips = "*"  # skips the check of the sender: there are no headers to protect
 logger_class = OurLogger
 
 
 def when_ready(server: Arbiter) -> None:
-    """Have the kernel close the connection of a client that takes nothing of its answer (tcp(7)). Accepted sockets
-    inherit this."""
+    """Make the kernel close connections of clients that stop receiving (TCP_USER_TIMEOUT, tcp(7)). Accepted sockets
+    inherit the option."""
     for listener in server.LISTENERS:
         if listener.sock.family in {socket.AF_INET, socket.AF_INET6}:
-            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAF_CLIENT * 1000)
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT * 1000)
 
 
 def ssl_context(config: Config, default_ssl_context_factory: Callable[[], SSLContext]) -> SSLContext:
-    """Give a client as long for its TLS handshake as for the head of a request; gevent waits for ever."""
+    """Limit the TLS handshake to the time for the head of a request; gevent has no limit."""
     context = default_ssl_context_factory()
     context.wrap_socket = timed_handshake(context.wrap_socket, config.keepalive)  # type: ignore[method-assign]
     return context
 
 
 def pre_request(worker: Worker, req: object) -> None:
-    """Do nothing; by default gunicorn writes a debug line for each request."""
+    """Do nothing. gunicorn's default writes a debug line for each request."""
 
 
 def post_request(worker: Worker, req: Any, environ: dict[str, Any], resp: object) -> None:
-    """Let other requests have their turn."""
+    """Finish the request, and let other requests run."""
     body = environ.get("wsgi.input")
     if isinstance(body, TimedInput):
         end_turn(req, body, environ["gunicorn.socket"])
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Here the process is final: start its threads. What has been imported stays, and need not be looked through."""
+    """Start the threads, because the process does not fork again. Exclude imported modules from garbage collection."""
     gc.freeze()
     allow_many()
-    worker.cfg.set("graceful_timeout", _last_requests)  # in this process; the master's is for both
+    worker.cfg.set("graceful_timeout", _last_requests)  # in this process only; the master's value includes the drain
     worker.wsgi.extensions["runtime"].start()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """The last request is answered: finish the deliveries in flight, hand back the rest."""
+    """After the last request, finish the deliveries in flight and give back the rest."""
     if worker.wsgi is not None:
         worker.wsgi.extensions["runtime"].stop(_settings.drain_timeout)

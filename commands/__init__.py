@@ -1,1 +1,1 @@
-"""Commands of `flask …` on the service's own host. They work while nobody can log in to the API."""
+"""`flask …` commands for the service's own host. They work even when nobody can log in to the API."""

@@ -1,6 +1,6 @@
-"""`flask users …`: the users from the shell, even when nobody can log in to the API.
+"""`flask users …` commands, which work even when nobody can log in to the API.
 
-They take hold as those of the API do: on this host at once, on others within two seconds; and are in the audit log.
+Changes apply on this host at once and on others within two seconds, like those of the API, and are in the audit log.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _ROLES = click.Choice(get_args(Role))
 
 
 def install(app: Flask, user_accounts: UserAccounts) -> None:
-    """Add them to `flask`."""
+    """Register the commands."""
     store: Store = app.extensions["store"]
     accounts = ShellAccounts(user_accounts, store.audit)
     users = AppGroup("users", help="List, create, change and delete users of the API.")
     app.cli.add_command(users)
 
     @users.command("list")
-    @_sayings
+    @_reports_errors
     def list_users() -> None:
-        """Show all users with their roles."""
+        """List all users with their roles."""
         for user in accounts.all():
             click.echo(_line(user))
 
@@ -42,9 +42,9 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     @click.argument("username")
     @click.option("--role", type=_ROLES, required=True)
     @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-    @_sayings
+    @_reports_errors
     def create(username: str, role: Role, password_stdin: bool) -> None:
-        """Create a user; the password is asked for."""
+        """Create a user. Prompts for the password."""
         fields = {"username": username, "password": _password(password_stdin), "role": role}
         try:
             wanted = CreateUser.model_validate(fields)
@@ -56,17 +56,17 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     @users.command("set-role")
     @click.argument("username")
     @click.argument("role", type=_ROLES)
-    @_sayings
+    @_reports_errors
     def set_role(username: str, role: Role) -> None:
-        """Give a user another role."""
+        """Change the role of a user."""
         click.echo(_line(accounts.update(username, role=role)))
 
     @users.command("set-password")
     @click.argument("username")
     @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-    @_sayings
+    @_reports_errors
     def set_password(username: str, password_stdin: bool) -> None:
-        """Give a user another password, which is asked for; all their tokens end."""
+        """Change the password of a user, and revoke all their tokens. Prompts for the password."""
         try:
             password = check_password(_password(password_stdin))
         except ValueError as exc:
@@ -75,42 +75,42 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
 
     @users.command("disable")
     @click.argument("username")
-    @_sayings
+    @_reports_errors
     def disable(username: str) -> None:
-        """Keep a user out, and end all their tokens."""
+        """Disable a user, and revoke all their tokens."""
         click.echo(_line(accounts.update(username, disabled=True)))
 
     @users.command("enable")
     @click.argument("username")
-    @_sayings
+    @_reports_errors
     def enable(username: str) -> None:
-        """Let a disabled user in again."""
+        """Enable a disabled user."""
         click.echo(_line(accounts.update(username, disabled=False)))
 
     @users.command("delete")
     @click.argument("username")
-    @_sayings
+    @_reports_errors
     def delete(username: str) -> None:
-        """Delete a user, and end all their tokens."""
+        """Delete a user, and revoke all their tokens."""
         accounts.delete(username)
-        click.echo(f"{username} is deleted.")
+        click.echo(f"Deleted {username}.")
 
 
-def _sayings(command: Callable[..., None]) -> Callable[..., None]:
-    """Domain errors as a sentence and exit status 1."""
+def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a command to report domain errors as one sentence and exit with status 1."""
 
     @wraps(command)
-    def said(*args: Any, **options: Any) -> None:
+    def run(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
         except WorkerError as exc:
             raise click.ClickException(exc.detail) from None
 
-    return said
+    return run
 
 
 def _password(from_stdin: bool) -> str:
-    """Never an argument: the process list shows those to everybody."""
+    """Return the password from standard input or a prompt. Arguments are visible in the process list."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     given: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)

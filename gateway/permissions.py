@@ -17,6 +17,7 @@ _MISSING = re.compile(
 """AMQP cuts a reason at 255 bytes, so that its end may be missing."""
 
 CONSUME: Mapping[str, str] = {"queue": "read"}
+BIND: Mapping[str, str] = {"queue": "write", "exchange": "read"}
 READ: Mapping[str, str] = {"queue": "read", "exchange": "configure and read"}
 PUBLISH: Mapping[str, str] = {"exchange": "write"}
 DECLARE: Mapping[str, str] = {}

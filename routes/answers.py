@@ -1,4 +1,4 @@
-"""What answers look like that carry no entity of the domain: the usual answer to a change, and the refusal."""
+"""Answers that contain no domain object: the results of changes, health states and error bodies."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from domain.model import Model
 
 
 class Done(Model):
-    """What was done, as a sentence."""
+    """The result of an operation, as a sentence."""
 
     message: str
 
 
 class QueueDone(Done):
-    """What was done to which queue."""
+    """The result of an operation on a queue."""
 
     queue_name: str
 
 
 class ExchangeDone(Done):
-    """What was done to which exchange."""
+    """The result of an operation on an exchange."""
 
     exchange: str
 
 
 class ConnectionDone(Done):
-    """What was done to which connection."""
+    """The result of an operation on a connection."""
 
     connection_id: str
 
 
 class ConsumerDeleted(Done):
-    """Which consumer is gone."""
+    """The consumer that was deleted."""
 
     consumer_id: str
     name: str
 
 
 class Published(Done):
-    """One message is in a queue."""
+    """The message was published: it is in a queue."""
 
     message_id: str
 
 
 class PublishResult(Model):
-    """What became of one message of a batch; `code` and `detail` say why it failed."""
+    """The result of one message of a batch. If it failed, `code` and `detail` give the reason."""
 
     message_id: str
     status: Literal["published", "failed"]
@@ -56,7 +56,7 @@ class PublishResult(Model):
 
 
 class BatchPublished(Done):
-    """What became of a batch: one result a message, in order."""
+    """The result of a batch, with one entry in `results` per message, in the order of the request."""
 
     published: int
     failed: int
@@ -64,13 +64,13 @@ class BatchPublished(Done):
 
 
 class Alive(Model):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["alive"]
 
 
 class DependencyState(Model):
-    """Whether it answered, after how many milliseconds, and else why not."""
+    """Whether a dependency answered, the duration in milliseconds, and the error in `detail` if it is down."""
 
     up: bool
     milliseconds: float
@@ -78,8 +78,8 @@ class DependencyState(Model):
 
 
 class WorkersState(Model):
-    """How many worker processes live, on all hosts, and how many seconds ago the latest and the longest silent of them
-    was heard of; `detail` says so when consumers are enabled and nobody runs them."""
+    """The live worker processes of all hosts: their number, and the ages of the latest and the oldest of their
+    heartbeats. `detail` is set when consumers are enabled but no worker is alive."""
 
     live: int
     enabled_consumers: int
@@ -89,7 +89,7 @@ class WorkersState(Model):
 
 
 class Ready(Model):
-    """Everything that the service needs answers. `workers` is null when the store has not told in time."""
+    """All dependencies are up. `workers` is null when the store did not answer in time."""
 
     status: Literal["ready"]
     dependencies: dict[str, DependencyState]
@@ -97,17 +97,17 @@ class Ready(Model):
 
 
 class FieldProblem(Model):
-    """What is wrong with one field: its dotted path, and a sentence."""
+    """An error in one field: its dotted path, and a description."""
 
     field: str
     detail: str
 
 
 class Problem(Model):
-    """A refusal (RFC 9457). `code` is stable and for programs, `detail` says what to change, `errors` names the fields
-    that are wrong, `requestId` finds it in the log."""
+    """An error (RFC 9457). `code` is stable and meant for programs, `detail` says what to change, `errors` lists the
+    invalid fields, and `requestId` identifies the request in the log."""
 
-    model_config = ConfigDict(extra="allow")  # RFC 9457 §3.2: further members
+    model_config = ConfigDict(extra="allow")  # RFC 9457 §3.2: extension members
 
     type: str
     title: str

@@ -1,18 +1,18 @@
-"""The route decorator: it authorises, validates, calls the view, and answers JSON. The one way to make a route.
+"""The route decorator: it authorises the caller, validates the input, calls the view and serialises the answer. Every
+route uses it.
 
-Each module of routes/ makes an Api and decorates its views, each of about five lines:
+Each module of routes/ creates an Api and decorates its views, each of about five lines:
 
     api = Api("queues")
 
     @api.post("/createQueue", role="operator", body=QueueSpec, status=(200, 201))
     def create_queue(body: QueueSpec) -> Reply:
-        \"""Create a queue; asking again for the same changes nothing.\"""
+        \"""Create a queue.\"""
         new = services.queues.create(body)
         return done("Queue has been created successfully.", status=201 if new else 200)
 
-A view takes `body` when it declared a body and `query` when it declared a query, both validated; it raises domain
-errors, which routes/errors.py answers. Its docstring is the API's documentation.
-"""
+A view gets `body` if it declares a body and `query` if it declares a query, both validated. It raises domain errors,
+which routes/errors.py converts to answers. Its docstring is the API's documentation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ services = cast(Services, LocalProxy(lambda: current_app.extensions["services"])
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a view answers: JSON content (Models are written with their camelCase names), status and extra headers."""
+    """The answer of a view: JSON content (Models are serialised with camelCase names), status and extra headers."""
 
     content: Any
     status: int = 200
@@ -49,20 +49,20 @@ class Reply:
 
 
 def done(message: str, status: int = 200, **fields: Any) -> Reply:
-    """The usual answer to a change: `{"message": …}`, and camelCase `fields`."""
+    """Return the usual answer to a change: `{"message": …}` and the `fields`, which have camelCase names."""
     return Reply({"message": message, **fields}, status)
 
 
 View = Callable[..., Reply | Response]
-"""One that answers a Response, for what is not JSON, has said its content type with `media=…`."""
+"""A view returns a Response only for content that is not JSON; the route declares its content type with `media=…`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One registered route. Without `role` it is public. `lines` is the field of the body that NDJSON can fill. For
-    documentation: `answer` is the type of the content, `media` its content type, `refuses` the statuses of refusals
-    beside those that come of its inputs. `touches` says which queues it is about (scope.py); `idempotent`, that an
-    Idempotency-Key counts (idempotency.py); `audit`, when it is recorded (audit.py)."""
+    """A registered route. Without `role` it is public. `lines` is the field of the body that an NDJSON body fills.
+    `touches` gives the queues that the operation accesses (scope.py), `idempotent` enables Idempotency-Key
+    (idempotency.py), and `audit` decides which requests are recorded (audit.py). For the documentation: `answer` is the
+    type of the content, `media` its content type, and `refuses` the error statuses beyond those of its inputs."""
 
     method: str
     path: str
@@ -81,7 +81,7 @@ class Operation:
 
     @property
     def documentation(self) -> str:
-        """The docstring of the view."""
+        """Return the docstring of the view."""
         return inspect.getdoc(self.view) or ""
 
     def __call__(self) -> Response:
@@ -108,7 +108,7 @@ class Operation:
         return once(lambda: self._answer(inputs)) if self.idempotent else self._answer(inputs)
 
     def _fields_of_items(self) -> list[str]:
-        """Of a list: what each of its items has, by the names that clients know."""
+        """Return the JSON names of the fields of a list's items."""
         [item] = get_args(self.answer)
         return [field.serialization_alias or name for name, field in item.model_fields.items()]
 
@@ -121,26 +121,26 @@ class Operation:
 
 
 class Api:
-    """The routes of one resource, as a blueprint and as `operations` to document."""
+    """The routes of one resource: a blueprint, and `operations` for the documentation."""
 
     def __init__(self, name: str) -> None:
         self.blueprint = Blueprint(name, __name__)
         self.operations: list[Operation] = []
 
     def get(self, path: str, **options: Any) -> Callable[[View], View]:
-        """A route that reads. Options as for `route`."""
+        """Register a route that reads. For the options see `route`."""
         return self.route("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> Callable[[View], View]:
-        """A route that creates or acts. Options as for `route`."""
+        """Register a route that creates something or runs an action. For the options see `route`."""
         return self.route("POST", path, **options)
 
     def patch(self, path: str, **options: Any) -> Callable[[View], View]:
-        """A route that changes. Options as for `route`."""
+        """Register a route that changes something. For the options see `route`."""
         return self.route("PATCH", path, **options)
 
     def delete(self, path: str, **options: Any) -> Callable[[View], View]:
-        """A route that removes. Options as for `route`."""
+        """Register a route that deletes something. For the options see `route`."""
         return self.route("DELETE", path, **options)
 
     def route(
@@ -161,9 +161,10 @@ class Api:
         idempotent: bool = False,
         audit: Literal["always", "refused"] = "always",
     ) -> Callable[[View], View]:
-        """Register a view for callers of at least `role`, or for everybody with `public=True`: one must be said."""
+        """Register a view for callers with at least `role`, or for everybody with `public=True`. One of them is
+        required; otherwise raise TypeError. For the other options see Operation."""
         if (role is None) is not public:
-            raise TypeError(f"{method} {path}: say either role=… or public=True")
+            raise TypeError(f"{method} {path}: give either role=… or public=True")
         statuses = (status,) if isinstance(status, int) else status
 
         def register(view: View) -> View:

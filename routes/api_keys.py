@@ -18,13 +18,13 @@ api = Api("api_keys")
 
 
 class ApiKeysQuery(NamedQuery):
-    """Which keys."""
+    """Parameters of the list of API keys."""
 
     sort: Literal["name", "role", "createdBy", "createdAt", "expiresAt", "lastUsedAt"] = "name"
 
 
 class ApiKeyDetails(Model):
-    """A key as shown: never the key itself. Without `queues` it may touch all; `lastUsedAt` may be a minute behind."""
+    """An API key, without its secret. An empty `queues` allows all queues. `lastUsedAt` may be one minute old."""
 
     name: str
     role: Role
@@ -36,13 +36,13 @@ class ApiKeyDetails(Model):
 
 
 class ApiKeyDeleted(Done):
-    """Which key is gone."""
+    """The API key that was deleted."""
 
     name: str
 
 
 class NewApiKey(Done):
-    """`key` is for `Authorization: Bearer …`, shown only here."""
+    """A new API key. Send `key` as `Authorization: Bearer …`; it is never shown again."""
 
     key: str
     api_key: ApiKeyDetails
@@ -59,24 +59,24 @@ class NewApiKey(Done):
     touches=NO_QUEUE,
 )
 def create_api_key(body: CreateApiKey) -> Reply:
-    """Create a key for a program, by which it is authorised as by a token. It is shown only this once.
+    """Create an API key for a program. The key is shown only in this answer.
 
-    A key with `queues` may only touch the queues whose names match one of these patterns, and nothing that is no queue.
-    """
+    A program sends the key in place of a login token. A key with `queues` can only access queues whose names match one
+    of these patterns, and nothing else."""
     key, made = services.api_keys.create(body, caller().username)
-    content = NewApiKey(message="Keep the key: it is shown only now.", key=key, api_key=_details(made))
+    content = NewApiKey(message="Store the key: it is never shown again.", key=key, api_key=_details(made))
     return Reply(content, status=201)
 
 
 @api.get("/getApiKeys", role="admin", query=ApiKeysQuery, answer=list[ApiKeyDetails], touches=NO_QUEUE)
 def get_api_keys(query: ApiKeysQuery) -> Reply:
-    """List the keys by name, those that have expired too."""
+    """List the API keys, including expired ones."""
     return paged(services.api_keys.page(query.selection()), query, _details)
 
 
 @api.delete("/deleteApiKey", role="admin", body=ApiKeyNamed, answer=ApiKeyDeleted, refuses=(404,), touches=NO_QUEUE)
 def delete_api_key(body: ApiKeyNamed) -> Reply:
-    """Delete a key, which ends it at once."""
+    """Delete an API key. It is rejected at once."""
     services.api_keys.delete(body.name)
     return done("API key has been deleted successfully.", name=body.name)
 

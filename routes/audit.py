@@ -1,9 +1,8 @@
-"""The audit log: what goes into it, and GET /getAuditLog.
+"""Records requests in the audit log.
 
-Recorded is every request to an operation that is no GET, once it is known who makes it; of publishes only the refused
-ones, which are the news among thousands. Of logins those that succeed and those with a wrong password, these without
-the name: people type passwords there. Never bodies: only the names of what is changed.
-"""
+Every authenticated request that is not a GET is recorded; publishes only if they fail. Logins are recorded if they
+succeed or the password is wrong; failed ones without the user name, because people type passwords there by mistake.
+Bodies are never recorded, only the names of the objects that a request changes."""
 
 from __future__ import annotations
 
@@ -35,7 +34,8 @@ _NAMES = (
 
 
 def audited(handle: Callable[[], Response], inputs: Mapping[str, Any], only_refused: bool) -> Response:
-    """`handle()`, recorded. `inputs` is looked at afterwards."""
+    """Call `handle`, record the request, and return the answer. `handle` must put the validated body into `inputs`.
+    Raises the errors of `handle`."""
     try:
         answer = handle()
     except WorkerError as exc:

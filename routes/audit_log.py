@@ -1,4 +1,4 @@
-"""The audit log: GET /getAuditLog. What is in it: audit.py."""
+"""The audit log: GET /getAuditLog. audit.py writes it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ api = Api("audit")
 
 
 class AuditQuery(LogQuery):
-    """Which entries; all that is given must agree."""
+    """Filters of the audit log; an entry must match all of them."""
 
     sort: Literal["at", "user", "action", "remote", "status"] = "at"
     user: str | None = Field(None, max_length=255)
-    action: str | None = Field(None, max_length=100, description="the route's name, as in createQueue")
-    resource: str | None = Field(None, max_length=1000, description="the name of a queue, user, consumer …")
+    action: str | None = Field(None, max_length=100, description="name of the operation, such as createQueue")
+    resource: str | None = Field(None, max_length=1000, description="name of a queue, user, consumer, …")
 
 
 class AuditDetails(Model):
-    """Who (`user`) did what (`action`) to what (`resource`), from where (`remote`); `status` is that of the answer.
-    `user` is null where a login failed."""
+    """An entry: `user` called the operation `action` on `resource` from the address `remote`, and the answer had
+    `status`. `user` is null for a failed login."""
 
     at: datetime
     user: str | None
@@ -40,7 +40,7 @@ class AuditDetails(Model):
 
 @api.get("/getAuditLog", role="admin", touches=NO_QUEUE, query=AuditQuery, answer=list[AuditDetails])
 def get_audit_log(query: AuditQuery) -> Reply:
-    """What was changed in the last 90 days, or refused; publishes only when refused."""
+    """List the changes of the last 90 days, including refused ones. Publishes are listed only if they were refused."""
     wanted = AuditFilter(query.user, query.action, query.resource, query.since, query.until)
     return paged(services.audit.page(wanted, query.order(), query.page, query.page_size), query, _shown)
 

@@ -1,4 +1,4 @@
-"""The bytes of a request body: JSON by type, whole, and no larger than the settings allow."""
+"""Reads request bodies and checks their type, size and completeness."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ _RAW = "workerrmq.body"
 
 
 class UnsupportedType(Invalid):
-    """The body is not of a type that the route takes."""
+    """The body's content type or encoding is not supported."""
 
     code = "unsupported_media_type"
 
 
 class TooLarge(Invalid):
-    """The body is over the limit."""
+    """The body is larger than MAX_BODY_BYTES."""
 
     code = "body_too_large"
 
 
 class TooSlow(Invalid):
-    """The body did not come in time."""
+    """The body did not arrive within BODY_TIMEOUT."""
 
     code = "body_timeout"
 
 
 def read(types: tuple[str, ...] = ("application/json",)) -> bytes:
-    """The body of the current request. A missing Content-Type is taken for the first of `types`.
+    """Return the body of the current request. A missing Content-Type means the first of `types`.
 
-    Raises UnsupportedType, TooLarge, TooSlow, and Invalid when it ends early.
+    Raises UnsupportedType, TooLarge, TooSlow, and Invalid for an incomplete body.
     """
     environ = request.environ
-    if environ.get("CONTENT_TYPE") not in types:  # else it is just so, and nothing needs parsing
+    if environ.get("CONTENT_TYPE") not in types:  # the common case needs no parsing
         _check_type(types)
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedType("Send the body without Content-Encoding.")
@@ -48,7 +48,7 @@ def read(types: tuple[str, ...] = ("application/json",)) -> bytes:
 
 
 def raw_body() -> bytes:
-    """What `read` has read of the current request."""
+    """Return the body that `read` has read in the current request; empty before that."""
     raw: bytes = request.environ.get(_RAW, b"")
     return raw
 
@@ -63,23 +63,23 @@ def _check_type(types: tuple[str, ...]) -> None:
 
 
 def _whole(environ: WSGIEnvironment) -> bytes:
-    # Werkzeug's own limit cuts chunked bodies off in silence: the server's stream is read and measured here.
+    # Werkzeug's own limit truncates chunked bodies silently, so this reads and measures the server's stream.
     stream = environ["wsgi.input"]
     limit: int = current_app.config["MAX_BODY_BYTES"]
     length = request.content_length
     if length is None and not environ.get("wsgi.input_terminated"):
         return b""
     if length is not None and length > limit:
-        raise TooLarge(f"The body has {length} bytes; at most {limit} are taken.")
+        raise TooLarge(f"The body has {length} bytes. At most {limit} are allowed.")
     try:
         raw: bytes = stream.read(limit + 1 if length is None else length)
     except TimeoutError:
         raise TooSlow("The body did not arrive in time. Send it faster.") from None
     except Exception as exc:  # noqa: BLE001 - PEP 3333 names no errors; each server raises its own
         note(cause=type(exc).__name__)
-        raise Invalid("The body is not well-formed, or broke off. Send all of it, in valid chunks.") from None
+        raise Invalid("The body is incomplete or not well-formed. Send all of it, in valid chunks.") from None
     if len(raw) > limit:
-        raise TooLarge(f"The body has more than the {limit} bytes that are taken.")
+        raise TooLarge(f"The body has more than {limit} bytes, which is the limit.")
     if length is not None and len(raw) < length:
-        raise Invalid(f"The body broke off after {len(raw)} of {length} bytes.")
+        raise Invalid(f"The body ended after {len(raw)} of {length} bytes.")
     return raw

@@ -1,4 +1,4 @@
-"""Consumers: create, list, look at, pause, resume, change and delete them."""
+"""Consumers: create, list, get, pause, resume, change, test and delete them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ api = Api("consumers")
 
 
 class ConsumersQuery(PageQuery):
-    """Which consumers."""
+    """Filters of the list of consumers."""
 
-    queue_name: QueueName | None = Field(None, description="only those of this queue")
-    name: str = Field("", max_length=255, description="part of the consumer's name, in any case")
-    state: State | None = Field(None, description="only those in this state")
+    queue_name: QueueName | None = Field(None, description="only consumers of this queue")
+    name: str = Field("", max_length=255, description="part of the consumer's name; case is ignored")
+    state: State | None = Field(None, description="only consumers in this state")
 
 
 class ConsumerQuery(WhichConsumer, Query):
-    """Which consumer."""
+    """Identifies a consumer."""
 
 
 class ConsumerAnswer(Done):
-    """What became of a consumer."""
+    """A consumer after a change."""
 
     consumer: ConsumerDetails
 
 
 class ChangedConsumerAnswer(ConsumerAnswer):
-    """`warnings` say what still keeps it from running, or from reaching its target."""
+    """A consumer after a change. `warnings` give reasons why it cannot run or reach its target yet."""
 
     warnings: list[str]
 
@@ -50,7 +50,7 @@ def _queue_of(which: WhichConsumer) -> list[str | None]:
         return [which.queue_name]
     try:
         return [services.consumers.find_one(which).spec.queue_name]
-    except NotFound:  # not to be told from one of another queue
+    except NotFound:  # the answer is the same as for a consumer of a forbidden queue
         return [None]
 
 
@@ -68,16 +68,18 @@ _ITS_CONSUMER = Touches(_queue_of)
     refuses=(409,),
 )
 def create_consumer(body: NewConsumer) -> Reply:
-    """Deliver a queue's messages to a URL. Accepted even while RabbitMQ is away or the queue is missing: it starts when
-    it can. Asking again for the same changes nothing and answers 200."""
+    """Create a consumer, which delivers a queue's messages to a URL.
+
+    The consumer is stored even while RabbitMQ is down or the queue does not exist; it starts when both are available.
+    If the consumer already exists with these settings, the answer is 200."""
     consumer, new, warnings = services.consumers.create(body, caller().queues)
-    message = "Consumer has been created successfully." if new else "Consumer exists already, just so."
+    message = "Consumer has been created successfully." if new else "The consumer already exists with these settings."
     return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)
 
 
 @api.get("/getConsumers", role="viewer", touches=FILTERED, query=ConsumersQuery, answer=list[ConsumerDetails])
 def get_consumers(query: ConsumersQuery) -> Reply:
-    """The consumers by name: what is wanted of each, and what the live workers make of it."""
+    """List the consumers by name, with the desired state of each and its actual state on the live workers."""
     wanted = ConsumerFilter(query.queue_name, query.name, only=caller().queues)
     return paged(services.consumers.page(query.page, query.page_size, wanted, query.state), query)
 
@@ -91,7 +93,7 @@ def get_consumers(query: ConsumersQuery) -> Reply:
     refuses=(404, 409),
 )
 def get_consumer(query: ConsumerQuery) -> Reply:
-    """One consumer."""
+    """Get a consumer."""
     return Reply(services.consumers.get(query))
 
 
@@ -104,7 +106,7 @@ def get_consumer(query: ConsumerQuery) -> Reply:
     refuses=(404, 409),
 )
 def pause_consumer(body: WhichConsumer) -> Reply:
-    """Let a consumer finish what it holds and take nothing more, until it is resumed."""
+    """Pause a consumer. It finishes its messages in flight and takes no more until it is resumed."""
     return done("Consumer has been paused successfully.", consumer=services.consumers.pause(body))
 
 
@@ -117,7 +119,7 @@ def pause_consumer(body: WhichConsumer) -> Reply:
     refuses=(404, 409),
 )
 def resume_consumer(body: WhichConsumer) -> Reply:
-    """Let a consumer run again that was paused, or suspended after answers that look like a wrong configuration."""
+    """Resume a consumer that is paused or suspended."""
     return done("Consumer has been resumed successfully.", consumer=services.consumers.resume(body))
 
 
@@ -130,9 +132,10 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     refuses=(404, 409, 412),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
-    """Change a consumer: what is left out stays, null resets to the default. Which one it is cannot be changed.
+    """Change a consumer. Fields that are left out stay as they are; null resets a field to its default.
 
-    With `ifRevision` only when nobody else has changed it since it had that `revision`: 412 otherwise."""
+    The fields that identify the consumer cannot be changed. With `ifRevision`, the answer is 412 if the consumer has
+    another `revision`."""
     consumer, warnings = services.consumers.update(body)
     return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
 
@@ -146,20 +149,20 @@ def update_consumer(body: ConsumerChanges) -> Reply:
     refuses=(404, 409),
 )
 def delete_consumer(body: WhichConsumer) -> Reply:
-    """Delete a consumer. Its queue stays; what the consumer holds is finished, or goes back to the queue."""
+    """Delete a consumer. Its queue stays; messages in flight are finished, or go back to the queue."""
     consumer = services.consumers.delete(body)
     return done("Consumer has been deleted successfully.", consumerId=consumer.id, name=consumer.spec.name)
 
 
 class TestConsumer(WhichConsumer):
-    """Which consumer, and what to send to its target: `message` or `bodyBase64`, and `properties`."""
+    """A consumer, and the sample to send to its target: `message` or `bodyBase64`, and `properties`."""
 
     message: AnyJson | None = None
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
 
     def publication(self) -> Publication:
-        """The sample, as if it came from a queue."""
+        """Return the sample as a message from a queue."""
         if self.message is None and self.body_base64 is None:
             return Publication.model_construct(message=Payload(b'{"sample": true}', "application/json"))
         return Publication.model_construct(
@@ -171,7 +174,9 @@ class TestConsumer(WhichConsumer):
     "/testConsumer", role="operator", touches=_ITS_CONSUMER, body=TestConsumer, answer=SampleAnswer, refuses=(404, 409)
 )
 def test_consumer(body: TestConsumer) -> Reply:
-    """Send one sample to a consumer's target, signed as a delivery is, and show what comes back. No queue is touched,
-    and nothing is retried; a target that hangs is given ten seconds."""
+    """Send one sample to a consumer's target and return the target's answer.
+
+    The request is signed like a delivery. No queue is used, and the request is not retried. It times out after ten
+    seconds."""
     which = WhichConsumer.model_construct(**{name: getattr(body, name) for name in WhichConsumer.model_fields})
     return Reply(services.samples.send(which, body.publication()))

@@ -1,7 +1,7 @@
-"""The dashboard: GET / is a page that uses the public API, and /dashboard/… the files that it is made of.
+"""The dashboard: GET / returns a page that uses the public API, and /dashboard/… its files.
 
-The files are read once a process and kept compressed. Their address has a digest of all of them in it, so that browsers
-keep them for good and never mix two releases.
+Each process reads the files once and caches them compressed. Their URLs contain a digest of all files, so browsers can
+cache them permanently and never mix two releases.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ _TYPES = {
 }
 _HTML = "text/html; charset=utf-8"
 _FIRST = ("api.js", "dom.js", "format.js", "live.js", "login.js", "form.js", "notice.js", "router.js")
-"""What main.js imports: fetched at the same time as itself."""
+"""The imports of main.js, which the browser fetches in parallel with it."""
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""No script but our files, no markup made of text (https://www.w3.org/TR/trusted-types/); Pico has images as data:."""
+"""Only our files run as scripts, and no markup is made from strings (https://www.w3.org/TR/trusted-types/). Pico's
+style sheet has images as data: URLs."""
 
-_FOR_GOOD = "public, max-age=31536000, immutable"  # seconds
-_ASK_AGAIN = "no-cache"
+_PERMANENT = "public, max-age=31536000, immutable"  # seconds
+_REVALIDATE = "no-cache"
 
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file as it is sent."""
+    """A file, ready to be sent."""
 
     content: bytes
     compressed: bytes
@@ -71,11 +72,11 @@ def _version() -> str:
 
 @api.get("/", public=True, media=_HTML)
 def dashboard() -> Response:
-    """The dashboard, for people. It logs in by POST /login and uses nothing but this API."""
+    """Get the dashboard, an HTML page. It logs in with POST /login and uses only this API."""
     page = render_template("dashboard.html", at=f"dashboard/{_version()}", first=_FIRST)
     answer = Response(page, content_type=_HTML)
     answer.headers["Content-Security-Policy"] = CSP
-    answer.headers["Cache-Control"] = _ASK_AGAIN
+    answer.headers["Cache-Control"] = _REVALIDATE
     answer.set_etag(hashlib.sha256(page.encode()).hexdigest()[:16])
     answer.make_conditional(request)
     return answer
@@ -84,20 +85,20 @@ def dashboard() -> Response:
 def _file(version: str, name: str) -> Response:
     found = _files().get(name)
     if found is None:
-        raise NotFound("There is no such file.")
+        raise NotFound("The file does not exist.")
     zipped = request.accept_encodings.quality("gzip") > 0
     answer = Response(found.compressed if zipped else found.content, content_type=found.media)
     if zipped:
         answer.headers["Content-Encoding"] = "gzip"
     answer.vary.add("Accept-Encoding")
-    # While releases change, a page may ask a host that has another one already.
-    answer.headers["Cache-Control"] = _FOR_GOOD if version == _version() else _ASK_AGAIN
+    # During an upgrade, a page may fetch files from a host that runs another release.
+    answer.headers["Cache-Control"] = _PERMANENT if version == _version() else _REVALIDATE
     answer.set_etag(f"{found.etag}{'-gzip' if zipped else ''}")
     answer.make_conditional(request)
     return answer
 
 
 FILES = "/dashboard/<version>/<path:name>"
-"""Not an operation of the API: what the page fetches."""
+"""The page's files. This route is not an operation of the API."""
 
 api.blueprint.add_url_rule(FILES, "file", _file, methods=["GET"], provide_automatic_options=False)

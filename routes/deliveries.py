@@ -1,4 +1,4 @@
-"""The log of attempts: GET /getDeliveries."""
+"""The log of delivery attempts: GET /getDeliveries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ api = Api("deliveries")
 
 
 class WhichDeliveries(LogQuery):
-    """Which attempts; all that is given must agree."""
+    """Filters of the attempts; an attempt must match all of them."""
 
     sort: Literal["at", "consumer", "queueName", "attempt", "result", "status", "durationMs"] = "at"
     consumer: str | None = Field(None, max_length=255, description="the consumer's name")
@@ -29,8 +29,8 @@ class WhichDeliveries(LogQuery):
 
 
 class AttemptDetails(Model):
-    """One attempt. `status` or `error` says what came back, `nextAt` when it is tried again; `sampled` is one of many
-    successes, of which one in a hundred is kept."""
+    """One attempt. The target answered with `status`, or the request failed with `error`. `nextAt` is the time of the
+    next attempt. `sampled` marks a success that stands for many: one in a hundred is kept."""
 
     at: datetime
     consumer_id: str
@@ -49,7 +49,7 @@ class AttemptDetails(Model):
 
 @api.get("/getDeliveries", role="viewer", touches=FILTERED, query=WhichDeliveries, answer=list[AttemptDetails])
 def get_deliveries(query: WhichDeliveries) -> Reply:
-    """Attempts of the last seven days: every failure, and a sample of the successes."""
+    """List the attempts of the last seven days: all failures, and a sample of the successes."""
     wanted = AttemptFilter(
         query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until, caller().queues
     )

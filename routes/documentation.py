@@ -1,7 +1,6 @@
-"""The API's own description: GET /openapi.json for programs, GET /docs for people. Public: it holds no secret.
+"""The API's documentation: GET /openapi.json for programs, GET /docs for people. It is public and contains no secret.
 
-/docs is plain HTML and CSS from this server, made of the same document: nothing is fetched from elsewhere, and
-nothing runs.
+/docs is HTML and CSS made from the same document. It has no script and loads nothing from other servers.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ api.blueprint.template_folder = "templates"
 
 _HTML, _CSS = "text/html; charset=utf-8", "text/css; charset=utf-8"
 _STYLE = Path(__file__).with_name("static") / "docs.css"
-_CACHING = {"Cache-Control": "public, max-age=300"}  # seconds; it changes only with the code
+_CACHING = {"Cache-Control": "public, max-age=300"}  # seconds; the content changes only with the release
 _DOCS_CSP = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 class Description:
-    """What is described, in both forms, each made when it is first asked for. Two threads may both make it: they make
-    the same."""
+    """The OpenAPI document and the HTML page, each built at its first use. If two threads build one at the same time,
+    the results are equal."""
 
     def __init__(self, apis: list[Api]) -> None:
         self._apis = apis
@@ -37,13 +36,13 @@ class Description:
         self._page: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """The OpenAPI document."""
+        """Return the OpenAPI document."""
         if self._document is None:
             self._document = document([(one.blueprint.name, one.operations) for one in self._apis], VERSION)
         return self._document
 
     def page(self) -> str:
-        """The same as HTML."""
+        """Return the HTML page."""
         if self._page is None:
             described = self.document()
             about = [marked(part) for part in described["info"]["description"].split("\n\n")]
@@ -63,17 +62,17 @@ def _cached(content: bytes | str, media: str, **headers: str) -> Response:
 
 @api.get("/openapi.json", public=True, answer=dict[str, Any])
 def openapi() -> Response:
-    """This document: OpenAPI 3.1."""
+    """Get this document (OpenAPI 3.1)."""
     return _cached(to_json(_description().document()) + b"\n", "application/json")
 
 
 @api.get("/docs", public=True, media=_HTML)
 def docs() -> Response:
-    """This document as a page: every operation with its role, parameters, schemas and an example to paste."""
+    """Get this document as an HTML page, with an example of each operation."""
     return _cached(_description().page(), _HTML, **{"Content-Security-Policy": _DOCS_CSP})
 
 
 @api.get("/docs/style.css", public=True, media=_CSS)
 def style() -> Response:
-    """How the page looks."""
+    """Get the style sheet of the page."""
     return _cached(_STYLE.read_bytes(), _CSS)

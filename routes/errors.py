@@ -1,4 +1,4 @@
-"""From errors to answers: one table of statuses, one shape (RFC 9457), for every route and for what is no route."""
+"""Converts errors to answers: one table of statuses and one body (RFC 9457) for all routes and for unknown paths."""
 
 from __future__ import annotations
 
@@ -39,25 +39,26 @@ STATUSES: dict[type[errors.WorkerError], int] = {
     errors.StoreUnavailable: 503,
     errors.PublishUnconfirmed: 504,
 }
-"""By class, or by the nearest base class."""
+"""The HTTP status by class, or nearest base class."""
 
-RETRY_AFTER = 5.0  # seconds, where an error that passes by itself does not say when
+RETRY_AFTER = 5.0  # seconds, for a temporary error without its own value
 
 
 def install(app: Flask) -> None:
-    """Answer every error of the app as problem+json."""
+    """Register handlers that answer every error of the app with problem+json."""
     app.register_error_handler(errors.WorkerError, _domain_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
 
 def status_of(error: errors.WorkerError) -> int:
-    """The HTTP status of a domain error; also for items of a batch, which succeed and fail one by one."""
+    """Return the HTTP status of a domain error."""
     return next((STATUSES[base] for base in type(error).__mro__ if base in STATUSES), 500)
 
 
 def problem(status: int, code: str, detail: str, retry_after: float | None = None, **members: Any) -> Response:
-    """An application/problem+json answer. `members` are further fields (RFC 9457 §3.2); `retry_after` in seconds."""
+    """Return an application/problem+json answer. `members` are extension members (RFC 9457 §3.2); `retry_after` is in
+    seconds."""
     note(code=code)
     content = {
         "type": f"urn:workerrmq:error:{code}",
@@ -91,7 +92,9 @@ def _http_error(error: HTTPException) -> Response:
         return problem(404, "route_not_found", _no_such_route())
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        answer = problem(405, "method_not_allowed", f"{request.path} does not take {request.method}; use {allowed}.")
+        answer = problem(
+            405, "method_not_allowed", f"{request.path} does not support {request.method}. Allowed: {allowed}."
+        )
         answer.headers["Allow"] = allowed
         return answer
     status = error.code or 500
@@ -103,8 +106,8 @@ def _no_such_route() -> str:
     paths = sorted({rule.rule for rule in current_app.url_map.iter_rules()})
     lowered = {path.lower(): path for path in paths}
     close = get_close_matches(request.path[:60].lower(), lowered, n=1)
-    hint = f"; did you mean {lowered[close[0]]}?" if close else "; see the API reference."
-    return f"There is no such route{hint}"
+    hint = f"Did you mean {lowered[close[0]]}?" if close else "See /docs for all routes."
+    return f"The route does not exist. {hint}"
 
 
 def _unexpected(error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Examples of bodies, put together from those that the fields of the models have."""
+"""Builds example bodies from the examples of the models' fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ Schema = dict[str, Any]
 
 
 def example_of(schema: Schema, components: dict[str, Schema]) -> dict[str, Any]:
-    """An object with the fields that have an example. That it can be sent so is for a test to see."""
+    """Return the schema's own example, or an object of the fields that have examples. A test checks that it is
+    valid."""
     if "$ref" in schema:
         schema = components[schema["$ref"].rpartition("/")[2]]
     if schema.get("examples"):

@@ -20,24 +20,24 @@ api = Api("exchanges")
 
 
 class ExchangesQuery(NamedQuery):
-    """Which exchanges."""
+    """Parameters of the list of exchanges."""
 
     sort: Literal["exchange", "type", "publishInRate", "publishOutRate"] = "exchange"
 
 
 class DeleteExchange(Model):
-    """Which exchange, and on what condition."""
+    """The exchange to delete, and a condition."""
 
     exchange: NewName = Field(examples=["events"])
-    if_unused: bool = Field(False, description="only when it has no binding")
+    if_unused: bool = Field(False, description="delete only an exchange without bindings; otherwise answer 412")
 
 
 class BindingsQuery(NamedQuery):
-    """Which bindings, by the names of their ends or the routing key."""
+    """Parameters of the list of bindings. `name` matches the exchange, the destination or the routing key."""
 
     sort: Literal["exchange", "queueName", "destinationExchange", "routingKey"] = "exchange"
-    exchange: ExchangeName | None = Field(None, description="only those from this exchange")
-    queue_name: QueueName | None = Field(None, description="only those to this queue")
+    exchange: ExchangeName | None = Field(None, description="only bindings from this exchange")
+    queue_name: QueueName | None = Field(None, description="only bindings to this queue")
 
 
 @api.post(
@@ -51,16 +51,16 @@ class BindingsQuery(NamedQuery):
     refuses=(409,),
 )
 def create_exchange(body: ExchangeSpec) -> Reply:
-    """Create an exchange. Asking again for the same changes nothing and answers 200; for another of the same name, 409
-    says what differs."""
+    """Create an exchange. If it already exists with these settings, the answer is 200; with other settings, the answer
+    is 409 and names the differences."""
     if services.exchanges.create(body):
         return done("Exchange has been created successfully.", status=201, exchange=body.exchange)
-    return done("Exchange exists already, just so.", exchange=body.exchange)
+    return done("The exchange already exists with these settings.", exchange=body.exchange)
 
 
 @api.get("/getExchanges", role="viewer", touches=NO_QUEUE, query=ExchangesQuery, answer=list[ExchangeDetails])
 def get_exchanges(query: ExchangesQuery) -> Reply:
-    """The exchanges by name, RabbitMQ's own among them."""
+    """List the exchanges, including RabbitMQ's own."""
     return paged(services.exchanges.page(query.selection()), query)
 
 
@@ -68,7 +68,7 @@ def get_exchanges(query: ExchangesQuery) -> Reply:
     "/deleteExchange", role="operator", touches=NO_QUEUE, body=DeleteExchange, answer=ExchangeDone, refuses=(404, 412)
 )
 def delete_exchange(body: DeleteExchange) -> Reply:
-    """Delete an exchange and its bindings; the queues stay."""
+    """Delete an exchange and its bindings. The queues stay."""
     services.exchanges.delete(body.exchange, if_unused=body.if_unused)
     return done("Exchange has been deleted successfully.", exchange=body.exchange)
 
@@ -84,21 +84,21 @@ def delete_exchange(body: DeleteExchange) -> Reply:
     refuses=(404,),
 )
 def bind_queue(body: NewBinding) -> Reply:
-    """Let a queue, or another exchange, have the messages of an exchange that match. Asking again changes nothing."""
+    """Bind a queue or an exchange to an exchange. If the binding already exists, the answer is 200."""
     if services.exchanges.bind(body):
         return done("Binding has been created successfully.", status=201)
-    return done("Binding exists already, just so.")
+    return done("The binding already exists.")
 
 
 @api.post("/unbindQueue", role="operator", touches=NO_QUEUE, body=BindingSpec, answer=Done, refuses=(404,))
 def unbind_queue(body: BindingSpec) -> Reply:
-    """Remove the binding that has just this routing key and these arguments."""
+    """Remove the binding with exactly this routing key and these arguments."""
     services.exchanges.unbind(body)
     return done("Binding has been removed successfully.")
 
 
 @api.get("/getBindings", role="viewer", touches=NO_QUEUE, query=BindingsQuery, answer=list[BindingDetails])
 def get_bindings(query: BindingsQuery) -> Reply:
-    """The bindings, but for those that every queue has to the default exchange."""
+    """List the bindings, except those of the default exchange."""
     page = services.exchanges.bindings(query.selection(), query.exchange, query.queue_name)
     return paged(page, query)

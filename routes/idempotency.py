@@ -1,8 +1,7 @@
-"""The header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) around an operation that declares it.
+"""The header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) of operations that declare it.
 
-Kept for 24 hours are answers below 500, and 504 publish_unconfirmed: that message may be in its queue, so that doing it
-again under the same key could make two. After any other 5xx nothing is known to be done, and the key is free.
-"""
+Answers below 500 are kept for 24 hours, and so is 504 publish_unconfirmed: the message may be in its queue, so a retry
+with the same key could duplicate it. After any other 5xx the key is free, so that the client can retry."""
 
 from __future__ import annotations
 
@@ -24,12 +23,13 @@ _KEY = re.compile(r"[!-~]{1,255}")
 
 
 def once(answer: Callable[[], Response]) -> Response:
-    """`answer()`, or what it gave for an earlier request with the same key. Raises what Idempotency.once raises."""
+    """Return `answer()`, or the kept answer to an earlier request with the same key. Raises Invalid for a malformed
+    key, and the errors of Idempotency.once."""
     key = request.headers.get(HEADER)
     if key is None:
         return answer()
     if not _KEY.fullmatch(key):
-        raise Invalid(f"{HEADER} must have 1 to 255 printable ASCII characters and no space.")
+        raise Invalid(f"{HEADER} must have 1 to 255 printable ASCII characters without spaces.")
     made: list[Response] = []
 
     def outcome() -> Outcome:
@@ -50,7 +50,7 @@ def _request() -> bytes:
 
 
 def _settled(answer: Callable[[], Response]) -> tuple[Response, bool]:
-    """The answer, errors included, and whether it is to be kept."""
+    """Return the answer, which may be an error, and whether to keep it."""
     try:
         response = answer()
     except WorkerError as exc:

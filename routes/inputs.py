@@ -1,4 +1,4 @@
-"""What a client sends, made into models or refused with a sentence. Values are never echoed: they may be secrets."""
+"""Validates clients' input and converts it to models. Errors never contain the values: they may be secrets."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ MAX_PAGE_SIZE = 500
 
 
 class Query(Model):
-    """Base of query parameters: text, so types are converted; unknown parameters are refused all the same."""
+    """Base of query parameters. Their text is converted to the fields' types; unknown parameters are errors."""
 
     model_config = ConfigDict(strict=False)
 
 
 class PageQuery(Query):
-    """Base of the parameters of every list."""
+    """Base of the parameters of lists."""
 
-    page: int = Field(1, ge=1, le=1_000_000, description="counted from 1")
-    page_size: int = Field(100, ge=1, le=MAX_PAGE_SIZE, description="items a page")
-    fields: str = Field("", max_length=1000, description="the fields to show, with commas between them; empty: all")
+    page: int = Field(1, ge=1, le=1_000_000, description="page number, from 1")
+    page_size: int = Field(100, ge=1, le=MAX_PAGE_SIZE, description="items per page")
+    fields: str = Field("", max_length=1000, description="fields to return, separated by commas; empty: all")
 
     def only(self) -> list[str]:
-        """The fields to show; none for all."""
+        """Return the requested fields; empty for all."""
         return self.fields.split(",") if self.fields else []
 
     def check_fields(self, known: Sequence[str]) -> None:
-        """Raise Invalid when one is asked for that the items do not have."""
+        """Raise Invalid if `fields` has a name that is not in `known`."""
         if unknown := [name for name in self.only() if name not in known]:
-            sentence = f"{unknown[0][:60]!r} is not known; known are {', '.join(known)}"
+            sentence = f"{unknown[0][:60]!r} is an unknown field. Allowed: {', '.join(known)}"
             raise Invalid(f"fields: {sentence}", fields=[("fields", sentence)])
 
 
-NDJSON = "application/x-ndjson"  # one JSON value a line
+NDJSON = "application/x-ndjson"  # one JSON value per line
 
 
 def read_body(model: type[M], lines: str | None = None) -> M:
-    """The request's JSON object as a model; no body counts as `{}`. Where `lines` names a field, an NDJSON body is
-    taken too, for a list in that field. Raises Invalid and what `read` raises."""
+    """Return the request's JSON object as a model; an empty body means `{}`. If `lines` names a field, an NDJSON body
+    is accepted as the list of that field. Raises Invalid and the errors of `read`."""
     raw = read() if lines is None else read(("application/json", NDJSON))
-    if raw.startswith(codecs.BOM_UTF8):  # may be passed over (RFC 8259 §8.1), and Windows likes to write it
+    if raw.startswith(codecs.BOM_UTF8):  # RFC 8259 §8.1 allows to ignore it, and Windows programs write it
         raw = raw[len(codecs.BOM_UTF8) :]
     verbatim = takes_json_text(model)
     if lines is not None and request.mimetype == NDJSON:
@@ -66,7 +66,7 @@ def read_body(model: type[M], lines: str | None = None) -> M:
         return _validated(model, content, [number for number, _ in parts])
     content = _json(raw or b"{}", "The body")
     if not isinstance(content, dict):
-        raise Invalid('The body must be a JSON object, as in {"queueName": "orders"}.', code="malformed_json")
+        raise Invalid('The body must be a JSON object, such as {"queueName": "orders"}.', code="malformed_json")
     if verbatim:
         keep_json_text(content, raw)
     return _validated(model, content)
@@ -74,14 +74,14 @@ def read_body(model: type[M], lines: str | None = None) -> M:
 
 def _json(raw: bytes, what: str) -> Any:
     try:
-        # Depth is limited to 200 in there, which is also what every JSON writer of ours can take.
+        # from_json limits the depth to 200, which all our JSON writers support.
         return from_json(raw, allow_inf_nan=False)
     except ValueError as exc:
         reason = str(exc)
     try:
         raw.decode()
     except UnicodeDecodeError as exc:
-        sentence = f"{what} is not UTF-8: byte {exc.start + 1} cannot be read. Save or send it in UTF-8."
+        sentence = f"{what} is not valid UTF-8 at byte {exc.start + 1}. Encode it in UTF-8."
     else:
         place = re.sub("at line 1 column", "at column", reason) if what.startswith("Line") else reason
         sentence = f"{what} is not valid JSON: {place}."
@@ -92,16 +92,16 @@ Q = TypeVar("Q", bound=Query)
 
 
 def read_query(model: type[Q]) -> Q:
-    """The query string as a model. Raises Invalid."""
+    """Return the query string as a model. Raises Invalid."""
     parameters = request.args
     for name, values in parameters.lists():
         if len(values) > 1:
-            raise Invalid(f"The query parameter {dotted([name])!r} is given {len(values)} times. Give it once.")
+            raise Invalid(f"The query parameter {dotted([name])!r} occurs {len(values)} times. Send it once.")
     return _validated(model, parameters.to_dict())
 
 
 def _validated(model: type[M], content: dict[str, Any], lines: Sequence[int] = ()) -> M:
-    """`lines` are the numbers of the lines that the items of `content` came in, if they did."""
+    """Return `content` as a model. `lines` are the line numbers of its items, if it is NDJSON. Raises Invalid."""
     try:
         return model.model_validate(content, by_alias=True, by_name=False)
     except ValidationError as exc:
@@ -113,7 +113,7 @@ def _validated(model: type[M], content: dict[str, Any], lines: Sequence[int] = (
 
 
 def _at_line(place: Sequence[int | str], lines: Sequence[int]) -> str:
-    """As in `Line 3: properties.priority`: who sends lines does not count messages from 0."""
+    """Return the place by line number, such as `Line 3: properties.priority`, or nothing if the input is not NDJSON."""
     if not lines or len(place) < 2:
         return ""
     inside = dotted(place[2:])

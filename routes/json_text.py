@@ -1,5 +1,5 @@
-"""The `message` of a body as its sender wrote it: parsing it and writing it again would change numbers, duplicate names
-and whitespace. msgspec finds where the value begins and ends."""
+"""Keeps the text of each `message` in a body as the client wrote it. Parsing and serialising it would change numbers,
+duplicate names and whitespace. msgspec finds the start and end of the value."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 @cache
 def takes_json_text(model: type[Model]) -> bool:
-    """Whether the model, or each of its `messages`, has a `message` that may be any JSON."""
+    """Return whether the model, or each of its `messages`, has a `message` of any JSON type."""
     field = model.model_fields.get("message")
     return field is not None and AnyJson in get_args(field.annotation)
 
 
 def keep_json_text(content: Any, raw: bytes) -> None:
-    """Put JsonText in place of each `message` in `content`, which is `raw` parsed, unless it is a string or null."""
+    """Replace each `message` in `content` by its JsonText from `raw`, unless it is a string or null. `content` is the
+    parsed `raw`."""
     if not isinstance(content, dict):
         return
     items = content.get("messages")
@@ -40,7 +41,7 @@ def keep_json_text(content: Any, raw: bytes) -> None:
         return
     try:
         texts = _decode(raw)
-    except msgspec.ValidationError:  # something in `messages` is no object, so the model refuses it
+    except msgspec.ValidationError:  # an item of `messages` is not an object; the model reports it
         return
     for item, text in zip((content, *items), (texts, *(texts.messages or ())), strict=False):
         if _is_json(item):

@@ -21,7 +21,7 @@ api = Api("messages")
 
 
 def _published(body: PublishRequest) -> Iterator[str | None]:
-    """The queues, and those that replies go to."""
+    """Yield the queues to publish to and the reply queues; None for a publish to an exchange."""
     for one in body.messages or (body,):
         yield one.queue_name
         if one.properties.reply_to is not None:
@@ -44,12 +44,11 @@ _PUBLISHED = Touches(_published)
     refuses=(422, 504),
 )
 def message_publish(body: PublishRequest) -> Reply:
-    """Publish one message, or up to 10,000: as `messages`, or as NDJSON with a message a line.
+    """Publish one message, or a batch of up to 10,000: as `messages`, or as NDJSON with one message per line.
 
-    Answered once the broker has put every one into a queue. A batch of which only a part was published answers 207,
-    with one result a message, in order: send those again whose status is not `published`. When all failed alike, the
-    answer is that error.
-    """
+    The answer is 200 once the broker has confirmed that all messages are in a queue. If only some messages of a batch
+    were published, the answer is 207 with one result per message, in order: resend those whose `status` is `failed`. If
+    all messages failed with the same error, the answer is that error."""
     correlation = correlation_id()
     trace = trace_headers(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
     if body.messages is None:
@@ -66,11 +65,10 @@ def message_publish(body: PublishRequest) -> Reply:
     "/getMessages", role="operator", touches=ITS_QUEUE, body=GetMessages, answer=list[HeldMessage], refuses=(404, 423)
 )
 def get_messages(body: GetMessages) -> Reply:
-    """Look at the messages at the head of a queue, or take them off it.
+    """Read messages from the head of a queue, and keep or remove them.
 
-    A peek marks them as redelivered, and never uses up the delivery limit of a quorum queue. Messages that you take are
-    gone even when this answer does not reach you: to process messages, create a consumer.
-    """
+    A peek marks the messages as redelivered, but never uses up the delivery limit of a quorum queue. Messages that you
+    take are lost if this answer does not reach you: to process messages, create a consumer."""
     return Reply(services.messages.get(body))
 
 

@@ -12,8 +12,8 @@ api = Api("metrics")
 
 @api.get("/metrics", role="monitor", touches=NO_QUEUE, media="text/plain", answer=str)
 def metrics() -> Response:
-    """Counts, times and gauges in Prometheus' text format: of this host's processes, and of queues and consumers.
+    """Get metrics of this host's processes and of all queues and consumers, in Prometheus' text format.
 
-    Answers within about a second, whatever is away. Log in with METRICS_TOKEN, or with an API key of the role monitor.
-    """
+    The answer takes about one second at most, even while dependencies are down. Authenticate with METRICS_TOKEN, or
+    with an API key of the role monitor."""
     return Response(services.metrics.scrape(), content_type=services.metrics.content_type)

@@ -1,5 +1,5 @@
-"""The OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0), made of the registered operations: the models that
-the routes validate by are the schemas, the docstrings of the views the text. Knows no request."""
+"""Builds the OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0) from the registered operations: the schemas
+are the models of the routes, the texts are the docstrings of the views."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from routes.inputs import NDJSON, PageQuery
 from routes.refusals import BODY, LOGIN, REFUSALS
 
 Schema = dict[str, Any]
-Key = tuple[str, str]  # an operation's id, and which of its types
+Key = tuple[str, str]  # (operation id, "body" | "query" | "answer")
 
 _REF = "#/components/schemas/{model}"
 
 _HEADERS: dict[str, Schema] = {
     "X-Request-ID": {
-        "description": "names the request in the log; a well-formed one that the client sends is kept",
+        "description": "identifies the request in the log; the client's own value is used if it is well-formed",
         "schema": {"type": "string"},
     },
-    "X-Total-Count": {"description": "items on all pages together", "schema": {"type": "integer", "minimum": 0}},
-    "Link": {"description": "first, prev, next and last page (RFC 8288)", "schema": {"type": "string"}},
-    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
+    "X-Total-Count": {"description": "number of items on all pages", "schema": {"type": "integer", "minimum": 0}},
+    "Link": {"description": "links to the first, prev, next and last page (RFC 8288)", "schema": {"type": "string"}},
+    "Retry-After": {"description": "seconds to wait before a retry", "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "Bearer (RFC 6750 §3)", "schema": {"type": "string"}},
 }
 
@@ -37,19 +37,19 @@ _IDEMPOTENCY_KEY: Schema = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "of all requests with the same key, in a day, one is carried out; the others get its answer",
+    "description": "of all requests with this key within 24 hours, one is carried out; the others get its answer",
 }
 
-_ABOUT = """Manages RabbitMQ, and pushes every queue's messages to HTTP APIs.
+_ABOUT = """Manages RabbitMQ and pushes messages from queues to HTTP APIs.
 
-`POST /login` gives a token for `Authorization: Bearer …`, `POST /createApiKey` one for programs.
-`x-required-role` is the least role that may call an operation: a monitor reads the metrics, a viewer everything, a
-publisher also publishes, an operator also manages queues, consumers and connections, an admin also manages users. Every
-refusal is `application/problem+json` (RFC 9457) with a stable `code`."""
+Send a token in the header `Authorization: Bearer …`. People get a token from `POST /login`, programs an API key from
+`POST /createApiKey`. `x-required-role` is the lowest role that may call an operation: a monitor reads the metrics, a
+viewer reads everything, a publisher also publishes, an operator also manages queues, consumers and connections, and an
+admin also manages users. Every error is `application/problem+json` (RFC 9457) with a stable `code`."""
 
 
 def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str) -> Schema:
-    """The document of all operations; `resources` are pairs of a resource's name and its operations."""
+    """Return the document of all operations; `resources` are pairs of a resource's name and its operations."""
     resources = [(name, list(operations)) for name, operations in resources]
     schemas, components = _schemas([one for _, operations in resources for one in operations])
     paths: dict[str, Schema] = {}
@@ -67,21 +67,25 @@ def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str)
             "headers": _HEADERS,
             "responses": {f"Refused{status}": _refused(status) for status in REFUSALS},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "from POST /login, or POST /createApiKey"}
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "a token from POST /login, or an API key from POST /createApiKey",
+                }
             },
         },
     }
 
 
 def operation_id(operation: Operation) -> str:
-    """Its path as one name, as in createQueue; it does not change when the code does."""
+    """Return the operation's id, made from its path, such as createQueue."""
     words: list[str] = re.findall(r"[A-Za-z0-9]+", operation.path) or ["root"]
     return words[0] + "".join(word[:1].upper() + word[1:] for word in words[1:])
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[dict[Key, Schema], dict[str, Schema]]:
-    """The schema of each type of each operation, and those that they refer to, by name. Queries are not referred to:
-    each of their fields is a parameter."""
+    """Return the schemas of each operation's types, and the shared schemas by name. Queries are never shared schemas,
+    because their fields become parameters."""
     inputs: list[tuple[Key, JsonSchemaMode, TypeAdapter[Any]]] = [
         (("", "problem"), "serialization", TypeAdapter(Problem))
     ]
@@ -134,7 +138,7 @@ def _parameters(schema: Schema) -> list[Schema]:
 
 def _parameter(name: str, schema: Schema, required: bool) -> Schema:
     options = [option for option in schema.pop("anyOf", []) if option.get("type") != "null"]
-    if options:  # null has no way to be said in a query: leave the parameter out
+    if options:  # a query cannot express null: leave the parameter out
         schema = {**options[0], **schema}
     schema.pop("title", None)
     if schema.get("default", 0) is None:
@@ -153,12 +157,12 @@ def _request_body(one: Operation, schemas: dict[Key, Schema], components: dict[s
     example = example_of(schema, components)
     content: dict[str, Schema] = {"application/json": {"schema": schema, "example": example}}
     if one.lines is not None:
-        content[NDJSON] = {"schema": {"type": "string", "description": f"one JSON value of `{one.lines}` a line"}}
+        content[NDJSON] = {"schema": {"type": "string", "description": f"one item of `{one.lines}` per line, as JSON"}}
     return {"required": True, "content": content}
 
 
 def _shown_masked(schema: Any) -> Any:
-    """Without `writeOnly`, which pydantic gives to secrets: answers have them, as asterisks."""
+    """Return the schema without `writeOnly`, which pydantic sets for secrets: answers contain them, masked."""
     if isinstance(schema, list):
         return [_shown_masked(item) for item in schema]
     if not isinstance(schema, dict):
@@ -171,7 +175,7 @@ def _whole(schema: Schema, components: dict[str, Schema]) -> Schema:
 
 
 def _name(schema: Schema) -> str:
-    """What a reference refers to; empty where there is none."""
+    """Return the name of the schema that a reference points to; empty without a reference."""
     name: str = schema.get("$ref", "").rpartition("/")[2]
     return name
 
@@ -190,15 +194,15 @@ def _responses(one: Operation, answer: Schema | None) -> dict[str, Schema]:
 
 
 _MEANINGS = {
-    200: "Done; of a create: it was just so already.",
+    200: "Success. For a create: it already exists with these settings.",
     201: "Created.",
-    202: "Begun; ask for the progress.",
-    207: "Done in part: see the results.",
+    202: "Accepted. Get the progress with the id in the answer.",
+    207: "Partial success. See `results`.",
 }
 
 
 def refusals_of(one: Operation) -> set[int]:
-    """The statuses of all refusals that an operation can answer."""
+    """Return all error statuses of an operation."""
     found = {500, *one.refuses}
     if one.body is not None:
         found |= set(BODY)

@@ -1,4 +1,4 @@
-"""What is going on now: GET /getOverview."""
+"""The overview: GET /getOverview."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ api = Api("overview")
 
 @api.get("/getOverview", role="viewer", touches=NO_QUEUE, answer=Overview)
 def get_overview() -> Reply:
-    """What is wrong now, the worst first, and how much is going on. At most two seconds old; the broker's counts are
-    its statistics, up to five seconds old."""
+    """Get the current troubles, the worst first, and totals of queues, messages and rates.
+
+    The answer is at most two seconds old. Counts of messages are RabbitMQ's statistics, which are up to five seconds
+    old."""
     return Reply(services.overviews.now())

@@ -1,4 +1,4 @@
-"""What /docs shows of the OpenAPI document, made ready for its template."""
+"""Prepares the OpenAPI document for the template of /docs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A field of a schema, or a parameter. `kind` has links to the schemas it names."""
+    """A field of a schema, or a parameter. `kind` is the type, with links to schemas."""
 
     name: str
     kind: Markup
@@ -26,7 +26,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One operation as the page shows it."""
+    """An operation on the page."""
 
     id: str
     method: str
@@ -41,7 +41,7 @@ class Shown:
 
 
 def sections(document: Schema) -> list[tuple[str, list[Shown]]]:
-    """The operations by resource, in the order of the document."""
+    """Return the operations by resource, in the order of the document."""
     found: dict[str, list[Shown]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -50,7 +50,7 @@ def sections(document: Schema) -> list[tuple[str, list[Shown]]]:
 
 
 def schema_rows(document: Schema) -> list[tuple[str, Markup, list[Row]]]:
-    """The schemas by name, each with what it is and its fields."""
+    """Return the schemas, sorted by name, as (name, description, fields)."""
     return [
         (name, marked(schema.get("description", "")), _rows(schema))
         for name, schema in sorted(document["components"]["schemas"].items())
@@ -58,7 +58,7 @@ def schema_rows(document: Schema) -> list[tuple[str, Markup, list[Row]]]:
 
 
 def marked(text: str) -> Markup:
-    """Text as HTML, with what stands in backticks as code."""
+    """Return the text as HTML, with backticks converted to code elements."""
     parts = re.split(r"`([^`]+)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)

@@ -1,4 +1,4 @@
-"""One answer for every list: a bare array, with the total and the way to its neighbours in the headers."""
+"""The answer of every list: a bare array, with the total and links to other pages in the headers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ Entity = TypeVar("Entity")
 
 
 class NamedQuery(PageQuery):
-    """Base of the parameters of lists that are filtered by name and sorted; subclasses name the fields of `sort`."""
+    """Base of the parameters of lists that are filtered by name and sorted. Subclasses define the values of `sort`."""
 
-    name: str = Field("", max_length=255, description="part of the name, in any case; or a regular expression of RE2")
+    name: str = Field(
+        "", max_length=255, description="part of the name; case is ignored. With `useRegex`: a regular expression (RE2)"
+    )
     use_regex: bool = False
     descending: bool = False
 
     def selection(self) -> Selection:
-        """Return the selection that the client asks for. Raises Invalid for a regular expression that RE2 refuses."""
+        """Return the requested selection. Raises Invalid for an invalid regular expression."""
         if self.use_regex:
             try:
                 Pattern(self.name)
@@ -40,19 +42,21 @@ class NamedQuery(PageQuery):
 
 
 class LogQuery(PageQuery):
-    """Base of the parameters of logs, of which the latest come first; subclasses name the fields of `sort`."""
+    """Base of the parameters of logs, sorted by time, the latest first, by default. Subclasses define the values of
+    `sort`."""
 
-    since: Moment | None = Field(None, description="from this moment on, as in 2026-01-31T12:00:00Z")
-    until: Moment | None = Field(None, description="before this moment")
-    descending: bool = Field(True, description="the latest, greatest, slowest first")
+    since: Moment | None = Field(None, description="at or after this time, such as 2026-01-31T12:00:00Z")
+    until: Moment | None = Field(None, description="before this time")
+    descending: bool = Field(True, description="largest or latest value first")
 
     def order(self) -> Order:
-        """How to sort what is found."""
+        """Return the requested order."""
         return Order(getattr(self, "sort", "at"), self.descending)
 
 
 def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply:
-    """The items, each through `shown` where they are not Models yet, with X-Total-Count and Link (RFC 8288)."""
+    """Return a page as an answer, with X-Total-Count and Link (RFC 8288). `shown` converts items that are not
+    Models."""
     items: list[Any] = page.items if shown is None else [shown(item) for item in page.items]
     if only := query.only():
         items = [_only(only, item) for item in items]

@@ -21,19 +21,19 @@ api = Api("queues")
 
 
 class QueueNamed(Model):
-    """Which queue."""
+    """Identifies a queue."""
 
     queue_name: QueueName = Field(examples=["orders"])
 
 
 class QueueQuery(Query):
-    """Which queue."""
+    """Identifies a queue."""
 
     queue_name: QueueName = Field(examples=["orders"])
 
 
 class QueuesQuery(NamedQuery):
-    """Which queues."""
+    """Parameters of the list of queues."""
 
     sort: Literal[
         "queueName",
@@ -49,14 +49,15 @@ class QueuesQuery(NamedQuery):
 
 
 class DeleteQueue(QueueNamed):
-    """Which queue, and on what conditions."""
+    """The queue to delete, and conditions."""
 
-    if_empty: bool = Field(False, description="only when it holds no message")
-    if_unused: bool = Field(False, description="only when it has no consumer")
+    if_empty: bool = Field(False, description="delete only an empty queue; otherwise answer 412")
+    if_unused: bool = Field(False, description="delete only a queue without consumers; otherwise answer 412")
 
 
 def _declared(body: QueueSpec) -> list[str | None]:
-    """The queue, and where its dead letters go: with another exchange, or without a key, that may be anywhere."""
+    """Return the queue and its dead-letter queue. The latter is None if dead letters may go anywhere: through an
+    exchange, or with each message's own routing key."""
     arguments = body.amqp_arguments()
     if "x-dead-letter-exchange" not in arguments:
         return [body.queue_name]
@@ -79,32 +80,31 @@ _DECLARED = Touches(_declared)
     refuses=(409, 423),
 )
 def create_queue(body: QueueSpec) -> Reply:
-    """Create a queue. Asking again for the same changes nothing and answers 200; for another of the same name, 409 says
-    what differs."""
+    """Create a queue. If it already exists with these settings, the answer is 200; with other settings, the answer is
+    409 and names the differences."""
     if services.queues.create(body):
         return done("Queue has been created successfully.", status=201, queueName=body.queue_name)
-    return done("Queue exists already, just so.", queueName=body.queue_name)
+    return done("The queue already exists with these settings.", queueName=body.queue_name)
 
 
 @api.get("/getQueues", role="viewer", touches=FILTERED, query=QueuesQuery, answer=list[QueueDetails])
 def get_queues(query: QueuesQuery) -> Reply:
-    """The queues by name. Counts are the broker's statistics, up to five seconds old.
+    """List the queues. Counts are RabbitMQ's statistics, which are up to five seconds old.
 
-    Queues where retries wait (`workerrmq.delay.…`, `.due`, `.overdue`) are only shown when a `name` is asked for that
-    they have.
-    """
+    The service's own queues for retries (`workerrmq.delay.…`, `.due`, `.overdue`) are listed only if `name` matches
+    them."""
     return paged(services.queues.page(query.selection(), caller().queues), query)
 
 
 @api.get("/getQueue", role="viewer", touches=ITS_QUEUE, query=QueueQuery, answer=QueueDetails, refuses=(404,))
 def get_queue(query: QueueQuery) -> Reply:
-    """One queue. Counts are the broker's statistics, up to five seconds old."""
+    """Get a queue. Counts are RabbitMQ's statistics, which are up to five seconds old."""
     return Reply(services.queues.get(query.queue_name))
 
 
 @api.post("/purgeQueue", role="operator", touches=ITS_QUEUE, body=QueueNamed, answer=QueueDone, refuses=(404, 423))
 def purge_queue(body: QueueNamed) -> Reply:
-    """Drop the messages of a queue, but for those that a consumer holds."""
+    """Drop all ready messages of a queue. Unacked messages stay."""
     services.queues.purge(body.queue_name)
     return done("Queue has been purged successfully.", queueName=body.queue_name)
 

@@ -1,5 +1,5 @@
-"""Which refusals a client must reckon with, by status: what each means, and its stable codes. Only documentation; that
-it is true is for routes/errors.py, and for the tests that compare."""
+"""Documents the error statuses of the API: the meaning of each, and its stable codes. routes/errors.py decides the
+statuses; tests compare both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One status; `codes` are the values that `code` may have with it."""
+    """An error status; `codes` are the possible values of `code`."""
 
     meaning: str
     codes: tuple[str, ...]
@@ -16,7 +16,7 @@ class Refusal:
 
 REFUSALS = {
     400: Refusal(
-        "What was sent cannot be used as it stands.",
+        "The request is invalid. Change it as `detail` says.",
         (
             "invalid_request",
             "malformed_json",
@@ -27,10 +27,14 @@ REFUSALS = {
             "stream_queue",
         ),
     ),
-    401: Refusal("No, wrong or expired credentials.", ("unauthenticated", "token_invalid", "wrong_credentials")),
-    403: Refusal("The role does not reach that far, or the queues of the API key.", ("forbidden", "outside_key_scope")),
+    401: Refusal(
+        "The credentials are missing, wrong or expired.", ("unauthenticated", "token_invalid", "wrong_credentials")
+    ),
+    403: Refusal(
+        "The caller's role, or the queues of the API key, do not allow this.", ("forbidden", "outside_key_scope")
+    ),
     404: Refusal(
-        "There is no such thing.",
+        "It does not exist.",
         (
             "not_found",
             "queue_not_found",
@@ -40,9 +44,9 @@ REFUSALS = {
             "connection_not_found",
         ),
     ),
-    408: Refusal("The body did not come in time.", ("body_timeout",)),
+    408: Refusal("The body did not arrive in time.", ("body_timeout",)),
     409: Refusal(
-        "It exists, and otherwise; or it is not the time for this.",
+        "It already exists with other settings, or the current state does not allow this.",
         (
             "conflict",
             "queue_exists_otherwise",
@@ -55,23 +59,23 @@ REFUSALS = {
         ),
     ),
     412: Refusal(
-        "ifEmpty, ifUnused or ifRevision does not hold.",
+        "The condition ifEmpty, ifUnused or ifRevision is not met.",
         ("precondition_failed", "queue_not_empty", "queue_in_use", "exchange_in_use", "consumer_changed"),
     ),
     413: Refusal(
-        "The body, a message for the broker, or a document for MongoDB is over the limit.",
+        "The body, a message for the broker, or a document for MongoDB is too large.",
         ("body_too_large", "message_too_large", "too_large_for_store"),
     ),
-    415: Refusal("The body is not of a type that is taken.", ("unsupported_media_type",)),
+    415: Refusal("The content type or encoding of the body is not supported.", ("unsupported_media_type",)),
     422: Refusal(
-        "No queue took the message: it is not published. Or the Idempotency-Key was used for another request.",
+        "No queue received the message, so it is not published. Or the Idempotency-Key was used for another request.",
         ("unroutable", "exchange_not_found", "idempotency_mismatch"),
     ),
     423: Refusal("The queue is exclusive to another connection.", ("locked",)),
-    429: Refusal("Too many tries; wait as long as Retry-After says.", ("throttled",)),
-    500: Refusal("A fault of the service; its log tells more.", ("internal_error",)),
+    429: Refusal("Too many requests. Retry after the seconds in Retry-After.", ("throttled",)),
+    500: Refusal("The service failed. Search its log for the requestId.", ("internal_error",)),
     503: Refusal(
-        "RabbitMQ or MongoDB is away or refuses; try again after Retry-After.",
+        "RabbitMQ or MongoDB is down or refuses. Retry after the seconds in Retry-After.",
         (
             "broker_unavailable",
             "queue_unavailable",
@@ -82,11 +86,11 @@ REFUSALS = {
             "virtual_host_not_found",
         ),
     ),
-    504: Refusal("No confirm in time: the message may be published.", ("publish_unconfirmed",)),
+    504: Refusal("The broker did not confirm in time. The message may have been published.", ("publish_unconfirmed",)),
 }
 
 BODY = (400, 408, 413, 415)
-"""What reading a body may end in."""
+"""Error statuses of reading a body."""
 
 LOGIN = (401, 403, 503)
-"""What looking at the bearer token may end in."""
+"""Error statuses of checking the bearer token."""

@@ -1,4 +1,4 @@
-"""Dead letters back to their queues: POST /replayDeadLetters, GET /getReplay."""
+"""Replays of dead letters: POST /replayDeadLetters, GET /getReplay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ api = Api("replays")
 
 
 class WhichReplay(Query):
-    """One replay, by the id that it was given."""
+    """Identifies a replay."""
 
     replay_id: str = Field(min_length=1, max_length=100)
 
@@ -23,7 +23,7 @@ class WhichReplay(Query):
 def _queues_of(query: WhichReplay) -> list[str | None]:
     try:
         replay = services.replays.get(query.replay_id)
-    except NotFound:  # not to be told from one of another queue
+    except NotFound:  # the answer is the same as for a replay of a forbidden queue
         return [None]
     return [replay.queue_name, replay.dead_letter_queue]
 
@@ -47,18 +47,17 @@ _ITS_REPLAY = Touches(_queues_of)
     refuses=(404, 409),
 )
 def replay_dead_letters(body: ReplayRequest) -> Reply:
-    """Send dead letters back to their queue: all, or those that a filter describes.
+    """Publish dead letters to their queues again: all of them, or those that match a filter.
 
-    Answers at once with 202 and an id to ask for the progress by; a `dryRun` answers 200 with the count. Nothing is
-    lost when it is interrupted: what was not replayed is still a dead letter. A message that is replayed starts anew,
-    with all its attempts, and `x-replayed-at` among its headers. Each goes back to the queue that it came from: those
-    of queues that the API key may not touch stay, and are counted as `skipped`.
-    """
+    The answer is 202 with a `replayId`; get the progress with `GET /getReplay`. A `dryRun` answers 200 with the count.
+    An interrupted replay loses no message: the remaining ones stay in the dead-letter queue. Each message goes back to
+    the queue that it came from, with all its attempts restored and the header `x-replayed-at`. Messages of queues that
+    the API key may not access stay, and are counted as `skipped`."""
     replay = services.replays.begin(body, caller().queues)
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
 @api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, query=WhichReplay, answer=Replay, refuses=(404,))
 def get_replay(query: WhichReplay) -> Reply:
-    """How far a replay has come."""
+    """Get a replay with its progress."""
     return Reply(services.replays.get(query.replay_id))

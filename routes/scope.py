@@ -1,7 +1,7 @@
-"""What an operation touches, so that API keys with queue patterns reach no further than these.
+"""The queues that an operation accesses, so that API keys with queue patterns can be restricted to them.
 
-Every operation that takes a login declares it (`touches=…`); one that does not is refused to such keys. Operation, in
-routes/api.py, is the only place that asks.
+Every operation with a role declares them (`touches=…`); without a declaration such keys are refused. Operation, in
+routes/api.py, is the only caller.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from domain.errors import Forbidden
 from domain.queue_scope import QueueScope
 
 Names = Callable[[Any], Iterable[str | None]]
-"""From the validated input to the queues that it names; None is anything that is no queue."""
+"""Returns the queues that the validated input names. None stands for anything that is not a queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touches:
-    """`names` says which queues; without it the operation is about something else, and not for such keys."""
+    """`names` returns the queues. Without it the operation is not about queues, and keys with patterns are refused."""
 
     names: Names | None = None
 
     def check(self, allowed: QueueScope, given: Any) -> None:
-        """Raises Forbidden, with the same words whether what is named exists or not."""
+        """Raise Forbidden if `given` names a queue outside `allowed`. The text does not reveal whether it exists."""
         if self.names is None or not allowed.admits_all(self.names(given)):
-            raise Forbidden(f"This API key may only touch queues named {allowed}.", code="outside_key_scope")
+            raise Forbidden(f"This API key may only access queues named {allowed}.", code="outside_key_scope")
 
 
 NO_QUEUE = Touches()
@@ -36,4 +36,4 @@ ITS_QUEUE = Touches(lambda given: [given.queue_name])
 """The queue that the input names."""
 
 FILTERED = Touches(lambda query: [] if getattr(query, "queue_name", None) is None else [query.queue_name])
-"""A list that the view cuts down to `caller().queues`."""
+"""A list that the view filters by `caller().queues`."""

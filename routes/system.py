@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it can work: for load balancers and supervisors, so without a login."""
+"""Health checks for load balancers and supervisors, without a login."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ api = Api("system")
 
 
 class NotReady(WorkerError):
-    """Something that the service needs is away; carries the state of all of it."""
+    """A dependency is down. `members` has the state of all dependencies."""
 
     code = "not_ready"
 
@@ -27,16 +27,16 @@ class NotReady(WorkerError):
 
 @api.get("/health/live", public=True, answer=Alive)
 def live() -> Reply:
-    """Say that the process answers; nothing more is looked at."""
+    """Check that the process answers. Dependencies are not checked."""
     return Reply({"status": "alive"})
 
 
 @api.get("/health/ready", public=True, answer=Ready, refuses=(503,))
 def ready() -> Reply:
-    """Say whether each dependency answers, and after how many milliseconds; and how many workers live.
+    """Check all dependencies and count the live workers.
 
-    503 when a dependency is down. That no worker lives is said, but no reason for 503: the API works without one.
-    """
+    The answer is 503 when a dependency is down. It is 200 when no worker is alive, because the API works without
+    workers."""
     found = services.health.look()
     members = {"dependencies": _dependencies(found), "workers": _workers(found)}
     if down := [one.name for one in found.dependencies if not one.up]:

@@ -1,4 +1,4 @@
-"""Logging in and out, and the users."""
+"""Login, logout and users."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ api = Api("users")
 
 
 class UsersQuery(NamedQuery):
-    """Which users."""
+    """Parameters of the list of users."""
 
     sort: Literal["username", "role", "createdAt", "updatedAt"] = "username"
 
 
 class UserDetails(Model):
-    """A user as shown: never with anything of the password."""
+    """A user, without the password and its hash."""
 
     username: str
     role: Role
@@ -36,13 +36,13 @@ class UserDetails(Model):
 
 
 class UserDone(Done):
-    """What became of which user."""
+    """A user after a change."""
 
     user: UserDetails
 
 
 class LoggedIn(Done):
-    """A token for `Authorization: Bearer …`, shown only here."""
+    """A new token. Send it as `Authorization: Bearer …`; it is never shown again."""
 
     token: str
     expires_at: datetime
@@ -53,9 +53,9 @@ class LoggedIn(Done):
 def login(body: Credentials) -> Reply:
     """Exchange a user name and password for a bearer token.
 
-    Ten wrong passwords for one account from one network (an IPv4 address, or an IPv6 /64) end in 429 until 15 minutes
-    have passed; so do a hundred for one account, or from one network. A burst of logins is answered 429 as well.
-    """
+    The answer is 429 for 15 minutes after ten wrong passwords for one account from one network (an IPv4 address, or an
+    IPv6 /64), after a hundred for one account, and after a hundred from one network. It is also 429 while too many
+    logins wait."""
     password = body.password.get_secret_value()
     token, grant, user = services.login.login(body.username, password, request.remote_addr or "")
     return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
@@ -63,7 +63,7 @@ def login(body: Credentials) -> Reply:
 
 @api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done)
 def logout() -> Reply:
-    """End the token that this request is made with."""
+    """Revoke the token of this request."""
     services.login.logout(bearer_token())
     return done("Logged out.")
 
@@ -79,23 +79,24 @@ def logout() -> Reply:
     refuses=(409,),
 )
 def create_user(body: CreateUser) -> Reply:
-    """Create a user. The name must be new: 409 otherwise, even with the same password and role."""
+    """Create a user. If the name exists, the answer is 409, even with the same password and role."""
     user = services.users.create(body.username, body.password.get_secret_value(), body.role)
     return done("User has been created successfully.", status=201, user=_details(user))
 
 
 @api.get("/getUsers", role="admin", touches=NO_QUEUE, query=UsersQuery, answer=list[UserDetails])
 def get_users(query: UsersQuery) -> Reply:
-    """List the users by name."""
+    """List the users."""
     return paged(services.users.page(query.selection()), query, _details)
 
 
 @api.patch("/updateUser", role="admin", touches=NO_QUEUE, body=UpdateUser, answer=UserDone, refuses=(404, 409))
 def update_user(body: UpdateUser) -> Reply:
-    """Give a user another role, which holds at once, or another password, which ends all their tokens; disable a user,
-    which does so too, or enable one again."""
+    """Change the role or the password of a user, or disable or enable the user.
+
+    A new role applies at once. A new password, or disabling the user, revokes all tokens of the user."""
     if body.role is None and body.password is None and body.disabled is None:
-        raise Invalid("Say what to change: role, password or disabled.")
+        raise Invalid("There is nothing to change. Send role, password or disabled.")
     password = body.password.get_secret_value() if body.password else None
     user = services.users.update(body.username, password, body.role, body.disabled)
     return done("User has been updated successfully.", user=_details(user))
@@ -103,7 +104,7 @@ def update_user(body: UpdateUser) -> Reply:
 
 @api.delete("/deleteUser", role="admin", touches=NO_QUEUE, body=UserNamed, answer=Done, refuses=(404, 409))
 def delete_user(body: UserNamed) -> Reply:
-    """Delete a user and end all their tokens at once. The last admin stays."""
+    """Delete a user and revoke all tokens of the user at once. The last admin cannot be deleted."""
     services.users.delete(body.username)
     return done("User has been deleted successfully.")
 

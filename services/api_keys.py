@@ -1,4 +1,4 @@
-"""API keys: make, list and delete them, and who one belongs to."""
+"""API keys: create, list, authenticate and delete them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class ApiKeys:
-    """Thread-safe. Every method raises StoreUnavailable when the store is away. A key outlives who created it."""
+    """Thread-safe. Every method raises StoreUnavailable when the store is down. A key stays valid after its creator is
+    deleted."""
 
     def __init__(
         self,
@@ -30,15 +31,15 @@ class ApiKeys:
         noted_every: timedelta = timedelta(minutes=1),
         complaints: Complaints | None = None,
     ) -> None:
-        """The last use of a key is noted when `noted_every` has passed since it was noted before."""
+        """Record the last use of each key at most once per `noted_every`."""
         self._noted_every = noted_every
         self._complaints = complaints or Complaints()
         self._keys = store.api_keys
         self._revocations = revocations
 
     def create(self, wanted: CreateApiKey, created_by: str) -> tuple[str, ApiKey]:
-        """The key itself, which nobody can ever read again, and what it stands for. Raises Conflict when the name is
-        taken, and Invalid for an end in the past."""
+        """Return the new key in plain text and its record; only a digest of the key is stored. Raises Conflict when the
+        name exists, and Invalid when `expires_at` is in the past."""
         now = datetime.now(UTC)
         if wanted.expires_at and wanted.expires_at <= now:
             raise Invalid("expiresAt: must be in the future", fields=[("expiresAt", "must be in the future")])
@@ -48,33 +49,33 @@ class ApiKeys:
         return secret, key
 
     def page(self, wanted: Selection) -> Page[ApiKey]:
-        """The keys that are asked for, those that have expired too. Raises Invalid for a pattern that is no regular
-        expression."""
+        """Return the wanted page of keys, including expired ones. Raises what `selected` raises."""
         return selected(self._keys.all(), wanted, lambda key: (key.name,))
 
     def delete(self, name: str) -> None:
-        """End a key, on all processes of this host at once. Raises NotFound."""
+        """Delete a key; all processes of this host reject it at once. Raises NotFound."""
         self._keys.remove(name)
         self._revocations.bump()
 
     def owner(self, secret: str) -> tuple[Principal, datetime]:
-        """Who a key belongs to, and until when. Raises Unauthenticated."""
+        """Return the principal of a key, and the time when the key expires. Raises Unauthenticated."""
         now = datetime.now(UTC)
         key = self._keys.by_digest(digest(secret))
         if key is None:
             raise Unauthenticated("The API key is unknown or has been deleted.", code="token_invalid")
         if key.expires_at and key.expires_at <= now:
-            raise Unauthenticated("The API key has expired: ask an admin for another.", code="token_invalid")
+            raise Unauthenticated("The API key has expired. Ask an admin for a new one.", code="token_invalid")
         self._note_use(key, now)
         return key.principal, key.expires_at or _NEVER
 
     def _note_use(self, key: ApiKey, now: datetime) -> None:
         if key.last_used_at and now - key.last_used_at < self._noted_every:
             return
-        # A failure is no reason to refuse the request.
+        # The request succeeds even if this write fails.
         self._complaints.attempt("store", "use of API keys", lambda: self._keys.used(key, now))
 
 
 def digest(secret: str) -> str:
-    """What is stored of a token or key: 256 random bits cannot be guessed from a plain hash, and need no salt."""
+    """Return the digest to store for a token or key. A plain hash is safe: 256 random bits cannot be guessed, and need
+    no salt."""
     return sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Attempts on their way to the store: what the store did not take is kept for the next time."""
+"""Writes attempts to the store, and keeps those that could not be written for the next call."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class AttemptWriter:
     """Owned by one thread."""
 
     def __init__(self, attempts: Attempts, *, most: int = 10_000, at_once: int = 500) -> None:
-        """Keep at most `most` attempts that the store does not take; the oldest are lost first. Write `at_once` in one
-        call."""
+        """Keep at most `most` unwritten attempts and drop the oldest beyond that. Write up to `at_once` attempts per
+        call to the store."""
         self._attempts, self._most, self._at_once = attempts, most, at_once
         self._waiting: deque[tuple[str, Attempt]] = deque()
         self._lost = 0
 
     def write(self, attempts: Sequence[Attempt]) -> None:
-        """Store these, after those that wait. Raises StoreUnavailable; then they wait, too."""
-        # Each has its id before it is sent, so that one which is sent again is not stored twice.
+        """Store the attempts that wait, then `attempts`. Raises StoreUnavailable; the unwritten ones then wait for the
+        next call."""
+        # Each attempt gets its id here, so that a repeated write does not store it twice.
         self._waiting.extend((uuid4().hex, attempt) for attempt in attempts)
         while len(self._waiting) > self._most:
             self._waiting.popleft()

@@ -1,4 +1,4 @@
-"""The audit log: written behind the requests' backs, so that it costs them microseconds."""
+"""The audit log. A background thread writes it, so that a request spends only microseconds on its entry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger("workerrmq.audit")
 
 
 class AuditLog:
-    """A part of the process's runtime with a thread that owns the writing. `add` and `page` may be called by anyone."""
+    """A part of the process's runtime. Its thread owns the writes; any thread may call `add` and `page`."""
 
     def __init__(
         self,
@@ -30,8 +30,8 @@ class AuditLog:
         retry_after: float = 1.0,
         complaints: Complaints | None = None,
     ) -> None:
-        """While the store is down, `max_waiting` entries wait; more are lost, which is counted and logged. `at_once`
-        are written in one call, which is repeated after `retry_after` seconds."""
+        """Keep at most `max_waiting` entries while the store is down; count and log the entries that are dropped beyond
+        that. Write up to `at_once` entries per call, and retry a failed call after `retry_after` seconds."""
         self._entries = entries
         self._complaints = complaints or Complaints()
         self._max_waiting, self._at_once, self._retry_after = max_waiting, at_once, retry_after
@@ -47,7 +47,7 @@ class AuditLog:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Write what waits, for at most `timeout` seconds."""
+        """Write the waiting entries, for at most `timeout` seconds."""
         if self._thread is None:
             return
         with self._changed:
@@ -57,7 +57,7 @@ class AuditLog:
         self._thread = None
 
     def add(self, entry: AuditEntry) -> None:
-        """Have it written shortly. Never waits for the store."""
+        """Queue an entry to be written. Never waits for the store."""
         with self._changed:
             if len(self._waiting) >= self._max_waiting:
                 self._lost += 1
@@ -66,7 +66,7 @@ class AuditLog:
             self._changed.notify()
 
     def page(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
-        """One page of the entries that are wanted, in that order; the first page is 1. Raises StoreUnavailable."""
+        """Return page `number` (from 1) of the entries that match, in `order`. Raises StoreUnavailable."""
         return self._entries.find(wanted, order, number, size)
 
     def _run(self) -> None:
@@ -80,7 +80,8 @@ class AuditLog:
             self._lost += lost
 
     def _next(self) -> list[AuditEntry]:
-        """What to write next, once there is something; nothing when all is written, or it is too late."""
+        """Wait for entries, and return the next batch. Return an empty list at shutdown, when all entries are written
+        or the timeout has passed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ends_at is not None)
             if self._ends_at is not None and time.monotonic() > self._ends_at:

@@ -1,4 +1,4 @@
-"""All services of one process, as app.py puts them together and routes/ finds them."""
+"""All services of one process. app.py creates them, and routes/ uses them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from services.users import UserAccounts
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One of each."""
+    """One instance of each service."""
 
     queues: Queues
     exchanges: Exchanges

@@ -1,4 +1,4 @@
-"""Failures of dependencies in the log: each reason once in an outage, and once that the dependency is back."""
+"""Logs failures of dependencies: each reason once per outage, and once that the dependency is available again."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ log = structlog.get_logger("workerrmq.dependencies")
 
 @dataclass(slots=True)
 class _Outage:
-    """`failing` tasks of a dependency, and the reasons that were logged since the first of them failed."""
+    """The tasks of a dependency that are failing, and the reasons that were logged during this outage."""
 
     failing: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    logged: set[str] = field(default_factory=set)
 
 
 class Complaints:
-    """Thread-safe. Shared by all services of a process, so that they log an outage once."""
+    """Thread-safe. All services of a process share one instance, so that each outage is logged once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outages: dict[str, _Outage] = defaultdict(_Outage)
 
     def attempt(self, dependency: str, task: str, action: Callable[[], object]) -> bool:
-        """Run `action`, a task for which the dependency is needed. Return whether it raised no WorkerError."""
+        """Run `action`, which uses the dependency, and report the result. Return False if it raised a WorkerError."""
         try:
             action()
         except WorkerError as exc:
@@ -40,18 +40,18 @@ class Complaints:
         return True
 
     def report(self, dependency: str, task: str, reason: str | None) -> None:
-        """Note that a task failed for that reason, or with None that it succeeded."""
+        """Record that a task failed for `reason`, or that it succeeded if `reason` is None."""
         with self._lock:
             outage = self._outages[dependency]
             if reason is None:
                 outage.failing.discard(task)
-                over = bool(outage.told) and not outage.failing
+                over = bool(outage.logged) and not outage.failing
                 if over:
-                    outage.told.clear()
+                    outage.logged.clear()
             else:
                 outage.failing.add(task)
-                new = reason not in outage.told
-                outage.told.add(reason)
+                new = reason not in outage.logged
+                outage.logged.add(reason)
         if reason is None:
             if over:
                 log.info("dependency_available", dependency=dependency)

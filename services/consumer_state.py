@@ -1,4 +1,4 @@
-"""What a consumer's live workers together say of it."""
+"""The state of a consumer, from the reports of all live workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.credentials import masked_auth, masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
 
 _WORST_FIRST: dict[Actual, State] = {
-    "suspended": "suspended",  # the registry hears of it within a second
+    "suspended": "suspended",  # the worker suspends it in the registry within a second
     "breaker-open": "failing",
     "probing": "failing",
     "resting": "failing",
@@ -23,7 +23,7 @@ _WORST_FIRST: dict[Actual, State] = {
     "throttled": "waiting",
     "running": "running",
     "waiting": "waiting",
-    "standby": "waiting",  # where no worker runs it, one is about to
+    "standby": "waiting",  # if no worker runs it yet, one takes over soon
     "draining": "waiting",
     "starting": "waiting",
 }
@@ -41,31 +41,31 @@ class Live:
                 self._reports[report.consumer_id].append((beat.worker, report))
 
     def of(self, consumer_id: str) -> list[tuple[str, Report]]:
-        """What each worker that runs it says, with the worker's name."""
+        """Return the reports on a consumer as (worker's name, report)."""
         return self._reports.get(consumer_id, [])
 
     def worst(self, consumer_id: str) -> Report | None:
-        """What the worker says that fares worst with it; None when no worker runs it."""
+        """Return the report with the worst state, or None when no worker runs the consumer."""
         reports = [report for _, report in self.of(consumer_id)]
         return min(reports, key=lambda report: _RANKS[report.state], default=None)
 
     def counts(self, consumer_id: str) -> ConsumerCounts:
-        """The sum of what its workers count."""
+        """Return the sum of the counts of all its workers."""
         return sum((report for _, report in self.of(consumer_id)), ConsumerCounts())
 
     def state(self, consumer_id: str, desired: Desired, reason: str | None = None) -> tuple[State, str | None]:
-        """The state of a consumer, and why. Of one that is enabled: one worker that fails makes it fail; otherwise one
-        that runs makes it run. Any other is as it is desired to be, for that `reason`."""
+        """Return the state of a consumer and the reason for it. An enabled consumer has the worst state that a worker
+        reports, and waits without a report. Any other has its desired state and `reason`."""
         if desired != "enabled":
             return desired, reason
         if worst := self.worst(consumer_id):
             return _WORST_FIRST[worst.state], worst.reason
         if self.any_worker:
-            return "waiting", "no worker has taken it up yet; that takes about a second"
-        return "waiting", "no worker is alive: run WorkerRMQ.py, or gunicorn with CONSUMERS=inline"
+            return "waiting", "no worker has started it yet; this takes about a second"
+        return "waiting", "no worker is alive; run WorkerRMQ.py, or gunicorn with CONSUMERS=inline"
 
     def narrowed(self, wanted: ConsumerFilter, state: State) -> ConsumerFilter:
-        """Of the consumers that are wanted only those in this state."""
+        """Return `wanted` narrowed to the consumers in `state`."""
         if state in ("paused", "suspended"):
             return replace(wanted, desired=state)
         states = {consumer_id: self.state(consumer_id, "enabled")[0] for consumer_id in self._reports}
@@ -76,11 +76,11 @@ class Live:
 
 
 def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
-    """`consumer` beside its state by the live workers, secrets masked."""
+    """Return a consumer's definition, with masked secrets, and its state."""
     found = live.of(consumer.id)
     state, reason = live.state(consumer.id, consumer.state, consumer.reason)
     spec = consumer.spec
-    # Not validated again: one that a newer release finds invalid must still be seen, and changed.
+    # No validation here: a consumer that a newer release finds invalid must still be visible, so that it can be fixed.
     return ConsumerDetails.model_construct(
         **_shown_fields(spec),
         consumer_id=consumer.id,
@@ -99,7 +99,7 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
 
 
 def shown(spec: ConsumerSpec) -> dict[str, Any]:
-    """The spec as clients see it, by the names that they know."""
+    """Return the spec as clients see it: JSON names, masked secrets."""
     return ConsumerSpec.model_construct(**_shown_fields(spec)).model_dump(by_alias=True, mode="json")
 
 

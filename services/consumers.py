@@ -1,6 +1,6 @@
-"""Consumers: what shall run (the registry) beside what does (the workers' heartbeats).
+"""Consumers: the desired state (the registry) and the actual state (the workers' heartbeats).
 
-Nothing here starts or stops a delivery: workers read the registry, and make it so within about a second.
+This module never starts or stops a delivery: workers read the registry and apply it within about a second.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from services.consumer_state import Live, details, shown
 
 
 class Consumers:
-    """Thread-safe. Every method raises StoreUnavailable; those that take a WhichConsumer raise NotFound, and Conflict
-    when its queue has several."""
+    """Thread-safe. Every method raises StoreUnavailable. Methods with a WhichConsumer raise NotFound, and Conflict when
+    it names a queue with several consumers."""
 
     def __init__(
         self,
@@ -55,15 +55,16 @@ class Consumers:
         self._default_target_url = default_target_url
 
     def create(self, wanted: NewConsumer, only: QueueScope | None = None) -> tuple[ConsumerDetails, bool, list[str]]:
-        """The consumer, whether it is new, and what still keeps it from running. Raises Conflict when its name belongs
-        to another, of which it tells what a caller for the queues of `only` may see; Invalid when there is no URL or
-        RabbitMQ says that no consumer may take from the queue (a stream, an exclusive or auto-delete queue), and
-        TargetRefused when there is a URL that may not be called."""
+        """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet.
+
+        Raises Conflict when another consumer has the name; the error describes that consumer only if `only` admits its
+        queue. Raises Invalid when there is no URL, or when consumers cannot use the queue (a stream, an exclusive or
+        auto-delete queue, or one of ours for retries), and TargetRefused when the URL is not allowed."""
         if not wanted.url and not self._default_target_url:
             raise Invalid(
-                "Say where to deliver: give url, or set DEFAULT_TARGET_URL for all consumers without one.",
+                "No target URL. Send url, or set DEFAULT_TARGET_URL for all consumers without one.",
                 code="url_missing",
-                fields=[("url", "is missing, and DEFAULT_TARGET_URL is not set")],
+                fields=[("url", "is required, because DEFAULT_TARGET_URL is not set")],
             )
         spec = _parsed(wanted.stored() | {"url": wanted.url or self._default_target_url})
         warnings = self._check(spec)
@@ -74,38 +75,39 @@ class Consumers:
         return self._details(consumer), new, [*hindrances, *warnings]
 
     def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
-        """One page of the consumers that are wanted, and in this state, by name; the first page is 1."""
+        """Return page `number` (from 1) of the consumers that match and are in `state`, sorted by name."""
         live = Live(self._heartbeats.live())
         found = self._registry.find(number, size, live.narrowed(wanted, state) if state else wanted)
         return Page([details(consumer, live) for consumer in found.items], found.total)
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
-        """One consumer."""
+        """Return one consumer."""
         return self._details(self.find_one(which))
 
     def pause(self, which: WhichConsumer) -> ConsumerDetails:
-        """Let it finish what it holds and take nothing more."""
+        """Pause a consumer: it finishes its messages in flight and takes no more."""
         consumer = self.find_one(which)
         if consumer.state != "paused":
             consumer = self._registry.set_state(consumer.id, "paused")
         return self._details(consumer)
 
     def resume(self, which: WhichConsumer) -> ConsumerDetails:
-        """Let it run again, whether a person paused it or a worker suspended it."""
+        """Resume a consumer that was paused or suspended."""
         consumer = self.find_one(which)
         if consumer.state != "enabled":
             consumer = self._registry.set_state(consumer.id, "enabled")
         return self._details(consumer)
 
     def update(self, changes: ConsumerChanges) -> tuple[ConsumerDetails, list[str]]:
-        """Change it; a suspended one gets another try. The consumer, and what keeps its URL from being reached. Raises
-        Invalid when the result would make no sense, TargetRefused when its URL may not be called, and
-        PreconditionFailed when it has another revision than the one that is asked for."""
-        while True:  # what somebody else changes meanwhile must not be undone by this
+        """Change a consumer, and resume it if it is suspended. Return it, and warnings about its target.
+
+        Raises Invalid when the result is not valid, TargetRefused when its URL is not allowed, and PreconditionFailed
+        when its revision is not the required one."""
+        while True:  # until no concurrent change would be overwritten
             consumer = self.find_one(changes)
             if changes.if_revision not in (None, consumer.revision):
                 raise PreconditionFailed(
-                    f"Consumer {consumer.spec.name!r} has revision {consumer.revision} now: see what has changed.",
+                    f"Consumer {consumer.spec.name!r} has changed. Its revision is {consumer.revision}.",
                     code="consumer_changed",
                 )
             spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))
@@ -116,13 +118,13 @@ class Consumers:
                 return self._details(consumer), warnings
 
     def delete(self, which: WhichConsumer) -> RegisteredConsumer:
-        """Remove it; what it holds is finished or goes back to the queue. The consumer as it was."""
+        """Delete a consumer and return it as it was. Its messages in flight are finished or go back to the queue."""
         consumer = self.find_one(which)
         self._registry.delete(consumer.id)
         return consumer
 
     def find_one(self, which: WhichConsumer) -> RegisteredConsumer:
-        """The one that is meant, as the registry holds it."""
+        """Return the consumer that `which` names, as the registry holds it."""
         if which.queue_name is not None:
             return self._only_one_of(which.queue_name)
         name = which.consumer_id or which.name or ""
@@ -141,17 +143,17 @@ class Consumers:
         if found.total > 1:
             names = ", ".join(repr(consumer.spec.name) for consumer in found.items)
             raise Conflict(
-                f"The queue {queue_name!r} has {found.total} consumers: {names}. Say which one by name.",
+                f"The queue {queue_name!r} has {found.total} consumers: {names}. Use name to choose one.",
                 code="consumer_ambiguous",
             )
         return found.items[0]
 
     def _check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
-        """What does not keep it from being delivered later, but does so now. Raises Invalid when a field is nothing but
-        the mask, or when a certificate that it has not had `before` is out of date, and TargetRefused when nothing may
-        go to the URL, or to the token URL."""
+        """Return warnings about the target that do not prevent the change. Raises Invalid when a secret's value is the
+        mask, or a certificate that the consumer did not have `before` is out of date, and TargetRefused when the URL or
+        the token URL is not allowed."""
         if masked := left_masked(spec.stored()):
-            wrong = [(field, "is the mask of what is never shown; give the value itself") for field in masked]
+            wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
         if spec.tls and (before is None or spec.tls != before.tls) and (fault := spec.tls.unusable(datetime.now(UTC))):
             raise Invalid(joined([fault]), fields=[fault])
@@ -171,41 +173,41 @@ class Consumers:
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         if holds_retries(spec.queue_name):
-            raise _unfit("Retries of all queues wait in this queue. It is the service's own.")
+            raise _unfit("This queue is reserved: it holds retries of all queues.")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:
-            return [f"There is no queue {spec.queue_name!r} yet; the consumer starts when it is created."]
+            return [f"The queue {spec.queue_name!r} does not exist yet; the consumer starts when the queue is created."]
         except QueueUnavailable as exc:
-            return [f"The consumer starts when the queue can be used. {exc.detail}"]
+            return [f"The consumer starts when the queue is available. {exc.detail}"]
         except BrokerUnavailable as exc:
-            return [f"The consumer starts when RabbitMQ can be reached. {exc.detail}"]
+            return [f"The consumer starts when RabbitMQ is available. {exc.detail}"]
         if queue.unfit:
             raise _unfit(queue.unfit)
         return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
 _DELIVERY_LIMIT = (
-    "The queue is a quorum queue, and an ordered consumer gives back what it holds while its target is down: messages "
-    "that come back more often than its x-delivery-limit (from RabbitMQ 4.0 on 20, if it has none) are dropped or "
-    "dead-lettered by RabbitMQ. Set it high enough, or use a classic queue."
+    "An ordered consumer returns its messages to the queue while its target is down. RabbitMQ drops or dead-letters "
+    "messages of a quorum queue that are returned more often than x-delivery-limit (default 20 since RabbitMQ 4.0). "
+    "Set a high x-delivery-limit, or use a classic queue."
 )
 
 
 def _compared(existing: ConsumerSpec, wanted: ConsumerSpec, only: QueueScope | None) -> list[str]:
-    """Warnings about a consumer that exists as it is wanted. Raises Conflict when it is another. Secrets are not
-    compared, because the answer would tell whether a guess is right."""
+    """Return warnings about an existing consumer that equals the wanted one. Raises Conflict when they differ. Secrets
+    are not compared, because the result would confirm a guess."""
     name = existing.name
     if only and not only.admits(existing.queue_name):
         raise Conflict(f"The name {name!r} cannot be used for this consumer. Choose another name.")
     there, asked = shown(existing), shown(wanted) | {"name": name}
     if differing := [field for field in there if there[field] != asked[field]]:
         raise Conflict(
-            f"Consumer {name!r} exists with another {', '.join(differing)}. "
-            "Change it by PATCH /updateConsumer, or give the new one another name."
+            f"Consumer {name!r} already exists and differs in {', '.join(differing)}. "
+            "Change it with PATCH /updateConsumer, or choose another name."
         )
     hidden = [field for field, value in wanted.stored().items() if field != "name" and value != asked[field]]
-    return [f"{field}: the credentials are not compared; change them by PATCH /updateConsumer." for field in hidden]
+    return [f"{field}: credentials are not compared; change them with PATCH /updateConsumer." for field in hidden]
 
 
 def _unfit(sentence: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""The log of attempts, as a use case."""
+"""The log of delivery attempts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gateway.mongo.attempts import Attempts
 
 
 class Deliveries:
-    """Raises StoreUnavailable."""
+    """Thread-safe. Every method raises StoreUnavailable."""
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
 
     def page(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
-        """One page of the attempts that are wanted, in that order; the first page is 1."""
+        """Return page `number` (from 1) of the attempts that match, in `order`."""
         return self._attempts.find(wanted, order, number, size)

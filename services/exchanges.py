@@ -1,4 +1,4 @@
-"""Exchanges and their bindings. The broker is the only one to know what there is."""
+"""Exchanges and their bindings. Only the broker stores them."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ from services.selecting import every, selected
 
 
 class Exchanges:
-    """Thread-safe. Every method raises BrokerUnavailable when RabbitMQ cannot be asked."""
+    """Thread-safe. Every method raises BrokerUnavailable when RabbitMQ is down."""
 
     def __init__(self, exchanges: ExchangeGateway, bindings: BindingGateway) -> None:
         self._exchanges = exchanges
         self._bindings = bindings
 
     def create(self, spec: ExchangeSpec) -> bool:
-        """Whether the exchange is new. Raises Conflict when it exists otherwise, saying in what."""
+        """Declare an exchange. Return whether it is new. Raises Conflict, with the differences, when it exists with
+        other settings."""
         return self._exchanges.declare(spec)
 
     def page(self, wanted: Selection) -> Page[ExchangeDetails]:
-        """The exchanges that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        """Return the wanted page of exchanges. Raises what `selected` raises."""
         if not wanted.regex:
             return self._exchanges.page(wanted)
         found = list(every(self._exchanges.page, Selection()))
         return selected(found, wanted, lambda one: (one.exchange,))
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:
-        """Delete the exchange and its bindings. Raises NotFound, and PreconditionFailed when it has bindings and that
-        was ruled out."""
+        """Delete an exchange and its bindings. Raises NotFound, and with `if_unused` PreconditionFailed when it has
+        bindings."""
         self._exchanges.delete(name, if_unused=if_unused)
 
     def bind(self, spec: BindingSpec) -> bool:
-        """Whether the binding is new. Raises NotFound when the exchange or the destination is missing."""
+        """Create a binding. Return whether it is new. Raises NotFound when the exchange or the destination is
+        missing."""
         return self._bindings.bind(spec)
 
     def unbind(self, spec: BindingSpec) -> None:
-        """Remove just this binding. Raises NotFound."""
+        """Remove the binding with exactly these properties. Raises NotFound."""
         self._bindings.unbind(spec)
 
     def bindings(
         self, wanted: Selection, exchange: str | None = None, queue_name: str | None = None
     ) -> Page[BindingDetails]:
-        """The bindings that are asked for, by the names of both ends or the routing key: of all, of those of an
-        exchange, of a queue, or between the two. Raises Invalid for a pattern that is no regular expression."""
+        """Return the wanted page of bindings, filtered by exchange, destination or routing key. `exchange` and
+        `queue_name` restrict the list to their bindings. Raises what `selected` raises."""
         return selected(
             self._bindings.all(exchange, queue_name),
             wanted,

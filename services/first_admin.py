@@ -1,4 +1,4 @@
-"""The first user: made once, by one process, when there is no user at all."""
+"""The first user: an admin, created once, by one process, while there is no user."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from services.passwords import hashed
 
 
 class FirstAdmin:
-    """Asked at every start, and before every login until the store has answered once."""
+    """Checked at every start, and before every login until the store has answered once."""
 
     def __init__(self, store: Store, username: str, password: str, announce: Callable[[str], None]) -> None:
-        """Without a `password` one is made up, and `announce` gets the sentence that tells it: the only trace of it."""
+        """Without `password`, generate one and pass it, in a sentence, to `announce`. It is recorded nowhere else."""
         self._store = store
         self._username = username
         self._password = password
@@ -24,7 +24,7 @@ class FirstAdmin:
         self._ensured = False
 
     def ensure(self) -> None:
-        """Return when there is a user. Raises StoreUnavailable; then it is to be asked again."""
+        """Create the first user if there is none. Raises StoreUnavailable; then call it again later."""
         if self._ensured:
             return
         if not self._store.users.count():
@@ -37,7 +37,7 @@ class FirstAdmin:
         admin = User(self._username, "admin", hashed(password), secrets.token_urlsafe(8), now, now)
         try:
             self._store.users.add(admin)
-        except Conflict:  # another process was faster, and tells its password
+        except Conflict:  # another process created it, and announces its password
             return
         if not self._password:
             self._announce(f"The first user is {self._username!r} with the password {password} (shown only now).")

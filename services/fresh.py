@@ -1,4 +1,4 @@
-"""Values that are read elsewhere, and may take long: read by a thread of their own, and kept for a few seconds."""
+"""Values whose read may be slow: a separate thread reads them, and they are cached for a few seconds."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Value = TypeVar("Value")
 
 
 class Fresh(Generic[Value]):
-    """Thread-safe. However slow the reading, whoever asks waits no longer than he wants to."""
+    """Thread-safe. A caller chooses how long it waits, however slow the read is."""
 
     def __init__(self, read: Callable[[], Value], name: str, *, kept: float = 3.0, forgotten: float = 30.0) -> None:
-        """A value is not read again for `kept` seconds. After `forgotten` seconds no value is better than the old one;
-        until then it stands, also when `read` raises a domain error."""
+        """Read a value at most once per `kept` seconds. A value expires after `forgotten` seconds; until then it is
+        returned even if `read` raises a domain error."""
         self._read = read
         self._kept, self._forgotten = kept, forgotten
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
@@ -28,8 +28,8 @@ class Fresh(Generic[Value]):
         self._began_at = self._read_at = float("-inf")
 
     def ask(self, since: float | None = None) -> None:
-        """Have it read unless the reading of the latest value began after the monotonic time `since`, by default `kept`
-        seconds ago, or one is under way. Does not wait."""
+        """Start a read, unless one is running or the latest value was read since `since` (monotonic time, default
+        `kept` seconds ago). Does not wait."""
         if since is None:
             since = time.monotonic() - self._kept
         reading = self._reading
@@ -37,15 +37,15 @@ class Fresh(Generic[Value]):
             self._reading = self._thread.submit(self._run)
 
     def latest(self, until: float) -> Value | None:
-        """The latest value, after waiting for the one that is being read until the monotonic time `until`; None when
-        there is none, or when it is forgotten."""
+        """Wait for a running read, at most until the monotonic time `until`. Return the latest value, or None when
+        there is none or it has expired."""
         if self._reading is not None:
             with suppress(StillRunning):
                 self._reading.result(max(0.0, until - time.monotonic()))
         return self._latest if time.monotonic() - self._read_at < self._forgotten else None
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
@@ -53,5 +53,5 @@ class Fresh(Generic[Value]):
         try:
             self._latest = self._read()
         except WorkerError:
-            return  # the health of what it is read from is a reading of its own
+            return  # `Health` reports the state of the dependency
         self._began_at, self._read_at = began_at, time.monotonic()

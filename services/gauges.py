@@ -1,6 +1,7 @@
-"""What monitoring reads off the broker, the registry and the workers: each gauge with its meaning, and how it is read.
+"""The gauges for monitoring: the meaning of each, and its value from the state of broker, registry and workers.
 
-Decides on what it is given; asks nobody. All of it is about the whole service, so every host reads the same.
+The functions use only their arguments, and do no I/O. Gauges describe the whole service, so they are the same on each
+host.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from services.health import Dependency
 from services.troubles import dead_letter_queues, known_sum
 
 MAX_SERIES = 1000
-"""Queues and consumers with a series of their own, by name; the others are summed up as OTHER."""
+"""Queues, and consumers, that get their own series, by name; the others are summed up as OTHER."""
 
-BUILD = Gauge("workerrmq_build_info", "Always 1; which release runs, on which Python.", ("version", "python"))
+BUILD = Gauge(
+    "workerrmq_build_info", "Always 1; the labels are the release and its Python version.", ("version", "python")
+)
 UP = Gauge("workerrmq_dependency_up", "Whether a dependency answers.", ("dependency",))
 ANSWERED_IN = Gauge("workerrmq_dependency_seconds", "How long a dependency took to answer.", ("dependency",))
 WORKERS = Gauge("workerrmq_workers", "Worker processes whose heartbeat is not older than five seconds, on all hosts.")
@@ -48,12 +51,10 @@ CERTIFICATE = Gauge(
 )
 READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))
 UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
-QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Consumers that the broker serves from a queue.", ("queue",))
-OLDEST = Gauge(
-    "workerrmq_queue_oldest_message_seconds", "Age of the first message that is ready, where it is known.", ("queue",)
-)
-RETRIES = Gauge("workerrmq_retries_waiting", "Messages in the delay levels, overdue ones too.")
-OVERDUE = Gauge("workerrmq_retries_overdue", "Messages whose delay is over, and that are not back in their queues yet.")
+QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Subscriptions to a queue, as the broker counts them.", ("queue",))
+OLDEST = Gauge("workerrmq_queue_oldest_message_seconds", "Age of the first ready message, if known.", ("queue",))
+RETRIES = Gauge("workerrmq_retries_waiting", "Messages in the delay levels, including overdue ones.")
+OVERDUE = Gauge("workerrmq_retries_overdue", "Messages whose delay is over and that are not back in their queues yet.")
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
 GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, CERTIFICATE,

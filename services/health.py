@@ -1,4 +1,4 @@
-"""Whether what the service needs is there, and whether anybody delivers."""
+"""Checks the dependencies of the service, and whether a worker delivers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.worker_count import Workers
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """One of them: whether it answered, after how many milliseconds, and else why not."""
+    """The result of one probe: whether the dependency answered, after how many milliseconds, and the error if not."""
 
     name: str
     up: bool
@@ -25,7 +25,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found; `workers` is None when the store has not told in time."""
+    """The results of all probes; `workers` is None when the store did not answer in time."""
 
     dependencies: list[Dependency]
     workers: Workers | None
@@ -42,8 +42,8 @@ class Health:
         timeout: float = 1.0,
         complaints: Complaints | None = None,
     ) -> None:
-        """`probes`: by name of the dependency, what returns when it is up and raises a domain error when it is not.
-        They are asked at the same time; one that takes longer than `timeout` seconds counts as down."""
+        """`probes` are keyed by dependency. A probe returns when the dependency is up and raises a domain error when it
+        is down. Probes run in parallel; one that takes longer than `timeout` seconds counts as down."""
         self.timeout = timeout
         self._probes = dict(probes)
         self._count_workers = workers
@@ -53,7 +53,8 @@ class Health:
         self._complaints = complaints or Complaints()
 
     def look(self) -> Findings:
-        """All of it, within about `timeout`: a probe that hangs counts as down, and is not started a second time."""
+        """Run all probes and return the results within about `timeout`. A probe that hangs counts as down, and is not
+        started again until it ends."""
         for name, probe in self._probes.items():
             if name not in self._running or self._running[name].done():
                 self._running[name] = self._threads.submit(_measured, name, probe)

@@ -1,4 +1,4 @@
-"""Idempotency-Key: of all requests of a user with the same key, one is carried out."""
+"""Idempotency-Key: of all requests by one caller with the same key, only the first is carried out."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from services.complaints import Complaints
 log = structlog.get_logger("workerrmq.idempotency")
 
 Outcome = tuple[KeptAnswer, bool]
-"""An answer, and whether it is to be kept."""
+"""An answer, and whether to keep it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A reservation that the store still has to hear of. `running`: its request is under way, and its lease must be
-    renewed. Otherwise the store did not confirm the end: the answer to keep, or None to free the key."""
+    """A reservation that needs another write to the store. If `running`, its request is in progress and the lease must
+    be renewed. Otherwise the last write was not confirmed: keep `answer`, or free the key if it is None."""
 
     since: float
     running: bool
@@ -36,8 +36,8 @@ class _Open:
 
 
 class Idempotency:
-    """Thread-safe, over all processes and hosts. A part of the process's runtime: its thread renews the leases of
-    requests that take long, and repeats the writes that the store did not confirm."""
+    """Thread-safe, across all processes and hosts. A part of the process's runtime: its thread renews the leases of
+    slow requests, and repeats writes that the store did not confirm."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Idempotency:
         most_open: int = 1000,
         complaints: Complaints | None = None,
     ) -> None:
-        """Repeat a write after `retry_after` seconds, for at most `most_open` reservations; the keys of others are
-        free when their lease ends."""
+        """Repeat a write after `retry_after` seconds, for at most `most_open` reservations. The keys of further
+        reservations become free when their leases end."""
         self._answers = answers
         self._complaints = complaints or Complaints()
         self._lease = answers.lease.total_seconds()
@@ -65,27 +65,27 @@ class Idempotency:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Try once more to write what the store did not confirm."""
+        """Retry the unconfirmed writes once, then stop."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout)
             self._thread = None
 
     def once(self, caller: str, key: str, request: bytes, answer: Callable[[], Outcome]) -> tuple[KeptAnswer, bool]:
-        """The answer, and whether it is that of an earlier request by this caller. `request` is all that makes up the
-        request.
+        """Call `answer` unless this caller has used the key. Return the answer, and whether it is that of an earlier
+        request. `request` holds all that identifies the request: method, path, content type, body.
 
-        Raises IdempotencyMismatch when the key was used for another request, Conflict while that is under way,
-        StoreUnavailable, and what `answer` raises; then the key is free.
+        Raises IdempotencyMismatch when the key was used for another request, Conflict while the first request is in
+        progress, StoreUnavailable, and the errors of `answer`, after which the key is free.
         """
         identity = sha256(f"{caller}\n{key}".encode()).hexdigest()
-        # Keyed: a body may hold a password, of which a plain hash would tell too much.
+        # An HMAC, because a body may hold a password, which could be guessed from a plain hash.
         fingerprint = hmac.new(key.encode(), request, sha256).hexdigest()
         reservation = Reservation(identity, secrets.token_hex(8), fingerprint)
         try:
             known = self._answers.reserve(reservation, datetime.now(UTC))
         except StoreUnavailable:
-            self._put_off(reservation, None)  # the key may be reserved: nobody would answer for it
+            self._put_off(reservation, None)  # the write may have succeeded, so the key must be freed
             raise
         if known is not None:
             return _replayed(known, fingerprint), True
@@ -103,7 +103,7 @@ class Idempotency:
         if self._write(reservation, answer):
             with self._lock:
                 self._open.pop(reservation, None)
-        else:  # the request itself is done: its answer counts
+        else:  # the request is done, so only this write is repeated
             self._put_off(reservation, answer)
 
     def _write(self, reservation: Reservation, answer: KeptAnswer | None) -> bool:
@@ -130,7 +130,7 @@ class Idempotency:
             for reservation, one in found:
                 try:
                     self._look_after(reservation, one)
-                except Exception:  # a fault of ours must not end the renewals
+                except Exception:  # a bug must not end the renewals
                     log.exception("idempotency_crashed")
 
     def _look_after(self, reservation: Reservation, one: _Open) -> None:
@@ -139,11 +139,11 @@ class Idempotency:
             renew = partial(self._answers.renew, reservation, datetime.now(UTC))
             if age >= self._lease / 3 and self._complaints.attempt("store", "idempotency", renew):
                 self._replace(reservation, one, _Open(time.monotonic(), running=True))
-        elif age >= self._lease or self._write(reservation, one.answer):  # after its lease the key is free anyway
+        elif age >= self._lease or self._write(reservation, one.answer):  # the key is free after its lease
             self._replace(reservation, one, None)
 
     def _replace(self, reservation: Reservation, before: _Open, after: _Open | None) -> None:
-        """Unless the request has ended meanwhile."""
+        """Replace an entry, unless the request has ended in the meantime."""
         with self._lock:
             if self._open.get(reservation) is not before:
                 return
@@ -155,10 +155,10 @@ class Idempotency:
 
 def _replayed(found: Known, fingerprint: str) -> KeptAnswer:
     if not hmac.compare_digest(found.fingerprint, fingerprint):
-        raise IdempotencyMismatch("This Idempotency-Key was used for another request: use a new one for this.")
+        raise IdempotencyMismatch("This Idempotency-Key was used for another request. Use a new key.")
     if found.answer is None:
         raise Conflict(
-            "The first request with this Idempotency-Key is under way: ask again in a moment.",
+            "The first request with this Idempotency-Key is in progress. Retry shortly.",
             code="idempotency_in_flight",
         )
     return found.answer

@@ -1,4 +1,4 @@
-"""Logging in and out, and who a token belongs to."""
+"""Login, logout and the authentication of tokens."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from services.turnstile import Turnstile
 log = structlog.get_logger("workerrmq.login")
 
 MAX_FAILURES = 10
-"""Wrong passwords for one account from one network."""
+"""Wrong passwords allowed for one account from one network in a window."""
 
 MAX_FAILURES_IN_ALL = 100
-"""Wrong passwords for one account from anywhere, and from one network for any account. More than for both together, so
-that nobody locks somebody else out from a single network."""
+"""Wrong passwords allowed for one account from all networks, and from one network for all accounts, in a window. It is
+above MAX_FAILURES, so that one network alone cannot lock an account for all others."""
 
 MONITOR = Principal("setting:METRICS_TOKEN", "monitor", "setting:METRICS_TOKEN")
-"""Who asks with METRICS_TOKEN. The name cannot be a user's: those have no colon."""
+"""The principal of METRICS_TOKEN. User names contain no colon, so no user can have this name."""
 
 
 class Login:
-    """Thread-safe. Every method raises StoreUnavailable when the store is needed and away."""
+    """Thread-safe. Every method raises StoreUnavailable when it needs the store and the store is down."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Login:
         max_waiting: int = 16,
         cached: float = 2.0,
     ) -> None:
-        """Who has the `metrics_token` is a monitor, whether the store is there or not. Wrong passwords count for
-        `failure_window`. At most `max_waiting` logins wait for their password to be checked, two seconds in all.
-        Another host may go on trusting a token that was revoked for `cached` seconds; this host does not."""
+        """Requests with `metrics_token` have the role monitor, even while the store is down. Wrong passwords count for
+        `failure_window`. At most `max_waiting` logins wait for a password check, which takes two seconds in all. A
+        token that another host revokes stays valid here for at most `cached` seconds."""
         self._store = store
         self._revocations = revocations
         self._api_keys = api_keys
@@ -67,24 +67,24 @@ class Login:
         self._lock = Lock()
 
     def prepare(self) -> None:
-        """Make the first user now rather than at the first login, if the store is there."""
+        """Create the first user now instead of at the first login, if the store is available."""
         try:
             self._first_admin.ensure()
         except StoreUnavailable as exc:
-            log.warning("first_user_not_sought", reason=exc.detail)
+            log.warning("first_user_check_failed", reason=exc.detail)
 
     def login(self, username: str, password: str, address: str) -> tuple[str, Grant, User]:
-        """A new token, what it stands for, and the user.
+        """Check a password. Return a new token, its grant, and the user.
 
-        Raises Unauthenticated, saying as much of an unknown user as of a wrong password, and Throttled when too many
-        passwords were wrong (see `_limits`), until their window has passed, or when too many logins wait already.
+        Raises Unauthenticated, with the same text for an unknown user and a wrong password. Raises Throttled after too
+        many wrong passwords (see `_limits`) until their window has passed, and while too many logins wait.
         """
         self._first_admin.ensure()
         limits = _limits(username, network_of(address))
-        _check(limits, self._failures.counts(list(limits)))  # before the queue: who is throttled must not fill it
+        _check(limits, self._failures.counts(list(limits)))  # throttled clients must not fill the turnstile
         with self._checks.entered():
             user = self._user(username)
-            for subject in limits:  # counted before the check, or a burst would get more tries than are allowed
+            for subject in limits:  # counted first, so that a burst cannot exceed the limit
                 _check({subject: limits[subject]}, [self._failures.add(subject, self._failure_window)], spent=1)
             if not matches(password, user.password_hash if user else None) or user is None:
                 raise Unauthenticated("The user name or the password is wrong.", code="wrong_credentials")
@@ -98,7 +98,7 @@ class Login:
         return token, grant, user
 
     def _user(self, username: str) -> User | None:
-        """Return the user that may log in by that name. One who is disabled is told no more than one who is unknown."""
+        """Return the user, or None for an unknown or disabled one, so that the answer is the same for both."""
         try:
             user = self._store.users.get(username)
         except NotFound:
@@ -106,18 +106,18 @@ class Login:
         return None if user.disabled_at else user
 
     def logout(self, token: str) -> None:
-        """End a token, on all processes of this host at once. Raises Invalid for an API key."""
+        """Revoke a token; all processes of this host reject it at once. Raises Invalid for an API key."""
         if token.startswith(PREFIX):
-            raise Invalid("An API key does not log out; an admin ends it with DELETE /deleteApiKey.")
+            raise Invalid("API keys cannot log out. An admin can delete the key with DELETE /deleteApiKey.")
         self._store.tokens.remove(digest(token))
         self._revocations.bump()
 
     def principal(self, token: str) -> Principal:
-        """Who the token or API key belongs to, as what it is now. Raises Unauthenticated."""
+        """Return the principal of a token or API key, with its current role. Raises Unauthenticated."""
         hashed = digest(token)
         if hashed == self._metrics_token:
             return MONITOR
-        revocations = self._revocations.now()  # before the store is asked: what is revoked meanwhile must not be kept
+        revocations = self._revocations.now()  # read before the store, so that a concurrent revocation voids the entry
         with self._lock:
             known = self._known.get(hashed)
         if known is not None and known[0] == revocations and known[2] > datetime.now(UTC):
@@ -133,7 +133,7 @@ class Login:
     def _token_owner(self, hashed: str) -> tuple[Principal, datetime]:
         grant = self._store.tokens.get(hashed)
         if grant is None:
-            raise Unauthenticated("The token is unknown or has expired: log in again.", code="token_invalid")
+            raise Unauthenticated("The token is unknown or has expired. Log in again.", code="token_invalid")
         return self._owner(grant), grant.expires_at
 
     def _owner(self, grant: Grant) -> Principal:
@@ -142,7 +142,7 @@ class Login:
         except NotFound:
             user = None
         if user is None or user.disabled_at or user.stamp != grant.stamp:
-            raise Unauthenticated("The token has been revoked: log in again.", code="token_invalid")
+            raise Unauthenticated("The token has been revoked. Log in again.", code="token_invalid")
         return Principal(user.username, user.role, f"user:{user.username}:{user.created_at.isoformat()}")
 
 
@@ -156,7 +156,8 @@ def _limits(username: str, network: str) -> dict[Subject, int]:
 
 
 def _check(limits: Mapping[Subject, int], counts: Sequence[tuple[int, float]], spent: int = 0) -> None:
-    """Raise Throttled when a count has reached its limit. `spent` of each is the try that is under way."""
+    """Raise Throttled when a count has reached its limit. `counts` are (failures, seconds left in the window); `spent`
+    of each belong to the current attempt."""
     waits = [left for limit, (count, left) in zip(limits.values(), counts, strict=True) if count - spent >= limit]
     if waits:
-        raise Throttled("Too many wrong passwords: wait, then try again.", retry_after=max(waits))
+        raise Throttled("Too many wrong passwords. Wait, then try again.", retry_after=max(waits))

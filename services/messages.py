@@ -1,4 +1,4 @@
-"""Messages into queues and out of them. What is said to be published is in a queue: the broker confirmed it."""
+"""Publishes messages and reads them from queues. A message counts as published once the broker has confirmed it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from services.single_flight import SingleFlight
 class Messages:
     """Thread-safe. Waits for the broker's confirms for at most `timeout` seconds.
 
-    RabbitMQ closes the channel of whoever publishes to an exchange that is missing or internal, and all requests share
-    that channel: one mistaken client would leave the others not knowing what became of their messages. So an exchange
-    is looked for before it is first used.
+    RabbitMQ closes a channel that publishes to a missing or internal exchange. All requests share one channel, so the
+    error of one client would leave the messages of all others unconfirmed. Therefore each exchange is looked up before
+    its first use.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Messages:
         untold: float = 2.0,
         most: int = 1000,
     ) -> None:
-        """With `tracing`, each call has a span. An exchange that was found is not looked for again for `trusted`
-        seconds, and for `untold` seconds when the management API did not answer: each time that takes seconds. Keep the
-        names of at most `most` exchanges."""
+        """With `tracing`, each call has a span. An exchange that exists is not looked up again for `trusted` seconds.
+        After the management API failed to answer, skip the lookup for `untold` seconds, because each failure takes
+        seconds. Cache at most `most` exchanges."""
         self._publisher = publisher
         self._exchanges = exchanges
         self._returned = ReturnedMessages(queues)
@@ -57,36 +57,40 @@ class Messages:
         self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
     def publish(self, message: Message) -> None:
-        """Return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and PublishUnconfirmed
-        when it may or may not have been published."""
+        """Publish a message; return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and
+        PublishUnconfirmed when the message may have been published."""
         [error] = self._published([message])
         if error:
             raise error
 
     def publish_all(self, messages: Sequence[Message]) -> list[WorkerError | None]:
-        """What became of each, in order; None is published. Raises, as `publish` does, when all failed alike."""
+        """Publish messages. Return the error of each, in order, or None if it was published. Raises the errors of
+        `publish` when all messages failed with the same code."""
         errors = self._published(messages)
         first = errors[0]
         if first and all(error and error.code == first.code for error in errors):
             raise type(first)(
-                f"None of the {len(errors)} messages: {first.detail}", code=first.code, retry_after=first.retry_after
+                f"None of the {len(errors)} messages was published. {first.detail}",
+                code=first.code,
+                retry_after=first.retry_after,
             )
         return errors
 
     def get(self, wanted: GetMessages) -> list[HeldMessage]:
-        """Messages from the head of a queue; they stay there, or are removed, as `wanted`. What is removed is gone even
-        when the answer is lost on its way. Raises NotFound, Locked, Invalid for a stream, and BrokerUnavailable."""
+        """Return messages from the head of a queue. `wanted.ack_mode` decides whether they stay in the queue; removed
+        messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream, and
+        BrokerUnavailable."""
         return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes)
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
-        barred = {exchange: self._bar(exchange) for exchange in {message.exchange for message in messages}}
-        sound = [message for message in messages if not barred[message.exchange]]
+        refusals = {exchange: self._refusal(exchange) for exchange in {message.exchange for message in messages}}
+        accepted = [message for message in messages if not refusals[message.exchange]]
         began = time.perf_counter()
-        results = self._sent(sound)
-        if sound:
-            CONFIRM_SECONDS.labels("one" if len(sound) == 1 else "batch").observe(time.perf_counter() - began)
+        results = self._sent(accepted)
+        if accepted:
+            CONFIRM_SECONDS.labels("one" if len(accepted) == 1 else "batch").observe(time.perf_counter() - began)
         remaining = iter(results)
-        errors = [barred[message.exchange] or self._judged(message, next(remaining)) for message in messages]
+        errors = [refusals[message.exchange] or self._judged(message, next(remaining)) for message in messages]
         for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
             PUBLISHES.labels(result).inc(count)
         return errors
@@ -98,14 +102,14 @@ class Messages:
         return self._tracing.publish(messages, send) if self._tracing and messages else send(messages)
 
     def _judged(self, message: Message, error: WorkerError | None) -> WorkerError | None:
-        """The error, or the outage because of which the broker has returned the message."""
+        """Return `error`, or for a returned message the outage that may be the reason."""
         if error is None or error.code != Unroutable.code:
             return error
         question = f"{message.exchange}\n{message.routing_key}"
         return self._lookups.call(question, lambda: self._returned.outage(message)) or error
 
-    def _bar(self, exchange: str) -> WorkerError | None:
-        """Why nothing can be published to `exchange`."""
+    def _refusal(self, exchange: str) -> WorkerError | None:
+        """Return why messages cannot be published to `exchange`, or None if they can."""
         if not exchange or self._is_seen(exchange):
             return None
         return self._lookups.call(exchange, lambda: self._look(exchange))
@@ -119,7 +123,7 @@ class Messages:
             self._seen[exchange] = kept
 
     def _look(self, exchange: str) -> WorkerError | None:
-        missing = Unroutable(f"There is no exchange {exchange!r}; create it first.", code="exchange_not_found")
+        missing = Unroutable(f"The exchange {exchange!r} does not exist. Create it first.", code="exchange_not_found")
         try:
             found = self._exchanges.get(exchange)
         except NotFound:
@@ -127,9 +131,9 @@ class Messages:
         except BrokerUnavailable:  # AMQP may work while the management API does not
             self._see(exchange, self._untold)
             return None
-        if found.exchange != exchange:  # the management API knows the default exchange by another name than AMQP
+        if found.exchange != exchange:  # the management API has another name for the default exchange
             return missing
         if found.internal:
-            return Unroutable(f"The exchange {exchange!r} is internal: only other exchanges publish to it.")
+            return Unroutable(f"The exchange {exchange!r} is internal; only other exchanges can publish to it.")
         self._see(exchange, self._trusted)
         return None

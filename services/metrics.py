@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: the counts of this host's processes, and the gauges of the service, in about a second."""
+"""The metrics that Prometheus scrapes: counters of this host's processes, and gauges of the whole service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Workers = tuple[Sequence[ConsumerOutline], Sequence[Heartbeat]]
 
 
 class Metrics:
-    """Thread-safe. What is away when it is asked has no gauges then; the counts are always there."""
+    """Thread-safe. Gauges of a dependency that is down are left out; counters are always included."""
 
     content_type = CONTENT_TYPE
 
@@ -42,7 +42,7 @@ class Metrics:
         self._workers = Fresh(workers, "metrics-workers")
 
     def scrape(self) -> bytes:
-        """In Prometheus' text format."""
+        """Return the metrics in Prometheus' text format, within about a second."""
         until = time.monotonic() + self._health.timeout
         self._queues.ask()
         self._workers.ask()

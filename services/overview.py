@@ -1,5 +1,5 @@
-"""What is going on now: what RabbitMQ, the registry and the workers say, put together. Kept for two seconds, so that
-many who look cost no more than one."""
+"""The overview of the service: facts from RabbitMQ, the registry and the workers. It is cached for two seconds, so that
+many clients cost no more than one."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Overviews:
         patience: float = 10.0,
         notice: timedelta = timedelta(days=14),
     ) -> None:
-        """An overview is kept for `kept` seconds. A consumer that was changed in the last `patience` seconds may be on
-        its way to a worker. Certificates are a problem from `notice` before their end."""
+        """Cache an overview for `kept` seconds. A consumer without a worker is no trouble until `patience` seconds
+        after its last change. A certificate is trouble from `notice` before it expires."""
         self._heartbeats = heartbeats
         self._watch, self._connections = watch, connections
         self._kept, self._patience, self._notice = kept, timedelta(seconds=patience), notice
@@ -49,7 +49,8 @@ class Overviews:
         self._consumers = RegistryCopy(registry.version, registry.outlines)
 
     def now(self) -> Overview:
-        """At most `kept` seconds old. Raises StoreUnavailable; that the broker is away is in it."""
+        """Return an overview that is at most `kept` seconds old. Raises StoreUnavailable. A broker that is down is one
+        of the troubles."""
         with self._lock:
             if self._latest is None or time.monotonic() - self._made_at > self._kept:
                 self._latest = self._made()
@@ -68,7 +69,7 @@ class Overviews:
             queues = seen.queues
             troubles += of_queues(seen, consumers, live)
             troubles += [
-                Trouble(kind="connection_blocked", name=name, reason="The broker is short of memory or disk.")
+                Trouble(kind="connection_blocked", name=name, reason="The broker has a memory or disk alarm.")
                 for name in self._connections.blocked()
             ]
         except BrokerUnavailable as exc:

@@ -1,5 +1,5 @@
-"""Looks at all queues, and remembers what earlier looks saw: which queues grow, and where messages stay that RabbitMQ
-should have dead-lettered."""
+"""Samples all queues and compares the samples: finds queues that grow, and messages that RabbitMQ should have
+dead-lettered but has not."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from domain.overview import Growth, QueueOutline, QueuesSeen
 from gateway.amqp.topology import holds_retries
 
 _LEAST = 4
-"""Looks by which growth is judged, at the least."""
+"""The least number of samples from which growth is judged."""
 
 
 class _Look(NamedTuple):
     at: float
-    """seconds of the monotonic clock"""
+    """monotonic time in seconds"""
     backlog: int
     dead_lettering: int | None
 
 
 class QueueWatch:
-    """Thread-safe. Memory: about `growing / overdue` × 3 looks for each queue. Each process has its own."""
+    """Thread-safe. Keeps about `growing / overdue` × 3 samples per queue. Each process has its own instance."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class QueueWatch:
         least_backlog: int = 100,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A queue of more than `least_backlog` messages grows when it has done so for `growing` seconds. Messages are
-        stuck when they have stayed for `overdue` seconds, which are not more than `growing`. `read` raises
-        BrokerUnavailable."""
+        """Report a queue as growing when it has more than `least_backlog` messages and has grown for `growing` seconds.
+        Report messages as stuck when they stay for `overdue` seconds, which must not exceed `growing`. `read` returns
+        the queues and may raise BrokerUnavailable."""
         self._read, self._clock = read, clock
         self._growing, self._overdue, self._least_backlog = growing, overdue, least_backlog
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class QueueWatch:
         self._grown: set[str] = set()
 
     def look(self) -> QueuesSeen:
-        """Look at all queues. Raises BrokerUnavailable."""
+        """Sample all queues and return the findings. Raises BrokerUnavailable."""
         queues = self._read()
         with self._lock:
             now = self._clock()
@@ -58,7 +58,8 @@ class QueueWatch:
             )
 
     def _remembered(self, queue: QueueOutline, now: float) -> deque[_Look]:
-        """The looks of one `growing` period, or the last few where looks are rare; not more often than needed."""
+        """Return the samples of one `growing` period, or the last few if calls are rare. Drop samples that are too
+        close."""
         looks = self._looks.get(queue.name, deque())
         if looks and now - looks[-1].at > 5 * self._growing:
             looks.clear()
@@ -70,8 +71,8 @@ class QueueWatch:
         return looks
 
     def _grows(self, queue: QueueOutline) -> bool:
-        """Whether it grew from each third of the period to the next. It goes on to grow, in spite of a pause or a few
-        messages less, as long as it holds more than a period ago."""
+        """Return whether the queue grew from each third of the period to the next. A growing queue keeps that status,
+        despite pauses or small drops, while it holds more messages than one period ago."""
         looks = self._looks[queue.name]
         backlog = [look.backlog for look in looks]
         if len(looks) < _LEAST or looks[-1].at - looks[0].at < self._growing or backlog[-1] <= self._least_backlog:
@@ -84,9 +85,9 @@ class QueueWatch:
         return never_less and max(first) < max(second) < max(last)
 
     def _stuck(self, queues: list[QueueOutline], now: float) -> dict[str, int | None]:
-        """A dead letter is under way for some milliseconds, so where many pass there are always some: at most as many
-        as pass in a second are not stuck. RabbitMQ counts what enters the delay levels, not what goes from one to the
-        next."""
+        """Return the number of stuck messages per queue, or None if RabbitMQ does not report it. Dead-lettering takes
+        milliseconds, so a busy queue always has some messages in progress: up to one second's throughput is not stuck.
+        The publish rates of the delay levels count each retry once, where it enters."""
         retries_per_second = sum(queue.publish_rate for queue in queues if holds_retries(queue.name))
         found: dict[str, int | None] = {}
         for queue in queues:
@@ -101,14 +102,14 @@ class QueueWatch:
 
 
 def _dead_lettering(queue: QueueOutline) -> int | None:
-    """None only where a number is expected: of a delay level."""
+    """Return the number of messages being dead-lettered; None only for a delay level whose number is unknown."""
     if queue.dead_lettering is None and not holds_retries(queue.name):
         return 0
     return queue.dead_lettering
 
 
 def _in_last(looks: deque[_Look], since: float) -> list[int | None]:
-    """What was seen from the last look before `since` on; empty when there is none so old."""
+    """Return the counts of the samples since `since` and of the last one before; none if no sample is that old."""
     found = []
     for look in reversed(looks):
         found.append(look.dead_lettering)

@@ -1,4 +1,4 @@
-"""Queues: make, look at, empty and delete them. The broker is the only one to know what there is."""
+"""Queues: declare, list, purge and delete them. Only the broker stores them."""
 
 from __future__ import annotations
 
@@ -15,41 +15,43 @@ from services.selecting import every, selected
 
 
 class Queues:
-    """Thread-safe. Every method raises BrokerUnavailable when RabbitMQ cannot be asked."""
+    """Thread-safe. Every method raises BrokerUnavailable when RabbitMQ is down."""
 
     def __init__(self, gateway: QueueGateway) -> None:
         self._gateway = gateway
 
     def create(self, spec: QueueSpec) -> bool:
-        """Whether the queue is new. Raises Conflict when it exists otherwise, saying in what."""
+        """Declare a queue. Return whether it is new. Raises Conflict, with the differences, when it exists with other
+        settings."""
         return self._gateway.declare(spec)
 
     def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
-        """The queues that are asked for, of those that `only` admits; without a pattern all except the delay levels,
-        which are our own. Raises Invalid for a pattern that is no regular expression."""
+        """Return the wanted page of the queues that `only` admits; without a pattern, exclude our delay levels. Raises
+        what `selected` raises."""
         shown = Selection() if wanted.pattern else Selection(pattern=NO_LEVEL, regex=True)
         if only is None and not wanted.regex:
             return self._gateway.page(replace(wanted, pattern=wanted.pattern or shown.pattern, regex=shown.regex))
-        # RabbitMQ searches by PCRE, which an expression can keep busy for a tenth of a second with each name.
+        # No regular expression goes to RabbitMQ: PCRE may take 0.1 s for each name.
         found = [queue for queue in every(self._gateway.page, shown) if only is None or only.admits(queue.queue_name)]
         return selected(found, wanted, lambda queue: (queue.queue_name,))
 
     def get(self, name: str) -> QueueDetails:
-        """One queue. Raises NotFound."""
+        """Return one queue. Raises NotFound."""
         return self._gateway.get(name)
 
     def purge(self, name: str) -> None:
-        """Drop the messages that no consumer holds. Raises NotFound, Locked."""
+        """Drop all ready messages; unacked ones stay. Raises NotFound, Locked."""
         self._gateway.purge(name)
 
     def delete(self, name: str, *, if_empty: bool = False, if_unused: bool = False) -> None:
-        """Delete the queue and its messages; its consumers wait until it is made again. Raises NotFound, Locked, and
-        PreconditionFailed when it is not empty or in use and that was ruled out; Invalid when its type cannot do that:
-        RabbitMQ refuses both conditions for a quorum queue and ignores `if_empty` for a stream."""
+        """Delete a queue and its messages; its consumers wait until it is created again.
+
+        Raises NotFound, Locked, PreconditionFailed when a condition does not hold, and Invalid when the queue's type
+        does not support conditions: RabbitMQ refuses both for a quorum queue and ignores `if_empty` for a stream."""
         asked = [field for field, given in (("ifEmpty", if_empty), ("ifUnused", if_unused)) if given]
         kind = self._gateway.get(name).type if asked else "classic"
         if kind != "classic":
-            sentence = f"RabbitMQ cannot check this for a {kind} queue. Leave it out, or delete the queue by hand"
+            sentence = f"RabbitMQ cannot check this condition for a {kind} queue. Leave it out"
             raise Invalid(
                 f"{asked[0]}: {sentence}.", code="refused_by_broker", fields=[(field, sentence) for field in asked]
             )

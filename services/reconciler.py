@@ -1,5 +1,5 @@
-"""Makes a worker process run what the registry desires, and report what it does. No leader, no leases: every worker
-runs every enabled consumer, and the broker shares the messages out."""
+"""Makes a worker process run the consumers that the registry desires, and reports their state. There is no leader and
+no lease: every worker runs every enabled consumer, and the broker distributes the messages."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ log = structlog.get_logger("workerrmq.worker")
 
 @dataclass(frozen=True, slots=True)
 class _Queues:
-    """What the broker last said of its queues, and what to assume of those that it did not name."""
+    """The latest facts about the queues, and the facts to assume for queues that the broker did not list."""
 
     facts: dict[str, QueueFacts] = field(default_factory=dict)
     otherwise: QueueFacts = UNKNOWN_QUEUE
 
 
 class Reconciler:
-    """One ConsumerThread, the thread that steers it and writes down its attempts, and the thread of the heartbeats,
-    which others need not to take this worker for dead: it waits for nothing but the heartbeats' own collection. Owns
-    them; others may call `start` and `stop`, and read `fault`.
+    """Owns three threads: the ConsumerThread; the thread that applies the registry to it and stores its attempts; and
+    the heartbeat thread, which accesses nothing but the heartbeats, so that slow writes do not make this worker look
+    dead. Others may call `start` and `stop`, and read `fault`.
 
-    While the store is down the consumers go on as they are; while the management API is, with what was last known of
-    their queues.
+    While the store is down, the consumers run on unchanged. While the management API is down, the latest facts about
+    their queues are used.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Reconciler:
         self._restart_at: float | None = None
         self._running_since = 0.0
         self.fault: str | None = None
-        """why this process may not consume, as a sentence; None when its threads run"""
+        """why this process may not consume, as a sentence; None while its threads run"""
         self._consumer_thread = consumer_thread
         self._registry = RegistryCopy(store.consumers.version, store.consumers.desired, read_again=periods.registry)
         self._desired: list[RegisteredConsumer] | None = None
-        self._refused: tuple[Report, ...] = ()  # of consumers that cannot be run as they are stored
+        self._refused: tuple[Report, ...] = ()  # consumers whose stored definition cannot run
         self._queues = _Queues()
         self._changed_at = float("-inf")
         self._losses = 0
@@ -90,25 +90,25 @@ class Reconciler:
         self._beating.start()
 
     def stop(self, timeout: float) -> None:
-        """Take no more messages, give those in flight `timeout` seconds, hand back the rest."""
+        """Take no more messages, give those in flight `timeout` seconds, and give back the rest."""
         turn = self._periods.turn
         self._stopping.set()
         self._consumers.stop(timeout)
         self._steering.join(turn)
         self._consumers.join(timeout + turn * 3)
         if not self._steering.is_alive():
-            self._write_attempts()  # those of the messages that were in flight
+            self._write_attempts()  # the last attempts of the messages in flight
             self._facts.close()
         self._ended.set()
         self._beating.join(turn * 3)
 
-    # --- the thread that steers --------------------------------------------------------------------------------------
+    # --- the reconciling thread --------------------------------------------------------------------------------------
 
     def _steer_on(self) -> None:
         while True:
             try:
                 self._turn()
-            except Exception:  # a fault of ours must not leave the consumers unsteered
+            except Exception:  # a bug must not end the reconciliation
                 log.exception("reconciliation_crashed")
             if self._stopping.wait(self._periods.turn):
                 return
@@ -120,7 +120,7 @@ class Reconciler:
         self._write_attempts()
 
     def _look_after_thread(self, now: float) -> None:
-        """Restart the consumer thread when it has crashed, after a pause that doubles."""
+        """Restart the consumer thread after a crash. The delay doubles with each crash."""
         periods = self._periods
         if self._consumers.alive:
             if self.fault and now - self._running_since >= periods.sound_after:
@@ -130,7 +130,7 @@ class Reconciler:
             pause = min(periods.longest_restart, periods.restart * 2**self._crashes)
             why = self._consumers.crash or "for an unknown reason"
             self.fault = f"The consumer thread crashed ({why}); the log has the traceback."
-            log.error("consumer_thread_died", reason=why, retry_in_seconds=pause)
+            log.error("consumer_thread_restarting", reason=why, retry_in_seconds=pause)
             self._crashes, self._restart_at = min(self._crashes + 1, 10), now + pause
         if self._restart_at is not None and now >= self._restart_at:
             self._restart_at, self._running_since = None, now
@@ -155,13 +155,14 @@ class Reconciler:
         )
 
     def _count_workers(self) -> int:
-        """How many share a rate limit. When none was heard of lately, not even this one, that says nothing."""
+        """Return the number of workers that share a rate limit. If no heartbeat is recent, not even our own, keep the
+        last number."""
         self._workers = self._store.heartbeats.count() or self._workers
         return self._workers
 
     def _read(self) -> tuple[list[RegisteredConsumer], _Queues]:
-        """What shall run, and what its queues are. A queue may be deleted and made again as another type: when the
-        registry has changed, or a consumer has lost its queue, what was known before does not count."""
+        """Return the enabled consumers and the facts about their queues. A queue may be deleted and created again with
+        another type, so a change of the registry, or a consumer that loses its queue, makes the old facts stale."""
         desired, losses, now = self._registry.now(), self._consumers.snapshot().losses, time.monotonic()
         enabled = [one for one in desired if one.state == "enabled"]
         changed = desired is not self._desired or losses != self._losses
@@ -177,7 +178,7 @@ class Reconciler:
 
     def _refuse(self, consumers: list[RegisteredConsumer]) -> None:
         """Report consumers as suspended, without suspending them in the registry: a worker of another release, or with
-        another SECRET_KEY, may well run them."""
+        another SECRET_KEY, may be able to run them."""
         before = self._refused
         self._refused = tuple(Report(one.id, one.revision, "suspended", one.reason) for one in consumers)
         for one, report in zip(consumers, self._refused, strict=True):
@@ -188,7 +189,7 @@ class Reconciler:
     def _suspend(self) -> None:
         for report in self._consumers.snapshot().consumers:
             if report.state == "suspended":
-                reason = report.reason or "the target refuses its messages"
+                reason = report.reason or "the target refused the messages"
                 self._store.consumers.suspend(report.consumer_id, report.revision, reason)
 
     def _write_attempts(self) -> None:
@@ -198,8 +199,8 @@ class Reconciler:
     # --- the thread that reads facts ---------------------------------------------------------------------------------
 
     def _read_facts(self) -> None:
-        """While the management API is down, consumers go on as they are, and those of other queues start all the
-        same."""
+        """Read the facts about all queues. While the management API is down, running consumers continue, and consumers
+        of unknown queues start anyway."""
 
         def read() -> None:
             self._queues = _Queues(self._gateway.facts())
@@ -207,18 +208,18 @@ class Reconciler:
         known = False
         try:
             known = self._complaints.attempt("management", "facts", read)
-        except Exception:  # a fault of ours must not keep the consumers from being steered
+        except Exception:  # a bug must not end the reconciliation
             log.exception("reconciliation_crashed")
         if not known:
             self._queues = _Queues(self._queues.facts, UNDESCRIBED_QUEUE)
 
-    # --- the thread of the heartbeats --------------------------------------------------------------------------------
+    # --- the heartbeat thread ----------------------------------------------------------------------------------------
 
     def _beat_on(self) -> None:
         while not self._ended.is_set():
             try:
                 self._complaints.attempt("store", "heartbeat", self._beat)
-            except Exception:  # a fault of ours must not end the heartbeats
+            except Exception:  # a bug must not end the heartbeats
                 log.exception("heartbeat_crashed")
             self._ended.wait(self._periods.turn)
         self._complaints.attempt("store", "heartbeat", lambda: self._store.heartbeats.remove(self._name))

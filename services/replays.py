@@ -1,4 +1,4 @@
-"""Replays of dead letters, each on a thread of its own, with their progress in the store."""
+"""Replays of dead letters. Each has its own thread, and stores its progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AT_ONCE = 4
 
 
 class Replays:
-    """Thread-safe; a part of the process's runtime, because its threads must end with it."""
+    """Thread-safe. A part of the process's runtime, so that its threads end with the process."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class Replays:
         stored_every: float = 0.5,
         silent: timedelta = timedelta(seconds=90),
     ) -> None:
-        """Store the progress every `stored_every` seconds at most. A running replay whose progress was not stored for
-        longer than `silent` has lost its process."""
+        """Store the progress at most every `stored_every` seconds. A running replay without an update for longer than
+        `silent` counts as interrupted: its process has ended."""
         self._gateway, self._store, self._stored_every, self._silent = gateway, store, stored_every, silent
-        self._unstored: dict[str, str] = {}  # by replay: why its progress is not stored, as the log has it
+        self._unstored: dict[str, str] = {}  # by replay: the logged reason why its progress is not stored
         self._stopping = threading.Event()
         self._running: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -44,18 +44,18 @@ class Replays:
         self._stopping.clear()
 
     def stop(self, timeout: float) -> None:
-        """Interrupt what runs; what was not replayed stays in its dead-letter queue."""
+        """Interrupt all replays. Messages that were not replayed stay in their dead-letter queue."""
         self._stopping.set()
         until = time.monotonic() + timeout
         for thread in list(self._running.values()):
             thread.join(max(0.1, until - time.monotonic()))
 
     def begin(self, wanted: ReplayRequest, only: QueueScope | None = None) -> Replay:
-        """Start a replay, to queues that `only` admits; its progress is to be asked for by its id. A dry run is waited
-        for.
+        """Start a replay to the queues that `only` admits. Return it; `get` returns its progress. A dry run has
+        finished on return.
 
-        Raises NotFound when there is no queue of dead letters, BrokerUnavailable, StoreUnavailable, and Conflict when
-        this process is busy with others.
+        Raises NotFound when there is no dead-letter queue, BrokerUnavailable, StoreUnavailable, and Conflict when this
+        process runs the maximum number of replays.
         """
         self._check(wanted)
         now = datetime.now(UTC)
@@ -73,7 +73,7 @@ class Replays:
             return replay.model_copy(update={**asdict(progress), "state": "finished"})
         with self._lock:
             if len(self._running) >= _AT_ONCE:
-                raise Conflict(f"{_AT_ONCE} replays are running already; wait until one is finished.", code="busy")
+                raise Conflict(f"{_AT_ONCE} replays are already running. Wait until one has finished.", code="busy")
             self._store.put(replay)
             thread = threading.Thread(
                 target=self._run, args=(replay, wanted, only), name="workerrmq-replay", daemon=True
@@ -88,17 +88,17 @@ class Replays:
             self._gateway.check(wanted)
         except NotFound:
             raise NotFound(
-                f"There is no queue {letters!r}, so {wanted.queue_name!r} has no dead letters there. If they are in "
-                "another queue, name it as deadLetterQueue.",
+                f"The dead-letter queue {letters!r} of {wanted.queue_name!r} does not exist. If the dead letters are "
+                "in another queue, name it in deadLetterQueue.",
                 code="queue_not_found",
             ) from None
 
     def queues_of(self, wanted: ReplayRequest) -> list[str]:
-        """The queue that messages go back to, and the one that they come from."""
+        """Return the queue that messages go back to, and their dead-letter queue."""
         return [wanted.queue_name, source_of(wanted)]
 
     def get(self, replay_id: str) -> Replay:
-        """How far it has come. Raises NotFound, StoreUnavailable."""
+        """Return a replay with its progress. Raises NotFound, StoreUnavailable."""
         replay = self._store.get(replay_id)
         if replay.state == "running" and datetime.now(UTC) - replay.updated_at > self._silent:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
@@ -132,7 +132,7 @@ class Replays:
         latest = replay.model_copy(update=changes)
         try:
             self._store.put(latest)
-        except StoreUnavailable as exc:  # the replay itself needs no store
+        except StoreUnavailable as exc:  # the replay itself does not need the store
             if self._unstored.get(replay.replay_id) != exc.detail:
                 log.warning("replay_progress_not_stored", replay_id=replay.replay_id, reason=exc.detail)
             self._unstored[replay.replay_id] = exc.detail

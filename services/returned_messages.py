@@ -1,7 +1,7 @@
-"""Why the broker returned a message: no queue takes it, or its queue is on a node that is down.
+"""Finds out why the broker returned a message: no queue is bound, or the queue is on a node that is down.
 
-AMQP says 312 NO_ROUTE for both. RabbitMQ 3.10 drops the bindings of a classic queue from its routes while the node of
-that queue is down.
+AMQP reports 312 NO_ROUTE for both. RabbitMQ 3.10 removes the bindings of a classic queue from its routes while the
+queue's node is down.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from domain.message import Message
 from gateway.management import QueueLookup
 
 _MOST = 1000
-"""Answers that are kept at once."""
+"""The most answers to cache."""
 _RETRY_AFTER = 5.0
 """Seconds after which a client may publish again."""
 
 
 class ReturnedMessages:
-    """Thread-safe. An answer is kept for `kept_seconds`, so that a client's mistake costs few looks."""
+    """Thread-safe. An answer is cached for `kept_seconds`, so that a client that repeats an error costs few lookups."""
 
     def __init__(self, queues: QueueLookup, kept_seconds: float = 2.0) -> None:
         self._queues, self._kept_seconds = queues, kept_seconds
         self._kept: dict[tuple[str, str], tuple[float, WorkerError | None]] = {}
 
     def outage(self, message: Message) -> WorkerError | None:
-        """The outage that may be the reason; None when there is surely no queue for the message."""
+        """Return the outage that may be the reason, or None when certainly no queue is bound for the message."""
         address = (message.exchange, "" if message.exchange else message.routing_key)
         until, answer = self._kept.get(address, (0.0, None))
         if time.monotonic() < until:
@@ -49,7 +49,8 @@ class ReturnedMessages:
         except NotFound:
             return None
         return QueueUnavailable(
-            f"The queue {name!r} exists, but took no message; publish it again.", retry_after=_RETRY_AFTER
+            f"The queue {name!r} exists, but the broker did not route the message to it. Publish it again.",
+            retry_after=_RETRY_AFTER,
         )
 
     def _of_exchange(self, exchange: str) -> WorkerError | None:
@@ -58,14 +59,14 @@ class ReturnedMessages:
             return None
         names = ", ".join(repr(name) for name in down[:3]) + (" and others" if len(down) > 3 else "")
         return QueueUnavailable(
-            f"No queue took the message from exchange {exchange!r}, and the nodes of some queues are down ({names}), "
-            "one of which may be bound to it; publish it again.",
+            f"No queue received the message from exchange {exchange!r}. The nodes of some queues are down ({names}); "
+            "one of these queues may be bound to it. Publish it again.",
             retry_after=_RETRY_AFTER,
         )
 
 
 def _unknown(exc: BrokerUnavailable) -> BrokerUnavailable:
     return BrokerUnavailable(
-        f"No queue took the message, and RabbitMQ does not tell whether its queue exists: {exc.detail}",
+        f"No queue received the message, and RabbitMQ did not report whether its queue exists: {exc.detail}",
         retry_after=_RETRY_AFTER,
     )

@@ -1,4 +1,4 @@
-"""Trying a consumer's target with one message that is in no queue."""
+"""Tests a consumer's target with one sample message, which is in no queue."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from services.consumers import Consumers
 
 
 class SampleAnswer(Model):
-    """What came back: `status` or `error`, the beginning of the body with the consumer's credentials masked, how long
-    it took, and what a worker would do with a message that is answered so: `outcome` is success, retry, throttle,
-    reject, suspend or unsent (the service has no token, or its proxy fails)."""
+    """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
+    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject,
+    suspend, or unsent if there is no token or the egress proxy fails."""
 
     message_id: str
     status: int | None
@@ -34,8 +34,8 @@ class Samples:
         self._consumers, self._guard, self._egress = consumers, guard, egress
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
-        """Send it as a worker would, signed, once. Raises NotFound, Conflict, StoreUnavailable, and Invalid when the
-        consumer's stored definition is not valid."""
+        """Send one sample like a delivery, signed, without retries, and return the answer. Raises NotFound, Conflict,
+        StoreUnavailable, and Invalid when the consumer's stored definition is not valid."""
         consumer = self._consumers.find_one(which)
         if consumer.faults:
             raise Invalid(str(consumer.reason), fields=consumer.faults)

@@ -1,5 +1,4 @@
-"""Lists that come whole, from RabbitMQ or the store: filtered, sorted and cut into pages here, as RabbitMQ does with
-its others."""
+"""Filters, sorts and paginates lists that RabbitMQ or the store returns whole."""
 
 from __future__ import annotations
 
@@ -23,21 +22,22 @@ Item = TypeVar("Item")
 Names = Callable[[Item], Iterable[str | None]]
 
 MATCHING_SECONDS = 0.5
-"""For all items together. Each takes a few milliseconds at most (domain/pattern.py), but there may be many."""
+"""The time limit for one search. An item takes at most a few milliseconds (domain/pattern.py), but there may be
+many."""
 
 _AT_ONCE = 2
 _SEARCHES = Turnstile(_AT_ONCE, 16, retry_after=2)
 _THREADS = NativeThreads(_AT_ONCE)
-"""RE2 releases Python's lock while it searches."""
+"""RE2 releases the GIL while it searches."""
 
-_PAGE = 500  # the most that RabbitMQ gives at once
+_PAGE = 500  # the largest page of RabbitMQ's management API
 
 
 def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Page[Item]:
-    """Return the `wanted` page of the items that have a name with its pattern, in their own order if it asks for none.
+    """Return the wanted page of the items with a name that matches the pattern, in their given order by default.
 
-    Raises Invalid when it takes too long to find them, Throttled when many others wait for theirs, and ValueError for a
-    pattern that Pattern does not take.
+    Raises Invalid when the search takes too long, Throttled when too many searches wait, and ValueError for an invalid
+    pattern.
     """
     found = _matching(items, wanted, names) if wanted.pattern else list(items)
     if wanted.sort:
@@ -50,7 +50,7 @@ def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Pa
 
 
 def every(page: Callable[[Selection], Page[Item]], wanted: Selection) -> Iterator[Item]:
-    """All items that a list in pages has."""
+    """Yield all items of a paginated list."""
     for number in count(1):
         found = page(replace(wanted, number=number, size=_PAGE))
         yield from found.items
@@ -71,7 +71,7 @@ def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> lis
     pattern, found = Pattern(expression), []
     for item in items:
         if time.monotonic() > until:
-            sentence = "is a regular expression that takes too long; make it simpler"
+            sentence = "the search with this regular expression took too long; simplify it"
             raise Invalid(f"name: {sentence}", fields=[("name", sentence)])
         if any(pattern.found_in(name) for name in names(item) if name):
             found.append(item)
@@ -79,7 +79,7 @@ def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> lis
 
 
 def _place(value: Any) -> tuple[int, float, str]:
-    """What is absent comes first, then numbers and times, then text in any case."""
+    """Return a sort key: None first, then numbers and times, then text without regard to case."""
     if value is None:
         return 0, 0, ""
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""The users as they are changed from a shell: there is no request to record, so every change records itself."""
+"""Changes to users from the shell. No request records them in the audit log, so this module does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from services.users import UserAccounts
 
 
 class ShellAccounts:
-    """UserAccounts, whose changes are in the audit log once they are made: by `shell:` and the name of who is logged in
-    to the machine, which no user and no key of the API can have. Raises what UserAccounts raises."""
+    """UserAccounts that records each change in the audit log after it is made. The user of an entry is `shell:` and the
+    operating system's user; no API user or key can have such a name. Raises what UserAccounts raises."""
 
     def __init__(self, accounts: UserAccounts, audit: AuditEntries) -> None:
         self._accounts = accounts
@@ -60,5 +60,5 @@ class ShellAccounts:
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # as in a container whose user has no name
+    except (KeyError, OSError):  # for example in a container whose user has no name
         return "unknown"

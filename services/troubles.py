@@ -1,5 +1,5 @@
-"""Decides which facts are trouble: consumers that do not deliver, copies that the broker refuses, retries that are
-overdue, dead letters, queues that grow or have no consumer. Works on the data that it is given, and asks nobody."""
+"""Decides which facts are troubles: consumers that do not deliver, copies that the broker refuses, overdue retries,
+dead letters, queues that grow or have no consumer. The functions use only their arguments, and do no I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.consumer_state import Live
 
 _STUCK: dict[TroubleKind, str] = {
     "retries_overdue": (
-        "The delay of these retries is over, but RabbitMQ does not pass them on. Run `rabbitmq-queues rebalance "
+        "The delay of these retries is over, but RabbitMQ does not forward them. Run `rabbitmq-queues rebalance "
         "quorum`, which elects new leaders."
     ),
     "dead_lettering_stuck": (
@@ -24,33 +24,33 @@ _STUCK: dict[TroubleKind, str] = {
     ),
 }
 _DUE = {
-    DUE: "The delay of these retries is over, but no worker puts them back. Check that a worker runs.",
+    DUE: "The delay of these retries is over, but no worker returns them to their queues. Check that a worker runs.",
     OVERDUE: (
-        "The delay of these retries is over, but their queues refuse them, or cannot be used. They are tried again "
-        "every half minute. Make room in the queues that the worker's log names (`return_refused`)."
+        "The delay of these retries is over, but their queues refuse them or are unavailable. Workers retry every "
+        "30 seconds. Make room in the queues that the workers' logs name (`return_refused`)."
     ),
 }
 _UNKNOWN = (
-    "RabbitMQ does not tell how many retries are in this queue. Look for its leader with `rabbitmq-queues "
-    "quorum_status`; without one, no retry leaves it. If all its nodes are up and it has none, delete it: the workers "
-    "make it anew."
+    "RabbitMQ does not report how many retries are in this queue. Look for its leader with `rabbitmq-queues "
+    "quorum_status`; no retry leaves a queue without a leader. If all its nodes are up and it has no leader, "
+    "delete it: the workers declare it again."
 )
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
 
 
 def worst_first(troubles: Iterable[Trouble]) -> list[Trouble]:
-    """By kind, and then by how many messages wait."""
+    """Sort by kind, then by the number of waiting messages."""
     return sorted(troubles, key=lambda one: (_RANKS[one.kind], -(one.messages or 0), one.name))
 
 
 def dead_letter_queues(queues: Sequence[QueueOutline]) -> set[str]:
-    """Those that are called so, or that another queue sends its dead letters to."""
+    """Return the names of the queues that are dead-letter queues by name, or the dead-letter target of a queue."""
     named = {queue.dead_letter_queue for queue in queues if queue.dead_letter_queue}
     return named | {queue.name for queue in queues if is_dead_letter_queue(queue.name)}
 
 
 def known_sum(counts: Iterable[int | None]) -> int | None:
-    """The sum, or None where one of the counts is not known: it may be any number."""
+    """Return the sum, or None if one of the counts is unknown."""
     counts = list(counts)
     return None if None in counts else sum(count for count in counts if count is not None)
 
@@ -58,10 +58,10 @@ def known_sum(counts: Iterable[int | None]) -> int | None:
 def of_consumers(
     consumers: Sequence[ConsumerOutline], live: Live, ready: dict[str, int], now: datetime, patience: timedelta
 ) -> Iterator[Trouble]:
-    """What is wrong with consumers; `ready` are the messages that wait in the queues. A consumer that was changed
-    within `patience` may be on its way to a worker."""
+    """Yield the troubles of consumers. `ready` is the number of ready messages by queue. A consumer without a worker is
+    no trouble until `patience` after its last change."""
     if not live.any_worker and any(one.desired == "enabled" for one in consumers):
-        yield Trouble(kind="no_worker", name="workers", reason="No worker is alive, so nothing is delivered.")
+        yield Trouble(kind="no_worker", name="workers", reason="No worker is alive, so no message is delivered.")
         return
     for one in consumers:
         counts = live.counts(one.id)
@@ -71,7 +71,7 @@ def of_consumers(
                 kind="copies_refused",
                 name=one.name,
                 queue_name=one.queue_name,
-                reason=f"No retry or dead letter can be stored, so the messages stay unacked. {copy_error}",
+                reason=f"The broker refuses retries or dead letters, so the messages stay unacked. {copy_error}",
                 messages=refused,
             )
         found = _of_consumer(one, live, now, patience)
@@ -91,13 +91,13 @@ def _of_consumer(
     one: ConsumerOutline, live: Live, now: datetime, patience: timedelta
 ) -> tuple[TroubleKind, str, datetime | None] | None:
     if one.desired == "suspended":
-        return "consumer_suspended", one.reason or "its target refuses its messages", one.updated_at
+        return "consumer_suspended", one.reason or "the target refused the messages", one.updated_at
     if one.desired == "paused":
         return None
     worst: Report | None = live.worst(one.id)
     if worst is None:
         waiting = now - one.updated_at > patience
-        return ("consumer_waiting", "no worker has taken it up", one.updated_at) if waiting else None
+        return ("consumer_waiting", "no worker has started it", one.updated_at) if waiting else None
     reason, at = worst.reason or worst.error or "", worst.error_at
     if worst.state in ("breaker-open", "probing"):
         return "breaker_open", reason, at
@@ -118,8 +118,8 @@ def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice:
 
 
 def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> Iterator[Trouble]:
-    """Messages that RabbitMQ does not dead-letter, dead letters, queues that grow, and queues that have no consumer.
-    Where the consumer is the trouble, the queue is not another one."""
+    """Yield the troubles of queues: messages that RabbitMQ does not dead-letter, dead letters, and queues that grow or
+    have no consumer. A queue whose consumer is a trouble is not a second one."""
     registered: dict[str, list[ConsumerOutline]] = defaultdict(list)
     for consumer in consumers:
         registered[consumer.queue_name].append(consumer)
@@ -132,7 +132,7 @@ def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live
             yield _of_queue(kind, queue, reason, messages)
         if queue.name in dead:
             if queue.ready + queue.unacked:
-                reason = "Messages that could not be delivered wait here to be replayed."
+                reason = "These messages could not be delivered. Fix the cause, then replay them."
                 yield _of_queue("dead_letters", queue, reason, queue.ready + queue.unacked)
         elif reason := _unconsumed(queue, registered.get(queue.name, [])):
             yield _of_queue("queue_unconsumed", queue, reason, queue.ready)
@@ -152,26 +152,27 @@ def _of_queue(kind: TroubleKind, queue: QueueOutline, reason: str, messages: int
 
 
 def _growing(queue: QueueOutline, seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> str:
-    """A sentence, or nothing where the queue does not grow, or no consumer runs that should empty it."""
+    """Return the reason as a sentence; empty if the queue does not grow, or if its registered consumers do not run."""
     growth = seen.growing.get(queue.name)
     if growth is None or not queue.consumers or holds_retries(queue.name):
         return ""
     if consumers and not any(live.state(one.id, one.desired)[0] == "running" for one in consumers):
         return ""
     return (
-        f"The queue grows though it has a consumer: {growth.messages} messages more than {growth.seconds:.0f} s ago. "
-        f"{queue.publish_rate:g} a second come in, {queue.ack_rate:g} are acked. Check how long the target takes, and "
-        "prefetch and rateLimit of the consumer."
+        f"The queue grows although it has a consumer: by {growth.messages} messages in {growth.seconds:.0f} s. "
+        f"{queue.publish_rate:g} messages/s are published, {queue.ack_rate:g}/s are acked. Check the target's response "
+        "time, and the consumer's prefetch and rateLimit."
     )
 
 
 def _unconsumed(queue: QueueOutline, consumers: Sequence[ConsumerOutline]) -> str:
-    """A sentence, or nothing where somebody takes its messages, or would if he could."""
+    """Return the reason as a sentence; empty if the queue has an active consumer, or a registered one that is not
+    paused."""
     if not queue.ready or queue.consumers or holds_retries(queue.name):
         return ""
     if any(consumer.desired != "paused" for consumer in consumers):
         return ""
-    growing = f", and it grows by {queue.publish_rate:g} a second" if queue.publish_rate else ""
+    growing = f"; {queue.publish_rate:g} messages/s are published to it" if queue.publish_rate else ""
     if consumers:
         return f"Its consumer {consumers[0].name!r} is paused{growing}."
     return f"It has no consumer{growing}."

@@ -1,4 +1,4 @@
-"""Users: make, list, change and remove them. Somebody always stays admin."""
+"""Users: create, list, change and delete them. At least one enabled admin always remains."""
 
 from __future__ import annotations
 
@@ -16,34 +16,32 @@ from services.selecting import selected
 
 
 class UserAccounts:
-    """Thread-safe. Every method raises StoreUnavailable when the store is away."""
+    """Thread-safe. Every method raises StoreUnavailable when the store is down."""
 
     def __init__(self, store: Store, revocations: RevocationCounter) -> None:
         self._store = store
         self._revocations = revocations
 
     def create(self, username: str, password: str, role: Role) -> User:
-        """The new user. Raises Conflict when the name is taken, whatever the password."""
+        """Create a user and return it. Raises Conflict when the name exists, even with the same password."""
         now = datetime.now(UTC)
         user = User(username, role, hashed(password), _stamp(), now, now)
         self._store.users.add(user)
         return user
 
     def page(self, wanted: Selection) -> Page[User]:
-        """The users that are asked for. Raises Invalid for a pattern that is no regular expression."""
+        """Return the wanted page of users. Raises what `selected` raises."""
         return selected(self._store.users.all(), wanted, lambda user: (user.username,))
 
     def all(self) -> list[User]:
-        """Every user, by name."""
+        """Return all users, sorted by name."""
         return self._store.users.all()
 
     def update(
         self, username: str, password: str | None = None, role: Role | None = None, disabled: bool | None = None
     ) -> User:
-        """The changed user. A new password and being disabled end all its tokens, a new role holds for them at once.
-
-        Raises NotFound, and Conflict when it would leave nobody as admin.
-        """
+        """Change a user and return it. A new password, or disabling the user, revokes all its tokens; a new role
+        applies to them at once. Raises NotFound, and Conflict when no enabled admin would remain."""
         now = datetime.now(UTC)
         if role is not None:
             self._set_role(username, role, now)
@@ -57,7 +55,7 @@ class UserAccounts:
         return self._store.users.get(username)
 
     def delete(self, username: str) -> None:
-        """Remove a user with all its tokens. Raises NotFound, and Conflict when nobody else is admin."""
+        """Delete a user and revoke all its tokens. Raises NotFound, and Conflict when no enabled admin would remain."""
         self._set_role(username, "viewer", datetime.now(UTC))
         self._store.users.remove(username)
         self._store.tokens.remove_of(username)
@@ -65,7 +63,7 @@ class UserAccounts:
 
     def _set_role(self, username: str, role: Role, now: datetime) -> None:
         before = self._store.users.set_role(username, role, now)
-        # Asked afterwards, and taken back: of two that demote each other at once, not both may succeed.
+        # Checked after the change, which is then reverted: if two admins demote each other, at most one succeeds.
         if before.role == "admin" and role != "admin" and self._nobody_is_admin():
             self._store.users.set_role(username, "admin", now)
             raise _last_admin(username)
@@ -81,7 +79,7 @@ class UserAccounts:
 
 
 def _last_admin(username: str) -> Conflict:
-    return Conflict(f"{username!r} is the last admin. Make another user admin first.", code="last_admin")
+    return Conflict(f"{username!r} is the last admin. Give another user the role admin first.", code="last_admin")
 
 
 def _stamp() -> str:

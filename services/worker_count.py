@@ -1,4 +1,4 @@
-"""How many worker processes live, and whether there is work for them."""
+"""Counts the live worker processes, and the enabled consumers for them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gateway.mongo.heartbeats import Heartbeats
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The worker processes of all hosts: how many live, and how many seconds ago the latest and the longest silent of
-    them was heard of."""
+    """The live worker processes of all hosts: their number, and the ages in seconds of the latest and the oldest of
+    their heartbeats."""
 
     live: int
     enabled_consumers: int
@@ -22,10 +22,10 @@ class Workers:
 
     @property
     def detail(self) -> str | None:
-        """A sentence, when there is work and nobody to do it."""
+        """Return a sentence when consumers are enabled but no worker is alive, otherwise None."""
         if self.live or not self.enabled_consumers:
             return None
-        return "No worker is alive, so nothing is delivered: run WorkerRMQ.py, or gunicorn with CONSUMERS=inline."
+        return "No worker is alive, so no message is delivered. Run WorkerRMQ.py, or gunicorn with CONSUMERS=inline."
 
 
 class WorkerCount:
@@ -35,7 +35,7 @@ class WorkerCount:
         self._heartbeats, self._registry = heartbeats, registry
 
     def __call__(self) -> Workers | None:
-        """None while the store does not answer."""
+        """Return the counts, or None while the store is down."""
         try:
             ages = self._heartbeats.ages()
             enabled = self._registry.find(1, 1, ConsumerFilter(desired="enabled")).total

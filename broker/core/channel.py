@@ -25,7 +25,7 @@ class Sink(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether the sink accepts deliveries. When it accepts them again, its owner calls `Channel.wake`."""
+        """Return whether the sink accepts deliveries. When it accepts them again, its owner calls `Channel.wake`."""
 
     def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
         """Send basic.deliver."""
@@ -76,12 +76,12 @@ class Channel:
 
     @property
     def confirming(self) -> bool:
-        """Whether confirm.select was sent."""
+        """Return whether confirm.select was sent."""
         return self.confirms is not None
 
     @property
     def transactional(self) -> bool:
-        """Whether tx.select was sent."""
+        """Return whether tx.select was sent."""
         return self.transaction is not None
 
     @property

@@ -36,7 +36,7 @@ class Consumer:
 
     @property
     def active(self) -> bool:
-        """Whether the queue serves it: with a single active consumer, only one is."""
+        """Return whether the queue serves it: with a single active consumer, only one is."""
         return self.queue.rotation.is_active(self)
 
     def can_take(self) -> bool:

@@ -35,7 +35,7 @@ class Journal(Protocol):
 
     @property
     def records(self) -> int:
-        """How many records there have been."""
+        """Return the number of records so far."""
 
     def on_commit(self, committed: Callable[[], None]) -> None:
         """Call `committed` when all records so far are on disk."""

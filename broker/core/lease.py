@@ -20,7 +20,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether a consumer or, if the queue type says so, an unacked message uses the queue."""
+        """Return whether a consumer or, if the queue type says so, an unacked message uses the queue."""
         queue = self._queue
         return bool(queue.consumers) or (queue.queue_type.unacked_hold and bool(queue.unacked))
 

@@ -59,7 +59,8 @@ EMPTY = b"\0\0"
 
 
 def essentials(properties: bytes) -> Essentials:
-    """What decides the message's fate, of the encoded flags and values. Raises MalformedProperties."""
+    """Return the properties that decide the message's fate, from the encoded flags and values. Raises
+    MalformedProperties."""
     if len(properties) < 2:
         raise MalformedProperties("property flags cut short")
     if not _FLAGS.unpack_from(properties)[0] & _DECIDING:

@@ -108,12 +108,12 @@ class Connection:
 
     @property
     def writable(self) -> bool:
-        """Whether deliveries may be added to the output."""
+        """Return whether deliveries may be added to the output."""
         return self.output_open and not self._ended
 
     @property
     def holding(self) -> bool:
-        """Whether output waits for the journal."""
+        """Return whether output waits for the journal."""
         return self._output.holding
 
     def write(self, data: bytes) -> None:

@@ -33,17 +33,17 @@ class Output:
 
     @property
     def holding(self) -> bool:
-        """Whether output waits for the journal."""
+        """Return whether output waits for the journal."""
         return bool(self._holds)
 
     @property
     def is_full(self) -> bool:
-        """Whether deliveries should wait."""
+        """Return whether deliveries should wait."""
         return self.size > LIMIT
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing can go out now."""
+        """Return whether nothing can go out now."""
         return not self._ready
 
     def write(self, data: bytes) -> None:

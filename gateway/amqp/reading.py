@@ -24,7 +24,7 @@ from domain.registry import QueueFacts
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import QueueLookup
-from gateway.permissions import ACCESS_REFUSED, READ, missing_permission
+from gateway.permissions import ACCESS_REFUSED, BIND, READ, missing_permission
 
 log = structlog.get_logger("workerrmq.amqp")
 
@@ -193,7 +193,12 @@ class Reading:
 def _bound_exchange(channel: Any, queue: str, original: str) -> str:
     name = look_exchange(uuid.uuid4().hex[:12], original)
     channel.exchange_declare(name, "fanout", auto_delete=True)
-    channel.queue_bind(queue, name)
+    try:
+        channel.queue_bind(queue, name)
+    except ChannelClosedByBroker as exc:
+        if missing := missing_permission(exc.reply_text, BIND):
+            raise BrokerUnavailable(f"{missing}.", code=ACCESS_REFUSED) from None
+        raise
     return name
 
 

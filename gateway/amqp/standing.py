@@ -47,7 +47,7 @@ class Standing:
 
     @property
     def hindrance(self) -> str:
-        """Why consumers may not start although there is a connection; empty when nothing hinders them."""
+        """Why messages that are to be retried stay unacked for now; empty when nothing hinders their return."""
         part = self._parts.get(topology.DUE)
         return part.refused if part else ""
 

@@ -117,8 +117,8 @@ class Consumer:
     def _why(self) -> str | None:
         if self._state in ("breaker-open", "probing"):
             return self.breaker.reason
-        hindered = self._state == "waiting" and not self.intake.connected
-        return (self.wiring.standing.hindrance if hindered else "") or self._reason
+        hindrance = "" if self.dispatcher.ordered else self.wiring.standing.hindrance
+        return self._reason or hindrance or None
 
     def tell(self) -> None:
         """Tell the instruments what was counted since the last call."""

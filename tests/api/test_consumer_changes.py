@@ -187,7 +187,7 @@ def test_masked_parts_of_a_url_go_to_another_path_but_not_to_another_place(servi
         problem = assert_problem(answer, 400, "invalid_request")
         assert problem["errors"][0] == {
             "field": "url",
-            "detail": "is the mask of what is never shown; give the value itself",
+            "detail": "is the mask of a hidden value; send the value itself",
         }
 
 

@@ -88,7 +88,7 @@ def test_one_may_be_created_while_the_broker_is_away(service: Service, broker: B
     broker.stop()
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201
-    assert "starts when RabbitMQ can be reached" in answer.get_json()["warnings"][0]
+    assert "starts when RabbitMQ is available" in answer.get_json()["warnings"][0]
     assert service.get("/getConsumer", queueName="orders").status_code == 200
 
 

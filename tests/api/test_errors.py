@@ -93,7 +93,7 @@ def test_a_wrong_method_is_told_the_right_one(api: Api) -> None:
         (b'{"queueName": Infinity}', "line 1"),
         (b'{"queueName": "a"} x', "trailing"),
         (b'{"queueName": "\xff"}', "UTF-8: byte 16"),
-        ('{"queueName": "a"}'.encode("utf-16"), "not UTF-8"),
+        ('{"queueName": "a"}'.encode("utf-16"), "not valid UTF-8"),
         (b'{"queueName": "\\ud800"}', "line 1"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "recursion"),
         (b"[1, 2]", "object"),

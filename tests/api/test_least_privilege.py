@@ -205,9 +205,9 @@ LACKS = "lacks the permission "
     ("right", "part", "lacks"),
     [
         ("configure", OURS, r"configure.* on the exchange 'workerrmq\.due'"),
-        ("write", OURS, r"(configure, )?write.* on the exchange 'workerrmq\.orphans'"),
+        ("write", OURS, r"(configure, )?write.* on the queue 'workerrmq\.due'"),
         ("read", OURS, r"(configure, write and )?read on the exchange 'workerrmq\.due'"),
-        ("write", QUEUES, r"write on the queue 'orders'"),
+        ("write", QUEUES, r"write on the queue 'invoices\.replies'"),
         ("read", QUEUES, r"read on the queue 'orders'"),
         ("configure", QUEUES, r"configure.* on the queue 'orders\.dlq'"),
         ("write", r"amq\.default", r"write on the exchange 'amq\.default'"),
@@ -218,14 +218,18 @@ def test_each_part_of_the_patterns_is_needed_and_named_where_it_is_missing(
 ) -> None:
     service = make_user(without(DELIVER, right, part))
     make_queue("orders")
+    make_queue("invoices.replies", **{"x-delivery-limit": 3})
     wanted = {"queueName": "orders", "url": target.url("/status/400")}
     assert service.post("/createConsumer", wanted).status_code == 201
-    service.post("/messagePublish", {"queueName": "orders", "message": "x"})
+    for queue in ("orders", "invoices.replies"):
+        service.post("/messagePublish", {"queueName": queue, "message": "x"})
 
     def said() -> str | None:
         consumer = service.get("/getConsumer", name="orders").json
         publish = service.post("/messagePublish", {"queueName": "orders", "message": "x"}).json
-        texts = (consumer["reason"], consumer["copyError"], consumer["lastError"], publish.get("detail"))
+        look = service.post("/getMessages", {"queueName": "invoices.replies"}).json
+        refused = [answer.get("detail") for answer in (publish, look) if isinstance(answer, dict)]
+        texts = (consumer["reason"], consumer["copyError"], consumer["lastError"], *refused)
         return next((text for text in texts if text and re.search(LACKS + lacks, text)), None)
 
     wait_until(said, 30, f"the missing permission {lacks}")

@@ -138,7 +138,7 @@ def test_a_rotation_reseals_what_an_earlier_version_sealed_and_hides_what_it_lef
 
     app = make_app(mongo_uri=uri, secret_key=SecretStr(f"{NEW},{OLD}"))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
-    assert (result.exit_code, result.output) == (0, "Sealed under the first key: 2 consumers.\n")
+    assert (result.exit_code, result.output) == (0, "Encrypted with the first key: 2 consumers.\n")
 
     assert "canary" not in str(document_of(database, "victim"))
     rotated = open_store(uri, NEW, tmp_path)

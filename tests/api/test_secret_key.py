@@ -37,7 +37,7 @@ def test_after_a_rotation_the_new_key_alone_opens_everything(
     assert [one.id for one in registry(NEW).desired() if one.state == "enabled"] == [plain.id]
     app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr(f"{NEW}, {OLD}"))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
-    assert (result.exit_code, result.output) == (0, "Sealed under the first key: 1 consumers.\n")
+    assert (result.exit_code, result.output) == (0, "Encrypted with the first key: 1 consumers.\n")
     assert [one.spec for one in registry(NEW).desired()] == [plain.spec, signed.spec]
     assert [one.id for one in registry(OLD).desired() if one.state == "enabled"] == [plain.id]
 

@@ -50,7 +50,7 @@ def test_a_change_takes_hold_of_a_running_service_at_once(api: Api, run: Run) ->
     assert run("set-password", "carol", "--password-stdin", typed="another good one\n").exit_code == 0
     assert user("GET", "/getConsumers").status_code == 401
     assert user.login("carol", "another good one").status_code == 200
-    assert run("delete", "carol").output == "carol is deleted.\n"
+    assert run("delete", "carol").output == "Deleted carol.\n"
     assert user("GET", "/getConsumers").status_code == 401
 
 

@@ -50,7 +50,7 @@ class Dashboard:
         self.field("User name").fill(username)
         self.field("Password").fill(password)
         self.button("Log in").click()
-        expect(self.heading("What is wrong now")).to_be_visible()
+        expect(self.heading("Current problems")).to_be_visible()
 
     def open(self, view: str, heading: str) -> None:
         """Go to a view by its address, and wait until it has its first figures."""

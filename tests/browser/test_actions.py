@@ -35,7 +35,7 @@ def test_dead_letters_that_are_chosen_are_replayed_and_no_others(
     dead_letters(service, target, "chosen", 400, 413, 422)
     dashboard.open("dead-letter-queue/chosen.dlq", "Dead letters in chosen.dlq")
     dashboard.row("HTTP 413").get_by_role("checkbox").check()
-    expect(dashboard.field("Which")).to_have_value("chosen")
+    expect(dashboard.field("Messages")).to_have_value("chosen")
     dashboard.button("Replay").click()
     expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
     assert [request.body for request in target.wait_for(1)] == [b"413"]
@@ -48,7 +48,7 @@ def test_dead_letters_that_fit_a_filter_are_counted_and_replayed(
 ) -> None:
     dead_letters(service, target, "filtered", 400, 422, 500)
     dashboard.open("dead-letter-queue/filtered.dlq", "Dead letters in filtered.dlq")
-    dashboard.field("Which").select_option("filtered")
+    dashboard.field("Messages").select_option("filtered")
     dashboard.field("HTTP status").fill("400, 500")
     dashboard.field("Only count them").check()
     dashboard.button("Replay").click()
@@ -91,8 +91,8 @@ def test_what_is_not_touched_in_a_consumers_form_stays_and_what_is_taken_out_goe
     )  # fmt: skip
     dashboard.open("consumer/edited", "Consumer edited")
     dashboard.button("Edit").click()
-    expect(dashboard.field("Retry after")).to_have_value("never")
-    dashboard.field("At most so many a second").fill("7")
+    expect(dashboard.field("Retry delays")).to_have_value("never")
+    dashboard.field("Rate limit").fill("7")
     dashboard.field("Headers").fill('{"X-Stays": "1"}')
     dashboard.button("Save").click()
     expect(dashboard.notice("Changed edited.")).to_be_visible()
@@ -231,7 +231,7 @@ def test_an_api_key_is_shown_once_and_deleted(dashboard: Dashboard, service: Ser
     dashboard.open("keys", "API keys")
     dashboard.button("Create API key").click()
     dashboard.field("Name").fill("robot")
-    dashboard.field("Only these queues").fill(queues)
+    dashboard.field("Queues").fill(queues)
     dashboard.button("Create API key").click()
     expect(dashboard.field("The key")).to_have_value(re.compile("^wrmq_"))
     dashboard.button("Close").click()

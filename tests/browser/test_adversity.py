@@ -38,7 +38,7 @@ def test_what_is_not_there_is_said_and_nothing_is_offered_to_do_with_it(dashboar
 def test_a_view_that_does_not_exist_is_the_start_page(dashboard: Dashboard) -> None:
     for view in ("nonsense", "constructor", "__proto__"):
         dashboard.open("queues", "Queues")
-        dashboard.open(view, "What is wrong now")
+        dashboard.open(view, "Current problems")
 
 
 def test_an_answer_that_is_not_the_services_is_said_and_asked_for_again(dashboard: Dashboard) -> None:
@@ -47,7 +47,7 @@ def test_an_answer_that_is_not_the_services_is_said_and_asked_for_again(dashboar
     dashboard.open("queues", "Queues")
     page.route("**/getQueues*", lambda route: route.fulfill(content_type="text/html", body="<h1>Under repair</h1>"))
     dashboard.look_back()
-    expect(page.get_by_role("alert")).to_contain_text("is not the service's")
+    expect(page.get_by_role("alert")).to_contain_text("not from the service")
     expect(page.locator("#freshness")).to_contain_text("from ")
     page.unroute("**/getQueues*")
     page.clock.run_for(5000)
@@ -146,7 +146,7 @@ def test_numbers_that_are_not_known_are_not_shown_as_zero(dashboard: Dashboard) 
     dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=troubled() | {"totals": totals}))
     dashboard.look_back()
     figures = dashboard.page.locator("dl.figures > div")
-    for name in ("to be retried", "retries overdue"):
+    for name in ("waiting retries", "retries overdue"):
         expect(figures.filter(has_text=name).locator("dd")).to_have_text("–")
 
 
@@ -166,9 +166,9 @@ def test_a_consumer_whose_target_asked_for_a_pause_is_throttled_and_says_until_w
 def test_a_filter_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:
     service.queue("half.dlq", "1")
     dashboard.open("dead-letter-queue/half.dlq", "Dead letters in half.dlq")
-    dashboard.field("Which").select_option("filtered")
+    dashboard.field("Messages").select_option("filtered")
     dashboard.button("Replay").click()
-    expect(dashboard.page.get_by_role("alert").filter(has_text="Say which")).to_be_visible()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="The filter is empty")).to_be_visible()
     dashboard.field("Failed since").click()
     dashboard.page.keyboard.type("0101")
     dashboard.button("Replay").click()
@@ -209,11 +209,11 @@ def test_numbers_that_javascript_cannot_hold_are_published_and_shown_as_they_are
     dashboard.open("publish?queue=exact", "Publish and test")
     dashboard.field("Message").fill(text)
     dashboard.button("Publish").click()
-    expect(dashboard.notice("it is in its queue")).to_be_visible()
+    expect(dashboard.notice("It is in its queue")).to_be_visible()
     [kept] = service.post("/getMessages", queueName="exact")
     assert (kept["message"], kept["properties"]["contentType"]) == (text, "application/json")
     dashboard.open("queue/exact", "Queue exact")
-    dashboard.button("Look at messages").click()
+    dashboard.button("View messages").click()
     expect(dashboard.page.locator("dialog pre")).to_have_text(text)
 
 
@@ -231,8 +231,8 @@ def test_a_message_is_looked_at_as_it_is_now_though_another_without_an_id_stood_
     dashboard.open("dead-letter-queue/shifting", "Dead letters in shifting")
     expect(dashboard.row("old")).to_be_visible()
     waiting[:] = [letter("new")]
-    dashboard.button("Look again").click()
-    dashboard.row("new").get_by_role("button", name="Look").click()
+    dashboard.button("Reload").click()
+    dashboard.row("new").get_by_role("button", name="View").click()
     expect(page.locator("dialog pre")).to_have_text("new")
 
 

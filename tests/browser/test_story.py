@@ -30,7 +30,7 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
     do.write(dashboard.field("User name"), ADMIN)
     do.write(dashboard.field("Password"), PASSWORD)
     do.press(dashboard.button("Log in"))
-    expect(dashboard.heading("What is wrong now")).to_be_visible()
+    expect(dashboard.heading("Current problems")).to_be_visible()
 
     do.press(dashboard.link("Queues"))
     do.press(dashboard.button("Create queue"))
@@ -42,7 +42,7 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
 
     do.press(dashboard.button("Create consumer"))
     do.write(dashboard.field("URL"), target.url("/ok"))
-    do.write(dashboard.field("Retry after"), "never")
+    do.write(dashboard.field("Retry delays"), "never")
     do.press(dashboard.button("Create consumer"))
     expect(dashboard.notice(f"Created the consumer {name}")).to_be_visible()
 
@@ -53,7 +53,7 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
         do.press(dashboard.button("Publish"))
 
     publish('{"order": 1}')
-    expect(dashboard.notice("it is in its queue")).to_be_visible()
+    expect(dashboard.notice("It is in its queue")).to_be_visible()
     assert target.wait_for(1)[0].body == b'{"order": 1}'
     do.press(dashboard.link("Consumers"))
     running = dashboard.row(name).filter(has_text="running").filter(has_text="100 %")
@@ -68,12 +68,12 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
     picture(dashboard, "now-dark" if dark else "now")
 
     target.answer = 200
-    do.press(dead_letters.get_by_role("button", name="Look and replay"))
+    do.press(dead_letters.get_by_role("button", name="View and replay"))
     why = dashboard.row("exhausted: HTTP 500").filter(has_text="this one fails")
     expect(why).to_be_visible()
     if not dark:
         picture(dashboard, "dead-letters")
-    do.press(why.get_by_role("button", name="Look"))
+    do.press(why.get_by_role("button", name="View"))
     expect(page.locator("dialog pre")).to_have_text("this one fails")
     do.press(dashboard.button("Close"))
     do.press(dashboard.button("Replay"))

@@ -19,7 +19,7 @@ Open = Callable[..., Dashboard]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 VIEWS = {
-    "": "What is wrong now",
+    "": "Current problems",
     "queues": "Queues",
     "queue/views": "Queue views",
     "consumers": "Consumers",
@@ -66,7 +66,7 @@ def test_axe_finds_no_violation(furnished: Service, open_dashboard: Open, dark: 
         dashboard.open(view, heading)
         found[view] = dashboard.axe(*rules)
     dashboard.open("queue/views", "Queue views")
-    for dialog in ("Create consumer", "Purge", "Look at messages"):
+    for dialog in ("Create consumer", "Purge", "View messages"):
         dashboard.button(dialog).click()
         found[dialog] = dashboard.axe(*rules)
         dashboard.page.keyboard.press("Escape")
@@ -97,7 +97,7 @@ def test_hostile_names_and_bodies_are_shown_as_the_text_that_they_are(furnished:
     dashboard.link(HOSTILE).first.click()
     expect(page.locator("dl.facts")).to_contain_text("<script>")
     dashboard.open("dead-letter-queue/views.dlq", "Dead letters in views.dlq")
-    dashboard.row(HOSTILE).first.get_by_role("button", name="Look").click()
+    dashboard.row(HOSTILE).first.get_by_role("button", name="View").click()
     expect(page.locator("dialog")).to_contain_text(HOSTILE)
     assert page.locator("img").count() == 0
     assert page.locator("body script").count() == 0
@@ -116,14 +116,14 @@ def test_lists_are_searched_and_the_address_remembers_it(furnished: Service, das
     expect(dashboard.link("views")).to_have_count(0)
     dashboard.open("consumers", "Consumers")
     dashboard.field("State").select_option("paused")
-    expect(dashboard.page.get_by_text("There is no such consumer.")).to_be_visible()
+    expect(dashboard.page.get_by_text("No consumers match.")).to_be_visible()
 
 
 def test_lists_come_in_pages(service: Service, dashboard: Dashboard) -> None:
     for number in range(51):
         service.post("/createQueue", queueName=f"paged-{number:02}")
     dashboard.open("queues?name=paged-", "Queues")
-    expect(dashboard.page.get_by_text("51 in all, page 1 of 2")).to_be_visible()
+    expect(dashboard.page.get_by_text("51 in total, page 1 of 2")).to_be_visible()
     expect(dashboard.link("paged-50")).to_have_count(0)
     dashboard.button("Next").click()
     expect(dashboard.link("paged-50")).to_be_visible()
@@ -133,8 +133,8 @@ def test_lists_come_in_pages(service: Service, dashboard: Dashboard) -> None:
 @pytest.mark.parametrize(
     ("role", "hidden"),
     [
-        ("viewer", ["Publish", "Purge", "Delete", "Create consumer", "Look at messages"]),
-        ("publisher", ["Purge", "Delete", "Create consumer", "Look at messages"]),
+        ("viewer", ["Publish", "Purge", "Delete", "Create consumer", "View messages"]),
+        ("publisher", ["Purge", "Delete", "Create consumer", "View messages"]),
         ("operator", []),
     ],
 )
@@ -144,9 +144,9 @@ def test_what_a_role_may_not_do_is_not_offered(
     dashboard = open_dashboard()
     dashboard.log_in(role)
     dashboard.open("queue/views", "Queue views")
-    offered = {name for name in ["Publish", "Purge", "Delete", "Create consumer", "Look at messages"]
+    offered = {name for name in ["Publish", "Purge", "Delete", "Create consumer", "View messages"]
                if dashboard.page.locator("main").get_by_role("button", name=name, exact=True).count()}  # fmt: skip
-    assert offered == {"Publish", "Purge", "Delete", "Create consumer", "Look at messages"} - set(hidden)
+    assert offered == {"Publish", "Purge", "Delete", "Create consumer", "View messages"} - set(hidden)
     for view in ("Users", "API keys", "Audit log"):
         expect(dashboard.link(view)).to_have_count(0)
     for view, heading in VIEWS.items():

@@ -13,7 +13,7 @@ from tests.support.target import Target
 def test_a_queue_is_created_listed_looked_at_and_deleted(shell: Shell, unique_name: str) -> None:
     said = shell.done("queues", "create", unique_name, "--message-ttl", "60000", "--argument", "x-max-length=10")
     assert "created successfully" in said
-    assert "exists already" in shell.done(
+    assert "already exists" in shell.done(
         "queues", "create", unique_name, "--message-ttl", "60000", "--argument", "x-max-length=10"
     )
     assert shell.json("queues", "get", unique_name)["arguments"] == {

@@ -57,6 +57,7 @@ def test_a_quorum_queue_is_published_to_as_soon_as_it_has_a_new_leader(cluster: 
         assert not leader.process.running
 
 
+@pytest.mark.parametrize("cluster", ["rabbitmq"], indirect=True)
 def test_a_message_that_is_never_confirmed_does_not_keep_its_channel_open(cluster: Cluster) -> None:
     node, *others = cluster.nodes
     declare(node, "orders", x_queue_type="quorum")

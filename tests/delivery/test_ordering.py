@@ -190,7 +190,8 @@ def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_
     consumers = make_consumers(periods=Periods(held=0.5))
 
     def tags() -> set[str]:
-        return {one["consumer_tag"] for one in broker.management.get("consumers").json()}
+        found = broker.management.get("consumers").json()
+        return {one["consumer_tag"] for one in found if one["queue"]["name"] == queue}
 
     target.answer = fail_first("m-1")
     publish(channel, queue, b"body", message_id="m-1")

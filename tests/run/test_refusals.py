@@ -89,7 +89,7 @@ def test_a_program_that_exits_at_the_start_is_reported(installation: Installatio
 def test_a_wrong_setting_is_refused(installation: Installation) -> None:
     said = installation.fails(BIND="nonsense")
 
-    assert said == "configuration: BIND must be host:port, as in 127.0.0.1:5000\n"
+    assert said == "configuration: BIND must be host:port, such as 127.0.0.1:5000\n"
 
 
 def test_a_read_only_data_directory_is_refused(installation: Installation) -> None:

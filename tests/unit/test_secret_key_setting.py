@@ -46,7 +46,7 @@ def test_a_long_key_is_taken_with_short_ones_that_it_replaces(key: str, tmp_path
     ],
 )
 def test_an_example_is_refused(key: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="SECRET_KEY is an example from a document"):
+    with pytest.raises(SettingsError, match="SECRET_KEY is an example from documentation"):
         load(key, tmp_path)
 
 

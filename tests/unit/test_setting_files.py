@@ -133,7 +133,7 @@ def test_tls_files_that_cannot_be_used_are_refused_at_the_start(authority: Autho
     assert "RABBITMQ_CA_FILE names a file that cannot be read" in refused(rabbitmq_ca_file=tmp_path / "none")
     assert "RABBITMQ_CA_FILE holds no CA certificate" in refused(rabbitmq_ca_file=tmp_path / "empty")
     assert "RABBITMQ_CA_FILE holds no CA certificate" in refused(rabbitmq_ca_file=key)
-    assert "RABBITMQ_CLIENT_CERT_FILE is missing" in refused(rabbitmq_client_key_file=key)
+    assert "RABBITMQ_CLIENT_CERT_FILE is required" in refused(rabbitmq_client_key_file=key)
     assert "RABBITMQ_CLIENT_CERT_FILE holds no certificate and its key" in refused(
         rabbitmq_client_cert_file=certificate
     )

@@ -1,8 +1,8 @@
-// The public API over fetch, and who is logged in. Every request of the dashboard goes through here.
+// The client of the public API, and the login session. All requests of the dashboard use this module.
 //
-// The token lives in sessionStorage and travels in the Authorization header. So the API needs no cookie: nothing is sent
-// that the page did not mean to send (no CSRF), it ends with the tab, and no other tab or site has it. What could read it
-// is a script of somebody else in this page; the content security policy lets none run, and text is never made markup.
+// The token is kept in sessionStorage and sent in the Authorization header. The API uses no cookies, so CSRF is impossible;
+// the token is deleted with its tab, and no other tab or site can read it. A foreign script in this page could, but the
+// content security policy blocks such scripts, and the page never makes markup from text.
 
 const KEPT = "workerrmq.session";
 const RANKS = ["monitor", "viewer", "publisher", "operator", "admin"];
@@ -51,7 +51,7 @@ export const post = (path, body, signal) => send("POST", path, { body, signal })
 export const patch = (path, body) => send("PATCH", path, { body });
 export const remove = (path, body) => send("DELETE", path, { body });
 
-// All pages of a list.
+// Returns the items of all pages of a list.
 export async function all(path, query, signal) {
   const items = [];
   for (let page = 1; ; page += 1) {
@@ -61,7 +61,7 @@ export async function all(path, query, signal) {
   }
 }
 
-// What came back as { data, total }; raises Refused, and AbortError when the signal says so.
+// Returns { data, total }. Throws Refused, or AbortError if the signal aborts.
 async function send(method, path, { query, body, signal } = {}) {
   const given = Object.entries(query || {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
@@ -78,17 +78,17 @@ async function send(method, path, { query, body, signal } = {}) {
   }
   const data = await contentOf(answer);
   if (answer.ok) return { data, total: Number(answer.headers.get("X-Total-Count") || 0) };
-  if (answer.status === 401 && token && token === session.current?.token) session.end(); // somebody may have come in since
+  if (answer.status === 401 && token && token === session.current?.token) session.end(); // unless the user has logged in again meanwhile
   throw new Refused(answer.status, data);
 }
 
-// What says no need not be the service: a proxy's words are no JSON.
+// An error may come from a proxy, without JSON.
 async function contentOf(answer) {
   try {
     return await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     if (!answer.ok) return {};
-    throw new Refused(0, { detail: "The answer broke off, or is not the service's. What was asked for may have been done." });
+    throw new Refused(0, { detail: "The answer is incomplete, or not from the service. The request may have been carried out." });
   }
 }

@@ -1,4 +1,4 @@
-// The log of attempts: what was tried, what came back, when it is tried again.
+// The log of delivery attempts.
 
 import { get } from "./api.js";
 import { el, link } from "./dom.js";
@@ -16,9 +16,9 @@ export function attemptTable(caption, empty) {
       { title: "At", value: (one) => one.at, cell: (one) => time(one.at) },
       { title: "Result", value: (one) => one.result, cell: (one) => badge(one.result) },
       { title: "Answer", value: (one) => one.reason, kind: "wide" },
-      { title: "Took", value: (one) => milliseconds(one.durationMs), kind: "number" },
+      { title: "Duration", value: (one) => milliseconds(one.durationMs), kind: "number" },
       { title: "Attempt", value: (one) => one.attempt, kind: "number" },
-      { title: "Again at", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
+      { title: "Next attempt", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
       { title: "Consumer", value: (one) => one.consumer, cell: (one) => link(one.consumer, ["consumer", one.consumer]) },
       { title: "Message", value: (one) => one.messageId, cell: (one) => link(one.messageId, ["attempts"], { messageId: one.messageId }), kind: "wide" },
     ],
@@ -26,7 +26,7 @@ export function attemptTable(caption, empty) {
 }
 
 export function show(place) {
-  const list = attemptTable("Attempts", "None, of the last seven days.");
+  const list = attemptTable("Attempts", "No attempts in the last seven days.");
   const pages = pager(place);
 
   async function refresh(signal) {
@@ -39,6 +39,6 @@ export function show(place) {
   const tools = el("div", { class: "tools" },
     search(place, "Consumer", "consumer"), search(place, "Queue", "queueName"), search(place, "Message id", "messageId"),
     choice(place, "Result", "result", RESULTS));
-  const about = el("p", {}, "Every failure of the last seven days, and one in a hundred successes. Names must be whole.");
+  const about = el("p", {}, "All failures of the last seven days, and one in a hundred successes. Filters match whole names.");
   return { title: "Attempts", content: [el("h1", {}, "Attempts"), about, tools, ...list.content, pages.node], refresh };
 }

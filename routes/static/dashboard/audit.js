@@ -1,4 +1,4 @@
-// Who changed what, for admins.
+// The audit log, for admins.
 
 import { get } from "./api.js";
 import { el } from "./dom.js";
@@ -8,14 +8,14 @@ import { PAGE_SIZE, pager, search, table } from "./table.js";
 export function show(place) {
   const list = table({
     caption: "Audit log",
-    empty: "Nothing of that kind.",
+    empty: "No entries match.",
     key: (entry) => entry.requestId + entry.at,
     columns: [
       { title: "At", value: (entry) => entry.at, cell: (entry) => time(entry.at) },
       { title: "User", value: (entry) => entry.user || "" },
       { title: "Action", value: (entry) => entry.action },
-      { title: "What", value: (entry) => Object.values(entry.resource).join(", "), kind: "wide" },
-      { title: "Answer", value: (entry) => entry.status, kind: "number" },
+      { title: "Resource", value: (entry) => Object.values(entry.resource).join(", "), kind: "wide" },
+      { title: "Status", value: (entry) => entry.status, kind: "number" },
       { title: "From", value: (entry) => entry.remote },
     ],
   });
@@ -28,7 +28,7 @@ export function show(place) {
     pages.show(total);
   }
 
-  const tools = el("div", { class: "tools" }, search(place, "User", "user"), search(place, "Action", "action"), search(place, "What", "resource"));
-  const about = el("p", {}, "What was changed in the last 90 days, or refused. Names must be whole.");
+  const tools = el("div", { class: "tools" }, search(place, "User", "user"), search(place, "Action", "action"), search(place, "Resource", "resource"));
+  const about = el("p", {}, "Changes of the last 90 days, including refused ones. Filters match whole names.");
   return { title: "Audit log", content: [el("h1", {}, "Audit log"), about, tools, ...list.content, pages.node], refresh };
 }

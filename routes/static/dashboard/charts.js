@@ -1,22 +1,22 @@
-// Live lines. What was seen is remembered while the page is open: the API tells how things are, not how they were.
+// Live charts. The API returns current values only, so the page keeps their history while it is open.
 
 import { el, fill, svg } from "./dom.js";
 import { rate } from "./format.js";
 
-const REMEMBERED = 180; // points: a quarter of an hour at one in five seconds
-const SHOWN = 120; // seconds: a chart is at least so wide
+const REMEMBERED = 180; // points: 15 minutes at one per 5 seconds
+const SHOWN = 120; // seconds: the least width of a chart
 const TONES = ["--line-1", "--line-2", "--line-3"];
 const seen = new Map();
 
-// What is drawn on the page. uPlot listens to the window, so a chart must be let go when its view has gone.
+// The charts on the page. uPlot adds listeners to the window, so charts of closed views must be destroyed.
 const drawn = new Set();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((one) => one.draw()));
 
-// Remember the values of one thing now; `times` of all it remembers, and a list of values for each line.
+// Adds the current values to the history of `key`. Returns { times, lines }, with one list of values per line.
 export function remember(key, values) {
   const past = seen.get(key) || { times: [], lines: values.map(() => []) };
   seen.delete(key);
-  seen.set(key, past); // the most recent last, so that what is not looked at any more goes first
+  seen.set(key, past); // in order of use: the least recently used history is dropped first
   if (seen.size > 1500) seen.delete(seen.keys().next().value);
   past.times.push(Date.now() / 1000);
   values.forEach((value, line) => past.lines[line].push(value));
@@ -24,7 +24,7 @@ export function remember(key, values) {
   return past;
 }
 
-// Counters made rates: what has been added a second since the last look. A counter that starts anew counts as still.
+// Converts counters to rates per second since the previous call. A counter that was reset has the rate 0.
 const counters = new Map();
 export function perSecond(key, values) {
   const now = Date.now() / 1000;
@@ -34,7 +34,7 @@ export function perSecond(key, values) {
   return values.map((value, line) => Math.max(0, (value - before.values[line]) / (now - before.now)));
 }
 
-// A few lines as small as a word. For the eye only: the numbers stand beside it.
+// A small inline chart. It is hidden from screen readers, because the numbers are in the same row.
 export function sparkline(past) {
   const width = 96, height = 22;
   const top = Math.max(1, ...past.lines.flat());
@@ -47,7 +47,7 @@ export function sparkline(past) {
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...lines);
 }
 
-// A chart of `titles`, one line each; `show(past)` as `remember` answers.
+// A chart with one line per title. `show` takes the result of `remember`.
 export function chart(label, titles) {
   const figures = titles.map(() => el("b"));
   const legend = el("ul", { class: "legend" }, ...titles.map((title, line) =>

@@ -1,4 +1,4 @@
-// Who is connected to the broker, the service itself included.
+// The connections to the broker, including the service's own.
 
 import { get, may, remove } from "./api.js";
 import { confirm } from "./dialog.js";
@@ -9,7 +9,7 @@ import { PAGE_SIZE, pager, table } from "./table.js";
 export function show(place) {
   const list = table({
     caption: "Connections",
-    empty: "There is none.",
+    empty: "No connections.",
     key: (one) => one.connectionId,
     columns: [
       { title: "Connection", value: (one) => [one.connectionId, one.connectionName], cell: name, kind: "wide" },
@@ -39,7 +39,7 @@ function name(one) {
 function closer({ connectionId, connectionName }) {
   const close = () => confirm({
     title: "Close this connection?",
-    text: `${connectionName || connectionId} is closed from the broker's side. What it held unacked goes back to its queues; most clients connect again.`,
+    text: `${connectionName || connectionId} is closed from the broker's side. Its unacked messages go back to their queues. Most clients reconnect.`,
     verb: "Close connection",
     async run() {
       await remove("closeConnection", { connectionId });

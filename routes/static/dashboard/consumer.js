@@ -1,4 +1,4 @@
-// One consumer: its state and why, how its target does, its last attempts, and what can be done about it.
+// One consumer: state, target statistics, latest attempts and actions.
 
 import { get, may } from "./api.js";
 import { chart, perSecond, remember } from "./charts.js";
@@ -18,11 +18,11 @@ export function show(place) {
   const state = el("p", { class: "verdict", role: "status" });
   const actions = el("div", { class: "tools" });
   const totals = el("dl", { class: "figures" });
-  const lines = chart("Messages a second", ["delivered", "retried", "dead-lettered"]);
-  const attempts = attemptTable("The last attempts: failures, and a sample of the successes", "None in the last seven days.");
+  const lines = chart("Messages per second", ["delivered", "retried", "dead-lettered"]);
+  const attempts = attemptTable("Latest attempts: failures, and a sample of the successes", "No attempts in the last seven days.");
   const workers = table({
     caption: "Workers",
-    empty: "No worker runs it.",
+    empty: "No worker runs this consumer.",
     key: (one) => one.worker,
     columns: [
       { title: "Worker", value: (one) => one.worker, kind: "wide" },
@@ -31,7 +31,7 @@ export function show(place) {
       { title: "Delivered", value: (one) => one.delivered, kind: "number" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
       { title: "p99", value: (one) => milliseconds(one.latencyP99Ms), kind: "number" },
-      { title: "Why", value: (one) => one.reason || one.copyError || one.lastError || "", kind: "wide" },
+      { title: "Reason", value: (one) => one.reason || one.copyError || one.lastError || "", kind: "wide" },
     ],
   });
   const facts = el("dl", { class: "facts" });
@@ -68,7 +68,7 @@ export function show(place) {
   return {
     title: name,
     content: [heading, state, actions, totals, lines.node, el("h2", {}, "Attempts"), ...attempts.content,
-      el("h2", {}, "Workers"), ...workers.content, el("h2", {}, "How it delivers"), facts],
+      el("h2", {}, "Workers"), ...workers.content, el("h2", {}, "Settings"), facts],
     refresh,
   };
 }

@@ -1,4 +1,4 @@
-// What can be done to a consumer, wherever it is shown.
+// Actions on a consumer, shared by several views.
 
 import { may, patch, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
@@ -7,7 +7,7 @@ import { refreshNow } from "./live.js";
 import { complain, tell } from "./notice.js";
 
 export function pause(name) {
-  return change("pauseConsumer", name, `Paused ${name}: it finishes what it holds and takes nothing more.`);
+  return change("pauseConsumer", name, `Paused ${name}. It finishes its messages in flight and takes no more.`);
 }
 
 export function resume(name) {
@@ -31,7 +31,7 @@ export function update(name, changes) {
 export function askToDelete(name, gone) {
   confirmByName({
     title: `Delete the consumer ${name}?`,
-    text: "Its queue and the messages in it stay. What it holds is finished, or goes back to the queue.",
+    text: "Its queue and the messages in it stay. Messages in flight are finished, or go back to the queue.",
     name,
     verb: "Delete consumer",
     async run() {
@@ -42,7 +42,7 @@ export function askToDelete(name, gone) {
   });
 }
 
-// The button that fits its state: resume what rests, pause what runs.
+// Returns a button to pause an enabled consumer, or to resume a paused or suspended one.
 export function pauseOrResume(name, desired) {
   if (!may("operator")) return null;
   const act = desired === "enabled" ? () => pause(name) : () => resume(name);

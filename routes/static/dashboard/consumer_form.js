@@ -1,4 +1,4 @@
-// The form of a consumer, to create one or to change it. What is left as it was is not sent.
+// The forms to create and to change a consumer. Only changed fields are sent.
 
 import { post } from "./api.js";
 import { update } from "./consumer_actions.js";
@@ -7,7 +7,7 @@ import { el } from "./dom.js";
 import { json } from "./form.js";
 
 const METHODS = ["POST", "PUT", "PATCH"].map((method) => [method, method]);
-const PAYLOADS = [["raw", "raw: the body as it is"], ["envelope", "envelope: JSON with all that AMQP says"], ["cloudevents", "cloudevents"]];
+const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JSON with the body and all AMQP properties"], ["cloudevents", "cloudevents"]];
 
 const CERTIFICATES = [
   ["ca", "Trusted CA certificates", "PEM; empty: those that the service trusts"],
@@ -18,7 +18,7 @@ const CERTIFICATES = [
 export function createConsumer(queueName) {
   ask({
     title: "Create a consumer",
-    about: [el("p", {}, "It takes the messages of a queue and sends each to a URL.")],
+    about: [el("p", {}, "A consumer sends each message of a queue to a URL.")],
     fields: [
       { name: "queueName", label: "Queue", required: true, value: queueName },
       { name: "name", label: "Name", hint: "empty: the queue's name" },
@@ -35,7 +35,7 @@ export function createConsumer(queueName) {
 export function editConsumer(consumer) {
   ask({
     title: `Edit ${consumer.name}`,
-    about: [el("p", {}, "What is emptied goes back to its default. A suspended consumer gets another try.")],
+    about: [el("p", {}, "An empty field resets to its default. Saving resumes a suspended consumer.")],
     fields: common(consumer),
     submit: "Save",
     async run(values, changed) {
@@ -61,26 +61,26 @@ function given(auth) {
 
 function common(consumer) {
   return [
-    { name: "url", label: "URL", kind: "url", value: consumer.url, hint: "where each message is sent to" },
+    { name: "url", label: "URL", kind: "url", value: consumer.url, hint: "target of each message" },
     { name: "method", label: "Method", kind: "select", options: METHODS, value: consumer.method },
     { name: "payload", label: "Payload", kind: "select", options: PAYLOADS, value: consumer.payload },
     { name: "timeout", label: "Timeout", kind: "number", value: consumer.timeout, hint: "seconds; default 30" },
-    { name: "prefetch", label: "Messages at once", kind: "number", value: consumer.prefetch, hint: "default 64" },
+    { name: "prefetch", label: "Prefetch", kind: "number", value: consumer.prefetch, hint: "messages in flight per worker; default 64" },
     {
-      name: "ordering", label: "Order", value: orderingText(consumer.ordering), read: ordering,
-      hint: "none, queue, header:NAME or json:PATH as in json:customer.id",
+      name: "ordering", label: "Ordering", value: orderingText(consumer.ordering), read: ordering,
+      hint: "none, queue, header:NAME or json:PATH, such as json:customer.id",
     },
     {
-      name: "retry", label: "Retry after", value: consumer.retry && (consumer.retry.schedule.join(", ") || "never"), read: schedule,
-      hint: "seconds before each further attempt; default 5, 30, 120, 600, 1800, 7200; “never” for none",
+      name: "retry", label: "Retry delays", value: consumer.retry && (consumer.retry.schedule.join(", ") || "never"), read: schedule,
+      hint: "seconds before each retry; default 5, 30, 120, 600, 1800, 7200; “never”: no retries",
     },
     {
-      name: "rateLimit", label: "At most so many a second", value: consumer.rateLimit?.perSecond,
+      name: "rateLimit", label: "Rate limit", value: consumer.rateLimit?.perSecond,
       read: (given) => perSecond(given, consumer.rateLimit),
-      hint: "over all workers; empty: no limit",
+      hint: "messages per second, all workers together; empty: no limit",
     },
     {
-      name: "headers", label: "Headers", kind: "area", read: (given) => headers(given, consumer.headers), hint: 'JSON, as in {"X-Env": "prod"}',
+      name: "headers", label: "Headers", kind: "area", read: (given) => headers(given, consumer.headers), hint: 'JSON, such as {"X-Env": "prod"}',
       value: Object.keys(consumer.headers || {}).length ? JSON.stringify(consumer.headers, null, 2) : "",
     },
     {
@@ -109,11 +109,11 @@ function ordering(given) {
 function schedule(given) {
   if (given === "") return undefined;
   const delays = given === "never" ? [] : given.split(/[\s,]+/).filter(Boolean).map(Number);
-  if (delays.some(Number.isNaN)) throw new Error("must be seconds with commas between them, as in 5, 30, 120");
+  if (delays.some(Number.isNaN)) throw new Error("must be seconds separated by commas, such as 5, 30, 120");
   return { schedule: delays };
 }
 
-// The API adds what is given to the headers that there are: what was taken out is given as null.
+// The API merges headers into the existing ones, so removed headers are sent as null.
 function headers(given, before = {}) {
   const wanted = json(given);
   if (!wanted || typeof wanted !== "object" || Array.isArray(wanted)) return wanted;

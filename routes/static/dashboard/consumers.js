@@ -1,4 +1,4 @@
-// All consumers: what state they are in and why, and how their targets do.
+// All consumers: state, reason and target statistics.
 
 import { get, may } from "./api.js";
 import { pauseOrResume } from "./consumer_actions.js";
@@ -12,12 +12,12 @@ const STATES = [["", "all"], ...["failing", "suspended", "waiting", "paused", "r
 export function show(place) {
   const list = table({
     caption: "Consumers",
-    empty: "There is no such consumer.",
+    empty: "No consumers match.",
     key: (one) => one.consumerId,
     columns: [
       { title: "Consumer", value: (one) => [one.name, one.queueName], cell: name, kind: "wide first" },
       { title: "State", value: stateOf, cell: (one) => badge(stateOf(one)) },
-      { title: "Why", value: (one) => [reasonOf(one), lastError(one)], cell: why, kind: "wide" },
+      { title: "Reason", value: (one) => [reasonOf(one), lastError(one)], cell: why, kind: "wide" },
       { title: "In flight", value: (one) => one.inFlight, cell: (one) => count(one.inFlight), kind: "number" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
       { title: "p50", value: (one) => milliseconds(one.latencyP50Ms), kind: "number" },

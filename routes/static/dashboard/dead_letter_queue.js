@@ -1,4 +1,4 @@
-// One dead-letter queue: why its messages are there, a look at them, and the way back.
+// One dead-letter queue: its messages with their reasons, and their replay.
 
 import { get, may } from "./api.js";
 import { button, el, fill } from "./dom.js";
@@ -10,19 +10,19 @@ import { replayForm } from "./replay.js";
 import { table } from "./table.js";
 
 const STEP = 50;
-const MOST = 500; // the API shows no more of a queue's head
+const MOST = 500; // the API's limit
 
 export function show(place) {
   const name = place.path[1];
   const chosen = new Set();
   let wanted = STEP;
-  let looked = null; // how many there were at the last look
-  const total = el("p", { class: "verdict", role: "status" }, "Looking …");
+  let looked = null; // the number of messages at the last peek
+  const total = el("p", { class: "verdict", role: "status" }, "Loading …");
   const list = may("operator") ? letters(chosen, () => replay.choose(chosen)) : null;
   const more = button("Show more", () => { wanted = Math.min(wanted + 100, MOST); again(); }, { class: "quiet" });
   const replay = replayForm(name, { done: again });
 
-  // A peek marks messages as redelivered, so it is not done again and again, but when there is another number of them.
+  // A peek marks messages as redelivered, so the view peeks only when the number of messages has changed.
   async function refresh(signal) {
     const { data: queue } = await get("getQueue", { queueName: name }, signal);
     fill(total, `${plural(queue.messages, "dead letter")} in ${name}.`);
@@ -50,25 +50,25 @@ export function show(place) {
 
   const heading = el("h1", {}, "Dead letters in ", el("span", { class: "name" }, name));
   const rest = list
-    ? [replay.node, el("h2", {}, "Messages"), el("div", { class: "tools" }, button("Choose all shown", chooseAll, { class: "quiet" }), button("Look again", again, { class: "quiet" }),
+    ? [replay.node, el("h2", {}, "Messages"), el("div", { class: "tools" }, button("Select all shown", chooseAll, { class: "quiet" }), button("Reload", again, { class: "quiet" }),
         button("Purge", () => askToPurge(name), { class: "quiet" })), ...list.content, more]
-    : [el("p", {}, "To look at messages and to replay them takes the role operator.")];
+    : [el("p", {}, "Viewing and replaying messages requires the role operator.")];
   return { title: name, content: [heading, total, ...rest], refresh };
 }
 
 function letters(chosen, changed) {
   return table({
     caption: "Dead letters",
-    empty: "No message is ready in it.",
+    empty: "The queue has no ready messages.",
     key: ({ message, at }) => `${message.properties.messageId} ${at}`,
     columns: [
       { title: "Message", value: ({ message }) => message.properties.messageId, cell: ({ message }) => pick(message, chosen, changed), kind: "wide" },
-      { title: "Why", value: ({ message }) => why(message), kind: "wide" },
+      { title: "Reason", value: ({ message }) => why(message), kind: "wide" },
       { title: "Attempts", value: ({ message }) => header(message, "attempts"), kind: "number" },
       { title: "Queue", value: ({ message }) => header(message, "queue"), kind: "wide" },
       { title: "Failed at", value: ({ message }) => header(message, "last-failed-at"), cell: ({ message }) => time(header(message, "last-failed-at")) },
       { title: "Body", value: ({ message }) => beginning(message), kind: "wide preview" },
-      { title: "Look", value: ({ message }) => message, cell: ({ message }) => button("Look", () => lookAt(message), { class: "quiet" }), kind: "actions" },
+      { title: "Actions", value: ({ message }) => message, cell: ({ message }) => button("View", () => lookAt(message), { class: "quiet" }), kind: "actions" },
     ],
   });
 }
@@ -91,7 +91,7 @@ function why(message) {
   const ours = [header(message, "outcome"), header(message, "reason")].filter(Boolean).join(": ");
   if (ours) return ours;
   const death = message.properties.headers?.["x-death"]?.[0];
-  return death ? `${death.reason}, by the broker` : "published here";
+  return death ? `${death.reason}, by the broker` : "published to this queue";
 }
 
 function beginning({ message, bodyBase64, bytes }) {

@@ -1,4 +1,4 @@
-// The queues that hold dead letters, the fullest first.
+// The dead-letter queues, sorted by number of messages.
 
 import { get } from "./api.js";
 import { el, link } from "./dom.js";
@@ -10,7 +10,7 @@ const CALLED = "(\\.dlq|^workerrmq\\.orphaned)$";
 export function show(place) {
   const list = table({
     caption: "Dead-letter queues",
-    empty: "There is none, so there are no dead letters.",
+    empty: "No dead-letter queues, so there are no dead letters.",
     key: (one) => one.queueName,
     columns: [
       { title: "Queue", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["dead-letter-queue", one.queueName]), kind: "wide" },
@@ -28,6 +28,6 @@ export function show(place) {
     pages.show(total);
   }
 
-  const about = el("p", {}, "Messages that their targets refused, or that ran out of attempts. Look why, mend it, and replay them.");
+  const about = el("p", {}, "Messages that their targets rejected or that have used up their attempts. Check the reason, fix the cause, then replay them.");
   return { title: "Dead letters", content: [el("h1", {}, "Dead letters"), about, ...list.content, pages.node], refresh };
 }

@@ -1,4 +1,4 @@
-// Dialogs: forms, confirmations, a look at something. The browser's own <dialog> keeps the focus inside and closes on Esc.
+// Dialogs for forms, confirmations and details. The browser's <dialog> traps the focus and closes on Esc.
 
 import { button, el } from "./dom.js";
 import { form } from "./form.js";
@@ -19,7 +19,7 @@ export function look(title, ...content) {
   return dialog;
 }
 
-// A form in a dialog. `run(values, changed)` may answer a sentence to say when it is done.
+// Opens a form in a dialog. `run(values, changed)` may return a sentence to show when it has finished.
 export function ask({ title, about = [], fields, submit, danger, run }) {
   const cancel = button("Cancel", () => dialog.close(), { class: "quiet" });
   const asked = form({
@@ -40,18 +40,18 @@ export function ask({ title, about = [], fields, submit, danger, run }) {
   return { dialog, asked };
 }
 
-// For what cannot be undone: the button works once the name has been typed.
+// For actions that cannot be undone: the button is enabled once the user has typed the name.
 export function confirmByName({ title, text, name, verb, run, fields = [] }) {
   const typed = { name: "typed", label: `Type ${name} to confirm`, required: true };
   const { asked } = ask({ title, about: [el("p", {}, text)], fields: [typed, ...fields], submit: verb, danger: true, run });
   const { control } = asked.value("typed");
-  const typeable = name.replace(/[\r\n]/g, ""); // as browsers keep it in a field of one line
+  const typeable = name.replace(/[\r\n]/g, ""); // browsers remove line breaks in a one-line field
   const check = () => { asked.send.disabled = control.value !== typeable; };
   control.addEventListener("input", check);
   check();
 }
 
-// For what is easily undone, or hardly does harm.
+// For actions that can be undone or do little harm.
 export function confirm({ title, text, verb, run }) {
   ask({ title, about: [el("p", {}, text)], fields: [], submit: verb, run });
 }

@@ -1,4 +1,4 @@
-// Making elements. Text is always text: nothing here, or anywhere else, takes markup from a string.
+// Creates elements. Strings always become text, never markup.
 
 export function el(name, properties = {}, ...children) {
   const node = document.createElement(name);
@@ -24,8 +24,8 @@ export function fill(node, ...children) {
   return node;
 }
 
-// Fill a node anew only when `state` is another than last time, so that focus and selection survive a refresh. What has
-// the focus gives it to what has the same label afterwards.
+// Rebuilds a node's content only if `state` has changed, so that focus and selection survive a refresh. After a rebuild,
+// the element with the same label gets the focus.
 const states = new WeakMap();
 export function fillOn(node, state, build) {
   const wanted = JSON.stringify(state);
@@ -42,7 +42,7 @@ export function button(label, onclick, properties = {}) {
   return el("button", { type: "button", onclick, ...properties }, label);
 }
 
-// What a button or link says where others beside it do the same to something else: who cannot see hears the name as well.
+// A label for one of several equal buttons or links; screen readers also announce the name.
 export function of(verb, name) {
   return [verb, el("span", { class: "hidden" }, ` ${name}`)];
 }

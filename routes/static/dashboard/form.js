@@ -1,7 +1,7 @@
-// Forms made of a list of fields; what the API refuses is shown beside the field that it is about.
+// Builds forms from a list of fields, and shows the API's field errors beside the fields.
 //
 // A field is { name, label, kind, value, hint, options, required, read }: `kind` is text, number, password, area, select,
-// check or datetime-local; `read(text)` makes it what the API takes, and may throw an Error with a sentence.
+// check or datetime-local; `read(text)` converts the text to the API's value, and may throw an Error with a sentence.
 
 import { Refused } from "./api.js";
 import { el } from "./dom.js";
@@ -32,7 +32,7 @@ export function form({ fields, submit, danger, run, extra = [] }) {
     try {
       await run(values, new Set(inputs.filter((one) => one.changed()).map((one) => one.field.name)));
     } catch (error) {
-      if (!(error instanceof Refused) || !node.isConnected) throw error; // a dialog may have been closed meanwhile
+      if (!(error instanceof Refused) || !node.isConnected) throw error; // the dialog may have been closed
       refuse(error);
     } finally {
       send.disabled = false;
@@ -94,7 +94,7 @@ function input(field) {
     },
     read() {
       const given = text(control);
-      // Half a date, or what is no number, would be read as nothing at all.
+      // The value of an incomplete date or an invalid number is empty.
       if (control.validity.badInput) throw new Error(field.kind === "number" ? "must be a number" : "is not complete");
       if (field.required && given === "") throw new Error("is required");
       if (field.read) return field.read(given);
@@ -127,7 +127,7 @@ function controlOf(field, id) {
   return box;
 }
 
-// An optional JSON object, as for headers.
+// Parses an optional JSON value, such as headers.
 export function json(given) {
   if (given === "") return undefined;
   try {

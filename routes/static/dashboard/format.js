@@ -1,4 +1,4 @@
-// Numbers, times and states as people read them.
+// Formats numbers, times and states.
 
 import { el } from "./dom.js";
 
@@ -39,7 +39,7 @@ export function ago(moment) {
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} days ago`;
 }
 
-// How long ago, in words that grow while they are shown.
+// An age, which `grow` updates.
 export function since(moment) {
   return el("time", { datetime: moment, class: "since" }, ago(moment));
 }
@@ -59,12 +59,12 @@ export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-// Sign and colour of a state: the sign is for those who do not see the colour.
+// The symbol and colour of each state. The symbol distinguishes states without colour.
 const STATES = {
   running: ["●", "good"], delivered: ["●", "good"], finished: ["●", "good"],
   failing: ["▲", "bad"], suspended: ["■", "bad"], "breaker open": ["◆", "bad"], rejected: ["■", "bad"],
   exhausted: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
-  resting: ["▲", "bad"], "trying one": ["◇", "warn"], throttled: ["◇", "warn"],
+  resting: ["▲", "bad"], "half open": ["◇", "warn"], throttled: ["◇", "warn"],
   waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
   paused: ["‖", "idle"], disabled: ["‖", "idle"],
 };
@@ -75,10 +75,10 @@ export function badge(state) {
 }
 
 const FINER = {
-  "breaker-open": "breaker open", probing: "trying one", resting: "resting", throttled: "throttled",
+  "breaker-open": "breaker open", probing: "half open", resting: "resting", throttled: "throttled",
 };
 
-// A consumer's state, finer than the API's where its workers tell why it fails.
+// A consumer's state; more precise than the API's if a worker reports why it fails or waits.
 export function stateOf(consumer) {
   if (consumer.state !== "failing" && consumer.state !== "waiting") return consumer.state;
   const finer = consumer.workers.map((worker) => FINER[worker.state]).find(Boolean);

@@ -1,4 +1,4 @@
-// API keys for programs, for admins. A key is shown once, when it is made.
+// API keys, for admins. A key is shown only once, after its creation.
 
 import { get, post, remove } from "./api.js";
 import { ask, confirmByName, look } from "./dialog.js";
@@ -10,15 +10,15 @@ import { ROLES } from "./users.js";
 export function show(place) {
   const list = table({
     caption: "API keys",
-    empty: "There is none.",
+    empty: "No API keys.",
     key: (key) => key.name,
     columns: [
       { title: "Key", value: (key) => key.name, kind: "wide" },
       { title: "Role", value: (key) => key.role },
       { title: "Queues", value: (key) => key.queues.join(", ") || "all", kind: "wide" },
-      { title: "Ends", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
+      { title: "Expires", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
       { title: "Last used", value: (key) => ago(key.lastUsedAt) },
-      { title: "Made by", value: (key) => key.createdBy },
+      { title: "Created by", value: (key) => key.createdBy },
       { title: "Actions", value: () => "", cell: (key) => button("Delete", () => askToDelete(key), { class: "quiet", "aria-label": `Delete ${key.name}` }), kind: "actions" },
     ],
   });
@@ -40,14 +40,14 @@ function createKey() {
     fields: [
       { name: "name", label: "Name", required: true },
       { name: "role", label: "Role", kind: "select", options: ROLES, value: "publisher" },
-      { name: "queues", label: "Only these queues", read: (given) => given.split(/[\s,]+/).filter(Boolean), hint: "with commas between them; * is anything, as in orders.*; empty: all" },
-      { name: "expiresAt", label: "Ends at", kind: "datetime-local", read: (given) => (given ? new Date(given).toISOString() : undefined) },
+      { name: "queues", label: "Queues", read: (given) => given.split(/[\s,]+/).filter(Boolean), hint: "names or patterns separated by commas, such as orders.*; empty: all queues" },
+      { name: "expiresAt", label: "Expires at", kind: "datetime-local", read: (given) => (given ? new Date(given).toISOString() : undefined) },
     ],
     submit: "Create API key",
     async run(values) {
       const { data } = await post("createApiKey", values);
       const shown = el("input", { readonly: true, value: data.key, "aria-label": "The key", onfocus: () => shown.select() });
-      setTimeout(() => look(`The key ${values.name}`, el("p", {}, "Copy it now: it is not shown again."), shown));
+      setTimeout(() => look(`The key ${values.name}`, el("p", {}, "Copy the key now. It is never shown again."), shown));
     },
   });
 }
@@ -55,7 +55,7 @@ function createKey() {
 function askToDelete({ name }) {
   confirmByName({
     title: `Delete the API key ${name}?`,
-    text: "Programs that use it are refused at once.",
+    text: "Requests with this key are rejected at once.",
     name,
     verb: "Delete API key",
     async run() {

@@ -1,9 +1,9 @@
-// Keeps what is shown up to date: asks again every few seconds while somebody looks, and says how fresh it is, or why not.
+// Refreshes the view every few seconds while the page is visible, and shows the time of the last refresh or the error.
 
 import { Refused } from "./api.js";
 import { grow } from "./format.js";
 
-const EVERY = 5000; // milliseconds: RabbitMQ's own statistics are no fresher
+const EVERY = 5000; // milliseconds: the interval of RabbitMQ's statistics
 
 const freshness = document.getElementById("freshness");
 const failure = document.getElementById("failure");
@@ -25,7 +25,7 @@ export function stop() {
   fail("");
 }
 
-// Ask at once, as after something was changed; resolves when it is shown.
+// Refreshes at once, for example after a change. Resolves when the result is shown.
 export async function refreshNow() {
   if (!refresh) return;
   clearTimeout(timer);
@@ -52,7 +52,7 @@ function next() {
   if (!document.hidden) refreshNow();
 }
 
-// A screen reader says it once, not at every try. Of what is not there, or not for this role, only the name is shown.
+// Screen readers announce an error once, not at every refresh. After 403 and 404 the view shows only its heading.
 function fail(text, status) {
   if (failure.textContent !== text) failure.textContent = text;
   failure.hidden = !text;

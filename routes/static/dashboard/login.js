@@ -1,4 +1,4 @@
-// The way in.
+// The login page.
 
 import { logIn } from "./api.js";
 import { el, fill } from "./dom.js";
@@ -17,8 +17,8 @@ export function showLogin(entered) {
     },
   });
   const heading = el("h1", { tabindex: "-1" }, "WorkerRMQ");
-  const about = el("p", {}, "Queues, and what becomes of their messages.");
-  const more = el("p", {}, el("a", { href: "docs" }, "The API"));
+  const about = el("p", {}, "Manage queues, and deliver their messages to HTTP APIs.");
+  const more = el("p", {}, el("a", { href: "docs" }, "API documentation"));
   fill(document.getElementById("main"), el("section", { class: "login" }, heading, about, asked.node, more));
   document.title = "Log in · WorkerRMQ";
   asked.value("username").focus();

@@ -1,4 +1,4 @@
-// The page: who is logged in, the views there are for them, and the one that is shown.
+// The page: login, navigation and the current view.
 
 import { logOut, may, session } from "./api.js";
 import { button, el, fill } from "./dom.js";
@@ -41,7 +41,7 @@ function start() {
 addEventListener("hashchange", () => session.current && route());
 addEventListener("loggedout", start);
 document.getElementById("skip").addEventListener("click", (event) => {
-  event.preventDefault(); // what stands after # is a view
+  event.preventDefault(); // the part after # names a view
   document.querySelector("main h1").focus();
 });
 addEventListener("unhandledrejection", (event) => complain(event.reason));

@@ -1,4 +1,4 @@
-// A look at messages: body, headers and properties. They are somebody else's words, so they are shown as text only.
+// Shows messages: body, headers and properties. Their content is untrusted, so it is shown as text only.
 
 import { post } from "./api.js";
 import { look } from "./dialog.js";
@@ -16,8 +16,8 @@ export async function lookInto(queueName) {
     const messages = await peek(queueName, 10);
     const shown = messages.map((message, place) =>
       el("details", { open: place === 0 }, el("summary", {}, `Message ${place + 1}, ${bytes(message.bytes)}`), ...contents(message)));
-    const about = messages.length ? `The first ${plural(messages.length, "message")} of ${queueName}; they stay where they are.`
-      : `No message is ready in ${queueName}.`;
+    const about = messages.length ? `The first ${plural(messages.length, "message")} of ${queueName}. They stay in the queue.`
+      : `${queueName} has no ready messages.`;
     look(`Messages in ${queueName}`, el("p", {}, about), ...shown);
   } catch (error) {
     complain(error);
@@ -31,9 +31,9 @@ export function lookAt(message) {
 function contents(message) {
   const { headers = {}, ...properties } = message.properties;
   return [
-    el("h3", {}, message.bodyBase64 === null ? "Body" : "Body (Base64: it is not text)"),
+    el("h3", {}, message.bodyBase64 === null ? "Body" : "Body (Base64, because it is not text)"),
     el("pre", { class: "body", tabindex: "0" }, pretty(message)),
-    message.truncated ? el("p", {}, `Cut: the whole body has ${count(message.bytes)} bytes.`) : null,
+    message.truncated ? el("p", {}, `Truncated. The whole body has ${count(message.bytes)} bytes.`) : null,
     el("h3", {}, "Headers"), facts(headers),
     el("h3", {}, "Properties"), facts({ exchange: message.exchange, routingKey: message.routingKey, ...properties }),
   ].filter(Boolean);
@@ -50,7 +50,7 @@ function pretty({ message, bodyBase64, truncated }) {
   }
 }
 
-// JavaScript writes some JSON otherwise than it was, as numbers beyond 53 bits: that is shown as it came.
+// JavaScript changes some JSON, such as numbers above 53 bits; such a body is shown unchanged.
 const squeezed = (text) => text.replace(/\s/g, "");
 
 function facts(known) {

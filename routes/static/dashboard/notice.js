@@ -1,8 +1,8 @@
-// Short messages about what was done, or why not; a screen reader says them.
+// Short messages about results and errors. Screen readers announce them.
 
 import { button, el } from "./dom.js";
 
-const SHOWN = 8000; // milliseconds; refusals stay until they are closed
+const SHOWN = 8000; // milliseconds; errors stay until they are closed
 
 export function tell(text) {
   show(text, "good", null);

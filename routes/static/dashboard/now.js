@@ -1,4 +1,4 @@
-// The start page: what is wrong now, the worst first, with the button that helps beside it; then how much is going on.
+// The start page: current problems, the worst first, with buttons to fix them; then totals and rates.
 
 import { get, may } from "./api.js";
 import { chart, remember } from "./charts.js";
@@ -10,18 +10,18 @@ import { createQueue } from "./queues.js";
 
 const SHOWN = 25;
 
-// Title and tone of each kind of trouble, where its name leads, and what waits because of it.
+// The title, the tone and the linked view of each kind of problem.
 const KINDS = {
-  broker_unavailable: ["Broker away", "bad", null],
+  broker_unavailable: ["Broker down", "bad", null],
   no_worker: ["No worker", "bad", null],
   consumer_suspended: ["Suspended", "bad", "consumer"],
   copies_refused: ["Copies refused", "bad", "consumer"],
   retries_overdue: ["Retries overdue", "bad", "queue"],
   dead_lettering_stuck: ["Not dead-lettered", "bad", "queue"],
-  breaker_open: ["Breaker open", "bad", "consumer"],
+  breaker_open: ["Circuit breaker open", "bad", "consumer"],
   consumer_failing: ["Failing", "bad", "consumer"],
   dead_letters: ["Dead letters", "warn", "dead-letter-queue"],
-  queue_unconsumed: ["Nobody takes these", "warn", "queue"],
+  queue_unconsumed: ["No active consumer", "warn", "queue"],
   queue_growing: ["Growing", "warn", "queue"],
   consumer_waiting: ["Waiting", "warn", "consumer"],
   connection_blocked: ["Blocked", "bad", null],
@@ -29,11 +29,11 @@ const KINDS = {
 };
 
 export function show() {
-  const verdict = el("p", { class: "verdict", role: "status" }, "Looking …");
+  const verdict = el("p", { class: "verdict", role: "status" }, "Loading …");
   const list = el("ul", { class: "troubles" });
   const totals = el("dl", { class: "figures" });
   const states = el("div", { class: "states" });
-  const lines = chart("Messages a second, all queues", ["in", "out", "acked"]);
+  const lines = chart("Messages per second, all queues", ["in", "out", "acked"]);
 
   async function refresh(signal) {
     const { data } = await get("getOverview", {}, signal);
@@ -47,17 +47,17 @@ export function show() {
     }
   }
 
-  const heading = el("h1", {}, "What is wrong now");
-  const going = el("section", { "aria-labelledby": "going" }, el("h2", { id: "going" }, "What is going on"), states, totals, lines.node);
+  const heading = el("h1", {}, "Current problems");
+  const going = el("section", { "aria-labelledby": "going" }, el("h2", { id: "going" }, "Activity"), states, totals, lines.node);
   return { title: "Now", content: [heading, verdict, list, going], refresh };
 }
 
 const isBad = (trouble) => KINDS[trouble.kind][1] === "bad";
 
 function judge(data) {
-  if (!data.troubleCount) return el("span", { class: "good" }, "● All is well.");
+  if (!data.troubleCount) return el("span", { class: "good" }, "● No problems.");
   const tone = data.troubles.some(isBad) ? "bad" : "warn";
-  return el("span", { class: tone }, `▲ ${plural(data.troubleCount, "thing")} to look at.`);
+  return el("span", { class: tone }, `▲ ${plural(data.troubleCount, "problem")}.`);
 }
 
 function item(trouble) {
@@ -86,7 +86,7 @@ function helps({ kind, name, queueName, reason }) {
     return [button(of("Create queue", queueName), () => createQueue(queueName))];
   }
   if (kind === "dead_letters") {
-    return [el("a", { href: address(["dead-letter-queue", name]), role: "button" }, ...of(operator ? "Look and replay" : "Look", name))];
+    return [el("a", { href: address(["dead-letter-queue", name]), role: "button" }, ...of(operator ? "View and replay" : "View", name))];
   }
   if (kind === "queue_unconsumed" && operator && !reason.includes("paused")) {
     return [button(of("Create consumer", queueName), () => createConsumer(queueName))];
@@ -95,7 +95,7 @@ function helps({ kind, name, queueName, reason }) {
 }
 
 function rest(total) {
-  return total > SHOWN ? [el("li", { class: "more" }, `and ${count(total - SHOWN)} more: see the lists.`)] : [];
+  return total > SHOWN ? [el("li", { class: "more" }, `${count(total - SHOWN)} more: see the lists.`)] : [];
 }
 
 function state([name, number]) {
@@ -107,7 +107,7 @@ function figures({ totals, workers }) {
   if (totals) {
     shown.push(
       ["queues", count(totals.queues)], ["ready", count(totals.ready)], ["unacked", count(totals.unacked)],
-      ["to be retried", count(totals.retries)], ["retries overdue", count(totals.retriesOverdue)],
+      ["waiting retries", count(totals.retries)], ["retries overdue", count(totals.retriesOverdue)],
       ["dead letters", count(totals.deadLetters)], ["in/s", rate(totals.publishRate)],
       ["out/s", rate(totals.deliverRate)], ["acked/s", rate(totals.ackRate)],
     );

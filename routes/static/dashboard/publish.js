@@ -1,4 +1,4 @@
-// Two forms: one message into a queue, and a sample to a consumer's target.
+// Two forms: publish a message, and send a sample to a consumer's target.
 
 import { may, post } from "./api.js";
 import { el, fill } from "./dom.js";
@@ -15,19 +15,19 @@ export function show(place) {
 function publish(queueName) {
   const asked = form({
     fields: [
-      { name: "queueName", label: "Queue", value: queueName, hint: "or, instead, exchange and routing key" },
+      { name: "queueName", label: "Queue", value: queueName, hint: "or leave empty and give exchange and routing key" },
       { name: "exchange", label: "Exchange" },
       { name: "routingKey", label: "Routing key" },
-      { name: "message", label: "Message", kind: "area", rows: 6, read: (given) => given, hint: "goes as it is typed" },
-      { name: "contentType", label: "Content type", hint: "empty: application/json if it is JSON, else text/plain" },
+      { name: "message", label: "Message", kind: "area", rows: 6, read: (given) => given, hint: "published exactly as typed" },
+      { name: "contentType", label: "Content type", hint: "empty: application/json for JSON, otherwise text/plain" },
       { name: "correlationId", label: "Correlation id" },
-      { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, as in {"x-tenant": "acme"}' },
+      { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, such as {"x-tenant": "acme"}' },
     ],
     submit: "Publish",
     async run({ message, contentType = typeOf(message), correlationId, headers, ...where }) {
       const properties = { contentType, correlationId, headers };
       const { data } = await post("messagePublish", { ...where, message, properties });
-      tell(`Published: it is in its queue, as message ${data.messageId}.`);
+      tell(`Published message ${data.messageId}. It is in its queue.`);
     },
   });
   return el("section", { "aria-labelledby": "publish" }, el("h2", { id: "publish" }, "Publish a message"), asked.node);
@@ -48,12 +48,12 @@ function test(name) {
       fill(result, ...answer(data));
     },
   });
-  const about = el("p", {}, "It is sent as a delivery would be, signed and all. No queue is touched, and nothing is retried.");
+  const about = el("p", {}, "The sample is sent and signed like a delivery. No queue is used, and the request is not retried.");
   return el("section", { "aria-labelledby": "test" }, el("h2", { id: "test" }, "Test a consumer's target"), about, asked.node, result);
 }
 
 function answer(data) {
-  const meaning = { success: "would be delivered", retry: "would be tried again", reject: "would be dead-lettered", suspend: "would rest or suspend the consumer" };
+  const meaning = { success: "would be delivered", retry: "would be retried", reject: "would be dead-lettered", suspend: "would rest or suspend the consumer" };
   const tone = data.outcome === "success" ? "good" : "bad";
   return [
     el("p", {}, el("span", { class: `tag ${tone}` }, data.outcome), ` ${data.reason}, in ${milliseconds(data.durationMs)}: a message ${meaning[data.outcome]}.`),
@@ -61,7 +61,7 @@ function answer(data) {
   ];
 }
 
-// The text itself is sent, not what JavaScript makes of it: its numbers have 53 bits.
+// The text itself is sent, because JavaScript would change numbers above 53 bits.
 function typeOf(text) {
   try {
     JSON.parse(text);

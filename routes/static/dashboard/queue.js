@@ -1,4 +1,4 @@
-// One queue: how its messages move, who consumes it, and what can be done to it.
+// One queue: counts and rates, consumers, settings and actions.
 
 import { get, may, post, remove } from "./api.js";
 import { chart, perSecond, remember } from "./charts.js";
@@ -12,18 +12,18 @@ import { table } from "./table.js";
 export function show(place) {
   const name = place.path[1];
   const totals = el("dl", { class: "figures" });
-  const lines = chart("Messages a second", ["in", "out", "delivered to targets"]);
+  const lines = chart("Messages per second", ["in", "out", "delivered to targets"]);
   const facts = el("dl", { class: "facts" });
   const consumers = table({
     caption: "Consumers of this queue",
-    empty: "It has none here.",
+    empty: "This service has no consumer for the queue.",
     key: (one) => one.consumerId,
     columns: [
       { title: "Consumer", value: (one) => one.name, cell: (one) => link(one.name, ["consumer", one.name]) },
       { title: "State", value: stateOf, cell: (one) => badge(stateOf(one)) },
       { title: "Target", value: (one) => one.url, kind: "wide" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
-      { title: "Why", value: reasonOf, kind: "wide" },
+      { title: "Reason", value: reasonOf, kind: "wide" },
     ],
   });
 
@@ -42,7 +42,7 @@ export function show(place) {
 
   const heading = el("h1", {}, "Queue ", el("span", { class: "name" }, name));
   const whose = el("h2", {}, "Consumers");
-  const what = el("h2", {}, "What it is");
+  const what = el("h2", {}, "Settings");
   return {
     title: name,
     content: [heading, el("div", { class: "tools" }, ...actions(name)), totals, lines.node, whose, ...consumers.content, what, facts],
@@ -58,8 +58,8 @@ function actions(name) {
   if (!may("operator")) return links;
   return [
     ...links,
-    el("a", { href: address(["dead-letter-queue", name]), role: "button", class: "quiet" }, "Messages as dead letters"),
-    button("Look at messages", () => lookInto(name), { class: "quiet" }),
+    el("a", { href: address(["dead-letter-queue", name]), role: "button", class: "quiet" }, "View as dead letters"),
+    button("View messages", () => lookInto(name), { class: "quiet" }),
     button("Create consumer", () => createConsumer(name), { class: "quiet" }),
     button("Purge", () => askToPurge(name), { class: "quiet" }),
     button("Delete", () => askToDelete(name), { class: "quiet" }),
@@ -83,7 +83,7 @@ function about(queue) {
 export function askToPurge(name) {
   confirmByName({
     title: `Purge ${name}?`,
-    text: "All messages in it are dropped for good, but for those that a consumer holds.",
+    text: "All ready messages are deleted permanently. Unacked messages stay.",
     name,
     verb: "Purge queue",
     async run() {
@@ -96,7 +96,7 @@ export function askToPurge(name) {
 function askToDelete(name) {
   confirmByName({
     title: `Delete ${name}?`,
-    text: "The queue and all messages in it are dropped for good. Its consumers wait until it is made again.",
+    text: "The queue and all its messages are deleted permanently. Its consumers wait until it is created again.",
     name,
     verb: "Delete queue",
     fields: [{ name: "ifEmpty", label: "Only if it is empty", kind: "check", value: false }],

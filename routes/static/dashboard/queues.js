@@ -1,4 +1,4 @@
-// All queues, with what waits in them and how it moves.
+// All queues, with counts and rates.
 
 import { get, may, post } from "./api.js";
 import { remember, sparkline } from "./charts.js";
@@ -10,13 +10,13 @@ import { PAGE_SIZE, choice, pager, search, table } from "./table.js";
 const FIELDS = "queueName,type,ready,unacked,messageBytes,consumers,publishRate,deliverRate,ackRate";
 const ORDERS = [
   ["", "by name"], ["ready", "most ready"], ["unacked", "most unacked"], ["messageBytes", "most bytes"],
-  ["publishRate", "fastest in"], ["deliverRate", "fastest out"], ["ackRate", "fastest acked"],
+  ["publishRate", "highest in/s"], ["deliverRate", "highest out/s"], ["ackRate", "highest acked/s"],
 ];
 
 export function show(place) {
   const list = table({
     caption: "Queues",
-    empty: "There is no such queue.",
+    empty: "No queues match.",
     key: (queue) => queue.queueName,
     columns: [
       { title: "Queue", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["queue", one.queueName]), kind: "wide" },
@@ -25,7 +25,7 @@ export function show(place) {
       { title: "In/s", value: (one) => one.publishRate, cell: (one) => rate(one.publishRate), kind: "number line-1" },
       { title: "Out/s", value: (one) => one.deliverRate, cell: (one) => rate(one.deliverRate), kind: "number line-2" },
       { title: "Acked/s", value: (one) => one.ackRate, cell: (one) => rate(one.ackRate), kind: "number line-3" },
-      { title: "Lines", value: (one) => one.past.times.at(-1), cell: (one) => sparkline(one.past), kind: "lines" },
+      { title: "Trend", value: (one) => one.past.times.at(-1), cell: (one) => sparkline(one.past), kind: "lines" },
       { title: "Consumers", value: (one) => one.consumers, cell: (one) => count(one.consumers), kind: "number" },
       { title: "Size", value: (one) => one.messageBytes, cell: (one) => bytes(one.messageBytes), kind: "number" },
       { title: "Type", value: (one) => one.type },
@@ -46,7 +46,7 @@ export function show(place) {
   }
 
   const create = may("operator") && button("Create queue", () => createQueue());
-  const tools = el("div", { class: "tools" }, search(place, "Search"), choice(place, "Order", "sort", ORDERS), create);
+  const tools = el("div", { class: "tools" }, search(place, "Search"), choice(place, "Sort", "sort", ORDERS), create);
   return { title: "Queues", content: [el("h1", {}, "Queues"), tools, ...list.content, pages.node], refresh };
 }
 
@@ -56,9 +56,9 @@ export function createQueue(name) {
     fields: [
       { name: "queueName", label: "Name", required: true, value: name },
       { name: "type", label: "Type", kind: "select", options: [["classic", "classic"], ["quorum", "quorum"]] },
-      { name: "durable", label: "Durable: it survives a restart of the broker", kind: "check", value: true },
-      { name: "messageTtl", label: "Messages expire after", kind: "number", hint: "milliseconds; empty: never" },
-      { name: "maxLength", label: "At most so many messages", kind: "number", hint: "empty: no limit" },
+      { name: "durable", label: "Durable: survives a restart of the broker", kind: "check", value: true },
+      { name: "messageTtl", label: "Message TTL", kind: "number", hint: "milliseconds; empty: never" },
+      { name: "maxLength", label: "Maximum length", kind: "number", hint: "messages; empty: no limit" },
     ],
     submit: "Create queue",
     async run(values) {

@@ -1,4 +1,4 @@
-// Dead letters back to their queue: those that are chosen, those that a filter describes, or all; and how far it has come.
+// The replay of dead letters: all, the selected ones, or those that match a filter; with its progress.
 
 import { Refused, get, may, post } from "./api.js";
 import { el, fill } from "./dom.js";
@@ -14,13 +14,13 @@ export function replayForm(deadLetterQueue, { done }) {
   const progress = el("div", { class: "progress", role: "status" });
   const asked = form({
     fields: [
-      { name: "queueName", label: "Back to the queue", required: true, value: deadLetterQueue.replace(/\.dlq$/, ""), hint: "where a message does not tell itself" },
-      { name: "which", label: "Which", kind: "select", options: [["all", "all"], ["chosen", "those chosen below (none yet)"], ["filtered", "those that fit"]] },
-      { name: "status", label: "HTTP status", read: numbers, hint: "any of these, as in 500, 503" },
+      { name: "queueName", label: "Queue", required: true, value: deadLetterQueue.replace(/\.dlq$/, ""), hint: "for messages that do not name their queue" },
+      { name: "which", label: "Messages", kind: "select", options: [["all", "all"], ["chosen", "selected below (none yet)"], ["filtered", "matching a filter"]] },
+      { name: "status", label: "HTTP status", read: numbers, hint: "any of these, such as 500, 503" },
       { name: "error", label: "Error", read: words, hint: "any of these: timeout, connect, dns, tls …" },
       { name: "since", label: "Failed since", kind: "datetime-local", read: moment },
       { name: "until", label: "Failed before", kind: "datetime-local", read: moment },
-      { name: "perSecond", label: "At most so many a second", kind: "number" },
+      { name: "perSecond", label: "Rate limit", hint: "messages per second", kind: "number" },
       { name: "dryRun", label: "Only count them", kind: "check" },
     ],
     submit: "Replay",
@@ -40,7 +40,7 @@ export function replayForm(deadLetterQueue, { done }) {
   function choose(chosen) {
     const before = ids.length;
     ids = [...chosen];
-    chosenOption.textContent = `those chosen below (${ids.length || "none yet"})`;
+    chosenOption.textContent = `selected below (${ids.length || "none yet"})`;
     if (ids.length && !before && which.value === "all") which.value = "chosen";
     if (!ids.length && which.value === "chosen") which.value = "all";
     update();
@@ -51,9 +51,9 @@ export function replayForm(deadLetterQueue, { done }) {
 }
 
 function request(deadLetterQueue, { queueName, which, perSecond, dryRun, ...filter }, ids) {
-  if (which === "chosen" && !ids.length) throw new Refused(0, { detail: "Choose messages below first." });
+  if (which === "chosen" && !ids.length) throw new Refused(0, { detail: "Select messages below first." });
   if (which === "filtered" && !Object.values(filter).some((given) => given?.length)) {
-    throw new Refused(0, { detail: "Say which: fill in a status, an error or a time; or choose all." });
+    throw new Refused(0, { detail: "The filter is empty. Fill in a status, an error or a time, or choose all." });
   }
   const wanted = { all: {}, chosen: { messageIds: ids }, filtered: filter }[which];
   return { queueName, deadLetterQueue, filter: wanted, perSecond, dryRun };
@@ -61,7 +61,7 @@ function request(deadLetterQueue, { queueName, which, perSecond, dryRun, ...filt
 
 async function follow(begun, place) {
   const bar = el("progress", { "aria-label": "Replay", max: 1, value: 0 });
-  const text = el("span", {}, "Beginning …");
+  const text = el("span", {}, "Starting …");
   fill(place, bar, text);
   let replay = begun;
   while (replay.state === "running") {
@@ -70,12 +70,12 @@ async function follow(begun, place) {
       replay = (await get("getReplay", { replayId: begun.replayId })).data;
     } catch (error) {
       if (!(error instanceof Refused) || (error.status >= 400 && error.status < 500 && error.status !== 429)) throw error;
-      text.textContent = `${error.message} It goes on meanwhile.`;
+      text.textContent = `${error.message} The replay continues in the service.`;
       continue;
     }
     bar.max = Math.max(1, replay.total);
     bar.value = replay.examined;
-    text.textContent = `${count(replay.replayed)} replayed; ${count(replay.examined)} of ${count(replay.total)} looked at.`;
+    text.textContent = `${count(replay.replayed)} replayed; ${count(replay.examined)} of ${count(replay.total)} examined.`;
   }
   const said = result(replay);
   fill(place, el("span", {}, said));
@@ -85,8 +85,8 @@ async function follow(begun, place) {
 
 function result(replay) {
   if (replay.dryRun) return `${plural(replay.matched, "dead letter")} of ${count(replay.total)} would be replayed.`;
-  const skipped = replay.skipped ? ` ${count(replay.skipped)} came from queues that are not yours and stay.` : "";
-  const failed = replay.failed ? ` ${count(replay.failed)} could not be published and stay.` : "";
+  const skipped = replay.skipped ? ` ${count(replay.skipped)} came from queues that you may not access, and stay.` : "";
+  const failed = replay.failed ? ` ${count(replay.failed)} could not be published, and stay.` : "";
   const why = replay.reason ? ` ${replay.reason}` : "";
   const state = replay.state === "finished" ? "" : ` The replay is ${replay.state}.`;
   return `${plural(replay.replayed, "dead letter")} replayed.${failed}${skipped}${state}${why}`;
@@ -96,7 +96,7 @@ const words = (given) => given.split(/[\s,]+/).filter(Boolean);
 
 function numbers(given) {
   const found = words(given).map(Number);
-  if (found.some(Number.isNaN)) throw new Error("must be numbers, as in 500, 503");
+  if (found.some(Number.isNaN)) throw new Error("must be numbers, such as 500, 503");
   return found;
 }
 

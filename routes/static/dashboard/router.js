@@ -1,7 +1,7 @@
-// Which view is shown: the part of the address after #. Views are modules that are fetched when they are first needed.
+// Shows the view that the part of the URL after # names. Views are modules, loaded when they are first needed.
 //
-// A view is `show(place)` and answers { title, content, refresh }: `content` are nodes made once, and `refresh(signal)`
-// fetches and fills them, again and again. `place` has the path's parts, and the query, which `set` changes in place.
+// A view exports `show(place)`, which returns { title, content, refresh }: `content` are nodes, created once, and
+// `refresh(signal)` fetches data and updates them. `place` has the parts of the path, and the query, which `set` changes.
 
 import { fill } from "./dom.js";
 import { refreshNow, stop, watch } from "./live.js";
@@ -50,7 +50,7 @@ function read(mine) {
     path: path.split("/").map(decoded),
     query: given,
     set(changes) {
-      if (mine !== turn) return undefined; // said late by a view that has been left
+      if (mine !== turn) return undefined; // called late by a view that is no longer shown
       for (const [key, value] of Object.entries(changes)) {
         if (value === "" || value === null) given.delete(key);
         else given.set(key, value);

@@ -1,13 +1,13 @@
-// A list as a table that is changed in place: only cells whose value is another are made anew, so that focus, selection
-// and scrolling survive a refresh. Its pager and search go through the API's page, pageSize and name.
+// A table that is updated in place: only cells whose value has changed are rebuilt, so that focus, selection and scroll
+// position survive a refresh. The pager and the search use the API's page, pageSize and name.
 
 import { el, fill } from "./dom.js";
 import { count } from "./format.js";
 
 export const PAGE_SIZE = 50;
 
-// `columns`: { title, value(row), cell(row), kind }; `value` is compared, and shown unless there is a `cell`. `kind` is
-// "number" (to the right), "wide" (may wrap) or "actions".
+// `columns`: { title, value(row), cell(row), kind }. `value` is compared, and shown unless there is a `cell`. `kind` is
+// "number" (right-aligned), "wide" (may wrap) or "actions".
 export function table({ caption, columns, key, empty }) {
   const shown = new Map();
   const body = el("tbody");
@@ -69,16 +69,16 @@ export function pager(place) {
 
   function show(total, size = PAGE_SIZE) {
     const last = Math.max(1, Math.ceil(total / size));
-    if (page() > last) turn(last - page()); // there were more when somebody turned here
+    if (page() > last) turn(last - page()); // the list has become shorter
     previous.disabled = page() <= 1;
     next.disabled = page() >= last;
-    where.textContent = `${count(total)} in all, page ${page()} of ${last}`;
+    where.textContent = `${count(total)} in total, page ${page()} of ${last}`;
   }
 
   return { node, show, page };
 }
 
-// A field that searches while one types.
+// A search field that searches while the user types.
 export function search(place, label, name = "name") {
   let timer = 0;
   const input = el("input", {
@@ -94,7 +94,7 @@ export function search(place, label, name = "name") {
   return el("div", { class: "filter" }, el("label", { for: input.id }, label), input);
 }
 
-// A choice of `options`: pairs of value and text.
+// A select field. `options` are pairs of value and text.
 export function choice(place, label, name, options) {
   const current = place.query.get(name) || "";
   const items = options.map(([value, text]) => el("option", { value, selected: value === current }, text));

@@ -16,7 +16,7 @@ export const ROLES = [
 export function show(place) {
   const list = table({
     caption: "Users",
-    empty: "There is none.",
+    empty: "No users.",
     key: (user) => user.username,
     columns: [
       { title: "User", value: (user) => user.username, kind: "wide" },
@@ -70,7 +70,7 @@ function edit(user) {
     title: `Edit ${user.username}`,
     fields: [
       { name: "role", label: "Role", kind: "select", options: ROLES, value: user.role },
-      { name: "password", label: "New password", kind: "password", hint: "empty: as it is; a new one ends all their logins", autocomplete: "new-password" },
+      { name: "password", label: "New password", kind: "password", hint: "empty: unchanged; a new password ends all their logins", autocomplete: "new-password" },
     ],
     submit: "Save",
     async run(values) {
