@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from delivery.refusals import SUSPEND_AFTER
-from domain.outcome import ErrorClass, Outcome
+from domain.outcome import HOPELESS, ErrorClass, Outcome
 
 _GONE = 410
 """The target says that it will not come back (RFC 9110 §15.5.11), so it is not asked ten times."""
@@ -77,7 +77,7 @@ TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
     (Outcome.UNSENT, lambda s: s.outdated, Fate.GIVE_BACK),
     (Outcome.UNSENT, _always, Fate.REST),
     (Outcome.SUSPEND, lambda s: s.outdated, Fate.GIVE_BACK),
-    (Outcome.SUSPEND, lambda s: s.error is ErrorClass.TOKEN_REFUSED, Fate.SUSPEND),
+    (Outcome.SUSPEND, lambda s: s.error in HOPELESS, Fate.SUSPEND),
     (Outcome.SUSPEND, lambda s: s.others_succeed and s.attempts_left and not s.too_old, Fate.RETRY),
     (Outcome.SUSPEND, lambda s: s.others_succeed, Fate.EXHAUST),
     (Outcome.SUSPEND, lambda s: s.refusals >= SUSPEND_AFTER or s.status == _GONE, Fate.SUSPEND),

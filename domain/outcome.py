@@ -39,14 +39,20 @@ class ErrorClass(Enum):
     """the OAuth 2 token endpoint gave no token"""
     TOKEN_REFUSED = "token-refused"
     """the OAuth 2 token endpoint refused the consumer's credentials"""
+    CERTIFICATE = "certificate"
+    """a certificate of the consumer has expired, or libcurl cannot use it"""
     PROXY = "proxy"
     """the egress proxy failed, or refused to pass the request on"""
 
 
 NEVER_ASKED = frozenset({
-    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.PROXY,
+    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE,
+    ErrorClass.PROXY,
 })  # fmt: skip
 """Errors of ours: the target has not heard of the message."""
+
+HOPELESS = frozenset({ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE})
+"""Errors that only a change of the consumer ends."""
 
 
 class Answer(NamedTuple):

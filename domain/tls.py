@@ -67,9 +67,10 @@ class TargetTls(Credentials):
                 one = found[valid.index(False)]
                 expired = one.not_valid_after_utc <= now
                 date = one.not_valid_after_utc if expired else one.not_valid_before_utc
-                return f"tls.{field}", f"{'expired on' if expired else 'is not valid before'} {_text(date)}"
+                return f"tls.{field}", f"{'expired on' if expired else 'is not valid before'} {written(date)}"
         return None
 
 
-def _text(date: datetime) -> str:
+def written(date: datetime) -> str:
+    """Return a moment as people read it."""
     return date.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -10,6 +10,7 @@ from typing import get_args
 
 from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleKind
 from domain.registry import Report
+from domain.tls import written
 from gateway.amqp.topology import DUE, OVERDUE, holds_retries, is_dead_letter_queue
 from services.consumer_state import Live
 
@@ -111,8 +112,7 @@ def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice:
     for one in consumers:
         end = one.certificate_expires_at
         if end is not None and end - now < notice:
-            date = f"{end:%Y-%m-%d %H:%M} UTC"
-            when = f"has expired on {date}: TLS with the target fails" if end <= now else f"expires on {date}"
+            when = f"{'expired' if end <= now else 'expires'} on {written(end)}"
             reason = f"A certificate of the consumer's `tls` {when}. Give it a new one by PATCH /updateConsumer."
             yield Trouble(kind="certificate_expires", name=one.name, queue_name=one.queue_name, reason=reason)
 

@@ -16,6 +16,8 @@ from delivery.request import Request
 from delivery.signing import github_signature, stripe_signature
 from domain.auth import ApiKeyAuth, BasicAuth, BearerAuth, HmacAuth, OAuth2Auth
 from domain.consumer import ConsumerSpec
+from domain.outcome import Answer, ErrorClass
+from domain.tls import TargetTls, written
 from gateway.http.endpoint import Done
 from gateway.http.oauth2 import Ask, Authorizer, OAuth2, Send
 
@@ -56,6 +58,23 @@ class Hmac:
         send(request._replace(headers=[*request.headers, f"{self._header}: {signature}"]), done)
 
 
+class Unexpired:
+    """Sends nothing once a certificate of the consumer has expired: a target may answer so that messages would be
+    dead-lettered, as nginx does with 400."""
+
+    def __init__(self, tls: TargetTls, then: Authorizer | None) -> None:
+        self._end, self._then = tls.expires_at.timestamp(), then
+        self._reason = f"A certificate of `tls` expired on {written(tls.expires_at)}. Give the consumer a new one."
+
+    def authorize(self, request: Request, send: Send, done: Done) -> None:
+        if time.time() >= self._end:
+            done(Answer(None, ErrorClass.CERTIFICATE, self._reason, 0.0))
+        elif self._then is None:
+            send(request, done)
+        else:
+            self._then.authorize(request, send, done)
+
+
 def _basic(auth: BasicAuth, _spec: ConsumerSpec, _ask: Ask) -> Authorizer:
     """RFC 7617 §2, in UTF-8."""
     login = f"{auth.username}:{auth.password.get_secret_value()}"
@@ -85,4 +104,5 @@ def authorizer_of(spec: ConsumerSpec, ask: Ask) -> Authorizer | None:
     """The authorizer of a consumer's requests, or None if it needs none. `ask` sends a request to an endpoint that is
     not the target."""
     make = _AUTHORIZERS.get(type(spec.auth))
-    return make(spec.auth, spec, ask) if make else None
+    authorizer = make(spec.auth, spec, ask) if make else None
+    return Unexpired(spec.tls, authorizer) if spec.tls else authorizer

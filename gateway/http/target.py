@@ -198,6 +198,7 @@ class Easy:
 
 
 _STATUS_LINE = b"HTTP/"
+_E_SSL_CLIENTCERT = 98  # pycurl has no name for it
 _EMPTY = (b"\r\n", b"\n")
 
 _ERRORS = {
@@ -207,7 +208,8 @@ _ERRORS = {
     pycurl.E_OPERATION_TIMEDOUT: ErrorClass.TIMEOUT,
     pycurl.E_SSL_CONNECT_ERROR: ErrorClass.TLS,
     pycurl.E_PEER_FAILED_VERIFICATION: ErrorClass.TLS,
-    pycurl.E_SSL_CERTPROBLEM: ErrorClass.TLS,
+    pycurl.E_SSL_CERTPROBLEM: ErrorClass.CERTIFICATE,
+    _E_SSL_CLIENTCERT: ErrorClass.TLS,
     pycurl.E_SSL_CIPHER: ErrorClass.TLS,
     pycurl.E_SSL_CACERT_BADFILE: ErrorClass.TLS,
     pycurl.E_SSL_ISSUER_ERROR: ErrorClass.TLS,

@@ -61,6 +61,10 @@ class Consumers:
         )
         self.apply()
 
+    def spec(self, key: str) -> ConsumerSpec:
+        """What was asked for last."""
+        return self._desired[key].spec
+
     def deliver(self, queue: str, url: str, **fields: Any) -> None:
         """As `run`, and wait until it takes messages."""
         self.run(queue, url, **fields)

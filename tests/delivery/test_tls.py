@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.outcome import Answer, ErrorClass
 from gateway.http.egress import Egress
 from tests.delivery.client import Client
 from tests.delivery.running import Consumers
-from tests.support.amqp import publish
+from tests.support.amqp import publish, wait_ready
 from tests.support.certificates import Authority
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.programs import require
@@ -125,3 +127,33 @@ def test_deliveries_show_the_certificate_and_a_new_one_after_a_change(
         wait_until(lambda number=number: (one := consumers.report(queue)) and one.delivered == number)
         _, _, body = channel.basic_get(f"{queue}-replies", auto_ack=True)
         assert body == f"CN={name}".encode()
+
+
+def test_a_certificate_that_expires_suspends_the_consumer_and_no_message_is_charged(
+    consumers: Consumers, channel: BlockingChannel, queue: str, nginx: MutualTls
+) -> None:
+    tls = nginx.client("mayfly", days=4 / 86400)
+    consumers.deliver(queue, nginx.url + "open", tls=tls, reply=True)
+    publish(channel, queue, b"first")
+    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 4)
+    end = consumers.spec(queue).tls
+    assert end is not None
+    wait_until(lambda: datetime.now(UTC) >= end.expires_at)
+    publish(channel, queue, *"123")
+    report = consumers.wait(queue, "suspended")
+    assert str(report.reason).startswith("A certificate of `tls` expired on ")
+    assert (report.retried, report.dead_lettered) == (0, 0)
+    wait_ready(channel, queue, 3)
+    consumers.deliver(queue, nginx.url, tls=nginx.client("alice"))
+    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 4)
+
+
+def test_a_key_that_libcurl_cannot_use_suspends(
+    consumers: Consumers, channel: BlockingChannel, queue: str, nginx: MutualTls
+) -> None:
+    tls = nginx.client("weak", key=rsa.generate_private_key(65537, 1024))
+    publish(channel, queue, b"body")
+    consumers.run(queue, nginx.url, tls=tls)
+    report = consumers.wait(queue, "suspended")
+    assert "certificate" in str(report.reason)
+    assert (report.retried, report.dead_lettered) == (0, 0)

@@ -27,6 +27,7 @@ LEFT, LAST = Situation(attempts_left=True), Situation(attempts_left=False)
         (10, Outcome.UNSENT, LAST._replace(too_old=True, refusals=10, others_succeed=True), Fate.REST),
         (11, Outcome.SUSPEND, LEFT._replace(outdated=True, others_succeed=True, refusals=10), Fate.GIVE_BACK),
         (12, Outcome.SUSPEND, LAST._replace(others_succeed=True, error=ErrorClass.TOKEN_REFUSED), Fate.SUSPEND),
+        (12, Outcome.SUSPEND, LEFT._replace(error=ErrorClass.CERTIFICATE), Fate.SUSPEND),
         (13, Outcome.SUSPEND, LEFT._replace(others_succeed=True, refusals=10, status=410), Fate.RETRY),
         (14, Outcome.SUSPEND, LAST._replace(others_succeed=True), Fate.EXHAUST),
         (14, Outcome.SUSPEND, LEFT._replace(others_succeed=True, too_old=True), Fate.EXHAUST),

@@ -35,6 +35,7 @@ def test_no_answer_is_tried_again_unless_the_target_was_never_asked(error: Error
         ErrorClass.UNSENDABLE: Outcome.REJECT,
         ErrorClass.TOKEN: Outcome.UNSENT,
         ErrorClass.TOKEN_REFUSED: Outcome.SUSPEND,
+        ErrorClass.CERTIFICATE: Outcome.SUSPEND,
         ErrorClass.PROXY: Outcome.UNSENT,
     }
     assert OutcomeRules().table.outcome_of(answer(None, error)) is faults.get(error, Outcome.RETRY)
