@@ -1,9 +1,9 @@
-"""The worker process: runs every enabled consumer of the registry until it is told to stop.
+"""The worker process: runs all enabled consumers of the registry until it gets a signal.
 
     python WorkerRMQ.py
 
-SIGTERM or SIGINT: take no more messages, finish what is in flight within DRAIN_TIMEOUT, hand back the rest, exit 0.
-When its consumer thread crashes, it says so and exits with 1, so that its supervisor restarts it.
+On SIGTERM or SIGINT it takes no more messages, finishes those in flight within DRAIN_TIMEOUT, gives back the rest, and
+exits with 0. If it cannot run its consumers, it logs the reason and exits with 1, so that its supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = structlog.get_logger("workerrmq.worker")
 
 
 def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Reconciler:
-    """The consumers of one process; the web process uses the same when CONSUMERS is inline."""
+    """Return the reconciler that runs a process's consumers. Web processes use it, too, if CONSUMERS is inline."""
     management = ManagementClient(settings.rabbitmq_management_url)
     return Reconciler(
         store,
@@ -36,7 +36,8 @@ def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Rec
 
 
 def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
-    """Look every `look_every` seconds whether the worker's threads run; send the last spans within `last_spans`."""
+    """Run the worker. Check every `look_every` seconds that its threads run; at the end, send the last spans within
+    `last_spans` seconds."""
     settings = load()
     logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     signals = {signal.SIGTERM, signal.SIGINT}
@@ -45,7 +46,7 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
     )  # inherited by all threads, so that only sigtimedwait below gets them
     keep_in(settings.metrics_dir)
     store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
-    tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint.get_secret_value())
     worker = reconciler(settings, store, tracing)
     worker.start()
     log.info("worker_started")
@@ -57,7 +58,7 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
         log.info("worker_stopping", signal=name, drain_seconds=settings.drain_timeout)
     else:
         log.error("worker_failed", reason=fault)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second one ends us at once
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second signal ends the process at once
     worker.stop(settings.drain_timeout)
     if tracing is not None:
         tracing.stop(last_spans)

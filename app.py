@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_BODY_BYTES"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # API clients cannot use the redirect that merging causes
     store = _store(app, settings)
-    tracing = open_tracing(settings.otel_exporter_otlp_endpoint)
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint.get_secret_value())
     publisher = PublisherThread(settings.rabbitmq_url)
     worker = reconciler(settings, store, tracing) if settings.consumers == "inline" else None
     app.extensions["store"] = store

@@ -45,6 +45,7 @@ SECRETS = (
     "epintower_api_process_order",
     "metrics_token",
     "egress_proxy",
+    "otel_exporter_otlp_endpoint",
 )
 """The settings that may contain credentials. Each can also be read from the file that NAME_FILE names."""
 
@@ -97,8 +98,8 @@ class Settings(BaseSettings):
     rabbitmq_management_url: Annotated[InstanceOf[ManagementNodes], NoDecode] = Field(
         "",
         validate_default=True,
-        description="URL of RabbitMQ's management API, hosts separated by commas; "
-        "empty: hosts and login of RABBITMQ_URL, port 15672",
+        description="URL of RabbitMQ's management API, hosts separated by commas; empty: hosts and login of "
+        "RABBITMQ_URL, port 15672 (for amqps://: https, port 15671)",
     )
     mongo_uri: SecretStr = Field(
         SecretStr("mongodb://127.0.0.1:27017/workerrmq"),
@@ -145,8 +146,10 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console, or auto: console on a terminal, otherwise json"
     )
-    otel_exporter_otlp_endpoint: str = Field(
-        "", description="OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318; empty: no tracing"
+    otel_exporter_otlp_endpoint: SecretStr = Field(
+        SecretStr(""),
+        description="OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318, with user:password@ if it needs a "
+        "login; empty: no tracing",
     )
     web_workers: int = Field(1, ge=1, le=256, description="number of gunicorn worker processes")
     trusted_proxies: int = Field(
@@ -248,10 +251,18 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port, such as 127.0.0.1:5000")
         return value
 
-    @field_validator("default_target_url", "otel_exporter_otlp_endpoint")
+    @field_validator("default_target_url")
     @classmethod
     def _target(cls, value: str) -> str:
         return UrlTemplate(value) if value else value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: SecretStr) -> SecretStr:
+        url = UrlTemplate(value.get_secret_value()) if value.get_secret_value() else None
+        if url and (url.query.format or not url.fixed):
+            raise ValueError("must have no query and no placeholders: give a key in OTEL_EXPORTER_OTLP_HEADERS")
+        return value
 
     @field_validator("target_allow", "target_deny")
     @classmethod

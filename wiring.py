@@ -1,4 +1,4 @@
-"""How the services of one process are put together out of gateways: the other half of the composition root (app.py)."""
+"""Builds the services of a process from its gateways; a part of the composition root, like app.py."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def services_of(
     worker: Reconciler | None = None,
     tracing: Tracing | None = None,
 ) -> Services:
-    """All services, over a store and a publisher that need not be up, nor started. `worker` is the one of this process,
-    when it consumes."""
+    """Return all services. The store and the publisher need not be up or started. `worker` is the reconciler of this
+    process, if the process runs consumers."""
     management = ManagementClient(settings.rabbitmq_management_url)
     queue_gateway, lookup = QueueGateway(management), QueueLookup(management)
     reader = QueueReader(settings.rabbitmq_url, publisher, lookup)
@@ -78,9 +78,9 @@ def services_of(
             raise WorkerError(worker.fault, code="consumers_down")
 
     probes: dict[str, Callable[[], None]] = {
-        "store": lambda: store.ping(0.8),  # before the patience of Health ends, so that its reason is heard
+        "store": lambda: store.ping(0.8),  # less than Health's own timeout, so that its reason is shown
         "broker": broker,
-        # Every vhost has this exchange, and no more than the tag `management` is needed to look at it.
+        # Every virtual host has this exchange, and reading it needs only the tag `management`.
         "management": lambda: management.get("exchanges", management.vhost, "amq.direct", subject="virtual host"),
     }
     if worker is not None:

@@ -8,8 +8,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from amqp_wire.frames import HEARTBEAT_FRAME
 from broker.errors import AmqpError
-from broker.protocol.content import HEARTBEAT_FRAME
 from broker.session.connection import Connection
 from broker.session.transport import ConnectionLimits
 

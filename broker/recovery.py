@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
+from amqp_wire.table import decode_table
+from amqp_wire.values import Table
 from broker.core.broker import Broker
 from broker.core.message import Entry, Message
 from broker.core.policies import Policy
 from broker.core.queue import Queue
 from broker.journal_file import JournalFile, JournalRefused
-from broker.protocol.table import Table, decode_table
 from broker.storage import Storage
 
 # In order of dependency: a binding needs its queue and exchange, a permission its user.

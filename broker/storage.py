@@ -15,9 +15,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from amqp_wire.table import encode_table
 from broker.core.message import Entry, Message
 from broker.journal_file import Batch, JournalFile
-from broker.protocol.table import encode_table
 
 # The queue of transient entries that are stored only to page out their bodies; the next start deletes them.
 NO_QUEUE = 0

@@ -48,7 +48,7 @@ def command(operation: Operation, description: Description, finish: Finish | Non
             return
         answer = send(service, operation, given)
         if operation.media != "application/json":
-            click.echo(answer.text, nl=False)
+            click.echo(show.printable(answer.text, keep="\n"), nl=False)
             return
         content = answer.json()
         _show(content, typed["as_json"], _columns(name, given))

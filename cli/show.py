@@ -23,10 +23,11 @@ def as_json(content: Any) -> None:
 def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Print one line for each item. On a terminal, cut the widest columns until a line fits."""
     columns = columns or [name for name, value in items[0].items() if not isinstance(value, (dict, list))]
+    heads = [cell(name) for name in columns]
     rows = [[cell(item.get(name)) for name in columns] for item in items]
-    widths = _fitting([max(map(len, column)) for column in zip(columns, *rows, strict=True)])
+    widths = _fitting([max(map(len, column)) for column in zip(heads, *rows, strict=True)])
     numbers = [all(isinstance(item.get(name), (int, float, type(None))) for item in items) for name in columns]
-    click.secho(_line(columns, widths, numbers), bold=True)
+    click.secho(_line(heads, widths, numbers), bold=True)
     for row in rows:
         click.echo(_line(row, widths, numbers))
 
@@ -34,12 +35,12 @@ def table(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 def details(item: dict[str, Any]) -> None:
     """Print one line for each field, nested ones with dots (retry.jitter), then its lists as tables."""
     tables = {name: value for name, value in item.items() if _is_list_of_items(value)}
-    lines = [(name, value) for name, value in _flat(item) if name not in tables]
+    lines = [(cell(name), value) for name, value in _flat(item) if name not in tables]
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}")
     for name, items in tables.items():
-        click.secho(f"\n{name}:", bold=True)
+        click.secho(f"\n{cell(name)}:", bold=True)
         table(items, [])
 
 
@@ -61,9 +62,9 @@ def change(content: dict[str, Any]) -> None:
     for name, value in content.items():
         if isinstance(value, list):
             for one in value:
-                click.echo(f"{name}: {cell(one)}")
+                click.echo(f"{cell(name)}: {cell(one)}")
         elif name != "message" and not isinstance(value, dict):
-            click.echo(f"{name}: {cell(value)}")
+            click.echo(f"{cell(name)}: {cell(value)}")
 
 
 def cell(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""How a delivery is decided: pure functions and small state machines. No I/O, no clock, no randomness of their own."""
+"""Decisions about deliveries: pure functions and small state machines. They use no I/O, no clock and no randomness."""

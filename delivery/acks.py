@@ -1,12 +1,12 @@
-"""Which delivery tags of one channel may be acked, in as few acks as that can be said."""
+"""The delivery tags of one channel that may be acked, combined into as few acks as possible."""
 
 from __future__ import annotations
 
 
 class AckWindow:
-    """Delivery tags are 1, 2, 3 … on each channel (AMQP 0-9-1 §1.8.3.9 basic.ack), so a finished run from the lowest
-    open one is acked at once with `multiple`. A slow delivery must not hold up what finished behind it: those are
-    acked one by one, when asked to.
+    """Tracks finished deliveries. Tags are 1, 2, 3 … on each channel (AMQP 0-9-1 §1.8.3.9 basic.ack), so one ack with
+    `multiple` covers a finished run that starts at the lowest open tag. A slow delivery must not delay the acks of
+    later ones: `take_stragglers` returns those for individual acks.
     """
 
     __slots__ = ("_finished", "_low", "_settled")
@@ -17,21 +17,21 @@ class AckWindow:
         self._settled: set[int] = set()  # acked or nacked by itself, above the low mark
 
     def finish(self, tag: int) -> None:
-        """The fate of `tag` is safe: it may be acked."""
+        """Note that `tag` may be acked."""
         self._finished.add(tag)
 
     def settled(self, tag: int) -> None:
-        """`tag` was settled otherwise (nacked); it must not be acked any more."""
+        """Note that `tag` was settled in another way (nacked) and must not be acked."""
         self._settled.add(tag)
 
     @property
     def stragglers(self) -> int:
-        """Finished deliveries that wait behind an unfinished one, once `take` has run."""
+        """The number of finished deliveries behind an unfinished one; valid after `take`."""
         return len(self._finished)
 
     def take(self) -> int | None:
-        """The tag to ack with `multiple`, or None. It is one that has not been acked before: RabbitMQ closes the
-        channel with 406 for an unknown tag."""
+        """Return the tag to ack with `multiple`, or None. It never returns a tag twice: RabbitMQ closes the channel
+        with 406 for an unknown tag."""
         tag, last = self._low, None
         while True:
             if tag + 1 in self._finished:
@@ -47,7 +47,7 @@ class AckWindow:
         return last
 
     def take_stragglers(self) -> list[int]:
-        """The tags to ack one by one."""
+        """Return the stragglers' tags, to ack one by one."""
         tags = sorted(self._finished)
         self._settled |= self._finished
         self._finished.clear()

@@ -1,4 +1,4 @@
-"""Which attempts are worth a line in the log: failures, as many as the store bears, and a sample of the successes."""
+"""Selects the attempts for the attempt log: failures, up to a limit, and a sample of the successes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import deque
 from domain.attempt import Attempt
 
 _AT_ONCE = 500
-"""Failures that wait to be taken; what comes on top is counted and dropped."""
+"""Maximum number of attempts in the buffer; further ones are counted and dropped."""
 SAMPLE = 0.01
-"""Share of the successes that is kept."""
+"""Share of the successes that is logged."""
 
 
 class AttemptBuffer:
-    """Written by one thread, emptied by another."""
+    """A buffer that one thread writes and another empties."""
 
     def __init__(self) -> None:
         self._waiting: deque[Attempt] = deque()
         self.dropped = 0
-        """attempts that were not kept, since the start"""
+        """number of attempts dropped since the start"""
 
     def add(self, attempt: Attempt) -> None:
         if len(self._waiting) < _AT_ONCE:
@@ -27,7 +27,7 @@ class AttemptBuffer:
             self.dropped += 1
 
     def take(self) -> list[Attempt]:
-        """All that wait, oldest first; they wait no more."""
+        """Remove and return all attempts, the oldest first."""
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())

@@ -1,4 +1,4 @@
-"""How long to wait: before the next attempt of a delivery, and before trying a lost connection again."""
+"""Backoff: delays before the next attempt of a delivery, and before the next attempt to connect."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from delivery.delays import coarse
 from domain.consumer import RetryPolicy
 
 LONGEST_RETRY_AFTER = 86_400.0
-"""Seconds. A longer Retry-After counts as one day."""
+"""Seconds. A longer Retry-After is reduced to one day."""
 
 
 def retry_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: float | None = None) -> int | None:
-    """Whole seconds before the attempt after number `attempt` (from 1); None when no attempt is left.
+    """Return the whole seconds to wait after attempt number `attempt` (from 1); None if no attempt is left.
 
-    `spread` is a random number in [0, 1) and picks the jitter. `retry_after`, in seconds, is a lower bound (RFC 9110
-    §10.2.3) and is kept to the second; a delay of the schedule is rounded up as `coarse` says.
+    `spread` is a random number in [0, 1) that selects the jitter. `retry_after`, in seconds, is a lower bound (RFC 9110
+    §10.2.3) and rounded up to the next second; a delay from the schedule is rounded up by `coarse`.
     """
     if attempt > len(policy.schedule):
         return None
@@ -28,14 +28,14 @@ def retry_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: f
 
 
 def longest_delay(policy: RetryPolicy) -> int:
-    """The longest delay in seconds that the schedule comes to with any jitter; 0 when there is no retry."""
+    """Return the longest possible delay of the schedule, with jitter, in seconds; 0 if the schedule is empty."""
     attempts = range(1, len(policy.schedule) + 1)
     return max((retry_delay(policy, attempt, 1.0) or 0 for attempt in attempts), default=0)
 
 
 def retry_after(value: str, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for: a number of them, or a date (RFC 9110 §10.2.3); None for nonsense.
-    `now` in Unix seconds."""
+    """Return the seconds that a Retry-After header asks for, given as a number or a date (RFC 9110 §10.2.3); None if it
+    is malformed. `now` is in Unix seconds."""
     value = value.strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return float(value)
@@ -47,5 +47,6 @@ def retry_after(value: str, now: float) -> float | None:
 
 
 def reconnect_delay(failures: int, spread: float) -> float:
-    """Seconds before try number `failures` + 1 to connect: doubling from a quarter second to five, ± 25 %."""
+    """Return the seconds to wait before the next attempt to connect: 0.25, doubled with each failure up to 5, ± 25 %.
+    `spread` is a random number in [0, 1)."""
     return float(min(5.0, 0.25 * 2 ** min(failures, 10)) * (0.75 + 0.5 * spread))

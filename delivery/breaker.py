@@ -1,4 +1,4 @@
-"""A circuit breaker: when no message goes to a target, and when one may try it (M. Nygard, Release It!, §5.2)."""
+"""A circuit breaker, which stops requests to a target that fails (M. Nygard, Release It!, §5.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.consumer import BreakerPolicy
 
 _WINDOW = 100
 _SHARE = 0.8
-"""It opens too when so large a share of the last answers failed, though not all in a row."""
+"""The breaker also opens when this share of the last _WINDOW answers failed, in a row or not."""
 
 
 class State(Enum):
@@ -19,7 +19,8 @@ class State(Enum):
 
 
 class Breaker:
-    """Fed with answers; its owner calls `half_open` when the policy's time is up."""
+    """The state machine of one target and policy. Its owner reports answers, and calls `half_open` after the policy's
+    `openSeconds`."""
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
@@ -30,11 +31,11 @@ class Breaker:
         self.state = State.CLOSED
 
     def answered(self, failed: bool, *, probe: bool = False) -> bool:
-        """Whether the state has changed. While it is not closed only the probe's answer counts: the others were on
-        their way before."""
+        """Record an answer and return whether the state has changed. Unless the breaker is closed, only the probe's
+        answer counts: the other requests were sent before it opened."""
         if self.state is State.CLOSED:
             if not failed and not self._failed:
-                return False  # what came before the first failure of a window need not be in it
+                return False  # successes before the first failure need no place in the window
             self._count(failed)
             if self._row < self._policy.failures and self._failed < _WINDOW * _SHARE:
                 return False
@@ -48,7 +49,7 @@ class Breaker:
         return True
 
     def open(self) -> None:
-        """Open it, whatever it is: the target asks for a pause. What failed before does not count any more."""
+        """Open the breaker from any state, because the target asks for a pause. Earlier failures no longer count."""
         self.state = State.OPEN
         self._probing = False
         self._forget()
@@ -58,14 +59,14 @@ class Breaker:
         self._probing = False
 
     def take_probe(self) -> bool:
-        """Whether the caller may send the one message that tries."""
+        """Return whether the caller may send the probe. At most one probe is in flight."""
         if self.state is not State.HALF_OPEN or self._probing:
             return False
         self._probing = True
         return True
 
     def drop_probe(self) -> None:
-        """The message that was to try was never sent: another may."""
+        """Note that the probe was not sent, so that another message may be the probe."""
         self._probing = False
 
     def _count(self, failed: bool) -> None:

@@ -1,4 +1,4 @@
-"""Messages as CloudEvents 1.0 over HTTP in binary mode: the body as it is, the attributes in `ce-` headers.
+"""Messages as CloudEvents 1.0 over HTTP in binary mode: the unchanged body, and the attributes in `ce-` headers.
 
 Sources: CloudEvents 1.0.2 "Context Attributes"; HTTP Protocol Binding §3.1 "Binary Content Mode"; the extensions
 "Distributed Tracing" and "Correlation" of the CloudEvents repository.
@@ -15,7 +15,7 @@ from delivery.copies import Source, original
 from delivery.header_values import iso_time, text_of
 
 DEFAULT_TYPE = "workerrmq.message"
-"""The type of a message that names none."""
+"""The type of a message without a `type` property."""
 
 _NAME = re.compile(r"[a-z0-9]{1,20}")
 """Attribute names (CloudEvents §Naming Conventions)."""
@@ -26,12 +26,13 @@ _AS_IT_IS = re.compile(r"[!#$&-~]*")
 
 
 class CloudEvent:
-    """`id` is the message's, `source` is `/queues/<queue>`, `type` the message's or `workerrmq.message`, `subject` the
-    routing key, `time` the message's timestamp. `correlationid`, `traceparent` and `tracestate` are extensions.
+    """Builds the attributes. `id` is the message id, `source` is `/queues/<queue>`, `type` is the message's type or
+    `workerrmq.message`, `subject` is the routing key, `time` is the message's timestamp. `correlationid`, `traceparent`
+    and `tracestate` are extensions.
 
-    A header of `forwarded` becomes an extension too, without its `x-` and hyphens: `x-tenant-id` is `ce-tenantid`. One
-    whose name would be none, or that of another attribute, does not. What the consumer's own headers (`own`) say of an
-    attribute, as in `ce-type`, stands.
+    Each header of `forwarded` also becomes an extension, named without `x-` and hyphens: `x-tenant-id` becomes
+    `ce-tenantid`. It is left out if the resulting name is not valid or belongs to another attribute. The consumer's own
+    headers (`own`), such as `ce-type`, take precedence.
     """
 
     def __init__(self, queue: str, forwarded: Iterable[str], own: Iterable[str] = ()) -> None:
@@ -44,7 +45,7 @@ class CloudEvent:
                 self._extensions[name] = header
 
     def lines(self, source: Source) -> list[str]:
-        """Header lines for one message."""
+        """Return the `ce-` header lines of one message."""
         properties = source.properties
         headers = properties.headers or {}
         attributes = {
@@ -64,15 +65,15 @@ class CloudEvent:
 
 
 def _header_value(text: str | bytes) -> str:
-    """HTTP Protocol Binding §3.1.3.2: percent-encoded are space, double quote, percent and all outside U+0021–U+007E,
-    by their UTF-8."""
+    """Return the text with space, double quote, percent and all characters outside U+0021–U+007E percent-encoded as
+    UTF-8 (HTTP Protocol Binding §3.1.3.2)."""
     if isinstance(text, str) and _AS_IT_IS.fullmatch(text):
         return text
     return quote(text, safe=_AS_THEY_ARE)
 
 
 def _time(timestamp: object) -> str | None:
-    """RFC 3339 of a timestamp in Unix seconds; None for one beyond year 9999, as milliseconds would be."""
+    """Return a timestamp in Unix seconds as RFC 3339; None beyond the year 9999, for example for milliseconds."""
     if isinstance(timestamp, datetime):
         return iso_time(timestamp)
     try:

@@ -1,6 +1,6 @@
-"""The states of a consumer on a worker: a table from a state and an event to the next state, and what each may do.
+"""The states of a consumer on a worker: a table from state and event to the next state, and the rights of each state.
 
-docs/DELIVERY.md has the diagram of it; tests/unit/test_consumer_states.py draws that diagram from the table.
+docs/DELIVERY.md has the diagram; tests/unit/test_consumer_states.py draws it from the table.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Rights(NamedTuple):
     """The rights of a consumer in a state."""
 
     takes: bool
-    """whether it consumes from its queue, or tries to"""
+    """whether the consumer consumes from its queue, or tries to"""
     holds: bool = False
-    """whether it keeps the messages that have arrived without sending them"""
+    """whether it keeps received messages without sending them"""
 
 
 RIGHTS: dict[State, Rights] = {
@@ -79,13 +79,14 @@ TABLE: tuple[tuple[Event, tuple[State, ...], State | Literal["as the breaker"]],
     (Event.CHANGED, ("resting", "breaker-open", "probing", "suspended"), AS_BREAKER),
     (Event.REMOVED, (*_TAKING, "breaker-open", "resting", "suspended"), "draining"),
 )
-"""In every other state an event changes nothing."""
+"""Rows of event, states and next state. In any other state the event changes nothing."""
 
 _ROWS = {(state, event): target for event, states, target in TABLE for state in states}
 
 
 def next_state(state: State, event: Event, breaker_state: breaker.State, *, consuming: bool) -> State | None:
-    """The state that an event leads to, or None if it changes nothing. `consuming`: the broker sends messages."""
+    """Return the state after the event, or None if the event changes nothing. `consuming`: the broker sends
+    messages."""
     target = _ROWS.get((state, event))
     return _resumed(breaker_state, consuming) if target == AS_BREAKER else target
 
@@ -97,8 +98,8 @@ def _resumed(breaker_state: breaker.State, consuming: bool) -> State:
 
 
 def reported(state: State, *, failing: bool, throttled: bool) -> Actual:
-    """The state as users see it: `failing` if the last answer of a running consumer was not a success, `throttled` if
-    the breaker is not closed because the target asked for a pause."""
+    """Return the state that the API reports: `failing` if the last answer of a running consumer was not a success,
+    `throttled` if the breaker is not closed because the target asked for a pause, else `state`."""
     if state == "running" and failing:
         return "failing"
     if state in ("breaker-open", "probing") and throttled:

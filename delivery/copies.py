@@ -1,7 +1,7 @@
-"""The copies of a message that failed: one for the delay levels, one for the dead-letter queue.
+"""Builds copies of a message: for the delay levels, for the dead-letter queue, for the end of its queue.
 
-A copy keeps body, headers and properties. What would act on the broker on the way (a TTL, a user id, CC, the death
-history that makes RabbitMQ drop cycles) is set aside in a header and put back by `original`.
+A copy keeps the body, the headers and the properties. Properties and headers that the broker acts on (TTL, user id, CC,
+and the death history by which RabbitMQ detects cycles) move into a header of their own; `original` restores them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
-from domain.names import MAX_BYTES
+from domain.names import MAX_BYTES, OWN
 from domain.outcome import Answer
 from domain.timestamps import plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
-"""attempts that were charged so far"""
+"""number of attempts charged so far"""
 QUEUE = PREFIX + "queue"
 _LEVEL_HEADER = PREFIX + "delay-"
 _ASIDE = PREFIX + "set-aside"
@@ -29,7 +29,7 @@ FIRST_FAILED = PREFIX + "first-failed-at"
 REPLAYED_AT = "x-replayed-at"
 
 LOOK_EXCHANGE = "workerrmq.look."
-"""A message came by such an exchange, `workerrmq.look.<id>.<exchange>`, when a look has put a copy in its place."""
+"""Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
 
 _BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
@@ -38,7 +38,7 @@ _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
 class Source(NamedTuple):
-    """Where and as what a delivery arrived: queue, and the exchange and routing key that it came by."""
+    """A delivered message: its queue, and the exchange and routing key with which it arrived there."""
 
     queue: str
     exchange: str
@@ -50,33 +50,35 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Attempts before the last one that are not in a message's headers: an ordered consumer tries again in place.
-    `first_failed` in Unix seconds."""
+    """Attempts before the last one that are not in the message's headers, because an ordered consumer retries without a
+    copy. `first_failed` is in Unix seconds."""
 
     attempts: int
     first_failed: float
 
 
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
-    """How many attempts a message has behind it. Nonsense in the header counts as none."""
+    """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
     return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
 
 
 def level_header(level: int) -> str:
-    """The header by which a delay level takes a message. Not `x-…`: headers exchanges ignore those."""
+    """Return the header that routes a message into a delay level. It must not start with `x-`: headers exchanges ignore
+    such headers."""
     return f"{_LEVEL_HEADER}{level}"
 
 
 def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchange: str, now: float) -> Message:
-    """For the delay levels, entered by `exchange`: the copy comes back to the source queue, which is its routing key,
-    after `delay` seconds."""
+    """Return a copy for the delay levels, to publish to `exchange`. After `delay` seconds it returns to the source
+    queue, whose name is its routing key."""
     marks = {level_header(level): True for level in levels(delay)}
     return _copy(source, consumer, answer, now, marks, exchange, source.queue)
 
 
 def due_again(queue: str, properties: PropertiesView, body: bytes) -> Message:
-    """A copy whose delay is over, for its queue. What acted on the broker on the way does not act any more."""
+    """Return a copy for `queue` of a message whose delay is over, without the headers and properties of the delay
+    levels and those that the broker acts on."""
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = {
         name: value
@@ -96,23 +98,35 @@ def dead_letter(
     now: float,
     earlier: Earlier | None = None,
 ) -> Message:
-    """For a dead-letter `address` (exchange, routing key; None is the message's own). `outcome` is why: `rejected` or
-    `exhausted`."""
-    exchange, routing_key = address
-    if routing_key is None:
-        routing_key = original(source.exchange, source.routing_key, source.properties)[1]
+    """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
+    `outcome` is the reason: `rejected` or `exhausted`."""
+    exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: _moment(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
+def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
+    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle. RabbitMQ drops no
+    messages in cycles that include a rejection (https://www.rabbitmq.com/docs/dlx#routing)."""
+    return address[0] == "" and _dead_letter_key(source, address) == source.queue
+
+
+def _dead_letter_key(source: Source, address: tuple[str, str | None]) -> str:
+    if address[1] is not None:
+        return address[1]
+    return original(source.exchange, source.routing_key, source.properties)[1]
+
+
 def bare_dead_letter(
     source: Source, address: tuple[str, str | None], *, persistent: bool = True, headers: bool = True
 ) -> Message:
-    """For a message whose headers leave no room to say why it died: as it was published, but for what would act on the
-    broker. It may be that there is no room to make it `persistent` either, or for its own `headers`, as they are
-    written here: numbers may take more bytes than its publisher spent."""
+    """Return a dead letter without its history, for a message whose headers leave no room for it in a frame.
+
+    It is the message as published, without the headers and properties that the broker acts on. There may be no room for
+    the `persistent` flag either, or for its own `headers`: the publisher's frames may be larger than ours.
+    """
     _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in _BROKER_HEADERS}
     exchange, routing_key = address
@@ -121,8 +135,16 @@ def bare_dead_letter(
     return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
 
 
+def wants_reply(source: Source) -> bool:
+    """Return whether `reply_to` names a queue that is not the service's own: the publisher may have no permission to
+    publish to those."""
+    reply_to = source.properties.reply_to
+    return bool(reply_to) and not (isinstance(reply_to, str) and reply_to.startswith(OWN))
+
+
 def reply(source: Source, answer: Answer) -> Message:
-    """The target's answer for the message's `reply_to`, under its correlation id; transient, as RPC replies are."""
+    """Return the target's answer as a message for `reply_to`, with the correlation id; transient, as RPC replies
+    are."""
     properties = Properties(
         content_type=_name(answer.content_type, "application/octet-stream") if answer.content_type else None,
         correlation_id=source.properties.correlation_id,
@@ -134,22 +156,26 @@ def reply(source: Source, answer: Answer) -> Message:
 
 
 def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) -> Message:
-    """A dead letter as a message anew, for the queue that it came from (`queue`, where it does not tell). Persistent,
-    whatever it was before: it must not be lost now."""
+    """Return a dead letter as a new message for the queue that it came from (`queue` if its headers do not name one).
+
+    The copy goes to no other queue: CC and BCC took effect when the message was published. It is always persistent, so
+    that it is not lost. `now` is in Unix seconds.
+    """
     _, _, sent = original("", "", properties)
-    headers = {**(sent.headers or {}), REPLAYED_AT: _moment(now)}
+    kept = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    headers = {**kept, REPLAYED_AT: _moment(now)}
     back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
     return Message(came_from(properties, queue), body, properties=back)
 
 
 def came_from(properties: PropertiesView, default: str) -> str:
-    """The queue that a dead letter was in; `default` where it does not tell."""
+    """Return the queue that a dead letter came from; `default` if its headers do not name it."""
     return _name((properties.headers or {}).get(QUEUE), default)
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
-    """Exchange, routing key and properties as the publisher sent them, from a copy that came back (or from a message
-    that never was one). A publisher may write headers in our name: what is not as we write it counts for nothing."""
+    """Return exchange, routing key and properties as the publisher sent them, of a copy or of any other message. A
+    publisher may forge our headers, so malformed ones are ignored."""
     exchange = came_by(exchange)
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = dict(properties.headers or {})
@@ -165,13 +191,13 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
 
 
 def came_by(exchange: str) -> str:
-    """The exchange that a message was published to, of the one that brought it into its queue."""
+    """Return the exchange that a message was published to, given the one by which it came into its queue."""
     return exchange.removeprefix(LOOK_EXCHANGE).partition(".")[2] if exchange.startswith(LOOK_EXCHANGE) else exchange
 
 
 def returned_copy(source: Source, first_failed: float | None = None) -> Message:
-    """For the end of the queue that it came from, with as many attempts charged as before: to the broker it is new.
-    `first_failed` (Unix seconds) is noted where the message does not say when it first failed."""
+    """Return a copy for the end of the source queue, with the same number of charged attempts. To the broker it is a
+    new message. `first_failed` (Unix seconds) applies if the message has no time of its first failure."""
     before = source.properties.headers or {}
     history: dict[str, Any] = {ATTEMPTS: attempts_charged(before)}
     if FIRST_FAILED in before:
@@ -182,8 +208,8 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
 
 
 def known_since(properties: PropertiesView, now: float) -> float | None:
-    """When a message was published, in Unix seconds: by its timestamp or, where it has none that can be true, by its
-    first failed attempt; None when neither is known."""
+    """Return the time in Unix seconds since which a message is known: its timestamp if that is plausible, else its
+    first failed attempt, else None. `now` is in Unix seconds."""
     timestamp = properties.timestamp
     seconds = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
     if isinstance(seconds, int | float) and plausible(seconds, now):
@@ -216,9 +242,9 @@ def _copy(
 
 
 def _with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
-    """The message with what `original` needs, and what else shall be said of it."""
+    """Return a persistent copy with `history` in its headers, and with the headers that `original` reads."""
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
-    headers = dict(sent.headers or {})
+    headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
     aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
     aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
@@ -241,10 +267,10 @@ def _moment(seconds: float) -> str:
 
 
 def _is_ours(header: str | bytes) -> bool:
-    """Bytes are what a driver makes of a name that is not UTF-8."""
+    """Return whether a header is the service's own. pika returns bytes for a name that is not UTF-8."""
     return isinstance(header, str) and header.startswith(PREFIX)
 
 
 def _name(value: Any, default: str) -> str:
-    """A short string (AMQP 0-9-1 §4.2.5.3), or the default."""
+    """Return `value` if it is a valid short string (AMQP 0-9-1 §4.2.5.3), else `default`."""
     return value if isinstance(value, str) and len(value.encode()) <= MAX_BYTES else default

@@ -1,4 +1,4 @@
-"""How a delay is spelled in delay levels: level n keeps a message for 2^n seconds, so a delay is a set of levels.
+"""Delays as sets of delay levels: level n holds a message for 2^n seconds.
 
 NServiceBus's RabbitMQ transport delays messages in the same way
 (https://docs.particular.net/transports/rabbitmq/delayed-delivery).
@@ -7,17 +7,17 @@ NServiceBus's RabbitMQ transport delays messages in the same way
 from __future__ import annotations
 
 TOP_LEVEL = 28
-"""2^28 s are 8.5 years. RabbitMQ takes a longer TTL, but no one waits for it."""
+"""2^28 s are 8.5 years. RabbitMQ accepts longer TTLs, but no delay needs them."""
 
 _SIGNIFICANT_BITS = 4
 
 
 def levels(seconds: int) -> tuple[int, ...]:
-    """The levels whose times add up to `seconds` (from 1), the highest first. A message passes through each."""
+    """Return the levels whose times add up to `seconds` (from 1), the highest first. A message passes through each."""
     return tuple(level for level in range(seconds.bit_length() - 1, -1, -1) if seconds >> level & 1)
 
 
 def coarse(seconds: int) -> int:
-    """`seconds` rounded up to four significant bits: at most four levels, and at most an eighth late."""
+    """Return `seconds` rounded up to four significant bits: at most four levels, at most an eighth late."""
     unused = max(0, seconds.bit_length() - _SIGNIFICANT_BITS)
     return -(-seconds >> unused) << unused

@@ -1,7 +1,7 @@
-"""The fate of a delivery: a table from the outcome of an attempt, and the situation it was made in, to what is done.
+"""The fate of a delivery: a table from the outcome of an attempt and its situation to the action that follows.
 
-The first row that applies decides. docs/DELIVERY.md tells the same to users; tests/unit/test_delivery_fate.py has a
-test for each row.
+The first row that applies decides. docs/DELIVERY.md describes the table for users; tests/unit/test_delivery_fate.py has
+a test for each row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from delivery.refusals import SUSPEND_AFTER
 from domain.outcome import HOPELESS, ErrorClass, Outcome
 
 _GONE = 410
-"""The target says that it will not come back (RFC 9110 §15.5.11), so it is not asked ten times."""
+"""410 Gone means that the resource is permanently gone (RFC 9110 §15.5.11), so the first refusal suspends."""
 
 
 class Fate(Enum):
@@ -26,34 +26,34 @@ class Fate(Enum):
     REJECT = "reject"
     """charge the attempt; dead-letter the message, because no retry can help"""
     EXHAUST = "exhaust"
-    """charge the attempt; dead-letter the message, because it was the last one"""
+    """charge the attempt; dead-letter the message, because no attempt is left"""
     GIVE_BACK = "give back"
-    """uncharged, to its place in the queue; the target's circuit breaker says when the next attempt may come"""
+    """return the message to its queue, uncharged; the target's circuit breaker permits the next attempt"""
     REST = "rest"
-    """give it back, and let the consumer rest for some seconds"""
+    """give back the message, and let the consumer rest for some seconds"""
     SUSPEND = "suspend"
-    """give it back, and suspend the consumer until it is changed or resumed"""
+    """give back the message, and suspend the consumer until it is changed or resumed"""
 
 
 class Situation(NamedTuple):
-    """What decides beside the outcome."""
+    """The conditions that decide the fate, besides the outcome."""
 
     attempts_left: bool = True
     """whether the retry schedule has another delay"""
     gone: bool = False
-    """whether the delivery cannot be settled any more: its channel is closed, or a copy has replaced it"""
+    """whether the delivery can no longer be settled: its channel is closed, or a copy has replaced it"""
     too_old: bool = False
     """whether `retry.giveUpAfter` has passed since the message was published"""
     target_down: bool = False
     """whether the target's circuit breaker is open or half open"""
     probe: bool = False
-    """whether the attempt was the one that tries a target that is down"""
+    """whether the attempt was the probe of a target that is down"""
     outdated: bool = False
     """whether the consumer was changed after the attempt began"""
     others_succeed: bool = False
-    """whether other messages of the consumer succeeded lately"""
+    """whether other messages of the consumer succeeded recently"""
     refusals: int = 1
-    """refusals in a row, this one included"""
+    """refusals in a row, including this one"""
     status: int | None = None
     error: ErrorClass | None = None
 
@@ -65,7 +65,7 @@ _gone: _Condition = lambda s: s.gone  # noqa: E731
 _too_old: _Condition = lambda s: s.too_old  # noqa: E731
 
 TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
-    (None, _gone, Fate.FORGET),  # whatever the outcome
+    (None, _gone, Fate.FORGET),  # for any outcome
     (Outcome.SUCCESS, _always, Fate.ACK),
     (Outcome.REJECT, _always, Fate.REJECT),
     (Outcome.THROTTLE, _too_old, Fate.EXHAUST),
@@ -88,7 +88,7 @@ _ROWS = {outcome: [(applies, fate) for of, applies, fate in TABLE if of in (None
 
 
 def fate_of(outcome: Outcome, situation: Situation) -> Fate:
-    """What to do with a delivery whose attempt had this outcome."""
+    """Return the fate of a delivery whose attempt had this outcome in this situation."""
     for applies, fate in _ROWS[outcome]:
         if applies(situation):
             return fate

@@ -1,4 +1,4 @@
-"""Values on their way from AMQP into HTTP: what of a field table is text, and how text fits into a header."""
+"""Converts values of AMQP field tables to text, JSON and HTTP header values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 
 def field_value(value: str | bytes) -> str:
-    """A field value (RFC 9110 §5.5): what is not printable ASCII is percent-encoded, so that no header is forged, and
-    so is space at its ends, which a receiver would drop.
+    """Return a field value (RFC 9110 §5.5). Characters other than printable ASCII are percent-encoded, so that no value
+    can forge a header, and so are spaces at the ends, which a receiver would remove.
 
-    Bytes are what a driver makes of text that is not UTF-8.
+    pika returns bytes for a text that is not UTF-8.
     """
     if isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip():
         return value
@@ -23,9 +23,9 @@ def field_value(value: str | bytes) -> str:
 
 
 def text_of(value: Any) -> str | bytes | None:
-    """A single value of a field table (AMQP 0-9-1 §4.2.5.5) as text; None for tables, arrays and no value at all.
+    """Return a single value of a field table (AMQP 0-9-1 §4.2.5.5) as text; None for tables, arrays and null.
 
-    Truth is `true` or `false`, times are ISO 8601 in UTC, as they are in JSON.
+    Booleans are `true` or `false`, times are ISO 8601 in UTC, as in JSON.
     """
     if isinstance(value, str | bytes):
         return value
@@ -37,15 +37,15 @@ def text_of(value: Any) -> str | bytes | None:
 
 
 def iso_time(moment: datetime) -> str:
-    """`2026-11-22T13:00:00Z` (RFC 3339). A time without a zone is UTC: AMQP's have none."""
+    """Return a time as `2026-11-22T13:00:00Z` (RFC 3339). A time without a zone, as in AMQP, is UTC."""
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     return moment.isoformat() + "Z"
 
 
 def json_value(value: Any) -> Any:
-    """What JSON makes of a value of a field table (AMQP 0-9-1 §4.2.5.5): decimals are strings, times ISO 8601 in UTC,
-    and bytes that are no UTF-8 are `{"base64": "…"}`."""
+    """Return a value of a field table (AMQP 0-9-1 §4.2.5.5) as JSON: decimals are strings, times are ISO 8601 in UTC,
+    and bytes that are not UTF-8 are `{"base64": "…"}`."""
     if isinstance(value, dict):
         return {str(name): json_value(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -54,14 +54,14 @@ def json_value(value: Any) -> Any:
         encoding, text = text_or_base64(bytes(value))
         return text if encoding == "text" else {"base64": text}
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return float(value) if math.isfinite(value) else str(value)
     if isinstance(value, datetime):
         return iso_time(value)
     return str(value) if isinstance(value, Decimal) else value
 
 
 def text_or_base64(body: bytes) -> tuple[str, str]:
-    """`text` and the body where it is UTF-8, else `base64` and the body in Base64."""
+    """Return `text` and the decoded body if it is UTF-8, else `base64` and the body in Base64."""
     try:
         return "text", body.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Order under a key: of the messages with one key, one is under way; the others wait behind it, in order of arrival."""
+"""Ordering by key: of the messages with one key, one is in flight; the others wait in order of arrival."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Item = TypeVar("Item")
 
 
 class Lanes(Generic[Item]):
-    """A lane for each key that has messages, made and forgotten as they come and go."""
+    """One lane for each key that has messages; an empty lane is removed."""
 
     def __init__(self) -> None:
         self._lanes: dict[Hashable, deque[Item]] = {}
 
     def add(self, key: Hashable, item: Item) -> bool:
-        """Whether `item` is first in its lane and may go."""
+        """Append `item` to its lane. Return whether it is the first there and may be sent."""
         lane = self._lanes.get(key)
         if lane is None:
             self._lanes[key] = deque((item,))
@@ -29,7 +29,7 @@ class Lanes(Generic[Item]):
         return False
 
     def finish(self, key: Hashable) -> Item | None:
-        """The first of the lane is settled; the one that may go now."""
+        """Remove the first item of the lane, which is settled. Return the next one, which may be sent, or None."""
         lane = self._lanes.get(key)
         if lane is None:
             return None
@@ -47,8 +47,8 @@ class Lanes(Generic[Item]):
 
 
 def key_function(ordering: Ordering) -> Callable[[Mapping[str, Any] | None, bytes], Hashable] | None:
-    """From headers and body to the key; None when nothing is ordered. Messages without the header or the place in
-    their body share a key: nothing is known that would let one overtake another."""
+    """Return a function from headers and body to the ordering key; None if the consumer is not ordered. Messages
+    without the header or the JSON path share one key, so that none of them overtakes another."""
     if ordering == "none":
         return None
     if ordering == "queue":
@@ -63,7 +63,7 @@ def key_function(ordering: Ordering) -> Callable[[Mapping[str, Any] | None, byte
 def _key(value: Any) -> str:
     try:
         return repr(value)
-    except RecursionError:  # JSON may be nested deeper than Python's stack is
+    except RecursionError:  # JSON may be nested deeper than Python's stack allows
         return "too deep"
 
 

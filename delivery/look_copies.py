@@ -1,4 +1,4 @@
-"""The copy that takes a message's place when a look at it would use up its queue's delivery limit."""
+"""Builds the copy that replaces a message when a look would use up the delivery limit of its queue."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from domain.message import Message, Properties
 from domain.names import MAX_BYTES
 
 _ROUTING_HEADERS = ("CC", "BCC")
-"""RabbitMQ routes by these, so that a copy by the default exchange would reach other queues, too."""
+"""RabbitMQ routes by these headers, so a copy through the default exchange would also reach other queues."""
 
 
 def needs_exchange(source: Source) -> bool:
-    """Whether the default exchange would not bring a copy to its queue with the same routing key, and only there."""
+    """Return whether the default exchange cannot route a copy with the same routing key to its queue, and only
+    there."""
     headers = source.properties.headers or {}
     return (source.exchange, source.routing_key) != ("", source.queue) or any(
         key in headers for key in _ROUTING_HEADERS
@@ -20,14 +21,14 @@ def needs_exchange(source: Source) -> bool:
 
 
 def look_exchange(unique: str, exchange: str) -> str:
-    """The name of a fanout exchange for such copies, which tells the exchange that the messages came by, if it fits."""
+    """Return the name of a fanout exchange for such copies. It contains `exchange`, the messages' own, if that fits."""
     name = f"{LOOK_EXCHANGE}{unique}.{exchange}"
     return name if len(name.encode()) <= MAX_BYTES else f"{LOOK_EXCHANGE}{unique}."
 
 
 def look_copy(source: Source, exchange: str, own_user: str) -> Message:
-    """The message as it is, without the broker's own counts. One with the user id of another user than `own_user` is
-    refused by RabbitMQ, so its user id is set aside for consumers to find."""
+    """Return the message without RabbitMQ's delivery counts. RabbitMQ refuses the user id of any user except
+    `own_user`, so the copy keeps such a user id in a header, where consumers find it."""
     properties = source.properties
     if properties.user_id is not None and properties.user_id != own_user:
         return returned_copy(source)

@@ -1,4 +1,4 @@
-"""The envelope: a message as one JSON object, with all that AMQP said of it. For targets that see bodies only."""
+"""The envelope: a message with its properties and headers as one JSON object, for targets that read only bodies."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _PROPERTIES = {
     "user_id": "userId",
     "app_id": "appId",
 }
-"""Basic properties (AMQP 0-9-1 §1.8.3.1) and their names in JSON; those that are not set are left out."""
+"""Basic properties (AMQP 0-9-1 §1.8.3.1) and their names in JSON. Properties that are not set are left out."""
 
 
 def envelope(source: Source, attempt: int) -> bytes:
-    """`messageId`, `queue`, `exchange`, `routingKey`, `attempt`, `properties`, `headers`, `bodyEncoding`, `body`: all
-    as the publisher sent it, also of a message that came back from the delay levels.
+    """Return the JSON object, with `messageId`, `queue`, `exchange`, `routingKey`, `attempt`, `properties`, `headers`,
+    `bodyEncoding` and `body`. The values are the publisher's, even if the message came back from the delay levels.
 
-    `bodyEncoding` is `text` when the body is UTF-8, else `base64`. Headers keep JSON's types; decimals are strings,
-    times ISO 8601 in UTC, and bytes that are no UTF-8 are `{"base64": "…"}`.
+    `bodyEncoding` is `text` if the body is UTF-8, else `base64`. Headers keep JSON's types; decimals are strings,
+    times are ISO 8601 in UTC, and bytes that are not UTF-8 are `{"base64": "…"}`.
     """
     exchange, routing_key, properties = original(source.exchange, source.routing_key, source.properties)
     encoding, body = text_or_base64(source.body)

@@ -1,4 +1,4 @@
-"""The periods of a worker, in one place and passed down, so that a test can live through several of each."""
+"""The periods of a worker, passed in as parameters so that a test can live through several of each."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """All in seconds."""
+    """All values are in seconds."""
 
     turn: float = 1.0
-    """between two looks at the registry's version, and between two heartbeats"""
+    """interval between two checks of the registry's version, and between two heartbeats"""
     registry: float = 30.0
-    """before the whole registry is read although its version has not changed"""
+    """interval for reading the whole registry if its version has not changed"""
     facts: float = 30.0
-    """before the broker is asked again what the queues are, when nothing has changed"""
+    """interval for reading the properties of the queues if nothing has changed"""
     facts_of_unknown: float = 2.0
-    """the same while a queue that has a consumer is not known"""
+    """the same interval while the queue of a consumer is unknown"""
     facts_patience: float = 1.0
-    """that a change waits for the management API to say what the queues are now"""
+    """maximum time that a change waits for the management API to describe the queues"""
     restart: float = 1.0
-    """before a consumer thread that crashed is restarted; doubled with each crash"""
+    """pause before a consumer thread that crashed restarts; doubled with each crash"""
     longest_restart: float = 60.0
-    """at most, before it is restarted"""
+    """maximum of that pause"""
     sound_after: float = 10.0
-    """that a consumer thread runs before its crashes are forgotten"""
+    """time that a consumer thread must run before its earlier crashes no longer count"""
     snapshot: float = 0.5
-    """between two reports of what the consumers do"""
+    """interval between two reports on the consumers"""
     verify: float = 60.0
-    """between two looks for the delay levels that the running consumers use"""
+    """interval between two checks that the delay levels of the running consumers exist"""
     declare_again: float = 5.0
-    """before the broker is asked again for what it refused to declare"""
+    """pause before a refused declaration is repeated"""
     settling: float = 5.0
-    """from the making of a queue until it is used; see Standing"""
+    """time between the declaration of a new queue and its use; see Standing"""
     returned: float = 5.0
-    """that a queue has to take a retry back, while the broker is up and takes messages"""
+    """time for a queue to accept a due retry, while the broker is up and accepts messages"""
     return_again: float = 30.0
-    """that a retry waits which its queue did not take back, before it is tried again"""
+    """pause before a retry that its queue refused is tried again"""
     confirm: float = 30.0
-    """that the broker has to confirm a copy, while it is up and takes messages"""
+    """time for the broker to confirm a copy, while it is up and accepts messages"""
     held: float = 600.0
-    """that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so before that the
-    message goes back (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout)"""
+    """maximum time that a message is held unsettled. RabbitMQ closes a channel that holds one for 30 minutes, so the
+    message is given back before (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout)"""
     look_again: float = 5.0
-    """at most, between two looks for a queue that is missing, or that another worker has"""
+    """maximum interval between two checks for a queue that is missing, or that another worker has"""
     recent_success: float = 60.0
-    """that a success tells that a consumer is configured well; see delivery/refusals.py"""
+    """time for which a success shows that the consumer's configuration is right; see delivery/refusals.py"""
     longest_rest: float = 5.0
-    """at most, that a consumer takes no messages after a refusal"""
+    """maximum time that a consumer takes no messages after a refusal"""
     longest_pause: float = 60.0
-    """at most, that a target rests which asks for a pause without saying how long"""
+    """maximum rest of a target that asks for a pause without a duration"""
     connection_age: float = 600.0
-    """that a connection to a target is used again (whole seconds): a name that moves to another address is followed"""
+    """maximum age of a reused connection to a target (whole seconds), so that changes in DNS take effect"""
     closing: float = 2.0
-    """that the connections have to close"""
+    """time for the connections to close"""

@@ -1,10 +1,11 @@
-"""A token bucket: so many requests a second on the long run, so many at once."""
+"""A token bucket, which limits the average rate of requests and the number of requests at once."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """`per_second` tokens flow in, up to `burst` of them; each request takes one. It starts full."""
+    """A bucket that gains `per_second` tokens per second and holds at most `burst`. Each request takes one token. The
+    bucket starts full."""
 
     __slots__ = ("_at", "_burst", "_per_second", "_tokens")
 
@@ -13,7 +14,8 @@ class TokenBucket:
         self._tokens, self._at = self._burst, now
 
     def take(self, now: float) -> float:
-        """0 when a token was taken; else the seconds until there is one. `now` in seconds of a steady clock."""
+        """Take a token and return 0; without one, return the seconds until there is one. `now` is in seconds of a
+        monotonic clock."""
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
         self._at = now
         if self._tokens >= 1 - 1e-9:
@@ -22,6 +24,6 @@ class TokenBucket:
         return (1 - self._tokens) / self._per_second
 
     def change(self, per_second: float, burst: float, now: float) -> None:
-        """Another rate from `now` on; what has flowed in stays, as far as the new burst holds it."""
+        """Change the rate from `now` on. The bucket keeps its tokens, up to the new burst."""
         self._tokens = min(max(1.0, burst), self._tokens + (now - self._at) * self._per_second)
         self._per_second, self._burst, self._at = per_second, max(1.0, burst), now

@@ -1,4 +1,4 @@
-"""How a consumer's target did of late: its last answers, of which every one costs no more than two array writes."""
+"""Success rate and latencies of a consumer's last answers. Recording an answer costs two array writes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from array import array
 from typing import NamedTuple
 
 WINDOW = 200
-"""Answers that are remembered."""
+"""Number of answers that are kept."""
 
 
 class Recent(NamedTuple):
-    """Of the last `answers` (200 at most) so many `succeeded`; how long half of them took at most, and 99 % of them, in
-    milliseconds. None when nothing was asked."""
+    """Of the last `answers` (at most 200), `succeeded` were successes. `p50_ms` and `p99_ms` are percentiles of their
+    latencies in milliseconds; None without answers."""
 
     answers: int = 0
     succeeded: int = 0
@@ -21,7 +21,7 @@ class Recent(NamedTuple):
 
 
 class RecentAnswers:
-    """Written for every answer, read twice a second. Owned by one thread."""
+    """A ring buffer, written for each answer and read twice a second. Owned by one thread."""
 
     def __init__(self) -> None:
         self._seconds = array("d", bytes(8 * WINDOW))
@@ -30,14 +30,14 @@ class RecentAnswers:
         self._summary, self._summed = Recent(), 0
 
     def add(self, seconds: float, succeeded: bool) -> None:
-        """One answer, after so many seconds."""
+        """Record one answer, which took `seconds`."""
         place = self._count % WINDOW
         self._seconds[place] = seconds
         self._succeeded[place] = succeeded
         self._count += 1
 
     def summary(self) -> Recent:
-        """The same object until there is another answer."""
+        """Return the summary; it is the same object until the next answer."""
         if self._summed != self._count:
             self._summary, self._summed = self._summarised(), self._count
         return self._summary
@@ -49,5 +49,5 @@ class RecentAnswers:
 
 
 def _milliseconds(took: list[float], share: float) -> float:
-    """The least time that at least this share did not exceed (nearest rank)."""
+    """Return the percentile `share` (0 to 1) of sorted times, by nearest rank, in milliseconds."""
     return round(took[math.ceil(len(took) * share) - 1] * 1000, 1)

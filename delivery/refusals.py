@@ -1,13 +1,13 @@
-"""Whether a refusal (401, 403, 404, 409 …) is about one message or about the consumer: it depends on the others."""
+"""Tells whether a refusal (401, 403, 404, 409 …) is due to one message or to the consumer's configuration."""
 
 from __future__ import annotations
 
 SUSPEND_AFTER = 10
-"""Refusals in a row that suspend a consumer."""
+"""Number of refusals in a row that suspends a consumer."""
 
 
 class Refusals:
-    """Fed with every answer of one revision of a consumer. `now` is in seconds of a steady clock."""
+    """Records every answer of one revision of a consumer. `now` is in seconds of a monotonic clock."""
 
     __slots__ = ("_answers_since_success", "_longest_rest", "_recent", "_succeeded_at", "_unsent", "row")
 
@@ -25,7 +25,7 @@ class Refusals:
         self._answers_since_success = self._unsent = self.row = 0
 
     def failure(self) -> None:
-        """An answer that says nothing about the configuration: a retry or a rejection."""
+        """Record a retry or a rejection, which says nothing about the configuration."""
         self._answers_since_success += 1
         self._unsent = self.row = 0
 
@@ -34,8 +34,8 @@ class Refusals:
         self._unsent += 1
 
     def refusal(self, now: float) -> bool:
-        """Count a refusal. True while others succeed: one of the last ten answers was a recent success, so the message
-        is at fault and not the consumer."""
+        """Record a refusal. Return whether the message is at fault and not the consumer: one of the last ten answers
+        was a recent success."""
         self._answers_since_success += 1
         self._unsent = 0
         self.row += 1
@@ -43,6 +43,6 @@ class Refusals:
 
     @property
     def rest(self) -> float:
-        """Seconds to take no messages after the last refusal, or the last message that could not be sent; grows with
-        each in a row."""
+        """The rest in seconds after the last refusal, or the last message that could not be sent; it doubles with each
+        in a row."""
         return float(min(self._longest_rest, 0.5 * 2 ** min(max(self.row, self._unsent) - 1, 10)))

@@ -1,4 +1,4 @@
-"""What the target gets: URL, header lines and body of one delivery."""
+"""Builds the HTTP request of one delivery: URL, header lines and body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from domain.signing_secret import RetiringSecret
 
 
 class Request(NamedTuple):
-    """One request. `url` is None where every message of the consumer goes to the same."""
+    """One request. `url` is None if all messages of the consumer have the same URL."""
 
     headers: list[str]
     body: bytes
@@ -26,10 +26,10 @@ class Request(NamedTuple):
 
 
 class RequestBuilder:
-    """Makes requests of one consumer's messages: raw, in an envelope, or as CloudEvents."""
+    """Builds the requests for one consumer's messages: raw, in an envelope, or as CloudEvents."""
 
     def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
-        """`retiring` are signing secrets that were replaced, and hold for a while still."""
+        """`retiring` are replaced signing secrets that still sign."""
         self._headers = RequestHeaders(spec, retiring)
         self._payload = spec.payload
         self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
@@ -45,7 +45,8 @@ class RequestBuilder:
         return Request(self._headers.lines(source.properties, source.message_id, attempt, body, int(now)), body)
 
     def _built(self, source: Source, attempt: int, now: float) -> Request:
-        """`now` in Unix seconds. Raises Unsendable when the URL needs what the message lacks."""
+        """Return the request; `now` is in Unix seconds. Raises Unsendable if the URL needs a value that the message
+        lacks."""
         url = self._url.expand(source) if self._url else None
         body, content_type = source.body, None
         if self._payload == "envelope":
@@ -57,9 +58,9 @@ class RequestBuilder:
 
 
 class RequestHeaders:
-    """Builds the header lines of one consumer's requests; what never changes is made once.
+    """Builds the header lines of one consumer's requests. Constant lines are built once.
 
-    No name comes twice: what the consumer's own `headers` say goes before what the message says.
+    No name occurs twice: the consumer's own `headers` take precedence over the message's.
     """
 
     __slots__ = ("_fixed", "_forwarded", "_own_encoding", "_own_type", "_signer")
@@ -84,10 +85,11 @@ class RequestHeaders:
         now: int,
         content_type: str | None = None,
     ) -> list[str]:
-        """`Name: value` lines, Standard Webhooks' three among them. `now` in Unix seconds. With `content_type`, `body`
-        is not the message's own, and what the message says of that one is left out.
+        """Return `Name: value` lines, including the three of Standard Webhooks. `now` is in Unix seconds.
+        `content_type` means that `body` is not the message's own; the message's content type and encoding are left out
+        then.
 
-        Whatever a publisher put into a property, it stays inside its header: see `field_value`.
+        No value of a property can end its header line; see `field_value`.
         """
         message_id = field_value(message_id)
         lines = [
@@ -96,12 +98,12 @@ class RequestHeaders:
             f"webhook-timestamp: {now}",
             f"X-Delivery-Attempt: {attempt}",
         ]
-        coding, content = None, content_type or properties.content_type or "application/octet-stream"
+        coding, content = None, field_value(content_type or properties.content_type or "application/octet-stream")
         if properties.content_encoding and content_type is None:
             coding, charset = encoding_of(properties.content_encoding)
             content = with_charset(content, charset)
         if not self._own_type:
-            lines.append(f"Content-Type: {field_value(content)}")
+            lines.append(f"Content-Type: {content}")
         if coding and not self._own_encoding:
             lines.append(f"Content-Encoding: {coding}")
         if properties.correlation_id:

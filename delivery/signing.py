@@ -13,21 +13,21 @@ _MOST_RETIRING = 4
 
 
 def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` of `id.timestamp.body`, `timestamp` in Unix seconds."""
+    """Return the signature `v1,…` of `id.timestamp.body`; `timestamp` is in Unix seconds."""
     mac = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")
     return "v1," + base64.b64encode(mac).decode()
 
 
 class Signer:
-    """Signs with one secret, and until their time is up with those that it replaced: a target takes the message when
-    any signature of the list fits (spec §Multiple signatures), so that it can change its secret in peace."""
+    """Signs with the current secret, and with replaced ones until they expire. A target accepts a message if any of the
+    signatures is valid (spec §Multiple signatures), so it can change its secret at any time in between."""
 
     def __init__(self, secret: SigningSecret, retiring: Sequence[RetiringSecret] = ()) -> None:
         self._key = secret.key
         self._retiring = [(old.secret.key, old.until.timestamp()) for old in retiring]
 
     def signatures(self, message_id: str, now: int, body: bytes) -> str:
-        """The `webhook-signature` header's value; `now` in Unix seconds."""
+        """Return the value of the `webhook-signature` header; `now` is in Unix seconds."""
         signature = sign(self._key, message_id, now, body)
         for key, until in self._retiring:
             if now < until:
@@ -42,8 +42,8 @@ def retire(
     now: datetime,
     overlap: timedelta,
 ) -> tuple[RetiringSecret, ...]:
-    """The secrets that hold beside the `current` one, after it has taken the place of `replaced`, which holds for
-    `overlap` from `now` on: the newest first, at most four. Without a current one nothing is signed."""
+    """Return the secrets that sign besides `current`, after it has replaced `replaced`: the newest first, at most four.
+    `replaced` signs until `now` + `overlap`. Without a current secret nothing is signed."""
     if current is None:
         return ()
     if replaced is not None and replaced != current:

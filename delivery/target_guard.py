@@ -1,8 +1,7 @@
-"""Which targets this service may call, against server-side request forgery: none that only this machine or its network
-can reach, unless the operator opens it.
+"""Prevents server-side request forgery: no target may be in the network of this machine unless the operator allows it.
 
-Two looks are taken: at the URL when a consumer is created, so that a person learns of it at once; and at the address
-of every connection, which is what counts, because a name may resolve to anything and to something else tomorrow.
+There are two checks. The check of the URL, when a consumer is created, gives its author immediate feedback. The check
+of each connection's address decides, because a name may resolve to any address, and to another one later.
 """
 
 from __future__ import annotations
@@ -29,20 +28,21 @@ _SPECIAL = {
     "a tunnel's": "192.88.99.0/24 2001::/32 2002::/16 ::/96 ::ffff:0:0:0/96 64:ff9b:1::/48",
     "a reserved": "192.0.0.0/24 240.0.0.0/4 100::/64 2001::/23 5f00::/16 ::/3 4000::/2 8000::/1",
 }
-"""IANA's special-purpose address registries (RFC 6890) by hand: `ipaddress` of Python 3.11 takes several of them for
-global. The last three are all of IPv6 that is not global unicast (RFC 4291 §2.4); the first that fits names it."""
+"""IANA's special-purpose address registries (RFC 6890), listed here because `ipaddress` of Python 3.11 treats several
+of them as global. The last three networks cover all of IPv6 that is not global unicast (RFC 4291 §2.4). The first
+network that contains an address names its kind."""
 
 _CLOSED = [(ip_network(network), kind) for kind, networks in _SPECIAL.items() for network in networks.split()]
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""Stands for the IPv4 address in its last 32 bits (RFC 6052 §2.1), so that one decides."""
+"""NAT64 addresses. The last 32 bits are the IPv4 address (RFC 6052 §2.1), which the guard checks."""
 
 _LOOPBACK_NAMES = re.compile(r"(.*\.)?localhost(\.localdomain)?\.?")
-"""RFC 6761 §6.3."""
+"""Names that resolve to a loopback address (RFC 6761 §6.3)."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Networks, and hosts by name; `suffixes` are `*.example.com` without the star."""
+    """A list of networks and host names; `suffixes` are entries such as `*.example.com`, without the star."""
 
     networks: tuple[Network, ...] = ()
     names: frozenset[str] = frozenset()
@@ -50,7 +50,8 @@ class Rules:
 
     @classmethod
     def of(cls, text: str) -> Rules:
-        """From a list such as `10.0.0.0/8, ::1, erp.internal, *.svc.cluster.local`. Raises ValueError."""
+        """Parse a list such as `10.0.0.0/8, ::1, erp.internal, *.svc.cluster.local`. Raises ValueError with a predicate
+        ("has …") for an invalid entry."""
         networks: list[Network] = []
         names: list[str] = []
         for entry in filter(None, (part.strip() for part in text.split(","))):
@@ -70,46 +71,47 @@ class Rules:
 
 
 class Guard:
-    """`deny` wins over `allow`, and `allow` over what is closed by default. A host that `allow` names may be at any
-    address that `deny` does not name. Immutable, so that threads may share it."""
+    """Decides by `deny` first, then `allow`, then the special networks. A host that `allow` names may have any address
+    that `deny` does not include. Immutable, so threads may share it."""
 
     def __init__(self, allow: str = "", deny: str = "") -> None:
-        """Lists as TARGET_ALLOW and TARGET_DENY have them. Raises ValueError with a sentence for nonsense."""
+        """Take the values of TARGET_ALLOW and TARGET_DENY. Raises what `Rules.of` raises."""
         self._allow, self._deny = Rules.of(allow), Rules.of(deny)
 
     def check_target(self, target: Target) -> str | None:
-        """Why a consumer may not have this target, in a sentence; None when it may, as far as can be told without
-        resolving its name."""
+        """Return a sentence that says why the target is not allowed; None if it is allowed, as far as this is known
+        without resolving its name."""
         host = target.host
         if target.address is not None:
             return self.check_address(host)
         if self._deny.has_name(host):
-            return f"{host} is closed to targets by TARGET_DENY."
+            return f"{host} is not allowed as a target: TARGET_DENY lists it."
         if self._allow.has_name(host) or not _LOOPBACK_NAMES.fullmatch(host):
             return None
         first, second = self.check_address("127.0.0.1"), self.check_address("::1")
         return first if first and second else None
 
     def check_address(self, address: str, host: str = "") -> str | None:
-        """Why no connection to `address` may be made for the URL's `host`, in a sentence; None when it may."""
+        """Return a sentence that says why a connection to `address`, for the URL's `host`, is not allowed; None if it
+        is."""
         try:
             whole = ip_address(address.partition("%")[0])
         except ValueError:
-            return f"{address!r} is no IP address."
+            return f"{address!r} is not an IP address."
         inner = _inner(whole)
         both = (whole, inner)
         if self._deny.has_name(host) or self._deny.has_any(both):
-            return f"{host or address} is closed to targets by TARGET_DENY."
+            return f"{host or address} is not allowed as a target: TARGET_DENY lists it."
         if self._allow.has_name(host) or self._allow.has_any(both):
             return None
         kind = next((kind for network, kind in _CLOSED if inner in network), None)
         if kind is None:
             return None
-        return f"{address} is {kind} address, which no target may have unless TARGET_ALLOW lists it."
+        return f"{address} is {kind} address and not allowed as a target. To allow it, add it to TARGET_ALLOW."
 
 
 def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, if it does."""
+    """Return the IPv4 address that is embedded in an IPv6 address, or else the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -121,5 +123,5 @@ def _inner(address: Address) -> Address:
 def _pattern(entry: str) -> str:
     name = normal_name(entry.removeprefix("*."))
     if name is None or literal(name) is not None:
-        raise ValueError(f"has {entry!r}, which is no network (10.0.0.0/8), host (erp.internal) or *.domain")
+        raise ValueError(f"has {entry!r}. Allowed: a network (10.0.0.0/8), a host (erp.internal), *.domain")
     return f"*.{name}" if entry.startswith("*.") else name

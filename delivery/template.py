@@ -1,4 +1,4 @@
-"""The URL of one message, of a URL with placeholders (domain/url_template.py)."""
+"""Expands a URL template (domain/url_template.py) into the URL of one message."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _DOTS = (".", "..")
 
 
 class Unsendable(ValueError):
-    """No request can be made of a message: it lacks what the URL needs, or has what no URL may hold. Another message
-    of the same queue may well be fine."""
+    """No request can be built from this message: it lacks a value that the URL needs, or has one that a URL must not
+    contain. Other messages of the queue may be sendable."""
 
 
 class UrlExpansion:
-    """Fills in the placeholders with the message's values as they were published, percent-encoded (RFC 3986 §2.1).
+    """Replaces the placeholders by the values that the publisher set, percent-encoded (RFC 3986 §2.1).
 
-    A message whose value is missing or empty is not sent, for `/orders/` is often another resource than `/orders/17`.
-    Nor is one that would leave its place in the path: a value with a slash, backslash or control character (many
-    servers take `%2F` for a slash), or one that makes a segment `.` or `..` (RFC 3986 §5.2.4 removes those).
+    A message with a missing or empty value is not sent, because `/orders/` is often another resource than `/orders/17`.
+    A message whose value would change the structure of the path is not sent, either: a value with a slash, backslash or
+    control character (many servers decode `%2F` to a slash), or a segment `.` or `..` (RFC 3986 §5.2.4 removes those).
     """
 
     def __init__(self, url: UrlTemplate) -> None:
@@ -32,10 +32,10 @@ class UrlExpansion:
         self._path_values, self._query_values = _values(url.path.placeholders), _values(url.query.placeholders)
 
     def expand(self, source: Source) -> str:
-        """The URL for one message. Raises Unsendable with the reason."""
+        """Return the URL for one message. Raises Unsendable with the reason."""
         path = self._path % tuple(_encoded(name, value, source, in_path=True) for name, value in self._path_values)
         if self._path_values and any(unquote(segment) in _DOTS for segment in path.split("/")):
-            raise Unsendable(f"its values make a '.' or '..' of the path {path!r}")
+            raise Unsendable(f"the message's values make a segment '.' or '..' in the path {path!r}")
         query = tuple(_encoded(name, value, source, in_path=False) for name, value in self._query_values)
         return self._authority + path + self._query % query
 
@@ -61,9 +61,9 @@ def _encoded(name: str, value: _Value, source: Source, *, in_path: bool) -> str:
     found = value(source)
     text = text_of(found)
     if not text:
-        missing = "is missing" if found is None else "is empty" if text is not None else "is no single value"
+        missing = "is missing" if found is None else "is empty" if text is not None else "is a table or an array"
         raise Unsendable(f"the URL needs {{{name}}}, which {missing}")
     octets = text.encode() if isinstance(text, str) else text
     if in_path and _NOT_IN_A_PATH.search(octets):
-        raise Unsendable(f"{{{name}}} has a slash, backslash or control character, which the URL's path must not have")
+        raise Unsendable(f"{{{name}}} has a slash, backslash or control character, which is not allowed in a path")
     return quote(octets, safe="")

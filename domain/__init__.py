@@ -1,1 +1,1 @@
-"""What things are: queues, consumers, messages, outcomes and errors. Imports nothing of ours and no driver."""
+"""Models of queues, consumers, messages, outcomes and errors. Imports no other package of ours and no driver."""

@@ -1,4 +1,4 @@
-"""API keys: how a program, rather than a person, shows who it is."""
+"""API keys: credentials of programs, as passwords are those of people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.queue_scope import QueueScope
 from domain.user import Principal, Role
 
 PREFIX = "wrmq_"
-"""What every key begins with, so that scanners for leaked secrets (and people) know one when they see it."""
+"""Prefix of every key, so that people and scanners for leaked secrets recognise one."""
 
 KeyName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@+-]+$", examples=["shop"])]
 QueuePattern = Annotated[str, AfterValidator(printable), Field(min_length=1, max_length=255, examples=["orders.*"])]
@@ -23,7 +23,7 @@ QueuePattern = Annotated[str, AfterValidator(printable), Field(min_length=1, max
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as stored. `queues` are patterns, none for no limit; `last_used_at` may be a minute behind."""
+    """A key as stored. `queues` are name patterns; empty admits all queues. `last_used_at` may be a minute behind."""
 
     name: str
     role: Role
@@ -36,13 +36,14 @@ class ApiKey:
 
     @property
     def principal(self) -> Principal:
-        """Who makes a request with it. The name cannot be a user's: those have no colon."""
+        """The principal of a request with this key. Its name never equals a user's, because user names have no
+        colon."""
         scope = QueueScope(self.queues) if self.queues else None
         return Principal(f"key:{self.name}", self.role, f"key:{self.digest}", scope)
 
 
 class CreateApiKey(Model):
-    """What `POST /createApiKey` takes."""
+    """Body of `POST /createApiKey`."""
 
     name: KeyName
     role: Role = Field(examples=["publisher"])
@@ -51,11 +52,11 @@ class CreateApiKey(Model):
         (),
         strict=False,
         max_length=100,
-        description="the only queues it may touch: * is anything, ? one character",
+        description="patterns of the queues that it may use (* matches any characters, ? one); empty: all queues",
     )
 
 
 class ApiKeyNamed(Model):
-    """What `DELETE /deleteApiKey` takes."""
+    """Body of `DELETE /deleteApiKey`."""
 
     name: str = Field(max_length=100, examples=["shop"])

@@ -1,4 +1,4 @@
-"""One attempt to deliver a message, for the log of attempts."""
+"""One attempt to deliver a message, as the attempt log records it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`status` or `error` (an ErrorClass) says what came back, `next_at` when it is tried again. `sampled` is one of
-    many alike that are not in the log."""
+    """One attempt. `status` is the target's HTTP status; without an answer, `error` is the ErrorClass. `next_at` is the
+    time of the next attempt, if there is one. `sampled`: the entry stands for many similar ones that the log omits."""
 
     at: datetime
     consumer_id: str
@@ -34,8 +34,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFilter:
-    """Which attempts are wanted: those that agree with all that is not None, from `since` on and before `until`, of the
-    queues that `only` admits."""
+    """Selects attempts that match every field that is not None: at or after `since`, before `until`, of queues that
+    `only` admits."""
 
     consumer: str | None = None
     queue: str | None = None

@@ -1,4 +1,4 @@
-"""Who changed what, and what came of it."""
+"""Entries of the audit log: the user, the change and its result."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """`action` is the route's name, `resource` what the request named (`queueName`, `username` …), `remote` the
-    client's address, `status` that of the answer. `user` is None for a login that failed: who it was is not known."""
+    """One entry. `action` is the route's name, `resource` has the names in the request (`queueName`, `username` …),
+    `remote` is the client's address and `status` the HTTP status of the answer. `user` is None for a failed login,
+    because the user is not authenticated."""
 
     entry_id: str
     at: datetime
@@ -24,7 +25,8 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Entries that agree with all that is not None, from `since` on and before `until`; `resource` is any name."""
+    """Selects entries that match every field that is not None: at or after `since`, before `until`. `resource` matches
+    any of the names in an entry's `resource`."""
 
     user: str | None = None
     action: str | None = None

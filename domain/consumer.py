@@ -1,4 +1,4 @@
-"""A consumer: one queue, one target, and how deliveries between them go. Stored as it was asked for."""
+"""A consumer: one queue, one target URL, and the rules of delivery. Stored as the client wrote it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Url = Annotated[UrlTemplate, Field(examples=["https://erp.example/orders"])]
 
 
 class RetryPolicy(Model):
-    """`schedule`: seconds before each further attempt, so its length is the number of retries. They are rounded up to
-    whole seconds, long ones by up to an eighth. A pause that the target asks for (429, or 503 with Retry-After) costs
-    no attempt; `giveUpAfter` bounds it."""
+    """`schedule` lists the seconds before each retry, so its length is the number of retries. Each delay is rounded up
+    to whole seconds, a long one by up to an eighth. A pause that the target requests (429, or 503 with Retry-After) is
+    not charged; `giveUpAfter` limits it."""
 
     schedule: tuple[Annotated[float, Field(ge=1, le=86400)], ...] = Field(
         (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False
     )
-    jitter: float = Field(0.2, ge=0, le=0.5, description="each delay is spread by ± this share")
+    jitter: float = Field(0.2, ge=0, le=0.5, description="each delay varies at random by up to ± this share")
     give_up_after: float | None = Field(
         None,
         gt=0,
-        description="seconds since the message was published (its timestamp; else its first failure) after which a "
-        "message that fails is dead-lettered, whatever attempts it has left",
+        description="seconds since the message was published (its timestamp; without one, its first failure) after "
+        "which a failed message is dead-lettered, even if attempts are left",
     )
 
 
@@ -50,14 +50,14 @@ class ByHeader(Model):
 
 
 class ByJsonPath(Model):
-    """Messages with the same value at this place of their JSON body keep their order: names and indexes with dots
-    between them, as in `customer.id` or `items.0.sku`."""
+    """Messages with the same value at this path in their JSON body keep their order. A path is field names and array
+    indexes, separated by dots: `customer.id`, `items.0.sku`."""
 
     json_path: str = Field(min_length=1, max_length=255, pattern=r"^[^.]+(\.[^.]+)*$")
 
 
 def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """Which of several shapes was meant cannot be told from one that is none of them."""
+    """Validate against the union. One sentence replaces its errors, because pydantic reports one for each member."""
     try:
         return validated(value)
     except ValidationError:
@@ -66,26 +66,27 @@ def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
 
 
 Ordering = Annotated[Literal["none", "queue"] | ByHeader | ByJsonPath, WrapValidator(_ordering)]
-"""`none`: as fast as it goes; `queue`: strictly one after the other; by key: in order under each key."""
+"""`none`: in any order, as many at once as `prefetch` allows; `queue`: one after another; by header or JSON path:
+messages with the same value one after another."""
 
 
 class RateLimit(Model):
-    """Requests over all workers together: `perSecond` on the long run, `burst` at once."""
+    """Limit of requests over all workers: `perSecond` on average, `burst` at once."""
 
     per_second: float = Field(gt=0, le=100_000)
     burst: int = Field(1, ge=1, le=100_000)
 
 
 class BreakerPolicy(Model):
-    """When to leave a target alone: after so many `failures` in a row, or when four fifths of the last hundred answers
-    failed; for `openSeconds`, then one message tries."""
+    """The circuit breaker opens after this number of `failures` in a row, or when 80 of the last 100 answers failed.
+    After `openSeconds` it is half open: one message probes the target."""
 
     failures: int = Field(20, ge=1, le=10_000)
     open_seconds: float = Field(30, ge=1, le=3600)
 
 
 class ConsumerSpec(Model):
-    """What `POST /createConsumer` takes, and what a worker runs. Times are in seconds."""
+    """The definition of a consumer. Times are in seconds."""
 
     queue_name: QueueName = Field(examples=["orders"])
     url: Url
@@ -101,16 +102,18 @@ class ConsumerSpec(Model):
     rate_limit: RateLimit | None = None
     breaker: BreakerPolicy = BreakerPolicy()
     payload: Literal["raw", "envelope", "cloudevents"] = Field(
-        "raw", description="the body as it is; a JSON object with all that AMQP says of it; or CloudEvents' ce- headers"
+        "raw",
+        description="raw: the body unchanged; envelope: a JSON object with the body, properties and headers; "
+        "cloudevents: the body unchanged, with CloudEvents attributes in ce- headers",
     )
     forward_headers: tuple[ForwardedHeader, ...] = Field(
-        (), max_length=50, strict=False, description="headers of the message, x-…, that the target gets"
+        (), max_length=50, strict=False, description="headers of the message (x-…) to send to the target"
     )
-    reply: bool = Field(False, description="the target's answer goes to the message's replyTo")
+    reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
     auth: Auth | None = Field(None, validate_default=True)
     tls: TargetTls | None = None
     signing_secret: SigningSecret | None = Field(
-        None, description="whsec_… ; never shown again. One that is replaced holds for 24 hours more."
+        None, description="whsec_…; write-only. After you replace it, requests carry both signatures for 24 hours."
     )
 
     @field_validator("headers")
@@ -133,9 +136,9 @@ class ConsumerSpec(Model):
     def _one_login(cls, value: Auth | None, info: ValidationInfo) -> Auth | None:
         sets = value.sets_header.lower() if value else ""
         own = {name.lower() for name in info.data.get("headers", ())}
-        in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # no URL: it is wrong, or is to be the default
+        in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # url is missing if it is invalid or the default
         if (sets == "authorization") + ("authorization" in own) + in_url > 1:
-            raise ValueError("has credentials twice: give them either in auth, in headers, or in the URL")
+            raise ValueError("credentials are given twice: use only one of auth, headers.Authorization and the URL")
         if sets in own:
             raise ValueError(f"sets {sets!r}, which headers has too: give it in one of them")
         return value
@@ -149,7 +152,7 @@ class ConsumerSpec(Model):
         return value
 
     def stored(self) -> dict[str, Any]:
-        """The document for the registry, with the secrets in the clear: gateway/ decides how they rest."""
+        """Return the document for the registry, with secrets in plain text; gateway/mongo encrypts them."""
         document = self.model_dump(by_alias=True, mode="json")
         if self.signing_secret:
             document["signingSecret"] = self.signing_secret.get_secret_value()

@@ -1,4 +1,4 @@
-"""What clients send about consumers: a new one, which one they mean, and what to change of it."""
+"""Request bodies about consumers: a new consumer, the identification of one, and changes to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from domain.consumer import ConsumerSpec, Url
-from domain.credentials import carried_along, unmasked_url
+from domain.credentials import carried_along, origin, unmasked_url
 from domain.errors import Invalid
 from domain.model import MASK, Model
 from domain.names import QueueName, printable
@@ -17,10 +17,10 @@ from domain.sentences import joined
 
 
 class NewConsumer(ConsumerSpec):
-    """A consumer to create; without `url` it delivers to DEFAULT_TARGET_URL."""
+    """Body of `POST /createConsumer`. Without `url` the consumer delivers to DEFAULT_TARGET_URL."""
 
-    url: Url = Field(  # type: ignore[assignment]  # empty, which is no URL: the default one is a setting
-        "", description="where messages go; defaults to the setting DEFAULT_TARGET_URL"
+    url: Url = Field(  # type: ignore[assignment]  # empty until the service fills in the setting's URL
+        "", description="the target's URL; defaults to the setting DEFAULT_TARGET_URL"
     )
 
     @model_validator(mode="after")
@@ -28,12 +28,12 @@ class NewConsumer(ConsumerSpec):
         try:
             printable(self.name or self.queue_name)
         except ValueError as exc:
-            raise ValueError(f"name, by default the queue's, {exc}") from None
+            raise ValueError(f"name (by default the queue's name) {exc}") from None
         return self
 
 
 class WhichConsumer(Model):
-    """One consumer, by exactly one of its id, its name, or its queue's name."""
+    """Identifies one consumer by exactly one of its id, its name and its queue's name."""
 
     consumer_id: str | None = Field(None, min_length=1, max_length=100)
     name: str | None = Field(None, min_length=1, max_length=255, examples=["orders-erp"])
@@ -47,18 +47,21 @@ class WhichConsumer(Model):
 
 
 class _Changes(WhichConsumer):
-    """What to change of a consumer. What is left out stays, null resets to the default. `headers` and policies merge by
-    their own fields in the same way (JSON Merge Patch, RFC 7396). A value that comes back masked stays what it is."""
+    """Changes to a consumer. A field that is left out keeps its value; null resets it to its default. `headers` and
+    policies merge field by field in the same way (JSON Merge Patch, RFC 7396). A masked value keeps the stored one."""
 
-    if_revision: int | None = Field(None, ge=1, description="only when this is its `revision` still")
+    if_revision: int | None = Field(None, ge=1, description="change the consumer only if this is still its `revision`")
 
     def applied_to(self, spec: ConsumerSpec, faults: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        """The fields of `spec` with the changes made; to be validated as a ConsumerSpec. Raises Invalid when the URL
-        leads elsewhere and credentials would follow that are not given anew, and when a field with a fault is not."""
+        """Return the stored form of `spec` with the changes, for validation as a ConsumerSpec.
+
+        Raises Invalid if the URL's origin changes and a credential is not given again, or if a field with a fault is
+        not among the changes. `faults` are pairs of field and sentence.
+        """
         after = spec.stored()
         changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(_Changes.model_fields))
         if left := [fault for fault in faults if fault[0].partition(".")[0] not in changes]:
-            raise Invalid(f"Its stored definition is not valid, so give these fields, too. {joined(left)}", fields=left)
+            raise Invalid(f"The stored definition is invalid. Give these fields, too: {joined(left)}", fields=left)
         given = {name: _revealed(value) for name, value in changes.items()}
         if isinstance(changes.get("url"), str):
             changes["url"] = unmasked_url(changes["url"], spec.url)
@@ -67,10 +70,12 @@ class _Changes(WhichConsumer):
             after[name] = {**after[name], **value} if name in _MERGED and isinstance(value, dict) else value
         after = _without_nulls(after)
         if carried := carried_along(spec, {"url": spec.url, "headers": {}, "auth": None} | after, given):
+            moved = origin(spec.url) != origin(after["url"])
+            what = "The new URL has another scheme, host or port" if moved else "auth has another tokenUrl"
             raise Invalid(
-                f"The new URL leads to another scheme, host or port, so give {' and '.join(carried)} again, "
-                "or null to drop them: credentials do not follow by themselves.",
-                fields=[(field, "must be given again, for the URL leads elsewhere") for field in carried],
+                f"{what}. Give {' and '.join(carried)} again, or null to remove them: credentials are not sent to "
+                "another place unless you give them again.",
+                fields=[(field, "must be given again, because it would be sent elsewhere") for field in carried],
             )
         return after
 
@@ -82,17 +87,17 @@ def _revealed(value: Any) -> Any:
 
 
 def _unmasked(value: Any, before: Any) -> Any:
-    """`value`, with what is masked in it as it was `before`."""
+    """Return `value` with each masked part replaced by its value in `before`."""
     if isinstance(value, dict):
         known = before if isinstance(before, dict) else {}
         return {name: _unmasked(item, known.get(name)) for name, item in value.items()}
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    return before if value == MASK else value
+    return before if value == MASK and before is not None else value
 
 
 def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
-    """Null stands for the default, which is what a field gets that is left out."""
+    """Return the fields without nulls: null resets a field to its default, which validation fills in."""
     return {
         name: _without_nulls(value) if isinstance(value, dict) else value
         for name, value in fields.items()
@@ -103,11 +108,11 @@ def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
 _MERGED = {field.alias for field in ConsumerSpec.model_fields.values() if isinstance(field.default, Model)} | {
     "headers"
 }
-"""The others are replaced as a whole: half of one kind of `auth` and half of another makes no sense."""
+"""Fields that merge. The others are replaced as a whole: parts of two kinds of `auth` do not combine."""
 
 
 _SENT_AS: dict[str, Any] = {"headers": dict[str, str | None], "signing_secret": SecretStr}
-"""Fields that a change may hold in another form: null removes a header, and a secret may be the mask."""
+"""Fields whose type differs in a change: null removes a header, and a secret may be the mask."""
 
 
 def _optional(name: str, field: FieldInfo) -> Any:
@@ -119,7 +124,7 @@ def _optional(name: str, field: FieldInfo) -> Any:
 if TYPE_CHECKING:
     ConsumerChanges = _Changes
 else:
-    # Every field of a consumer but those that tell which it is. Limits of the whole are checked once it is merged.
+    # All fields of a consumer except those that identify it. Validators of the whole run after the merge.
     ConsumerChanges = create_model(
         "ConsumerChanges",
         __base__=_Changes,

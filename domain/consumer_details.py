@@ -1,4 +1,4 @@
-"""A consumer as clients see it: what is wanted beside what the workers report, and nothing that is secret."""
+"""A consumer as clients see it: desired state beside the workers' reports, without secrets."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class WorkerReport(ConsumerFigures):
 
 
 class ConsumerDetails(ConsumerFigures, ConsumerSpec):
-    """`desiredState` is what was asked for, `state` what the live workers make of it, `reason` why, if it does not run.
-    Counts are sums over those workers. `refusedCopies` are the messages that stay unacked because the broker refuses
-    their copies (a retry or a dead letter), `copyError` says why. `successRate` (0 to 1) and the latencies, in
-    milliseconds, are of the last 200 answers of each worker, the latencies those of the slowest. Until
-    `signingOverlapUntil` requests are signed with replaced signing secrets too."""
+    """`desiredState` is the state that users or workers set, `state` the actual one on the live workers, and `reason`
+    says why the consumer does not run. Counts are sums over those workers. `refusedCopies` counts the messages that
+    stay unacked because the broker refuses their copies (a retry or a dead letter); `copyError` is the last reason.
+    `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
+    those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets."""
 
     consumer_id: str
     revision: int

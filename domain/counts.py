@@ -13,9 +13,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class ConsumerCounts:
     """The counts of one consumer on one worker since that worker started it, or their sum over workers.
 
-    `last_status` is the last HTTP status, `error` the last failure. `refused_copies` are retries and dead letters that
-    the broker refuses now; `copy_error` says why. Of the last `answers` (200 at most for each worker) `succeeded` were
-    a success; half of them took `p50_ms` milliseconds at most, 99 % of them `p99_ms`.
+    `last_status` is the last HTTP status, `error` the last failure. `refused_copies` counts the retries and dead
+    letters that the broker refuses now; `copy_error` is the last reason. `succeeded` of the last `answers` (at most 200
+    for each worker) were successes; `p50_ms` and `p99_ms` are their latencies in milliseconds (median, 99th
+    percentile).
     """
 
     in_flight: int = 0
@@ -34,7 +35,7 @@ class ConsumerCounts:
     p99_ms: float | None = None
 
     def __add__(self, other: ConsumerCounts) -> ConsumerCounts:
-        """Both together: errors as of the one that failed last, latencies of the slower one."""
+        """Return the sum. The error is the most recent one, the latencies are those of the slower worker."""
         latest, earlier = sorted((other, self), key=lambda counts: counts.error_at or _NEVER, reverse=True)
         most = max(self, other, key=lambda counts: counts.refused_copies)
         return ConsumerCounts(
@@ -55,7 +56,7 @@ class ConsumerCounts:
         )
 
     def figures(self) -> dict[str, Any]:
-        """The fields of the API's `ConsumerFigures`."""
+        """Return the fields of `ConsumerFigures`."""
         return {
             "in_flight": self.in_flight,
             "delivered": self.delivered,

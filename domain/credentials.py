@@ -1,6 +1,7 @@
-"""Credentials in what clients send of consumers: hidden ones stay what they are, but do not follow to another place.
+"""Masks the credentials of a consumer, restores masked ones in a change, and keeps them from going to another origin.
 
-Who may change a consumer need not know its credentials, so a change must not send them where that person likes.
+A user who may change a consumer need not know its credentials, so a change of the URL must not send them to a host of
+that user's choice.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ HARMLESS_HEADERS = frozenset({
     "content-disposition", "content-encoding", "content-language", "content-type", "pragma", "prefer", "priority",
     "user-agent", "x-api-version", "x-env", "x-environment", "x-requested-with", "x-source",
 })  # fmt: skip
-"""The headers whose values are shown. Any other may hold a credential: no pattern finds all names that people give."""
+"""Headers whose values are shown. Any other may hold a credential: no pattern matches every name that people use."""
 
-_PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^?#]*(?:\?(?P<query>[^#]*))?")
+_PARTS = re.compile(r"[^/?#]*//(?:(?P<user>[^/?#]*)@)?[^/?#]*(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?")
 """A URL by RFC 3986, appendix B. The last `@` of the authority ends the user info."""
+_TOKEN = re.compile(rf"(?<=/)(?:{re.escape(MASK)}|(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/{{}}]{{16,}})(?=/|$)")
+"""A path segment that looks like a token in webhook URLs of Slack, Discord or Telegram: long, with letters and
+digits."""
 _QUERY_PART = re.compile(r"(?P<name>[^&=]*=)?(?P<value>[^&]*)")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _SHORTEST_REDACTED = 6
@@ -33,7 +37,7 @@ _SHORTEST_REDACTED = 6
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of `url` (RFC 6454 §6.2); what is no URL comes back as it is."""
+    """Return scheme, host and port of `url` (RFC 6454 §6.2), or `url` itself if it is not a valid URL."""
     try:
         return UrlTemplate(url).target.origin
     except ValueError:
@@ -41,14 +45,14 @@ def origin(url: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Return `url` with its user info and the values of its query masked, except values that are placeholders."""
+    """Return `url` with its user info, tokens in its path and query values masked, except placeholders."""
     for _, start, end in reversed(list(_secrets_in(url))):
         url = url[:start] + MASK + url[end:]
     return url
 
 
 def unmasked_url(url: str, before: str) -> str:
-    """Return `url` with what is masked in it as it is in `before`, if both have the same origin."""
+    """Return `url` with its masked parts restored from `before`, if both have the same origin; else `url` unchanged."""
     if origin(url) != origin(before):
         return url
     known: dict[str, list[str]] = defaultdict(list)
@@ -62,20 +66,20 @@ def unmasked_url(url: str, before: str) -> str:
 
 
 def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with the values of all but the harmless ones masked."""
+    """Return the headers with all values masked except those of HARMLESS_HEADERS."""
     return {name: value if _harmless(name) else MASK for name, value in headers.items()}
 
 
 def masked_auth(auth: Auth | None) -> Auth | None:
-    """Return `auth` without a user name that is the credential itself, as Stripe's keys are: it has no password.
-    Passwords and tokens mask themselves."""
+    """Return `auth` with the user name masked if the password is empty: the user name is the credential then, as with
+    Stripe's keys. Passwords and tokens mask themselves."""
     if isinstance(auth, BasicAuth) and not auth.password.get_secret_value():
         return auth.model_copy(update={"username": MASK})
     return auth
 
 
 def redacted(text: str, spec: ConsumerSpec) -> str:
-    """Return `text`, which a target has sent, without the credentials of `spec` that it repeats."""
+    """Return `text`, sent by a target, with every credential of `spec` in it masked."""
     secrets = [spec.url[start:end] for _, start, end in _secrets_in(spec.url)]
     secrets += [value.strip() for name, value in spec.headers.items() if not _harmless(name)]
     for credentials in filter(None, (spec.auth, spec.tls)):
@@ -106,7 +110,7 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
 
 def left_masked(spec: Mapping[str, Any]) -> list[str]:
-    """Return the fields of a stored spec that hold nothing but the mask."""
+    """Return the names of the fields in a stored spec whose value is still the mask."""
     url: str = spec["url"]
     in_url = any(MASK in url[start:end] for _, start, end in _secrets_in(url))
     groups = {name: spec.get(name) or {} for name in ("auth", "tls", "headers")}
@@ -116,8 +120,11 @@ def left_masked(spec: Mapping[str, Any]) -> list[str]:
 
 
 def carried_along(before: ConsumerSpec, after: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Return the credentials that a change would send to another origin, or to another token URL, though whoever makes
-    it has not given them: fields of `after`, the stored form of what the spec is to be."""
+    """Return the fields of `after` whose credentials the change would send to another origin, or to another token URL,
+    without giving them again.
+
+    `after` is the stored form of the changed spec, `given` are the client's changes.
+    """
     moved = origin(before.url) != origin(after["url"])
     carried = ["auth"] if after["auth"] and (moved or _other_token_url(before, after)) and _hides(given, "auth") else []
     if not moved:
@@ -146,13 +153,15 @@ def _harmless(header: str) -> bool:
 
 
 def _secrets_in(url: str) -> Iterator[tuple[str, int, int]]:
-    """Yield each part of `url` that may be a credential, in its order: its name, where it begins, and where it ends.
-    The name of user info is `@`, that of a query value ends in `=`; a query value without a name has an empty one."""
+    """Yield name, start and end of each part of `url` that may be a credential, in the URL's order. The name of the
+    user info is `@`, that of a path segment is `/`; that of a query value ends in `=`, or is empty without a name."""
     parts = _PARTS.match(url)
     if parts is None:
         return
     if parts["user"]:
         yield "@", *parts.span("user")
+    for segment in _TOKEN.finditer(url, *parts.span("path")):
+        yield "/", *segment.span()
     for part in _QUERY_PART.finditer(url, *parts.span("query")) if parts["query"] else ():
         if part["value"] and not _PLACEHOLDER.fullmatch(part["value"]):
             yield part["name"] or "", *part.span("value")

@@ -1,4 +1,4 @@
-"""What the broker says of the things it holds: one shape per entity, shared by the list and the single answer."""
+"""The broker's entities as the API shows them: one model per entity, shared by its list and its single answer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ Entity = TypeVar("Entity")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Entity]):
-    """One page of a list; `total` counts what all pages together hold."""
+    """One page of a list; `total` counts the items of all pages."""
 
     items: list[Entity]
     total: int
 
 
 class QueueDetails(Model):
-    """A queue. Counts are messages, `messageBytes` bytes of bodies, rates messages per second: in (`publish`), out to
-    consumers (`deliver`) and settled by them (`ack`). `messages` may be more than `ready` and `unacked`: a quorum queue
-    with at-least-once dead-lettering keeps a message until the dead letter is safe. `oldestMessageAt` is the
-    `timestamp` of the first message that is ready; null when that message has none, and for RabbitMQ's quorum queues.
+    """A queue. Counts are messages, `messageBytes` is the size of all bodies in bytes, and rates are messages per
+    second: published to the queue, delivered to consumers, acked by them. `messages` may exceed the sum of `ready` and
+    `unacked`: a quorum queue with at-least-once dead-lettering keeps a message until its dead letter is confirmed.
+    `oldestMessageAt` is the `timestamp` of the first ready message; it is null if that message has none, and for
+    RabbitMQ's quorum queues.
 
-    They are RabbitMQ's statistics, so up to five seconds old (https://www.rabbitmq.com/docs/management#statistics-interval).
+    RabbitMQ's statistics are up to five seconds old (https://www.rabbitmq.com/docs/management#statistics-interval).
     """
 
     queue_name: str
@@ -48,8 +49,8 @@ class QueueDetails(Model):
 
 
 class ConnectionDetails(Model):
-    """A client's connection to the broker. `connectionId` is the name that RabbitMQ gives it, `connectionName` the one
-    that the client chose; `peer` is the client's host and port."""
+    """A client's connection to the broker. `connectionId` is RabbitMQ's name of it, `connectionName` the name that the
+    client chose; `peer` is the client's host and port."""
 
     connection_id: str
     connection_name: str | None
@@ -64,7 +65,7 @@ class ConnectionDetails(Model):
 
 
 class ChannelDetails(Model):
-    """A channel of a connection. Counts are messages; `prefetch` 0 is without limit."""
+    """A channel of a connection. Counts are messages; a `prefetch` of 0 means no limit."""
 
     connection_id: str
     number: int

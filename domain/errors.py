@@ -1,26 +1,26 @@
-"""Every error that the service raises on purpose. They know no HTTP: routes/errors.py owns the table to statuses.
+"""All errors that the service raises on purpose. They are independent of HTTP: routes/errors.py maps them to statuses.
 
 WorkerError
-├── Invalid                what the client sent cannot be used as it stands
-│   ├── TargetRefused      the URL is one that this service may not call
-│   └── TooLargeForStore   MongoDB takes no document of that size
-├── Unauthenticated        no, wrong or expired credentials
-├── Forbidden              the role (or key) does not reach that far
+├── Invalid                the request is invalid
+│   ├── TargetRefused      this service may not call the URL
+│   └── TooLargeForStore   the document is too large for MongoDB
+├── Unauthenticated        credentials are missing, wrong or expired
+├── Forbidden              the role or API key does not permit the operation
 ├── NotFound               no such queue, consumer, user …
-├── Conflict               it exists, and otherwise
+├── Conflict               it already exists with other properties
 ├── IdempotencyMismatch    the Idempotency-Key was used for another request
-├── Locked                 exclusive to another connection
-├── PreconditionFailed     ifEmpty / ifUnused does not hold
-├── Throttled              too many tries; carries retry_after
-├── Unroutable             the broker had no queue for the message
-├── PublishRefused         the broker took the message and said no (nack, alarm, full queue)
-│   └── Unwritable         AMQP cannot carry it: its properties and headers are too large for a frame, or malformed
-│       └── MessageTooLarge  the body is over the broker's max_message_size
-├── PublishUnconfirmed     no answer in time: it may have been published
-├── BrokerUnavailable      RabbitMQ, or its management API, cannot be reached
+├── Locked                 the queue is exclusive to another connection
+├── PreconditionFailed     ifEmpty or ifUnused is not met
+├── Throttled              too many attempts; has retry_after
+├── Unroutable             the message reached no queue
+├── PublishRefused         the broker refused the message (nack, alarm, full queue)
+│   └── Unwritable         the properties and headers are malformed, or too large for a frame
+│       └── MessageTooLarge  the body exceeds the broker's max_message_size
+├── PublishUnconfirmed     no confirm in time: the message may have been published
+├── BrokerUnavailable      RabbitMQ or its management API is down
 │   ├── BrokerTimeout      it did not answer in time
-│   └── QueueUnavailable   the queue exists, and its node is down
-└── StoreUnavailable       MongoDB cannot be reached, or refuses an operation
+│   └── QueueUnavailable   the queue exists, but its node is down
+└── StoreUnavailable       MongoDB is down or refuses an operation
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from collections.abc import Sequence
 
 
 class WorkerError(Exception):
-    """Base of all. `code` is stable and for programs, `detail` is one sentence for people that says what to change.
+    """Base of all errors. `code` is stable, for programs; `detail` is a sentence for people that says what to change.
 
-    `fields` names what was wrong with a body: pairs of (dotted field, sentence). `retry_after` is in seconds.
+    `fields` has the faults of a request body: pairs of dotted field name and sentence. `retry_after` is in seconds.
     """
 
     code = "error"

@@ -1,4 +1,4 @@
-"""Exchanges and bindings as a client asks for them."""
+"""Request bodies about exchanges and bindings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from domain.model import Model
 from domain.names import NewName, OpenExchangeName, OpenQueueName, RoutingKey, ShortString
 
 FIELDS = {"alternate-exchange": "alternateExchange"}
-"""By RabbitMQ's name of the argument (https://www.rabbitmq.com/docs/ae)."""
+"""Field names of the API by argument name (https://www.rabbitmq.com/docs/ae)."""
 _TYPES = ["direct", "fanout", "topic", "headers"]
 
 
 def _type(value: str) -> str:
     if value not in _TYPES and not value.startswith("x-"):
         known = ", ".join(map(repr, _TYPES))
-        raise ValueError(f"must be {known}, or 'x-…', one of a plugin of RabbitMQ")
+        raise ValueError(f"must be {known}, or 'x-…' (a type of a RabbitMQ plugin)")
     return value
 
 
@@ -30,15 +30,15 @@ ExchangeType = Annotated[
 
 
 class ExchangeSpec(Model):
-    """What `POST /createExchange` declares."""
+    """Body of `POST /createExchange`."""
 
     exchange: NewName = Field(examples=["events"])
-    type: ExchangeType = Field("direct", description="direct, fanout, topic, headers, or x-… of a plugin of RabbitMQ")
+    type: ExchangeType = Field("direct", description="direct, fanout, topic, headers, or a plugin's x-… type")
     durable: bool = True
-    auto_delete: bool = Field(False, description="deleted when its last binding goes")
-    internal: bool = Field(False, description="only other exchanges can publish to it")
-    alternate_exchange: ShortString | None = Field(None, description="gets what has no queue here")
-    arguments: Arguments = Field(default_factory=dict, description="any further arguments")
+    auto_delete: bool = Field(False, description="delete the exchange when its last binding is removed")
+    internal: bool = Field(False, description="clients cannot publish to it, only other exchanges")
+    alternate_exchange: ShortString | None = Field(None, description="exchange that gets unroutable messages")
+    arguments: Arguments = Field(default_factory=dict, description="further arguments of the declaration")
 
     @model_validator(mode="after")
     def _joined(self) -> Self:
@@ -46,18 +46,20 @@ class ExchangeSpec(Model):
         return self
 
     def amqp_arguments(self) -> dict[str, Any]:
-        """The arguments of exchange.declare."""
+        """Return the arguments of exchange.declare."""
         return joined(self.arguments, {"alternate-exchange": self.alternate_exchange or None}, FIELDS)
 
 
 class BindingSpec(Model):
-    """A binding: messages of `exchange` also go to a queue, or to another exchange."""
+    """A binding from `exchange` to a queue or to another exchange."""
 
     exchange: OpenExchangeName = Field(examples=["events"])
     queue_name: OpenQueueName | None = Field(None, examples=["orders"])
     destination_exchange: OpenExchangeName | None = None
     routing_key: ShortString = ""
-    arguments: Arguments = Field(default_factory=dict, description="what a headers exchange matches, x-match too")
+    arguments: Arguments = Field(
+        default_factory=dict, description="headers that a headers exchange matches, and x-match"
+    )
 
     @model_validator(mode="after")
     def _one_destination(self) -> Self:
@@ -72,6 +74,6 @@ class BindingSpec(Model):
 
 
 class NewBinding(BindingSpec):
-    """What `POST /bindQueue` makes. One that exists, whatever its routing key, can be removed as a BindingSpec."""
+    """Body of `POST /bindQueue`. BindingSpec accepts any routing key, so that every existing binding can be removed."""
 
     routing_key: RoutingKey = ""

@@ -1,4 +1,4 @@
-"""Field tables of AMQP that a client may send: the headers of a message, and the arguments of a queue or exchange."""
+"""AMQP field tables that a client may send: the headers of a message, and the arguments of a queue or exchange."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from pydantic import AfterValidator
 from domain.names import not_own
 
 MAX_BYTES = 16 * 1024
-"""Of all headers as JSON. They and the properties must fit into one frame (AMQP 0-9-1 §4.2.6: a content header is not
-split), 128 KiB by RabbitMQ's default; nine bytes in a table is the most that two characters of JSON become."""
+"""Limit of all headers as JSON. Headers and properties must fit into one frame, because a content header is not split
+(AMQP 0-9-1 §4.2.6); RabbitMQ's default is 128 KiB. Two characters of JSON take at most nine bytes in a table."""
 
 _RESERVED = {
-    "cc": "RabbitMQ would route by it; publish once to each queue",
-    "bcc": "RabbitMQ would route by it; publish once to each queue",
-    "x-death": "RabbitMQ writes it when a message is dead-lettered",
+    "cc": "RabbitMQ routes by it; publish once to each queue instead",
+    "bcc": "RabbitMQ routes by it; publish once to each queue instead",
+    "x-death": "RabbitMQ sets it when it dead-letters a message",
 }
 
 _NAMES = frozenset({"x-dead-letter-exchange", "x-dead-letter-routing-key", "alternate-exchange"})
-"""Arguments that say where messages go."""
+"""Arguments that name an exchange or a routing key for messages."""
 
 
 def _headers(value: dict[str, Any]) -> dict[str, Any]:
     for name in value:
         if name.lower().startswith("workerrmq-"):
-            raise ValueError(f"{name!r} cannot be set: the service keeps the history of deliveries in such headers")
+            raise ValueError(f"{name!r} cannot be set: the service reserves headers that start with 'workerrmq-'")
         if reason := _RESERVED.get(name.lower()):
             raise ValueError(f"{name!r} cannot be set: {reason}")
     try:
         _check(value)
     except UnicodeEncodeError:
-        raise ValueError("must not hold half of a surrogate pair, which has no UTF-8") from None
+        raise ValueError("must not contain an unpaired surrogate, which UTF-8 cannot encode") from None
     if len(orjson.dumps(value)) > MAX_BYTES:
-        raise ValueError(f"must be at most {MAX_BYTES} bytes as JSON; put the rest into the message")
+        raise ValueError(f"must be at most {MAX_BYTES} bytes as JSON; put large values into the message body")
     return value
 
 
 def _check(value: Any, depth: int = 0) -> None:
-    """What a field table can hold (AMQP 0-9-1 §4.2.5.5)."""
+    """Raises ValueError for a value that no field table can hold (AMQP 0-9-1 §4.2.5.5)."""
     if depth > 8:
-        raise ValueError("must be nested at most 8 deep")
+        raise ValueError("must not be nested more than 8 levels deep")
     if isinstance(value, dict):
         for name, item in value.items():
             if not 0 < len(name.encode()) <= 128:
-                raise ValueError("every name in it must have 1 to 128 bytes")
+                raise ValueError("each name in it must have 1 to 128 bytes")
             _check(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
@@ -66,7 +66,7 @@ def _arguments(value: dict[str, Any]) -> dict[str, Any]:
         if item is None:
             raise ValueError(f"{name!r} must not be null; leave it out")
         if _holds_null(item):
-            raise ValueError(f"{name!r} must not hold a null: RabbitMQ takes none in arguments")
+            raise ValueError(f"{name!r} must not contain null: RabbitMQ refuses null in arguments")
     return value
 
 
@@ -76,12 +76,16 @@ def _holds_null(value: Any) -> bool:
 
 
 def joined(arguments: Mapping[str, Any], named: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments, and those that were given by fields of their own (`named`; None is not given). Raises ValueError
-    when one was given both ways, and when one leads to a queue or exchange of the service's own; `fields` has the
-    fields' names by those of the arguments."""
+    """Return `arguments` together with `named`, the arguments that have fields of their own (None: not given).
+
+    `fields` maps an argument's name to its field. Raises ValueError if an argument is given both ways, or names a queue
+    or exchange that the service reserves for itself.
+    """
     given = {name: value for name, value in named.items() if value is not None}
     if twice := [name for name in given if name in arguments]:
-        raise ValueError(f"{fields[twice[0]]} is given twice: in arguments it is called {twice[0]!r}. Give it once.")
+        raise ValueError(
+            f"{fields[twice[0]]} is given twice: as a field, and in arguments as {twice[0]!r}. Give it once."
+        )
     for name in _NAMES.intersection(both := {**arguments, **given}):
         try:
             not_own(str(both[name]))
@@ -91,7 +95,7 @@ def joined(arguments: Mapping[str, Any], named: Mapping[str, Any], fields: Mappi
 
 
 ApplicationHeaders = Annotated[dict[str, Any], AfterValidator(_headers)]
-"""Headers that no broker acts upon."""
+"""Headers of a message, without those that the broker or the service acts on."""
 
 Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
-"""Arguments of a declaration or binding; the broker says whether it knows them."""
+"""Arguments of a declaration or binding. The broker refuses those that it does not know."""

@@ -1,4 +1,4 @@
-"""What can be read off the service at a moment, for monitoring."""
+"""Gauges for monitoring, and their readings."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 OTHER = "other"
-"""The label under which all are summed up that get no series of their own, so that the series stay few."""
+"""The label of the series that sums up all items without a series of their own, which limits the number of series."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Something that goes up and down: its name and meaning, and what its readings are told apart by."""
+    """A metric that goes up and down: its name, its description, and the names of its labels."""
 
     name: str
     meaning: str
     labels: tuple[str, ...] = ()
 
     def reads(self, values: Mapping[tuple[str, ...], float]) -> Readings:
-        """Values by labels, in the order of `labels`."""
+        """Return readings of this gauge; the keys of `values` are label values in the order of `labels`."""
         return Readings(self, values)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """A gauge at a moment."""
+    """The values of a gauge at one moment, by label values."""
 
     gauge: Gauge
     values: Mapping[tuple[str, ...], float]

@@ -1,4 +1,4 @@
-"""A message that waits in a queue, as a client sees it: in the form in which it could be published again."""
+"""A message in a queue, as `POST /getMessages` returns it: in the form that `POST /messagePublish` accepts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_COUNT = 500
 
 
 class HeldMessage(Model):
-    """`message` is the body where it is UTF-8, `bodyBase64` where it is not. `bytes` is the size of the whole body, of
-    which a peek may show only the beginning (`truncated`). `properties` are those of `POST /messagePublish`."""
+    """`message` is the body if it is UTF-8, else `bodyBase64` is. `bytes` is the size of the whole body; a peek may
+    show only its beginning (`truncated`). `properties` are those of `POST /messagePublish`."""
 
     exchange: str
     routing_key: str
@@ -29,11 +29,11 @@ class HeldMessage(Model):
 
 
 class GetMessages(Model):
-    """What `POST /getMessages` takes."""
+    """Body of `POST /getMessages`."""
 
     queue_name: QueueName = Field(examples=["orders.dead"])
-    count: int = Field(10, ge=1, le=MAX_COUNT, description="at most so many messages, from the head of the queue")
+    count: int = Field(10, ge=1, le=MAX_COUNT, description="maximum number of messages, from the head of the queue")
     ack_mode: AckMode = Field(
-        "peek", description="peek: they go back to their place; take: they are removed; reject: they are dead-lettered"
+        "peek", description="peek: the messages stay in the queue; take: remove them; reject: dead-letter them"
     )
-    truncate_bytes: int = Field(65_536, ge=0, le=1_000_000, description="of a body, in a peek")
+    truncate_bytes: int = Field(65_536, ge=0, le=1_000_000, description="maximum bytes of each body in a peek")

@@ -1,4 +1,4 @@
-"""A request that is made again under the same Idempotency-Key must do nothing again: what is kept for that."""
+"""Records of requests with an Idempotency-Key: a repeated request gets the first answer and changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """The answer of the first request."""
+    """The answer to the first request."""
 
     status: int
     content_type: str
@@ -16,8 +16,8 @@ class KeptAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The right to answer for a key: `holder` tells it from that of a request that came before or after, `fingerprint`
-    tells the request from others under the same key."""
+    """A request's exclusive right to answer for a key. `holder` identifies the request that has the right;
+    `fingerprint` identifies the content of the request."""
 
     identity: str
     holder: str
@@ -26,7 +26,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A key that is taken: by which request, and its answer once there is one."""
+    """A key that is in use: the fingerprint of its request, and the answer once there is one."""
 
     fingerprint: str
     answer: KeptAnswer | None

@@ -1,4 +1,4 @@
-"""Messages on their way into the broker, and deliveries on their way out of it."""
+"""Messages to publish, and the properties of messages that the broker delivers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class PropertiesView(Protocol):
-    """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes; what drivers hand us fits as it is."""
+    """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes. pika's BasicProperties satisfy it."""
 
     content_type: str | None
     content_encoding: str | None
@@ -28,8 +28,8 @@ class PropertiesView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """Basic properties to publish with. `timestamp` in Unix seconds, `expiration` in milliseconds (a string, by the
-    protocol), `delivery_mode` 2 is persistent."""
+    """Basic properties to publish with. `timestamp` is in Unix seconds, `expiration` in milliseconds (a string in
+    AMQP); `delivery_mode` 2 means persistent."""
 
     content_type: str | None = None
     content_encoding: str | None = None
@@ -49,7 +49,7 @@ class Properties:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to publish. With `exchange` empty the routing key is the name of a queue."""
+    """One message to publish. If `exchange` is empty, the routing key is the name of a queue."""
 
     routing_key: str
     body: bytes

@@ -1,4 +1,4 @@
-"""The base of what is both request body, stored document and documented schema: frozen, strict, camelCase outside."""
+"""The base of all models that are request bodies, stored documents or documented schemas."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
 
 MASK = "**********"
-"""Stands for what is never shown, as SecretStr shows itself. Sent back in a change it means: leave it as it is."""
+"""Replaces secrets in answers, as `str(SecretStr)` does. In a change it keeps the stored value."""
 
 
 class Model(BaseModel):
-    """Python names are snake_case, JSON and MongoDB names camelCase. Unknown fields are refused, types not coerced."""
+    """A frozen model: snake_case in Python, camelCase in JSON and MongoDB. It refuses unknown fields and coerces no
+    types."""
 
     model_config = ConfigDict(
         frozen=True,

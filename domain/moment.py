@@ -1,4 +1,4 @@
-"""A moment as clients write it."""
+"""Date and time as clients write them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 def _written(value: Any) -> Any:
-    """pydantic would take numbers, too, for seconds or milliseconds, whichever fits."""
+    """Return the value. Raises ValueError for numbers, which pydantic guesses to be seconds or milliseconds."""
     if isinstance(value, (int, float)) or (isinstance(value, str) and not _DATE_AND_TIME.match(value)):
         raise ValueError(AS_IN)
     return value
 
 
 def _in_utc(value: datetime) -> datetime:
-    """Kept and compared it is in UTC, where the last hours of the year 9999 may be those of a year that is no year."""
+    """Return the time in UTC. Raises ValueError if its year there is not between 1 and 9999."""
     try:
         return value.astimezone(UTC)
     except OverflowError:
@@ -29,4 +29,4 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written), AfterValidator(_in_utc)]
-"""With an offset (RFC 3339 §5.6); in UTC."""
+"""A date and time with an offset (RFC 3339 §5.6), converted to UTC."""

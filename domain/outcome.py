@@ -1,4 +1,4 @@
-"""The outcome of a delivery attempt: how the service classifies an answer, or the lack of one."""
+"""The outcome of a delivery attempt: the class of an answer, or of its absence."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ class Outcome(Enum):
     SUCCESS = "success"
     """ack"""
     RETRY = "retry"
-    """a confirmed copy in the delay levels, then ack; when no attempt is left: as REJECT"""
+    """publish a copy to the delay levels, ack after its confirm; if no attempt is left, as REJECT"""
     THROTTLE = "throttle"
-    """back to its queue, uncharged: the target asks all its consumers to pause"""
+    """give back: the target asks all its consumers to pause"""
     REJECT = "reject"
-    """a confirmed copy in the dead-letter queue, then ack"""
+    """publish a copy to the dead-letter queue, ack after its confirm"""
     UNSENT = "unsent"
-    """back to its queue, uncharged: the service could not send it, and neither message nor target is at fault"""
+    """return the message to its queue, uncharged: the service could not send it, and neither message nor target is at
+    fault"""
     SUSPEND = "suspend"
-    """back to its queue, uncharged: the consumer is misconfigured, not the message"""
+    """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
 
 
 class ErrorClass(Enum):
-    """Why there was no usable answer."""
+    """Reasons for which there was no usable answer."""
 
     DNS = "dns"
     CONNECT = "connect"
@@ -32,9 +33,9 @@ class ErrorClass(Enum):
     BLOCKED = "blocked"
     """the target guard refused the address"""
     PROTOCOL = "protocol"
-    """what came back is not HTTP"""
+    """the answer is not HTTP"""
     UNSENDABLE = "unsendable"
-    """no request can be made of the message, as when it lacks a value that the URL needs"""
+    """no request can be built from the message, for example because it lacks a value that the URL needs"""
     TOKEN = "token"
     """the OAuth 2 token endpoint gave no token"""
     TOKEN_REFUSED = "token-refused"
@@ -49,15 +50,15 @@ NEVER_ASKED = frozenset({
     ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE,
     ErrorClass.PROXY,
 })  # fmt: skip
-"""Errors of ours: the target has not heard of the message."""
+"""Errors that occur before a request is sent to the target."""
 
 HOPELESS = frozenset({ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE})
 """Errors that only a change of the consumer ends."""
 
 
 class Answer(NamedTuple):
-    """What came back from a target: a status, or the class of the error. `seconds` is how long it took, `retry_after`
-    how many seconds the target asked us to wait."""
+    """A target's answer: its status, or the class of the error. `seconds` is the duration of the request, `retry_after`
+    the pause in seconds that the target asked for."""
 
     status: int | None
     error: ErrorClass | None
@@ -65,12 +66,12 @@ class Answer(NamedTuple):
     seconds: float
     retry_after: float | None = None
     body: bytes = b""
-    """the first kilobyte; as much as was read, where it is to be a reply"""
+    """the first kilobyte; all that was read if the consumer replies"""
     content_type: str | None = None
 
     @property
     def reason(self) -> str:
-        """One phrase for logs, headers and people: `HTTP 503`, or `timeout: Operation timed out after …`."""
+        """One phrase for logs, headers and the API: `HTTP 503`, or `timeout: Operation timed out after …`."""
         if self.status is not None:
             return f"HTTP {self.status}"
         kind = self.error.value if self.error else "error"

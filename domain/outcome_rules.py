@@ -1,4 +1,5 @@
-"""From an answer to an outcome: the table of docs/DELIVERY.md ("The target answers"), changeable per consumer."""
+"""Rules from an answer to its outcome: the table in docs/DELIVERY.md ("The target answers"). A consumer may change
+it."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 
 
 class OutcomeRules(Model):
-    """Which answers mean what: statuses (`404`), classes (`5xx`), error classes (`timeout`), or `network` for all of
-    those. What no rule names suspends."""
+    """Answers for each outcome: statuses (`404`), classes of statuses (`5xx`), error classes (`timeout`), or `network`
+    for all error classes. An answer that no rule names suspends."""
 
     success: tuple[str, ...] = Field(("2xx",), strict=False)
     retry: tuple[str, ...] = Field(("408", "425", "429", "5xx", "network"), strict=False)
@@ -33,20 +34,21 @@ class OutcomeRules(Model):
 
     @property
     def table(self) -> OutcomeTable:
-        """The rules, compiled. Raises ValueError with a sentence when a rule is not one, or stands under two outcomes;
-        those of a consumer's spec are valid."""
+        """The compiled rules. Raises ValueError with a sentence if a rule is invalid or belongs to two outcomes; the
+        rules of a validated ConsumerSpec never raise."""
         return _compiled(self)
 
 
 class OutcomeTable(dict[int | ErrorClass, Outcome]):
-    """The outcome of each status and error, worked out when it first comes. Threads may share it."""
+    """The outcome of each status and error, computed on first use. Threads may share a table."""
 
     def __init__(self, rules: dict[str, Outcome]) -> None:
         super().__init__()
         self._rules = rules
 
     def __missing__(self, found: int | ErrorClass) -> Outcome:
-        """A status takes precedence over its class. What no rule names suspends, except some errors of ours."""
+        """Compute and keep an outcome. A rule for a status takes precedence over one for its class. Without a rule an
+        answer suspends, except the errors in `_OTHERWISE`."""
         if isinstance(found, ErrorClass):
             names: tuple[str, ...] = (found.value,)
             otherwise = _OTHERWISE.get(found, Outcome.SUSPEND)
@@ -56,8 +58,8 @@ class OutcomeTable(dict[int | ErrorClass, Outcome]):
         return outcome
 
     def outcome_of(self, answer: Answer) -> Outcome:
-        """Where the rules say retry, 429 and a 503 with Retry-After (RFC 6585 §4, RFC 9110 §15.6.4) throttle: the
-        target is healthy and asks for a pause."""
+        """Return the outcome of an answer. If the rules say retry, 429 and 503 with Retry-After throttle instead,
+        because the target is healthy and asks for a pause (RFC 6585 §4, RFC 9110 §15.6.4)."""
         outcome = self[answer.error or answer.status or 0]
         return Outcome.THROTTLE if outcome is Outcome.RETRY and _asks_for_a_pause(answer) else outcome
 
@@ -73,9 +75,9 @@ def _compiled(rules: OutcomeRules) -> OutcomeTable:
         outcome = Outcome(name)
         for written in getattr(rules, name):
             if not _RULE.fullmatch(written):
-                known = f"status (404), class of statuses (5xx), error ({', '.join(_NETWORK)}) or 'network'"
-                raise ValueError(f"{written!r} is no {known}")
+                allowed = f"a status (404), a class of statuses (5xx), an error ({', '.join(_NETWORK)}), 'network'"
+                raise ValueError(f"unknown rule {written!r}; allowed: {allowed}")
             for rule in _NETWORK if written == "network" else (written,):
                 if table.setdefault(rule, outcome) is not outcome:
-                    raise ValueError(f"{rule!r} stands under both {table[rule].value} and {name}")
+                    raise ValueError(f"{rule!r} is listed under both {table[rule].value} and {name}")
     return OutcomeTable(table)

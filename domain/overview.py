@@ -1,4 +1,4 @@
-"""What is going on now, at a glance, and above all what is wrong."""
+"""The overview of the service: counts, rates, and the current problems."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TroubleKind = Literal[
     "connection_blocked",
     "certificate_expires",
 ]
-"""The worst first."""
+"""Kinds of problems, the most severe first."""
 
 
 class Trouble(Model):
-    """One thing that is wrong now. `name` is that of the consumer, queue or connection, `reason` a sentence, `messages`
-    how many wait because of it, `since` when it was last seen to go wrong. `oldestMessageAt` is as that of a queue."""
+    """One current problem. `name` is the name of the consumer, queue or connection, `reason` a sentence, `messages` the
+    number of messages that wait because of it, `since` its start, if known. `oldestMessageAt` is that of the queue."""
 
     kind: TroubleKind
     name: str
@@ -43,9 +43,9 @@ class Trouble(Model):
 
 
 class QueueTotals(Model):
-    """All queues together. Counts are messages, rates messages per second. `retries` are in the service's own delay
-    levels, whose queues and rates do not count. Of these, `retriesOverdue` have waited long enough, but are not back
-    in their queues yet. Both are null while RabbitMQ does not tell. `deadLetters` are part of `messages`."""
+    """Sums over all queues. Counts are messages, rates are messages per second. `retries` are the messages in the delay
+    levels, which the other counts and rates exclude. `retriesOverdue` of them have a delay that is over, but are not
+    back in their queues. Both are null while RabbitMQ does not report them. `messages` includes `deadLetters`."""
 
     queues: int
     messages: int
@@ -60,8 +60,8 @@ class QueueTotals(Model):
 
 
 class Overview(Model):
-    """`consumers` counts them by state; `totals` is null while the broker cannot be asked. `troubles` are the worst
-    hundred of `troubleCount`."""
+    """`consumers` counts the consumers in each state. `totals` is null while RabbitMQ's management API is down.
+    `troubles` lists the most severe hundred of `troubleCount` problems."""
 
     at: datetime
     workers: int
@@ -73,7 +73,7 @@ class Overview(Model):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOutline:
-    """As much of a registered consumer as tells whether it is as it should be."""
+    """The fields of a registered consumer that show whether it has a problem."""
 
     id: str
     name: str
@@ -86,13 +86,13 @@ class ConsumerOutline:
 
 @dataclass(frozen=True, slots=True)
 class QueueOutline:
-    """As much of a queue as tells whether it is stuck. `dead_letter_queue` is the one that its arguments name.
+    """The fields of a queue that show whether it has a problem. `dead_letter_queue` is the one that its arguments name.
 
-    `held` are all messages in it. Of these, `dead_lettering` have expired or been rejected, and RabbitMQ has not passed
-    them on yet (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering); `ready` and `unacked` do not count them.
-    Where retries wait whose delay is over, they are all messages.
-    Both are None while RabbitMQ does not tell, as for a queue without a leader. A classic queue has none to tell.
-    `oldest_at` is when the first message that is ready was published, None where that is not known.
+    `held` counts all messages in it. Of these, `dead_lettering` have expired or been rejected, and RabbitMQ has not
+    dead-lettered them yet (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering); `ready` and `unacked` exclude
+    them. In the queue of due retries, all messages count as `dead_lettering`. Both are None while RabbitMQ does not
+    report them, for example for a queue without a leader. `dead_lettering` is also None for a classic queue.
+    `oldest_at` is the time at which the first ready message was published, or None if unknown.
     """
 
     name: str
@@ -110,7 +110,7 @@ class QueueOutline:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How many `messages` a queue holds more than `seconds` ago."""
+    """The number of `messages` by which a queue has grown in the last `seconds`."""
 
     messages: int
     seconds: float
@@ -118,9 +118,9 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class QueuesSeen:
-    """All queues now, and what looks at them over time have shown. `growing` are the queues that hold more and more
-    messages, by name. `stuck` are those where messages stay that RabbitMQ should have dead-lettered, with their number;
-    None where RabbitMQ does not tell it of a delay level."""
+    """All queues now, and trends since earlier readings. `growing` has the queues that grow, by name. `stuck` has the
+    queues with messages that RabbitMQ should have dead-lettered, and their number; None if RabbitMQ does not report the
+    number of a delay level."""
 
     queues: list[QueueOutline]
     growing: dict[str, Growth]

@@ -1,5 +1,5 @@
-"""A message as a client asks to publish it. What would make the broker close the publisher's channel is refused here,
-because that channel carries the messages of other clients too."""
+"""The body of `POST /messagePublish`. Validation refuses all values for which the broker would close the publisher's
+channel, because the messages of all clients share that channel."""
 
 from __future__ import annotations
 
@@ -17,55 +17,57 @@ from domain.names import OpenExchangeName, OpenQueueName, RoutingKey, ShortStrin
 from domain.queue import MAX_MILLISECONDS
 
 MAX_BATCH = 10_000
-"""Messages in one request."""
+"""Maximum number of messages in one request."""
 
 MAX_EXCHANGES = 100
-"""Different exchanges in one request: each is looked for before it is first used."""
+"""Maximum number of different exchanges in one request: each one is looked up before its first use."""
 
 
 class Payload(NamedTuple):
-    """A body, and the content type it has unless the client names another."""
+    """A body, and its content type unless the client gives another."""
 
     body: bytes
     content_type: str
 
 
 class JsonText(bytes):
-    """A JSON value that is no string, as its sender wrote it."""
+    """A JSON value other than a string, in the bytes that the client sent."""
 
 
 def _payload(value: Any) -> Payload:
-    """Strings go as they are, any other JSON value as it was written. (A lone null would rather be a mistake.)"""
+    """Return the text of a string, or the bytes of any other JSON value. Null is refused, as a probable mistake."""
     if isinstance(value, JsonText):
         return Payload(bytes(value), "application/json")
     if not isinstance(value, str):
-        raise ValueError("must be a string or JSON as it was sent")
+        raise ValueError("must be a string or another JSON value except null")
     try:
         return Payload(value.encode(), "text/plain; charset=utf-8")
     except UnicodeEncodeError:
-        raise ValueError("holds half of a surrogate pair, which has no UTF-8; send bodyBase64 instead") from None
+        raise ValueError(
+            "must not contain an unpaired surrogate, which UTF-8 cannot encode; send bodyBase64 instead"
+        ) from None
 
 
 def _decoded(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError("must be a string in Base64")
+        raise ValueError("must be a Base64 string")
     try:
         return b64decode(value, validate=True)
     except ValueError:
-        raise ValueError("is not Base64 (RFC 4648 §4, with padding)") from None
+        raise ValueError("must be valid Base64 (RFC 4648 §4, with padding)") from None
 
 
 def _label(value: str) -> str:
     if not value:
         raise ValueError("must not be empty; leave it out instead")
-    if not value.isprintable():  # it may become an HTTP header of a delivery
+    if not value.isprintable():  # a delivery may send it in an HTTP header
         raise ValueError("must not contain control characters")
     return value
 
 
 def _reply_to(value: str) -> str:
     if value == "amq.rabbitmq.reply-to":
-        raise ValueError("must name a queue: direct reply-to is for clients with a channel of their own")
+        raise ValueError("must name a queue: direct reply-to needs an AMQP channel of the client's own")
     return not_own(value)
 
 
@@ -81,19 +83,19 @@ AnyJson = Annotated[
     Payload,
     PlainValidator(_payload),
     WithJsonSchema(
-        {"description": "a string goes as its text, any other JSON value (but null) as the bytes that you send"}
+        {"description": "a string is sent as its text, any other JSON value (except null) as the bytes that you send"}
     ),
 ]
 
 
 class PublishProperties(Model):
-    """Basic properties (AMQP 0-9-1 §1.8.3.1). `expiration` is milliseconds, `timestamp` Unix seconds."""
+    """Basic properties (AMQP 0-9-1 §1.8.3.1). `expiration` is in milliseconds, `timestamp` in Unix seconds."""
 
     content_type: Label | None = None
     content_encoding: Label | None = None
     headers: ApplicationHeaders | None = None
     correlation_id: Label | None = None
-    message_id: Label | None = Field(None, description="made when it is left out")
+    message_id: Label | None = Field(None, description="default: a random id")
     reply_to: Annotated[Label, AfterValidator(_reply_to)] | None = None
     type: Label | None = None
     app_id: Label | None = None
@@ -104,7 +106,7 @@ class PublishProperties(Model):
 
 
 class Publication(Model):
-    """One message: `queueName`, or `exchange` with `routingKey`; and `message`, or `bodyBase64`."""
+    """One message: either `queueName`, or `exchange` with `routingKey`; and either `message` or `bodyBase64`."""
 
     queue_name: OpenQueueName | None = Field(None, examples=["orders"])
     exchange: OpenExchangeName | None = None
@@ -118,8 +120,8 @@ class Publication(Model):
         return _one_way_and_one_body(self)
 
     def to_message(self, correlation_id: str | None = None, trace: Mapping[str, str] | None = None) -> Message:
-        """What to hand to the publisher. `correlation_id` and the `trace` headers are the request's: they fill in what
-        the client has not set on the message itself. Always has a message id."""
+        """Return the message to publish; it always has a message id. `correlation_id` and the `trace` headers of the
+        request apply unless the client has set them on the message itself."""
         given = self.properties
         payload = self.message or Payload(self.body_base64 or b"", "application/octet-stream")
         headers = {**trace, **(given.headers or {})} if trace else given.headers
@@ -145,7 +147,7 @@ class Publication(Model):
 
 
 class PublishRequest(Publication):
-    """What `POST /messagePublish` takes: one message, or `messages` with nothing beside it."""
+    """Body of `POST /messagePublish`: one message, or `messages` without any other field."""
 
     messages: Annotated[tuple[Publication, ...], Field(strict=False, min_length=1, max_length=MAX_BATCH)] | None = None
 
@@ -154,7 +156,7 @@ class PublishRequest(Publication):
         if self.messages is None:
             return _one_way_and_one_body(self)
         if len(self.model_fields_set) > 1:
-            raise ValueError("messages goes alone: give each message its own queueName and properties")
+            raise ValueError("messages excludes all other fields: give each message its own queueName and properties")
         if len({message.exchange for message in self.messages}) > MAX_EXCHANGES:
             raise ValueError(f"messages must not go to more than {MAX_EXCHANGES} different exchanges")
         return self
@@ -167,7 +169,7 @@ def _one_way_and_one_body(message: Some) -> Some:
     if (message.queue_name is None) == (message.exchange is None):
         raise ValueError("needs either queueName, or exchange and routingKey")
     if message.routing_key is not None and message.exchange is None:
-        raise ValueError("routingKey goes with exchange; with queueName leave it out")
+        raise ValueError("routingKey needs exchange; leave it out if you give queueName")
     if (message.message is None) == (message.body_base64 is None):
         raise ValueError("needs either message or bodyBase64")
     return message

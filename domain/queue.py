@@ -1,4 +1,4 @@
-"""A queue as a client asks for it."""
+"""The body of `POST /createQueue`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from domain.model import Model
 from domain.names import NewName, RoutingKey, ShortString
 
 MAX_MILLISECONDS = 2**32 - 1
-"""The longest TTL or expiry that RabbitMQ takes (https://www.rabbitmq.com/docs/ttl)."""
+"""The longest TTL or expiry that RabbitMQ accepts (https://www.rabbitmq.com/docs/ttl)."""
 
 MOST = 2**63 - 1
-"""AMQP's integers have 64 bits (AMQP 0-9-1 §4.2.1). RabbitMQ takes greater ones, and nobody can say what for."""
+"""The largest integer of AMQP, which has 64 bits (AMQP 0-9-1 §4.2.1). RabbitMQ accepts larger values, without use."""
 
 FIELDS = {
     "x-queue-type": "type",
@@ -30,18 +30,22 @@ FIELDS = {
     "x-dead-letter-exchange": "deadLetterExchange",
     "x-dead-letter-routing-key": "deadLetterRoutingKey",
 }
-"""As clients know what RabbitMQ has as arguments."""
+"""Field names of the API by argument name."""
 
 
 class QueueSpec(Model):
-    """What `POST /createQueue` declares. Times are in milliseconds, as in RabbitMQ's own arguments."""
+    """The definition of a queue. Times are in milliseconds, as in RabbitMQ's arguments."""
 
     queue_name: NewName = Field(examples=["orders"])
     type: Literal["classic", "quorum"] = "classic"
     durable: bool = True
     auto_delete: bool = False
-    message_ttl: int | None = Field(None, ge=0, le=MAX_MILLISECONDS, description="milliseconds a message may wait")
-    expires: int | None = Field(None, gt=0, le=MAX_MILLISECONDS, description="milliseconds unused before deletion")
+    message_ttl: int | None = Field(
+        None, ge=0, le=MAX_MILLISECONDS, description="milliseconds after which a message expires"
+    )
+    expires: int | None = Field(
+        None, gt=0, le=MAX_MILLISECONDS, description="milliseconds after which an unused queue is deleted"
+    )
     max_length: int | None = Field(None, ge=0, le=MOST, description="messages")
     max_length_bytes: int | None = Field(None, ge=0, le=MOST, description="bytes of bodies")
     overflow: Literal["drop-head", "reject-publish", "reject-publish-dlx"] | None = None
@@ -49,11 +53,11 @@ class QueueSpec(Model):
     single_active_consumer: bool = False
     lazy: bool = False
     delivery_limit: int | None = Field(
-        None, ge=-1, le=MOST, description="quorum queues only; -1 is no limit, from RabbitMQ 4.0 on"
+        None, ge=-1, le=MOST, description="quorum queues only; from RabbitMQ 4.0 on, -1 means no limit"
     )
     dead_letter_exchange: ShortString | None = None
     dead_letter_routing_key: RoutingKey | None = None
-    arguments: Arguments = Field(default_factory=dict, description="any further x-arguments, as RabbitMQ names them")
+    arguments: Arguments = Field(default_factory=dict, description="further x-arguments, with RabbitMQ's names")
 
     @field_validator("type", mode="before")
     @classmethod
@@ -66,7 +70,7 @@ class QueueSpec(Model):
     @classmethod
     def _type_by_its_field(cls, value: dict[str, Any]) -> dict[str, Any]:
         if "x-queue-type" in value:
-            raise ValueError("'x-queue-type' is the field type: classic or quorum; streams are not supported")
+            raise ValueError("must not contain 'x-queue-type': use the field type (classic or quorum)")
         return value
 
     @model_validator(mode="after")
@@ -75,8 +79,8 @@ class QueueSpec(Model):
         return self
 
     def amqp_arguments(self) -> dict[str, Any]:
-        """The x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments). The type is
-        always among them: a virtual host may have another default
+        """Return the x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments). They
+        always include the type, because a virtual host may have another default
         (https://www.rabbitmq.com/docs/vhosts#default-queue-type)."""
         named = {
             "x-queue-type": self.type,

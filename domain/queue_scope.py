@@ -1,4 +1,4 @@
-"""Which queues an API key is for: names with `*` for anything and `?` for one character, as in `orders.*`."""
+"""The queues that an API key may use: name patterns such as `orders.*`, where `*` matches any characters, `?` one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from functools import lru_cache
 
 @dataclass(frozen=True, slots=True)
 class QueueScope:
-    """Queues by the patterns of their names; case counts."""
+    """A set of queues, given by patterns of their names. Patterns are case-sensitive."""
 
     patterns: tuple[str, ...]
 
     def admits(self, name: str) -> bool:
-        """Whether a queue of that name is one of them."""
+        """Return whether a pattern matches the queue's name."""
         return _compiled(self.patterns).match(name) is not None
 
     def admits_all(self, names: Iterable[str | None]) -> bool:
-        """Whether all of them are; None stands for something that is no queue, and is not."""
+        """Return whether the scope admits every name. None stands for something other than a queue and is not
+        admitted."""
         return all(name is not None and self.admits(name) for name in names)
 
     @property
     def regex(self) -> str:
-        """The same for a store to search by: it means the same to Python and to PCRE."""
+        """A regular expression for the same names, for queries to the store. Python and PCRE read it alike."""
         return _compiled(self.patterns).pattern
 
     def __str__(self) -> str:
@@ -33,12 +34,14 @@ class QueueScope:
 
 @lru_cache(maxsize=1000)
 def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(f"^(?:{'|'.join(map(_as_regex, patterns))})(?![\\s\\S])")  # `$` would let a newline follow
+    return re.compile(
+        f"^(?:{'|'.join(map(_as_regex, patterns))})(?![\\s\\S])"
+    )  # `$` also matches before a final newline
 
 
 def _as_regex(pattern: str) -> str:
-    """What stands between two stars is taken where it comes first, once and for all (an atomic group): no pattern makes
-    the search go back and forth for ever."""
+    """Return a regular expression for one pattern. The text between two stars is an atomic group that matches at its
+    first occurrence, so that no pattern causes catastrophic backtracking."""
     first, *rest = (_part(part) for part in re.split(r"\*+", pattern))
     if not rest:
         return first

@@ -1,4 +1,4 @@
-"""A consumer as the registry holds it (desired state), and as a worker reports it (actual state)."""
+"""A consumer in the registry (desired state) and in a worker's report (actual state)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.queue_scope import QueueScope
 from domain.signing_secret import RetiringSecret
 
 Desired = Literal["enabled", "paused", "suspended"]
-"""`paused` by a person, `suspended` by a worker that keeps getting answers that mean misconfiguration."""
+"""`paused`: by a user; `suspended`: by a worker, after repeated refusals by the target."""
 
 Actual = Literal[
     "starting",
@@ -27,19 +27,19 @@ Actual = Literal[
     "suspended",
     "draining",
 ]
-"""`waiting`: for its queue or the broker; `standby`: another worker runs it, and order allows but one; `resting`:
-between two answers that mean misconfiguration; `breaker-open`: the circuit breaker of its target is open; `throttled`:
-its target asked for a pause; `probing`: one message tries the target; `failing`: running, and the last answer was not a
-success."""
+"""`waiting`: for its queue or the broker; `standby`: another worker has the queue of this ordered consumer; `resting`:
+pausing after a refusal; `breaker-open`: the circuit breaker of its target is open; `throttled`: its target asked for a
+pause; `probing`: one message probes the target; `failing`: running, but the last answer was not a success."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredConsumer:
-    """`revision` grows by one with every change that a worker must act upon; `reason` says why it is suspended.
-    `retiring_secrets` are signing secrets that were replaced of late.
+    """`revision` grows by one with every change that a worker must act on; `reason` says why the consumer is suspended.
+    `retiring_secrets` are replaced signing secrets that still sign.
 
-    `faults` are the fields whose stored values are not valid, each with a sentence. Such a consumer is suspended, and
-    `spec` is only there to be shown and changed: it has the defaults in their place, and its URL is plain text."""
+    `faults` are the fields whose stored values are invalid or cannot be unsealed, each with a sentence. A consumer with
+    faults is suspended. Its `spec` serves only to show and change it: those fields have their defaults, and the URL is
+    plain text."""
 
     id: str
     spec: ConsumerSpec
@@ -54,8 +54,8 @@ class RegisteredConsumer:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerFilter:
-    """Which consumers are wanted: those that agree with all that is given, of the queues that `only` admits. `name` is
-    a part of the name, in any case; `ids` are the only ones, `not_ids` those that are not."""
+    """Selects consumers that match every given field, of queues that `only` admits. `name` is a part of the consumer's
+    name, in any case; `ids`, if given, are the only ids to include; `not_ids` are ids to exclude."""
 
     queue_name: str | None = None
     name: str = ""
@@ -67,12 +67,12 @@ class ConsumerFilter:
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What the broker says of a queue. `dead_letter` is the exchange and the routing key (None: the message's own) that
-    it names for its dead letters, or None when it names none; `single_active` whether it serves one consumer at a time
-    (https://www.rabbitmq.com/docs/consumers#single-active-consumer). It drops a message that comes back more often than
-    `delivery_limit` (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling); None: it drops none.
-    `known` is false for a queue that is missing, or not yet described. `described` is false while RabbitMQ's management
-    API is down: the rest is a guess then, but deliveries go on."""
+    """A queue's properties as the broker reports them. `dead_letter` is its dead-letter exchange and routing key (None:
+    the message's own), or None if it has no dead-letter exchange. `single_active`: it serves one consumer at a time
+    (https://www.rabbitmq.com/docs/consumers#single-active-consumer). It drops a message that is returned more often
+    than `delivery_limit` (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling); None means no limit.
+    `known` is false for a queue that is missing or not yet described. `described` is false while RabbitMQ's management
+    API is down: the other fields are guesses then, and deliveries continue."""
 
     type: str = "classic"
     dead_letter: tuple[str, str | None] | None = None
@@ -91,15 +91,15 @@ class QueueFacts:
 
     @property
     def unfit(self) -> str | None:
-        """Why no consumer may take the queue's messages, in a sentence; None when one may."""
+        """A sentence that says why no consumer may take the queue's messages; None if one may."""
         if self.type == "stream":
-            return "The queue is a stream, which consumers do not support. Use a classic or a quorum queue."
+            return "The queue is a stream. Consumers do not support streams; use a classic or a quorum queue."
         if self.exclusive:
             return "The queue is exclusive to another connection, and RabbitMQ deletes it with that connection."
         if self.auto_delete:
             return (
-                "The queue is auto-delete: RabbitMQ deletes it, with its messages, whenever its last consumer leaves, "
-                "as when a worker restarts. Use a queue without autoDelete; `expires` removes an unused one."
+                "The queue is auto-delete: RabbitMQ deletes it with its messages when its last consumer cancels, for "
+                "example when a worker restarts. Use a queue without autoDelete; `expires` deletes an unused queue."
             )
         return None
 
@@ -108,13 +108,13 @@ UNKNOWN_QUEUE = QueueFacts(known=False)
 """A queue that the broker has not described yet, or that is missing."""
 
 UNDESCRIBED_QUEUE = QueueFacts(type="unknown", described=False)
-"""What is known of a queue while RabbitMQ's management API is down."""
+"""Any queue while RabbitMQ's management API is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a worker runs: an enabled consumer, what the broker says of its queue, and this worker's share of what is
-    limited for all of them."""
+    """An enabled consumer for a worker to run, with its queue's properties. `share` is this worker's share (0 to 1) of
+    the limits that apply to all workers together."""
 
     id: str
     revision: int
@@ -136,7 +136,8 @@ class Report(ConsumerCounts):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What one worker process says of itself, every second or so. `worker` is `host:pid`-like and unique."""
+    """The report of one worker process about itself, about every second. `worker` is unique and similar to
+    `host:pid`."""
 
     worker: str
     at: datetime

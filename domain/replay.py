@@ -1,4 +1,4 @@
-"""A replay of dead letters: which, how fast, and how far it has come."""
+"""A replay of dead letters: its request, its filter and its progress."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ Status = Annotated[int, Field(ge=100, le=599)]
 
 
 class DeadLetterFilter(Model):
-    """All that is given must hold of a dead letter. `since` and `until` are about the last failed attempt."""
+    """Selects dead letters that match every given field. `since` and `until` refer to the last failed attempt."""
 
-    status: tuple[Status, ...] = Field((), strict=False, description="HTTP statuses, any of them")
-    error: tuple[str, ...] = Field((), strict=False, description="error classes (timeout, dns …), any of them")
+    status: tuple[Status, ...] = Field((), strict=False, description="one of these HTTP statuses")
+    error: tuple[str, ...] = Field((), strict=False, description="one of these error classes (timeout, dns …)")
     message_ids: tuple[str, ...] = Field((), strict=False, max_length=10_000)
-    headers: dict[str, str] = Field(default_factory=dict, description="headers of the message with these values")
+    headers: dict[str, str] = Field(default_factory=dict, description="all of these headers, with these values")
     since: Moment | None = Field(None)
     until: Moment | None = Field(None)
 
 
 class ReplayRequest(Model):
-    """What `POST /replayDeadLetters` takes."""
+    """Body of `POST /replayDeadLetters`."""
 
-    queue_name: OpenQueueName = Field(description="the queue that the messages go back to", examples=["orders"])
-    dead_letter_queue: QueueName | None = Field(None, description="where they are; defaults to <queueName>.dlq")
+    queue_name: OpenQueueName = Field(description="the queue that the dead letters came from", examples=["orders"])
+    dead_letter_queue: QueueName | None = Field(
+        None, description="the queue that holds them; defaults to <queueName>.dlq"
+    )
     filter: DeadLetterFilter = DeadLetterFilter()
-    limit: int | None = Field(None, ge=1, description="messages at most")
-    per_second: float | None = Field(None, gt=0, le=100_000, description="messages a second at most")
-    dry_run: bool = Field(False, description="only count what would be replayed")
+    limit: int | None = Field(None, ge=1, description="maximum number of messages")
+    per_second: float | None = Field(None, gt=0, le=100_000, description="maximum number of messages per second")
+    dry_run: bool = Field(False, description="only count the messages to replay")
 
 
 class Replay(Model):
-    """How far it has come. `examined` of `total` dead letters were looked at, of which `matched` fit the filter;
-    `failed` of those could not be published and stay where they are. `skipped` fit the filter, too, and stay: they came
-    from queues that the API key may not touch, or that are the service's own. `interrupted`: its process ended; what is
-    left is still in the dead-letter queue, so another replay goes on."""
+    """The progress of a replay. Of `total` dead letters, `examined` were read and `matched` match the filter; `failed`
+    of these could not be published and stay in the dead-letter queue. `skipped` dead letters match, too, but stay: they
+    came from queues that the API key may not use or that the service reserves. `interrupted`: the process ended; the
+    other messages are still in the dead-letter queue, so start another replay to continue."""
 
     replay_id: str
     queue_name: str
@@ -60,23 +62,25 @@ class Replay(Model):
 
 
 def fits(wanted: DeadLetterFilter, headers: Mapping[str, Any], message_id: str | None) -> bool:
-    """Whether a dead letter with these headers is wanted."""
+    """Return whether a dead letter with these headers and this message id matches the filter."""
     failed_at = headers.get("workerrmq-last-failed-at")
     return (
         (not wanted.status or headers.get("workerrmq-status") in wanted.status)
         and (not wanted.error or headers.get("workerrmq-error") in wanted.error)
         and (not wanted.message_ids or message_id in wanted.message_ids)
         and all(str(headers.get(name)) == value for name, value in wanted.headers.items())
-        and (wanted.since is None or (_moment(failed_at) or _NEVER) >= wanted.since)
-        and (wanted.until is None or (_moment(failed_at) or _NEVER) < wanted.until)
+        and (wanted.since is None or _moment(failed_at) >= wanted.since)
+        and (wanted.until is None or _moment(failed_at) < wanted.until)
     )
 
 
 _NEVER = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: Any) -> datetime:
+    """Return the time in a header; `_NEVER` if it is malformed or has no zone, as in a header forged by a publisher."""
     try:
-        return datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        return None
+        return _NEVER
+    return _NEVER if moment.tzinfo is None else moment

@@ -1,4 +1,4 @@
-"""Which part of a list a client asks for, and in which order."""
+"""The page, filter and order of a list that a client asks for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Page `number` (from 1) of `size` items, of those whose name contains `pattern` in any case or, with `regex`,
-    matches it somewhere; ordered by the field `sort` as clients know it, by name when that is empty."""
+    """Page `number` (from 1) of `size` items whose name contains `pattern` (or, with `regex`, matches it), in any case.
+    `sort` is the field to sort by, under its JSON name; empty sorts by name."""
 
     number: int = 1
     size: int = 100
@@ -20,7 +20,8 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Of a log: by the field `by` as clients know it, and what is alike in it by time, the same way round."""
+    """The order of a log: by the field `by` (its JSON name), entries with equal values by time, in the same
+    direction."""
 
     by: str = "at"
     descending: bool = True

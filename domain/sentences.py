@@ -1,4 +1,4 @@
-"""What is wrong with a client's input, from pydantic's words into sentences that say what to change."""
+"""Turns pydantic's validation errors into sentences that tell a client what to change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.moment import AS_IN
 Place = Sequence[int | str]
 
 _MOST = 20
-"""Faults that are told; a batch of 10,000 may have one in every message."""
+"""Maximum number of faults in an answer; a batch of 10,000 messages may have one in each."""
 
 _KINDS = {
     "must be a string": ("string_type",),
@@ -26,29 +26,29 @@ _KINDS = {
     AS_IN: ("timezone_aware", "datetime_parsing", "datetime_from_date_parsing", "datetime_object_invalid"),
     "is required": ("missing",),
     "must match the pattern {pattern}": ("string_pattern_mismatch",),
-    "must have as {discriminator} one of {expected_tags}": ("union_tag_invalid",),
+    "must have a {discriminator} of {expected_tags}": ("union_tag_invalid",),
     "must have {discriminator}": ("union_tag_not_found",),
 }
 _SENTENCES = {kind: sentence for sentence, kinds in _KINDS.items() for kind in kinds}
 
 
 def faults(model: type[BaseModel], refused: ValidationError) -> tuple[list[tuple[Place, str]], int]:
-    """The first of what is wrong, each with its place and a sentence; and how many there are. Without the values: they
-    may be secrets."""
+    """Return the first faults, each with its place and a sentence, and the number of all faults. The sentences exclude
+    the client's values, because these may be secrets."""
     found = refused.errors(include_url=False, include_input=False)
     wrong = {error["loc"] for error in found}
-    # An array whose items are wrong counts as empty, too, which would only mislead.
+    # pydantic also reports an array with invalid items as too short, which would mislead.
     told = [one for one in found if one["type"] != "too_short" or not any(_inside(loc, one["loc"]) for loc in wrong)]
     return [(error["loc"], _sentence(model, error)) for error in told[:_MOST]], len(told)
 
 
 def dotted(place: Place) -> str:
-    """A place as one name, as in `messages.0.queueName`."""
+    """Return a place as one dotted name, such as `messages.0.queueName`."""
     return ".".join(_short(str(part)) for part in place)
 
 
 def joined(wrong: Sequence[tuple[str, str]]) -> str:
-    """The first three faults in one sentence, each a place (empty for the whole) and what is wrong there."""
+    """Return the first three faults as one sentence. A fault is a place (empty: the whole body) and a sentence."""
     return "; ".join(f"{place}: {sentence}" if place else sentence for place, sentence in wrong[:3])
 
 
@@ -67,7 +67,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         known = _known_fields(model, error["loc"][:-1])
         close = get_close_matches(str(error["loc"][-1])[:60], known, n=1)
-        return f"is not known; did you mean {close[0]!r}?" if close else f"is not known; known are {', '.join(known)}"
+        return f"unknown field; did you mean {close[0]!r}?" if close else f"unknown field; allowed: {', '.join(known)}"
     if kind in {"string_too_short", "too_short"}:
         return f"must have at least {limits['min_length']} {_counted(limits, 'min_length')}"
     if kind in {"string_too_long", "too_long"}:
@@ -81,7 +81,7 @@ def _counted(limits: Mapping[str, Any], limit: str) -> str:
 
 
 def _known_fields(model: type[BaseModel], loc: Place) -> list[str]:
-    """The JSON names of the object that `loc` leads to, as well as the annotations tell."""
+    """Return the JSON names of the fields at `loc`, as far as the annotations of the model tell."""
     here: Any = model
     for part in loc:
         if isinstance(part, str) and _is_model(here):

@@ -1,4 +1,4 @@
-"""Signing secrets of consumers, as Standard Webhooks has them (spec §Signature scheme)."""
+"""Signing secrets of consumers (Standard Webhooks, spec §Signature scheme)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIX = "whsec_"
 
 
 class SigningSecret(SecretStr):
-    """`whsec_…`; the prefix may be missing. Raises ValueError with the rest of a sentence for any other."""
+    """A secret `whsec_…`; the prefix is optional. Raises ValueError with a predicate ("must be …") for other text."""
 
     key: bytes
     """24 to 64 bytes"""
@@ -37,7 +37,7 @@ class SigningSecret(SecretStr):
 
 @dataclass(frozen=True, slots=True)
 class RetiringSecret:
-    """A signing secret that another has replaced; requests are signed with both until `until`."""
+    """A replaced signing secret. Requests are signed with it and its successor until `until`."""
 
     secret: SigningSecret
     until: datetime

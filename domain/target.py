@@ -1,4 +1,5 @@
-"""Where requests go, read as strictly as can be: an authority that two parsers might read differently is refused."""
+"""Parses the scheme, host and port of a URL strictly: it refuses an authority that two parsers might read
+differently."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import NamedTuple, Self
 
 _PLACE = re.compile(r"(?:\[(?P<ip6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
-"""RFC 1123 §2.1, and underscores, which containers have in their names."""
+"""Host names by RFC 1123 §2.1, and underscores, which names of containers contain."""
 _PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65535
 _TOO_LARGE = 1 << 32
@@ -16,8 +17,8 @@ _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 
 class Target(NamedTuple):
-    """Scheme, host and port of a URL. `host` is as resolvers take it: lower-case letters, no brackets, an address in
-    its usual form, and a name with the dot at its end if it was given one. `address` is None for a name."""
+    """Scheme, host and port of a URL. `host` is in the form that resolvers use: lower case, no brackets, an address in
+    its usual form; a name keeps its trailing dot. `address` is None for a name."""
 
     scheme: str
     host: str
@@ -26,10 +27,11 @@ class Target(NamedTuple):
 
     @classmethod
     def parse(cls, scheme: str, place: str) -> Self:
-        """Read `host` or `host:port`; `scheme` is http or https. Raises ValueError with the rest of a sentence."""
+        """Parse `host` or `host:port`; `scheme` is http or https. Raises ValueError with a predicate ("must have
+        …")."""
         found = _PLACE.fullmatch(place)
         if found is None:
-            raise ValueError("must have a number as its port, and an IPv6 address in brackets")
+            raise ValueError("must have a numeric port, and brackets around an IPv6 address")
         ip6, name, digits = found["ip6"], found["name"], found["port"]
         port = int(digits) if digits else _PORTS[scheme]
         if not 0 < port <= _HIGHEST_PORT:
@@ -39,7 +41,7 @@ class Target(NamedTuple):
                 raise ValueError("must have an IPv6 address, without a zone, in its brackets")
             return cls(scheme, str(address), port, address)
         if not name:
-            raise ValueError("must name a host, as in https://example.com/path")
+            raise ValueError("must name a host, for example https://example.com/path")
         host = normal_name(name)
         if host is None:
             raise ValueError(f"names a host that is neither a host name nor an address: {name!r}")
@@ -49,19 +51,19 @@ class Target(NamedTuple):
 
     @property
     def place(self) -> str:
-        """`host:port`; the default port is left out."""
+        """`host:port`, without a default port."""
         host = f"[{self.host}]" if isinstance(self.address, IPv6Address) else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> str:
-        """`scheme://host:port`; the default port is left out (RFC 6454 §6.2)."""
+        """`scheme://host:port`, without a default port (RFC 6454 §6.2)."""
         return f"{self.scheme}://{self.place}"
 
 
 def literal(host: str) -> IPv4Address | None:
-    """The IPv4 address that a host spells, in any of the ways that inet_aton(3) and libcurl read: `127.1`,
-    `2130706433`, `0x7f.1`, `0177.0.0.1`. None for a name."""
+    """Return the IPv4 address that a host stands for, in any form that inet_aton(3) and libcurl accept: `127.1`,
+    `2130706433`, `0x7f.1`, `0177.0.0.1`. Return None for a name."""
     parts = host.split(".")
     if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
@@ -72,16 +74,16 @@ def literal(host: str) -> IPv4Address | None:
 
 
 def normal_name(host: str) -> str | None:
-    """A host name or a spelling of an IPv4 address as resolvers see it; None when it is neither."""
+    """Return a host name or IPv4 address in the form that resolvers use; None if it is neither."""
     if not host.isascii():
         try:
-            host = host.encode("idna").decode()  # RFC 3490: also makes ASCII of fullwidth digits and dots
+            host = host.encode("idna").decode()  # RFC 3490: also converts fullwidth digits and dots to ASCII
         except UnicodeError:
             return None
     host = host.lower().removesuffix(".")
     if not _NAME.fullmatch(host):
         return None
-    # What ends in a number is an address (https://url.spec.whatwg.org/#ends-in-a-number-checker), or is refused.
+    # A host that ends in a number must be an address (https://url.spec.whatwg.org/#ends-in-a-number-checker).
     if _NUMBER.fullmatch(host.rpartition(".")[2]) and literal(host) is None:
         return None
     return host
@@ -91,7 +93,7 @@ def _number(text: str) -> int:
     if text.startswith("0x"):
         return int(text[2:] or "0", 16)
     if len(text) > 1 and text.startswith("0"):
-        return int(text, 8) if not set(text) & {"8", "9"} else _TOO_LARGE  # 089 is no octal, and read in several ways
+        return int(text, 8) if not set(text) & {"8", "9"} else _TOO_LARGE  # 089 is not octal; parsers differ
     return int(text)
 
 

@@ -12,13 +12,13 @@ _LONGEST_STATE = 512  # characters (§3.3.1.5)
 
 
 def trace_id(traceparent: Any) -> str | None:
-    """The id of the whole trace; None when there is none, or it is malformed."""
+    """Return the trace id of a `traceparent`; None if it is missing or malformed."""
     found = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
     return found[1] if found else None
 
 
 def trace_headers(traceparent: str, tracestate: str) -> dict[str, str]:
-    """The headers to pass on; a malformed context is dropped."""
+    """Return the headers to pass on; none if the context is malformed."""
     if trace_id(traceparent) is None:
         return {}
     state = {"tracestate": tracestate} if 0 < len(tracestate) <= _LONGEST_STATE else {}
@@ -26,5 +26,5 @@ def trace_headers(traceparent: str, tracestate: str) -> dict[str, str]:
 
 
 def trace_of(headers: Mapping[str, Any] | None) -> str | None:
-    """The id of the trace that a message belongs to, by its headers."""
+    """Return the trace id in a message's headers, or None."""
     return trace_id(headers.get("traceparent")) if headers else None

@@ -1,4 +1,4 @@
-"""URLs with places for what a message says, as in `https://erp.example/{header:x-tenant}/orders?id={messageId}`."""
+"""URLs with placeholders for a message's values: `https://erp.example/{header:x-tenant}/orders?id={messageId}`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 from domain.target import Target
 
 PLACEHOLDERS = ("messageId", "correlationId", "routingKey")
-"""Besides `{header:NAME}`."""
+"""All placeholders except `{header:NAME}`."""
 HEADER = "header:"
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -22,7 +22,7 @@ _LONGEST = 2048
 
 
 class Part(NamedTuple):
-    """A path or a query: a %-format, and the placeholders whose values go into it."""
+    """A path or a query: a %-format string, and the names of the placeholders that fill it."""
 
     format: str
     placeholders: tuple[str, ...]
@@ -30,26 +30,26 @@ class Part(NamedTuple):
 
 class UrlTemplate(str):
     """An http or https URL in its normal form: scheme and host in lower case, an address in its usual form, no default
-    port (RFC 3986 §6.2.2 and §6.2.3). Raises ValueError with the rest of a sentence for any other.
+    port (RFC 3986 §6.2.2 and §6.2.3). Raises ValueError with a predicate ("must have …") for other text.
 
-    Its path and query may hold placeholders: `{messageId}`, `{correlationId}`, `{routingKey}` and `{header:NAME}`. No
-    message chooses the scheme, host, port or user that it is sent to.
+    Path and query may contain placeholders: `{messageId}`, `{correlationId}`, `{routingKey}` and `{header:NAME}`. The
+    scheme, host, port and user must not, so that no message chooses its target.
     """
 
     __slots__ = ("authority", "path", "query", "target", "user_info")
 
     target: Target
     user_info: str
-    """user name and password, as they stand before the `@`"""
+    """user name and password: the text before the `@`"""
     authority: str
     """`scheme://user@host:port`"""
     path: Part
     query: Part
-    """with its question mark"""
+    """includes the question mark"""
 
     def __new__(cls, url: str) -> Self:
         if _BRACE_IN_AUTHORITY.match(url):
-            raise ValueError("must have its placeholders in the path or the query, never in scheme, host, port or user")
+            raise ValueError("must have placeholders only in the path or the query, not in scheme, host, port or user")
         if not _VISIBLE.fullmatch(url):
             raise ValueError(
                 "must be ASCII without spaces or control characters; percent-encode them, and write the host as xn--…"
@@ -59,7 +59,7 @@ class UrlTemplate(str):
             raise ValueError("must start with http:// or https://")
         scheme, authority, path, query, fragment = parts.groups()
         if fragment.strip("#"):
-            raise ValueError("must not have a #fragment: it is never sent")
+            raise ValueError("must not have a #fragment: HTTP does not send it")
         if "\\" in authority or authority.count("@") > 1:
             raise ValueError("must not have a backslash or a second @ before its path; percent-encode them")
         user_info, at, place = authority.rpartition("@")
@@ -72,7 +72,7 @@ class UrlTemplate(str):
 
     @property
     def fixed(self) -> bool:
-        """Whether every message goes to the same URL."""
+        """Whether the URL has no placeholders, so that it is the same for every message."""
         return not self.path.placeholders and not self.query.placeholders
 
     @classmethod
@@ -85,8 +85,8 @@ def _part(text: str) -> Part:
     for name in names:
         if name not in PLACEHOLDERS and not (name.startswith(HEADER) and name != HEADER):
             known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
-            raise ValueError(f"has a placeholder {{{name}}}; there are {known} and {{header:NAME}}")
+            raise ValueError(f"has an unknown placeholder {{{name}}}; allowed: {known} and {{header:NAME}}")
     literal = _PLACEHOLDER.sub("\0", text)
     if "{" in literal or "}" in literal:
-        raise ValueError("has a brace without its other; a literal one is %7B or %7D")
+        raise ValueError("has an unmatched brace; write a literal brace as %7B or %7D")
     return Part(literal.replace("%", "%%").replace("\0", "%s"), names)

@@ -1,4 +1,4 @@
-"""Users of the API, what they may do, and how they show who they are."""
+"""Users of the API: roles, credentials, and the principal of a request."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from domain.model import Model
 from domain.queue_scope import QueueScope
 
 Role = Literal["monitor", "viewer", "publisher", "operator", "admin"]
-"""Each may do all that the one before it may: a monitor reads the metrics, a viewer everything; a publisher also
-publishes; an operator also manages queues, consumers and connections; an admin also manages users."""
+"""Each role includes the rights of those before it: a monitor reads the metrics, a viewer reads everything, a publisher
+publishes, an operator manages queues, consumers and connections, an admin manages users."""
 
 RANKS: dict[Role, int] = {"monitor": 0, "viewer": 1, "publisher": 2, "operator": 3, "admin": 4}
 
 MIN_PASSWORD_BYTES = 12
-MAX_PASSWORD_BYTES = 72  # bcrypt uses no more; a longer password would be weaker than it looks
+MAX_PASSWORD_BYTES = 72  # bcrypt ignores further bytes, so a longer password would be weaker than it looks
 
 
 def check_password(password: str) -> str:
-    """The password. Raises ValueError with a sentence when it is too short or too long to be used."""
+    """Return the password. Raises ValueError with a predicate ("must be …") if it is too short or too long."""
     size = len(password.encode())
     if size < MIN_PASSWORD_BYTES:
         raise ValueError(f"must be at least {MIN_PASSWORD_BYTES} bytes long")
     if size > MAX_PASSWORD_BYTES:
-        raise ValueError(f"must be at most {MAX_PASSWORD_BYTES} bytes long in UTF-8: bcrypt uses no more")
+        raise ValueError(f"must be at most {MAX_PASSWORD_BYTES} bytes long in UTF-8: bcrypt ignores further bytes")
     return password
 
 
@@ -42,7 +42,7 @@ NewPassword = Annotated[SecretStr, AfterValidator(_usable), Field(examples=["cor
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as stored. `stamp` changes with the password; a token carries the stamp that it was made under."""
+    """A user as stored. `stamp` changes with the password; a token is valid only with the stamp at its creation."""
 
     username: str
     role: Role
@@ -55,7 +55,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token stands for."""
+    """The user that a token authenticates, with the stamp at its creation and the token's expiry."""
 
     username: str
     stamp: str = field(repr=False)
@@ -64,8 +64,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request, and as what; with `queues`, only with these. `identity` is never another's, not even of a
-    later user or API key with the same name."""
+    """The user or API key that makes a request, with its role; `queues`, if given, limits it to these queues.
+    `identity` is unique: a later user or API key with the same name has another."""
 
     username: str
     role: Role
@@ -73,19 +73,19 @@ class Principal:
     queues: QueueScope | None = None
 
     def may(self, role: Role) -> bool:
-        """Whether this one reaches as far as `role`."""
+        """Return whether the principal has the rights of `role`."""
         return RANKS[self.role] >= RANKS[role]
 
 
 class Credentials(Model):
-    """What `POST /login` takes."""
+    """Body of `POST /login`."""
 
     username: str = Field(max_length=1000, examples=["alice"])
     password: SecretStr = Field(max_length=1000, examples=["correct horse battery"])
 
 
 class CreateUser(Model):
-    """What `POST /createUser` takes."""
+    """Body of `POST /createUser`."""
 
     username: Username
     password: NewPassword
@@ -93,15 +93,15 @@ class CreateUser(Model):
 
 
 class UpdateUser(Model):
-    """What `PATCH /updateUser` takes: what is left out stays."""
+    """Body of `PATCH /updateUser`. A field that is left out keeps its value."""
 
     username: str = Field(max_length=100, examples=["alice"])
     password: NewPassword | None = None
     role: Role | None = None
-    disabled: bool | None = Field(None, description="true keeps the user out and ends all their tokens")
+    disabled: bool | None = Field(None, description="true refuses the user's logins and revokes all their tokens")
 
 
 class UserNamed(Model):
-    """What `DELETE /deleteUser` takes."""
+    """Body of `DELETE /deleteUser`."""
 
     username: str = Field(max_length=100, examples=["alice"])

@@ -65,11 +65,13 @@ class Message:
 
     def packed(self, exchange: str, routing_key: str) -> CoreMessage:
         """Return the core's message, persistent unless `properties` say otherwise. Raises EmulatorError."""
-        amqp = {"delivery_mode": 2} | {
+        amqp: dict[str, Any] = {"delivery_mode": 2} | {
             name: self.properties[name] for name in _AMQP_PROPERTIES if name in self.properties
         }
         try:
-            check_expiration(str(amqp.get("expiration", 0)))
+            if "expiration" in amqp:
+                amqp["expiration"] = str(amqp["expiration"])
+                check_expiration(amqp["expiration"])
             body = self._body
             if not self._encoded:
                 text = json.dumps(body) if self.content_type == JSON else body

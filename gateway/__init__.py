@@ -1,1 +1,1 @@
-"""The outside world: RabbitMQ, MongoDB and the targets. The drivers' exceptions stay in here."""
+"""Adapters to RabbitMQ, MongoDB and the targets. No exception of a driver leaves this package."""

@@ -1,4 +1,4 @@
-"""The event loop of a thread: pika's, with callbacks at the end of a turn so that what piled up is done at once."""
+"""The event loop of a thread: pika's, with callbacks at the end of each turn, so that work can be batched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger("workerrmq.loop")
 
 
 class Loop(IOLoop):  # type: ignore[misc]
-    """Only the thread that runs it may use it; others may only call `add_callback_threadsafe`."""
+    """An event loop. Only the thread that runs it may use it; others may only call `add_callback_threadsafe`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,19 +21,19 @@ class Loop(IOLoop):  # type: ignore[misc]
         self._running = True
 
     def call_later(self, delay: float, callback: Callable[[], Any]) -> Any:
-        """Run `callback` once, after `delay` seconds. What is due in the same moment is run, too, if it fails: pika
-        would forget the others."""
+        """Run `callback` once, after `delay` seconds. An exception in it is logged: otherwise pika would drop the other
+        callbacks that are due at the same time."""
         return super().call_later(delay, partial(_contained, callback))
 
     def at_turn_end(self, callback: Callable[[], None]) -> None:
-        """Run `callback` once, after all events of this turn have been handled, however often it was asked for."""
+        """Run `callback` after all events of this turn, only once even if this method is called several times."""
         if not self._turn_end:
             self.call_later(0, self._end_turn)
         self._turn_end[callback] = None
 
     def run(self) -> None:
-        """Run until `finish`. A fault in a callback is logged and ends that callback, not the loop: the loop carries
-        all consumers of its process, and they must not die with one of them."""
+        """Run until `finish`. An exception in a callback is logged and does not end the loop, because the loop runs all
+        consumers of its process."""
         self.activate_poller()
         try:
             while self._running:

@@ -1,7 +1,7 @@
-"""URLs that name the nodes of a cluster, read for AMQP and for the management API alike.
+"""Parses URLs that name the nodes of a cluster, for AMQP and for the management API.
 
-`scheme://user:password@host1:port1,host2/path?query`, or a whole URL for each node, separated by commas. No error
-quotes a user, a password, a host or a value: a password that is not percent-encoded can turn up as any of them.
+The format is `scheme://user:password@host1:port1,host2/path?query`, or one URL per node, separated by commas. No error
+text quotes a user, a password, a host or a value: a password that is not percent-encoded can occur in any of them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class NodeUrl:
-    """The URL of one node. `host`, `port` and `login` are None where the URL leaves them out; `path` and `query` are as
-    they were written."""
+    """The URL of one node. `host`, `port` and `login` are None if the URL leaves them out; `path` and `query` are not
+    decoded."""
 
     scheme: str
     login: Login | None
@@ -45,8 +45,8 @@ class NodeUrl:
 
 
 def parse_node_urls(text: str, schemes: Sequence[str]) -> tuple[NodeUrl, ...]:
-    """Return the URL of each node in `text`, in its order. Raises ValueError with a sentence that follows the name of
-    the setting."""
+    """Return the URL of each node in `text`, in order. Raises ValueError with a predicate that follows the name of the
+    setting."""
     if " " in text.partition("?")[0] or not text.isprintable():
         raise ValueError("must not contain spaces or control characters; write a space in a password as %20")
     nodes: list[NodeUrl] = []
@@ -58,7 +58,7 @@ def parse_node_urls(text: str, schemes: Sequence[str]) -> tuple[NodeUrl, ...]:
 
 
 def place(host: str, port: int | None) -> str:
-    """`host:port` as a URL writes it (RFC 3986 §3.2.2)."""
+    """Return `host:port` as in a URL (RFC 3986 §3.2.2)."""
     bracketed = f"[{host}]" if ":" in host else host
     return bracketed if port is None else f"{bracketed}:{port}"
 
@@ -66,7 +66,7 @@ def place(host: str, port: int | None) -> str:
 def decoded(text: str) -> str:
     """Percent-decode `text`. Raises ValueError unless it is percent-encoded UTF-8."""
     if _STRAY_PERCENT.search(text):
-        raise ValueError(f'has a "%" that starts no percent-encoded character. {ENCODE}')
+        raise ValueError(f'has a "%" that does not start a percent-encoded character. {ENCODE}')
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -110,13 +110,15 @@ def _split_port(text: str) -> tuple[str, str | None]:
         try:
             IPv6Address(host)
         except ValueError:
-            raise ValueError("has brackets that hold no IPv6 address, as [::1] does") from None
+            raise ValueError("has brackets without an IPv6 address; write one as [::1]") from None
         if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError("must have an IPv6 address in brackets and its port after them, as in [::1]:5672")
+            raise ValueError("must have an IPv6 address in brackets and the port after them, as in [::1]:5672")
         return unquote(host), rest[1:] if rest else None  # a zone is written as %25eth0 (RFC 6874 §2)
     host, colon, port = text.partition(":")
     if ":" in port:
         raise ValueError(f"has more than one colon in a host: write an IPv6 address in brackets, as in [::1]. {ENCODE}")
     if host and not _NAME.fullmatch(host):
-        raise ValueError(f"has a host with characters that no host name has; separate nodes by commas. {ENCODE}")
+        raise ValueError(
+            f"has a host with characters that a host name must not have; separate nodes by commas. {ENCODE}"
+        )
     return host, port if colon else None

@@ -1,4 +1,4 @@
-"""Permissions that RabbitMQ finds missing, in a sentence (https://www.rabbitmq.com/docs/access-control)."""
+"""Sentences about missing permissions in RabbitMQ (https://www.rabbitmq.com/docs/access-control)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 ACCESS_REFUSED = "broker_access_refused"
-"""The code of errors that only RabbitMQ's operator can clear: of the login, its tags and its permissions."""
+"""Code of errors that only RabbitMQ's operator can fix: about the login, its tags and its permissions."""
 
 _MISSING = re.compile(
     r"ACCESS_REFUSED - (?:(?P<right>configure|write|read) )?access to (?P<kind>queue|exchange) '(?P<name>.*?)"
     r"(?:' in vhost '.*?(?:' refused for user '(?P<user>.*?)(?:' by .*)?)?)?$",
     re.DOTALL,
 )
-"""AMQP cuts a reason at 255 bytes, so that its end may be missing."""
+"""The end of a reason may be missing, because AMQP limits it to 255 bytes."""
 
 CONSUME: Mapping[str, str] = {"queue": "read"}
 BIND: Mapping[str, str] = {"queue": "write", "exchange": "read"}
@@ -24,10 +24,11 @@ DECLARE: Mapping[str, str] = {}
 
 
 def missing_permission(reason: str, needed: Mapping[str, str]) -> str | None:
-    """Return which permission is missing on what, if that is the `reason` for which the broker closed a channel.
+    """Return a sentence that names the missing permission and its resource, if the broker closed a channel for that
+    `reason`; else None.
 
-    RabbitMQ 4 names the permission. Earlier ones do not; then it is what the operation `needed` on that kind of
-    resource, or all of them, as on what we declare for ourselves.
+    RabbitMQ 4 names the permission. For earlier versions the sentence names what the operation `needed` on that kind of
+    resource, or all permissions if that is not given, as for our own exchanges and queues.
     """
     found = _MISSING.search(reason.removesuffix("'"))
     if found is None:
@@ -38,8 +39,8 @@ def missing_permission(reason: str, needed: Mapping[str, str]) -> str | None:
 
 
 def needed_by(method: str, path: tuple[str, ...], body: Any) -> str:
-    """Return what a call of the management API takes, for RabbitMQ does not say; empty for one that takes none.
-    `path` follows /api."""
+    """Return the permissions that a call of the management API needs, because RabbitMQ's refusal does not name them;
+    empty if it needs none. `path` follows /api."""
     match method, *path:
         case ["DELETE", "queues", _, name, "contents"]:
             return f"read on the queue {name!r}"

@@ -1,4 +1,4 @@
-"""TLS to RabbitMQ and MongoDB: which certificates count, and why a handshake failed."""
+"""TLS to RabbitMQ and MongoDB: trusted certificates, and the reasons of failed handshakes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import certifi
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Files in PEM form: the CA certificates to trust, and the certificate to show with its key. Without `ca` the CAs
-    of the system count; without `key` the certificate's file holds it."""
+    """PEM files: CA certificates to trust, and a client certificate with its key. Without `ca` the system's CAs are
+    trusted; without `key` the certificate's file contains the key."""
 
     ca: str = ""
     certificate: str = ""
@@ -20,17 +20,17 @@ class TlsFiles:
 
     @property
     def trusted(self) -> str:
-        """The file of the CA certificates."""
+        """The file of the trusted CA certificates."""
         return self.ca or ssl.get_default_verify_paths().cafile or certifi.where()
 
     @property
     def shown(self) -> tuple[str, str] | None:
-        """The files of our certificate and its key; None when we show none."""
+        """The files of the client certificate and its key; None without a client certificate."""
         return (self.certificate, self.key or self.certificate) if self.certificate else None
 
     def context(self) -> ssl.SSLContext:
-        """Return a context for clients that checks the certificate and the host name. Raises ValueError with a
-        sentence that follows the name of the last setting that is not empty."""
+        """Return a client context that checks the server's certificate and host name. Raises ValueError with a
+        predicate that follows the name of the last setting that is not empty."""
         try:
             context = ssl.create_default_context(cafile=self.trusted)
             if self.shown:
@@ -47,11 +47,11 @@ class TlsFiles:
 
 
 def _refuse_encrypted_key() -> str:
-    raise ValueError("holds a key that is encrypted: `openssl pkey -in FILE -out FILE` decrypts it")
+    raise ValueError("holds an encrypted key. Decrypt it: `openssl pkey -in FILE -out FILE`")
 
 
 _OPENSSL = re.compile(r"\[SSL: (?P<code>\w+)\] (?P<text>.*?)\.? *\(_ssl\.c")
-"""As Python words an error of OpenSSL; pika, requests and pymongo quote it in errors of their own."""
+"""Python's text of an OpenSSL error, which pika, requests and pymongo quote in their own errors."""
 _OUR_CERTIFICATE = re.compile(
     "ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|UNKNOWN_CA|HANDSHAKE|ACCESS_DENIED|NO_CERT)"
 )
@@ -62,8 +62,8 @@ _NOT_FOR_A_CA = re.compile("mismatch|expired|not yet valid", re.IGNORECASE)
 
 
 def tls_problem(text: str, ca_setting: str) -> str | None:
-    """Return why TLS failed, as a phrase without a full stop, from an error's text; None when it is another error.
-    `ca_setting` is where the operator names the CAs to trust. OpenSSL's words hold no credentials."""
+    """Return why TLS failed, as a phrase without a full stop, from an error's text; None if it is another error.
+    `ca_setting` is the setting for the trusted CAs. OpenSSL's texts contain no credentials."""
     found = _OPENSSL.search(text)
     if found is None:
         return None
@@ -73,7 +73,7 @@ def tls_problem(text: str, ca_setting: str) -> str | None:
         advice = "" if _NOT_FOR_A_CA.search(why) else f"; name the CA that signed it in {ca_setting}"
         return f"its certificate is not accepted: {why}{advice}"
     if _OUR_CERTIFICATE.search(code):
-        return f"it requires a client certificate, or refuses ours: {said}"
+        return f"it requires a client certificate or refuses ours: {said}"
     if _NOT_TLS.search(code):
         return f"its port does not speak TLS: {said}"
     return f"TLS fails: {said}"

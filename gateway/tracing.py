@@ -1,7 +1,7 @@
-"""Spans by OpenTelemetry: one for each publish, one for each attempt to deliver, joined by the message's traceparent.
+"""OpenTelemetry spans: one for each publish and one for each attempt, connected by the message's traceparent.
 
-Its packages are no requirement: they are imported when there is an endpoint, and without one nothing of this runs. All
-else that it can be told it reads from the environment (https://opentelemetry.io/docs/languages/sdk-configuration/).
+The OpenTelemetry packages are optional: they are imported only if an endpoint is configured. OpenTelemetry reads its
+other settings from the environment (https://opentelemetry.io/docs/languages/sdk-configuration/).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ log = structlog.get_logger("workerrmq.tracing")
 
 Results = list[WorkerError | None]
 Send = Callable[[Sequence[Message]], Results]
-"""Publishes, and says what became of each message."""
+"""Publishes messages and returns the result of each."""
 
 _CONTEXT = ("traceparent", "tracestate")
 _SYSTEM = {"messaging.system": "rabbitmq"}
 
 
 class Tracing:
-    """Thread-safe; a part of the process's runtime. Attributes are called as the semantic conventions for messaging
-    say (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)."""
+    """Creates spans; a part of the process's runtime. Attribute names follow the semantic conventions for messaging
+    (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/). Thread-safe."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace
@@ -45,16 +45,16 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
 
     def start(self) -> None:
-        """Nothing: what sends the spans has a thread of its own, which it starts anew after a fork."""
+        """Do nothing: the exporter has its own thread, which it restarts after a fork."""
 
     def stop(self, timeout: float) -> None:
-        """Send what waits."""
+        """Send the remaining spans within `timeout` seconds, then shut down."""
         self._provider.force_flush(round(timeout * 1000))
         self._provider.shutdown()
 
     def publish(self, messages: Sequence[Message], send: Send) -> Results:
-        """What `send` answers, in a span. The messages go with its context; those of a batch that have a trace of their
-        own stay in that."""
+        """Call `send` in a span and return its results. The messages carry the span's context, except those of a batch
+        that have another trace than the first message."""
         first = messages[0]
         came = _context_of(first.properties.headers)
         where = first.exchange or first.routing_key
@@ -81,7 +81,7 @@ class Tracing:
             span.end()
 
     def attempt(self, consumer: str, source: Source, attempt: int) -> Span:
-        """A span for one attempt, to be ended by `end`."""
+        """Start the span of one attempt; `end` ends it."""
         return self._tracer.start_span(
             f"deliver {source.queue}",
             context=self._propagator.extract(_context_of(source.properties.headers)),
@@ -98,12 +98,12 @@ class Tracing:
         )
 
     def lines(self, span: Span, lines: list[str]) -> list[str]:
-        """Header lines of a request, in the context of its span."""
+        """Return the header lines of a request with the trace context of its span."""
         kept = [line for line in lines if line.partition(":")[0].lower() not in _CONTEXT]
         return kept + [f"{name}: {value}" for name, value in self._context_in(span).items()]
 
     def end(self, span: Span, outcome: Outcome, answer: Answer) -> None:
-        """End the span of an attempt."""
+        """End the span of an attempt with its outcome."""
         span.set_attribute("workerrmq.outcome", outcome.value)
         if answer.status is not None:
             span.set_attribute("http.response.status_code", answer.status)
@@ -122,7 +122,8 @@ class Tracing:
 
 
 def open_tracing(endpoint: str) -> Tracing | None:
-    """Sends spans to `endpoint` by OTLP over HTTP; None without one, or, with a warning, without the packages."""
+    """Return the tracing that sends spans to `endpoint` by OTLP over HTTP. Return None without an endpoint or, with a
+    warning, without the packages."""
     if not endpoint:
         return None
     try:
@@ -141,14 +142,14 @@ def open_tracing(endpoint: str) -> Tracing | None:
 
 
 def _context_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """The trace context of a message; anybody may have written it."""
+    """Return the trace context in a message's headers; empty if it is missing or malformed."""
     found = [headers.get(name) for name in _CONTEXT] if headers else []
     parent, state = (value if isinstance(value, str) else "" for value in found or ("", ""))
     return trace_headers(parent, state)
 
 
 def _moved(message: Message, old: Mapping[str, str], new: Mapping[str, str]) -> Message:
-    """A message of the `old` context in the `new`; any other as it is."""
+    """Return the message in the `new` context if it is in the `old` one; else the message unchanged."""
     given = message.properties.headers or {}
     if _context_of(given) != old:
         return message

@@ -6,6 +6,8 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 
+from cli.show import printable
+
 
 def say(text: str) -> None:
     """Print `text` on standard output, if it is still open."""
@@ -16,9 +18,9 @@ def say(text: str) -> None:
 def print_error(sentence: str) -> None:
     """Print one sentence on standard error."""
     with suppress(OSError):
-        print(f"run.sh: {sentence}", file=sys.stderr, flush=True)
+        print(f"run.sh: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def report(event: str) -> None:
-    """Print an event with the time of day."""
-    say(f"{datetime.now().astimezone():%H:%M:%S} {event}")
+    """Print an event with the time of day. It may quote names that a terminal must show, not obey."""
+    say(f"{datetime.now().astimezone():%H:%M:%S} {printable(event)}")

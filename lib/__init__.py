@@ -1,1 +1,1 @@
-"""What other programs import: `lib.mq`."""
+"""The library for other programs: `lib.mq`."""

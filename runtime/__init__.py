@@ -1,1 +1,1 @@
-"""The plumbing of every process: threads, logs, limits, and what the processes of one host share."""
+"""Infrastructure of every process: threads, logs, limits, and files that the processes of a host share."""

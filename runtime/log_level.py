@@ -1,7 +1,7 @@
-"""The lowest level that is logged: the process's own, until an operator sets another for all processes of the host.
+"""The log level: the process's own, unless an operator sets another one for all processes of the host.
 
-That one is a byte of a file in DATA_DIR that all have mapped into memory: it changes everywhere at once, and needs
-neither store nor broker. It stays until it is taken back.
+The operator's level is one byte of a file in DATA_DIR, which all processes map into memory. So it changes in all of
+them at once, without the store or the broker. It applies until the operator resets it.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 class LogLevel:
-    """Thread-safe. Without a directory, or where no file can be made, nobody can set another."""
+    """The level of this process. Thread-safe. Without a directory, or if the file cannot be created, it never
+    changes."""
 
     def __init__(self, own: int, directory: Path | None = None) -> None:
-        """`own` is a number of the standard library's logging."""
+        """`own` is a level of the standard library's logging."""
         self._own = own
         self._shared: bytearray | mmap.mmap = bytearray(1)
         if directory is not None:
-            with suppress(OSError):  # a log that cannot be changed is better than none
+            with suppress(OSError):  # a fixed log level is better than no log
                 self._shared = _mapped(directory / FILE)
 
     def now(self) -> int:
-        """The level that is in force, as a number of the standard library's logging."""
+        """Return the current level, a level of the standard library's logging."""
         return self._shared[0] or self._own
 
 
 def set_for_all(directory: Path, level: str | None) -> None:
-    """Set a level for all processes of this host, or with None take it back: each then has its own."""
+    """Set a level for all processes of this host; None resets each to its own level."""
     _mapped(directory / FILE)[0] = LEVELS[level] if level else 0
 
 

@@ -1,8 +1,8 @@
-"""Logging for every process of ours: one JSON object a line on stderr, or coloured lines on a terminal.
+"""Logging of every process: one JSON object per line on stderr, or coloured lines on a terminal.
 
-Our modules log by `structlog.get_logger("workerrmq.…")` and fields; what gunicorn, pika, pymongo and werkzeug log by
-the standard library comes out in the same format. Nobody logs bodies, query strings or credentials. docs/LOGGING.md has
-every event.
+Our modules log events with fields through `structlog.get_logger("workerrmq.…")`. Records that gunicorn, pika, pymongo
+and werkzeug log through the standard library have the same format. Never log bodies, query strings or credentials.
+docs/LOGGING.md lists every event.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from runtime.log_level import LogLevel
 
 _QUIET = {"pika": logging.CRITICAL, "pymongo": logging.WARNING, "urllib3": logging.WARNING}
-"""At lower levels these log frames and documents, secrets included, and pika every failure seven times over."""
+"""At lower levels these libraries log frames and documents with secrets, and pika logs each failure seven times."""
 
 _NUMBERS = logging.getLevelNamesMapping()
 _write_lock = Lock()
@@ -31,8 +31,8 @@ _level = LogLevel(logging.INFO)
 
 
 def configure(level: str, style: Literal["auto", "json", "console"], directory: Path | None = None) -> None:
-    """Set up structlog and the standard library's logging. May be called again; the last call holds. With a
-    `directory` the level changes while the process runs (log_level.py)."""
+    """Configure structlog and the standard library's logging. A later call replaces the configuration. With a
+    `directory`, the level can change while the process runs (log_level.py)."""
     global _level  # noqa: PLW0603 - one log, one level
     _level = LogLevel(_NUMBERS[level.upper()], directory)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
@@ -72,7 +72,7 @@ def _renderer(console: bool) -> list[Processor]:
 
 
 class _Bound(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc]
-    """Says whether a level is logged now, for those who would else put together what nobody reads."""
+    """A logger that tells whether a level is logged now, so that callers can avoid building unused events."""
 
     def is_enabled_for(self, level: int) -> bool:
         return level >= _level.now()
@@ -106,7 +106,8 @@ _OF_MANY_LINES = ("exception", "stack")
 
 
 def _escaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Names come from clients: a terminal must show them, not obey them. The renderer escapes what is no string."""
+    """Escape the strings of an event, because clients choose names and a terminal must not interpret them. The renderer
+    escapes other values."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = _printable(value, repr, keep="\n\t" if key in _OF_MANY_LINES else "")
@@ -114,25 +115,25 @@ def _escaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _printable(text: str, quoted: Callable[[str], str], keep: str = "") -> str:
-    """The text with each character that is not printable, except those to `keep`, as `quoted` writes it."""
+    """Return the text with each character that is not printable, except those in `keep`, escaped by `quoted`."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in keep else quoted(char)[1:-1] for char in text)
 
 
 def _is_not_an_access_line(record: logging.LogRecord) -> bool:
-    # werkzeug's own request lines hold the query string; ours (middlewares/request_log.py) does not.
+    # werkzeug's own request lines contain the query string; ours (middlewares/request_log.py) do not.
     return '"%s" %s %s' not in str(record.msg)
 
 
 def _write(line: str) -> None:
     with _write_lock:
-        sys.stderr.write(line + "\n")  # looked up each time: others may have replaced it
+        sys.stderr.write(line + "\n")  # looked up each time, because it may have been replaced
         sys.stderr.flush()
 
 
 class _Line:
-    """What a structlog logger writes to."""
+    """The output of structlog's loggers."""
 
     def __init__(self, name: str = "workerrmq") -> None:
         self.name = name
@@ -144,10 +145,10 @@ class _Line:
 
 
 class _Handler(logging.Handler):
-    """What the standard library's loggers write to."""
+    """The handler of the standard library's loggers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             _write(self.format(record))
-        except Exception:  # noqa: BLE001 - as logging asks of handlers: a bad record must not stop its caller
+        except Exception:  # noqa: BLE001 - logging requires it: a bad record must not raise in its caller
             self.handleError(record)

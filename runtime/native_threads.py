@@ -1,4 +1,4 @@
-"""Real threads for calls that block outside sockets, such as bcrypt: under gevent they would stop every request."""
+"""Native threads for calls that block outside sockets, such as bcrypt, which would block all requests under gevent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 
 
 class NativeThreads:
-    """At most `count` threads; further calls wait for one. Thread-safe. The threads start with the first call, so that
-    one may be made before a fork."""
+    """A pool of at most `count` threads; further calls wait. Thread-safe. The threads start with the first call, so it
+    may be created before a fork."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -23,15 +23,15 @@ class NativeThreads:
         self._lock = Lock()
 
     def run(self, call: Callable[[], Result]) -> Result:
-        """Return what `call` returns, or raise what it raises. Other greenlets and threads run meanwhile.
+        """Run `call` in the pool; return its result or raise its exception. Other greenlets and threads run meanwhile.
 
-        `call` must not wait for a greenlet: no lock, no queue, no socket.
+        `call` must not wait for a greenlet, so it must not use locks, queues or sockets.
         """
         return self._threads().submit(call).result()
 
     def _threads(self) -> Executor:
         with self._lock:
             if self._executor is None:
-                patched = monkey.is_module_patched("threading")  # else the standard library's threads are real ones
+                patched = monkey.is_module_patched("threading")  # otherwise the standard library's threads are native
                 self._executor = (NativeExecutor if patched else ThreadPoolExecutor)(self._count)
             return self._executor

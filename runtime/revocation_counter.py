@@ -1,6 +1,6 @@
-"""A number that all processes of this host see change at once: eight bytes of a file, mapped into memory.
+"""A value whose changes all processes of this host see at once: eight bytes of a file, mapped into memory.
 
-Whoever revokes something changes it; whoever caches compares it with every use, which costs a tenth of a microsecond.
+A revocation changes the value. A cache compares it on every use, which takes 0.1 µs.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ import mmap
 import os
 from pathlib import Path
 
-SIZE = 8  # bytes: written and read whole, as aligned words are
+SIZE = 8  # bytes: an aligned word, which is written and read atomically
 
 
 class RevocationCounter:
-    """Thread-safe and process-safe: `now` only reads, `bump` only makes it different."""
+    """The shared value. Thread-safe and process-safe: `now` only reads it, `bump` only changes it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.fstat(descriptor).st_size < SIZE:
-                os.ftruncate(descriptor, SIZE)  # keeps what is there: others may have it mapped
+                os.ftruncate(descriptor, SIZE)  # keeps the content: other processes may have mapped it
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
 
     def now(self) -> bytes:
-        """The current value; only good for comparing."""
+        """Return the current value; use it only for comparison."""
         return self._map[:]
 
     def bump(self) -> None:
-        """Make every value that was read before differ from `now`."""
+        """Change the value, so that it differs from every value read before."""
         self._map[:] = os.urandom(SIZE)

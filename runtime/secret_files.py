@@ -1,5 +1,5 @@
-"""Settings from files: NAME_FILE names the file that holds the setting NAME, as systemd's LoadCredential and Docker's
-secrets provide them."""
+"""Settings in files: NAME_FILE is the path of a file that contains the setting NAME. Use it with systemd's
+LoadCredential and Docker's secrets."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 _LARGEST = 64 * 1024
-"""Bytes: no secret is that long, and a device such as /dev/zero never ends."""
+"""Bytes. No secret is longer, and a device such as /dev/zero never ends."""
 
 
 class SecretFileError(ValueError):
-    """Files that cannot be used: `args` are sentences, one for each."""
+    """Files cannot be used; `args` has a sentence for each file."""
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """A source of settings, after the environment and .env."""
+    """A source of settings with lower priority than the environment and .env."""
 
     def __init__(
         self, settings_cls: type[BaseSettings], names: Sequence[str], environment: Mapping[str, str | None]
     ) -> None:
-        """`names` are the settings that files may hold; `environment` has lower-case names."""
+        """`names` are the settings that files may contain; `environment` has lower-case names."""
         super().__init__(settings_cls)
         self._names, self._environment = names, environment
 
     def __call__(self) -> dict[str, Any]:
-        """Return what the files hold, by the names of the settings. Raises SecretFileError."""
+        """Return the content of the files by name of the setting. Raises SecretFileError."""
         found: dict[str, Any] = {}
         wrong: list[str] = []
         for name in self._names:
@@ -36,7 +36,7 @@ class SecretFiles(PydanticBaseSettingsSource):
                 try:
                     found[name] = _secret_in(path)
                     if self._environment.get(name):
-                        raise ValueError(f"and {name.upper()} are both set: leave one of them out")
+                        raise ValueError(f"and {name.upper()} are both set. Set only one of them")
                 except ValueError as exc:
                     wrong.append(f"{name.upper()}_FILE {exc}")
         if wrong:
@@ -49,8 +49,8 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def read(path: str) -> bytes:
-    """Return the beginning of a file. Raises ValueError with a sentence that follows the setting's name. It does not
-    quote the path: somebody may have written the secret itself there."""
+    """Return up to 64 KiB of a file. Raises ValueError with a predicate that follows the setting's name. It does not
+    quote the path, because a user may have set the secret itself there."""
     try:
         with open(path, "rb") as file:
             return file.read(_LARGEST)
@@ -66,5 +66,5 @@ def _secret_in(path: str) -> str:
     if not secret:
         raise ValueError("names a file that is empty")
     if not secret.isprintable():
-        raise ValueError("names a file that holds more than one line")
+        raise ValueError("names a file that has more than one line")
     return secret

@@ -1,4 +1,4 @@
-"""The threads of one process: started after gunicorn's fork, because threads do not survive it; stopped in order."""
+"""Starts the threads of a process after gunicorn's fork, which threads do not survive, and stops them in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Part(Protocol):
-    """Something with threads of its own. `stop` finishes within about `timeout` seconds."""
+    """An object with threads of its own. `stop` finishes in about `timeout` seconds."""
 
     def start(self) -> None: ...
 
@@ -19,11 +19,12 @@ class Part(Protocol):
 
 
 class Runtime:
-    """Starts its parts in order and stops them in reverse. `start` and `stop` may be called by anyone, any number of
-    times; a forked child starts anew."""
+    """Starts its parts in order, and stops them in reverse order. Any thread may call `start` and `stop` repeatedly. A
+    forked child must start its own parts."""
 
     def __init__(self, parts: Sequence[Part], prepare: Callable[[], None], drain_timeout: float) -> None:
-        """`prepare` runs first, in the caller's thread; `drain_timeout` (seconds) holds when the interpreter ends."""
+        """`prepare` runs first, in the caller's thread. `drain_timeout` (seconds) is the deadline of `stop` when the
+        interpreter exits."""
         self._parts = list(parts)
         self._prepare = prepare
         self._drain_timeout = drain_timeout
@@ -31,7 +32,7 @@ class Runtime:
         self._started_in: int | None = None
 
     def start(self) -> None:
-        """Start all parts, once in each process."""
+        """Start all parts, once per process."""
         if self._started_in == os.getpid():
             return
         with self._lock:
@@ -44,7 +45,7 @@ class Runtime:
             self._started_in = os.getpid()
 
     def stop(self, deadline: float) -> None:
-        """Stop all parts within about `deadline` seconds."""
+        """Stop all parts in about `deadline` seconds."""
         with self._lock:
             if self._started_in != os.getpid():
                 return

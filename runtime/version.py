@@ -1,4 +1,4 @@
-"""The version of the service, as pyproject.toml has it."""
+"""The version of the service, from pyproject.toml."""
 
 from __future__ import annotations
 

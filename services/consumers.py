@@ -107,7 +107,7 @@ class Consumers:
             consumer = self.find_one(changes)
             if changes.if_revision not in (None, consumer.revision):
                 raise PreconditionFailed(
-                    f"Consumer {consumer.spec.name!r} has changed. Its revision is {consumer.revision}.",
+                    f"Consumer {consumer.spec.name!r} has changed. It now has revision {consumer.revision}.",
                     code="consumer_changed",
                 )
             spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from amqp_wire.values import Binary, Instant, Table, Value, is_integer
 from broker.errors import AmqpError
-from broker.protocol.table import Table, Timestamp, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class _Invalid(Exception):
 
 
 _TYPES = (
-    (bool, "bool"), (Timestamp, "timestamp"), (int, "signedint"), (float, "double"), (str, "longstr"),
-    (bytes, "longstr"), (bytearray, "binary"), (Decimal, "decimal"), (list, "array"), (dict, "table"),
+    (bool, "bool"), (datetime | Instant, "timestamp"), (int, "signedint"), (float, "double"), (str, "longstr"),
+    (Binary, "binary"), (bytes, "longstr"), (Decimal, "decimal"), (list, "array"), (dict, "table"),
 )  # fmt: skip
 
 # The longest time to live, in milliseconds: ten years.
@@ -44,7 +45,7 @@ LONGEST_TTL = 315_360_000_000
 
 def type_name(value: Value) -> str:
     """Return RabbitMQ's name for the type of a table's value."""
-    if type(value) is int and not -(2**31) <= value < 2**31:
+    if is_integer(value) and not -(2**31) <= value < 2**31:
         return "long"
     return next((name for kind, name in _TYPES if isinstance(value, kind)), "void")
 
@@ -62,9 +63,9 @@ def _type_class(value: Value) -> str:
 
 
 def _integer(value: Value) -> int:
-    if type(value) is not int:
+    if not is_integer(value):
         raise _Invalid(f'"expected integer, got {type_name(value)}"')
-    return value
+    return int(value)
 
 
 def _count(least: int, most: int | None = None) -> Callable[[Value], int]:
@@ -122,7 +123,7 @@ def _limit(value: Value) -> int | None:
     """Read a delivery limit. A negative one, as on RabbitMQ 4, or a value that is no integer means unlimited: None.
     RabbitMQ 3.10 drops a message at its first return under a negative limit.
     """
-    return value if type(value) is int and value >= 0 else None
+    return int(value) if is_integer(value) and value >= 0 else None
 
 
 _STRATEGY = _one_of("invalid_dlx_strategy", "at-most-once", "at-least-once")

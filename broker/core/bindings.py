@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from amqp_wire.values import Table
 from broker.core.exchanges import Binding, Exchange
 from broker.core.exchanges.base import BindingKey
 from broker.core.journal import Journal
-from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.exchanges.base import Target

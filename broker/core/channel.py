@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Protocol
 
+from amqp_wire.values import Table
 from broker.core import checks, direct_reply
 from broker.core.confirms import Confirms
 from broker.core.consumer import Consumer
@@ -17,7 +18,6 @@ from broker.core.unacked_deliveries import Delivery, UnackedDeliveries
 from broker.core.users import User
 from broker.core.vhost import Vhost
 from broker.errors import AmqpError
-from broker.protocol.table import Table
 
 
 class Sink(Protocol):

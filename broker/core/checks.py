@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from amqp_wire.values import Table
 from broker.core.arguments import LONGEST_TTL, type_name
 from broker.core.exchanges import Topic
 from broker.core.message import Message
 from broker.core.users import User
 from broker.errors import AmqpError
-from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.queue import Queue

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amqp_wire.values import Table
 from broker.core.message import Entry
-from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.channel import Channel

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from amqp_wire import properties
+from amqp_wire.spans import join, join_array, split, split_array
+from amqp_wire.table import decode_value, encode_value
+from amqp_wire.values import Long, is_integer
 from broker.core.message import Message
-from broker.protocol import properties as wire
-from broker.protocol.table import Timestamp, decode_table, encode_value, join, join_array, split, split_array
 
 # A client may send any count, but AMQP's integers have 64 bits.
 MAX_COUNT = 2**63 - 1
@@ -15,13 +19,13 @@ EXPIRED, REJECTED, MAXLEN, DELIVERY_LIMIT = "expired", "rejected", "maxlen", "de
 def dead_letter(message: Message, queue: str, reason: str, exchange: str, routing_key: str | None,
                 now: float) -> Message:  # fmt: skip
     """Return the message as published to the dead-letter `exchange`. With `routing_key` None it keeps its keys."""
-    fields = wire.split(message.properties)
+    fields = properties.split(message.properties)
     headers = split(fields["headers"]) if "headers" in fields else {}
     expiration = fields.pop("expiration", None)
     death = {
         "reason": encode_value(reason),
         "queue": encode_value(queue),
-        "time": encode_value(Timestamp(now)),
+        "time": encode_value(datetime.fromtimestamp(now, UTC)),
         "exchange": encode_value(message.exchange),
         "routing-keys": encode_value([message.routing_key, *message.visible_copies()]),
     }
@@ -35,7 +39,7 @@ def dead_letter(message: Message, queue: str, reason: str, exchange: str, routin
     if routing_key is not None:
         headers.pop("CC", None)
     fields["headers"] = join(headers)
-    letter = Message(exchange, message.routing_key if routing_key is None else routing_key, wire.join(fields),
+    letter = Message(exchange, message.routing_key if routing_key is None else routing_key, properties.join(fields),
                      message.body or b"")  # fmt: skip
     if routing_key is None:
         letter.blind_copies = message.blind_copies
@@ -72,12 +76,12 @@ def _grouped(events: bytes) -> list[tuple[dict[str, bytes], int]]:
 def _count_of(event: dict[str, bytes], default: int) -> int:
     if "count" not in event:
         return default
-    count = decode_table(join({"count": event["count"]}))[0]["count"]
-    return count if type(count) is int else 0
+    count = decode_value(event["count"])
+    return int(count) if is_integer(count) else 0
 
 
 def _counted(event: dict[str, bytes], count: int) -> bytes:
-    return b"F" + join({"count": encode_value(count), **{k: v for k, v in event.items() if k != "count"}})
+    return b"F" + join({"count": encode_value(Long(count)), **{k: v for k, v in event.items() if k != "count"}})
 
 
 def is_cycle(message: Message, queue: str, reason: str) -> bool:

@@ -6,12 +6,12 @@ import secrets
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
+from amqp_wire.values import Table, Value
 from broker.core.arguments import defining, same_value, type_name
 from broker.core.exchanges import TYPES, Exchange
 from broker.core.queue_types import TYPES as QUEUE_TYPES
 from broker.core.queue_types import QueueType
 from broker.errors import AmqpError
-from broker.protocol.table import Table, Value
 
 if TYPE_CHECKING:
     from broker.core.queue import Queue

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from amqp_wire import properties
+from amqp_wire.spans import short_string
 from broker.core.message import Entry, Message
 from broker.errors import AmqpError
-from broker.protocol import properties as wire
 
 if TYPE_CHECKING:
     from broker.core.channel import Channel
@@ -45,10 +46,9 @@ def rewrite(channel: Channel, message: Message) -> None:
         return
     if channel.reply_name is None:
         raise AmqpError(406, "fast reply consumer does not exist")
-    fields = wire.split(message.properties)
-    name = channel.reply_name.encode()
-    fields["reply_to"] = bytes((len(name),)) + name
-    message.properties = wire.join(fields)
+    fields = properties.split(message.properties)
+    fields["reply_to"] = short_string(channel.reply_name)
+    message.properties = properties.join(fields)
 
 
 def deliver(vhost: Vhost, message: Message, keys: Iterable[str]) -> None:

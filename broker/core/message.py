@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from amqp_wire.properties import PROPERTIES, decode, encode
+from amqp_wire.table import decode_table
+from amqp_wire.values import Table, Value
 from broker.protocol import properties as wire
-from broker.protocol.table import Table, Value, decode_table
 
 
 class Message:
@@ -37,7 +39,7 @@ class Message:
     @classmethod
     def create(cls, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any] | None = None) -> Message:
         """Return a message from decoded properties, named as in AMQP 0-9-1 §1.8.2. Raises TypeError, ValueError."""
-        return cls(exchange, routing_key, wire.encode(properties or {}), body)
+        return cls(exchange, routing_key, encode(map((properties or {}).get, PROPERTIES)), body)
 
     @property
     def headers(self) -> Table:
@@ -49,7 +51,7 @@ class Message:
 
     def decoded_properties(self) -> Table:
         """Return every property by name. Raises MalformedProperties."""
-        return wire.decode(self.properties)
+        return decode(self.properties)
 
     def routing_keys(self) -> tuple[str, ...]:
         """Return the routing key and the keys of its copies (RabbitMQ docs: sender-selected distribution)."""

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from amqp_wire.values import Table, Value, is_integer
 from broker.core.arguments import QueueRules, field_of, read_value, takes
 from broker.core.patterns import compiled, found
-from broker.protocol.table import Table, Value
 
 if TYPE_CHECKING:
     from broker.core.exchanges import Exchange
@@ -93,7 +93,7 @@ def _check_setting(key: str, value: Value) -> None:
     if setting is None:
         return
     try:
-        if key == "delivery-limit" and (type(value) is not int or value < 0):
+        if key == "delivery-limit" and (not is_integer(value) or value < 0):
             raise ValueError
         read_value(setting.argument, value)
     except ValueError as error:

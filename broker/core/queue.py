@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
+from amqp_wire.values import Table
 from broker.core.arguments import QueueRules
 from broker.core.consumer_rotation import ConsumerRotation
 from broker.core.counters import Counters
@@ -18,7 +19,6 @@ from broker.core.policies import Policy, effective
 from broker.core.positions import Positions
 from broker.core.queue_types import TYPES
 from broker.core.ready import Ready
-from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.consumer import Consumer

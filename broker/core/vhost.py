@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from amqp_wire.values import Table
 from broker.core import declarations, direct_reply
 from broker.core.arguments import read_rules
 from broker.core.bindings import Bindings
@@ -18,7 +19,6 @@ from broker.core.policies import Policies
 from broker.core.queue import Queue
 from broker.core.queue_types import TYPES as QUEUE_TYPES
 from broker.errors import AmqpError
-from broker.protocol.table import Table
 
 if TYPE_CHECKING:
     from broker.core.channel import Channel

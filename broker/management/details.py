@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, unquote_plus
 
+from amqp_wire.properties import MalformedProperties, split
 from broker.core.exchanges.base import digest_of
 from broker.management.pagination import Item
 from broker.management.rates import Rates
-from broker.protocol.properties import MalformedProperties, split
 
 if TYPE_CHECKING:
     from broker.core.consumer import Consumer
@@ -252,11 +252,11 @@ def channel_details(connection: Connection, number: int, node: str) -> Item:
 def to_json(value: Any) -> Any:
     """Convert an AMQP field value to JSON: bytes to text, times to seconds."""
     if isinstance(value, dict):
-        return {str(name): to_json(inner) for name, inner in value.items()}
+        return {to_json(name): to_json(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(inner) for inner in value]
-    if isinstance(value, bytes | bytearray):
-        return bytes(value).decode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
     if isinstance(value, datetime):
         return int(value.timestamp())
     if isinstance(value, bool | int | float | str | None):

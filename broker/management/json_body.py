@@ -6,19 +6,20 @@ import json
 import math
 from typing import Any
 
+from amqp_wire.values import Long
 from broker.management.errors import BadRequest
 
 _MAX_DEPTH = 32
-_INTEGERS = range(-(2**63), 2**63)  # AMQP 0-9-1 errata: the largest integer is signed and has 64 bits
 
 # Field name → type; other fields are not checked.
 Shape = dict[str, type]
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body. Raises BadRequest, also for values that AMQP cannot encode."""
+    """Return the JSON object in a body, with integers as RabbitMQ's management API sends them on: `long`. Raises
+    BadRequest, also for values that AMQP cannot encode."""
     try:
-        content = json.loads(body)
+        content = json.loads(body, parse_int=Long)
     except (ValueError, RecursionError):
         raise BadRequest("not_json") from None
     if not isinstance(content, dict):
@@ -40,7 +41,7 @@ def _check(value: Any, depth: int) -> None:
     elif isinstance(value, str):
         _check_text(value)
     elif isinstance(value, int):
-        if value not in _INTEGERS:
+        if not -(2**63) <= value < 2**63:  # AMQP 0-9-1 errata: the largest integer is signed and has 64 bits
             raise BadRequest("integer_too_large")
     elif isinstance(value, float) and not math.isfinite(value):
         raise BadRequest("number_not_finite")

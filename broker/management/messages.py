@@ -6,6 +6,7 @@ import base64
 import binascii
 from typing import Any
 
+from amqp_wire.values import is_integer
 from broker.core.channel import Channel
 from broker.core.message import Entry, Message
 from broker.errors import AmqpError
@@ -15,7 +16,7 @@ from broker.management.routing import Call, Routes
 
 # Bytes of bodies after which a response contains no further message.
 _MAX_BYTES = 64 * 1024 * 1024
-_NUMBERS = {"delivery_mode": range(256), "priority": range(256), "timestamp": range(2**63)}
+_NUMBERS = {"delivery_mode": 2**8, "priority": 2**8, "timestamp": 2**63}
 _TEXTS = ("content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id", "type",
           "user_id", "app_id", "cluster_id")  # fmt: skip
 _ACK_MODES = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_true", "reject_requeue_false")
@@ -84,8 +85,8 @@ def _properties(given: Any) -> dict[str, Any]:
         return {}
     if not isinstance(given, dict):
         raise BadRequest(["not_object", "properties"])
-    for name, allowed in _NUMBERS.items():
-        if name in given and (isinstance(given[name], bool) or given[name] not in allowed):
+    for name, end in _NUMBERS.items():
+        if name in given and not (is_integer(given[name]) and 0 <= given[name] < end):
             raise BadRequest(["not_int", name])
     for name in _TEXTS:
         if name in given and not isinstance(given[name], str):

@@ -11,9 +11,9 @@ from typing import Any
 from pamqp import base
 from pamqp.commands import Basic, Channel, Connection
 
+from amqp_wire.frames import BODY, FRAME, HEADER, HEARTBEAT, METHOD, content_frames, method_frame
 from broker.errors import AmqpError
-from broker.protocol import content
-from broker.protocol.content import FRAME, Assembly
+from broker.protocol.content import MAX_MESSAGE_SIZE, Assembly
 from broker.protocol.events import Ack, Event, Greeting, Method, Mismatch, Publish, Violation
 from broker.protocol.methods import decode_method, encode_method
 from broker.protocol.states import ChannelState, ConnectionState, next_channel_state, next_connection_state
@@ -25,7 +25,7 @@ _ACCEPTED = {PROTOCOL_HEADER, b"AMQP\x01\x01\x09\x01", b"AMQP\x01\x01\x00\x09", 
 FRAME_MIN = 4096
 
 # Bytes of incomplete bodies on all channels of a connection together.
-MAX_ASSEMBLED = 2 * content.MAX_MESSAGE_SIZE
+MAX_ASSEMBLED = 2 * MAX_MESSAGE_SIZE
 
 _PUBLISH = 0x003C0028
 _ACK = 0x003C0050
@@ -93,7 +93,7 @@ class ServerConnection:
                 yield self._fail(channel, AmqpError(501, "frame end octet missing"), 0)
                 return
             self.frames_in += 1
-            index = _INDEX.unpack_from(data, at + 7)[0] if kind == content.METHOD and length >= 4 else 0
+            index = _INDEX.unpack_from(data, at + 7)[0] if kind == METHOD and length >= 4 else 0
             try:
                 event = self._frame(kind, channel, index, data[at + 7 : end])
             except AmqpError as error:
@@ -109,15 +109,15 @@ class ServerConnection:
         return Violation(channel, error, index >> 16, index & 0xFFFF)
 
     def _frame(self, kind: int, channel: int, index: int, payload: bytes) -> Event | None:
-        if kind == content.METHOD:
+        if kind == METHOD:
             return self._method(channel, index, payload)
-        if kind == content.HEARTBEAT:
+        if kind == HEARTBEAT:
             if payload:
                 raise AmqpError(501, "a heartbeat frame must be empty")
             if channel:
                 raise AmqpError(505, "heartbeat on a channel other than 0")
             return None
-        if kind not in (content.HEADER, content.BODY):
+        if kind not in (HEADER, BODY):
             raise AmqpError(501, f"unknown frame type {kind}")
         if self.state is not ConnectionState.OPEN:
             return None if self.state is ConnectionState.CLOSING else self._unexpected()
@@ -125,7 +125,7 @@ class ServerConnection:
         if assembly is None:
             state = self._channels.get(channel, ChannelState.CLOSED)
             return None if state is ChannelState.CLOSING else self._unexpected()
-        if kind == content.HEADER:
+        if kind == HEADER:
             complete = assembly.header(payload)
         else:
             complete = assembly.body(payload)
@@ -189,11 +189,11 @@ class ServerConnection:
 
     def send(self, channel: int, method: type[base.Frame], *values: Any) -> bytes:
         """Encode a method of the server as a frame."""
-        return content.method_frame(channel, encode_method(method, *values))
+        return method_frame(channel, encode_method(method, *values))
 
     def send_content(self, channel: int, payload: bytes, properties: bytes, body: bytes) -> bytes:
         """Encode a method that carries a message as frames."""
-        return content.content_frames(channel, payload, properties, body, self.frame_max)
+        return content_frames(channel, payload, properties, body, self.frame_max)
 
     def close_channel(self, channel: int, error: AmqpError, class_id: int = 0, method_id: int = 0) -> bytes:
         """Encode channel.close and ignore everything on the channel until close-ok."""

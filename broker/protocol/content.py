@@ -1,19 +1,12 @@
-"""Content: decodes and encodes a method, its header and its body frames (AMQP 0-9-1 §4.2.6)."""
+"""Content on its way in and out: a method, its header and its body frames (AMQP 0-9-1 §4.2.6)."""
 
 from __future__ import annotations
 
 import struct
 
+from amqp_wire.frames import BASIC, CONTENT
 from broker.errors import AmqpError
 
-METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
-FRAME = struct.Struct(">BHI")
-FRAME_END = b"\xce"
-HEARTBEAT_FRAME = FRAME.pack(HEARTBEAT, 0, 0) + FRAME_END
-FRAME_OVERHEAD = 8
-
-_CONTENT = struct.Struct(">HHQ")
-_BASIC = 60
 _DELIVER = struct.pack(">HH", 60, 60)
 _TAG = struct.Struct(">Q?")
 
@@ -50,8 +43,8 @@ class Assembly:
             raise AmqpError(505, "expected content body, got non content body frame instead")
         if len(payload) < 14:
             raise AmqpError(501, "content header frame cut short")
-        class_id, _, size = _CONTENT.unpack_from(payload)
-        if class_id != _BASIC:
+        class_id, _, size = CONTENT.unpack_from(payload)
+        if class_id != BASIC:
             raise AmqpError(505, f"expected content header for class 60, got one for class {class_id} instead")
         if size > MAX_MESSAGE_SIZE:
             raise AmqpError(406, f"message size {size} is larger than configured max size {MAX_MESSAGE_SIZE}")
@@ -73,25 +66,6 @@ class Assembly:
     def content(self) -> bytes:
         """Return the whole body."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-
-
-def method_frame(channel: int, payload: bytes) -> bytes:
-    """Wrap a method's payload in a frame."""
-    return FRAME.pack(METHOD, channel, len(payload)) + payload + FRAME_END
-
-
-def content_frames(channel: int, payload: bytes, properties: bytes, body: bytes, frame_max: int) -> bytes:
-    """Encode the method, header and body frames of one message; `frame_max` in bytes, 0 for no limit."""
-    size = len(body)
-    head = (FRAME.pack(METHOD, channel, len(payload)), payload, FRAME_END,
-            FRAME.pack(HEADER, channel, 12 + len(properties)), _CONTENT.pack(_BASIC, 0, size), properties,
-            FRAME_END)  # fmt: skip
-    room = frame_max - FRAME_OVERHEAD if frame_max else size
-    if 0 < size <= room:
-        return b"".join((*head, FRAME.pack(BODY, channel, size), body, FRAME_END))
-    pieces = [body[at : at + room] for at in range(0, size, room)] if size else []
-    return b"".join((*head, *(part for piece in pieces
-                              for part in (FRAME.pack(BODY, channel, len(piece)), piece, FRAME_END))))  # fmt: skip
 
 
 def deliver_payload(consumer_tag: bytes, delivery_tag: int, redelivered: bool, address: bytes) -> bytes:

@@ -11,9 +11,10 @@ from typing import Any
 
 from pamqp import base, commands
 
+from amqp_wire.table import decode_table, encode_table
+from amqp_wire.values import MalformedTable, Value
 from broker.errors import AmqpError
 from broker.protocol import access
-from broker.protocol.table import MalformedTable, Value, decode_table, encode_table
 
 _FIXED = {"octet": struct.Struct(">B"), "short": struct.Struct(">H"), "long": struct.Struct(">I"),
           "longlong": struct.Struct(">Q"), "timestamp": struct.Struct(">Q")}  # fmt: skip

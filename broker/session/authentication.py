@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from amqp_wire.table import decode_table
+from amqp_wire.values import MalformedTable
 from broker.errors import AmqpError
-from broker.protocol.table import MalformedTable, decode_table
 
 MECHANISMS = ("PLAIN", "AMQPLAIN")
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from pamqp import base, commands
 
+from amqp_wire.properties import MalformedProperties
+from amqp_wire.values import MalformedTable, Table
 from broker.core.broker import Broker
 from broker.core.channel import Channel
 from broker.core.message import Message
@@ -17,9 +19,7 @@ from broker.core.vhost import Vhost
 from broker.errors import AmqpError
 from broker.protocol.connection import PROTOCOL_HEADER, ServerConnection
 from broker.protocol.events import Ack, Event, Greeting, Method, Mismatch, Publish, Violation
-from broker.protocol.properties import MalformedProperties
 from broker.protocol.states import ConnectionState
-from broker.protocol.table import MalformedTable, Table
 from broker.session import handshake
 from broker.session.channel import ChannelSession
 from broker.session.methods import METHODS

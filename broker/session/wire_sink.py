@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pamqp.commands import Basic
 
+from amqp_wire.values import Long
 from broker.core.message import Entry, Message
 from broker.errors import AmqpError
 from broker.protocol import properties as wire
@@ -68,4 +69,4 @@ def delivered_properties(entry: Entry, always_count: bool = False) -> bytes:
     """
     if not entry.deliveries and not always_count:
         return entry.message.properties
-    return wire.with_header(entry.message.properties, "x-delivery-count", entry.deliveries)
+    return wire.with_header(entry.message.properties, "x-delivery-count", Long(entry.deliveries))

@@ -1,1 +1,1 @@
-"""AMQP 0-9-1 by pika: connections that heal, confirmed publishing, the topology of retries and dead letters."""
+"""AMQP 0-9-1 with pika: connections that reconnect, confirmed publishing, the topology of retries and dead letters."""

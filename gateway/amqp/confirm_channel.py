@@ -1,13 +1,10 @@
-"""One channel in confirm mode, with the messages on it that the broker has not confirmed yet."""
+"""One channel in confirm mode, and the messages on it that the broker has not confirmed."""
 
 from __future__ import annotations
 
-import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
-
-import pika
 
 from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
@@ -15,9 +12,9 @@ from gateway.amqp.frames import publish_frames
 from gateway.permissions import ACCESS_REFUSED, PUBLISH, missing_permission
 
 Done = Callable[[WorkerError | None], None]
-"""Called once for each message: None when it is confirmed and routed."""
+"""Called once for each message, with its error, or with None when it is confirmed and routed."""
 _DEFAULT = "amq.default"
-"""The default exchange, as RabbitMQ calls it in reasons and in permissions."""
+"""RabbitMQ's name of the default exchange in reasons and permissions."""
 
 
 class ConfirmChannel:
@@ -27,7 +24,7 @@ class ConfirmChannel:
         self.channel = channel
         self._connection, self._refused = connection, refused
         self._tag = 0
-        self._sound = True  # the broker has refused nothing
+        self._sound = True  # whether the broker has refused no message
         self._retired = False
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
 
@@ -42,15 +39,15 @@ class ConfirmChannel:
 
     @property
     def pending(self) -> int:
-        """Messages whose fate is not known yet."""
+        """The number of messages without a result."""
         return len(self._unconfirmed)
 
     def publish(self, message: Message, done: Done) -> None:
-        """Send a message. `done` gets Unwritable at once, and the broker's verdict otherwise."""
+        """Send a message. `done` gets Unwritable at once, or else the broker's result."""
         try:
             frames = publish_frames(self.channel.channel_number, self._connection.params.frame_max, message)
-        except (pika.exceptions.AMQPError, ValueError, TypeError, AssertionError, struct.error) as exc:
-            done(Unwritable(f"The message cannot be written as AMQP: {exc or type(exc).__name__}."))
+        except (ValueError, TypeError) as exc:
+            done(Unwritable(f"The message cannot be encoded in AMQP: {exc}."))
             return
         self._connection.write(frames)
         self._tag += 1
@@ -62,26 +59,27 @@ class ConfirmChannel:
         self._close_when_done()
 
     def close(self) -> None:
-        """Close the channel, whatever is confirmed."""
+        """Close the channel, even if messages are unconfirmed."""
         if self.is_open:
             self.channel.close()
 
     def forget(self) -> list[Done]:
-        """Leave the messages to the caller, who gives each its verdict."""
+        """Remove all messages and return their callbacks; the caller gives each its result."""
         forgotten, self._unconfirmed = self._unconfirmed, OrderedDict()
         return [sent.done for sent in forgotten.values()]
 
     def lose(self, event: str, reason: str, *, named_only: bool) -> None:
-        """Give each message its verdict after the channel was lost. An exchange that the reason does not name is not
-        blamed if `named_only`."""
+        """Give each message its result after the channel was closed. With `named_only`, only exchanges that the reason
+        names count as its cause."""
         lost, self._unconfirmed = self._unconfirmed, OrderedDict()
         blamed = _blamed({sent.key[0] for sent in lost.values()}, reason, named_only=named_only)
         for sent in lost.values():
             sent.done(_lost(sent, event, reason, blamed))
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
-        """RabbitMQ returns a message before it confirms it, in the order of publishing, so the first open one that
-        looks the same is the one (https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed)."""
+        """Mark the returned message. RabbitMQ returns messages in the order of publishing, each before its confirm, so
+        it is the first unconfirmed one with the same exchange, routing key and message id
+        (https://www.rabbitmq.com/docs/confirms#when-publishes-are-confirmed)."""
         key = (method.exchange, method.routing_key, properties.message_id)
         for sent in self._unconfirmed.values():
             if sent.returned is None and sent.key == key:
@@ -93,7 +91,7 @@ class ConfirmChannel:
         refused = method.NAME == "Basic.Nack"
         tag = method.delivery_tag
         if not method.multiple:
-            sent = self._unconfirmed.pop(tag, None)  # None: it was answered already, when the broker blocked us
+            sent = self._unconfirmed.pop(tag, None)  # None: it got its result when the broker blocked the connection
             if sent is not None:
                 sent.done(_verdict(sent, refused))
         else:
@@ -122,7 +120,7 @@ class _Sent:
 def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
     exchange, routing_key, _ = sent.key
     if refused:
-        place = f"a queue that {destination(exchange, routing_key)} leads to" if exchange else f"queue {routing_key!r}"
+        place = f"a queue bound to {destination(exchange, routing_key)}" if exchange else f"queue {routing_key!r}"
         return PublishRefused(f"The broker refused the message: {place} is full or unavailable.")
     if sent.returned is None:
         return None
@@ -132,8 +130,8 @@ def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
 
 
 def _blamed(exchanges: Iterable[str], reason: str, *, named_only: bool) -> set[str]:
-    """The exchanges for which the broker closed the channel: it is missing, internal, or closed to our user. The reason
-    cuts a long name; then, unless `named_only`, every exchange that is not ours is under suspicion."""
+    """Return the exchanges that may have caused the close of the channel: one is missing or internal, or our user lacks
+    permission. The reason truncates a long name; then, unless `named_only`, the result has all exchanges of clients."""
     if "NOT_FOUND" not in reason and "ACCESS_REFUSED" not in reason:
         return set()
     named = {name for name in exchanges if f"'{name or _DEFAULT}'" in reason}
@@ -146,15 +144,15 @@ def _lost(sent: _Sent, event: str, reason: str, blamed: set[str]) -> WorkerError
     exchange = sent.key[0]
     if exchange in blamed:
         reason = missing_permission(reason, PUBLISH) or reason
-        if not exchange:  # it is always there
+        if not exchange:  # the default exchange always exists
             return BrokerUnavailable(f"{reason}.", code=ACCESS_REFUSED)
         return Unroutable(
-            f"The exchange {exchange!r} cannot be published to: {reason}. Create it, or allow it, first.",
+            f"Cannot publish to exchange {exchange!r}: {reason}. Create the exchange or grant the permission first.",
             code="exchange_not_found",
         )
     return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
 
 
 def destination(exchange: str, routing_key: str) -> str:
-    """The queue or exchange that a message is published to, as an error text names it."""
+    """Return the phrase with which error texts name the queue or exchange that a message is published to."""
     return f"exchange {exchange!r} with routing key {routing_key!r}" if exchange else f"queue {routing_key!r}"

@@ -1,6 +1,6 @@
-"""Declaring exchanges and queues on a loop, one step after the other, on channels that nothing else uses.
+"""Declares exchanges and queues on a loop, step by step, on channels of their own.
 
-A refusal closes a channel (AMQP 0-9-1 §1.3), so a declaration never shares one with deliveries or confirms.
+A refusal closes the channel (AMQP 0-9-1 §1.3), so a declaration never shares a channel with deliveries or confirms.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 from pika.exceptions import NoFreeChannels
 
 Step = Callable[[Any, Callable[[Any], None]], None]
-"""Called with a channel and with the callback for the broker's answer."""
+"""Called with a channel and the callback for the broker's answer."""
 
 Declaration = Generator[Step, None, Any]
-"""Yields steps; `Refused` is raised where one was refused. Returns true when it made a queue."""
+"""Yields steps. A refused step raises `Refused` at its yield. Returns whether it created a queue."""
 
 Done = Callable[["Refused | None"], None]
 
@@ -23,7 +23,7 @@ _NOT_FOUND, _PRECONDITION_FAILED = 404, 406
 
 
 class Refused(Exception):
-    """The broker closed the channel over a step; `code` is AMQP's reply code."""
+    """The broker refused a step and closed the channel; `code` is AMQP's reply code."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -32,12 +32,12 @@ class Refused(Exception):
 
     @property
     def says_missing(self) -> bool:
-        """Whether there is no such queue or exchange. RabbitMQ answers 404 as well for a queue whose node is down."""
+        """Whether the queue or exchange is missing. RabbitMQ also answers 404 for a queue whose node is down."""
         return self.code == _NOT_FOUND and ("no queue '" in self.text or "no exchange '" in self.text)
 
 
 def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -> Declaration:
-    """Make a durable exchange unless there is one of that name."""
+    """Declare a durable exchange unless one of that name exists."""
     given = dict(arguments or {})
     yield from _unless_there(
         lambda channel, done: channel.exchange_declare(name, passive=True, callback=done),
@@ -46,7 +46,7 @@ def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -
 
 
 def fanout(name: str) -> Declaration:
-    """Make a durable fanout exchange, in place of one of another kind that an earlier version made."""
+    """Declare a durable fanout exchange; replace one of another type, which an earlier version declared."""
 
     def make(channel: Any, done: Callable[[Any], None]) -> None:
         channel.exchange_declare(name, "fanout", durable=True, callback=done)
@@ -61,18 +61,18 @@ def fanout(name: str) -> Declaration:
 
 
 def look_for(queue_name: str) -> Declaration:
-    """Ask whether a queue is there."""
+    """Check whether a queue exists: raise Refused if it does not."""
     yield lambda channel, done: channel.queue_declare(queue_name, passive=True, callback=done)
 
 
 def bind(queue_name: str, to: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> Step:
-    """Bind a queue to an exchange."""
+    """Return the step that binds a queue to an exchange."""
     return lambda channel, done: channel.queue_bind(queue_name, to, routing_key, dict(arguments or {}), callback=done)
 
 
 def queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
-    """Make a durable queue unless there is one of that name, which is taken as it is: an earlier version, another
-    version of RabbitMQ or an operator made it otherwise."""
+    """Declare a durable queue unless one of that name exists. An existing queue may have other arguments, from an
+    earlier version, from another version of RabbitMQ, or from an operator."""
     given = dict(arguments)
     return (
         yield from _unless_there(
@@ -83,7 +83,7 @@ def queue(name: str, arguments: Mapping[str, Any]) -> Declaration:
 
 
 def _unless_there(look: Step, make: Step) -> Declaration:
-    """Whether it was made. To look takes no permission to configure."""
+    """Declare unless it exists; return whether it was created. The passive check needs no configure permission."""
     try:
         yield look
     except Refused as absent:
@@ -94,14 +94,14 @@ def _unless_there(look: Step, make: Step) -> Declaration:
     try:
         yield make
     except Refused as exists:
-        if exists.code != _PRECONDITION_FAILED:  # 406: somebody else has just made it, otherwise
+        if exists.code != _PRECONDITION_FAILED:  # 406: another client has just declared it differently
             raise
     return True
 
 
 def declare(connection: Any, declaration: Declaration, done: Done) -> None:
-    """Carry out a declaration on a connection; `done` gets None, or the refusal that ended it. It is not called when
-    the connection is lost first."""
+    """Run a declaration on a connection. `done` gets None, or the refusal that ended it. `done` is not called if the
+    connection is lost first."""
     _Run(connection, declaration, done).open()
 
 
@@ -119,7 +119,7 @@ class _Run:
         try:
             self._connection.channel(on_open_callback=self._opened)
         except NoFreeChannels:
-            self._done(Refused(0, "all channels of the connection are taken: run fewer consumers"))
+            self._done(Refused(0, "all channels of the connection are in use; run fewer consumers"))
 
     def _opened(self, channel: Any) -> None:
         self._channel = channel
@@ -133,7 +133,7 @@ class _Run:
         self._advance(partial(next, self._declaration))
 
     def _closed(self, channel: Any, reason: Any) -> None:
-        """Go on by way of a new channel, if the declaration knows what to do about the refusal."""
+        """Raise the refusal in the declaration, and continue on a new channel if the declaration handles it."""
         if channel is not self._channel or not self._connection.is_open:
             return
         self._channel = None

@@ -1,4 +1,4 @@
-"""The messages at the head of a queue, as a client sees them."""
+"""Reads messages at the head of a queue for `POST /getMessages`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from domain.message import Properties, PropertiesView
 from gateway.amqp.reading import QueueReader
 
 _MOST_BYTES = 64 * 2**20
-"""of bodies: an answer stops growing here"""
+"""Limit of the bodies in one answer."""
 
 
 class HeldMessages:
-    """Thread-safe."""
+    """Reads messages and peeks, takes or rejects them. Thread-safe."""
 
     def __init__(self, reader: QueueReader, *, heartbeat: int = 10) -> None:
-        """Close the connection to a stalled broker as `Link` does, after `heartbeat` seconds."""
+        """`heartbeat` is in seconds, and closes the connection to a stalled broker as in `Link`."""
         self._reader, self._heartbeat = reader, heartbeat
 
     def get(self, queue_name: str, count: int, mode: AckMode, truncate_bytes: int) -> list[HeldMessage]:
-        """Up to `count` messages from the head of a queue. Those taken or rejected are gone, even when the answer does
-        not arrive. Raises what QueueReader.reading raises."""
+        """Return up to `count` messages from the head of a queue. Taken and rejected messages are gone even if the
+        answer does not reach the client. Raises what QueueReader.reading raises."""
         held: list[HeldMessage] = []
         tags: list[int] = []
         size = 0
         with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
-            # No more than there were: behind them are the copies of this look.
+            # Not more than there were at the beginning: behind them are the copies that this look publishes.
             while len(held) < min(count, reading.total) and size < _MOST_BYTES:
                 taken = reading.take()
                 if taken is None:
@@ -65,7 +65,7 @@ def _held(source: Source, redelivered: bool, shown: int | None) -> HeldMessage:
 
 
 def _properties(given: PropertiesView) -> dict[str, Any]:
-    """The properties that are set, by the names and types of a publication, without the broker's own counts."""
+    """Return the properties that are set, as `POST /messagePublish` takes them, without RabbitMQ's delivery counts."""
     named = {name: getattr(given, name) for name in Properties.__slots__ if name != "delivery_mode"}
     named["headers"] = {
         name: value for name, value in (given.headers or {}).items() if name not in COUNTING_HEADERS

@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ that reconnects by itself, to any node, on the loop of the thread that owns it."""
+"""One connection to RabbitMQ that reconnects to any of its nodes, on the loop of the thread that owns it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
-from pika.exceptions import IncompatibleProtocolError, ProbableAuthenticationError
 
 from delivery.backoff import reconnect_delay
+from gateway.amqp.connect_errors import of_all_nodes, reason_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.pika_private import LoopConnection
 from gateway.loop import Loop
 from gateway.metrics.instruments import RECONNECTS
 from gateway.node_urls import place
-from gateway.tls import tls_problem
 
 log = structlog.get_logger("workerrmq.amqp")
 
 
 class Link:
-    """Connects to one node after the other, and reconnects with backoff until `close`. Owned by the loop's thread, as
-    all its callbacks are.
+    """Connects to one node after another, and reconnects with backoff until `close`. Owned by the loop's thread, which
+    also runs its callbacks.
 
-    `on_up(connection)` is called with each new open connection, `on_down(reason)` when one that was up is lost.
+    `on_up(connection)` is called for each new open connection, `on_down(reason)` when an open connection is lost.
     """
 
     def __init__(
@@ -41,11 +39,12 @@ class Link:
         heartbeat: int = 10,
         longest_attempt: float = 60.0,
     ) -> None:
-        """Close the connection to a broker that stalls: pika looks every `heartbeat` + 5 seconds whether anything
-        arrived since its last look. A heartbeat in the URL wins (https://www.rabbitmq.com/docs/heartbeats).
+        """`heartbeat` (seconds) closes the connection to a stalled broker: pika checks every `heartbeat` + 5 seconds
+        whether anything has arrived since its last check. A heartbeat in the URL takes precedence
+        (https://www.rabbitmq.com/docs/heartbeats).
 
-        Give up an attempt to connect after `longest_attempt` seconds, with all addresses of the node: pika never ends
-        an attempt for which it got no socket, as when the process has too many files open."""
+        An attempt to connect, with all addresses of the node, ends after `longest_attempt` seconds. pika itself never
+        ends an attempt for which it got no socket, for example because the process has too many open files."""
         self._loop, self._name, self._longest_attempt = loop, name, longest_attempt
         self._on_up, self._on_down = on_up, on_down
         self._nodes = nodes.shuffled(name, heartbeat)
@@ -60,15 +59,11 @@ class Link:
 
     @property
     def error(self) -> str | None:
-        """Why there is no connection: the last reason of each node that failed since there was one."""
-        if self.up:
-            return None
-        if len(self._nodes) == 1:
-            return next(iter(self._reasons.values()), "not connected yet")
-        return "; ".join(f"{node}: {reason}" for node, reason in self._reasons.items()) or "not connected yet"
+        """Why there is no connection: the last reason of each node that failed since the last one; None if up."""
+        return None if self.up else of_all_nodes(self._reasons, len(self._nodes)) or "not connected yet"
 
     def open(self) -> None:
-        """Start to connect to the next node, by all its addresses in turn."""
+        """Start to connect to the next node, trying all its addresses in turn."""
         self._attempt = attempt = object()
         LoopConnection.create_connection(
             [copy(self._nodes[self._node])], partial(self._ended, attempt), custom_ioloop=self._loop
@@ -76,7 +71,7 @@ class Link:
         self._loop.call_later(self._longest_attempt, lambda: self._overdue(attempt))
 
     def close(self) -> None:
-        """Close for good; `on_down` is not called any more."""
+        """Close permanently; `on_down` is not called again."""
         self._closing = True
         self.up = False
         if self._connection is not None and self._connection.is_open:
@@ -84,7 +79,7 @@ class Link:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing of the connection is left to wait for."""
+        """Whether no connection is open and no attempt to connect is in progress."""
         return self._attempt is None and (self._connection is None or self._connection.is_closed)
 
     @property
@@ -93,15 +88,15 @@ class Link:
         return place(node.host, node.port)
 
     def _ended(self, attempt: object, result: Any) -> None:
-        """Take the connection, or the exception, that the attempt ended with."""
+        """Handle the connection or the exception with which the attempt ended."""
         current = attempt is self._attempt
         if current:
             self._attempt = None
         if isinstance(result, BaseException):
             if current:
-                self._retry(_sentence(result))
+                self._retry(reason_of(result))
         elif not current:
-            result.close()  # it came too late
+            result.close()  # the attempt was overdue
         else:
             self._opened(result)
 
@@ -127,12 +122,12 @@ class Link:
         was_up, self.up = self.up, False
         if was_up and not self._closing:
             self._lost_before = True
-            self._on_down(_sentence(reason))
-        self._retry(_sentence(reason), lost=True)
+            self._on_down(reason_of(reason))
+        self._retry(reason_of(reason), lost=True)
 
     def _retry(self, reason: str, *, lost: bool = False) -> None:
-        """Connect to the next node: at once when this one could not be reached, after a pause when it was the last of
-        them, and when a connection was lost, so that not all clients of a node reconnect at the same moment."""
+        """Connect to the next node. Pause before if all nodes failed, or if a connection was lost, so that not all
+        clients of a node reconnect at the same moment."""
         self._connection = None
         if self._closing:
             return
@@ -155,42 +150,3 @@ class Link:
     def _reopen(self) -> None:
         if not self._closing:
             self.open()
-
-
-def _sentence(reason: BaseException) -> str:
-    """pika nests the reason of a failed connect; the innermost says most. Its words hold no credentials."""
-    inner: Any = reason
-    while True:
-        nested = getattr(inner, "exceptions", None) or getattr(inner, "exception", None) or inner.args
-        nested = nested[-1] if isinstance(nested, tuple) and nested else nested
-        if not isinstance(nested, BaseException):
-            break
-        inner = nested
-    text = str(inner)
-    if problem := tls_problem(text, "RABBITMQ_CA_FILE"):
-        return problem
-    for kinds, word, sentence in _SENTENCES:
-        if isinstance(inner, kinds) and word in text:
-            return sentence
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
-    if getattr(inner, "reply_text", None):
-        return f"{inner.reply_code} {inner.reply_text}"
-    return str(inner.args[0]) if inner.args else type(inner).__name__
-
-
-_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
-    (
-        (IncompatibleProtocolError,),
-        "",
-        "the other side closed the connection, or does not speak AMQP 0-9-1, or expects amqps://",
-    ),
-    ((TimeoutError, AMQPConnectorStackTimeout), "", "no answer in time"),
-    (
-        (ProbableAuthenticationError,),
-        "ACCESS_REFUSED",
-        "RabbitMQ refuses the login: wrong user or password in RABBITMQ_URL, or a user such as guest that may log in "
-        "from RabbitMQ's own host only",
-    ),
-)
-"""What an error of a kind, with a word in its text, means."""

@@ -1,4 +1,4 @@
-"""Moves what an earlier version left behind: its queue of orphans was a classic one, which lives on one node."""
+"""Moves the orphans of an earlier version, whose queue was a classic one and lives on one node only."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _AT_ONCE = 100
 
 
 def move_orphans(connection: Any, publisher: Publisher) -> None:
-    """Have the old exchange lead to the new queue, then move the old queue's messages there, each acked after the
-    broker has confirmed its copy, and delete the old queue once it is empty. Without one, nothing happens; what is
-    interrupted goes on with the next connection. The new queue must be there."""
+    """Bind the new queue to the old exchange, move the old queue's messages, and delete the old queue once it is empty.
+
+    Each message is acked after the broker has confirmed its copy. Without an old queue nothing happens. An interrupted
+    move continues with the next connection. The new queue must exist.
+    """
 
     def redirected(refused: Refused | None) -> None:
         if refused is None:
@@ -37,7 +39,7 @@ def _redirect() -> Declaration:
 
 
 class _Move:
-    """Owned by the loop's thread. Any number of workers may move at once."""
+    """Moves the messages. Owned by the loop's thread. Any number of workers may move at the same time."""
 
     def __init__(self, channel: Any, publisher: Publisher) -> None:
         self._channel, self._publisher = channel, publisher

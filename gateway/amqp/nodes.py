@@ -15,6 +15,8 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from domain.errors import BrokerUnavailable
+from gateway.amqp.connect_errors import of_all_nodes, reason_of
+from gateway.amqp.pika_private import blocking_connection
 from gateway.node_urls import Login, NodeUrl, decoded, parse_node_urls, place
 from gateway.tls import TlsFiles
 
@@ -25,17 +27,18 @@ PARAMETERS: Mapping[str, str] = {
     "connection_attempts": "a whole number from 1",
     "frame_max": "a whole number from 4096 to 131072",
     "heartbeat": "a whole number of seconds from 0 to 65535",
-    "locale": "a locale, as en_US",
+    "locale": "a locale, such as en_US",
     "retry_delay": "a number of seconds",
     "socket_timeout": "a number of seconds above 0",
-    "ssl_options": "a Python dict of files and options that can be loaded, as {'ca_certs': '/etc/ssl/ca.pem'}",
+    "ssl_options": "a Python dict of files and options that can be loaded, such as {'ca_certs': '/etc/ssl/ca.pem'}",
     "stack_timeout": "a number of seconds above 0",
-    "tcp_options": "a Python dict of numbers, as {'TCP_USER_TIMEOUT': 1000}",
+    "tcp_options": "a Python dict of numbers, such as {'TCP_USER_TIMEOUT': 1000}",
 }
-"""What a URL's query may set (https://pika.readthedocs.io/en/stable/modules/parameters.html), and what each must be."""
+"""Parameters that a URL's query may set (https://pika.readthedocs.io/en/stable/modules/parameters.html), with the type
+of each."""
 
 _UNUSABLE = (ValueError, TypeError, SyntaxError, AttributeError, LookupError, OSError, MemoryError, RecursionError)
-"""All that pika raises over a URL: it evaluates Python literals and loads files of certificates."""
+"""All exceptions that pika raises for a URL: it evaluates Python literals and loads files of certificates."""
 
 _LARGEST_SHORT = 65535
 _GUEST = Login("guest", "guest")
@@ -44,7 +47,7 @@ _NO_FILES = TlsFiles()
 
 @dataclass(frozen=True, slots=True)
 class BrokerNodes:
-    """Where and as whom to connect: pika's parameters for each node, all for one virtual host."""
+    """The nodes to connect to: pika's parameters and the login of each, all for one virtual host."""
 
     nodes: tuple[pika.URLParameters, ...]
     logins: tuple[Login, ...]
@@ -53,15 +56,15 @@ class BrokerNodes:
     def parse(
         cls, text: str, tls: TlsFiles = _NO_FILES, *, connect: float = 3.0, handshake: float = 10.0
     ) -> BrokerNodes:
-        """Read `amqp[s]://user:password@host:port,host:port/vhost?parameters` or such URLs separated by commas
-        (https://www.rabbitmq.com/docs/uri-spec). Raises ValueError with a sentence that follows the setting's name.
+        """Parse `amqp[s]://user:password@host:port,host:port/vhost?parameters`, or such URLs separated by commas
+        (https://www.rabbitmq.com/docs/uri-spec). Raises ValueError with a predicate that follows the setting's name.
 
-        The virtual host is the path after its first slash, percent-decoded; `/` where that is empty, and for `//`, as
-        Celery's users write it. Without a login it is guest's, without a host localhost. `tls` is for amqps:// without
-        `ssl_options`.
+        The virtual host is the path after its first slash, percent-decoded. An empty path means `/`; so does `//`,
+        which users of Celery write. The default login is guest's, the default host is localhost. `tls` applies to
+        amqps:// without `ssl_options`.
 
-        Unless a URL says otherwise, its node has `connect` seconds for TCP (Linux sends the second SYN after one, RFC
-        6298 §2), and `handshake` seconds for TCP, TLS and AMQP together; half of that when another can be tried.
+        Unless the URL sets other timeouts, a node has `connect` seconds for TCP (Linux sends the second SYN after one,
+        RFC 6298 §2), and `handshake` seconds for TCP, TLS and AMQP together, or half of that if there are more nodes.
         """
         urls = parse_node_urls(text, ("amqp", "amqps"))
         virtual_hosts = {_virtual_host(url.path) for url in urls}
@@ -83,9 +86,8 @@ class BrokerNodes:
         return str(self.nodes[0].virtual_host)
 
     def shuffled(self, name: str, heartbeat: int | None = None) -> list[pika.URLParameters]:
-        """All nodes in random order, for connections called `name`. `heartbeat` (seconds) holds unless the URL has one.
-
-        The parameters are copies, because pika changes them for a moment while it connects.
+        """Return all nodes in random order, for connections called `name`. `heartbeat` (seconds) applies unless the URL
+        has one. The parameters are copies, because pika changes them while it connects.
         """
         nodes = [copy(node) for node in random.sample(self.nodes, len(self.nodes))]
         for node in nodes:
@@ -95,19 +97,21 @@ class BrokerNodes:
         return nodes
 
     def connect(self, name: str, heartbeat: int | None = None) -> pika.BlockingConnection:
-        """Open a connection to the first node that takes one; `name` and `heartbeat` as for `shuffled`. Raises
-        BrokerUnavailable."""
+        """Open a connection to the first node that accepts one; `name` and `heartbeat` as for `shuffled`. Raises
+        BrokerUnavailable with the reason of each node."""
+        reasons: dict[str, str] = {}
         for node in self.shuffled(name, heartbeat):
             try:
-                return pika.BlockingConnection(node)
-            except (AMQPError, AMQPConnectorException, OSError):
-                continue
-        raise BrokerUnavailable("The broker cannot be reached.", retry_after=5)
+                return blocking_connection(node)
+            except (AMQPError, AMQPConnectorException, OSError) as exc:
+                reasons[place(node.host, node.port)] = reason_of(exc)
+        why = of_all_nodes(reasons, len(self.nodes))
+        raise BrokerUnavailable(f"The broker cannot be reached: {why}.", retry_after=5)
 
 
 def _virtual_host(path: str) -> str:
     if "," in path:
-        raise ValueError("has a comma in its virtual host: name all hosts before the path, or write it as %2C")
+        raise ValueError("has a comma in its virtual host: put all hosts before the path, or write the comma as %2C")
     return decoded(path[1:]) or "/"
 
 
@@ -120,9 +124,9 @@ def _parameters(url: NodeUrl, virtual_host: str, connect: float, handshake: floa
         node = pika.URLParameters(
             f"{url.scheme}://{userinfo}@{where}/{quote(virtual_host, safe='')}?{urlencode(query)}"
         )
-    except _UNUSABLE:  # pika's own words may quote a part of a password
+    except _UNUSABLE:  # pika's error may quote a part of a password
         raise ValueError("must look like amqp://user:password@host:5672/vhost") from None
-    node.connection_attempts = 1  # the next attempt is for another node
+    node.connection_attempts = 1  # the next attempt goes to another node
     if "socket_timeout" not in query:
         node.socket_timeout = connect
     if "stack_timeout" not in query:
@@ -145,7 +149,7 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _usable(name: str, value: str) -> bool:
-    """Whether pika takes it, and its peer, too."""
+    """Return whether pika and the broker accept the parameter's value."""
     try:
         read: Any = getattr(pika.URLParameters(f"amqps://localhost?{urlencode({name: value})}"), name)
     except _UNUSABLE:

@@ -1,69 +1,96 @@
-"""What the service uses of pika that is not public; tests/unit/test_pika_private.py names each."""
+"""All uses of pika's private names; tests/unit/test_pika_private.py lists the names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from pika import BlockingConnection
 from pika.adapters.select_connection import SelectConnection
-from pika.frame import Body, Header, Method, decode_frame
-from pika.spec import Basic
+from pika.exceptions import InvalidFrameError
+from pika.frame import Header, decode_frame
 
+from amqp_wire.deliveries import DeliveredMessage, DeliveryReader
+from amqp_wire.frames import CONTENT, FRAME, FRAME_END, HEADER
+from amqp_wire.properties import ReceivedProperties
 from gateway.loop import Loop
-
-_SMALLEST_FRAME = 8
-"""Bytes of a frame without payload: type, channel, size, end (AMQP 0-9-1 §4.2.3)."""
 
 
 def cancel(channel: Any, consumer_tag: str, cancelled: Callable[[], None]) -> None:
-    """Cancel a consumer, and go on to receive what the broker sends it until then.
+    """Cancel a consumer, and continue to receive its messages until the broker confirms; then call `cancelled`.
 
-    pika would reject those messages by itself. That uses up a delivery of a quorum queue's delivery limit without
-    anybody having looked at it, so at the limit the message would be dropped.
+    By default pika rejects those messages. Each reject counts towards the delivery limit of a quorum queue, so that the
+    queue could drop a message that was never sent to its target.
     """
     channel.basic_cancel(consumer_tag, callback=lambda _frame: cancelled())
     channel._cancelled.discard(consumer_tag)
 
 
-class LoopConnection(SelectConnection):  # type: ignore[misc]
-    """pika's connection with a shorter path for messages.
+def blocking_connection(parameters: Any) -> BlockingConnection:
+    """Return a pika.BlockingConnection whose properties our own codec decodes."""
+    return BlockingConnection(parameters, _impl_class=WireConnection)
 
-    It writes once for each turn of the loop, where pika makes a system call for each frame. It cuts the input once for
-    each read, where pika copies the rest after each frame. Frames of content go straight to their channel, where pika
-    first looks for callbacks, which these never have.
+
+class WireConnection(SelectConnection):  # type: ignore[misc]
+    """pika's connection, except that amqp_wire decodes the properties of messages.
+
+    pika loses the widths of numbers and truncates floats to integers. It closes the connection for a time that datetime
+    cannot represent and for headers nested deeper than Python's stack, on each delivery of the message.
+    """
+
+    def _read_frame(self) -> tuple[int, Any]:
+        return read_frame(self._frame_buffer)
+
+
+def read_frame(data: bytes) -> tuple[int, Any]:
+    """Return the size of the frame at the beginning of `data`, and the frame as an object of pika's; 0 and None if it
+    is not complete. Raises what pika raises, and MalformedProperties."""
+    if len(data) < FRAME.size or data[0] != HEADER:
+        return decode_frame(data)  # type: ignore[no-any-return]
+    _, channel, length = FRAME.unpack_from(data)
+    end = FRAME.size + length
+    if len(data) < end + len(FRAME_END):
+        return 0, None
+    if data[end : end + 1] != FRAME_END:
+        raise InvalidFrameError("Invalid FRAME_END marker")
+    _, _, size = CONTENT.unpack_from(data, FRAME.size)
+    return end + len(FRAME_END), Header(channel, size, ReceivedProperties(data[FRAME.size + CONTENT.size : end]))
+
+
+class LoopConnection(WireConnection):
+    """A connection with a shorter path for messages.
+
+    It writes once per turn of the loop, where pika makes a system call per frame. It trims the input once per read,
+    where pika copies the rest after each frame. It passes deliveries directly to the callback of their consumer, where
+    pika creates an object for each frame and method, and looks up callbacks that deliveries never have.
     """
 
     def __init__(self, **options: Any) -> None:
         self._outgoing: list[bytes] = []
+        self._reader = DeliveryReader()
         super().__init__(**options)
         self._loop: Loop = self.ioloop
 
     def _on_data_available(self, data_in: bytes) -> None:
-        self._frame_buffer += data_in
-        buffer, offset, available = self._frame_buffer, 0, len(self._frame_buffer)
-        if buffer[:4] == b"AMQP":  # a protocol header: the broker speaks another version
-            super()._on_data_available(b"")
-            return
-        try:
-            while available - offset >= _SMALLEST_FRAME:
-                end = offset + _SMALLEST_FRAME + int.from_bytes(buffer[offset + 3 : offset + 7], "big")
-                if end > available:
-                    break
-                _, frame = decode_frame(buffer[offset:end])
-                offset = end
-                self._process_frame(frame)
-        finally:
-            self._trim_frame_buffer(offset)
+        self.bytes_received += len(data_in)
+        self._reader.feed(data_in)
+        while (item := self._reader.next()) is not None:
+            if isinstance(item, DeliveredMessage):
+                self._deliver(item)
+            else:
+                self._process_frame(read_frame(item)[1])
 
-    def _process_frame(self, frame_value: Any) -> None:
-        kind = type(frame_value)
-        if kind is Body or kind is Header or (kind is Method and type(frame_value.method) is Basic.Deliver):
-            channel = self._channels.get(frame_value.channel_number)
-            if channel is not None:
-                self.frames_received += 1
-                channel._handle_content_frame(frame_value)
-                return
-        super()._process_frame(frame_value)
+    def _deliver(self, message: DeliveredMessage) -> None:
+        """Call the consumer's callback, or reject the message if its consumer was cancelled, as pika's channel does. If
+        the broker has cancelled the consumer, its messages are requeued when the channel closes."""
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            return
+        if message.consumer_tag in channel._cancelled:
+            if channel.is_open:
+                channel.basic_reject(message.delivery_tag)
+        elif message.consumer_tag in channel._consumers:
+            channel._consumers[message.consumer_tag](channel, message, message.properties, message.body)
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if not self._outgoing:
@@ -71,7 +98,7 @@ class LoopConnection(SelectConnection):  # type: ignore[misc]
         self._outgoing.append(data)
 
     def write(self, frames: bytes) -> None:
-        """Write whole frames at the end of this turn of the loop; the connection must be open."""
+        """Write complete frames at the end of this turn of the loop. The connection must be open."""
         self.bytes_sent += len(frames)
         self._adapter_emit_data(frames)
 

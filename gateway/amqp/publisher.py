@@ -1,4 +1,4 @@
-"""Publishing with confirms and mandatory, pipelined, on a loop. What it says of a message is what the broker said."""
+"""Publishes with confirms and mandatory, pipelined, on a loop. A message's result is always the broker's."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from gateway.loop import Loop
 log = structlog.get_logger("workerrmq.amqp")
 
 Wanted = Callable[[], bool]
-"""Whether a message that has waited for a channel is still to be published; if not, nobody is told."""
+"""Returns whether a message that waited for a channel must still be published. If not, its `done` is never called."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelPeriods:
-    """All in seconds."""
+    """All values are in seconds."""
 
     renewal: float = 2.0
-    """after the broker first refused a message on a channel, before another channel takes its place"""
+    """pause between the first refusal on a channel and the channel's replacement"""
     drain: float = 60.0
-    """that the broker has to confirm what was sent on a replaced channel"""
+    """time for the broker to confirm the messages on a replaced channel"""
 
 
 class Publisher:
-    """Owned by the loop's thread. While there is no channel, messages wait in `publish`'s order."""
+    """Publishes messages. Owned by the loop's thread. Without a channel, messages wait in the order of `publish`."""
 
     def __init__(
         self,
@@ -45,14 +45,15 @@ class Publisher:
         patient: bool = False,
         periods: ChannelPeriods = ChannelPeriods(),
     ) -> None:
-        """A `patient` one waits for its confirms while the broker blocks it, as those can who have no deadline."""
+        """A `patient` publisher waits for confirms while the broker blocks it, which suits callers without a
+        deadline."""
         self._loop, self._name, self._patient, self._periods = loop, name, patient, periods
         self._link = Link(loop, nodes, name, on_up=self._connected, on_down=self._disconnected)
         self._connection: Any = None
         self._channel: ConfirmChannel | None = None  # to publish on
-        self._channels: list[ConfirmChannel] = []  # with those that wait for their last confirms
+        self._channels: list[ConfirmChannel] = []  # includes replaced ones that wait for their last confirms
         self.blocked: str | None = None
-        """why the broker takes nothing from us for now (https://www.rabbitmq.com/docs/alarms), or None"""
+        """why the broker blocks the connection (https://www.rabbitmq.com/docs/alarms), or None"""
         self._sizes = SizeLimit(self._send_waiting)
         self._waiting: deque[tuple[Message, Done, Wanted]] = deque()
 
@@ -77,15 +78,17 @@ class Publisher:
 
     @property
     def pending(self) -> int:
-        """Messages whose fate is not known yet."""
+        """The number of messages without a result."""
         return sum(channel.pending for channel in self._channels) + len(self._waiting)
 
     def publish(self, message: Message, done: Done, wanted: Wanted = lambda: True) -> None:
-        """Publish once there is a channel, if it is `wanted` then. `done` gets Unroutable, PublishRefused (the broker
-        said no), Unwritable, MessageTooLarge or PublishUnconfirmed (the connection went first); it is always called
-        from the loop."""
+        """Publish a message as soon as there is a channel, if it is `wanted` then.
+
+        `done` is always called from the loop. It gets None, Unroutable, PublishRefused (the broker refused),
+        Unwritable, MessageTooLarge, or PublishUnconfirmed (the connection was lost before the confirm).
+        """
         if self._channel is None or not self._channel.is_open or self._sizes.learning:
-            self._waiting.append((message, done, wanted))  # a channel that is closing is followed by another
+            self._waiting.append((message, done, wanted))  # another channel follows one that is closing
             return
         allowed = self._sizes.allows(len(message.body))
         if allowed:
@@ -97,7 +100,7 @@ class Publisher:
             done(_too_large(len(message.body), self._sizes.limit))
 
     def give_up(self, done: Done) -> bool:
-        """Forget a message that still waits for a channel. False when it was sent, or is not ours."""
+        """Remove a message that waits for a channel. Return False if it was sent, or is unknown."""
         for item in self._waiting:
             if item[1] is done:
                 self._waiting.remove(item)
@@ -137,9 +140,9 @@ class Publisher:
             self._sizes.learn()
 
     def _refused(self, channel: ConfirmChannel) -> None:
-        """Replace the channel. RabbitMQ keeps the state of a quorum queue for each channel: on one that first published
-        to the queue while the queue had no leader, 3.10 refuses all messages until the old leader's node is back, and
-        accepts them on a new channel. A full queue refuses them on every channel, hence the pause."""
+        """Replace the channel after a pause. RabbitMQ keeps the state of a quorum queue per channel: if a channel first
+        published to the queue while it had no leader, 3.10 refuses all its messages until the old leader's node is
+        back, but accepts them on a new channel. The pause is for full queues, which refuse on every channel."""
 
         def replace() -> None:
             if channel is self._channel:
@@ -176,7 +179,7 @@ class Publisher:
         if self._patient:
             return
         blocked = [done for channel in self._channels for done in channel.forget()]
-        waiting, self._waiting = self._waiting, deque()  # for the size limit, which no probe tells now
+        waiting, self._waiting = self._waiting, deque()  # they wait for a probe of the size limit
         for done in [*blocked, *(done for _, done, _ in waiting)]:
             done(refused_while_blocked(self.blocked))
 
@@ -190,13 +193,13 @@ def _too_large(size: int, limit: int | None) -> WorkerError:
 
 
 def refused_while_blocked(reason: str) -> WorkerError:
-    """What publishing says under a memory or disk alarm."""
+    """Return the error of a publish under a memory or disk alarm."""
     return PublishRefused(
-        f"The broker takes no messages at the moment ({reason}); what it was already sent may be published later.",
+        f"The broker accepts no messages now ({reason}). Messages that were already sent may be published later.",
         retry_after=5,
     )
 
 
 def unavailable(reason: str | None) -> WorkerError:
-    """What publishing says without a connection: nothing was sent."""
+    """Return the error of a publish without a connection; the message was not sent."""
     return BrokerUnavailable(f"The broker cannot be reached ({reason or 'connecting'}).", retry_after=5)

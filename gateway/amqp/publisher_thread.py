@@ -1,4 +1,4 @@
-"""Publishing for request threads: one thread, one connection, pipelined confirms."""
+"""Publishes for request threads, with one thread, one connection and pipelined confirms."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from gateway.loop import Loop
 log = structlog.get_logger("workerrmq.amqp")
 
 Results = list[WorkerError | None]
-"""One a message, in order: None when the broker confirmed it and it is in a queue, else Unroutable, PublishRefused,
-PublishUnconfirmed (it may have been published) or BrokerUnavailable (it has not been)."""
+"""One result per message, in order: None if the broker confirmed it and it is in a queue, else Unroutable,
+PublishRefused, Unwritable, MessageTooLarge, PublishUnconfirmed (it may have been published) or BrokerUnavailable (it
+has not been published)."""
 
 
 class PublisherThread:
@@ -43,10 +44,9 @@ class PublisherThread:
         precision: float = 0.1,
         closing: float = 1.0,
     ) -> None:
-        """A loop that crashes is replaced after `first_pause` seconds, doubled with each crash up to `longest_pause`;
-        once a loop has run for `sound_after` seconds, the crashes before it are forgotten. A result may come
-        `precision` seconds after its timeout. The connection has `closing` seconds to close. `channel_periods` are the
-        publisher's."""
+        """A loop that crashes is replaced after `first_pause` seconds, doubled with each crash up to `longest_pause`.
+        Earlier crashes no longer count after a loop has run for `sound_after` seconds. A result may come `precision`
+        seconds after its timeout. The connection has `closing` seconds to close."""
         self._nodes, self._name = nodes, name
         self._channel_periods = channel_periods
         self._first_pause, self._longest_pause, self._sound_after = first_pause, longest_pause, sound_after
@@ -69,7 +69,7 @@ class PublisherThread:
 
     @property
     def error(self) -> str | None:
-        """Why there is no connection, or what the broker blocks us for; None when all is well."""
+        """Why there is no connection, or why the broker blocks it; None if neither is the case."""
         publisher = self._publisher
         return self._fault or ("not started" if publisher is None else publisher.blocked or publisher.error)
 
@@ -79,7 +79,7 @@ class PublisherThread:
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Wait up to `timeout` seconds for open confirms, then close."""
+        """Wait up to `timeout` seconds for pending confirms, then close."""
         if self._thread is None or self._loop is None:
             return
         self._stopping = True
@@ -88,7 +88,7 @@ class PublisherThread:
         self._thread.join(timeout + self._closing)
 
     def publish(self, messages: Sequence[Message], timeout: float) -> Future[Results]:
-        """Publish and return at once. The future gets its results, never an error, within about `timeout` seconds."""
+        """Publish and return at once. The future gets its results, never an exception, in about `timeout` seconds."""
         batch = _Batch(messages, timeout)
         if self._stopping or self._loop is None:
             batch.give(BrokerUnavailable("This process is shutting down.", retry_after=1))
@@ -108,7 +108,7 @@ class PublisherThread:
         self._publisher = Publisher(self._loop, self._nodes, self._name, periods=self._channel_periods)
 
     def _run(self) -> None:
-        """Run the loop until `stop`; after a crash, with a new one, after a pause that doubles."""
+        """Run the loop until `stop`. After a crash, pause and run a new loop."""
         crashes = 0
         for run in count():
             began_at = time.monotonic()
@@ -119,7 +119,7 @@ class PublisherThread:
                 assert self._publisher is not None
                 self._publisher.open()
                 self._fault = None
-                # A batch that came while the loop before was crashing has woken that one, and waits.
+                # A batch that arrived while the previous loop crashed has woken only that loop.
                 self._loop.add_callback_threadsafe(self._take)
                 self._loop.run()
             except Exception as exc:
@@ -136,7 +136,7 @@ class PublisherThread:
                 return
 
     def _settle(self, reason: str) -> None:
-        """The loop has ended: give a result to all that it cannot give any more."""
+        """Give a result to all messages after the loop has ended."""
         while self._inbox:
             self._inbox.popleft().give(unavailable(reason))
         for batch in self._pending:
@@ -159,7 +159,7 @@ class PublisherThread:
                 self._expire_overdue()
 
     def _expire_overdue(self) -> None:
-        """Look at all deadlines by one timer, which runs while batches are open."""
+        """Expire overdue batches. One timer checks all deadlines while batches are open."""
         assert self._loop is not None
         now = time.monotonic()
         for batch in [batch for batch, deadline in self._pending.items() if deadline <= now]:
@@ -170,7 +170,7 @@ class PublisherThread:
             self._loop.call_later(self._precision, self._expire_overdue)
 
     def _expire(self, batch: _Batch) -> None:
-        """What was never sent is known not to be published; of the rest nothing is known."""
+        """End a batch: messages that were not sent are unavailable, the others unconfirmed."""
         assert self._publisher is not None
         for _, done in list(batch.open.values()):
             unsent = self._publisher.give_up(done)
@@ -198,7 +198,7 @@ _NO_ANSWER = PublishUnconfirmed("The broker did not confirm the message in time;
 
 
 class _Batch:
-    """Messages of one call and their results. The loop owns it, except `future`."""
+    """The messages of one call, and their results. Owned by the loop, except `future`."""
 
     def __init__(self, messages: Sequence[Message], timeout: float) -> None:
         self.future: Future[Results] = Future()
@@ -209,7 +209,7 @@ class _Batch:
             self.future.set_result([])
 
     def give(self, error: WorkerError) -> None:
-        """Give `error` to all that have no result yet."""
+        """Give `error` to all messages without a result."""
         for _, done in list(self.open.values()):
             done(error)
 

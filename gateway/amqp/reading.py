@@ -1,8 +1,8 @@
-"""Messages off a queue for those who look at them: what they leave stays as it is.
+"""Reads messages of a queue for looks and replays, and leaves unsettled ones in the queue.
 
-Messages that stay are unacked until the end and go back then. Where the queue has a delivery limit, RabbitMQ counts
-each return; so a message that would come near the limit is copied to the end of its queue, and acked once the broker
-has confirmed the copy.
+Messages to leave stay unacked until the end and are returned then. If the queue has a delivery limit, RabbitMQ counts
+each return. So a message that would come near the limit is published to the end of its queue as a copy, and acked after
+the broker has confirmed the copy.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from delivery.look_copies import look_copy, look_exchange, needs_exchange
 from domain.errors import BrokerUnavailable, Invalid, Locked, NotFound, QueueUnavailable, Unroutable, Unwritable
 from domain.message import Message
 from domain.registry import QueueFacts
+from gateway.amqp.connect_errors import reason_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import QueueLookup
@@ -30,25 +31,25 @@ log = structlog.get_logger("workerrmq.amqp")
 
 _BATCH = 200
 _BATCH_BYTES = 16 * 2**20
-"""of bodies: so much of copies is held in memory before they are published"""
+"""Limit of the bodies of copies that are held in memory before they are published."""
 _NOWHERE = "amq.workerrmq.nowhere"
 """A routing key that no queue can have (AMQP 0-9-1 §3.1.4.1: `amq.` is reserved)."""
 
 
 class QueueReader:
-    """Opens a connection for each reading. Thread-safe."""
+    """Reads queues, with a connection for each reading. Thread-safe."""
 
     def __init__(
         self, nodes: BrokerNodes, publisher: PublisherThread, lookup: QueueLookup, confirm_seconds: float = 10.0
     ) -> None:
-        """The broker has `confirm_seconds` to confirm copies."""
+        """The broker has `confirm_seconds` to confirm a copy."""
         self._nodes, self._publisher, self._lookup = nodes, publisher, lookup
         self._confirm_seconds = confirm_seconds
         self._proven: set[str] = set()
 
     def check(self, queue: str) -> QueueFacts:
-        """Return what is known of the queue. Raises NotFound, QueueUnavailable, Invalid for a stream, and
-        BrokerUnavailable."""
+        """Return the queue's properties. Raises NotFound, QueueUnavailable, BrokerUnavailable, and Invalid for a
+        stream."""
         facts = self._lookup.facts(queue)
         if facts.type == "stream":
             raise Invalid(f"The queue {queue!r} is a stream, which this service cannot read.", code="stream_queue")
@@ -56,9 +57,11 @@ class QueueReader:
 
     @contextmanager
     def reading(self, queue: str, name: str, heartbeat: int | None = None) -> Iterator[Reading]:
-        """Read messages on a connection called `name`. Raises what `check` raises, Locked, and PublishRefused when the
-        queue has a delivery limit and the broker takes no copies at the moment, or lets us make none; nothing is taken
-        then."""
+        """Read messages on a connection called `name`. `heartbeat` is in seconds.
+
+        Raises what `check` raises, Locked, and, if the queue has a delivery limit, what publishing a copy raises. No
+        message has been taken then.
+        """
         limit = self.check(queue).delivery_limit
         if limit is not None:
             self._check_publishing()
@@ -74,8 +77,10 @@ class QueueReader:
                 reading.leave_all()
         except ChannelClosedByBroker as exc:
             raise _refused(exc, queue) from None
-        except AMQPError:
-            raise BrokerUnavailable("The connection to the broker was lost.", retry_after=5) from None
+        except AMQPError as exc:
+            raise BrokerUnavailable(
+                f"The connection to the broker was lost: {reason_of(exc)}.", retry_after=5
+            ) from None
         finally:
             with suppress(AMQPError):
                 connection.close()
@@ -91,7 +96,7 @@ class QueueReader:
 
 
 class Taken(NamedTuple):
-    """A message with its delivery tag; `redelivered` when it was delivered before."""
+    """A message with its delivery tag; `redelivered` if it was delivered before."""
 
     tag: int
     redelivered: bool
@@ -99,7 +104,7 @@ class Taken(NamedTuple):
 
 
 class Reading:
-    """One channel's messages. Whatever is neither acked nor rejected stays in the queue."""
+    """The messages of one channel. Messages that are neither acked nor rejected stay in the queue."""
 
     def __init__(
         self, channel: Any, publisher: PublisherThread, queue: str, limit: int | None, confirm_seconds: float, user: str
@@ -108,15 +113,14 @@ class Reading:
         self._limit, self._confirm_seconds, self._user = limit, confirm_seconds, user
         self._copies: list[tuple[int, Message]] = []
         self._bytes = self._left = 0
-        self._exchanges: dict[str, str] = {}  # ours, by the exchange that messages came by
+        self._exchanges: dict[str, str] = {}  # names of our exchanges, by the messages' own exchange
         self._first = self._get()
         self.total = 0 if self._first is None else 1 + self._left
-        """Messages that were ready at the beginning, by the first basic.get: RabbitMQ answers it after all that was
-        settled before, and a passive declare perhaps earlier."""
+        """Number of ready messages at the beginning, from the answer to the first basic.get. RabbitMQ sends that answer
+        after all earlier settlements took effect, which a passive declare does not guarantee."""
 
     def take(self) -> Taken | None:
-        """The next message; None when there is none.
-        Call `leave` for each that is to stay."""
+        """Return the next message, or None. Call `leave` for each message that must stay in the queue."""
         taken, self._first = self._first or self._get(), None
         return taken
 
@@ -129,8 +133,8 @@ class Reading:
         return Taken(method.delivery_tag, method.redelivered, source)
 
     def leave(self, tag: int, source: Source) -> None:
-        """Leave the message in its queue. Raises what publishing raises when it needs a copy and the broker takes none;
-        it stays then all the same."""
+        """Leave the message in its queue. If that needs a copy and publishing fails, raises its error; the message
+        stays in the queue even then."""
         if not look_wears_out(source.properties.headers, self._limit):
             return
         exchange = self._exchange(came_by(source.exchange)) if needs_exchange(source) else ""
@@ -148,12 +152,13 @@ class Reading:
         self._channel.basic_reject(tag, requeue=False)
 
     def pump(self) -> None:
-        """Keep the connection alive."""
+        """Process heartbeats, to keep the connection alive."""
         self._channel.connection.process_data_events(0)
 
     def leave_all(self) -> None:
-        """Publish the copies that are due, and give back all that is unacked. By nack where there is a limit: RabbitMQ
-        4.3 does not count that. By closing the channel elsewhere: nack moves messages to the end of a quorum queue."""
+        """Publish the outstanding copies, and return all unacked messages. Queues with a delivery limit need a nack,
+        which RabbitMQ 4.3 does not count. For others, closing the channel returns the messages: a nack would move them
+        to the end of a quorum queue."""
         if not self._channel.is_open:
             return
         try:
@@ -168,7 +173,7 @@ class Reading:
             self._channel.close()
 
     def _exchange(self, original: str) -> str:
-        """A fanout exchange of ours with this queue alone, so that a copy keeps its routing key."""
+        """Return a fanout exchange that is bound to this queue only, so that a copy keeps its routing key."""
         if original not in self._exchanges:
             self._exchanges[original] = _bound_exchange(self._channel, self._queue, original)
         return self._exchanges[original]
@@ -203,8 +208,8 @@ def _bound_exchange(channel: Any, queue: str, original: str) -> str:
 
 
 def _prove_copies(channel: Any, queue: str) -> None:
-    """See that our user may do what a copy takes. Without, each look would return the message once more, until RabbitMQ
-    drops it."""
+    """Check that our user has the permissions for a copy. Without them each look would return the message once more,
+    until RabbitMQ drops it."""
     channel.exchange_delete(_bound_exchange(channel, queue, ""))
     channel.close()
 
@@ -216,7 +221,8 @@ def _refused(exc: ChannelClosedByBroker, queue: str) -> NotFound | Locked | Brok
         return NotFound(f"There is no queue called {queue!r}.", code="queue_not_found")
     if exc.reply_code == 405:
         return Locked(
-            f"The queue {queue!r} is exclusive to another connection: only that one may use it, and it goes with it."
+            f"The queue {queue!r} is exclusive to another connection: only that connection may use it, and RabbitMQ "
+            "deletes the queue when it closes."
         )
     if missing := missing_permission(exc.reply_text, READ):
         return BrokerUnavailable(f"{missing}.", code=ACCESS_REFUSED)

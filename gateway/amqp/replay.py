@@ -1,4 +1,4 @@
-"""Dead letters back to their queues: each is acked only when the broker has confirmed that it is there again."""
+"""Replays dead letters: publishes them to their queues, and acks each after the broker has confirmed its copy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.amqp.topology import dead_letter_queue
 
 _BATCH = 200
 _BATCH_BYTES = 16 * 2**20
-"""of bodies: a batch is held in memory, and ends when it has as much"""
+"""Limit of the bodies in a batch, which is held in memory."""
 
 
 @dataclass(slots=True)
@@ -33,17 +33,17 @@ class Progress:
 
 
 class DeadLetterReplay:
-    """A reader takes, the publisher publishes. Each `run` blocks its thread until it is done."""
+    """Replays dead letters from a reader through a publisher. `run` blocks its thread until the replay is done."""
 
     def __init__(
         self, reader: QueueReader, publisher: PublisherThread, *, confirm: float = 30.0, pace: float = 1.0
     ) -> None:
-        """Wait `confirm` seconds for the confirms of a batch. Report each `pace` seconds while the rate holds it up."""
+        """The broker has `confirm` seconds to confirm a batch. While the rate limit delays the next batch, `run`
+        reports every `pace` seconds."""
         self._reader, self._publisher, self._confirm, self._pace = reader, publisher, confirm, pace
 
     def check(self, wanted: ReplayRequest) -> None:
-        """Return when the queue of the dead letters can be read. Raises NotFound, Invalid for a stream, and
-        BrokerUnavailable."""
+        """Check that the dead-letter queue can be read. Raises what QueueReader.check raises."""
         self._reader.check(source_of(wanted))
 
     def run(
@@ -53,19 +53,21 @@ class DeadLetterReplay:
         report: Callable[[Progress], None],
         only: QueueScope | None = None,
     ) -> Progress:
-        """Look at as many dead letters as there are at the start. What does not fit, came from a queue that `only` does
-        not admit, or cannot be published, stays unacked until the end and then goes back to its place. `report` is
-        called after each batch and, while the rate holds the next up, every `pace` seconds.
+        """Replay the dead letters that are ready at the start. Return the final progress.
 
-        Raises what QueueReader.reading raises; what was not replayed is still there then, and nothing is lost: killed
-        in the middle, at most a batch is in both queues.
+        A dead letter stays in its queue if it does not match the filter, came from a queue that `only` does not admit,
+        or cannot be published. `report` is called after each batch and, while the rate limit delays the next one, every
+        `pace` seconds.
+
+        Raises what QueueReader.reading raises; the messages that were not replayed are still in the queue then. If the
+        process is killed, at most one batch is in both queues and nothing is lost.
         """
         with self._reader.reading(source_of(wanted), "workerrmq-replay") as reading:
             return _Run(self._publisher, reading, wanted, only, self._confirm, self._pace).run(stopping, report)
 
 
 def source_of(wanted: ReplayRequest) -> str:
-    """The queue that the dead letters are in."""
+    """Return the name of the dead-letter queue to replay."""
     return wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)
 
 
@@ -103,7 +105,7 @@ class _Run:
         return _BATCH if limit is None else min(_BATCH, limit - self._progress.matched)
 
     def _take(self, room: int) -> list[tuple[int, Source]] | None:
-        """The next that fit, at most `room`, with their tags; None when the queue is empty."""
+        """Return the next matching messages, at most `room`, with their tags; None if the queue is empty."""
         progress, size = self._progress, 0
         batch: list[tuple[int, Source]] = []
         for _ in range(min(_BATCH, progress.total - progress.examined)):
@@ -148,7 +150,7 @@ class _Run:
                 self._progress.failed += 1
 
     def _keep_pace(self, stopping: Event, report: Callable[[Progress], None]) -> None:
-        """Wait until the rate allows more; the connection's heartbeats and the reports go on."""
+        """Wait until the rate limit allows more; continue heartbeats and reports meanwhile."""
         if self._wanted.per_second is None or self._wanted.dry_run:
             return
         until = self._began + self._progress.replayed / self._wanted.per_second

@@ -1,8 +1,8 @@
-"""How large a body may be: over a larger one RabbitMQ closes the channel, with the messages of all others.
+"""Finds the broker's limit for bodies: for a larger one RabbitMQ closes the channel, with the messages of all clients.
 
-The limit (`max_message_size`, https://www.rabbitmq.com/docs/configure) is not shown anywhere. So before a body goes out
-that is larger than any before, a probe of at least its size goes to no queue, on a channel of its own: RabbitMQ
-confirms it, or closes that channel and names the limit.
+RabbitMQ does not report the limit (`max_message_size`, https://www.rabbitmq.com/docs/configure). So before the first
+body of a larger size is published, a probe of at least that size is published to no queue, on a channel of its own.
+RabbitMQ confirms the probe, or closes that channel with the limit in its reason.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ _TOO_LARGE = re.compile(r"is larger than configured max size (\d+)")
 
 
 class SizeLimit:
-    """Of the broker at the other end of one connection. Owned by the loop's thread."""
+    """The limit of one connection's broker. Owned by the loop's thread."""
 
     def __init__(self, learned: Callable[[], None]) -> None:
-        """`learned` is called when a probe has ended, except when its connection is lost."""
+        """`learned` is called when a probe has ended, unless its connection was lost."""
         self._learned = learned
         self._connection: Any = None
         self.reset(None)
 
     def reset(self, connection: Any) -> None:
-        """Use another connection, about which nothing is known."""
+        """Use another connection, whose limit is unknown."""
         self._connection = connection
         self._allowed = 0  # bytes
         self.limit: int | None = None
-        """bytes; None until a body was larger"""
+        """bytes; None until a probe exceeded it"""
         self.learning = False
-        """whether a probe is on its way"""
+        """whether a probe is in flight"""
 
     def allows(self, size: int) -> bool | None:
-        """Whether a body of so many bytes may be published; None when that must be learned."""
+        """Return whether a body of `size` bytes may be published; None if only a probe can tell."""
         if size <= self._allowed:
             return True
         return None if self.limit is None else False
 
     def learn(self, size: int = _SMALLEST_PROBE) -> None:
-        """Find out about bodies of `size` bytes, and of all sizes up to the next power of two."""
+        """Publish a probe for bodies of `size` bytes, rounded up to the next power of two."""
         self.learning = True
         probe = max(_SMALLEST_PROBE, 1 << (size - 1).bit_length())
         connection, ended = self._connection, False
@@ -65,7 +65,7 @@ class SizeLimit:
             found = _TOO_LARGE.search(reason.reply_text) if isinstance(reason, ChannelClosed) else None
             if found and not ended:
                 self.limit = int(found[1])
-            end(self.limit or probe)  # refused for another reason: let the message itself hear it
+            end(self.limit or probe)  # refused for another reason: the message itself will get that error
 
         def opened(channel: Any) -> None:
             channel.add_on_close_callback(closed)

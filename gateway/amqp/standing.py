@@ -1,4 +1,4 @@
-"""Which of the service's own exchanges and queues are known to stand, on the connection of a ConsumerThread."""
+"""Declares the service's own exchanges and queues on first use, on the connection of a ConsumerThread."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ Failed = Callable[[str], None]
 
 
 class Standing:
-    """Owned by the loop's thread. Declares what is needed, once for all who need it, and again every now and then while
-    the broker refuses. All that it promised is forgotten with the connection.
+    """Declares each exchange and queue once for all callers, and repeats a refused declaration
+    (`Periods.declare_again`). It forgets all declarations and callers when the connection is lost. Owned by the loop's
+    thread.
 
-    A queue is used a while after it was made (`Periods.settling`): RabbitMQ (3.10.8 and 4.0.5) writes the name of a new
-    quorum queue to disk within three seconds, and one that is younger when its node is killed comes back without its
-    messages and without a leader.
+    A new queue is not used before `Periods.settling` has passed. RabbitMQ (3.10.8 and 4.0.5) writes the name of a new
+    quorum queue to disk within three seconds; if its node is killed before, the queue comes back without its messages
+    and without a leader.
     """
 
     def __init__(self, loop: Loop, periods: Periods) -> None:
         self._loop, self._periods = loop, periods
         self._settling = 0.0
-        self._settled_at: dict[str, float] = {}  # of the queues that it has made
+        self._settled_at: dict[str, float] = {}  # by name of a queue that it has declared
         self._connection: Any = None
         self._quorum: dict[str, Any] = {}
         self._parts: dict[str, _Part] = {}
 
     def connected(self, connection: Any) -> None:
-        """Use this connection."""
+        """Use this connection from now on."""
         self._connection, self._parts = connection, {}
         server = connection.server_properties or {}
         self._quorum = topology.quorum_arguments(server)
@@ -47,20 +48,20 @@ class Standing:
 
     @property
     def hindrance(self) -> str:
-        """Why messages that are to be retried stay unacked for now; empty when nothing hinders their return."""
+        """Why messages to retry stay unacked now; empty if nothing prevents their return."""
         part = self._parts.get(topology.DUE)
         return part.refused if part else ""
 
     def disconnected(self) -> None:
-        """Forget everything, also who waits: his messages go back to their queues."""
+        """Forget all declarations and waiting callers, whose messages the broker redelivers."""
         self._connection, self._parts = None, {}
 
     def need_return(self, then: Then, failed: Failed = lambda _: None) -> None:
-        """Call `then` once the queue is there from which retries come back."""
+        """Call `then` once the queue of due retries exists."""
         self._need(topology.DUE, lambda: topology.due(self._quorum), then, failed)
 
     def need_overdue(self, then: Then) -> None:
-        """Call `then` once the queue is there where retries wait that their own queue refused."""
+        """Call `then` once the queue for refused retries exists."""
         self._need(
             topology.OVERDUE,
             lambda: topology.overdue(self._quorum, self._periods.return_again),
@@ -68,11 +69,12 @@ class Standing:
         )
 
     def need_orphans(self, then: Then) -> None:
-        """Call `then` once the queue is there for retries whose own queue has gone."""
+        """Call `then` once the queue for orphans exists."""
         self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), self._settled(then, topology.ORPHANS))
 
     def need_delay(self, delay: int, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
-        """Call `then` once a message may enter the levels for `delay` seconds; `failed` hears why it may not yet."""
+        """Call `then` once the delay levels for `delay` seconds exist; call `failed` with the reason for each
+        refusal."""
         top = levels(delay)[0]
         names = [topology.level_name(number) for number in range(-1, top + 1)]
         self._need_level(top, self._settled(then, *names), failed)
@@ -80,18 +82,19 @@ class Standing:
     def need_dead_letter_queue(
         self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
     ) -> None:
-        """Call `then` once the dead-letter queue is there: a classic queue for a classic queue, else a quorum queue."""
+        """Call `then` once the dead-letter queue exists. It is a classic queue if `kind` is classic, else a quorum
+        queue."""
         classic = kind == "classic"
         arguments = topology.classic_arguments() if classic else self._quorum
         ready = then if classic else self._settled(then, name)
         self._need(name, lambda: topology.dead_letters(name, arguments), ready, failed)
 
     def doubt(self) -> None:
-        """Something was not there after all: look for it again when it is next needed."""
+        """Check all exchanges and queues again on their next use, because one was missing."""
         self._parts = {name: part for name, part in self._parts.items() if not part.stands}
 
     def _need_level(self, number: int, then: Then, failed: Failed) -> None:
-        """The lowest first: each leads to the one below."""
+        """Declare the levels from the lowest to `number`, because each routes to the one below it."""
         if number < 0:
             self.need_return(then, failed)
             return
@@ -153,7 +156,7 @@ class Standing:
         return None
 
     def _settled(self, then: Then, *names: str) -> Then:
-        """`then`, put off until these queues have settled."""
+        """Return a callback that calls `then` once these queues have settled."""
 
         def soon() -> None:
             pause = max(self._settled_at.get(name, 0.0) for name in names) - time.monotonic()
@@ -166,11 +169,11 @@ class Standing:
 
 
 class _Part:
-    """One exchange or queue, and who waits for it."""
+    """One exchange or queue, and the callers that wait for it."""
 
     def __init__(self, name: str, declaration: Callable[[], Declaration]) -> None:
         self.name, self.declaration = name, declaration
         self.stands = False
         self.refused = ""
-        """why the broker refused to declare it, last time"""
+        """why the broker refused the last declaration; empty if it did not"""
         self.waiting: list[tuple[Then, Failed]] = []

@@ -1,4 +1,4 @@
-"""What the service keeps in the broker for itself: the delay levels, the way back from them, dead-letter queues.
+"""The service's own exchanges and queues: delay levels, the way back from them, dead-letter queues.
 
                   bit n set                       after 2^n s
   copy ─▶ (delay.n) ──────▶ [workerrmq.delay.n] ──────────────┐
@@ -11,11 +11,11 @@
                          │                            └─ no such queue ─▶ (orphans) ─▶ [workerrmq.orphans]
                          └───────────────────────────────── after a while ────────────────────────────┘
 
-A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`. All consumers share the levels. They
-never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two queues
-(https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ dead-letters only
-to queues of ours, which refuse nothing: it would wait for a queue that refuses, with all other messages of the level.
-The last hop is a worker's (gateway/consuming/due_retries.py).
+A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`. All consumers share the levels. The
+queues never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two
+queues (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ
+dead-letters only to our own queues, which refuse nothing: a queue that refuses would delay all other messages of the
+level. A worker carries out the last hop (gateway/consuming/due_retries.py).
 """
 
 from __future__ import annotations
@@ -30,49 +30,50 @@ from domain.names import MAX_BYTES
 from gateway.amqp.declaring import Declaration, bind, exchange, fanout, queue
 
 DUE = "workerrmq.due"
-"""Retries whose delay is over, until a worker puts them back into their queues."""
+"""Retries whose delay is over, until a worker returns them to their queues."""
 OVERDUE = "workerrmq.overdue"
-"""Retries that their queues refused; they are due again after a while."""
+"""Retries that their queues refused; they are due again after a pause."""
 ORPHANS = "workerrmq.orphans"
 
 _LEVEL = "workerrmq.delay."
 _OLD_RUNG = "workerrmq.retry."
-"""Queues of the retry ladder of earlier versions. They expire by themselves."""
+"""Prefix of the retry queues of earlier versions, which expire."""
 OLD_ORPHANED = "workerrmq.orphaned"
-"""The classic queue of orphans of those versions, and its fanout exchange; see gateway/amqp/migration.py."""
+"""The classic queue for orphans of earlier versions, and its fanout exchange; see gateway/amqp/migration.py."""
 NO_LEVEL = "^(?!" + re.escape(_LEVEL) + "|" + re.escape(_OLD_RUNG) + f"|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
-"""A regular expression for the names of all queues except those where retries wait."""
+"""A regular expression for the names of all queues except those for retries."""
 _DEAD_LETTERS = ".dlq"
 
 
 def level_name(level: int) -> str:
-    """The name of a level's exchange and of its queue; below level 0 is the exchange that leads back."""
+    """Return the name of a level's exchange and queue; for a negative level, that of the exchange for due retries."""
     return f"{_LEVEL}{level}" if level >= 0 else DUE
 
 
 def entrance(delay: int) -> str:
-    """The exchange by which a message enters the levels for `delay` seconds."""
+    """Return the exchange to which a message is published to wait for `delay` seconds."""
     return level_name(levels(delay)[0])
 
 
 def due(arguments: Mapping[str, Any]) -> Declaration:
-    """The queue of retries whose delay is over, which every level needs. `arguments` as `quorum_arguments` gives them,
-    here and below."""
+    """Declare the queue of due retries, which every level needs. Here and below, `arguments` come from
+    `quorum_arguments`."""
     return (yield from _behind(DUE, arguments))
 
 
 def overdue(arguments: Mapping[str, Any], again: float) -> Declaration:
-    """The queue of retries that were refused. They are due again after `again` seconds."""
+    """Declare the queue of refused retries, which are due again after `again` seconds."""
     return (yield from _behind(OVERDUE, {**arguments, **_waiting(again, DUE)}))
 
 
 def orphans(arguments: Mapping[str, Any]) -> Declaration:
-    """The queue of messages whose source queue has gone."""
+    """Declare the queue of orphans."""
     return (yield from _behind(ORPHANS, arguments))
 
 
 def _behind(name: str, arguments: Mapping[str, Any]) -> Declaration:
-    """A fanout exchange with a queue of the same name, which keeps the routing key: the name of the source queue."""
+    """Declare a fanout exchange and a queue of the same name. Messages keep the routing key, their source queue's
+    name."""
     yield from fanout(name)
     made = yield from queue(name, arguments)
     yield bind(name, name)
@@ -80,7 +81,8 @@ def _behind(name: str, arguments: Mapping[str, Any]) -> Declaration:
 
 
 def _waiting(seconds: float, then: str) -> dict[str, Any]:
-    """The arguments of a queue that keeps each message for a time, and dead-letters it to the exchange `then`."""
+    """Return the arguments of a queue that holds each message for `seconds`, then dead-letters it to exchange
+    `then`."""
     return {
         "x-message-ttl": round(seconds * 1000),
         "x-dead-letter-exchange": then,
@@ -90,7 +92,7 @@ def _waiting(seconds: float, then: str) -> dict[str, Any]:
 
 
 def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
-    """One delay level; the one below must be there."""
+    """Declare one delay level; the level below must exist."""
     name, below = level_name(number), level_name(number - 1)
     yield from exchange(name, "headers", {"alternate-exchange": below})
     made = yield from queue(name, {**arguments, **_waiting(1 << number, below)})
@@ -99,15 +101,16 @@ def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
 
 
 def dead_letters(name: str, arguments: Mapping[str, Any]) -> Declaration:
-    """A dead-letter queue of ours. One that exists is taken as it is."""
+    """Declare a dead-letter queue, unless a queue of that name exists."""
     return (yield from queue(name, arguments))
 
 
 def quorum_arguments(server: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a quorum queue that drops no message, for a broker with these server properties.
+    """Return the arguments of a quorum queue that never drops a message, for a broker with these server properties.
 
-    RabbitMQ drops a message that was returned 20 times, from 4.0 on; -1 rules that out. Before 4.0 there is no limit,
-    and -1 drops a message at its first return (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
+    From 4.0 on, RabbitMQ drops a message that was returned 20 times; -1 disables that. Before 4.0 there is no limit by
+    default, and -1 drops a message at its first return
+    (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
     """
     major = str(server.get("version", "")).partition(".")[0]
     unlimited = server.get("product") != "RabbitMQ" or (major.isdigit() and int(major) >= 4)
@@ -115,25 +118,25 @@ def quorum_arguments(server: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def classic_arguments() -> dict[str, Any]:
-    """Of a classic queue. The type is always named, because a virtual host may have another default."""
+    """Return the arguments of a classic queue. They name the type, because a virtual host may have another default."""
     return {"x-queue-type": "classic"}
 
 
 def holds_retries(queue_name: str) -> bool:
-    """Whether retries wait in a queue of that name."""
+    """Return whether a queue of that name holds retries."""
     return queue_name.startswith((_LEVEL, _OLD_RUNG)) or holds_due(queue_name)
 
 
 def holds_due(queue_name: str) -> bool:
-    """Whether the retries in a queue of that name have waited long enough."""
+    """Return whether a queue of that name holds retries whose delay is over."""
     return queue_name in (DUE, OVERDUE)
 
 
 def dead_letter_queue(queue_name: str) -> str:
-    """The name of the dead-letter queue that we make for a queue that has none: `<queue>.dlq`, within 255 bytes."""
+    """Return the name of our dead-letter queue for a queue without one: `<queue>.dlq`, truncated to 255 bytes."""
     return queue_name.encode()[: MAX_BYTES - len(_DEAD_LETTERS)].decode(errors="ignore") + _DEAD_LETTERS
 
 
 def is_dead_letter_queue(queue_name: str) -> bool:
-    """Whether a queue of that name is one where we put messages that cannot be delivered."""
+    """Return whether a queue of that name is a dead-letter queue of ours or the queue of orphans."""
     return queue_name.endswith(_DEAD_LETTERS) or queue_name in (ORPHANS, OLD_ORPHANED)

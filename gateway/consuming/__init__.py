@@ -1,1 +1,1 @@
-"""A consumer and its parts, all on the loop of the ConsumerThread that runs it."""
+"""A consumer and its parts, all on the loop of their ConsumerThread."""

@@ -1,4 +1,4 @@
-"""The two logs of attempts: the one in the store, and the process's own. An observer of deliveries."""
+"""An observer that writes attempts to the attempt log in the store and to the process's log."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog
 from delivery.attempts import SAMPLE, AttemptBuffer
 from delivery.copies import FIRST_FAILED, REPLAYED_AT
 from delivery.fate import Fate
+from delivery.header_values import field_value
 from domain.attempt import Attempt, Result
 from domain.message import PropertiesView
 from domain.outcome import Answer
@@ -33,13 +34,13 @@ _RESULTS: dict[Fate, Result] = {
 
 
 class AttemptLog:
-    """Shared by the consumers of a thread, which owns it."""
+    """The destination of attempts, shared by the consumers of a thread and owned by it."""
 
     def __init__(self, buffer: AttemptBuffer) -> None:
-        """`buffer` takes what the store is to keep: every failure, and a sample of the successes."""
+        """`buffer` gets the attempts for the store: every failure, and a sample of the successes."""
         self.buffer = buffer
         self.verbose = False
-        """whether the process's log has successes, as of the last `refresh`: to ask each time costs too much"""
+        """whether the process logs successes, as of the last `refresh`; checking each time costs too much"""
 
     def refresh(self) -> None:
         self.verbose = log.is_enabled_for(logging.DEBUG)
@@ -62,7 +63,7 @@ class AttemptObserver:
             consumer_id=self._id,
             consumer=self._name,
             queue=self._queue,
-            message_id=delivery.source.message_id,
+            message_id=_text(delivery.source.message_id),
             attempt=delivery.attempt,
             result=_RESULTS[fate],
             status=answer.status,
@@ -83,9 +84,14 @@ class AttemptObserver:
 
 
 def _has_failures(delivery: Delivery) -> bool:
-    """Whether the log has failures of this message, so that it must have its success as well."""
+    """Return whether the log may have failures of this message, so that it must also have the success."""
     headers = delivery.source.properties.headers
     return delivery.attempt > 1 or (headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers))
+
+
+def _text(message_id: str | bytes) -> str:
+    """Return the message id as text. An id that is not UTF-8 is bytes; it gets the form of the header `webhook-id`."""
+    return message_id if isinstance(message_id, str) else field_value(message_id)
 
 
 def _fields(attempt: Attempt, properties: PropertiesView) -> dict[str, Any]:

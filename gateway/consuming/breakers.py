@@ -1,4 +1,4 @@
-"""The breakers of a thread: one for each target, shared by the consumers that deliver to it."""
+"""The circuit breakers of a thread: one per target and policy, shared by the consumers that deliver to it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ log = structlog.get_logger("workerrmq.delivery")
 
 
 class Member(Protocol):
-    """A consumer, as its breaker sees it."""
+    """The part of a consumer that its breaker calls."""
 
     def breaker_changed(self, event: Event) -> None:
-        """The breaker has opened, half opened or closed; or it is half open, and its probe was not sent."""
+        """Called when the breaker opens, half opens or closes, and when the probe of a half-open breaker was not
+        sent."""
 
 
 class TargetBreaker:
-    """Owned by the loop's thread. Open because the target fails, or because it asked for a pause (429, or 503 with
-    Retry-After)."""
+    """The breaker of one target and policy. It opens when the target fails, or asks for a pause (429, or 503 with
+    Retry-After). Owned by the loop's thread."""
 
     def __init__(self, loop: Loop, target: str, policy: BreakerPolicy, longest_pause: float) -> None:
-        """A target that asks for a pause without saying how long rests for at most `longest_pause` seconds."""
+        """A target that asks for a pause without a duration rests for at most `longest_pause` seconds."""
         self._loop, self._policy, self._longest_pause = loop, policy, longest_pause
         self._breaker = Breaker(policy)
         self._opens_until = 0.0  # seconds of the monotonic clock
-        self._pauses = 0  # in a row for which the target named no time
+        self._pauses = 0  # pauses in a row without a duration
         self._last: str | None = None
         self.target = target
         self.throttled = False
-        """whether it is not closed because the target asked for a pause"""
+        """whether the breaker is not closed because the target asked for a pause"""
         self.members: set[Member] = set()
 
     @property
@@ -51,20 +52,21 @@ class TargetBreaker:
 
     @property
     def reason(self) -> str | None:
-        """Why it is not closed, and when the next attempt may come, in a sentence; None while it is closed."""
+        """A sentence that says why the breaker is not closed and when the next attempt follows; None if closed."""
         if self.closed:
             return None
-        what = f"{self.target} asked for a pause" if self.throttled else f"Circuit breaker open for {self.target}"
+        cause = f"{self.target} asked for a pause" if self.throttled else f"Circuit breaker open for {self.target}"
         left = self._opens_until - time.monotonic()
         probing = self.state is State.HALF_OPEN
-        when = "one message tries it now" if probing else f"next attempt in {max(0, math.ceil(left))} s"
-        return f"{what}; last answer: {self._last}; {when}."
+        when = "one message is probing the target" if probing else f"next attempt in {max(0, math.ceil(left))} s"
+        return f"{cause}; last answer: {self._last}; {when}."
 
     def take_probe(self) -> bool:
-        """Whether the caller may send the one message that tries."""
+        """Return whether the caller may send the probe."""
         return self._breaker.take_probe()
 
     def answered(self, answer: Answer, *, failed: bool, probe: bool = False) -> None:
+        """Record an answer of the target; `probe` says whether it is the probe's."""
         if failed:
             self._last = answer.reason
         else:
@@ -80,7 +82,7 @@ class TargetBreaker:
         self._open(self._policy.open_seconds)
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Send nothing for so long, unless it is to be longer already: the target asked for it."""
+        """Open for `seconds`, because the target asked for a pause. A longer pause in progress stays."""
         if not self.throttled:
             log.warning("target_throttles", target=self.target, reason=reason, pause_seconds=round(seconds, 1))
         self._last = reason
@@ -91,19 +93,19 @@ class TargetBreaker:
         self._open(seconds)
 
     def pause_without_time(self) -> float:
-        """Seconds to pause where the target names no time: more with each pause in a row."""
+        """Return the seconds of a pause without a duration; they double with each such pause in a row."""
         if self._breaker.state is not State.OPEN:
             self._pauses += 1
         return float(min(self._longest_pause, 2 ** min(self._pauses - 1, 30)))
 
     def pause_like(self, other: TargetBreaker) -> None:
-        """Keep to the pause for which the target asked another of its breakers."""
+        """Adopt the pause of another breaker of the same target."""
         left = other._opens_until - time.monotonic()
         if other.throttled and left > 0 and other._last is not None:
             self.pause(left, other._last)
 
     def not_asked(self, *, probe: bool = False) -> None:
-        """The target has not heard of the message: that says nothing of its health, and another may try."""
+        """Record that no request was sent. This says nothing about the target; another message may be the probe."""
         if probe:
             self._breaker.drop_probe()
             self._tell(Event.BREAKER_HALF_OPENED)
@@ -115,7 +117,7 @@ class TargetBreaker:
 
     def _half_open(self) -> None:
         if self._breaker.state is not State.OPEN or time.monotonic() < self._opens_until:
-            return  # it has opened again since, for longer
+            return  # the breaker has been opened again, for longer
         self._breaker.half_open()
         self._tell(Event.BREAKER_HALF_OPENED)
 
@@ -125,15 +127,15 @@ class TargetBreaker:
 
 
 class Breakers:
-    """Finds the breaker of a consumer. Consumers with other policies for the same target do not share one."""
+    """Finds the breaker of a consumer. Consumers share it if they have the same target and the same policy."""
 
     def __init__(self, loop: Loop, longest_pause: float) -> None:
-        """`longest_pause` in seconds, as for each TargetBreaker."""
+        """`longest_pause` is in seconds, as in TargetBreaker."""
         self._loop, self._longest_pause = loop, longest_pause
         self._breakers: dict[tuple[str, BreakerPolicy], TargetBreaker] = {}
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
-        """The breaker of its target, which it may join."""
+        """Return the breaker for a consumer's target and policy."""
         target = spec.url.target.origin
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
@@ -145,7 +147,8 @@ class Breakers:
         return breaker
 
     def answered(self, breaker: TargetBreaker, answer: Answer, outcome: Outcome, *, probe: bool) -> None:
-        """Tell the breaker of an attempt, before its fate is decided: the answer that opens it charges no attempt."""
+        """Record the answer of an attempt. Call this before the fate is decided, because the answer that opens the
+        breaker is not charged."""
         if answer.error in NEVER_ASKED:
             breaker.not_asked(probe=probe)
         elif outcome is Outcome.THROTTLE:
@@ -154,7 +157,7 @@ class Breakers:
             breaker.answered(answer, failed=outcome is Outcome.RETRY, probe=probe)
 
     def throttle(self, breaker: TargetBreaker, answer: Answer) -> None:
-        """The target asks for a pause: all breakers of the target open, whatever their policies."""
+        """Open all breakers of the target, of any policy, because it asks for a pause."""
         seconds = answer.retry_after
         if seconds is None:
             seconds = breaker.pause_without_time()
@@ -162,11 +165,11 @@ class Breakers:
             other.pause(max(1.0, min(seconds, LONGEST_RETRY_AFTER)), answer.reason)
 
     def join(self, member: Member, breaker: TargetBreaker) -> None:
-        """From now on the member hears of it."""
+        """Call the member on changes of the breaker from now on."""
         breaker.members.add(member)
 
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
-        """The member hears no more; a breaker that nobody needs is forgotten."""
+        """Stop calling the member. A closed breaker without members is removed."""
         breaker.members.discard(member)
         if not breaker.members and breaker.closed:
             self._breakers = {key: one for key, one in self._breakers.items() if one is not breaker}

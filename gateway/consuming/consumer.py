@@ -1,7 +1,7 @@
-"""One consumer on the loop: interprets the table of its states, and passes messages from part to part.
+"""One consumer on the loop: it interprets the table of states, and passes messages between its parts.
 
-Its channel is in intake.py, acks in session.py, the order and rate of sending in dispatcher.py, outcomes in
-settlement.py, the way back to the queue in returns.py.
+Its channel is in intake.py, its acks are in session.py, order and rate of sending in dispatcher.py, outcomes in
+settlement.py, returns to the queue in returns.py.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ log = structlog.get_logger("workerrmq.delivery")
 
 
 class Consumer:
-    """Owned by the loop's thread. Its methods are in the order of their callers: the thread, the breaker, the intake,
-    the dispatcher, the settlement.
+    """Owned by the loop's thread. Its methods are grouped by caller: the thread, the breaker, the intake, the
+    dispatcher, the settlement.
 
-    While it rests, or its breaker is open, it cancels and returns what it has. Where that would cost the order of the
-    messages, or their queue (one that expires when it has no consumer), it goes on to consume, and holds them.
+    While it rests, or its breaker is open, a consumer cancels its subscription and returns its messages. If that would
+    change the order of the messages, or let their queue expire, it continues to consume and holds the messages instead.
     """
 
     def __init__(self, wiring: Wiring, subscription: Subscription) -> None:
@@ -48,9 +48,9 @@ class Consumer:
         self._reason: str | None = "the broker is not connected"
         self._tries = 0
         self.losses = 0
-        """how often it has lost the queue that it consumed"""
+        """number of times that it lost its queue"""
         self._drained: Callable[[], None] | None = None
-        wiring.breakers.join(self, self.breaker)  # last: a consumer that cannot be made must not hear of its breaker
+        wiring.breakers.join(self, self.breaker)  # last: the breaker must not call a half-made consumer
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ class Consumer:
         self.idle()
 
     def change(self, subscription: Subscription) -> None:
-        """Take up a new revision; deliveries in flight end under the old one. Queue and ordering must be the same."""
+        """Apply a new revision; deliveries in flight end under the old one. Queue and ordering must be the same."""
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = self.returns.subscription = subscription
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):
@@ -75,7 +75,7 @@ class Consumer:
         self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
         self.returns.copier = self.settlement.copier
         self._join(breaker)
-        self.dispatcher.change_rate(subscription)  # now, because it may send messages that wait
+        self.dispatcher.change_rate(subscription)  # after the new settlement: it may send waiting messages
         taken_up = before.revision != subscription.revision and self._take_up(Event.CHANGED)
         if not taken_up and not before.queue.known:
             self._take()
@@ -98,8 +98,8 @@ class Consumer:
         self._stop_taking(self.idle)
 
     def abandon(self, done: Callable[[], None]) -> int:
-        """Return how many copies are on their way for messages in flight that are near their queue's delivery limit,
-        because the channel is about to close. Each calls `done` when it is safe."""
+        """Publish copies of the messages in flight that are near their queue's delivery limit, because the channel is
+        about to close. Return the number of copies; each calls `done` after its confirm."""
         unsettled = list(self.intake.session.unsettled.values()) if self.intake.session else []
         return sum(self.returns.abandon(delivery, done) for delivery in unsettled)
 
@@ -121,14 +121,14 @@ class Consumer:
         return self._reason or hindrance or None
 
     def tell(self) -> None:
-        """Tell the instruments what was counted since the last call."""
+        """Add the counts since the last call to the instruments."""
         spec = self.subscription.spec
         self._counters.tell(spec.name or spec.queue_name, spec.queue_name)
 
-    # --- states, and what they ask for -------------------------------------------------------------------------------
+    # --- states and their actions ------------------------------------------------------------------------------------
 
     def _enter(self, event: Event, reason: str | None = None) -> bool:
-        """Return whether an event leads to another state, or anew to the same."""
+        """Enter the state that follows an event; return whether the table has one. It may be the same state again."""
         following = next_state(self._state, event, self.breaker.state, consuming=self.intake.consuming)
         if following is None:
             return False
@@ -136,14 +136,14 @@ class Consumer:
         return True
 
     def _take_up(self, event: Event) -> bool:
-        """Enter the next state and do what it asks for, if the event leads to one; return whether it does."""
+        """Enter the state that follows an event and carry out its actions; return whether the table has one."""
         entered = self._enter(event)
         if entered:
             self._obey()
         return entered
 
     def _obey(self) -> None:
-        """Do what the state asks for."""
+        """Carry out the actions of the current state."""
         if not RIGHTS[self._state].takes:
             if not (RIGHTS[self._state].holds and self._keeps):
                 self._stop_taking()
@@ -156,7 +156,7 @@ class Consumer:
 
     @property
     def _keeps(self) -> bool:
-        """Whether it holds messages where others return them."""
+        """Whether the consumer holds messages in states in which other consumers return them."""
         return self.dispatcher.ordered or self.subscription.queue.vanishes
 
     @property
@@ -169,7 +169,7 @@ class Consumer:
             self.intake.take(self._prefetch)
 
     def _stop_taking(self, then: Callable[[], None] = lambda: None) -> None:
-        """Return all that was not sent, now or (in order) with the channel."""
+        """Return all unsent messages, by nack or, if ordered, by closing the channel."""
         session = self.intake.session
         back = self.dispatcher.drop()
         if session is None:
@@ -184,12 +184,12 @@ class Consumer:
         self.returns.close_when_idle()
 
     def _renew(self) -> None:
-        """Consume anew: with another prefetch, or on another channel because this one has held messages for long."""
+        """Subscribe again, with another prefetch, or on another channel because this one has held messages too long."""
         self._stop_taking(self._take)
 
     def watch(self, session: Session) -> None:
-        """Hold no message unsent for too long, whether for its turn, its rate or its target: RabbitMQ would close the
-        channel. Before that return everything, and take it again."""
+        """Renew the subscription before an unsent message is held too long, for which RabbitMQ closes the channel.
+        Unsent messages wait for their lane, their rate limit or their target."""
         held = self.wiring.periods.held
         if session is not self.intake.session:
             return
@@ -201,7 +201,8 @@ class Consumer:
     # --- the breaker -------------------------------------------------------------------------------------------------
 
     def breaker_changed(self, event: Event) -> None:
-        """Send what is held, if the event lets it. It comes again when a probe was not sent: another may be."""
+        """Act on a change of the breaker. The event is repeated if a probe was not sent; then another message may be
+        the probe."""
         if not self._take_up(event):
             self.dispatcher.release()
 
@@ -221,7 +222,7 @@ class Consumer:
         self.dispatcher.arrived(delivery)
 
     def late(self, delivery: Delivery) -> None:
-        """Return a message that arrived after it had stopped taking."""
+        """Return a message that arrived after the subscription was cancelled."""
         self.returns.back(delivery)
 
     def lost(self, code: int, reason: str, on_purpose: bool) -> None:
@@ -244,7 +245,7 @@ class Consumer:
             self.wiring.loop.call_later(min(longest, 0.125 * 2 ** min(self._tries, 10)), self._take)
 
     def idle(self) -> None:
-        """End the drain when nothing is in flight."""
+        """End the drain if nothing is in flight."""
         session = self.intake.session
         if self._drained is None or (session is not None and session.unsettled) or self.intake.close("drained"):
             return
@@ -261,22 +262,22 @@ class Consumer:
             return
         try:
             self.settlement.send(delivery)
-        except Exception as exc:  # a message that we cannot send must not take the connection with it
+        except Exception as exc:  # a message that cannot be sent must not close the connection
             log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who())
-            answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be made: {exc}", 0.0)
+            answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be built: {exc}", 0.0)
             self.settlement.answered(delivery, answer)
 
     # --- the settlement ----------------------------------------------------------------------------------------------
 
     def finish(self, delivery: Delivery) -> None:
-        """Ack it: its fate is safe."""
+        """Ack a delivery."""
         delivery.session.finish(delivery.tag)
         self.dispatcher.settled(delivery)
         self.returns.close_when_idle()
 
     def give_back(self, delivery: Delivery, *, first_failed: float | None = None) -> None:
-        """Return it to its place in the queue, uncharged; where order matters, with all that came after it. With
-        `first_failed` (Unix seconds) return a copy that says so, to the end of the queue."""
+        """Return a message to its place in the queue, uncharged; if ordered, with all messages after it. With
+        `first_failed` (Unix seconds), return a copy with that time to the end of the queue instead."""
         if self._keeps and RIGHTS[self._state].holds and not self.intake.leaving:
             self.dispatcher.hold(delivery)
             return
@@ -285,18 +286,18 @@ class Consumer:
         self.returns.back_from_target(delivery, first_failed)
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
-        """Attempt it again after so long, in its order."""
+        """Attempt a delivery again after `seconds`, in order."""
         self.dispatcher.wait(delivery, seconds)
         self.returns.close_when_idle()
 
     def rest(self, seconds: float, reason: str) -> None:
-        """Take nothing for a while: the target's answers say that the consumer is misconfigured."""
+        """Take no messages for `seconds`, because the target refused one."""
         if self._enter(Event.REFUSED, reason):
             self._obey()
             self.wiring.loop.call_later(seconds, lambda: self._take_up(Event.RESTED))
 
     def suspend(self, reason: str) -> None:
-        """Take nothing until the consumer is changed or resumed."""
+        """Take no messages until the consumer is changed or resumed."""
         if self._enter(Event.MISCONFIGURED, reason):
             log.error("consumer_suspended", reason=reason, **self._who())
             self._obey()

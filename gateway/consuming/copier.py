@@ -1,4 +1,4 @@
-"""Publishes what must be safe before a message is acked: its copy for a retry, its dead letter, the reply to it."""
+"""Publishes copies that the broker must confirm before the original is acked: retries, dead letters, replies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import Earlier, bare_dead_letter, dead_letter, reply, retry_copy, returned_copy
+from delivery.copies import Earlier, bare_dead_letter, dead_letter, leads_back, reply, retry_copy, returned_copy
 from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.outcome import Answer
@@ -24,22 +24,22 @@ from gateway.consuming.wiring import Wiring
 log = structlog.get_logger("workerrmq.delivery")
 
 Cure = Callable[[WorkerError], None]
-"""Does what it can about the reason for which a copy was refused."""
+"""Called with the error of a refused copy; it removes the cause if it can, and publishes again."""
 Safe = Callable[[], None]
-"""Called when the broker has confirmed the copy; never, if the delivery loses its channel before."""
+"""Called after the broker has confirmed the copy; not called if the delivery's channel is lost first."""
 
 
 class Owner(Protocol):
-    """The settlement, as its copier sees it."""
+    """The part of the settlement that its copier calls."""
 
     def copy_refused(self, delivery: Delivery, reason: str) -> None:
-        """A copy could not be made, for this reason; it is tried again while the delivery is open."""
+        """Called when the broker refuses a copy. The copier tries again while the delivery is open."""
 
 
 class Copier:
-    """For one revision of a consumer. Owned by the loop's thread.
+    """Publishes the copies for one revision of a consumer. Owned by the loop's thread.
 
-    A copy that the broker refuses is tried again, with growing pauses; the original stays unacked meanwhile.
+    The copier repeats a refused copy with increasing pauses; meanwhile the original stays unacked.
     """
 
     def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription) -> None:
@@ -50,8 +50,8 @@ class Copier:
         self._address: tuple[str, str | None] = subscription.queue.dead_letter or ("", self._own)
 
     def retry(self, delivery: Delivery, answer: Answer, delay: int, safe: Safe, unfit: Safe) -> None:
-        """Put a copy into the delay levels for `delay` seconds. `unfit` is called instead when there can be none,
-        because the message has no room for what a copy must say."""
+        """Publish a copy to the delay levels for `delay` seconds. `unfit` is called instead if the headers have no room
+        for a copy's history."""
 
         wanted = delivery.claim()
 
@@ -69,8 +69,9 @@ class Copier:
         again()
 
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
-        """Put a copy where the queue's dead letters go, or into our own dead-letter queue if that leads nowhere. It
-        says why, as far as there is room."""
+        """Publish a copy to the queue's dead-letter exchange, or to our own dead-letter queue if the queue has none or
+        the copy is unroutable. The copy has its history, as far as there is room. `why` is `rejected` or
+        `exhausted`."""
         wanted = delivery.claim()
         bare = [
             partial(bare_dead_letter, delivery.source),
@@ -78,9 +79,12 @@ class Copier:
             partial(bare_dead_letter, delivery.source, headers=False),
         ]
 
+        def address() -> tuple[str, str | None]:
+            return ("", self._own) if leads_back(delivery.source, self._address) else self._address
+
         def make_full() -> Message:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
-            return dead_letter(delivery.source, self._name, answer, why, self._address, time.time(), earlier)
+            return dead_letter(delivery.source, self._name, answer, why, address(), time.time(), earlier)
 
         make: Callable[[], Message] = make_full
 
@@ -91,7 +95,7 @@ class Copier:
             if isinstance(error, Unroutable):
                 self._wiring.standing.doubt()
                 self._address = ("", self._own)
-            if self._address == ("", self._own):
+            if address() == ("", self._own):
                 self._wiring.standing.need_dead_letter_queue(
                     self._own, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
                 )
@@ -101,15 +105,17 @@ class Copier:
         def unfit() -> None:
             nonlocal make
             barer = bare.pop(0)
-            make = lambda: barer(self._address)  # noqa: E731
+            make = lambda: barer(address())  # noqa: E731
             publish()
 
         again()
 
     def give_back(self, delivery: Delivery, done: Safe, *, first_failed: float | None = None) -> None:
-        """Put a copy at the end of its queue, which does not know then how often it has come back; then ack the
-        original and call `done`. A message that has no room for a copy goes back as it is. The copy says since when it
-        fails: `first_failed`, in Unix seconds, where the message does not say."""
+        """Publish a copy to the end of its queue, with a new count of returns; then ack the original and call `done`.
+
+        A message without room for a copy's headers is returned by nack instead. The copy has the time of its first
+        failure: that in the message, else `first_failed` (Unix seconds).
+        """
         session, tag, wanted = delivery.session, delivery.tag, delivery.claim()
 
         def safe() -> None:
@@ -127,7 +133,7 @@ class Copier:
         publish()
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
-        """Send the target's answer to the queue that the message names. A queue that has gone needs no answer."""
+        """Publish the target's answer to the queue in `reply_to`. If that queue is gone, no reply is needed."""
 
         wanted = delivery.claim()
 
@@ -148,13 +154,13 @@ class Copier:
         again: Cure,
         unfit: Safe | None,
     ) -> None:
-        """Publish a copy once, if it is `wanted`. After a refusal and a pause, call `again` with the reason."""
+        """Publish a copy once, if it is `wanted`. After a refusal and a pause, call `again` with the error."""
         if not wanted():
             return
         loop, verdicts, copy = self._wiring.loop, 0, make()
 
         def published(error: WorkerError | None) -> None:
-            """The first verdict counts: the broker's, or ours when it gives none in time."""
+            """Handle the first result: the broker's, or ours if the broker does not answer in time."""
             nonlocal verdicts
             verdicts += 1
             loop.remove_timeout(deadline)
@@ -172,10 +178,10 @@ class Copier:
         def overdue() -> None:
             if self._wiring.publisher.up and self._wiring.publisher.blocked is None:
                 place = destination(copy.exchange, copy.routing_key)
-                published(PublishUnconfirmed(f"The broker did not confirm a copy in time; it goes to {place}."))
+                published(PublishUnconfirmed(f"The broker did not confirm a copy for {place} in time."))
 
         deadline = loop.call_later(self._wiring.periods.confirm, overdue)
-        # The broker delivers a message again whose channel is lost: a copy of it would be one too many.
+        # If the channel is lost, the broker redelivers the message, and a copy would be a duplicate.
         self._wiring.publisher.publish(copy, published, wanted=wanted)
 
     def _refused(self, delivery: Delivery, error: WorkerError) -> None:
@@ -193,4 +199,4 @@ class Copier:
         pause = reconnect_delay(delivery.tries, random.random())
         delivery.tries += 1
 
-        self._wiring.loop.call_later(pause, again)  # which does nothing once the copy is not wanted any more
+        self._wiring.loop.call_later(pause, again)  # it does nothing if the copy is no longer wanted

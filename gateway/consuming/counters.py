@@ -1,4 +1,4 @@
-"""The running counts of one consumer on the loop, over all its revisions."""
+"""Counts one consumer's deliveries on the loop, over all its revisions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Counters:
         self._error_at: datetime | None = None
         self._recent = RecentAnswers()
         self._attempts, self._seconds = _NO_ATTEMPTS.copy(), 0.0  # by duration, as ATTEMPT_BUCKETS; sum of durations
-        self._refused: dict[Delivery, str] = {}  # deliveries whose copy the broker refuses, and why
-        self._told = dict.fromkeys(_SETTLED, 0), _NO_ATTEMPTS, 0.0  # what the instruments know
+        self._refused: dict[Delivery, str] = {}  # the broker's reason by delivery whose copy it refuses
+        self._told = dict.fromkeys(_SETTLED, 0), _NO_ATTEMPTS, 0.0  # counts in the instruments
 
     def answered(self, _delivery: Delivery, answer: Answer, _outcome: Outcome) -> None:
         if answer.error not in NEVER_ASKED:
@@ -48,20 +48,20 @@ class Counters:
         self.failing, self._error, self._error_at = True, reason, datetime.now(UTC)
 
     def settled(self, delivery: Delivery, result: str) -> None:
-        """Count a delivery whose fate is safe: `delivered`, `retried`, `dead_lettered` or `requeued`."""
+        """Count a settled delivery: `delivered`, `retried`, `dead_lettered` or `requeued`."""
         self._settled[result] += 1
         if self._refused:
             self._refused.pop(delivery, None)
 
     def copy_refused(self, delivery: Delivery, reason: str) -> bool:
-        """Note that the broker refused a delivery's copy; return whether it is the first time."""
+        """Record that the broker refused a delivery's copy; return whether it is the first refusal."""
         self.failed(reason)
         first = delivery not in self._refused
         self._refused[delivery] = reason
         return first
 
     def forget_refused(self, delivery: Delivery) -> bool:
-        """Return whether the delivery's copy was still refused."""
+        """Remove the record of a delivery's refused copy; return whether there was one."""
         return self._refused.pop(delivery, None) is not None
 
     def figures(self) -> dict[str, Any]:
@@ -79,7 +79,8 @@ class Counters:
         }
 
     def tell(self, consumer: str, queue: str) -> None:
-        """Add what is new to the instruments that Prometheus reads: in lots, because each call costs microseconds."""
+        """Add the counts since the last call to Prometheus's instruments, in batches because each call takes
+        microseconds."""
         settled, attempts, seconds = self._told
         if self._settled != settled:
             labels = series_of(consumer, queue)

@@ -1,4 +1,4 @@
-"""When a delivery that has arrived may be sent: in the order of its lane, within the rate, after its wait."""
+"""Decides when a delivery is sent: in the order of its lane, within the rate limit, after its wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.consuming.session import Delivery
 from gateway.loop import Loop
 
 _REMEMBERED = 2000
-"""Waits that are remembered beyond the loss of a channel, so that a message goes on where it was."""
+"""Maximum number of waits that outlast the loss of a channel, so that a redelivered message keeps its attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,17 @@ class _Wait:
 
 
 def _identity(delivery: Delivery) -> Hashable:
-    """What tells a message when it comes again, on another channel: its id, or where the publisher gave none its
-    content, of which the first in a lane is as good as any other."""
+    """Return a value that identifies a redelivered message on another channel: its id, or its content if the publisher
+    set no id. Of messages with equal content, the first in the lane may stand for any."""
     source = delivery.source
     return delivery.key, source.properties.message_id or (source.routing_key, hash(source.body))
 
 
 class Dispatcher:
-    """Between arrival and request. Owned by the loop's thread.
+    """Holds deliveries between arrival and request. Owned by the loop's thread.
 
-    Where order matters a failed message waits here, unsettled, and its lane behind it; elsewhere it waits in the delay
-    levels, and here is nothing but the rate.
+    In an ordered consumer a failed message waits here, unsettled, and its lane waits behind it. In other consumers it
+    waits in the delay levels, and the dispatcher only limits the rate.
     """
 
     def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[Delivery], None]) -> None:
@@ -47,12 +47,12 @@ class Dispatcher:
         self._lanes: Lanes[Delivery] = Lanes()
         self._ready: deque[Delivery] = deque()
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
-        self._held: list[Delivery] = []  # kept back, because their target or their consumer rests
+        self._held: list[Delivery] = []  # held because their target or their consumer rests
         self._waits: OrderedDict[Hashable, _Wait] = OrderedDict()  # by identity
         self._bucket: TokenBucket | None = None
-        self._timer: Any = None  # until there is a token, while what is ready waits for one
+        self._timer: Any = None  # runs until there is a token, while ready deliveries wait for one
         self.sending = 0
-        """requests under way, and copies on theirs"""
+        """number of requests and copies in flight"""
         self.change_rate(subscription)
 
     @property
@@ -60,7 +60,7 @@ class Dispatcher:
         return self._key is not None
 
     def change_rate(self, subscription: Subscription) -> None:
-        """Take up the rate of a new revision, or of another number of workers, also for what waits for its turn."""
+        """Apply the rate of a new revision, or of another number of workers, also to waiting deliveries."""
         limit, share = subscription.spec.rate_limit, subscription.share
         if limit is None:
             self._bucket = None
@@ -87,7 +87,7 @@ class Dispatcher:
             self._go_on(delivery)
 
     def settled(self, delivery: Delivery) -> None:
-        """Its fate is safe; the next of its lane may go."""
+        """Note that a delivery is settled; send the next one of its lane."""
         self.sending -= 1
         if self._key is not None:
             if self._waits:
@@ -97,23 +97,23 @@ class Dispatcher:
                 self._go_on(following)
 
     def given_back(self) -> None:
-        """One that was sent goes back with its channel, and how often it was attempted is remembered."""
+        """Note that a sent delivery returns with its channel. Its wait, with the number of attempts, is kept."""
         self.sending -= 1
 
     def hold(self, delivery: Delivery) -> None:
-        """Keep back one that was to be sent, or was sent and failed, until `release`."""
+        """Hold a delivery that was about to be sent, or was sent and failed, until `release`."""
         self.sending -= 1
         self._held.append(delivery)
 
     def release(self) -> None:
-        """Send what was kept back."""
+        """Send the held deliveries."""
         held, self._held = self._held, []
         for delivery in held:
             self.sending += 1
             self._send(delivery)
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
-        """Attempt it once more after so long; until then its lane waits. For ordered consumers only."""
+        """Attempt a delivery again after `seconds`; until then its lane waits. For ordered consumers only."""
         self.sending -= 1
         self._here[delivery.tag] = delivery
         delivery.attempt += 1
@@ -127,11 +127,11 @@ class Dispatcher:
 
     @property
     def unsent(self) -> Iterable[Delivery]:
-        """What has arrived and waits here."""
+        """The deliveries that have arrived and are not sent."""
         return (*self._here.values(), *self._held)
 
     def drop(self) -> list[Delivery]:
-        """Forget what has not been sent; it is to be given back, in this order."""
+        """Remove and return all unsent deliveries, in the order in which they must be returned."""
         dropped = sorted(self.unsent, key=lambda delivery: delivery.tag)
         self._here.clear()
         self._held.clear()
@@ -140,12 +140,12 @@ class Dispatcher:
         return dropped
 
     def lose(self) -> None:
-        """The channel is gone, and all that came by it."""
+        """Forget all deliveries, because their channel is closed."""
         self.drop()
         self.sending = 0
 
     def _go_on(self, delivery: Delivery) -> None:
-        """Offer the first of a lane, now or when its wait is over, which may be from before the channel was lost."""
+        """Offer the first delivery of a lane, now or when its wait is over. The wait may be from an earlier channel."""
         seconds = 0.0
         if self._waits and (wait := self._waits.get(_identity(delivery))):
             delivery.attempt, delivery.first_failed = wait.attempt, wait.first_failed

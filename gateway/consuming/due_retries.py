@@ -1,7 +1,7 @@
-"""The last hop of a retry: from `workerrmq.due`, where it is when its delay is over, back into its queue.
+"""Returns due retries from `workerrmq.due` to their queues: the last hop of a retry.
 
-A worker takes this hop because RabbitMQ's dead-letter worker cannot: while one queue refuses its retries, it holds up
-those of all others (32 in flight, tried again after three minutes).
+A worker carries out this hop because RabbitMQ's dead-letter worker cannot: while one queue refuses its retries, the
+dead-letter worker delays those of all other queues (32 in flight, tried again after three minutes).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from gateway.consuming.wiring import Wiring
 log = structlog.get_logger("workerrmq.delivery")
 
 _WINDOW = 256
-"""Retries that a worker holds at once."""
+"""Maximum number of retries that a worker holds."""
 
 
 class DueRetries:
-    """Owned by the loop's thread. All workers share the work.
+    """Returns retries. All workers share the work. Owned by the loop's thread.
 
-    A retry is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue`, if the queue refuses
-    it, cannot be used, or does not answer in time; in `workerrmq.orphans`, if the queue is gone. If the worker is
-    killed in between, the retry comes twice.
+    A retry is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue` if the queue refuses
+    it, cannot be used or does not answer in time; in `workerrmq.orphans` if the queue is gone. If the worker is killed
+    in between, the retry is delivered twice.
     """
 
     def __init__(self, wiring: Wiring) -> None:
@@ -45,33 +45,33 @@ class DueRetries:
         self._channel: Any = None
         self._tag: str | None = None
         self._open: set[_DueRetry] = set()
-        self._silent: Counter[str] = Counter()  # by queue: copies that it has not answered in time
-        self._refusing: set[str] = set()  # the queues that did not take their last retry
-        self._asking: dict[str, list[_DueRetry]] = {}  # by queue: who waits to hear whether it is gone
+        self._silent: Counter[str] = Counter()  # by queue: number of copies without an answer in time
+        self._refusing: set[str] = set()  # queues that refused their last retry
+        self._asking: dict[str, list[_DueRetry]] = {}  # by queue: retries that wait for the check whether it exists
         self._drained: Callable[[], None] | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether it holds no retry."""
+        """Whether no retry is in flight."""
         return not self._open
 
     def connected(self, connection: Any) -> None:
-        """Take retries by this connection, once their queue is there. The channel is opened at once, before consumers
-        take all that the connection may have."""
+        """Consume retries on this connection, once their queue exists. The channel opens at once, before consumers use
+        up the channels of the connection."""
         self._connection = connection
         self._open_channel()
 
     def disconnected(self) -> None:
-        """Forget what is under way: the broker delivers it again."""
+        """Forget the retries in flight, which the broker redelivers."""
         self._connection = None
         self._lose()
 
     def verify(self) -> None:
-        """See that retries get here: somebody may have deleted the way."""
+        """Check that the exchange and the queue of due retries exist: an operator may have deleted them."""
         self._standing.need_return(self._take)
 
     def drain(self, drained: Callable[[], None]) -> None:
-        """Take no more. `drained` is called when the last retry under way has ended, if there is any."""
+        """Stop consuming. `drained` is called when the last retry in flight is settled, if there is any."""
         self._drained = drained
         if self._tag is not None and self._channel.is_open:
             cancel(self._channel, self._tag, lambda: None)
@@ -109,7 +109,7 @@ class DueRetries:
         self._asking.clear()
 
     def _arrived(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        if self._drained:  # it came after the cancel, and goes back with the channel
+        if self._drained:  # it arrived after the cancel, and returns when the channel closes
             return
         one = _DueRetry(channel, method.delivery_tag, due_again(method.routing_key, properties, body))
         self._open.add(one)
@@ -121,7 +121,7 @@ class DueRetries:
     # --- one retry ----------------------------------------------------------------------------------------------------
 
     def _give_back(self, one: _DueRetry) -> None:
-        """Publish it to its queue."""
+        """Publish a retry to its queue."""
 
         def answered(error: WorkerError | None) -> None:
             self._loop.remove_timeout(one.deadline)
@@ -143,7 +143,7 @@ class DueRetries:
         self._publisher.publish(one.message, answered, wanted=lambda: one.late or self._wanted(one))
 
     def _await(self, one: _DueRetry) -> None:
-        """Give the queue some time to answer. While the broker takes nothing from us, it is not the queue's fault."""
+        """Limit the time for the queue to answer. The limit is extended while the broker blocks us or is down."""
 
         def overdue() -> None:
             if not self._wanted(one):
@@ -158,7 +158,7 @@ class DueRetries:
         one.deadline = self._loop.call_later(self._periods.returned, overdue)
 
     def _ask(self, one: _DueRetry) -> None:
-        """The queue is gone, or its node is down: ask, once for all its retries."""
+        """Check whether the queue is gone or its node is down, once for all its retries."""
         waiting = self._asking.setdefault(one.queue, [])
         waiting.append(one)
         if len(waiting) > 1:
@@ -169,7 +169,7 @@ class DueRetries:
                 return
             del self._asking[one.queue]
             for each in waiting:
-                if refused is None:  # it was there again
+                if refused is None:  # the queue exists again
                     self._give_back(each)
                 elif refused.says_missing:
                     self._keep(each, ORPHANS)
@@ -185,7 +185,7 @@ class DueRetries:
         self._keep(one, OVERDUE)
 
     def _keep(self, one: _DueRetry, exchange: str) -> None:
-        """Publish it to `workerrmq.overdue` or `workerrmq.orphans`, again and again until it is there."""
+        """Publish a retry to `workerrmq.overdue` or `workerrmq.orphans`; repeat until the broker confirms it."""
 
         def kept(error: WorkerError | None) -> None:
             if error is None:
@@ -205,7 +205,7 @@ class DueRetries:
         publish()
 
     def _wanted(self, one: _DueRetry) -> bool:
-        """Whether it can still be acked; else the broker delivers it again."""
+        """Return whether a retry can still be acked. If not, the broker redelivers it."""
         return one in self._open and one.channel.is_open
 
     def _finish(self, one: _DueRetry) -> None:
@@ -216,7 +216,7 @@ class DueRetries:
 
 
 class _DueRetry:
-    """A retry that is under way back to its queue."""
+    """A retry in flight to its queue."""
 
     __slots__ = ("channel", "deadline", "late", "message", "tag", "tries")
 
@@ -226,7 +226,7 @@ class _DueRetry:
         self.late = False
         """whether its queue did not answer in time"""
         self.tries = 0
-        """how often it was refused where it was to be kept"""
+        """number of refusals by `workerrmq.overdue` or `workerrmq.orphans`"""
 
     @property
     def queue(self) -> str:

@@ -1,4 +1,4 @@
-"""A consumer's channel: opened, its queue looked for, what is missing made, consumed from, left again."""
+"""A consumer's channel: opens it, checks the queue, declares the dead-letter queue, consumes, and closes it."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from gateway.permissions import CONSUME, missing_permission
 
 
 class Owner(Protocol):
-    """Whom the intake serves."""
+    """The part of the consumer that its intake calls."""
 
     def arrived(self, delivery: Delivery) -> None:
-        """A message."""
+        """Called for each message."""
 
     def watch(self, session: Session) -> None:
-        """A channel is open: see that no message is held on it for too long."""
+        """Called when a channel is open, to ensure that no message is held on it for too long."""
 
     def late(self, delivery: Delivery) -> None:
-        """A message that came after `cancel` or `leave`."""
+        """Called for a message that arrives after `cancel` or `leave`."""
 
     def undescribed(self) -> None:
-        """The queue is there, but whether its messages may be taken is not known yet."""
+        """Called if the queue exists, but the management API has not described it."""
 
     def consuming(self) -> None:
-        """From now on messages come."""
+        """Called when the broker has confirmed the subscription."""
 
     def lost(self, code: int, reason: str, on_purpose: bool) -> None:
-        """The channel is closed, and what was open on it is back in the queue. `code` is AMQP's reply code."""
+        """Called when the channel is closed and its unsettled messages are requeued. `code` is AMQP's reply code."""
 
     def idle(self) -> None:
-        """Nothing is in flight."""
+        """Called when nothing is in flight."""
 
 
 class Intake:
     """Owned by the loop's thread.
 
-    An `ordered` one has its queue to itself, so it must not let go of it while anything is under way: `leave` closes
-    the channel when its owner says that nothing is. Others `cancel` at once.
+    An `ordered` intake consumes its queue exclusively, so it must not cancel while deliveries are in flight: after
+    `leave`, its owner closes the channel when none is. Other intakes `cancel` at once.
     """
 
     def __init__(self, wiring: Wiring, owner: Owner, subscription: Subscription, *, ordered: bool) -> None:
@@ -58,8 +58,8 @@ class Intake:
         self._connection: Any = None
         self._opening = False
         self.prefetch: int | None = None
-        """messages at most at once; None: take nothing"""
-        self._tag: str | None = None  # the consumer tag, while messages come
+        """maximum number of unsettled messages; None: do not consume"""
+        self._tag: str | None = None  # the consumer tag while subscribed
 
     @property
     def connected(self) -> bool:
@@ -67,17 +67,17 @@ class Intake:
 
     @property
     def consuming(self) -> bool:
-        """Whether messages come."""
+        """Whether the intake is subscribed."""
         return self._tag is not None
 
     def connect(self, connection: Any) -> None:
-        """Use this connection from now on; None when it is lost."""
+        """Use this connection from now on; None if it was lost."""
         self._connection, self._opening = connection, False
         if connection is None:
             self._lose()
 
     def take(self, prefetch: int) -> None:
-        """Take messages, at most `prefetch` of them at once; as soon as there is a connection and a queue."""
+        """Consume with this `prefetch`, as soon as there is a connection and a queue."""
         if self._tag is not None:
             return
         self.prefetch = prefetch
@@ -88,19 +88,19 @@ class Intake:
                 self._connection.channel(on_open_callback=self._opened)
             except NoFreeChannels:
                 limit = self._connection.params.channel_max
-                self._owner.lost(0, f"all {limit} channels of the connection are taken: run fewer consumers", False)
+                self._owner.lost(0, f"all {limit} channels of the connection are in use; run fewer consumers", False)
             else:
                 self._opening = True
 
     def need_dead_letter_queue(self) -> None:
-        """Have our own dead-letter queue, if the queue names none, once its type is known. Nothing waits for it: it may
-        lie on a node that is down."""
+        """Declare our own dead-letter queue if the queue has no dead-letter exchange, once its type is known. Nothing
+        waits for it, because it may be on a node that is down."""
         facts = self.subscription.queue
         if facts.dead_letter is None and facts.described:
             self._standing.need_dead_letter_queue(dead_letter_queue(self.subscription.spec.queue_name), facts.type)
 
     def cancel(self, then: Callable[[], None]) -> None:
-        """Take no more messages, then go on; one that comes in meanwhile is `late`."""
+        """Cancel the subscription, then call `then`. A message that arrives meanwhile is `late`."""
         self.prefetch = None
         if self.session is None or self._tag is None or not self.session.channel.is_open:
             then()
@@ -109,12 +109,12 @@ class Intake:
         cancel(self.session.channel, tag, then)
 
     def leave(self) -> None:
-        """One that comes from now on is `late`; the channel will be closed."""
+        """Treat messages that arrive from now on as `late`; the owner will close the channel."""
         self.prefetch = None
         self.leaving = self.session is not None
 
     def close(self, reason: str) -> bool:
-        """Whether there is a channel to close; `lost` follows then."""
+        """Close the channel. Return whether there was one to close; if so, `lost` follows."""
         if self.session is None or not self.session.channel.is_open:
             return False
         self.leaving = True

@@ -1,4 +1,4 @@
-"""Observers learn of a delivery without deciding its fate: counters, attempt logs, spans."""
+"""Observers of deliveries, which do not decide fates: counters, attempt logs, spans."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from gateway.consuming.session import Delivery
 from gateway.tracing import Tracing
 
 OnAnswer = Callable[[Delivery, Answer, Outcome], None]
-"""Called when the target has answered, or there is no answer to wait for."""
+"""Called when the target has answered, or no answer can follow."""
 OnFate = Callable[[Delivery, Answer, Fate, int | None], None]
 """Called when the fate of an open delivery is decided, with the seconds until its retry."""
 
 
 class Spans:
-    """A span for each attempt of one consumer. Owned by the loop's thread."""
+    """Starts and ends a span for each attempt of one consumer. Owned by the loop's thread."""
 
     def __init__(self, tracing: Tracing, consumer: str) -> None:
         self._tracing, self._consumer = tracing, consumer
 
     def start(self, delivery: Delivery, lines: list[str]) -> list[str]:
-        """Start the span of an attempt; return the header lines of its request in the context of the span."""
+        """Start the span of an attempt. Return the request's header lines with the span's trace context."""
         delivery.span = self._tracing.attempt(self._consumer, delivery.source, delivery.attempt)
         return self._tracing.lines(delivery.span, lines)
 

@@ -1,4 +1,4 @@
-"""How messages go back to their queue, uncharged, without exceeding its delivery limit."""
+"""Returns messages to their queue, uncharged, without exceeding its delivery limit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log = structlog.get_logger("workerrmq.delivery")
 
 
 class Returns:
-    """Owned by the loop's thread. `subscription` and `copier` are those of the consumer's revision.
+    """Owned by the loop's thread. `subscription` and `copier` are those of the consumer's current revision.
 
-    A message goes back by nack or, where order matters, with its channel. One near the delivery limit goes to the end
-    of its queue as a confirmed copy instead, which to the broker is a new message.
+    A message is returned by nack or, if ordered, by closing its channel. A message near the delivery limit is published
+    to the end of its queue as a copy instead, which is a new message to the broker.
     """
 
     def __init__(self, intake: Intake, dispatcher: Dispatcher, subscription: Subscription, copier: Copier) -> None:
@@ -35,8 +35,8 @@ class Returns:
             self._requeue(delivery)
 
     def back_from_target(self, delivery: Delivery, first_failed: float | None) -> None:
-        """Return a message that was sent. With `first_failed` (Unix seconds) return a copy that says so. Where order
-        matters the caller has the channel closed, with all that came after the message."""
+        """Return a message that was sent. With `first_failed` (Unix seconds), return a copy with that time. If ordered,
+        the caller closes the channel, which also returns all later messages."""
         if self._dispatcher.ordered:
             self._dispatcher.given_back()
             if not self._save_from_limit(delivery):
@@ -49,8 +49,8 @@ class Returns:
             self._dispatcher.settled(delivery)
 
     def abandon(self, delivery: Delivery, done: Callable[[], None]) -> bool:
-        """Return whether a copy is on its way to replace a message whose request is not waited for any longer, because
-        the channel will close and that return may be one too many. Call `done` when the copy is safe."""
+        """Publish a copy of a message in flight if closing the channel could exceed the delivery limit. Return whether
+        it does; then `done` is called after the copy's confirm, and the request's answer is ignored."""
         if not self._is_worn_out(delivery):
             return False
         delivery.abandoned = True
@@ -58,13 +58,13 @@ class Returns:
         return True
 
     def close_when_idle(self) -> None:
-        """Where order matters: close the channel once nothing is under way."""
+        """Close the channel of an ordered consumer that is leaving, once nothing is in flight."""
         if self._intake.leaving and not self._dispatcher.sending:
             self._intake.close("given back")
 
     def _is_worn_out(self, delivery: Delivery) -> bool:
-        """Return whether one more return may be one too many. Where order matters, a message that was never returned
-        bears one: its copy would arrive by the same channel at once, and out of order."""
+        """Return whether one more return could exceed the delivery limit. If ordered, a message that was never returned
+        is returned anyway: its copy would arrive on the same channel at once, and out of order."""
         headers = delivery.source.properties.headers
         if not near_limit(headers, self.subscription.queue):
             return False
@@ -83,8 +83,8 @@ class Returns:
             delivery.session.give_back(delivery.tag)
 
     def _save_from_limit(self, delivery: Delivery) -> bool:
-        """Return whether a copy replaces a message that its channel's close could drop: out of order is better than
-        lost."""
+        """Publish a copy of an ordered message if closing its channel could drop it, because a change of order is
+        better than a loss. Return whether it does."""
         if not self._is_worn_out(delivery):
             return False
         self._dispatcher.sending += 1

@@ -1,4 +1,4 @@
-"""The consumers that run in a process: which they are, and those that finish what they hold."""
+"""The running consumers of a process, and those that drain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger("workerrmq.delivery")
 
 
 def _place(subscription: Subscription) -> tuple[object, ...]:
-    """Return what a consumer keeps all its life. If it differs, another consumer starts when the first has left."""
+    """Return queue and ordering. If they change, the old consumer drains first, then a new one starts."""
     return subscription.spec.queue_name, subscription.spec.ordering
 
 
@@ -25,7 +25,8 @@ def _same(old: Subscription, new: Subscription) -> bool:
 
 
 class RunningConsumers:
-    """Owned by the loop's thread. `left` is called when a consumer has finished what it held, and is gone."""
+    """Starts, changes and drains consumers. Owned by the loop's thread. `left` is called after a consumer has
+    drained."""
 
     def __init__(self, wiring: Wiring, left: Callable[[], None]) -> None:
         self._wiring, self._left = wiring, left
@@ -36,25 +37,25 @@ class RunningConsumers:
         self._longest_delay = 0
 
     def __iter__(self) -> Iterator[Consumer]:
-        """Iterate over those that run and those that are leaving."""
+        """Iterate over running and draining consumers."""
         yield from self._consumers.values()
         yield from self._leaving
 
     @property
     def leaving(self) -> bool:
-        """Whether one still finishes what it holds."""
+        """Whether any consumer is draining."""
         return bool(self._leaving)
 
     @property
     def losses(self) -> int:
-        """How often the consumers have lost their queues."""
+        """Number of times that the consumers lost their queues."""
         return sum(consumer.losses for consumer in self)
 
     def reports(self) -> tuple[Report, ...]:
         return (*(consumer.report() for consumer in self), *(report for _, report in self._invalid.values()))
 
     def connected(self, connection: Any) -> None:
-        """Let all consumers take messages by this connection."""
+        """Let all consumers consume on this connection."""
         self._connection = connection
         self.keep_levels()
         for consumer in self._consumers.values():
@@ -66,7 +67,7 @@ class RunningConsumers:
             consumer.disconnected(reason)
 
     def apply(self, desired: Sequence[Subscription]) -> None:
-        """Run exactly these: start the new ones, change those that differ, drain those that are not desired."""
+        """Run exactly these consumers: start new ones, change those that differ, drain the others."""
         wanted = {subscription.id: subscription for subscription in desired}
         for key, consumer in list(self._consumers.items()):
             new = wanted.get(key)
@@ -84,32 +85,32 @@ class RunningConsumers:
             self.keep_levels()
 
     def keep_levels(self) -> None:
-        """Have the delay levels that the consumers use before they are needed."""
+        """Declare the delay levels of the consumers before they are needed."""
         if self._connection is not None and self._longest_delay:
             self._wiring.standing.need_delay(self._longest_delay)
 
     def drain(self) -> None:
-        """Let all finish what they hold, and take no more."""
+        """Drain all consumers."""
         for key in list(self._consumers):
             self._drain(key)
 
     def abandon(self, done: Callable[[], None]) -> int:
-        """Return how many messages of the leaving consumers are being copied, because one more return may drop them.
-        `done` is called for each copy that is safe."""
+        """Publish copies of the draining consumers' messages that one more return could drop. Return the number of
+        copies; `done` is called after the confirm of each."""
         return sum(consumer.abandon(done) for consumer in self._leaving)
 
     def close(self) -> None:
-        """Close the channels of the leaving consumers, with the acks that are due: the broker requeues the rest."""
+        """Close the channels of the draining consumers after the outstanding acks; the broker requeues the rest."""
         for consumer in self._leaving:
             consumer.intake.close("stopped")
 
     def tell(self) -> None:
-        """Tell the instruments what was counted since the last call."""
+        """Add the counts since the last call to the instruments."""
         for consumer in self:
             consumer.tell()
 
     def _run_one(self, subscription: Subscription) -> None:
-        """Start it, or change the one that runs. If no consumer may take from its queue, report that."""
+        """Start a consumer, or change the running one. Report one whose queue is unfit for consumers."""
         key = subscription.id
         consumer, invalid = self._consumers.get(key), self._invalid.get(key)
         before = invalid[0] if invalid else consumer.subscription if consumer else None
@@ -117,7 +118,7 @@ class RunningConsumers:
             return
         self._invalid.pop(key, None)
         facts = subscription.queue
-        if facts.unfit and not (consumer and facts.vanishes):  # to leave a queue that vanishes would lose its messages
+        if facts.unfit and not (consumer and facts.vanishes):  # leaving a queue that vanishes would lose its messages
             self._refuse(subscription, facts.unfit)
         elif consumer is not None:
             consumer.change(subscription)

@@ -1,4 +1,4 @@
-"""The life of one channel of a consumer: the deliveries that are open on it, and their acks."""
+"""One channel of a consumer: its open deliveries and their acks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from gateway.loop import Loop
 
 
 class Session:
-    """Owned by the loop's thread. Delivery tags mean nothing outside it, so once it is lost, so are they."""
+    """The deliveries of one channel. Delivery tags are valid only on their channel, so they are dropped when it closes.
+    Owned by the loop's thread."""
 
     __slots__ = ("_loop", "_on_idle", "_prefetch", "_straggler", "_timer", "_window", "alive", "channel", "unsettled")
 
@@ -24,17 +25,17 @@ class Session:
         self._timer = False
         self.channel = channel
         self.alive = True
-        """whether settling on it still has an effect"""
+        """whether the channel can still settle deliveries"""
         self.unsettled: dict[int, Delivery] = {}
-        """deliveries whose fate is open, by tag"""
+        """open deliveries, by tag"""
 
     def finish(self, tag: int) -> None:
-        """Ack a delivery whose fate is safe, at the end of this turn or soon after."""
+        """Ack a delivery, at the end of this turn or soon after."""
         self._window.finish(tag)
         self._done(tag)
 
     def give_back(self, tag: int) -> None:
-        """Requeue a delivery by nack: since RabbitMQ 4.3 that alone does not count towards the delivery limit."""
+        """Requeue a delivery by nack, which since RabbitMQ 4.3 does not count towards the delivery limit."""
         if self.alive and self.channel.is_open:
             self.channel.basic_nack(tag, requeue=True)
         self._window.settled(tag)
@@ -50,8 +51,8 @@ class Session:
         self.unsettled.clear()
 
     def close(self, reason: str, consumer_tag: str | None = None) -> None:
-        """Ack what may be acked, then close the channel; what is open goes back to its queue. The consumer is cancelled
-        first: after an ack the broker would send it one more message, which would be returned unseen, and counted."""
+        """Send the outstanding acks, then close the channel; the broker requeues open deliveries. The consumer is
+        cancelled first: otherwise the broker would deliver one more message after an ack, and count its return."""
         if consumer_tag is not None and self.alive and self.channel.is_open:
             self.channel.basic_cancel(consumer_tag)
         self.flush()
@@ -60,7 +61,8 @@ class Session:
             self.channel.close(reply_text=reason)
 
     def flush(self) -> None:
-        """Ack the finished run; what finished behind a slow delivery waits for a moment, or for company."""
+        """Ack the finished run. Deliveries that finished behind an open one wait for the straggler timer, or until they
+        are a quarter of the prefetch."""
         if not self.alive or not self.channel.is_open:
             return
         tag = self._window.take()
@@ -91,7 +93,7 @@ class Session:
 
 
 class Delivery:
-    """One message in flight, and where to settle it. The session has it among its unsettled from its arrival on."""
+    """One message and the session that settles it, in whose `unsettled` it is from its arrival."""
 
     __slots__ = (
         "_claims", "abandoned", "arrived", "attempt", "first_failed", "key", "probe", "session", "source", "span",
@@ -99,30 +101,31 @@ class Delivery:
     )  # fmt: skip
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
-        """`now` in seconds of the monotonic clock."""
+        """`now` is in seconds of the monotonic clock."""
         self.session, self.tag, self.arrived = session, tag, now
         self.source, self.attempt = source, attempt
         self.key: Hashable = None
-        """its lane, where order matters"""
+        """key of its lane, if the consumer is ordered"""
         self.probe = False
-        """whether it tries a target whose breaker is half open"""
+        """whether it is the probe of a half-open breaker"""
         self.first_failed: float | None = None
-        """Unix seconds, where the message's headers do not tell"""
+        """Unix seconds, if the message's headers do not have the time"""
         self.abandoned = False
-        """whether a copy at the end of its queue replaces it although its request is still under way"""
+        """whether a copy at the end of its queue replaces it although its request is in flight"""
         self.tries = 0
-        """how often its copy was refused"""
+        """number of refusals of its copy"""
         self.span: Any = None
-        """of the attempt under way, where attempts are traced"""
+        """span of the attempt in flight, if attempts are traced"""
         self._claims = 0
         session.unsettled[tag] = self
 
     @property
     def open(self) -> bool:
-        """Whether it can still be settled."""
+        """Whether the delivery can still be settled."""
         return self.session.alive and self.tag in self.session.unsettled
 
     def claim(self) -> Callable[[], bool]:
-        """Start to make a copy that replaces it; return whether that copy is still wanted. Ends any earlier claim."""
+        """Start a copy that replaces the delivery, and end any earlier claim. Return a function that tells whether that
+        copy is still wanted."""
         self._claims = mine = self._claims + 1
         return lambda: self.open and self._claims == mine

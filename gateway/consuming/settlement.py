@@ -1,4 +1,4 @@
-"""From an answer to the fate of its delivery, and that fate carried out. Copies are in copier.py."""
+"""Decides the fate of a delivery from the target's answer, and carries it out. Copies are in copier.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from delivery.backoff import retry_delay
-from delivery.copies import known_since
+from delivery.copies import known_since, wants_reply
 from delivery.fate import Fate, Situation, fate_of
 from delivery.refusals import Refusals
 from delivery.request import RequestBuilder
@@ -26,29 +26,29 @@ from gateway.consuming.wiring import Wiring
 
 
 class Owner(Protocol):
-    """The consumer, as its settlement sees it."""
+    """The part of the consumer that its settlement calls."""
 
     settlement: Settlement
-    """the revision that is in force"""
+    """the settlement of the current revision"""
 
     def finish(self, delivery: Delivery) -> None:
-        """Ack it: its fate is safe."""
+        """Ack a delivery."""
 
     def give_back(self, delivery: Delivery, *, first_failed: float | None = None) -> None:
-        """Return it to its queue, uncharged."""
+        """Return a message to its queue, uncharged. `first_failed` is in Unix seconds."""
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
-        """Attempt it again after so long, in its order."""
+        """Attempt a delivery again after `seconds`, in order."""
 
     def rest(self, seconds: float, reason: str) -> None:
-        """Take nothing for a while."""
+        """Take no messages for `seconds`."""
 
     def suspend(self, reason: str) -> None:
-        """Take nothing until the consumer is changed or resumed."""
+        """Take no messages until the consumer is changed or resumed."""
 
 
 class Settlement:
-    """One revision of a consumer: its target and its rules. Owned by the loop's thread."""
+    """Sends and settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
         self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, counters: Counters
@@ -67,7 +67,7 @@ class Settlement:
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
     def send(self, delivery: Delivery) -> None:
-        """Start the request; its answer settles the delivery."""
+        """Start the request of a delivery; its answer settles the delivery."""
         try:
             headers, body, url = self._requests.build(delivery.source, delivery.attempt, time.time())
         except Unsendable as exc:
@@ -122,8 +122,8 @@ class Settlement:
         )
 
     def _charged(self, delivery: Delivery) -> int:
-        """The attempt to charge. A message that tries a target which is down is not given up for that (except where
-        order matters: there it would hold up the others for good)."""
+        """Return the number of the attempt to charge. Unless the consumer is ordered, a probe of a target that is down
+        never uses up the last attempt. In an ordered consumer it may, because it would block its lane forever."""
         schedule = self._spec.retry.schedule
         if schedule and not self._breaker.closed and not self._ordered:
             return min(delivery.attempt, len(schedule))
@@ -137,10 +137,10 @@ class Settlement:
         since = known_since(delivery.source.properties, now) or delivery.first_failed
         return since is not None and now - since > limit
 
-    # --- one way for each fate ---------------------------------------------------------------------------------------
+    # --- one method per fate -----------------------------------------------------------------------------------------
 
     def _ack(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        if self._spec.reply and delivery.source.properties.reply_to:
+        if self._spec.reply and wants_reply(delivery.source):
             self.copier.reply(delivery, answer, lambda: self._finish(delivery, "delivered"))
         else:
             self._finish(delivery, "delivered")
@@ -166,7 +166,7 @@ class Settlement:
         self.copier.dead_letter(delivery, answer, "exhausted", lambda: self._finish(delivery, "dead_lettered"))
 
     def _give_back(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
-        """If `giveUpAfter` counts a message's age and the message does not tell it, note since when it fails."""
+        """Give back a message. If `giveUpAfter` needs its age and the message has no time, record its first failure."""
         now = time.time()
         aging = self._spec.retry.give_up_after is not None and known_since(delivery.source.properties, now) is None
         delivery.first_failed = delivery.first_failed or now
@@ -189,7 +189,8 @@ class Settlement:
     # --- what the copier calls ---------------------------------------------------------------------------------------
 
     def copy_refused(self, delivery: Delivery, reason: str) -> None:
-        """Show it; and if no copy can be made for long, return the message before the broker closes the channel."""
+        """Record the refusal. If copies are refused for long, return the message before the broker closes the
+        channel."""
         if self._counters.copy_refused(delivery, reason):
             self._wiring.loop.call_later(self._wiring.periods.held, lambda: self._copy_overdue(delivery))
 
@@ -202,7 +203,7 @@ class Settlement:
 
 def _sentence(answer: Answer) -> str:
     """Why the consumer does not go on."""
-    return answer.detail if answer.error in NEVER_ASKED else f"The target answers {answer.reason}."
+    return answer.detail if answer.error in NEVER_ASKED else f"The target answered {answer.reason}."
 
 
 _GONE, _FINE = Situation(gone=True), Situation()

@@ -1,4 +1,4 @@
-"""All consumers of a process on one thread and one loop: deliveries cost no thread and no lock."""
+"""Runs all consumers of a process on one thread and one loop, so that deliveries need no thread and no lock."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ log = structlog.get_logger("workerrmq.delivery")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the thread last said of itself. `error` is why it is not connected. `losses` changes when a queue may be
-    another one than before: a consumer has lost it, or the connection was lost."""
+    """The last report of the thread. `error` is why it is not connected. `losses` changes when a queue may have been
+    replaced: when a consumer lost it, or the connection was lost."""
 
     connected: bool = False
     error: str | None = "not connected yet"
@@ -46,10 +46,10 @@ class Snapshot:
 
 
 class ConsumerThread:
-    """Owns its loop, both its connections (one to consume, one to publish copies: RabbitMQ stops reading from
-    connections that publish while it is short of memory or disk), the HTTP client and all consumers.
+    """Owns its loop, its two connections, the HTTP client and all consumers. One connection consumes and the other
+    publishes copies, because RabbitMQ blocks publishing connections while it is short of memory or disk.
 
-    Others may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
+    Other threads may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
     Start it after a fork.
     """
 
@@ -62,11 +62,11 @@ class ConsumerThread:
         periods: Periods = Periods(),  # noqa: B008 - immutable
         egress: Egress = DIRECT,
     ) -> None:
-        """`guard` says which targets may be called; without one, all. With `tracing`, each attempt has a span."""
+        """`guard` decides which targets may be called; without it, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
         self._periods, self._egress = periods, egress
         self.crash: str | None = None
-        """the type of the exception that ended the thread; None while it runs, and when it was stopped"""
+        """type of the exception that ended the thread; None while it runs and after it was stopped"""
         self._snapshot = Snapshot()
         self._attempts = AttemptBuffer()
         self._loop: Loop | None = None
@@ -79,19 +79,19 @@ class ConsumerThread:
         self._started.wait()
 
     def apply(self, desired: Sequence[Subscription]) -> None:
-        """Run exactly these: start what is new, change what has another revision, drain what is no longer there."""
+        """Run exactly these consumers: start new ones, change those with another revision, drain the others."""
         self._call(lambda: self._apply(desired))
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
     def take_attempts(self) -> list[Attempt]:
-        """The attempts for the log since the last call."""
+        """Return the attempts for the attempt log since the last call."""
         return self._attempts.take()
 
     def stop(self, deadline: float) -> None:
-        """Take no more, give what is in flight up to `deadline` seconds, hand back the rest; see `join`. Nothing that
-        was handed back has cost an attempt."""
+        """Stop taking messages, wait up to `deadline` seconds for those in flight, and give back the rest, uncharged.
+        Use `join` to wait for the end."""
         self._call(lambda: self._stop(deadline))
 
     @property
@@ -99,7 +99,7 @@ class ConsumerThread:
         return self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Whether the thread has ended within `timeout` seconds."""
+        """Wait up to `timeout` seconds for the thread to end; return whether it has."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -136,8 +136,8 @@ class ConsumerThread:
         self._due_retries = DueRetries(self._wiring)
         self._consumers = RunningConsumers(self._wiring, self._close_when_done)
         self._connection: Any = None
-        self._connections = 0  # that there have been
-        self._copies = 0  # on their way when the deadline has passed
+        self._connections = 0  # number of connections so far
+        self._copies = 0  # copies in flight after the deadline
         self._stopping = self._closing = False
         self._link.open()
         self._publisher.open()
@@ -151,7 +151,7 @@ class ConsumerThread:
             self._consumers.apply(desired)
 
     def _verify(self) -> None:
-        """Look again for what somebody may have deleted."""
+        """Check again for exchanges and queues that an operator may have deleted."""
         if self._connection is not None:
             self._wiring.standing.doubt()
             self._due_retries.verify()
@@ -159,7 +159,7 @@ class ConsumerThread:
         self._wiring.loop.call_later(self._periods.verify, self._verify)
 
     def _up(self, connection: Any) -> None:
-        """Let all start. What they need in the broker is declared on the way, for it may lie on nodes that are down."""
+        """Connect all consumers. They declare their exchanges and queues when needed, because nodes may be down."""
         self._wiring.standing.connected(connection)
         self._wiring.standing.need_orphans(self._orphans_ready)
         self._due_retries.connected(connection)
@@ -184,7 +184,7 @@ class ConsumerThread:
         self._wiring.log.refresh()
         self._wiring.loop.call_later(self._periods.snapshot, self._take_snapshot)
 
-    # --- stopping: take no more, finish, hand back, close ------------------------------------------------------------
+    # --- stopping: take no more, finish, give back, close ------------------------------------------------------------
 
     def _stop(self, deadline: float) -> None:
         if self._stopping:
@@ -200,9 +200,9 @@ class ConsumerThread:
             self._close()
 
     def _abandon(self) -> None:
-        """Wait for no answer any longer, only for the copies of messages that one more return may drop."""
+        """Stop waiting for answers, but wait for the copies of messages that one more return could drop."""
         copies = self._consumers.abandon(self._copied)
-        self._copies += copies  # not in one: `_copied` may have been called meanwhile
+        self._copies += copies  # a separate statement: `abandon` may call `_copied`
         if self._copies:
             self._wiring.loop.call_later(self._periods.closing, self._close)
         else:
@@ -214,7 +214,7 @@ class ConsumerThread:
             self._close()
 
     def _close(self) -> None:
-        """Closing the channels returns the unsettled messages: the broker requeues them."""
+        """Close all channels and connections; the broker requeues the unsettled messages."""
         if not self._closing:
             self._closing = True
             self._consumers.close()

@@ -1,4 +1,4 @@
-"""What all consumers of a thread share."""
+"""The parts that all consumers of a thread share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Owned by the loop's thread, like everything here."""
+    """The shared parts, all owned by the loop's thread."""
 
     loop: Loop
     http: HttpClient

@@ -1,1 +1,1 @@
-"""HTTP to targets by libcurl: the client on the loop, one request, and the sample that testConsumer sends."""
+"""HTTP to targets with libcurl: the client on the loop, a single request, and the sample of `testConsumer`."""

@@ -23,7 +23,7 @@ from gateway.http.oauth2 import Ask, Authorizer, OAuth2, Send
 
 
 class Fixed:
-    """The same header with every request, not only after a 401."""
+    """Adds the same header to every request, without waiting for a 401."""
 
     def __init__(self, line: str) -> None:
         self._line = line
@@ -76,13 +76,13 @@ class Unexpired:
 
 
 def _basic(auth: BasicAuth, _spec: ConsumerSpec, _ask: Ask) -> Authorizer:
-    """RFC 7617 §2, in UTF-8."""
+    """Return the authorizer for basic credentials, in UTF-8 (RFC 7617 §2)."""
     login = f"{auth.username}:{auth.password.get_secret_value()}"
     return Fixed("Authorization: Basic " + b64encode(login.encode()).decode())
 
 
 def _bearer(auth: BearerAuth, _spec: ConsumerSpec, _ask: Ask) -> Authorizer:
-    """RFC 6750 §2.1."""
+    """Return the authorizer for a bearer token (RFC 6750 §2.1)."""
     return Fixed(f"Authorization: Bearer {auth.token.get_secret_value()}")
 
 

@@ -1,7 +1,6 @@
-"""HTTP to targets by libcurl's multi interface, on the loop of the thread that owns it.
+"""HTTP to targets with libcurl's multi interface, on the loop of the thread that owns it.
 
-One connection pool for all targets; no thread, no lock and about three system calls a request. How one request goes:
-target.py.
+All targets share one connection pool. A request needs no thread, no lock and about three system calls; see target.py.
 """
 
 from __future__ import annotations
@@ -22,33 +21,33 @@ from gateway.http.target import Easy, Target
 from gateway.loop import Loop
 
 _CONNECTIONS = 1024
-"""Idle connections that the pool keeps, over all targets."""
+"""Maximum number of idle connections in the pool, over all targets."""
 
 
 log = structlog.get_logger("workerrmq.delivery")
 
 
 class HttpClient:
-    """Owned by the loop's thread."""
+    """Sends requests on a loop. Owned by the loop's thread."""
 
     def __init__(
         self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0, egress: Egress = DIRECT
     ) -> None:
-        """Without a guard every address may be called. A connection is used again for `connection_age` seconds."""
+        """Without a guard every address is allowed. Connections older than `connection_age` seconds are not reused."""
         self._loop, self._connection_age, self._egress = loop, connection_age, egress
         self.guard = guard
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _CONNECTIONS)
-        self._watched: dict[int, int] = {}  # socket → events; 0: registered still, though curl does not ask
-        self._due: float | None = None  # when curl last asked to be called
-        self._armed: float | None = None  # when our timer will fire
-        self._kick = False
+        self._watched: dict[int, int] = {}  # socket → events; 0: curl has released it, it stays registered
+        self._due: float | None = None  # time at which curl last asked to be called
+        self._armed: float | None = None  # time at which our timer will fire
+        self._kick = self._closed = False
         self.in_flight = 0
 
     def target(self, spec: ConsumerSpec) -> Target:
-        """What a consumer sends to, with handles of its own that are used again."""
+        """Return a consumer's target, with reusable curl handles of its own."""
         return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask))
 
     def _ask(self, endpoint: Endpoint) -> Send:
@@ -58,19 +57,21 @@ class HttpClient:
         return Target(self._start, self.guard, endpoint, self._connection_age, self._egress, authorizer)
 
     def close(self) -> None:
-        """Cut what is in flight; its `done` is never called."""
+        """Abort all requests in flight; their `done` is not called."""
         for fd in list(self._watched):
             self._unwatch(fd)
+        self._closed = True  # a turn may still be scheduled
         self._multi.close()
 
     def _start(self, easy: Easy) -> None:
         self.in_flight += 1
         self._multi.add_handle(easy.curl)
 
-    # --- sockets and timers, as curl asks for them (https://curl.se/libcurl/c/libcurl-multi.html) --------------------
+    # --- sockets and timers for curl (https://curl.se/libcurl/c/libcurl-multi.html) ----------------------------------
 
     def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        """A socket that curl lets go stays registered, for its next request comes soon."""
+        """Register a socket with the loop. One that curl releases stays registered, because its next request is
+        near."""
         if what == pycurl.POLL_REMOVE:
             if fd in self._watched:
                 self._watched[fd] = 0
@@ -81,7 +82,7 @@ class HttpClient:
         if fd in self._watched:
             try:
                 self._loop.update_handler(fd, events)
-            except FileNotFoundError:  # closed by curl since, which the kernel notices, and the number used again
+            except FileNotFoundError:  # curl closed the socket and reuses its number
                 self._loop.add_handler(fd, self._on_event, events)
         else:
             self._loop.add_handler(fd, self._on_event, events)
@@ -89,12 +90,12 @@ class HttpClient:
 
     def _unwatch(self, fd: int) -> None:
         del self._watched[fd]
-        with suppress(OSError):  # closed by curl since: the kernel has taken it out
+        with suppress(OSError):  # curl closed the socket, so the kernel has removed it
             self._loop.remove_handler(fd)
 
     def _on_event(self, fd: int, events: int) -> None:
         if not self._watched.get(fd):
-            self._unwatch(fd)  # the other side closed an idle connection; curl finds out when it wants it
+            self._unwatch(fd)  # the target closed an idle connection; curl will notice on the next use
             return
         mask = (pycurl.CSELECT_IN if events & Loop.READ else 0) | (pycurl.CSELECT_OUT if events & Loop.WRITE else 0)
         self._multi.socket_action(fd, mask | (pycurl.CSELECT_ERR if events & Loop.ERROR else 0))
@@ -116,7 +117,7 @@ class HttpClient:
             self._loop.call_later(max(0.001, self._due - time.monotonic()), self._fire)
 
     def _fire(self) -> None:
-        """A timer that was overtaken by an earlier one still fires; the extra call does nothing."""
+        """Call curl if it is due. A timer also fires after an earlier one has replaced it, and then does nothing."""
         if self._armed is None or time.monotonic() < self._armed:
             return
         self._armed = None
@@ -125,10 +126,10 @@ class HttpClient:
         self._arm()
 
     def _turn(self) -> None:
-        if self._kick:
+        if self._kick and not self._closed:
             self._kick = False
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        while True:
+        while not self._closed:
             more, finished, failed = self._multi.info_read()
             for curl in finished:
                 self._finish(curl, 0, "")
@@ -142,5 +143,5 @@ class HttpClient:
         self.in_flight -= 1
         try:
             curl.owner.finished(code, text)
-        except Exception:  # the others that have finished with it must not be lost
+        except Exception:  # the other finished requests must still be handled
             log.exception("answer_crashed")

@@ -1,4 +1,4 @@
-"""One request to a consumer's target, outside all queues: made and sent just as a worker does."""
+"""Sends one sample request to a consumer's target, built like those of a worker, without a queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.loop import Loop
 def send_sample(
     consumer: RegisteredConsumer, message: Message, guard: Guard, longest: float = 10.0, egress: Egress = DIRECT
 ) -> Answer:
-    """What the target answers. Blocks for at most `longest` seconds, for somebody waits; any thread may call."""
+    """Return the target's answer. Blocks for about `longest` seconds at most. Thread-safe."""
     spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, longest)})
     properties = cast("PropertiesView", message.properties)
     source = Source(spec.queue_name, "", spec.queue_name, properties, message.body, properties.message_id or "sample")

@@ -1,7 +1,7 @@
-"""One request to a target by libcurl: what is sent, within which limits, and what its end means.
+"""One request to a target with libcurl: its options, its limits, and the answer that its result becomes.
 
-Redirects are not followed, and an answer is read up to a limit, within the request's timeout. Every address is shown to
-the target guard: before a socket is made for it, and before each request on it. With an egress proxy, which makes the
+Requests follow no redirects. They read an answer up to a limit, within the timeout. The target guard checks every
+address, before a socket is opened to it and before each request on it. With an egress proxy, which makes the
 connections, the guard sees only the URL.
 """
 
@@ -23,11 +23,11 @@ from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
 from gateway.http.oauth2 import Authorizer
 
 _KNOWN_ADDRESSES = 1000
-"""Addresses of one target whose judgement is remembered."""
+"""Maximum number of cached decisions of the guard per target."""
 
 
 class Target:
-    """An endpoint, such as a consumer's. `send` may be called as often as wanted; each call is one request."""
+    """An endpoint, such as a consumer's target. Each call of `send` is one request."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class Target:
         egress: Egress,
         authorizer: Authorizer | None = None,
     ) -> None:
-        """`start` has curl carry a request out; without a guard every address may be called. A connection is used
-        again for `connection_age` seconds (whole ones): a name that moves to another address is followed."""
+        """`start` passes a request to curl. Without a guard every address is allowed. Connections older than
+        `connection_age` (whole seconds) are not reused, so that changes in DNS take effect."""
         self.connection_age = round(connection_age)
         self.start, self.guard, self.endpoint, self.proxy = start, guard, endpoint, egress.proxy
         self.options = (*egress.options, *endpoint.options)
@@ -49,8 +49,8 @@ class Target:
         self._refusal = guard.check_target(endpoint.url.target) if guard else None
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
-        """Send `body` with `Name: value` lines; `done` gets the answer, from the loop, exactly once. `url` is another
-        path or query on the same host."""
+        """Send `body` with `Name: value` header lines. `done` is called exactly once, from the loop, with the answer.
+        `url`, if given, has another path or query on the same host."""
         if self._authorizer is None:
             self._send(headers, body, done, url)
         else:
@@ -65,7 +65,7 @@ class Target:
         easy.send(headers, body, done, url)
 
     def objection(self, address: str) -> str | None:
-        """Why the guard lets nothing go to an address, in a sentence; None when it does."""
+        """Return a sentence that says why the guard refuses an address; None if the address is allowed."""
         if self._refusal or self.guard is None or self.proxy is not None:  # the address is the proxy's
             return self._refusal
         if address not in self._known:
@@ -76,7 +76,7 @@ class Target:
 
 
 class _Lent(socket.socket):
-    """Closed as soon as curl has taken a copy of its number and let it go."""
+    """A socket that closes itself when curl, which duplicates its descriptor, releases it."""
 
     __slots__ = ()
 
@@ -94,10 +94,10 @@ class Easy:
         self._done: Done | None = None
         self._body = b""
         self._read = 0
-        self._head: list[bytes] = []  # lines of interim answers, the answer and its trailers; curl bounds them
-        self._objection: str | None = None  # the guard's, to the address last tried
-        self._connecting = False  # to an address that the guard lets through
-        self._ready = False  # to send the request on a connection, which may lead through a proxy
+        self._head: list[bytes] = []  # lines of interim answers, the answer and its trailers; curl limits them
+        self._objection: str | None = None  # the guard's reason for refusing the last address
+        self._connecting = False  # whether the guard has allowed an address
+        self._ready = False  # whether there is a connection for the request, perhaps through the proxy
         self.curl = curl = pycurl.Curl()
         curl.owner = self
         endpoint = target.endpoint
@@ -129,7 +129,7 @@ class Easy:
         self._target.start(self)
 
     def _on_connect(self, _purpose: int, address: Any) -> socket.socket | int:
-        """Before each connection, with the address that the name resolved to just now."""
+        """Open the socket of a connection, if the guard allows the address that the name has just resolved to."""
         self._objection = self._target.objection(address.addr[0])
         if self._objection is not None:
             return int(pycurl.SOCKET_BAD)
@@ -140,7 +140,7 @@ class Easy:
             return int(pycurl.SOCKET_BAD)
 
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
-        """Before each request: the connection may be one that another consumer's rules let through."""
+        """Check the address before each request, because another consumer may have opened the connection."""
         self._objection = self._target.objection(address)
         self._ready = True
         return int(pycurl.PREREQFUNC_OK if self._objection is None else pycurl.PREREQFUNC_ABORT)
@@ -161,7 +161,7 @@ class Easy:
             elif not self._ready and (proxy := self._target.proxy) and (failure := proxy.failure(curl, code, text)):
                 error, text = ErrorClass.PROXY, failure
             answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
-        elif self._ends_in_head():  # curl takes what came for all
+        elif self._ends_in_head():  # curl treats a truncated head as complete
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
@@ -174,7 +174,7 @@ class Easy:
         done(answer)
 
     def _ends_in_head(self) -> bool:
-        """Whether no empty line came after the last status line; trailers may have come after that."""
+        """Return whether no empty line follows the last status line; trailers may follow the empty line."""
         for line in reversed(self._head):
             if line in _EMPTY:
                 return False
@@ -183,7 +183,7 @@ class Easy:
         return True
 
     def _retry_after(self) -> float | None:
-        """Seconds that the target asks for, in its last answer; curl's own reading of it ends at six hours."""
+        """Return the seconds of Retry-After in the last answer. curl's own value is limited to six hours."""
         for line in reversed(self._head):
             if line[:12].lower() == b"retry-after:":
                 return retry_after(line[12:].decode("latin-1"), time.time())
@@ -192,7 +192,7 @@ class Easy:
         return None
 
     def _content_type(self) -> str | None:
-        """Not by `getinfo`, which cannot decode whatever a target may write."""
+        """Return the answer's content type. `getinfo` cannot decode every value that a target may send."""
         value: bytes | None = self.curl.getinfo_raw(pycurl.CONTENT_TYPE)
         return None if value is None else value.decode(errors="replace")
 
@@ -221,4 +221,4 @@ _ERRORS = {
     pycurl.E_SEND_FAIL_REWIND: ErrorClass.RESET,
     pycurl.E_HTTP2: ErrorClass.RESET,
 }
-"""libcurl's codes (https://curl.se/libcurl/c/libcurl-errors.html); any other is no HTTP that we understand."""
+"""Error classes by libcurl's code (https://curl.se/libcurl/c/libcurl-errors.html); any other code is PROTOCOL."""

@@ -1,5 +1,5 @@
-"""What a target's name leads to just now, for the person who creates a consumer. What counts is asked anew for every
-connection (target.py)."""
+"""Checks the addresses of a target's name when a consumer is created, for early feedback. The check of each connection
+decides (target.py)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from domain.target import Target
 
 
 def addresses_of(host: str) -> list[str]:
-    """The addresses of a host. Raises OSError, and UnicodeError for what is no name."""
+    """Return the addresses of a host. Raises OSError, and UnicodeError for an invalid name."""
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 class TargetNames:
-    """The guard's judgement of targets, names resolved. Thread-safe."""
+    """Applies the guard to targets after resolving their names. Thread-safe."""
 
     def __init__(
         self, guard: Guard, *, patience: float = 1.0, look_up: Callable[[str], Iterable[str]] | None = addresses_of
     ) -> None:
-        """Wait `patience` seconds for `look_up`; the operating system's own limit may be half a minute. Without
+        """Wait at most `patience` seconds for `look_up`; the operating system's own limit may be half a minute. Without
         `look_up` names are not resolved: an egress proxy does that."""
         self._guard, self._patience, self._look_up = guard, patience, look_up
 
     def judge(self, target: Target) -> tuple[str | None, str | None]:
-        """Why a consumer may not have this target, and what a person should know who gives it one that it may have:
-        that its name leads nowhere just now. Sentences, or None."""
+        """Return two sentences, each or None: why the target is not allowed, and a warning about an allowed target
+        whose name does not resolve."""
         if refusal := self._guard.check_target(target):
             return refusal, None
         if self._look_up is None:
@@ -37,11 +37,11 @@ class TargetNames:
         host = target.host
         addresses = self._addresses(host, self._look_up)
         if not addresses:
-            return None, f"The name {host} leads to no address just now; deliveries are tried again until it does."
+            return None, f"The name {host} does not resolve to an address now; deliveries are retried until it does."
         refusals = [self._guard.check_address(address, host) for address in addresses]
         if all(refusals):
             reason = str(refusals[0])
-            return reason if host in reason else f"{host} resolves to what is closed: {reason}", None
+            return reason if host in reason else f"All addresses of {host} are refused: {reason}", None
         return None, None
 
     def _addresses(self, host: str, look_up: Callable[[str], Iterable[str]]) -> list[str]:

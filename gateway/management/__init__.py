@@ -1,4 +1,5 @@
-"""RabbitMQ's management HTTP API (https://www.rabbitmq.com/docs/http-api-reference), as far as the service needs it."""
+"""The part of RabbitMQ's management HTTP API that the service uses
+(https://www.rabbitmq.com/docs/http-api-reference)."""
 
 from gateway.management.bindings import BindingGateway
 from gateway.management.channels import ChannelGateway

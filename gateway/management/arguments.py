@@ -1,4 +1,4 @@
-"""What RabbitMQ's refusals of arguments mean: Erlang's terms in, the client's own field and what to change out."""
+"""Translates RabbitMQ's refusals of arguments, with Erlang terms, to the client's field and what to change in it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ _FIELDS = {**queue.FIELDS, **exchange.FIELDS, "auto-delete": "autoDelete", "non-
 
 _ARG = r"invalid (?:arg|property) '(?P<arg>[^']+)' for queue "
 _RULES = [
-    (_ARG + r".* of queue type rabbit_(?P<kind>\w+)_queue$", "is not for {kind} queues: leave it out, or change type"),
-    (r"invalid property '(?P<arg>non-durable)'", "must be true for a queue of this type: leave it out, or change type"),
-    (r"invalid property '(?P<arg>[^']+)'", "is not for a queue of this type: leave it out, or change type"),
+    (
+        _ARG + r".* of queue type rabbit_(?P<kind>\w+)_queue$",
+        "is not supported by {kind} queues; leave it out, or change type",
+    ),
+    (r"invalid property '(?P<arg>non-durable)'", "must be true for a queue of this type; leave it out, or change type"),
+    (r"invalid property '(?P<arg>[^']+)'", "is not supported by queues of this type; leave it out, or change type"),
     (_ARG + r".*: \{value_negative,", "must not be negative"),
     (_ARG + r".*: \{value_zero,", "must not be 0"),
     (_ARG + r".*: \{(?:max_)?value_(?:too_large|exceeded|larger_than_max),", "is too large"),
@@ -21,17 +24,17 @@ _RULES = [
     (_ARG + r".*: invalid_overflow", "must be 'drop-head', 'reject-publish' or 'reject-publish-dlx'"),
     (
         _ARG + r".*routing_key_but_no_dlx_defined",
-        "goes with deadLetterExchange: give that, too ('' is the default)",
+        "needs deadLetterExchange; give that, too ('' is the default exchange)",
     ),
     (r"invalid type '\w+' for arg '(?P<arg>[^']+)' in ", "must be a string"),
-    (r"unknown exchange type '(?P<kind>[^']+)'", "{kind!r} is none that this RabbitMQ knows: it takes a plugin"),
+    (r"unknown exchange type '(?P<kind>[^']+)'", "{kind!r} is not known to this RabbitMQ; it may need a plugin"),
 ]
 _COMPILED = [(re.compile(pattern, re.DOTALL), sentence) for pattern, sentence in _RULES]
 _LONGEST = 300  # characters
 
 
 def explained(reason: str) -> tuple[str, str] | None:
-    """The field that is at fault, and what to change in it; None for what is said of no argument."""
+    """Return the field at fault and what to change in it; None if the reason is not about an argument."""
     for pattern, sentence in _COMPILED:
         if found := pattern.match(reason):
             groups = found.groupdict()
@@ -44,8 +47,8 @@ def explained(reason: str) -> tuple[str, str] | None:
 
 
 def in_one_line(reason: str) -> str:
-    """What RabbitMQ says, without Erlang's brackets around text, and no stack trace."""
+    """Return RabbitMQ's reason in one line, without Erlang's brackets around text and without a stack trace."""
     if reason.startswith("Request to node"):
-        return "it failed at it, mostly over an argument that it cannot use; its log says more"
+        return "it failed, probably because of an invalid argument; see RabbitMQ's log"
     line = " ".join(re.sub(r'<<"(.*?)">>', r"'\1'", reason).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

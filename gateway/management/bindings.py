@@ -15,14 +15,14 @@ from gateway.management.queue_lookup import QueueLookup
 
 class BindingGateway:
     """The bindings of one virtual host. Raises what ManagementClient.call raises, and QueueUnavailable for a queue
-    whose node is down: RabbitMQ 3.10 does not show its bindings then."""
+    whose node is down, because RabbitMQ 3.10 does not list its bindings then."""
 
     def __init__(self, client: ManagementClient) -> None:
         self._client = client
         self._lookup = QueueLookup(client)
 
     def bind(self, spec: BindingSpec) -> bool:
-        """Make the binding; False when it was there already. Raises NotFound when an end of it is missing."""
+        """Create the binding; return False if it exists. Raises NotFound if its source or destination is missing."""
         with self._explained(spec.queue_name):
             if self._matching(spec):
                 return False
@@ -31,7 +31,7 @@ class BindingGateway:
         return True
 
     def unbind(self, spec: BindingSpec) -> None:
-        """Remove the binding with just this routing key and these arguments. Raises NotFound."""
+        """Delete the binding with exactly this routing key and these arguments. Raises NotFound."""
         with self._explained(spec.queue_name):
             found = self._matching(spec)
             if not found:
@@ -40,8 +40,8 @@ class BindingGateway:
             self._client.call("DELETE", *self._path(spec), key, subject="binding", name=_named(spec))
 
     def all(self, exchange: str | None = None, queue_name: str | None = None) -> list[BindingDetails]:
-        """All bindings but those that every queue has to the default exchange; only those of an exchange, as their
-        source, or of a queue, where one is given; none when it does not exist."""
+        """Return all bindings except those of the default exchange. With `exchange` or `queue_name`, return only the
+        bindings from that exchange or to that queue; none if it does not exist."""
         vhost = self._client.vhost
         if queue_name is not None:
             self._lookup.check_available(queue_name)

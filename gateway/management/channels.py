@@ -15,10 +15,10 @@ class ChannelGateway:
         self._client = client
 
     def all(self, connection_id: str | None = None) -> list[ChannelDetails]:
-        """Every channel, or those of one connection, by connection and number."""
-        # RabbitMQ 3.10 fails (500) when asked for the channels of a connection that has just been closed.
+        """Return all channels, or those of one connection, sorted by connection and number."""
+        # RabbitMQ 3.10 answers 500 for the channels of a connection that has just been closed, so read all channels.
         found = self._client.get("vhosts", self._client.vhost, "channels", subject="virtual host")
-        # One that is only just opening has a name and little more.
+        # A channel that is just opening has little more than a name.
         known = [_details(one) for one in found if "connection_details" in one]
         wanted = [one for one in known if connection_id in (None, one.connection_id)]
         return sorted(wanted, key=lambda one: (one.connection_id, one.number))

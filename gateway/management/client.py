@@ -1,6 +1,6 @@
-"""One call of RabbitMQ's management API: URL, login and deadlines in; JSON or a domain error out.
+"""Calls RabbitMQ's management API, with login and deadlines; returns JSON or raises a domain error.
 
-The login never appears in a message, and no exception of `requests` leaves this file.
+No error text contains the password, and no exception of `requests` leaves this file.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from gateway.permissions import ACCESS_REFUSED, needed_by
 from gateway.tls import tls_problem
 
 _REPEATABLE = ("GET", "PUT")
-"""Methods that another node is asked by even when the first may have carried them out: PUT says what shall be there."""
+"""Idempotent methods, which may be repeated on another node even if the first node may have carried them out."""
 
 CONNECTIONS = 32
-"""Calls at once of one process; further calls wait."""
+"""Maximum number of concurrent calls of a process; further calls wait."""
 
 _TLS_ALERT = r"\x15\x03"
-"""How an answer in TLS begins (RFC 8446 §5.1), as urllib3 quotes it."""
+"""The beginning of an answer in TLS (RFC 8446 §5.1), as urllib3 quotes it."""
 _ERRNO = re.compile(r"\[Errno -?\d+\] (?P<text>[^'\")]+)")
 
 _TRUE_OF_ALL_NODES = (ACCESS_REFUSED, QueueUnavailable.code)
-"""Codes of what each node would say."""
+"""Codes of errors that every node would return."""
 
 
 class ManagementClient:
-    """Calls the API of one broker, within one virtual host: the node that answered last, and when it does not, the
-    others in turn, in an order that each client shuffles. Thread-safe. Opens nothing before the first call,
-    so that an object made before a fork serves after it."""
+    """Calls the API of one broker, within one virtual host. It calls the node that answered last and, if that fails,
+    the others in turn, in a random order. Thread-safe. It opens no connection before the first call, so it may be
+    created before a fork."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class ManagementClient:
         read_seconds: float = 8.0,
         version_seconds: float = 30.0,
     ) -> None:
-        """All nodes together have `connect_seconds` and `read_seconds` for a call; each has its share. The version is
-        read again after `version_seconds`: the broker may be upgraded meanwhile."""
+        """All nodes together have `connect_seconds` and `read_seconds` for a call; each node has its share. The version
+        is read again after `version_seconds`, because the broker may have been upgraded."""
         self.vhost = nodes.virtual_host
         self._nodes = random.sample(nodes.nodes, len(nodes.nodes))
         self._current = 0
@@ -69,11 +69,11 @@ class ManagementClient:
         body: Any = None,
         headers: Mapping[str, str | bytes] | None = None,
     ) -> tuple[int, Any]:
-        """The status (2xx) and the JSON of the answer, None when it has no content. `path` follows /api.
+        """Return the status (2xx) and the JSON of the answer, or None without content. `path` follows /api.
 
-        Raises NotFound, Conflict, Locked, PreconditionFailed or Invalid when RabbitMQ refuses, worded for the `subject`
-        called `name` (without one, the virtual host); BrokerUnavailable when no node can be asked, or when a node
-        failed that may have done it.
+        Raises NotFound, Conflict, Locked, PreconditionFailed or Invalid if RabbitMQ refuses, with a text about the
+        `subject` called `name` (default: the virtual host). Raises BrokerUnavailable if no node answers, or if a node
+        failed that may have carried out a method that must not be repeated.
         """
         where = f"/api/{'/'.join(_segment(part) for part in path)}{_query(query)}"
         failure: BrokerUnavailable | None = None
@@ -89,8 +89,8 @@ class ManagementClient:
         raise failure
 
     def _turns(self, repeatable: bool) -> Iterator[tuple[ManagementNode, tuple[float, float]]]:
-        """The nodes from the one that answered last on, with the seconds for connecting and reading that each has. A
-        node from which we come back has failed, so other calls begin with the next."""
+        """Yield the nodes, starting with the one that answered last, each with its seconds for connecting and reading.
+        A node after which the caller continues has failed, so other calls start with the next one."""
         first, deadline = self._current, time.monotonic() + self._connect_seconds + self._read_seconds
         for turn in range(len(self._nodes)):
             left = max(0.1, deadline - time.monotonic())
@@ -112,25 +112,25 @@ class ManagementClient:
         headers: Mapping[str, str | bytes] | None = None,
         needed: str = "",
     ) -> tuple[int, Any]:
-        """As `call`, of one node. Raises _NodeFailed for BrokerUnavailable, unless RabbitMQ refuses our login."""
+        """Call one node, as `call`. Raises _NodeFailed instead of BrokerUnavailable, unless every node would fail."""
         login = (node.login.user.encode(), node.login.password.encode())
         request = requests.Request(method, f"{node.url}/", json=body, headers=dict(headers or {}), auth=login)
         try:
             with self._sessions.borrowed() as session:
                 prepared = session.prepare_request(request)
-                # requests resolves dot segments and decodes what need not be encoded: a name must arrive as it is.
+                # requests would normalise the path (dot segments, percent-encoding), but names must arrive unchanged.
                 prepared.url = f"{node.url}{where}"
                 answer = session.send(prepared, timeout=timeout, allow_redirects=False)
                 if body is not None and not answer.ok:
-                    # RabbitMQ 4.0 may refuse a request before it has read the body. The next one on that connection is
-                    # then not answered, or the connection is closed.
+                    # RabbitMQ 4.0 may refuse a request before it has read the body. It then does not answer the next
+                    # request on that connection, or closes it.
                     session.close()
         except Busy:
             raise _NodeFailed(_unavailable(node, "does not answer in time"), asked=False) from None
         except requests.Timeout as exc:
             asked = not isinstance(exc, requests.ConnectTimeout)
             raise _NodeFailed(_unavailable(node, "does not answer in time", BrokerTimeout), asked) from None
-        except OSError as exc:  # RequestException is one; others tell of a file of certificates that is gone
+        except OSError as exc:  # a RequestException, or a file of certificates is missing
             raise _NodeFailed(_unreachable(node, exc), asked=not _unsent(exc)) from None
         if answer.status_code in (201, 204):
             return answer.status_code, None
@@ -149,11 +149,11 @@ class ManagementClient:
         raise error
 
     def get(self, *path: str, subject: Subject, name: str = "", query: Mapping[str, str | int] | None = None) -> Any:
-        """The JSON of `GET /api/<path>`. Raises as `call`."""
+        """Return the JSON of `GET /api/<path>`. Raises what `call` raises."""
         return self.call("GET", *path, subject=subject, name=name, query=query)[1]
 
     def version(self) -> tuple[int, ...]:
-        """RabbitMQ's version, as in (4, 0, 5): in a cluster that of the node that answers. Raises as `call`."""
+        """Return RabbitMQ's version, such as (4, 0, 5), of the node that answers. Raises what `call` raises."""
         read_at, version = self._version
         if time.monotonic() > read_at + self._version_seconds:
             found = self.get("overview", subject="virtual host", query={"columns": "rabbitmq_version"})
@@ -162,16 +162,16 @@ class ManagementClient:
         return version
 
     def _see_vhost(self, node: ManagementNode, timeout: tuple[float, float]) -> None:
-        """Raise _NodeFailed when what was not found is missing with all else: RabbitMQ finds nothing at all for
-        the seconds in which it stops, and nobody shall take a queue for lost by that."""
+        """Raise _NodeFailed if the whole virtual host is missing. RabbitMQ answers 404 to everything while it stops,
+        which must not make a queue look deleted."""
         try:
             self._ask(node, timeout, "GET", f"/api/vhosts/{_segment(self.vhost)}", "virtual host")
-        except BrokerUnavailable:  # our user may not see it, but it was not missing
+        except BrokerUnavailable:  # our user may not read it, but it exists
             return
 
 
 class _NodeFailed(Exception):
-    """A node that cannot be asked, or stops: another may be. `asked` is False when it certainly has done nothing."""
+    """A node failed or is stopping; another may answer. `asked` is False if the node has certainly done nothing."""
 
     def __init__(self, error: BrokerUnavailable, asked: bool = True) -> None:
         super().__init__(error.detail)
@@ -183,14 +183,13 @@ def _unavailable(
 ) -> BrokerUnavailable:
     return kind(
         f"RabbitMQ's management API at {node.place} {what}. Check that the broker runs with the plugin "
-        "rabbitmq_management, and that RABBITMQ_MANAGEMENT_URL is right.",
+        "rabbitmq_management, and that RABBITMQ_MANAGEMENT_URL is correct.",
         retry_after=5,
     )
 
 
 def _unreachable(node: ManagementNode, exc: OSError) -> BrokerUnavailable:
-    """The error, with the reason that an operator can act upon: urllib3's words, which quote the request, are left
-    out."""
+    """Return the error with a reason that an operator can act on, without urllib3's text, which quotes the request."""
     text = str(exc)
     problem = "its port expects https://" if _TLS_ALERT in text else tls_problem(text, "RABBITMQ_CA_FILE")
     if not isinstance(exc, requests.RequestException):
@@ -204,14 +203,14 @@ def _unreachable(node: ManagementNode, exc: OSError) -> BrokerUnavailable:
 
 
 def _unsent(exc: OSError) -> bool:
-    """Whether there was no connection to send anything by."""
+    """Return whether no connection was opened, so that nothing was sent."""
     cause = exc.args[0] if exc.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 def _segment(name: str) -> str:
     if name in (".", ".."):  # RabbitMQ's web server resolves these even when they are percent-encoded
-        raise Invalid(f"RabbitMQ's management API cannot address anything called {name!r}; choose another name.")
+        raise Invalid(f"RabbitMQ's management API cannot address the name {name!r}. Choose another name.")
     return quote(name, safe="")
 
 

@@ -9,7 +9,7 @@ from domain.details import ConnectionDetails
 from gateway.management.client import ManagementClient
 
 _LATIN_1_SINCE = (4, 0)
-"""Tried: 3.10.8 passes the bytes of X-Reason on, 4.0.5 encodes each byte as UTF-8."""
+"""Tested: 3.10.8 passes the bytes of X-Reason unchanged, 4.0.5 encodes each byte as UTF-8."""
 
 
 class ConnectionGateway:
@@ -19,23 +19,23 @@ class ConnectionGateway:
         self._client = client
 
     def all(self) -> list[ConnectionDetails]:
-        """Every connection, the oldest first."""
+        """Return all connections, the oldest first."""
         found = self._client.get("vhosts", self._client.vhost, "connections", subject="virtual host")
-        # One that is only just opening has a name and little more.
+        # A connection that is just opening has little more than a name.
         known = [_details(one) for one in found if "user" in one]
         return sorted(known, key=lambda one: (one.connected_at or datetime.max.replace(tzinfo=UTC), one.connection_id))
 
     def blocked(self) -> list[str]:
-        """The names of those that the broker keeps from publishing
+        """Return the names of the connections that the broker blocks
         (https://www.rabbitmq.com/docs/connection-blocked)."""
         path = ("vhosts", self._client.vhost, "connections")
         found = self._client.get(*path, subject="virtual host", query={"columns": "name,state"})
         return [one["name"] for one in found if one.get("state") in ("blocked", "blocking")]
 
     def close(self, connection_id: str, reason: str) -> None:
-        """Close it from the broker's side; its client reads `reason`. Raises NotFound.
+        """Close a connection on the broker's side; its client gets `reason`. Raises NotFound.
 
-        RabbitMQ 4 takes each byte of the header for a character, so that characters beyond Latin-1 become "?"."""
+        RabbitMQ 4 reads each byte of the header as a character, so characters beyond Latin-1 become "?"."""
         by_byte = self._client.version() >= _LATIN_1_SINCE
         headers = {"X-Reason": reason.encode("latin-1", errors="replace") if by_byte else reason.encode()}
         self._client.call(

@@ -1,4 +1,4 @@
-"""What workers must know of queues before they consume: type, dead letters, limits, and when a queue is deleted."""
+"""The properties of all queues that workers need before they consume: type, dead letters, limits and deletion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class DeadLetterGateway:
         self._client = client
 
     def facts(self) -> dict[str, QueueFacts]:
-        """All queues by name, in one call."""
+        """Return the properties of all queues by name, in one call."""
         query: dict[str, str | int] = {"columns": f"name,{FACT_COLUMNS}"}
         found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
         version = self._client.version()

@@ -29,7 +29,7 @@ class ExchangeGateway:
         self._client = client
 
     def declare(self, spec: ExchangeSpec) -> bool:
-        """Make the exchange; False when it was there, just so. Raises Conflict when it exists otherwise."""
+        """Create the exchange; return False if it exists with these properties. Raises Conflict if they differ."""
         wanted = {
             "type": spec.type,
             "durable": spec.durable,
@@ -40,16 +40,16 @@ class ExchangeGateway:
         return self._call("PUT", spec.exchange, body=wanted)[0] == 201
 
     def page(self, wanted: Selection) -> Page[ExchangeDetails]:
-        """The exchanges that are asked for. A regular expression must be one of ours (see read_page)."""
+        """Return one page of exchanges. A regular expression must be the service's own (see read_page)."""
         page = read_page(self._client, "exchanges", wanted, _COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> ExchangeDetails:
-        """One exchange. Raises NotFound."""
+        """Return one exchange. Raises NotFound."""
         return _details(self._call("GET", name)[1])
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:
-        """Delete the exchange with its bindings. Raises NotFound, and PreconditionFailed when it must be unused and has
+        """Delete the exchange with its bindings. Raises NotFound, and PreconditionFailed if `if_unused` and it has
         bindings."""
         self._call("DELETE", name, query={"if-unused": "true"} if if_unused else {})
 

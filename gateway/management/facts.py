@@ -1,4 +1,4 @@
-"""What workers and readers must know of a queue: type, dead letters, limit of returns, and when it is deleted."""
+"""The properties of a queue that workers and readers need: type, dead letters, delivery limit and deletion."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from domain.registry import QueueFacts
 FACT_COLUMNS = "type,auto_delete,exclusive,arguments,effective_policy_definition"
 
 NO_LIMIT_SINCE = (4, 0)
-"""From this version on a quorum queue has a delivery limit by default, and a negative one is none
-(https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit). Before, a negative limit drops a message the
-first time it returns: seen on 3.10.8."""
+"""From this version on, a quorum queue has a delivery limit by default, and a negative limit means none
+(https://www.rabbitmq.com/docs/quorum-queues#position-delivery-limit). In earlier versions a negative limit drops a
+message at its first return (tested on 3.10.8)."""
 
 _DEFAULT_LIMIT = 20
 
 
 def facts_of(queue: dict[str, Any], version: tuple[int, ...]) -> QueueFacts:
-    """The facts of a queue with FACT_COLUMNS. A policy counts where the queue's own arguments say nothing
-    (https://www.rabbitmq.com/docs/dlx#using-policies)."""
+    """Return the properties of a queue that was read with FACT_COLUMNS. The queue's arguments take precedence over its
+    policy (https://www.rabbitmq.com/docs/dlx#using-policies)."""
     arguments = queue.get("arguments") or {}
-    policy = queue.get("effective_policy_definition") or {}  # RabbitMQ writes [] for none in some versions
+    policy = queue.get("effective_policy_definition") or {}  # some versions of RabbitMQ return [] for none
     policy = policy if isinstance(policy, dict) else {}
     exchange = arguments.get("x-dead-letter-exchange", policy.get("dead-letter-exchange"))
     key = arguments.get("x-dead-letter-routing-key", policy.get("dead-letter-routing-key"))
@@ -39,8 +39,8 @@ def facts_of(queue: dict[str, Any], version: tuple[int, ...]) -> QueueFacts:
 
 
 def delivery_limit(limits: tuple[object, ...], version: tuple[int, ...]) -> int | None:
-    """The limit that applies, of the queue's argument and its policy's (None: not given): the lower one; where either
-    is negative, the higher. None: no limit. As rabbit_quorum_queue:resolve_delivery_limit/2 of RabbitMQ 4.0."""
+    """Return the limit that applies: the lower of the queue's argument and its policy (None: not given), or the higher
+    if either is negative. None means no limit. See rabbit_quorum_queue:resolve_delivery_limit/2 of RabbitMQ 4.0."""
     given = [limit for limit in limits if isinstance(limit, int)]
     if version < NO_LIMIT_SINCE:
         return max(0, min(given)) if given else None

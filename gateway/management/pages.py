@@ -1,4 +1,4 @@
-"""Lists that RabbitMQ filters, sorts and cuts into pages itself (https://www.rabbitmq.com/docs/management#http-api)."""
+"""Lists that RabbitMQ filters, sorts and paginates (https://www.rabbitmq.com/docs/management#http-api)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gateway.management.refusals import PAGE_OUT_OF_RANGE
 def read_page(
     client: ManagementClient, kind: str, wanted: Selection, columns: str, sort_columns: Mapping[str, str]
 ) -> Page[dict[str, Any]]:
-    """The `wanted` part of the `kind` of things in the virtual host. A page past the last is empty. `sort_columns` has
-    RabbitMQ's names of the fields to sort by. A regular expression must be one of ours, because RabbitMQ's engine
-    backtracks."""
+    """Return one page of the list `kind` (queues or exchanges) of the virtual host. A page after the last one is empty.
+    `sort_columns` maps fields to RabbitMQ's columns. A regular expression must be the service's own, never a client's,
+    because RabbitMQ's engine backtracks."""
     try:
         return _read(client, kind, wanted, columns, sort_columns)
     except Invalid as exc:

@@ -1,8 +1,8 @@
-"""One queue as RabbitMQ's lists show it: whether it exists, and whether its node is up.
+"""Looks up one queue in RabbitMQ's lists, which show whether it exists and whether its node is up.
 
-`GET /api/queues/<vhost>/<name>` does not tell: for a classic queue whose node is down, RabbitMQ 3.10 answers 404, and
-4.0 answers 200 with the state `running`. The lists of both say `down`, and `minority` (3.10: no leader) for a quorum
-queue that has lost most of its members.
+`GET /api/queues/<vhost>/<name>` does not show it: for a classic queue whose node is down, RabbitMQ 3.10 answers 404,
+and 4.0 answers 200 with the state `running`. The lists of both versions show `down`, and `minority` (3.10: no leader)
+for a quorum queue that has lost most of its members.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COLUMNS = (
 STATE_COLUMNS = "name,type,state,leader,members,online"
 _UNUSABLE = frozenset({"down", "minority", "stopped", "crashed"})
 _RETRY_AFTER = 5.0
-"""Seconds after which a client may ask again for a queue whose node is down."""
+"""Seconds after which a client may retry, if the queue's node is down."""
 
 
 class QueueLookup:
@@ -35,7 +35,7 @@ class QueueLookup:
         self._client = client
 
     def find(self, name: str) -> dict[str, Any]:
-        """The queue of just this name. Raises NotFound, and QueueUnavailable when its node is down."""
+        """Return the queue of exactly this name. Raises NotFound, and QueueUnavailable if its node is down."""
         exact = Selection(pattern=f"^{re.escape(name)}$", regex=True, size=500)  # RabbitMQ ignores case
         columns = f"{COLUMNS},{FACT_COLUMNS}"
         for queue in read_page(self._client, "queues", exact, columns, {}).items:
@@ -46,26 +46,27 @@ class QueueLookup:
         raise NotFound(f"There is no queue called {name!r}.", code="queue_not_found")
 
     def facts(self, name: str) -> QueueFacts:
-        """What is to be known of a queue before messages are taken off it. Raises as `find`."""
+        """Return the properties of a queue. Raises what `find` raises."""
         return facts_of(self.find(name), self._client.version())
 
     def check_available(self, name: str) -> None:
-        """Return when the queue is missing or can be used. Raises QueueUnavailable when its node is down."""
+        """Raise QueueUnavailable if the queue exists and its node is down."""
         try:
             self.find(name)
-        except (NotFound, Invalid):  # RabbitMQ may refuse the pattern; then the first answer stands
+        except (NotFound, Invalid):  # Invalid: RabbitMQ may refuse the pattern
             return
 
     def unavailable(self) -> list[str]:
-        """The names of all queues whose nodes are down. RabbitMQ 3.10 does not show their bindings meanwhile."""
+        """Return the names of all queues whose nodes are down, whose bindings RabbitMQ 3.10 does not list."""
         query: dict[str, str | int] = {"columns": STATE_COLUMNS}
         found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
         return [queue["name"] for queue in found if outage(queue)]
 
 
 def state_of(queue: dict[str, Any]) -> str:
-    """The state of a queue out of a list. A quorum queue without a leader, to which RabbitMQ 3.10 gives no state, or
-    without a majority of its members is `minority`; another one is not `down`, which RabbitMQ 4.0 says under load."""
+    """Return the state of a queue from a list. A quorum queue is `minority` without a leader (RabbitMQ 3.10 gives no
+    state then) or without a majority of its members. If it has both it is not `down`, which RabbitMQ 4.0 reports under
+    load."""
     state = str(queue.get("state", "running"))
     if queue.get("type") != "quorum" or "members" not in queue:
         return state
@@ -75,7 +76,7 @@ def state_of(queue: dict[str, Any]) -> str:
 
 
 def outage(queue: dict[str, Any]) -> str | None:
-    """Why a queue out of a list cannot be used, as half a sentence; None when it can."""
+    """Return a clause that says why a queue from a list cannot be used; None if it can."""
     state = state_of(queue)
     if state == "minority":
         return "too few of the nodes that hold it are up, so RabbitMQ cannot use it"

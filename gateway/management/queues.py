@@ -37,15 +37,15 @@ _SORT_COLUMNS = {
 
 class QueueGateway:
     """The queues of one virtual host. Raises what ManagementClient.call raises, and QueueUnavailable for a queue whose
-    node is down: RabbitMQ says then that it is missing, or that it cannot do what was asked for."""
+    node is down, instead of the various errors that RabbitMQ returns then."""
 
     def __init__(self, client: ManagementClient) -> None:
         self._client = client
         self._lookup = QueueLookup(client)
 
     def declare(self, spec: QueueSpec) -> bool:
-        """Make the queue; False when it was there, just so. Raises Conflict when it exists otherwise, and Invalid for a
-        delivery limit that this RabbitMQ misreads."""
+        """Create the queue; return False if it exists with these properties. Raises Conflict if they differ, and
+        Invalid for a negative delivery limit before RabbitMQ 4.0."""
         arguments = spec.amqp_arguments()
         limit = arguments.get("x-delivery-limit")
         if isinstance(limit, int) and limit < 0:
@@ -54,12 +54,12 @@ class QueueGateway:
         return self._call("PUT", spec.queue_name, body=wanted) == 201
 
     def page(self, wanted: Selection) -> Page[QueueDetails]:
-        """The queues that are asked for. A regular expression must be one of ours (see read_page)."""
+        """Return one page of queues. A regular expression must be the service's own (see read_page)."""
         page = read_page(self._client, "queues", wanted, COLUMNS, _SORT_COLUMNS)
         return Page([_details(one) for one in page.items], page.total)
 
     def get(self, name: str) -> QueueDetails:
-        """One queue. Raises NotFound."""
+        """Return one queue. Raises NotFound."""
         try:
             queue = self._client.get("queues", self._client.vhost, name, subject="queue", name=name)
         except NotFound:
@@ -69,18 +69,18 @@ class QueueGateway:
         return _details(queue)
 
     def outlines(self) -> list[QueueOutline]:
-        """All queues, in one call."""
+        """Return the outlines of all queues, in one call."""
         query: dict[str, str | int] = {"columns": _OUTLINE_COLUMNS}
         found = self._client.get("queues", self._client.vhost, subject="virtual host", query=query)
         return [_outline(one) for one in found]
 
     def purge(self, name: str) -> None:
-        """Drop the messages that are ready; those with a consumer stay with it. Raises NotFound, Locked."""
+        """Delete the ready messages; unacked messages stay. Raises NotFound and Locked."""
         self._call("DELETE", name, "contents")
 
     def delete(self, name: str, *, if_empty: bool = False, if_unused: bool = False) -> None:
-        """Delete the queue with its messages. Raises NotFound, Locked, and PreconditionFailed when a condition is asked
-        for and does not hold."""
+        """Delete the queue with its messages. Raises NotFound, Locked, and PreconditionFailed if a given condition is
+        not met."""
         conditions = {"if-empty": if_empty, "if-unused": if_unused}
         self._call("DELETE", name, query={condition: "true" for condition, asked in conditions.items() if asked})
 
@@ -135,7 +135,7 @@ def _outline(queue: dict[str, Any]) -> QueueOutline:
 
 
 def _figures(queue: dict[str, Any]) -> dict[str, Any]:
-    """A queue just made has no statistics yet: then there is nothing in it."""
+    """Return the counts and rates of a queue. A new queue has no statistics and is empty."""
     return {
         "ready": queue.get("messages_ready", 0),
         "unacked": queue.get("messages_unacknowledged", 0),
@@ -147,8 +147,8 @@ def _figures(queue: dict[str, Any]) -> dict[str, Any]:
 
 
 def _oldest_at(queue: dict[str, Any]) -> datetime | None:
-    """When the first message that is ready was published, by its `timestamp` property. RabbitMQ tells it of classic
-    queues only, and of an empty queue or a message without timestamp it tells nothing or an empty string."""
+    """Return the time of the first ready message, by its `timestamp` property. RabbitMQ reports it only for classic
+    queues; for an empty queue or a message without a timestamp it reports nothing or an empty string."""
     seconds = queue.get("head_message_timestamp")
     if not isinstance(seconds, int) or not queue.get("messages_ready") or not plausible(seconds, time.time()):
         return None
@@ -156,6 +156,6 @@ def _oldest_at(queue: dict[str, Any]) -> datetime | None:
 
 
 def _rate(queue: dict[str, Any], what: str) -> float:
-    """Messages a second."""
+    """Return a rate in messages per second."""
     stats = queue.get("message_stats") or {}
     return float(stats.get(f"{what}_details", {}).get("rate", 0))

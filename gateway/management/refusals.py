@@ -1,4 +1,4 @@
-"""What RabbitMQ's refusals mean: a status and a reason in, the domain error that a client can act on out."""
+"""Translates RabbitMQ's refusals, a status and a reason, to domain errors that a client can act on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<name>[^']+)' for .*: received (?P<wanted>.+) but current is (?P<current>.+)$", re.DOTALL
 )
 _ABSENT = re.compile(r"no (?P<subject>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
-"""Of a binding, either end may be what is missing."""
+"""Also the reason for a binding, of which either end may be missing."""
 _DOWN = re.compile(r"home node '[^']*' of durable queue '(?P<name>.*)' in vhost '.*' is down", re.DOTALL)
 _TAG = re.compile(r"Not (\w+) user")
 _VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '\w+')?$", re.DOTALL)
@@ -42,15 +42,15 @@ class Refusal:
 
     @classmethod
     def read(cls, status: int, content: Any) -> Refusal:
-        """From the body that RabbitMQ sends along, whatever it is."""
+        """Return the refusal for RabbitMQ's status and body; the body may be anything."""
         said = content if isinstance(content, dict) else {}
         error = str(said.get("error") or f"HTTP {status}")
         return cls(status, error, str(said.get("reason") or error))
 
 
 def error_for(refusal: Refusal, subject: Subject, name: str, user: str, needed: str) -> WorkerError:
-    """The error to raise for `refusal` of an operation on the `subject` called `name`. `needed` are the permissions of
-    RabbitMQ's `user` that the operation takes."""
+    """Return the error to raise for a refused operation on the `subject` called `name`. `needed` are the permissions
+    that RabbitMQ's `user` needs for the operation."""
     if refusal.status in (401, 403):
         return BrokerUnavailable(_no_access(refusal, user, needed), code=ACCESS_REFUSED)
     if absent := _ABSENT.search(refusal.reason):
@@ -60,32 +60,33 @@ def error_for(refusal: Refusal, subject: Subject, name: str, user: str, needed: 
     if refusal.status >= 500:
         return BrokerUnavailable(f"RabbitMQ failed to answer (HTTP {refusal.status}); try again.", retry_after=5)
     if refusal.error == PAGE_OUT_OF_RANGE:
-        return Invalid("There is no such page.", code=PAGE_OUT_OF_RANGE)
+        return Invalid("The page does not exist.", code=PAGE_OUT_OF_RANGE)
     return _bad_request(refusal.reason, subject, name)
 
 
 def _no_access(refusal: Refusal, user: str, needed: str) -> str:
-    """RabbitMQ spells a failed login with a z, and everything that a login is not allowed to do with an s."""
+    """Return a sentence about missing access. RabbitMQ spells "authorized" with a z for a failed login, else with an
+    s."""
     if refusal.error == "not_authorized":
         return (
             f"RabbitMQ's management API refuses the login of {user!r}: wrong user or password in "
-            "RABBITMQ_MANAGEMENT_URL or, where that names none, in RABBITMQ_URL."
+            "RABBITMQ_MANAGEMENT_URL or, if that has none, in RABBITMQ_URL."
         )
     if lacks_tag := _TAG.fullmatch(refusal.reason):
         tag = {"monitor": "monitoring"}.get(lacks_tag[1], lacks_tag[1])
-        return f"RabbitMQ's user {user!r} lacks the tag {tag!r}: rabbitmqctl set_user_tags {user} {tag}"
+        return f"RabbitMQ's user {user!r} lacks the tag {tag!r}. Set it: rabbitmqctl set_user_tags {user} {tag}"
     if refusal.reason == "User not authorised to access virtual host":
         return f"RabbitMQ's user {user!r} has no permissions in the virtual host of RABBITMQ_URL."
     if refusal.reason == "Access refused." and needed:
-        return f"RabbitMQ's user {user!r} lacks a permission. This takes {needed}."
+        return f"RabbitMQ's user {user!r} lacks a permission. The operation needs {needed}."
     return missing_permission(refusal.reason, {}) or f"RabbitMQ refuses this to its user {user!r}: {refusal.reason}"
 
 
 def _not_found(reason: str, subject: Subject, name: str) -> WorkerError:
     if subject == "virtual host":
         return BrokerUnavailable(
-            f"RabbitMQ has no virtual host {name!r}: RABBITMQ_URL's path names it. If it is right, RabbitMQ is just "
-            "stopping or starting: try again.",
+            f"RabbitMQ has no virtual host {name!r}, which the path of RABBITMQ_URL names. If the name is correct, "
+            "RabbitMQ is stopping or starting: try again.",
             code="virtual_host_not_found",
         )
     if down := _DOWN.search(reason):
@@ -99,22 +100,23 @@ def _bad_request(reason: str, subject: Subject, name: str) -> WorkerError:
     if differs := _INEQUIVALENT.search(reason):
         current, wanted = _value(differs["current"]), _value(differs["wanted"])
         return Conflict(
-            f"The {subject} {name!r} exists with another {differs['name']!r}: it is {current}, wanted is {wanted}. "
-            f"Ask for what it is, or delete the {subject} first.",
+            f"The {subject} {name!r} already exists with {differs['name']!r} {current}; you asked for {wanted}. "
+            f"Use the existing value, or delete the {subject} first.",
             code=f"{subject}_exists_otherwise",
-            fields=[(differs["name"], f"is {current}, wanted is {wanted}")],
+            fields=[(differs["name"], f"is {current}; you asked for {wanted}")],
         )
     if "cannot obtain exclusive access" in reason or "RESOURCE_LOCKED" in reason:
         return Locked(
-            f"The {subject} {name!r} is exclusive to another connection: only that one may use it, and it goes with it."
+            f"The {subject} {name!r} is exclusive to another connection: only that connection may use it, and RabbitMQ "
+            f"deletes the {subject} when it closes."
         )
     if reason.endswith("not empty"):
         return PreconditionFailed(
-            f"The {subject} {name!r} holds messages. Purge it first, or leave out ifEmpty.", code=f"{subject}_not_empty"
+            f"The {subject} {name!r} is not empty. Purge it first, or leave out ifEmpty.", code=f"{subject}_not_empty"
         )
     if reason.endswith("in use"):
         return PreconditionFailed(
-            f"The {subject} {name!r} is in use. Remove what uses it first, or leave out ifUnused.",
+            f"The {subject} {name!r} is in use. Remove its consumers or bindings first, or leave out ifUnused.",
             code=f"{subject}_in_use",
         )
     if fault := explained(reason):
@@ -123,6 +125,6 @@ def _bad_request(reason: str, subject: Subject, name: str) -> WorkerError:
 
 
 def _value(described: str) -> str:
-    """RabbitMQ writes `the value '1000' of type 'long'`, `'true'` or `none`."""
+    """Return the value in RabbitMQ's description: `the value '1000' of type 'long'`, `'true'` or `none`."""
     found = _VALUE.match(described.strip())
     return found["value"] if found else described.strip()

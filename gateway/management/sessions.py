@@ -13,12 +13,12 @@ from gateway.tls import TlsFiles
 
 
 class Busy(Exception):
-    """All sessions were in use for too long."""
+    """No session became free in time."""
 
 
 class Sessions:
-    """At most `count` sessions of one connection each. Thread-safe; opens nothing before the first call, so that one
-    made before a fork serves after it."""
+    """A pool of at most `count` sessions with one connection each. Thread-safe. It opens no connection before the first
+    call, so it may be created before a fork."""
 
     def __init__(self, count: int, patience: float, tls: TlsFiles) -> None:
         """A caller waits at most `patience` seconds for a session."""
@@ -29,7 +29,7 @@ class Sessions:
 
     @contextmanager
     def borrowed(self) -> Iterator[requests.Session]:
-        """A session that no other caller uses meanwhile: the one that was used last. Raises Busy."""
+        """Lend the most recently used idle session exclusively. Raises Busy."""
         if not self._free.acquire(timeout=self._patience):
             raise Busy
         try:
@@ -41,6 +41,6 @@ class Sessions:
 
     def _opened(self) -> requests.Session:
         session = requests.Session()
-        session.trust_env = False  # a proxy or netrc of the environment has no business with the broker
+        session.trust_env = False  # proxies and netrc of the environment are not for the broker
         session.verify, session.cert = self._tls.trusted, self._tls.shown
         return session

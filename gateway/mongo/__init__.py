@@ -1,4 +1,4 @@
-"""What the service keeps in MongoDB. pymongo's exceptions leave it as errors of the domain (failures.py)."""
+"""The collections of the service in MongoDB. pymongo's exceptions become domain errors here (failures.py)."""
 
 from gateway.mongo.connection import Store, client_options, open_store
 

@@ -1,4 +1,4 @@
-"""API keys. Only their SHA-256 is kept: a dump of the database lets nobody in."""
+"""API keys. The store has only their SHA-256, so a dump of the database gives no access."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ApiKeys(IndexedCollection):
 
     @store_call
     def add(self, key: ApiKey) -> None:
-        """Store a new key. Raises Conflict when the name is taken."""
+        """Store a new key. Raises Conflict if the name is in use."""
         document = {
             "_id": key.name,
             "revision": 1,
@@ -36,22 +36,22 @@ class ApiKeys(IndexedCollection):
         try:
             self._collection().insert_one(document)
         except DuplicateKeyError:
-            raise Conflict(f"There is an API key {key.name!r} already.") from None
+            raise Conflict(f"The API key {key.name!r} already exists.") from None
 
     @store_call
     def by_digest(self, digest: str) -> ApiKey | None:
-        """The key with that SHA-256, expired or not."""
+        """Return the key with this SHA-256, even if it has expired; None if there is none."""
         document = self._collection().find_one({"digest": digest})
         return None if document is None else _key(document)
 
     @store_call
     def all(self) -> list[ApiKey]:
-        """Every key, expired or not, by name."""
+        """Return all keys, including expired ones, by name."""
         return [_key(document) for document in self._collection().find().sort("_id", 1)]
 
     @store_call
     def used(self, key: ApiKey, now: datetime) -> None:
-        """Note that the key is in use; one that is gone stays gone."""
+        """Set the time of the key's last use. Do nothing if the key was deleted."""
         change(self._collection(), {"_id": key.name, "digest": key.digest}, lambda _: {"lastUsedAt": now})
 
     @store_call

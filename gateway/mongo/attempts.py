@@ -1,4 +1,4 @@
-"""The log of delivery attempts. A TTL index forgets them after a while."""
+"""The attempt log. A TTL index removes old attempts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.database import Database
 
+from delivery.header_values import field_value
 from domain.attempt import Attempt, AttemptFilter
 from domain.details import Page
 from domain.selection import Order
@@ -28,23 +29,23 @@ _NAMES = {"at": "micros", "queueName": "queue", "durationMs": "duration_ms"}
 
 
 class Attempts(IndexedCollection):
-    """Written by workers in batches, read by the API. All methods raise StoreUnavailable."""
+    """The attempt log: workers write it in batches, the API reads it. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document], kept: int) -> None:
-        """Forget an attempt after `kept` seconds."""
+        """An attempt is removed after `kept` seconds."""
         indexes = log_indexes(kept, "consumer", "queue")
         super().__init__(database, "attempts", *indexes, IndexModel("message_id"))
 
     @store_call
     def add(self, attempts: Mapping[str, Attempt]) -> int:
-        """Store all of them under their ids, in one call; those that an earlier try has stored stay as they are. Return
-        how many can never be stored."""
+        """Store attempts under their ids, in one call. Skip those that an earlier call has stored. Return the number of
+        attempts that can never be stored."""
         documents = [asdict(attempt) | {"_id": key, "micros": micros(attempt.at)} for key, attempt in attempts.items()]
         return insert_new(self._collection(), documents) if documents else 0
 
     @store_call
     def find(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
-        """One page of those that fit the filter, in that order; the first page is 1."""
+        """Return one page of the matching attempts, in this order; the first page is 1."""
         return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _loaded)
 
 
@@ -65,4 +66,6 @@ def _query(wanted: AttemptFilter) -> Document:
 def _loaded(document: Document) -> Attempt:
     fields = {name: value for name, value in document.items() if name not in {"_id", "micros"}}
     fields["sampled"] = bool(fields["sampled"])  # the embedded store keeps booleans as numbers
+    if isinstance(fields["message_id"], bytes):  # an earlier release stored ids that are not UTF-8
+        fields["message_id"] = field_value(fields["message_id"])
     return Attempt(**fields)

@@ -1,4 +1,4 @@
-"""The audit log. A TTL index forgets entries after a while."""
+"""The audit log. A TTL index removes old entries."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _NAMES = {"at": "micros"}
 
 
 class AuditEntries(IndexedCollection):
-    """Written in batches, read by the API. All methods raise StoreUnavailable."""
+    """The audit log, written in batches. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database[Document], kept: int) -> None:
-        """Forget an entry after `kept` seconds."""
+        """An entry is removed after `kept` seconds."""
         super().__init__(database, "audit", *log_indexes(kept, "user", "names"))
 
     @store_call
     def add(self, entries: Sequence[AuditEntry]) -> int:
-        """Store all of them; those that an earlier try has stored already stay as they are. Return how many can never
-        be stored."""
+        """Store entries. Skip those that an earlier call has stored. Return the number of entries that can never be
+        stored."""
         return insert_new(self._collection(), [_document(entry) for entry in entries])
 
     @store_call
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
-        """One page of those that fit the filter, in that order; the first page is 1."""
+        """Return one page of the matching entries, in this order; the first page is 1."""
         return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _entry)
 
 

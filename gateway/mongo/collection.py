@@ -1,4 +1,4 @@
-"""A collection of the store as the base of what is kept in it, and the reads and writes that several of them share."""
+"""The base of all collections in the store, and the reads and writes that several of them share."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ Self = TypeVar("Self", bound=_InDatabase)
 def store_call(
     method: Callable[Concatenate[Self, Params], Returned],
 ) -> Callable[Concatenate[Self, Params], Returned]:
-    """Decorate every method that uses the store: limit its time by the client's timeoutMS, or by what its unit of work
-    has left (see deadline.py), and let pymongo's exceptions leave it as StoreUnavailable or TooLargeForStore."""
+    """Decorate a method that uses the store. Limit its time to the client's timeoutMS, or to the rest of its unit of
+    work (see deadline.py), and translate pymongo's exceptions to StoreUnavailable or TooLargeForStore."""
 
     @wraps(method)
     def call(self: Self, /, *args: Params.args, **kwargs: Params.kwargs) -> Returned:
@@ -52,9 +52,9 @@ def store_call(
 
 
 class IndexedCollection:
-    """A collection whose indexes are made at its first use in this process, not at start: the store may be down then.
+    """A collection whose indexes are created at its first use in this process, because the store may be down at start.
 
-    Making an index that exists is a no-op on the server.
+    Creating an index that exists does nothing on the server.
     """
 
     def __init__(self, database: Database[Document], name: str, *indexes: IndexModel) -> None:
@@ -72,21 +72,21 @@ class IndexedCollection:
 
 
 def forgetting(field: str, seconds: int = 0) -> IndexModel:
-    """A TTL index: the server deletes a document `seconds` after the time in its field
+    """Return a TTL index: the server deletes a document `seconds` after the time in `field`
     (https://www.mongodb.com/docs/manual/core/index-ttl/)."""
     return IndexModel(field, expireAfterSeconds=seconds)
 
 
 def log_indexes(kept: int, *searched: str) -> list[IndexModel]:
-    """The indexes of a log: by time, and by each field that it is searched by, the latest first. Its entries have
-    `micros` beside `at` (see `micros`), and are forgotten after `kept` seconds."""
+    """Return the indexes of a log: by time, and by each field in `searched` with the latest entry first. The entries
+    have the fields `at` and `micros` (see `micros`), and are removed after `kept` seconds."""
     by_field = (IndexModel([(field, ASCENDING), ("micros", DESCENDING)]) for field in searched)
     return [forgetting("at", kept), IndexModel("micros"), *by_field]
 
 
 def _make_indexes(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
-    """Make them. MongoDB refuses a TTL other than that of the index that is there: change it by collMod
-    (https://www.mongodb.com/docs/manual/reference/command/collMod/). The embedded store takes it as it comes."""
+    """Create the indexes. MongoDB refuses a TTL that differs from the existing index's; then change the TTL by collMod
+    (https://www.mongodb.com/docs/manual/reference/command/collMod/). The embedded store accepts a different TTL."""
     try:
         collection.create_indexes(indexes)
     except OperationFailure as exc:
@@ -101,12 +101,12 @@ def _make_indexes(collection: Collection[Document], indexes: Sequence[IndexModel
 def change(
     collection: Collection[Document], wanted: Document, fields: Callable[[Document], Mapping[str, object]]
 ) -> tuple[Document, Document] | None:
-    """Set `fields(it)` on the one document that is `wanted` and count its `revision` up. It before and after, or None.
+    """Set `fields(document)` on the document that matches `wanted`, and increment its `revision`.
 
-    Replaces the whole document where its revision still matches, and tries again where it does not: the embedded store
-    keeps types and reports clashing names only so (its `$set` turns times into strings, its find_one_and_update hides
-    the clash), and MongoDB does just as well with it. Raises DuplicateKeyError,
-    and StoreUnavailable when others were faster a hundred times.
+    Return the document before and after the change, or None without a match. The change replaces the whole document if
+    its revision still matches, and else is tried again. The embedded store needs this: its `$set` turns times into
+    strings, and its find_one_and_update hides duplicate names. Raises DuplicateKeyError, and StoreUnavailable after a
+    hundred conflicting changes.
     """
     for _ in range(_MOST_CLASHES):
         if (before := collection.find_one(wanted)) is None:
@@ -115,12 +115,14 @@ def change(
         after = {**before, **fields(before), "revision": before["revision"] + 1}
         if collection.replace_one(unchanged, after).matched_count:
             return before, after
-    raise StoreUnavailable("Others keep changing the same document. Try again shortly.", retry_after=RETRY_AFTER)
+    raise StoreUnavailable(
+        "Other requests keep changing the same document. Try again shortly.", retry_after=RETRY_AFTER
+    )
 
 
 def insert_new(collection: Collection[Document], documents: Sequence[Document]) -> int:
-    """Insert the documents, except those whose `_id` is there: an earlier try has stored them. Return how many can
-    never be stored, as one that is too large: they must not hold up the others."""
+    """Insert the documents, except those whose `_id` exists, because an earlier call has stored them. Return the number
+    that can never be stored, for example because they are too large; they must not block the others."""
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as exc:
@@ -128,7 +130,7 @@ def insert_new(collection: Collection[Document], documents: Sequence[Document]) 
         if not NEVER_STORED.issuperset(errors) or exc.details["writeConcernErrors"]:
             raise
         return len(errors)
-    except (BSONError, ValueError, OverflowError):  # pymongo cannot send one of them, and does not say which
+    except (BSONError, ValueError, OverflowError):  # pymongo cannot encode one of them, but does not report which
         if len(documents) == 1:
             return 1
         return sum(insert_new(collection, [document]) for document in documents)
@@ -136,19 +138,19 @@ def insert_new(collection: Collection[Document], documents: Sequence[Document]) 
 
 
 def micros(moment: datetime) -> int:
-    """Unix microseconds. What is searched and sorted by time has them beside it: the embedded store compares times to
-    the second only, and hardly two things happen in the same microsecond, so that each has its place on one page."""
+    """Return a time in Unix microseconds. Logs are searched and sorted by it, because the embedded store compares times
+    only to the second, and because entries with equal times could occur on two pages."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def between(since: datetime | None, until: datetime | None) -> Document:
-    """The condition on a field of `micros`: from `since` on and before `until`; empty when both are None."""
+    """Return the condition on a field of `micros`: at or after `since` and before `until`; empty if both are None."""
     bounds = {"$gte": since, "$lt": until}
     return {operator: micros(moment) for operator, moment in bounds.items() if moment is not None}
 
 
 def ordering(order: Order, names: Mapping[str, str]) -> list[tuple[str, int]]:
-    """What to sort a log by. `names` has the fields' names in the store, where clients know them by others."""
+    """Return the sort order of a log. `names` maps field names of the API to those in the store, if they differ."""
     fields = dict.fromkeys((names.get(order.by, order.by), names["at"]))
     return [(field, DESCENDING if order.descending else ASCENDING) for field in fields]
 
@@ -161,10 +163,10 @@ def page_of(
     size: int,
     read: Callable[[Document], Entity],
 ) -> Page[Entity]:
-    """One page of the documents that fit, in that order, as `read` reads them; the first page is 1.
+    """Return one page of the matching documents, in this order, converted by `read`; the first page is 1.
 
-    Counted by the command `count`: the embedded store takes a tenth of a second for the aggregation that pymongo makes
-    of count_documents, and a thousandth for this (https://www.mongodb.com/docs/manual/reference/command/count/).
+    The total comes from the command `count` (https://www.mongodb.com/docs/manual/reference/command/count/), which takes
+    the embedded store 1 ms; pymongo's count_documents, an aggregation, takes 100 ms.
     """
     found = collection.find(query).sort(order).skip((number - 1) * size).limit(size)
     total = collection.database.command("count", collection.name, query=query)["n"]

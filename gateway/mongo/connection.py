@@ -1,4 +1,4 @@
-"""The way to MongoDB, and the one object that holds all that is kept there. Nothing here connects before it must."""
+"""The connection to MongoDB, and the object with all collections. Nothing connects before the first operation."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _RETENTION = Retention()
 
 
 def client_options(deadline: float = 5.0) -> dict[str, Any]:
-    """The options of every client. A unit of work may wait for the store for `deadline` seconds in all (deadline.py);
-    it notices sooner that no server can be reached. A change survives the loss of its primary, and is seen by the next
-    read; see uri.py."""
+    """Return the options of all clients. A unit of work may wait `deadline` seconds for the store in total
+    (deadline.py), and less if no server is reachable. A change survives the loss of its primary, and later reads return
+    it; see uri.py."""
     return {
         "connect": False,
         "tz_aware": True,
@@ -45,7 +45,7 @@ def client_options(deadline: float = 5.0) -> dict[str, Any]:
 
 
 class Store:
-    """All collections over one database. Thread-safe, as pymongo is; make one in each process."""
+    """All collections of one database. Thread-safe, as pymongo is. Create one in each process."""
 
     def __init__(self, database: Database[Document], sealer: Sealer, retention: Retention = _RETENTION) -> None:
         self._database = database
@@ -62,27 +62,27 @@ class Store:
 
     @store_call
     def ping(self, timeout: float = 1.0) -> None:
-        """Return when the store has answered a read, for which it needs to be usable: MongoDB answers the command ping
-        without a login. Raises StoreUnavailable after `timeout` seconds."""
+        """Check that the store answers a read within `timeout` seconds; else raise StoreUnavailable. The command ping
+        does not suffice, because MongoDB answers it without a login."""
         with pymongo.timeout(timeout):
             self._database["versions"].find_one({}, {"_id": 1})
 
     def unit_of_work(self) -> AbstractContextManager[None]:
-        """Let all calls inside, of this thread, wait for the store for as long as one alone may."""
+        """Limit the time that all calls of this thread inside the context wait for the store to that of one call."""
         return unit_of_work(self._database.client.options.timeout)
 
     def close(self) -> None:
-        """Close the connections; the store may not be used again."""
+        """Close the connections; the store must not be used afterwards."""
         self._database.client.close()
 
 
 def open_store(
     uri: str, secret_key: str, data_dir: Path, *, deadline: float = 5.0, retention: Retention = _RETENTION
 ) -> Store:
-    """A store outside Flask, as WorkerRMQ.py needs it. Does not wait for MongoDB: it may be down yet.
+    """Return a store for use outside Flask. It does not wait for MongoDB, which may be down.
 
-    `uri` names the database; `secret_key` and `data_dir` are the settings of these names (see secrets.py),
-    `deadline` is in seconds (see client_options).
+    `uri` names the database. `secret_key` and `data_dir` are the settings of these names (see secrets.py). `deadline`
+    is in seconds (see client_options).
     """
     client: pymongo.MongoClient[Document] = pymongo.MongoClient(uri, **client_options(deadline))
     return Store(client.get_default_database(), Sealer.of(secret_key, data_dir), retention)

@@ -1,7 +1,7 @@
-"""Consumers as documents: what may hold credentials of a target is sealed, the rest is there to be seen.
+"""Converts consumers to documents and back. Fields that may contain credentials are sealed, the others are readable.
 
-The seal holds for one consumer and one origin of its URL, so that whoever can write to the database cannot have
-credentials sent elsewhere by copying them to another consumer or by changing a URL.
+A seal is valid for one consumer and one origin of its URL. So a person who can write to the database cannot redirect
+credentials by copying them to another consumer or by changing a URL.
 """
 
 from __future__ import annotations
@@ -21,34 +21,45 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _SEALED = ("headers", "auth", "tls", "signingSecret")
-"""Fields that may hold credentials, and `url` when its user info or query has some: never in the clear in the
-database."""
+"""Fields that may contain credentials, which the database never has in plain text. So may the user info and query of
+`url`."""
 _RETIRING = "retiringSecrets"
 CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
-"""The field of a document that has the end of `tls`, so that nothing need be unsealed to watch it."""
+"""The field for the end of `tls`, so that watching it needs no unsealing."""
+_NEVER = datetime.fromtimestamp(0, UTC)
+MISSING: Document = {
+    "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
+    "queueName": "", "spec": {}, "sealed": None,
+    CERTIFICATE_EXPIRES_AT: None,
+}  # fmt: skip
+"""For what somebody who edits a document may have left out: one document must not hide the others."""
 
 
 class ConsumerDocuments:
-    """To documents and back. Thread-safe."""
+    """Converts consumers to documents and back. Thread-safe."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     def resting(self, consumer_id: str, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> Document:
-        """The fields of a document that hold the spec and the secrets that it replaced."""
+        """Return the fields of a document for a spec and its replaced signing secrets."""
         replaced = [[old.secret.get_secret_value(), old.until.timestamp()] for old in retiring]
         named: Document = {"name": spec.name, "queueName": spec.queue_name}
         named[CERTIFICATE_EXPIRES_AT] = spec.tls.expires_at if spec.tls else None
         return named | self._parted(consumer_id, spec.stored(), replaced)
 
     def loaded(self, document: Document) -> RegisteredConsumer:
-        """The consumer. One whose secrets cannot be opened is suspended, without what was sealed: it must not hide the
-        others, and must not deliver without its credentials. One whose fields are not valid is suspended, too."""
+        """Return the consumer in a document. If its secrets cannot be opened, it is suspended and lacks them: an error
+        would make all other consumers unreadable, and it must not deliver without its credentials, so all of them are
+        faults. A consumer with invalid fields is suspended, too."""
+        document = MISSING | document
         state, reason = document["state"], document["reason"]
+        shut: tuple[tuple[str, str], ...] = ()
         try:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
-            fields, retiring, state = document.get("spec") or {}, [], "suspended"
+            fields, retiring, state = _shown_in(document), [], "suspended"
+            shut = tuple((name, f"was sealed {exc}; give it again, or null if there is none") for name in _SEALED)
             reason = f"Its headers, auth, tls and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
@@ -57,9 +68,9 @@ class ConsumerDocuments:
                 RetiringSecret(SigningSecret(secret), datetime.fromtimestamp(until, UTC)) for secret, until in retiring
             )
         except ValueError as exc:
-            wrong += (("signingSecret", f"has replaced one that {exc}"),)
+            wrong += (("signingSecret", f"has a replaced secret that {exc}"),)
         if wrong:
-            state, reason = "suspended", f"Its stored definition is not valid. Set again: {joined(wrong)}"
+            state, reason = "suspended", f"The stored definition is invalid. Set these fields again: {joined(wrong)}"
         return RegisteredConsumer(
             id=document["_id"],
             spec=spec,
@@ -69,12 +80,11 @@ class ConsumerDocuments:
             created_at=document["createdAt"],
             updated_at=document["updatedAt"],
             retiring_secrets=replaced,
-            faults=wrong,
+            faults=shut + wrong,
         )
 
     def resealed(self, document: Document) -> Document:
-        """The fields of a document that hold what is sealed, and what shall be, under the first key. Raises
-        Unreadable."""
+        """Return the fields of a document with all secrets sealed under the first key. Raises Unreadable."""
         return self._parted(document["_id"], *self._joined(document))
 
     def _parted(self, consumer_id: str, fields: Document, retiring: list[Any]) -> Document:
@@ -87,23 +97,29 @@ class ConsumerDocuments:
         return {"spec": shown, "sealed": self._sealer.seal(sealed, place) if sealed else None}
 
     def _joined(self, document: Document) -> tuple[Document, list[Any]]:
-        """The fields of the spec, and the secrets that it replaced. Raises Unreadable."""
-        shown, sealed = document.get("spec") or {}, document["sealed"]
+        """Return the fields of the spec, and the replaced signing secrets. Raises Unreadable."""
+        shown, sealed = _shown_in(document), document["sealed"]
+        if not isinstance(sealed, str | None):
+            raise Unreadable("in another form")
         opened = self._sealer.open(sealed, _place(document["_id"], str(shown.get("url")))) if sealed else {}
         retiring = opened.pop(_RETIRING, [])
         return shown | opened, retiring
 
 
 def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
-    """What a seal holds for: the URL's origin is where the credentials are sent."""
+    """Return the place for which a seal is valid: a consumer and the URL's origin, which gets the credentials."""
     return "consumer", consumer_id, origin(url)
 
 
+def _shown_in(document: Document) -> Document:
+    return document["spec"] if isinstance(document["spec"], dict) else {}
+
+
 def _parsed(document: Document, fields: Document) -> tuple[ConsumerSpec, tuple[tuple[str, str], ...]]:
-    """The spec, and the faults of the fields that are not valid: an earlier release, or a later one, may have taken
-    them, or somebody has edited the document."""
+    """Return the spec, and the faults of its invalid fields: another release may have stored them, or a person may have
+    edited the document."""
     try:
-        return ConsumerSpec.model_validate(fields, strict=False), ()  # lax: the embedded store gives 1 for true
+        return ConsumerSpec.model_validate(fields, strict=False), ()  # lax: the embedded store returns 1 for true
     except ValidationError as exc:
         wrong = tuple((dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0])
         names = {error["loc"][0] for error in exc.errors()}

@@ -1,4 +1,4 @@
-"""The registry: which consumers there shall be, and in which state. Workers read it and make it so."""
+"""The registry: the consumers and their desired states, which workers reconcile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from pymongo import IndexModel
 from pymongo.database import Database
@@ -20,7 +19,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, ConsumerDocuments
+from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -32,7 +31,7 @@ class ConsumerRegistry(IndexedCollection):
     def __init__(
         self, database: Database[Document], sealer: Sealer, *, signing_overlap: timedelta = timedelta(hours=24)
     ) -> None:
-        """A signing secret holds for `signing_overlap` after another has replaced it."""
+        """A replaced signing secret signs for `signing_overlap` more."""
         super().__init__(database, "consumers", IndexModel("name", unique=True), IndexModel("queueName"))
         self._signing_overlap = signing_overlap
         self._documents = ConsumerDocuments(sealer)
@@ -40,21 +39,20 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def version(self) -> int:
-        """A number that grows when anything in the registry changes: cheaper to ask for than the whole. (A process that
-        dies between a change and this number leaves it behind, so look at the whole now and then.)"""
+        """Return a number that grows with every change of the registry, which is cheaper to read than the registry.
+        Read the whole registry periodically as well: a process that dies during a change may not update the number."""
         document = self._versions.find_one({"_id": "consumers"})
         return int(document["number"]) if document else 0
 
     def _touch(self) -> None:
-        """Called before a change as well as after it: a process that dies in between, or that the store does not
-        answer, then leaves a version that has grown."""
+        """Increment the version. Call this before and after a change, so that the version has grown even if the process
+        dies, or the store does not answer, in between."""
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @store_call
     def create(self, spec: ConsumerSpec) -> tuple[RegisteredConsumer, bool]:
-        """The consumer, and whether it is new: its name, by default the queue's, may belong to one that is there,
-        which stays as it is.
-        """
+        """Create a consumer unless one of its name (by default the queue's) exists. Return the created or existing
+        consumer, and whether it is new."""
         spec = _named(spec)
         now = _now()
         document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
@@ -71,7 +69,7 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def get(self, name_or_id: str) -> RegisteredConsumer:
-        """One consumer; an id goes before a name. Raises NotFound."""
+        """Return one consumer by id or, if no id matches, by name. Raises NotFound."""
         collection = self._collection()
         document = collection.find_one({"_id": name_or_id}) or collection.find_one({"name": name_or_id})
         if document is None:
@@ -80,32 +78,29 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def find(self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL) -> Page[RegisteredConsumer]:
-        """One page of the consumers that are wanted, by name; the first page is 1."""
+        """Return one page of the matching consumers, by name; the first page is 1."""
         return page_of(self._collection(), _query(wanted), [("name", 1)], number, size, self._documents.loaded)
 
     @store_call
     def outlines(self) -> list[ConsumerOutline]:
-        """All consumers by name, without what they deliver where: nothing is unsealed, nothing validated."""
+        """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
         fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT)
-
-        def outline(document: Document) -> ConsumerOutline:
-            values: list[Any] = [document.get(field) for field in fields]
-            return ConsumerOutline(*values)
-
-        return [outline(one) for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1)]
+        found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
+        return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 
     @store_call
     def desired(self) -> list[RegisteredConsumer]:
-        """All that workers shall run, by name. One that cannot be run as it is stored is suspended, with the reason."""
+        """Return the enabled consumers, by name. A consumer whose stored form cannot run is suspended, with the
+        reason."""
         found = self._collection().find({"state": "enabled"}).sort("name", 1)
         return [self._documents.loaded(document) for document in found]
 
     @store_call
     def update(self, consumer_id: str, spec: ConsumerSpec, revision: int | None = None) -> RegisteredConsumer:
-        """Put `spec` in place of the old one; what was suspended is enabled by that, what was paused stays so. A
-        signing secret that another replaces holds for a while still.
+        """Replace a consumer's spec. This enables a suspended consumer; a paused one stays paused. A replaced signing
+        secret signs for `signing_overlap` more.
 
-        Raises NotFound, Conflict when its name is taken, and PreconditionFailed when it is not of that `revision`.
+        Raises NotFound, Conflict if the name is in use, and PreconditionFailed if the consumer has another `revision`.
         """
         spec = _named(spec)
         wanted: Document = {"_id": consumer_id} if revision is None else {"_id": consumer_id, "revision": revision}
@@ -123,13 +118,15 @@ class ConsumerRegistry(IndexedCollection):
         except NotFound:
             if revision is None or self.get(consumer_id).revision == revision:
                 raise
-            raise PreconditionFailed(f"The consumer is no longer of revision {revision}.") from None
+            raise PreconditionFailed(
+                f"The consumer no longer has revision {revision}. Read it again, then repeat the change."
+            ) from None
         except DuplicateKeyError:
-            raise Conflict(f"Another consumer is called {spec.name!r}.") from None
+            raise Conflict(f"Another consumer is called {spec.name!r}. Choose another name.") from None
 
     @store_call
     def set_state(self, consumer_id: str, state: Desired, reason: str | None = None) -> RegisteredConsumer:
-        """Enable, pause or suspend a consumer; the same state again changes nothing. Raises NotFound."""
+        """Enable, pause or suspend a consumer. If it is in that state, nothing changes. Raises NotFound."""
         with suppress(NotFound):
             return self._changed(
                 {"_id": consumer_id, "state": {"$ne": state}}, lambda _: {"state": state, "reason": reason}
@@ -138,10 +135,8 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def suspend(self, consumer_id: str, revision: int, reason: str) -> bool:
-        """Suspend an enabled consumer on a worker's word, unless somebody changed it since that worker read it.
-
-        Whether it was suspended.
-        """
+        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it. Return
+        whether it was suspended."""
         wanted = {"_id": consumer_id, "revision": revision, "state": "enabled"}
         try:
             self._changed(wanted, lambda _: {"state": "suspended", "reason": reason})
@@ -150,9 +145,11 @@ class ConsumerRegistry(IndexedCollection):
         return True
 
     def reseal(self) -> tuple[int, list[str]]:
-        """Seal all secrets under the first key, and what an earlier version left in the clear: how many consumers have
-        some, and the names of those that cannot be opened, with the reason; they stay as they are. Raises
-        StoreUnavailable; then some are sealed, and the rest can be sealed later."""
+        """Seal all secrets under the first key, including those that an earlier version stored in plain text.
+
+        Return the number of consumers with secrets, and the names of those whose secrets cannot be opened, with the
+        reason; they stay unchanged. If it raises StoreUnavailable, some are sealed; repeat the call for the rest.
+        """
         resealed, unreadable = 0, []
         for outline in self.outlines():
             try:
@@ -168,7 +165,7 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def delete(self, consumer_id: str) -> None:
-        """Remove a consumer; workers drain it. Raises NotFound."""
+        """Delete a consumer; workers drain it. Raises NotFound."""
         if self._collection().find_one({"_id": consumer_id}, {"_id": 1}) is not None:
             self._touch()
         if not self._collection().delete_one({"_id": consumer_id}).deleted_count:
@@ -185,6 +182,10 @@ class ConsumerRegistry(IndexedCollection):
             raise NotFound(f"There is no consumer {wanted['_id']!r}.")
         self._touch()
         return self._documents.loaded(changed[1])
+
+
+def _is_whole(document: Document) -> bool:
+    return all(isinstance(document[field], str) for field in ("name", "queueName", "state"))
 
 
 def _query(wanted: ConsumerFilter) -> Document:
@@ -210,4 +211,4 @@ def _named(spec: ConsumerSpec) -> ConsumerSpec:
 
 def _now() -> datetime:
     now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)  # as MongoDB keeps it
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)  # MongoDB's precision

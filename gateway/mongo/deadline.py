@@ -1,7 +1,7 @@
 """The deadline of a unit of work: a request, or a call of the store outside of a request.
 
-The time that it waits for the store is limited over all of its reads, writes and retries, not for each answer alone.
-The time that a request spends elsewhere, as on a slow body or a confirm of the broker, does not count.
+It limits the total time that the unit waits for the store, over all reads, writes and retries. The time that a request
+spends elsewhere, for example on a slow body or a confirm of the broker, does not count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pymongo
 
 _SHORTEST = 0.001
-"""pymongo takes 0 for no limit."""
+"""Seconds. pymongo reads 0 as no limit."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ _unit: ContextVar[_Unit | None] = ContextVar("unit", default=None)
 
 @contextmanager
 def unit_of_work(seconds: float | None) -> Iterator[None]:
-    """Let all calls of the store inside wait for at most `seconds` together; None sets no limit."""
+    """Limit the total wait of all calls of the store inside the context to `seconds`; None sets no limit."""
     token = _unit.set(None if seconds is None else _Unit(seconds))
     try:
         yield
@@ -38,8 +38,8 @@ def unit_of_work(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def limited(seconds: float | None) -> Iterator[None]:
-    """Limit pymongo's calls inside to what the unit of work has left, or outside of one to `seconds`; None sets no
-    limit. pymongo raises errors whose `timeout` is true when the time is up."""
+    """Limit pymongo's calls inside the context to the rest of the unit of work or, outside of one, to `seconds`; None
+    sets no limit. When the time is up, pymongo raises errors whose `timeout` is true."""
     unit = _unit.get() or (None if seconds is None else _Unit(seconds))
     if unit is None:
         yield
@@ -48,5 +48,5 @@ def limited(seconds: float | None) -> Iterator[None]:
     try:
         with pymongo.timeout(max(left, _SHORTEST)):
             yield
-    finally:  # calls inside of this call have counted their part
+    finally:  # nested calls have already subtracted their time
         unit.left = min(unit.left, left - (time.monotonic() - began))

@@ -1,6 +1,6 @@
-"""pymongo's exceptions as errors of the domain, in the server's own words.
+"""Translates pymongo's exceptions to domain errors.
 
-The server's `errmsg` stays out of them: for some codes it quotes the command, and so what a document holds.
+Their texts exclude the server's `errmsg`, which for some codes quotes the command and so the content of a document.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from gateway.tls import tls_problem
 DUPLICATE_KEY = 11000
 INDEX_OPTIONS_CONFLICT = 85
 TOO_LARGE = frozenset({10334, 17419, 17420})
-"""BSONObjectTooLarge, and an update whose result would be too large. The codes are those of
+"""BSONObjectTooLarge, and an update whose result is too large. For the codes see
 https://www.mongodb.com/docs/manual/reference/error-codes/."""
 NEVER_STORED = TOO_LARGE | {2, 121, 17280}
-"""Of a document: BadValue, DocumentValidationFailure, KeyTooLong."""
+"""Codes that no retry can fix: also BadValue, DocumentValidationFailure, KeyTooLong."""
 RETRY_AFTER = 2.0
-"""Seconds that a client takes to find a store that is back."""
+"""Seconds in which a client finds a store that is up again."""
 
 _REASON = re.compile(r":\d+: (?:\[[^]]*\] )?(.+?) \(configured timeouts")
-"""Of each host in a ConnectionFailure of pymongo, which names it so: `host:port: [Errno 111] reason (configured …)`."""
+"""The reason for each host in a ConnectionFailure of pymongo: `host:port: [Errno 111] reason (configured …)`."""
 _SERVER = re.compile(r"Server at \S+")
-"""In a ConfigurationError: whoever asks for the health need not know the host."""
+"""The host in a ConfigurationError, which clients of the health route must not see."""
 
 Failure = PyMongoError | DocumentTooLarge
-"""DocumentTooLarge is no PyMongoError, but one of BSON's."""
+"""DocumentTooLarge is an error of BSON, not a PyMongoError."""
 
 
 def translated(failure: Failure) -> WorkerError:
-    """The error of the domain."""
+    """Return the domain error for a failure: TooLargeForStore or StoreUnavailable."""
     if isinstance(failure, DocumentTooLarge) or TOO_LARGE.issuperset(codes := _codes(failure)):
-        return TooLargeForStore("The content is too large: MongoDB takes at most 16 MiB in one document. Send less.")
+        return TooLargeForStore("The content is too large: a document in MongoDB has at most 16 MiB. Send less.")
     return StoreUnavailable(_sentence(failure, codes[0]), retry_after=RETRY_AFTER)
 
 
@@ -55,7 +55,7 @@ def _codes(failure: PyMongoError) -> list[int]:
 def _sentence(failure: PyMongoError, code: int) -> str:
     if isinstance(failure, OperationFailure) and not failure.timeout:
         return refusal(failure, code)
-    if isinstance(failure, ConfigurationError):  # such as a server whose version is too old
+    if isinstance(failure, ConfigurationError):  # for example, the server's version is too old
         return f"MongoDB cannot be used: {_SERVER.sub('the server', str(failure))}"
     if failure.timeout and not isinstance(failure, ServerSelectionTimeoutError):
         return "MongoDB did not answer in time. Try again shortly."

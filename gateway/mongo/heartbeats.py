@@ -1,4 +1,4 @@
-"""What each worker process last said of itself. A TTL index forgets a worker that is silent."""
+"""The last heartbeat of each worker process. A TTL index removes silent workers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _FIELDS = frozenset(field.name for field in fields(Report))
 
 
 class Heartbeats(IndexedCollection):
-    """Two documents per worker process, overwritten: the beat every second, what it says of its consumers when that has
-    changed (or it might be forgotten). All methods raise StoreUnavailable."""
+    """Two documents per worker process, which it overwrites: the heartbeat every second, and its reports on consumers
+    when they change or before they expire. All methods raise StoreUnavailable."""
 
     def __init__(
         self,
@@ -27,19 +27,19 @@ class Heartbeats(IndexedCollection):
         repeated_every: float = 20.0,
         forgotten_after: int = 60,
     ) -> None:
-        """A worker is live for `live_for` seconds after its heartbeat. What it says of its consumers is written again
-        after `repeated_every` seconds, because it is forgotten `forgotten_after` seconds after it was written."""
+        """A worker is live for `live_for` seconds after its heartbeat. Its reports are written again after
+        `repeated_every` seconds, because they expire `forgotten_after` seconds after they were written."""
         self._live_for = timedelta(seconds=live_for)
         self._repeated_every = repeated_every
         super().__init__(database, "heartbeats", forgetting("at", forgotten_after))
         self._reports = IndexedCollection(database, "reports", forgetting("at", forgotten_after))
-        self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: what, when, its mark
-        self._read: dict[str, tuple[str | None, tuple[Report, ...]]] = {}  # by worker: its mark, what it says
+        self._reported: dict[str, tuple[tuple[Report, ...], float, str]] = {}  # by worker: reports, time, mark
+        self._read: dict[str, tuple[str | None, tuple[Report, ...]]] = {}  # by worker: mark, reports
 
     @store_call
     def beat(self, heartbeat: Heartbeat) -> None:
-        """Store what a worker says of itself, in place of what it said before."""
-        # Replacements, not $set: the embedded store would turn the times into strings.
+        """Store a worker's heartbeat in place of the previous one."""
+        # Replace documents instead of $set, with which the embedded store turns times into strings.
         worker = {"_id": heartbeat.worker}
         consumers, at, mark = self._reported.get(heartbeat.worker, ((), float("-inf"), ""))
         if heartbeat.consumers != consumers or time.monotonic() - at > self._repeated_every:
@@ -52,10 +52,10 @@ class Heartbeats(IndexedCollection):
 
     @store_call
     def live(self) -> list[Heartbeat]:
-        """The workers that are live, by name. What they say of their consumers is
-        read again when it has changed: it may be a thousand reports."""
+        """Return the heartbeats of live workers, by name. Reports are only read if their mark has changed, because
+        there may be a thousand."""
         beats = self._live()
-        marks: dict[str, str | None] = {beat["_id"]: beat.get("told") for beat in beats}  # None: it sets no marks
+        marks: dict[str, str | None] = {beat["_id"]: beat.get("told") for beat in beats}  # None: an earlier release
         read = {name: known for name, known in self._read.items() if known[0] and marks.get(name) == known[0]}
         if changed := [name for name in marks if name not in read]:
             for found in self._reports._collection().find({"_id": {"$in": changed}}):
@@ -75,18 +75,18 @@ class Heartbeats(IndexedCollection):
 
     @store_call
     def count(self) -> int:
-        """How many workers are live."""
+        """Return the number of live workers."""
         return len(self._live())
 
     @store_call
     def ages(self) -> list[float]:
-        """For each live worker, how many seconds ago it was heard of."""
+        """Return the seconds since the last heartbeat of each live worker."""
         now = datetime.now(UTC)
         return [max(0.0, (now - beat["at"]).total_seconds()) for beat in self._live()]
 
     @store_call
     def remove(self, worker: str) -> None:
-        """Forget a worker that says goodbye, so that nobody waits for its silence to be noticed."""
+        """Remove a worker that stops, so that it does not count as live until its heartbeat is old."""
         self._reported.pop(worker, None)
         self._collection().delete_one({"_id": worker})
         self._reports._collection().delete_one({"_id": worker})
@@ -97,5 +97,6 @@ class Heartbeats(IndexedCollection):
 
 
 def _report(document: Document) -> Report:
-    """As far as it is understood: while a release is rolled out, workers of the one before or after report, too."""
+    """Return the report in a document. Unknown fields are ignored: during a rollout, workers of other releases report,
+    too."""
     return Report(**{name: value for name, value in document.items() if name in _FIELDS})

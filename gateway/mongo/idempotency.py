@@ -1,4 +1,4 @@
-"""Answers kept under Idempotency-Keys, until a TTL index removes them."""
+"""Answers by Idempotency-Key. A TTL index removes old ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gateway.mongo.secrets import Sealer, Unreadable
 
 
 class IdempotentAnswers(IndexedCollection):
-    """Neither keys nor bodies are stored, only their hashes, and answers sealed: an answer may hold a secret that is
-    shown only once. All methods raise StoreUnavailable."""
+    """Reservations and answers. Keys and request bodies are stored as hashes only. Answers are sealed, because one may
+    contain a secret that is shown only once. All methods raise StoreUnavailable."""
 
     def __init__(
         self,
@@ -27,8 +27,8 @@ class IdempotentAnswers(IndexedCollection):
         kept: timedelta,
         lease: timedelta = timedelta(minutes=2),
     ) -> None:
-        """Forget an answer after `kept`. A reservation that is neither answered nor renewed for `lease` has lost its
-        process, and ends."""
+        """An answer is removed after `kept`. A reservation ends if it is neither answered nor renewed for `lease`,
+        because its process is gone."""
         super().__init__(database, "idempotency", forgetting("expiresAt"))
         self._sealer = sealer
         self._kept = kept
@@ -36,15 +36,15 @@ class IdempotentAnswers(IndexedCollection):
 
     @store_call
     def reserve(self, wanted: Reservation, now: datetime) -> Known | None:
-        """Reserve a key for exactly one of all who ask. Return None if that is this one, else what is known of the
-        key. After StoreUnavailable it may be reserved, or not."""
+        """Reserve a key for exactly one of several requests. Return None if this request has it, else the record of the
+        key. After StoreUnavailable the key may be reserved or not."""
         collection, document = self._collection(), self._reserved(wanted, now)
         while True:
             try:
                 collection.insert_one(document)
             except DuplicateKeyError:
                 found = collection.find_one({"_id": wanted.identity})
-                if found is None:  # freed in between
+                if found is None:  # it was freed in between
                     continue
                 if not _over(found, wanted.fingerprint, now):
                     return Known(found["fingerprint"], self._opened(found["answer"], wanted.identity))
@@ -54,15 +54,15 @@ class IdempotentAnswers(IndexedCollection):
 
     @store_call
     def renew(self, reservation: Reservation, now: datetime) -> None:
-        """Begin the lease anew, unless the reservation has ended."""
+        """Restart the lease, unless the reservation has ended."""
         held = _held(reservation.holder, reservation.identity)
-        # A replacement, not $set: the embedded store would turn the times into strings.
+        # Replace the document instead of $set, with which the embedded store turns times into strings.
         self._collection().replace_one(held, self._reserved(reservation, now))
 
     @store_call
     def keep(self, reservation: Reservation, answer: KeptAnswer, now: datetime) -> None:
-        """Store the answer that all who ask again shall get, unless the reservation has ended. This ends it: the answer
-        has a holder of its own, so that a renewal which comes late does not overwrite it."""
+        """Store the answer for repeated requests, unless the reservation has ended. This ends the reservation: the
+        answer has a holder of its own, so a late renewal does not overwrite it."""
         document = {
             "_id": reservation.identity,
             "holder": secrets.token_hex(8),
@@ -75,7 +75,7 @@ class IdempotentAnswers(IndexedCollection):
 
     @store_call
     def free(self, reservation: Reservation) -> None:
-        """Let the next request under the key be answered anew, unless the reservation has ended."""
+        """Free the key, so that the next request under it is carried out, unless the reservation has ended."""
         self._collection().delete_one(_held(reservation.holder, reservation.identity))
 
     def _reserved(self, reservation: Reservation, now: datetime) -> Document:
@@ -95,13 +95,13 @@ class IdempotentAnswers(IndexedCollection):
             return KeptAnswer(**self._sealer.open(sealed, _place(identity)))
         except Unreadable as exc:
             raise Conflict(
-                f"The answer of this Idempotency-Key cannot be read: such answers were sealed {exc}. Use another key.",
+                f"The answer for this Idempotency-Key cannot be read: it was sealed {exc}. Use another key.",
                 code="idempotency_unreadable",
             ) from None
 
 
 def _place(identity: str) -> tuple[str, str]:
-    """What the seal of an answer holds for: an answer may hold an API key, and is for none but its caller."""
+    """Return the place for which an answer's seal is valid: only its caller, because it may contain an API key."""
     return "idempotent answer", identity
 
 
@@ -110,7 +110,7 @@ def _held(holder: str, identity: str) -> Document:
 
 
 def _over(found: Document, fingerprint: str, now: datetime) -> bool:
-    """Whether a key is free again: when its answer is to be forgotten (the TTL index may be a minute late), or when the
-    process that held it is gone."""
+    """Return whether a key is free again: its record has expired (the TTL index may be a minute late), or the process
+    that reserved it is gone."""
     abandoned = found["answer"] is None and found["heldUntil"] <= now and found["fingerprint"] == fingerprint
     return bool(abandoned or found["expiresAt"] <= now)

@@ -1,4 +1,4 @@
-"""How often a password was wrong lately, counted across all processes."""
+"""Counters of recent wrong passwords, shared by all processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from gateway.mongo.collection import Document, IndexedCollection, change, forgetting, store_call
 
 Subject = tuple[str | None, str | None]
-"""Whose failures are counted together: those of an account, of a network, or of both; None stands for any."""
+"""Account and network whose failures are counted together; None stands for any."""
 
 
 class LoginFailures(IndexedCollection):
@@ -23,16 +23,16 @@ class LoginFailures(IndexedCollection):
 
     @store_call
     def counts(self, subjects: Sequence[Subject]) -> list[tuple[int, float]]:
-        """For each subject the failures in the window that runs, and the seconds until it ends; (0, 0) when none
-        runs."""
+        """Return for each subject the failures in its current window, and the seconds until that ends; (0, 0) without
+        one."""
         found = self._collection().find({"_id": {"$in": [_key(subject) for subject in subjects]}})
         known = {document["_id"]: document for document in found}
         return [_running(known.get(_key(subject))) for subject in subjects]
 
     @store_call
     def add(self, subject: Subject, window: timedelta) -> tuple[int, float]:
-        """Count one more failure; the first opens a window of that length. Return what `counts` does, this one
-        included: of many at once, each gets another count."""
+        """Count one more failure; the first one starts a window of length `window`. Return what `counts` returns for
+        the subject, including this failure; each of several concurrent calls gets another count."""
         key, now = _key(subject), datetime.now(UTC)
         collection = self._collection()
         collection.delete_one({"_id": key, "endsAt": {"$lte": now}})
@@ -48,12 +48,12 @@ class LoginFailures(IndexedCollection):
 
     @store_call
     def take_back(self, subject: Subject) -> None:
-        """Count one failure less: it was none."""
+        """Uncount one failure, because the password was not wrong."""
         change(self._collection(), {"_id": _key(subject)}, lambda before: {"failures": max(0, before["failures"] - 1)})
 
     @store_call
     def clear(self, subject: Subject) -> None:
-        """Forget the failures."""
+        """Remove the failures of a subject."""
         self._collection().delete_one({"_id": _key(subject)})
 
 
@@ -65,5 +65,5 @@ def _running(document: Document | None) -> tuple[int, float]:
 
 
 def _key(subject: Subject) -> str:
-    # People type passwords into the user name field: it is not kept in the clear.
+    # A hash, because people type passwords into the user name field.
     return sha256(repr(subject).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How long the store keeps what it forgets by itself."""
+"""Retention times of records that the store deletes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _DAY = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """All in seconds. MongoDB removes what has expired about once a minute."""
+    """All values are in seconds. MongoDB removes expired records about once a minute."""
 
     attempts: int = 7 * _DAY
     """after the attempt"""
     audit: int = 90 * _DAY
-    """after the entry was made"""
+    """after the time of the entry"""
     replays: int = 7 * _DAY
     """after the last progress of the replay"""
     idempotency: int = _DAY

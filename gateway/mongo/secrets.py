@@ -1,4 +1,4 @@
-"""Secrets at rest: what a dump of the database must not show is sealed with a key that the database does not hold."""
+"""Secrets at rest: the database has them only sealed, with a key that it does not contain."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_FILE = "secret.key"
 _FORM = "2."
-"""How a sealed text begins. One without it is of the first form: Fernet, tied to no place."""
-_KEY_ID, _NONCE = 8, 12  # bytes; the nonce as NIST SP 800-38D §8.2 has it
+"""Prefix of sealed texts. Those without it are from an earlier version: Fernet, valid for every place."""
+_KEY_ID, _NONCE = 8, 12  # bytes; the nonce's length is that of NIST SP 800-38D §8.2
 
 
 class Unreadable(Exception):
-    """A sealed text that cannot be opened; the message says why, as the end of a sentence."""
+    """A sealed text cannot be opened; the message is the end of a sentence "It was sealed …"."""
 
 
 class Sealer:
-    """Seals small JSON objects, each for one place (AES-256-GCM, NIST SP 800-38D): where it is not, it cannot be
-    opened. The first key seals, every key opens."""
+    """Seals small JSON objects (AES-256-GCM, NIST SP 800-38D), each for one place, where alone it can be opened. The
+    first key seals; every key opens."""
 
     def __init__(self, *keys: str) -> None:
         self._keys = {_derived(key, b"key id", _KEY_ID): AESGCM(_derived(key, b"AES-256-GCM")) for key in keys}
@@ -37,18 +37,18 @@ class Sealer:
 
     @classmethod
     def of(cls, secret_key: str, data_dir: Path) -> Sealer:
-        """By SECRET_KEY, or with none by a key file in `data_dir`, made when it is missing. Either holds one key, or
-        several with commas between: `new,old`."""
+        """Return a sealer with the keys of SECRET_KEY or, if it is empty, of a key file in `data_dir`, which is created
+        if missing. Both hold one key, or several separated by commas: `new,old`."""
         return cls(*(split_keys(secret_key) or split_keys(_key_of_this_host(data_dir))))
 
     def seal(self, content: dict[str, Any], place: Sequence[str]) -> str:
-        """Return an opaque string that `open` turns back, for the same `place` only."""
+        """Return a sealed text, which `open` opens for the same `place` only."""
         nonce = os.urandom(_NONCE)
         hidden = self._keys[self._first].encrypt(nonce, orjson.dumps(content), _associated(place))
         return _FORM + urlsafe_b64encode(self._first + nonce + hidden).decode()
 
     def open(self, sealed: str, place: Sequence[str]) -> dict[str, Any]:
-        """Return what was sealed for that place, or for none by an earlier version. Raises Unreadable."""
+        """Return the content that was sealed for this place, or by an earlier version for any. Raises Unreadable."""
         try:
             opened = self._opened(sealed, place) if sealed.startswith(_FORM) else self._before.decrypt(sealed)
         except InvalidToken:
@@ -72,23 +72,24 @@ class Sealer:
 
 
 def split_keys(text: str) -> list[str]:
-    """Return the keys of a SECRET_KEY, the one that seals first."""
+    """Return the keys in a SECRET_KEY; the first one seals."""
     return [key for part in text.split(",") if (key := part.strip())]
 
 
 def _associated(place: Sequence[str]) -> bytes:
-    """The place as GCM's associated data. JSON keeps its parts apart, whatever they contain."""
+    """Return a place as GCM's associated data. JSON separates its parts unambiguously."""
     return orjson.dumps(list(place))
 
 
 def _derived(key: str, purpose: bytes = b"", length: int = 32) -> bytes:
-    # A salt would have to be stored beside the data and adds nothing to a key of full entropy (RFC 5869 §3.1).
+    # A salt would have to be stored with the data, and adds nothing to a key of full entropy (RFC 5869 §3.1).
     information = b", ".join(filter(None, (b"workerrmq secrets at rest", purpose)))
     return HKDF(SHA256(), length, salt=None, info=information).derive(key.encode())
 
 
 def _key_of_this_host(data_dir: Path) -> str:
-    """All processes of the host find the same key, whichever comes first: link() succeeds for exactly one."""
+    """Return the key in the key file; create the file if it is missing. All processes of the host get the same key,
+    because link() succeeds for exactly one of them."""
     data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / KEY_FILE
     if not path.exists():

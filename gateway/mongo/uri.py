@@ -1,4 +1,4 @@
-"""MONGO_URI as its driver reads it, before anything connects."""
+"""Checks MONGO_URI with its driver's parser, before anything connects."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SCHEMES = ("mongodb://", "mongodb+srv://")
 
 
 def check_uri(uri: str) -> None:
-    """Raise ValueError unless pymongo takes `uri` with all of its options, and it names a database. The sentence
-    follows the setting's name and quotes nothing but the name of an option. Resolves no name and connects to nothing.
+    """Raise ValueError unless pymongo accepts `uri` with all options and it names a database. The predicate follows the
+    setting's name, and quotes only names of options. This function resolves no name and does not connect.
     """
     if not uri.startswith(SCHEMES):
         raise ValueError(f"must start with {' or '.join(SCHEMES)}")
@@ -29,14 +29,14 @@ def check_uri(uri: str) -> None:
     if query and not _taken(query):
         for name, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
             if not _taken(urlencode({name: value})):
-                raise ValueError(f"has an option{_quoted(name)} that is unknown, or that has a value of the wrong kind")
-        raise ValueError("has options that are malformed, or that do not fit together")
+                raise ValueError(f"has an option{_quoted(name)} that is unknown, or has a value of the wrong type")
+        raise ValueError("has options that are malformed, or that exclude each other")
     _check_concerns(named)
     try:
         client: pymongo.MongoClient[Any] = pymongo.MongoClient(uri, connect=False)
     except (PyMongoError, ValueError, TypeError, OSError):
         raise ValueError(
-            f"must look like mongodb://user:password@host:27017/database, with options that fit. {ENCODE}"
+            f"must look like mongodb://user:password@host:27017/database, with compatible options. {ENCODE}"
         ) from None
     with client:
         try:
@@ -46,7 +46,8 @@ def check_uri(uri: str) -> None:
 
 
 def _check_files(named: dict[str, str]) -> None:
-    """Refuse files of certificates that cannot be used, each with its own reason."""
+    """Raise ValueError with the reason if a file of certificates cannot be used. `named` are options by lower-case
+    name."""
     for name, option in (("tlscafile", "tlsCAFile"), ("tlscertificatekeyfile", "tlsCertificateKeyFile")):
         path = named.get(name, "")
         encrypted = "tlscertificatekeyfilepassword" in named  # pymongo decrypts it
@@ -60,11 +61,14 @@ def _check_files(named: dict[str, str]) -> None:
 
 
 def _check_concerns(named: dict[str, str]) -> None:
-    """Refuse what would lose changes, or read what is older than a change. `named` are options by lower-case names."""
+    """Raise ValueError for options that could lose changes or read stale data. `named` are options by lower-case
+    name."""
     if named.get("w") == "0":
-        raise ValueError("has w=0, so that MongoDB would not confirm any change. Leave w out: it is majority")
+        raise ValueError("has w=0, so that MongoDB does not confirm changes. Leave w out: it defaults to majority")
     if named.get("readpreference", "primary").lower() != "primary":
-        raise ValueError("has readPreference other than primary: reads could be out of date. Leave readPreference out")
+        raise ValueError(
+            "has a readPreference other than primary, so that reads may be stale. Leave readPreference out"
+        )
 
 
 def _taken(options: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who may use the API."""
+"""Users of the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Users(IndexedCollection):
 
     @store_call
     def add(self, user: User) -> None:
-        """Store a new user. Raises Conflict when the name is taken: of several at once, one wins."""
+        """Store a new user. Raises Conflict if the name is in use; of several concurrent calls, exactly one
+        succeeds."""
         try:
             self._collection().insert_one(
                 {
@@ -35,11 +36,11 @@ class Users(IndexedCollection):
                 }
             )
         except DuplicateKeyError:
-            raise Conflict(f"There is a user {user.username!r} already.") from None
+            raise Conflict(f"The user {user.username!r} already exists.") from None
 
     @store_call
     def get(self, username: str) -> User:
-        """One user. Raises NotFound."""
+        """Return one user. Raises NotFound."""
         document = self._collection().find_one({"_id": username})
         if document is None:
             raise NotFound(f"There is no user {username!r}.")
@@ -47,33 +48,34 @@ class Users(IndexedCollection):
 
     @store_call
     def all(self) -> list[User]:
-        """Every user, by name."""
+        """Return all users, by name."""
         return [_user(document) for document in self._collection().find().sort("_id", 1)]
 
     @store_call
     def count(self) -> int:
-        """How many users there are."""
+        """Return the number of users."""
         return self._collection().count_documents({})
 
     @store_call
     def any_enabled(self, role: Role) -> bool:
-        """Whether somebody has that role and is not disabled."""
-        found = self._collection().find({"role": role}, {"disabledAt": 1})  # the embedded store finds no null
+        """Return whether any user with this role is not disabled."""
+        found = self._collection().find({"role": role}, {"disabledAt": 1})  # the embedded store cannot query for null
         return any(document.get("disabledAt") is None for document in found)
 
     @store_call
     def set_role(self, username: str, role: Role, now: datetime) -> User:
-        """The user as it was before its role changed. Raises NotFound."""
+        """Change a user's role. Return the user before the change. Raises NotFound."""
         return self._changed(username, {"role": role, "updatedAt": now})
 
     @store_call
     def set_disabled(self, username: str, at: datetime | None, now: datetime) -> User:
-        """The user as it was before; None enables it. Raises NotFound."""
+        """Disable a user at a time, or enable it with None. Return the user before the change. Raises NotFound."""
         return self._changed(username, {"disabledAt": at, "updatedAt": now})
 
     @store_call
     def set_password(self, username: str, password_hash: str, stamp: str, now: datetime) -> User:
-        """The user as it was before; a new `stamp` ends all its tokens. Raises NotFound."""
+        """Change a user's password; the new `stamp` invalidates all the user's tokens. Return the user before the
+        change. Raises NotFound."""
         return self._changed(username, {"passwordHash": password_hash, "stamp": stamp, "updatedAt": now})
 
     @store_call

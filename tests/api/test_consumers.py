@@ -67,21 +67,21 @@ def test_the_answer_does_not_tell_whether_a_guessed_secret_is_right(service: Ser
         service.post("/createConsumer", CONSUMER | body | {"prefetch": 11}) for body in (secret, guess(secret))
     )
     assert right.json["detail"] == wrong.json["detail"]
-    assert_problem(right, 409, "conflict", "another prefetch.")
+    assert_problem(right, 409, "conflict", "differs in prefetch.")
 
 
 def test_what_is_no_secret_is_compared_beside_one(service: Service) -> None:
     create_consumer(service, headers={"X-Api-Key": "right", "X-Env": "prod"}, auth=None)
     for change in ({"headers": {"X-Api-Key": "right", "X-Env": "test"}}, {"headers": {"X-Env": "prod"}}):
-        assert_problem(service.post("/createConsumer", CONSUMER | change), 409, "conflict", "another headers.")
+        assert_problem(service.post("/createConsumer", CONSUMER | change), 409, "conflict", "differs in headers.")
     body = {"headers": {"X-Api-Key": "right", "X-Env": "prod"}, "auth": {"type": "bearer", "token": "x"}}
-    assert_problem(service.post("/createConsumer", CONSUMER | body), 409, "conflict", "another auth.")
+    assert_problem(service.post("/createConsumer", CONSUMER | body), 409, "conflict", "differs in auth.")
 
 
 def test_one_may_be_created_before_its_queue_and_is_told_so(service: Service) -> None:
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201
-    assert "no queue 'orders'" in answer.get_json()["warnings"][0]
+    assert "queue 'orders' does not exist" in answer.get_json()["warnings"][0]
 
 
 def test_one_may_be_created_while_the_broker_is_away(service: Service, broker: BrokerNode) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.service import Service, assert_problem
+from tests.support.amqp import publish
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -120,7 +121,7 @@ def test_a_replay_of_a_queue_without_a_dead_letter_queue_is_refused_at_once(serv
     for more in ({}, {"dryRun": True}, {"deadLetterQueue": "other"}):
         answer = service.post("/replayDeadLetters", {"queueName": queue, **more})
         letters = more.get("deadLetterQueue", f"{queue}.dlq")
-        assert_problem(answer, 404, "queue_not_found", f"no queue '{letters}'", "deadLetterQueue")
+        assert_problem(answer, 404, "queue_not_found", f"queue '{letters}'", "does not exist", "deadLetterQueue")
 
 
 def test_the_log_of_attempts_says_what_became_of_each_failure(
@@ -140,3 +141,16 @@ def test_the_log_of_attempts_says_what_became_of_each_failure(
     assert logged(result="retried") == []
     assert logged(until="2020-01-01T00:00:00Z") == []
     assert len(logged(since="2020-01-01T00:00:00Z")) == 6
+
+
+def test_a_message_id_that_is_not_utf_8_is_in_the_log_of_attempts_as_the_target_sees_it(
+    consuming: Service, broker: BrokerNode, target: Target, unique_name: str
+) -> None:
+    consuming.post("/createQueue", {"queueName": unique_name})
+    consuming.post("/createConsumer", {"queueName": unique_name, "url": target.url("/status/422")})
+    with broker.connect() as connection:
+        publish(connection.channel(), unique_name, b"x", message_id=b"m-\xff\n")
+    wait_until(lambda: consuming.get("/getDeliveries", queueName=unique_name).json, 20, "the attempt")
+    [attempt] = consuming.get("/getDeliveries", queueName=unique_name).json
+    assert attempt["messageId"] == target.requests[0].headers["webhook-id"] == "m-%FF%0A"
+    assert consuming.get("/getDeliveries", messageId="m-%FF%0A").json == [attempt]

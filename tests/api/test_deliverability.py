@@ -50,7 +50,7 @@ def test_a_name_that_leads_to_a_closed_address_is_refused_and_one_that_leads_now
     assert_problem(create(guarded, url=f"http://{here}/"), 400, "target_refused", here, "TARGET_ALLOW")
     created = create(guarded, url="http://no-such-host.invalid/")
     assert created.status_code == 201
-    assert any("no-such-host.invalid leads to no address" in warning for warning in created.get_json()["warnings"])
+    assert any("no-such-host.invalid does not resolve" in warning for warning in created.get_json()["warnings"])
     changed = guarded("PATCH", "/updateConsumer", json={"queueName": "orders", "url": "http://nor-this.invalid/"})
     assert any("nor-this.invalid" in warning for warning in changed.get_json()["warnings"])
 
@@ -71,13 +71,13 @@ def test_a_consumer_cannot_be_changed_to_a_closed_target(guarded: Api) -> None:
     ("field", "fields", "words"),
     [
         ("url", {"url": "https://erp.example/{tenant}"}, "{messageId}"),
-        ("url", {"url": "https://{header:x-host}/"}, "never in scheme, host"),
+        ("url", {"url": "https://{header:x-host}/"}, "not in scheme, host"),
         ("url", {"url": "https://erp.example/grün"}, "percent-encode"),
         ("signingSecret", {"signingSecret": "whsec_c2hvcnQ="}, "24 to 64 bytes"),
         ("signingSecret", {"signingSecret": "secret!"}, "Base64"),
         ("outcomes", {"outcomes": {"retry": ["6xx"]}}, "6xx"),
         ("forwardHeaders.0", {"forwardHeaders": ["authorization"]}, "x-"),
-        ("forwardHeaders.0", {"forwardHeaders": ["x-queue-name"]}, "the service itself"),
+        ("forwardHeaders.0", {"forwardHeaders": ["x-queue-name"]}, "the service sets it"),
         ("auth.basic.username", {"auth": {"type": "basic", "username": "a:b", "password": "c"}}, "pattern"),
         ("auth.bearer.token", {"auth": {"type": "bearer", "token": "a\r\nb"}}, "printable"),
         ("auth", {"auth": {"type": "digest"}}, "basic"),
@@ -103,7 +103,7 @@ def test_a_field_that_makes_no_sense_is_named_with_a_sentence(
 def test_credentials_are_given_once(guarded: Api, fields: dict[str, Any]) -> None:
     answer = create(guarded, **fields)
     assert_problem(answer, 400, "invalid_request")
-    assert "credentials twice" in answer.get_data(as_text=True)
+    assert "credentials are given twice" in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("name", ["TARGET_ALLOW", "TARGET_DENY"])
@@ -111,5 +111,5 @@ def test_a_list_of_targets_that_is_nonsense_ends_the_process_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "10.0.0.0/8, http://erp.internal")
-    with pytest.raises(SettingsError, match=f"{name} has 'http://erp.internal', which is no network"):
+    with pytest.raises(SettingsError, match=f"{name} has 'http://erp.internal'. Allowed: a network"):
         load(_env_file=None)

@@ -39,9 +39,9 @@ def test_an_exchange_is_new_once_then_the_same_then_gone(service: Service, broke
 @pytest.mark.parametrize(
     ("other", "differs"),
     [
-        ({"type": "fanout"}, {"field": "type", "detail": "is topic, wanted is fanout"}),
-        ({"durable": False}, {"field": "durable", "detail": "is true, wanted is false"}),
-        ({"alternateExchange": "rest"}, {"field": "alternate-exchange", "detail": "is none, wanted is rest"}),
+        ({"type": "fanout"}, {"field": "type", "detail": "is topic; you asked for fanout"}),
+        ({"durable": False}, {"field": "durable", "detail": "is true; you asked for false"}),
+        ({"alternateExchange": "rest"}, {"field": "alternate-exchange", "detail": "is none; you asked for rest"}),
     ],
 )
 def test_one_that_exists_otherwise_is_a_conflict_that_says_in_what(
@@ -180,8 +180,8 @@ def test_a_binding_says_which_of_its_ends_is_missing(
         ("/deleteExchange", {"exchange": "amq.topic"}, "exchange", "amq."),
         ("/bindQueue", {"exchange": "e"}, "", "either queueName or destinationExchange"),
         ("/bindQueue", {"exchange": "e", "queueName": "q", "destinationExchange": "f"}, "", "either"),
-        ("/bindQueue", {"exchange": "", "queueName": "q"}, "exchange", "empty: the default exchange"),
-        ("/messagePublish", {"exchange": "", "routingKey": "q", "message": "x"}, "exchange", "is meant by queueName"),
+        ("/bindQueue", {"exchange": "", "queueName": "q"}, "exchange", "give queueName"),
+        ("/messagePublish", {"exchange": "", "routingKey": "q", "message": "x"}, "exchange", "give queueName"),
         ("/bindQueue", {"exchange": "e", "queueName": "q", "routingKey": "k" * 256}, "routingKey", "255 bytes"),
     ],
 )

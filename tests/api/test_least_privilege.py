@@ -183,7 +183,7 @@ def test_what_the_management_api_refuses_says_what_it_takes(
     }[path]
     answer = service.call(method, path, body)
     assert (answer.status_code, answer.json["code"]) == (503, "broker_access_refused"), answer.json
-    assert f"lacks a permission. This takes {takes}." in answer.json["detail"]
+    assert f"lacks a permission. The operation needs {takes}." in answer.json["detail"]
     assert "tag" not in answer.json["detail"]
 
 

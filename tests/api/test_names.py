@@ -45,7 +45,7 @@ def test_a_name_with_a_control_character_is_not_defined(api: Api, path: str, bod
 def test_a_queue_that_others_named_so_can_be_consumed_under_another_name(api: Api) -> None:
     consumer = {"queueName": "a\x1b", "url": URL}
     assert_problem(
-        api("POST", "/createConsumer", json=consumer), 400, "invalid_request", "name, by default the queue's"
+        api("POST", "/createConsumer", json=consumer), 400, "invalid_request", "name (by default the queue's name)"
     )
     assert api("POST", "/createConsumer", json={**consumer, "name": "a"}).status_code == 201
     assert api("GET", "/getConsumer", query_string={"queueName": "a\x1b"}).status_code == 200

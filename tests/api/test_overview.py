@@ -375,6 +375,6 @@ def test_a_consumer_whose_target_asked_for_a_pause_waits_and_says_until_when(
     trouble = wait_until(throttled, 20)
     assert trouble is not None
     assert (trouble["kind"], trouble["name"]) == ("consumer_waiting", "orders")
-    assert re.search(r"HTTP 429; next attempt in \d+ s\.|one message tries it now", trouble["reason"])
+    assert re.search(r"HTTP 429; next attempt in \d+ s\.|one message is probing the target", trouble["reason"])
     found = service.get("/getConsumers", state="waiting").get_json()
     assert [one["queueName"] for one in found] == ["orders"]

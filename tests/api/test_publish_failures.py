@@ -92,7 +92,7 @@ def test_under_a_memory_alarm_publishing_is_refused_until_it_is_over(
     try:
         for _ in range(3):
             refused = service.post("/messagePublish", body)
-            assert_problem(refused, 503, "publish_refused", "takes no messages")
+            assert_problem(refused, 503, "publish_refused", "accepts no messages")
             assert int(refused.headers["Retry-After"]) > 0
     finally:
         broker.set_memory_alarm(False)

@@ -111,7 +111,7 @@ def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: 
     problem = assert_problem(
         service.post("/createQueue", {"queueName": "orders", "messageTtl": 2000}), 409, "queue_exists_otherwise"
     )
-    assert problem["errors"] == [{"field": "x-message-ttl", "detail": "is 1000, wanted is 2000"}]
+    assert problem["errors"] == [{"field": "x-message-ttl", "detail": "is 1000; you asked for 2000"}]
     assert_problem(
         service.post("/createQueue", {"queueName": "orders", "durable": False}), 409, "queue_exists_otherwise"
     )
@@ -321,11 +321,11 @@ def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
         ({"arguments": {"x-overflow": "odd"}}, "overflow", "must be 'drop-head'"),
         ({"arguments": {"x-dead-letter-exchange": 1}}, "deadLetterExchange", "must be a string"),
         ({"arguments": {"x-single-active-consumer": "x"}}, "singleActiveConsumer", "must not be of the type longstr"),
-        ({"deadLetterRoutingKey": "k"}, "deadLetterRoutingKey", "goes with deadLetterExchange"),
-        ({"deliveryLimit": 3}, "deliveryLimit", "is not for classic queues"),
-        ({"type": "quorum", "lazy": True}, "lazy", "is not for quorum queues"),
-        ({"type": "quorum", "maxPriority": 3}, "maxPriority", "is not for quorum queues"),
-        ({"type": "quorum", "autoDelete": True}, "autoDelete", "is not for a queue of this type"),
+        ({"deadLetterRoutingKey": "k"}, "deadLetterRoutingKey", "needs deadLetterExchange"),
+        ({"deliveryLimit": 3}, "deliveryLimit", "is not supported by classic queues"),
+        ({"type": "quorum", "lazy": True}, "lazy", "is not supported by quorum queues"),
+        ({"type": "quorum", "maxPriority": 3}, "maxPriority", "is not supported by quorum queues"),
+        ({"type": "quorum", "autoDelete": True}, "autoDelete", "is not supported by queues of this type"),
         ({"type": "quorum", "durable": False}, "durable", "must be true for a queue of this type"),
     ],
 )

@@ -48,7 +48,7 @@ def test_ready_and_the_log_have_the_servers_words_and_the_log_has_them_once(
 
     wait_until(lambda: store()["up"])
     capsys.readouterr()
-    unauthorized = "MongoDB's user lacks a permission: docs/deploy/mongo-role.js makes a role that is enough."
+    unauthorized = "MongoDB's user lacks a permission. Use the role that docs/deploy/mongo-role.js creates."
     authentication = "MongoDB refuses the login: wrong user, password or authSource in MONGO_URI."
     for _ in range(2):
         mongo_proxy.faults = [Fault("find", answer=refusal(13, "Unauthorized"))]

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from domain.errors import BrokerUnavailable
+from gateway.amqp.nodes import BrokerNodes
+from gateway.tls import TlsFiles
 from tests.api.conftest import MakeApp
 from tests.api.service import Service
 from tests.support.certificates import Authority
@@ -142,7 +145,7 @@ def test_a_missing_or_unknown_client_certificate_is_the_reason(
 ) -> None:
     for shown in (None, stranger.sign("client")):
         for said in reasons(**places(node), **files(authority, shown)):
-            assert "requires a client certificate, or refuses ours" in said
+            assert "requires a client certificate or refuses ours" in said
 
 
 def test_tls_on_a_plain_port_and_plain_text_on_a_tls_port_are_the_reason(
@@ -173,6 +176,12 @@ def test_a_wrong_password_is_the_reason_not_a_missing_tag(
         assert "wrong user or password" in said
         assert "tag" not in said
         assert "permission" not in said
+
+
+def test_reading_a_queue_says_why_its_connection_fails(node: RabbitNode, stranger: Authority) -> None:
+    nodes = BrokerNodes.parse(places(node)["rabbitmq_url"], TlsFiles(str(stranger.certificate)))
+    with pytest.raises(BrokerUnavailable, match=r"its certificate is not accepted: .* RABBITMQ_CA_FILE"):
+        nodes.connect("test")
 
 
 @pytest.fixture

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
+from config import SettingsError, load
 from delivery.copies import Source
-from domain.message import Properties
+from domain.message import Message, Properties
 from domain.trace import trace_id
-from gateway.tracing import Tracing
+from gateway.tracing import Tracing, open_tracing
 from tests.api.client import ROOT
 from tests.api.host import Host
 from tests.support.otlp import Collector, Span
@@ -124,3 +126,34 @@ def test_a_header_that_is_no_trace_context_begins_a_new_one(header: Any) -> None
     kept, context = tracing.lines(span, ["X-Queue-Name: orders", "Traceparent: old", "tracestate: old"])
     assert kept == "X-Queue-Name: orders"
     assert trace_id(context.removeprefix("traceparent: ")) not in {None, "0" * 32}
+
+
+def test_a_login_in_the_endpoint_is_sent_and_is_in_no_log_line(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    endpoint = collector.url.replace("//", "//me:canary%21@")
+
+    def publish() -> None:
+        tracing = open_tracing(endpoint)
+        assert tracing is not None
+        tracing.publish([Message("orders", b"")], lambda messages: [None] * len(messages))
+        tracing.stop(3)
+
+    publish()
+    assert [span.name for span in collector.spans] == ["send orders"]
+    assert collector.logins == {"Basic " + b64encode(b"me:canary!").decode()}
+    collector.stop()
+    publish()
+    assert "span" in caplog.text, "the failure is logged"
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://h:4318?key=canary", "http://h/{messageId}", "h:4318", "ftp://me:canary@h"])
+def test_an_endpoint_that_cannot_be_used_is_refused_without_quoting_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_ENDPOINT must") as refused:
+        load(_env_file=None)
+    assert "canary" not in str(refused.value)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from domain.outcome import Answer, ErrorClass
+from gateway.http.client import HttpClient
+from gateway.loop import Loop
 from tests.delivery.client import Client
 from tests.delivery.raw_server import answering
 from tests.support.target import Target
@@ -91,3 +93,13 @@ def test_when_to_come_back_is_not_read_from_an_interim_answer(client: Client) ->
     final = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     with answering(b"HTTP/1.1 103 Early Hints\r\nRetry-After: 60\r\n\r\n" + final) as address:
         assert client.post(f"http://{address}/").retry_after is None
+
+
+def test_a_client_that_is_closed_by_its_last_answer_does_nothing_more(capfd: pytest.CaptureFixture[str]) -> None:
+    loop = Loop()
+    closed = HttpClient(loop)
+    closed._on_timer(0)  # curl wants to be called, as when the last request times out amid an answer
+    closed.close()
+    loop.call_later(0.01, loop.finish)
+    loop.run()
+    assert "crashed" not in "".join(capfd.readouterr())

@@ -126,5 +126,5 @@ def test_a_refused_signature_is_not_sent_again(
     target.answer = 401
     consumers.run(queue, target.url(), auth=AWS)
     publish(channel, queue, b"body")
-    assert consumers.wait(queue, "resting").reason == "The target answers HTTP 401."
+    assert consumers.wait(queue, "resting").reason == "The target answered HTTP 401."
     assert target.count == 1

@@ -132,6 +132,18 @@ def test_dead_letters_are_kept_in_a_queue_of_ours_when_the_named_exchange_leads_
     assert get(channel, f"{queue}.dlq") is None
 
 
+@pytest.mark.parametrize("own_key", [True, False], ids=["by the key of the queue", "by the message's own key"])
+def test_dead_letters_do_not_come_back_to_their_queue_for_ever(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, own_key: bool
+) -> None:
+    circle = QueueFacts("classic", ("", queue if own_key else None))
+    consumers.deliver(queue, target.url("/status/422"), facts=circle)
+    publish(channel, queue, *"123")
+    wait_until(lambda: (one := consumers.report(queue)) and (one.dead_lettered, one.in_flight) == (3, 0))
+    assert sorted(letter.body for letter in take(channel, f"{queue}.dlq", 3)) == [b"1", b"2", b"3"]
+    assert (target.count, ready(channel, queue)) == (3, 0)
+
+
 def test_a_dead_letter_queue_that_somebody_declared_otherwise_is_used_as_it_is(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

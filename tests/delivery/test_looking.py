@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
 from gateway.amqp.replay import DeadLetterReplay, Progress
+from tests.delivery.raw import Raw, raw_values
 from tests.delivery.reading import reader_of
 from tests.support.drain import take
 from tests.support.node import BrokerNode
@@ -65,9 +67,12 @@ def declare(channel: BlockingChannel, unique_name: str, dead: str) -> Declare:
     return make
 
 
+HALF = Raw(struct.pack(">cd", b"d", 2.5))  # pika does not encode floats
+
+
 def fill(channel: BlockingChannel, queue: str, count: int = 4, exchange: str = "", routing_key: str = "") -> None:
     for number in range(count):
-        headers = {"x-number": number, "CC": ["elsewhere"], "deep": {"a": [1, "b", None, 2.5]}}
+        headers = {"x-number": number, "CC": ["elsewhere"], "deep": {"a": [1, "b", None, HALF]}}
         properties = pika.BasicProperties(
             message_id=str(number),
             headers=headers if number else None,
@@ -76,7 +81,8 @@ def fill(channel: BlockingChannel, queue: str, count: int = 4, exchange: str = "
             timestamp=1_700_000_000,
             priority=3,
         )
-        channel.basic_publish(exchange, routing_key or queue, f"body {number}".encode(), properties)
+        with raw_values():
+            channel.basic_publish(exchange, routing_key or queue, f"body {number}".encode(), properties)
 
 
 def ids(held: list[HeldMessage]) -> list[str]:

@@ -149,3 +149,27 @@ def test_connections_move_between_nodes_again_and_again_and_nothing_is_lost(
         wait_until(lambda name=name: publisher.publish([message(queue, name)], 5).result() == [None], 15)  # type: ignore[misc]
         confirmed.append(name)
         wait_delivered(target, confirmed)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("refuses", "Connection refused"),
+        ("closes", "the server closed the connection"),
+        ("swallows", "no answer in time"),
+        ("no name", "not known"),
+        ("another login", "RabbitMQ refuses the login"),
+    ],
+)
+def test_a_connection_of_its_own_says_why_it_was_not_opened(
+    faulty: Callable[[str], str], fault: str, reason: str
+) -> None:
+    with pytest.raises(BrokerUnavailable) as alone:
+        BrokerNodes.parse(faulty(fault)).connect("test")
+    assert reason in alone.value.detail
+    assert "canary" not in alone.value.detail
+    refusing = f"127.0.0.1:{free_port()}"
+    with pytest.raises(BrokerUnavailable) as two:
+        BrokerNodes.parse(f"{faulty(fault)},amqp://{refusing}").connect("test")
+    assert reason in two.value.detail
+    assert f"{refusing}: Connection refused" in two.value.detail

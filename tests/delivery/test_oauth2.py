@@ -166,7 +166,7 @@ def test_a_target_that_refuses_new_tokens_too_gets_no_more_of_them(
     publish(channel, queue, *map(str, range(20)))
     consumers.run(queue, target.url(), auth=tokens.auth, prefetch=1)
     report = consumers.wait(queue, "suspended", timeout=60)
-    assert report.reason == "The target answers HTTP 401."
+    assert report.reason == "The target answered HTTP 401."
     assert len(tokens.requests) == 2
     wait_ready(channel, queue, 20)
 

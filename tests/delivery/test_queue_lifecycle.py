@@ -112,7 +112,7 @@ def test_a_consumer_that_finds_no_channel_says_so_and_runs_once_there_is_one(
     running, waiting = found("running"), found("waiting")
     for name in waiting:
         waits = consumers.wait(name, "waiting")
-        assert waits.reason == "all 3 channels of the connection are taken: run fewer consumers"
+        assert waits.reason == "all 3 channels of the connection are in use; run fewer consumers"
     for name in running:
         consumers.remove(name)
     for name in waiting:

@@ -135,7 +135,7 @@ def test_a_stored_definition_that_is_not_valid_is_reported_and_the_other_consume
         assert consumers.find_one({"_id": broken.id}) == changed, "a worker of that release still runs it"
     report = reported(registry, broken.id)
     assert report is not None
-    assert "'6xx' is no status" in (report.reason or "")
+    assert "unknown rule '6xx'" in (report.reason or "")
     publish(channel, queue, *(str(number) for number in range(20)))
     assert {request.path for request in target.wait_for(20)} == {"/sound"}
     registry.consumers.update(broken.id, broken.spec)

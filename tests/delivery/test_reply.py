@@ -54,6 +54,18 @@ def test_a_caller_who_is_gone_does_not_hold_up_the_queue(
     assert ready(channel, queue) == 0
 
 
+def test_nothing_is_answered_into_a_queue_of_the_services_own(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    own = f"workerrmq.{queue}"
+    channel.queue_declare(own, durable=True)
+    consumers.deliver(queue, target.url("/echo"), reply=True)
+    publish(channel, queue, b"x", reply_to=own)
+    wait_until(lambda: (report := consumers.report(queue)) and report.delivered == 1)
+    consumers.end(5)
+    assert ready(channel, own) == 0
+
+
 def test_without_reply_nothing_is_answered(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

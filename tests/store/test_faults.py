@@ -53,8 +53,7 @@ def test_a_refusal_says_what_is_missing_and_nothing_that_the_server_quotes(
     with pytest.raises(StoreUnavailable) as caught:
         broken.consumers.desired()
     assert (
-        caught.value.detail
-        == "MongoDB's user lacks a permission: docs/deploy/mongo-role.js makes a role that is enough."
+        caught.value.detail == "MongoDB's user lacks a permission. Use the role that docs/deploy/mongo-role.js creates."
     )
 
 
@@ -165,7 +164,7 @@ def test_a_change_that_others_always_win_ends(make_store: MakeStore, mongo_proxy
     created, _ = patient.consumers.create(SPEC)
     mongo_proxy.seen.clear()
     mongo_proxy.faults = [Fault("update", "consumers", CLASH)]
-    with pytest.raises(StoreUnavailable, match="Others keep changing"):
+    with pytest.raises(StoreUnavailable, match="Other requests keep changing"):
         patient.consumers.update(created.id, SPEC)
     tries = [command for command in mongo_proxy.seen if command.get("update") == "consumers"]
     assert len(tries) == 100

@@ -25,15 +25,17 @@ class Span:
 
 
 class Collector:
-    """Runs in a thread until `stop`. Any thread may read `spans`."""
+    """Runs in a thread until `stop`. Any thread may read `spans`, and `logins`, the requests' Authorization."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.logins: set[str | None] = set()
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector.logins.add(self.headers["Authorization"])
                 if self.path == "/v1/traces":
                     collector.spans += _spans_in(body)
                 self.send_response(200)

@@ -20,6 +20,7 @@ from domain.credentials import (
 from domain.model import MASK
 
 HOST = "erp.example"
+TOKEN = "canary0AAHdqTcvCH1vGWJx"
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,15 @@ HOST = "erp.example"
         (f"https://{HOST}/?id={{messageId}}&t={{header:x-a}}", f"https://{HOST}/?id={{messageId}}&t={{header:x-a}}"),
         (f"https://{HOST}/?id=canary{{messageId}}", f"https://{HOST}/?id={MASK}"),
         (f"https://{HOST}/a@b?mail=canary@x", f"https://{HOST}/a@b?mail={MASK}"),
+        (f"https://{HOST}/services/T0CAN/B0ARY/{TOKEN}", f"https://{HOST}/services/T0CAN/B0ARY/{MASK}"),
+        (f"https://{HOST}/bot110201543:{TOKEN}/send?a=1", f"https://{HOST}/{MASK}/send?a={MASK}"),
+        (f"https://{HOST}/{TOKEN}/x/{TOKEN[::-1]}/", f"https://{HOST}/{MASK}/x/{MASK}/"),
+        (f"https://me@{HOST}/{TOKEN}/{{messageId}}", f"https://{MASK}@{HOST}/{MASK}/{{messageId}}"),
+        (f"https://{HOST}/{{header:x-correlation-1234}}", f"https://{HOST}/{{header:x-correlation-1234}}"),
+        (f"https://{HOST}/process-incoming-orders/v2", f"https://{HOST}/process-incoming-orders/v2"),
     ],
 )
-def test_user_info_and_all_values_of_the_query_are_masked_and_come_back(url: str, shown: str) -> None:
+def test_user_info_tokens_in_the_path_and_values_of_the_query_are_masked_and_come_back(url: str, shown: str) -> None:
     assert masked_url(url) == shown
     assert masked_url(shown) == shown
     assert unmasked_url(shown, url) == url
@@ -64,7 +71,13 @@ def test_masked_values_of_a_query_are_found_by_their_names() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    [f"https://{MASK}@{HOST}/", f"https://me:{MASK}@{HOST}/", f"https://{HOST}/?a={MASK}", f"https://{HOST}/?{MASK}"],
+    [
+        f"https://{MASK}@{HOST}/",
+        f"https://me:{MASK}@{HOST}/",
+        f"https://{HOST}/x/{MASK}",
+        f"https://{HOST}/?a={MASK}",
+        f"https://{HOST}/?{MASK}",
+    ],
 )
 def test_a_mask_that_stands_for_nothing_known_is_found(url: str) -> None:
     assert left_masked(ConsumerSpec(queue_name="q", url=url).stored()) == ["url"]

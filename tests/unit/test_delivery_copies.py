@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 
 from delivery.copies import (
     ATTEMPTS,
+    QUEUE,
+    REPLAYED_AT,
     Source,
     attempts_charged,
     dead_letter,
     level_header,
     original,
+    replayed,
     retry_copy,
     returned_copy,
+    wants_reply,
 )
 from domain.message import Message, Properties
 from domain.outcome import Answer, ErrorClass
@@ -117,6 +121,33 @@ def test_nothing_on_a_copy_makes_the_broker_act_on_it() -> None:
         assert (on_wire.delivery_mode, on_wire.priority) == (2, 9)
         assert not {"x-death", "CC", "BCC", "x-delivery-count"} & set(on_wire.headers or {})
         assert (on_wire.headers or {})["mine"] == 1
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC", "x-death"])
+@pytest.mark.parametrize("written_by", ["its publisher", "whoever forged the history"])
+def test_a_replayed_message_goes_to_its_queue_and_to_no_other(header: str, written_by: str) -> None:
+    sent = Properties(headers={header: ["payroll"], "mine": 1}, message_id="m")
+    letter = dead_letter(source(sent), "erp", FAILED, "rejected", ("", "orders.dlq"), 1e9).properties
+    if written_by != "its publisher":
+        forged = {ATTEMPTS: 1, QUEUE: "orders", "workerrmq-set-aside": {header: ["payroll"]}, "mine": 1}
+        letter = replace(letter, headers=forged)
+    back = replayed(letter, b"{}", "orders", 1e9)
+    assert (back.exchange, back.routing_key) == ("", "orders")
+    assert back.properties.headers == {"mine": 1, REPLAYED_AT: "2001-09-09T01:46:40.000+00:00"}
+
+
+def test_no_publisher_adds_levels_to_the_delay_of_a_retry() -> None:
+    forged = {level_header(level): True for level in range(29)}
+    copy = retried(source(Properties(headers={**forged, "mine": 1}, message_id="m")))
+    marks = {name for name, value in (copy.properties.headers or {}).items() if value is True}
+    assert marks == {level_header(2), level_header(0)}  # 5 s are 4 and 1
+    assert (copy.properties.headers or {})["mine"] == 1
+
+
+@pytest.mark.parametrize(("reply_to", "wanted"), [("answers", True), (b"\xff", True), (None, False), ("", False),
+                                                  ("workerrmq.delay.28", False), ("workerrmq.due", False)])  # fmt: skip
+def test_no_answer_goes_into_a_queue_of_the_services_own(reply_to: Any, wanted: bool) -> None:
+    assert wants_reply(source(Properties(reply_to=reply_to, message_id="m"))) is wanted
 
 
 def test_a_retry_goes_to_the_rung_of_its_delay_and_back_to_its_queue() -> None:

@@ -95,3 +95,11 @@ def test_the_signature_holds_for_the_id_that_the_target_sees_however_odd_it_is(m
 @given(st.text(st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=("Cs",)), max_size=40))
 def test_a_fixed_header_that_is_not_ascii_can_still_be_sent(value: str) -> None:
     received(RequestHeaders(spec(headers={"X-Note": value})).lines(Properties(), "m", 1, b"", 1))
+
+
+@pytest.mark.parametrize("content_type", [b"text/\xff", "text/plain\r\nX-Queue-Name: payroll", "text/\u2603"])
+def test_a_charset_joins_whatever_the_publisher_wrote_as_content_type(content_type: Any) -> None:
+    properties = Properties(content_type=content_type, content_encoding="utf-8")
+    got = received(RequestHeaders(spec()).lines(properties, "m-1", 1, b"{}", 1_700_000_000))
+    assert got["content-type"].startswith("text/")
+    assert got["content-type"].endswith("; charset=utf-8")

@@ -47,8 +47,8 @@ def test_what_pymongo_takes_is_taken_without_resolving_a_name(uri: str) -> None:
         (f"mongodb://u:{CANARY}@h:99999/db", "must look like"),
         (f"mongodb://u:{CANARY}@h/db?w=0", "has w=0"),
         (f"mongodb://u:{CANARY}@h/db?ssl=true;W=0", "has w=0"),
-        (f"mongodb://u:{CANARY}@h/db?readPreference=secondary", "has readPreference other than primary"),
-        (f"mongodb://u:{CANARY}@h/db?readpreference=nearest", "has readPreference other than primary"),
+        (f"mongodb://u:{CANARY}@h/db?readPreference=secondary", "has a readPreference other than primary"),
+        (f"mongodb://u:{CANARY}@h/db?readpreference=nearest", "has a readPreference other than primary"),
         (f"mongodb://u:{CANARY}@[::1/db", "must look like"),
     ],
 )

@@ -121,8 +121,8 @@ def test_tls_options_are_loaded() -> None:
         (f"amqp://u:Top/{CANARY}@h/", 'has an "@" after the first "/"'),
         (f"amqp://u:12/{CANARY}@h/", 'has an "@" after the first "/"'),
         (f"amqp://u:12?{CANARY}@h/", 'has an "@" after the first "/"'),
-        (f"amqp://u:{CANARY}%@h/", 'has a "%" that starts no'),
-        (f"amqp://u:{CANARY}%zz@h/", 'has a "%" that starts no'),
+        (f"amqp://u:{CANARY}%@h/", 'has a "%" that does not start'),
+        (f"amqp://u:{CANARY}%zz@h/", 'has a "%" that does not start'),
         (f"amqp://u:{CANARY}%ff@h/", "that are not UTF-8"),
         (f"amqp://{CANARY}@h/", "has a user without a password"),
         (f"amqp://u:{CANARY}@h1,u:{CANARY}@h2/", "has a login before each host"),
@@ -135,7 +135,7 @@ def test_tls_options_are_loaded() -> None:
         ("amqp://::1/", "more than one colon in a host"),
         ("amqp://[::1/", "an IPv6 address in brackets"),
         ("amqp://[::1]5672/", "an IPv6 address in brackets"),
-        ("amqp://[h]/", "brackets that hold no IPv6 address"),
+        ("amqp://[h]/", "brackets without an IPv6 address"),
         ("amqp://h1;h2/", "separate nodes by commas"),
         ("amqp://h1;amqp://h2/", "separate nodes by commas"),
         ("amqp://h1,/", "on both sides of each comma"),
@@ -230,6 +230,18 @@ def test_management_nodes_are_those_named_or_the_brokers_hosts(text: str, expect
     broker = BrokerNodes.parse("amqp://h1:1,[::1]:2,h1:3")
 
     assert [node.url for node in ManagementNodes.parse(text, broker).nodes] == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("amqps://h1,h2:7", ["https://h1:15671", "https://h2:15671"]),
+        ("AMQPS://h1", ["https://h1:15671"]),
+        ("amqps://h1,amqp://h2", ["https://h1:15671", "http://h2:15672"]),
+    ],
+)
+def test_the_password_of_a_broker_by_tls_goes_to_its_management_api_by_tls(url: str, expected: list[str]) -> None:
+    assert [node.url for node in ManagementNodes.parse("", BrokerNodes.parse(url)).nodes] == expected
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amqp_wire.values import Byte, Float, Long
 from delivery.copies import Source, retry_copy
 from delivery.payload import envelope
 from delivery.request import RequestBuilder
@@ -77,6 +78,7 @@ def test_what_json_has_no_type_for_is_written_as_text() -> None:
         "raw": b"\xff\x00",
         "text": "grün".encode(),
         "endless": float("inf"),
+        "narrow": [Byte(7), Float(1.5), Long(1)],
         "nested": {"list": [1, True, None, {"deep": Decimal(1)}]},
     }
     assert json.loads(envelope(source(headers=headers), 1))["headers"] == {
@@ -85,6 +87,7 @@ def test_what_json_has_no_type_for_is_written_as_text() -> None:
         "raw": {"base64": "/wA="},
         "text": "grün",
         "endless": "inf",
+        "narrow": [7, 1.5, 1],
         "nested": {"list": [1, True, None, {"deep": "1"}]},
     }
 

@@ -18,7 +18,9 @@ FRAME_MAX = 4096
 SHORT = st.text(max_size=60)
 OCTET = st.integers(0, 255)
 HEADERS = st.dictionaries(
-    SHORT, st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | SHORT | st.floats(allow_nan=False), max_size=4
+    SHORT,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | SHORT | st.lists(SHORT, max_size=3),
+    max_size=4,
 )
 PROPERTIES = st.builds(
     Properties,
@@ -66,12 +68,12 @@ def test_without_a_limit_a_body_is_one_frame() -> None:
 @pytest.mark.parametrize(
     ("properties", "says"),
     [
-        (Properties(headers={"x": "y" * FRAME_MAX}), "more than a frame has"),
+        (Properties(headers={"x": "y" * FRAME_MAX}), "but a frame has at most"),
         (Properties(message_id="é" * 128), "at most 255 bytes"),
-        (Properties(priority=256), "."),
-        (Properties(headers={"x": object()}), "."),
+        (Properties(priority=256), "range"),
+        (Properties(headers={"x": object()}), "no AMQP field type"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_it_is(properties: Properties, says: str) -> None:
-    with pytest.raises((ValueError, struct.error, pika.exceptions.AMQPError), match=says):
+    with pytest.raises((ValueError, TypeError), match=says):
         publish_frames(1, FRAME_MAX, Message("q", b"", properties=properties))

@@ -22,6 +22,7 @@ VALUES = {
     "epintower_api_process_order": "https://user:canary@erp.example/",
     "metrics_token": "canary-canary-canary",
     "egress_proxy": "http://user:canary@proxy.example:3128",
+    "otel_exporter_otlp_endpoint": "https://user:canary@otel.example:4318",
 }
 
 
@@ -88,8 +89,8 @@ def test_a_value_beside_its_file_is_refused(tmp_path: Path, monkeypatch: pytest.
         (b"", "that is empty"),
         (b"\n", "that is empty"),
         (b"canary\xff", "that is not UTF-8"),
-        (b"canary\ncanary\n", "that holds more than one line"),
-        (b"canary\0", "that holds more than one line"),
+        (b"canary\ncanary\n", "has more than one line"),
+        (b"canary\0", "has more than one line"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_refused_and_not_quoted(
@@ -139,7 +140,7 @@ def test_tls_files_that_cannot_be_used_are_refused_at_the_start(authority: Autho
     )
     for wrong, reason in (
         (other, "is not the key of"),
-        (encrypted, "is encrypted"),
+        (encrypted, "holds an encrypted key"),
         (tmp_path / "no", "cannot be read"),
     ):
         assert reason in refused(rabbitmq_client_cert_file=certificate, rabbitmq_client_key_file=wrong)

@@ -89,7 +89,9 @@ def test_a_connection_to_a_closed_address_is_refused_whatever_name_led_to_it(add
 
 def test_the_refusal_says_what_the_address_is_and_which_setting_opens_it() -> None:
     sentence = refusal(CLOSED, "http://2130706433/")
-    assert sentence == "127.0.0.1 is a loopback address, which no target may have unless TARGET_ALLOW lists it."
+    assert (
+        sentence == "127.0.0.1 is a loopback address and not allowed as a target. To allow it, add it to TARGET_ALLOW."
+    )
 
 
 def test_allow_opens_networks_and_single_addresses_however_they_are_spelled() -> None:
@@ -125,6 +127,6 @@ def test_deny_wins_over_allow() -> None:
     "entry", ["10.0.0.0/99", "127.1", "http://erp.internal", "erp internal", "*", "*.", "a/b", "256.0.0.1"]
 )
 def test_nonsense_in_a_list_is_named(entry: str) -> None:
-    with pytest.raises(ValueError, match="is no network") as refused:
+    with pytest.raises(ValueError, match="Allowed: a network") as refused:
         Guard(f"10.0.0.0/8,{entry}")
     assert repr(entry) in str(refused.value)

@@ -77,8 +77,8 @@ def test_in_the_query_slashes_and_dots_are_values_like_any_other() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "why"),
-    [(None, "missing"), ({"V": "other case"}, "missing"), ({"v": ""}, "empty"), ({"v": {"a": 1}}, "no single value"),
-     ({"v": [1]}, "no single value")],
+    [(None, "missing"), ({"V": "other case"}, "missing"), ({"v": ""}, "empty"), ({"v": {"a": 1}}, "a table"),
+     ({"v": [1]}, "a table")],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/{header:v}", "/?v={header:v}"])
 def test_a_message_without_the_value_is_not_sent_and_the_reason_names_it(path: str, headers: Any, why: str) -> None:
@@ -116,7 +116,7 @@ def test_what_is_no_placeholder_is_refused_with_a_sentence(path: str, sentence: 
      "https://erp.example{messageId}?q"],
 )  # fmt: skip
 def test_no_message_chooses_where_it_goes(url: str) -> None:
-    with pytest.raises(ValidationError, match="path or the query, never in scheme, host, port or user"):
+    with pytest.raises(ValidationError, match="path or the query, not in scheme, host, port or user"):
         ConsumerSpec(queue_name="q", url=url)
 
 

@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
+from amqp_wire.table import encode_table
+from amqp_wire.values import Long, Table, is_integer
 from broker.core.message import Message
-from broker.protocol.table import Table, encode_table
 
 if TYPE_CHECKING:
     from broker.core.policies import Policy
@@ -31,7 +32,7 @@ class Binding:
         self.target = target
         self.routing_key = routing_key
         self.arguments = arguments
-        self.key: BindingKey = (target.kind, target.name, routing_key, encode_table(arguments))
+        self.key: BindingKey = (target.kind, target.name, routing_key, _encoded(arguments))
 
     @property
     def kind(self) -> str:
@@ -42,6 +43,11 @@ class Binding:
     def destination(self) -> str:
         """The name of the queue or exchange."""
         return self.key[1]
+
+
+def _encoded(arguments: Table) -> bytes:
+    """Encode the arguments with integers of one width, so that clients in all languages mean the same binding."""
+    return encode_table({name: Long(value) if is_integer(value) else value for name, value in arguments.items()})
 
 
 def digest_of(arguments: bytes) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from amqp_wire.values import Table, Value
 from broker.core.arguments import same_value, type_name
 from broker.core.exchanges.base import Binding, Exchange
 from broker.core.message import Message
 from broker.errors import AmqpError
-from broker.protocol.table import Table, Value
 
 if TYPE_CHECKING:
     from broker.core.exchanges.base import Target
@@ -45,7 +45,7 @@ def _matches(arguments: Table, headers: Table) -> bool:
     match = arguments.get("x-match", "all")
     with_x = match.endswith("-with-x")
     wanted = [(name, value) for name, value in arguments.items()
-              if name != "x-match" and (with_x or not name.startswith("x-"))]  # fmt: skip
+              if name != "x-match" and (with_x or name[:2] not in ("x-", b"x-"))]  # fmt: skip
     hits = (name in headers and _same(value, headers[name]) for name, value in wanted)
     return all(hits) if match.startswith("all") else any(hits)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from broker.core.message import Entry
-from broker.protocol.table import Timestamp
 from tests.broker.unit.world import Client, World
 
 
@@ -28,9 +29,10 @@ def test_a_rejected_message_has_its_death_in_the_headers(world: World, client: C
     message = letter(client).message
     assert message.decoded_properties()["message_id"] == "m"
     assert (message.exchange, message.routing_key, message.body) == ("", "dead", b"x")
+    died = datetime.fromtimestamp(world.now, UTC)
     assert message.headers == {
         "mine": 1, "x-first-death-exchange": "", "x-first-death-queue": "q", "x-first-death-reason": "rejected",
-        "x-death": [{"count": 1, "reason": "rejected", "queue": "q", "time": Timestamp(world.now), "exchange": "",
+        "x-death": [{"count": 1, "reason": "rejected", "queue": "q", "time": died, "exchange": "",
                      "routing-keys": ["q"]}],
     }  # fmt: skip
 

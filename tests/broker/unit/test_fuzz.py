@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from pamqp import commands
 
+from amqp_wire.frames import HEARTBEAT_FRAME, content_frames, method_frame
+from amqp_wire.properties import PROPERTIES, encode
 from broker.core.broker import Broker
-from broker.protocol import properties as wire
-from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.protocol.methods import encode_method
 from tests.broker.unit.test_session import Wire, broker
 
@@ -57,7 +57,7 @@ class Talker:
         exchange = self.random.choice(["", self.name()])
         payload = encode_method(commands.Basic.Publish, 0, exchange, self.name(), self.maybe(), False)
         body = bytes(self.random.choice([0, 1, 100, 5000]))
-        return content_frames(1, payload, wire.encode(properties), body, 4096)
+        return content_frames(1, payload, encode(map(properties.get, PROPERTIES)), body, 4096)
 
     def frame(self) -> bytes:
         say, name, maybe, table = self.method, self.name, self.maybe, self.arguments

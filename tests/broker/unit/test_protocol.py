@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp import commands
 
+from amqp_wire.frames import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.errors import AmqpError
 from broker.protocol.connection import PROTOCOL_HEADER, ServerConnection
-from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.protocol.events import Ack, Event, Greeting, Method, Mismatch, Publish, Violation
 from broker.protocol.methods import decode_method, encode_method
 from broker.protocol.states import CHANNEL, CONNECTION, ChannelState, ConnectionState

@@ -20,8 +20,8 @@ from pamqp import commands
 from pika.adapters.blocking_connection import BlockingChannel
 
 import broker
+from amqp_wire.frames import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.periods import Periods
-from broker.protocol.content import HEARTBEAT_FRAME, content_frames, method_frame
 from broker.protocol.methods import encode_method
 from broker.server import Server
 from broker.session.transport import ConnectionLimits

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pamqp import commands, frame
 
+from amqp_wire.frames import content_frames, method_frame
 from broker.core.broker import Broker
 from broker.core.journal import NullJournal
-from broker.protocol.content import content_frames, method_frame
 from broker.protocol.methods import encode_method
 from broker.session.connection import Connection
 from broker.session.transport import ConnectionLimits

@@ -1,0 +1,2 @@
+"""AMQP 0-9-1 on the wire: field tables, message properties, frames. The gateway and the broker share it; it knows
+neither, does no I/O, and keeps no state."""

@@ -1,0 +1,115 @@
+"""Cuts what a broker sends into deliveries and other frames, in one pass over the bytes; no I/O.
+
+A delivery is a basic.deliver method with its header and its body (AMQP 0-9-1 §1.8.3.13, §4.2.6). Frames of other
+channels may lie between them.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from amqp_wire.frames import BASIC, BODY, CONTENT, FRAME, FRAME_END, FRAME_OVERHEAD, HEADER, METHOD
+from amqp_wire.properties import ReceivedProperties
+from amqp_wire.values import text
+
+_DELIVER = struct.pack(">HH", BASIC, 60)
+_TAG = struct.Struct(">Q?")
+_PROTOCOL_HEADER = b"AMQP"
+_END = FRAME_END[0]
+
+
+class MalformedContent(ValueError):
+    """The bytes are not frames, or not those of a delivery."""
+
+
+class DeliveredMessage:
+    """A message that the broker delivered. Complete once its whole body is there."""
+
+    __slots__ = ("_missing", "_parts", "body", "channel", "consumer_tag", "delivery_tag", "exchange", "properties",
+                 "redelivered", "routing_key")  # fmt: skip
+
+    properties: ReceivedProperties
+
+    def __init__(self, channel: int, data: bytes, at: int, end: int) -> None:
+        """Read the arguments of basic.deliver from `data`. Raises MalformedContent."""
+        self.channel = channel
+        self.body = b""
+        self._missing = -1  # there is no header yet
+        self._parts: list[bytes] = []
+        try:
+            stop = at + 1 + data[at]
+            self.consumer_tag = text(data[at + 1 : stop])
+            self.delivery_tag, self.redelivered = _TAG.unpack_from(data, stop)
+            at = stop + _TAG.size
+            stop = at + 1 + data[at]
+            self.exchange = text(data[at + 1 : stop])
+            at = stop + 1 + data[stop]
+            self.routing_key = text(data[stop + 1 : at])
+        except (IndexError, struct.error):
+            at = -1
+        if at != end:
+            raise MalformedContent("the arguments of basic.deliver are malformed")
+
+    def add(self, kind: int, data: bytes, at: int, end: int) -> bool:
+        """Add a header or body frame; return whether the message is complete. Raises MalformedContent and
+        MalformedProperties."""
+        if kind == HEADER and self._missing < 0:
+            if end - at < CONTENT.size:
+                raise MalformedContent("content header frame cut short")
+            _, _, self._missing = CONTENT.unpack_from(data, at)
+            self.properties = ReceivedProperties(data[at + CONTENT.size : end])
+            return not self._missing
+        if kind != BODY or end - at > self._missing:
+            raise MalformedContent("the frames of a delivery are not its header and its body")
+        self._missing -= end - at
+        part = data[at:end]
+        if self._missing:
+            self._parts.append(part)
+            return False
+        self.body = b"".join((*self._parts, part)) if self._parts else part
+        return True
+
+
+class DeliveryReader:
+    """The input of one connection."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._at = 0
+        self._arriving: dict[int, DeliveredMessage] = {}  # by channel
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that arrived."""
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        self._at = 0
+
+    def next(self) -> DeliveredMessage | bytes | None:
+        """Return the next delivery, or the next frame that is not part of one; None if neither is complete. Raises
+        MalformedContent and MalformedProperties."""
+        data = self._data
+        while len(data) - self._at >= FRAME_OVERHEAD:
+            start = self._at + FRAME.size
+            kind, channel, length = FRAME.unpack_from(data, self._at)
+            end = start + length
+            if end >= len(data):
+                return self._protocol_header()
+            if data[end] != _END:
+                raise MalformedContent("frame end octet missing")
+            frame, self._at = self._at, end + 1
+            if kind == METHOD and data.startswith(_DELIVER, start):
+                self._arriving[channel] = DeliveredMessage(channel, data, start + len(_DELIVER), end)
+            elif channel in self._arriving and kind != METHOD:
+                message = self._arriving[channel]
+                if message.add(kind, data, start, end):
+                    del self._arriving[channel]
+                    return message
+            else:
+                return data[frame : self._at]
+        return None
+
+    def _protocol_header(self) -> bytes | None:
+        """Return the broker's protocol header, which no frame end follows: it speaks another version (§4.2.2)."""
+        if not self._data.startswith(_PROTOCOL_HEADER, self._at):
+            return None
+        start, self._at = self._at, self._at + FRAME_OVERHEAD
+        return self._data[start : self._at]
