@@ -20,7 +20,6 @@ from tests.support.amqp import publish, ready
 from tests.support.certificates import Authority
 from tests.support.egress_proxy import EgressProxy
 from tests.support.processes import free_port
-from tests.support.proxy import Proxy
 from tests.support.target import Target
 from tests.support.token_server import TokenServer
 
@@ -91,7 +90,7 @@ def test_the_targets_own_failures_stay_the_targets(
     assert post(client, target.url("/hang"), timeout=0.3).error is ErrorClass.TIMEOUT
     for path in ("/reset", "/close", "/truncated"):
         assert post(client, target.url(path)).error is ErrorClass.RESET
-    with Proxy(target.port, tls=context(Authority(tmp_path / "other"))) as secure:
+    with EgressProxy(tls=context(Authority(tmp_path / "other"))) as secure:  # anything that speaks TLS
         assert post(client, f"https://127.0.0.1:{secure.port}/").error is ErrorClass.TLS
     assert post(client, f"http://127.0.0.1:{free_port()}/").error is ErrorClass.CONNECT
 
