@@ -41,6 +41,7 @@ from routes import (
     overview,
     queues,
     replays,
+    schedule,
     system,
     users,
 )
@@ -59,6 +60,7 @@ APIS = [
     queues.api,
     exchanges.api,
     messages.api,
+    schedule.api,
     consumers.api,
     deliveries.api,
     replays.api,

@@ -34,6 +34,7 @@ from services.complaints import Complaints
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
+from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
 from services.health import Health
@@ -47,6 +48,7 @@ from services.queues import Queues
 from services.reconciler import Reconciler
 from services.replays import Replays
 from services.samples import Samples
+from services.schedule import Schedule
 from services.users import UserAccounts
 from services.worker_count import WorkerCount
 
@@ -85,21 +87,27 @@ def services_of(
     }
     if worker is not None:
         probes["consumers"] = consumers
-    targets = TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of)
-    consumer_service = Consumers(store.consumers, store.heartbeats, lookup, targets, settings.default_target_url)
+    exchanges, bindings = ExchangeGateway(management), BindingGateway(management)
+    consumer_service = Consumers(
+        store.consumers,
+        store.heartbeats,
+        lookup,
+        TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of),
+        settings.default_target_url,
+        ExchangeQueues(exchanges, queue_gateway, bindings),
+    )
     complaints = Complaints()
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
-        exchanges=Exchanges(ExchangeGateway(management), BindingGateway(management)),
-        messages=Messages(
-            publisher, ExchangeGateway(management), lookup, HeldMessages(reader), settings.publish_timeout, tracing
-        ),
+        exchanges=Exchanges(exchanges, bindings),
+        messages=Messages(publisher, exchanges, lookup, HeldMessages(reader), settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
         samples=Samples(consumer_service, settings.guard, settings.egress),
+        schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         connections=Connections(connection_gateway, ChannelGateway(management)),

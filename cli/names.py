@@ -13,7 +13,7 @@ GROUPS = {
     "deliveries": "The log of delivery attempts.",
     "exchanges": "Exchanges of the broker.",
     "keys": "API keys for programs.",
-    "messages": "Ready messages of a queue.",
+    "messages": "Ready messages of a queue, and scheduled ones.",
     "queues": "Queues of the broker.",
     "users": "Users of the API.",
 }
@@ -44,7 +44,8 @@ NAMES = {
     "getBindings": Name("bindings list", "exchange queueName destinationExchange routingKey arguments"),
     "messagePublish": Name("publish"),
     "getMessages": Name("messages get", "exchange routingKey redelivered bytes message"),
-    "createConsumer": Name("consumers create"),
+    "getScheduled": Name("messages scheduled"),
+    "createConsumer": Name("consumers create", argument="queueName"),
     "getConsumers": Name("consumers list", "name queueName url state delivered retried deadLettered reason lastError"),
     "getConsumer": Name("consumers get", argument="name"),
     "pauseConsumer": Name("consumers pause", argument="name"),

@@ -13,17 +13,22 @@ LONGEST_RETRY_AFTER = 86_400.0
 """Seconds. A longer Retry-After is reduced to one day."""
 
 
-def retry_delay(policy: RetryPolicy, attempt: int, spread: float, retry_after: float | None = None) -> int | None:
+def retry_delay(
+    policy: RetryPolicy, attempt: int, spread: float, retry_after: float | None = None, left: float | None = None
+) -> int | None:
     """Return the whole seconds to wait after attempt number `attempt` (from 1); None if no attempt is left.
 
     `spread` is a random number in [0, 1) that selects the jitter. `retry_after`, in seconds, is a lower bound (RFC 9110
-    §10.2.3) and rounded up to the next second; a delay from the schedule is rounded up by `coarse`.
+    §10.2.3) and rounded up to the next second; a delay from the schedule is rounded up by `coarse`. If `giveUpAfter` is
+    over earlier, in `left` seconds, the last attempt is made then.
     """
     if attempt > len(policy.schedule):
         return None
     delay = policy.schedule[attempt - 1] * (1 + policy.jitter * (2 * spread - 1))
     if retry_after is not None and retry_after > delay:
         return max(1, ceil(min(retry_after, LONGEST_RETRY_AFTER)))
+    if left is not None and left < delay:
+        return max(1, ceil(left))
     return coarse(max(1, round(delay)) if policy.jitter else ceil(delay))
 
 

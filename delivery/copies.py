@@ -8,25 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES, OWN
 from domain.outcome import Answer
-from domain.timestamps import plausible
+from domain.timestamps import as_text, from_text, plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
 """number of attempts charged so far"""
 QUEUE = PREFIX + "queue"
 _LEVEL_HEADER = PREFIX + "delay-"
+_LEVEL_HEADERS = _LEVEL_HEADER, PREFIX + "scheduled-"
 _ASIDE = PREFIX + "set-aside"
 _EXCHANGE = PREFIX + "exchange"
 _ROUTING_KEY = PREFIX + "routing-key"
 FIRST_FAILED = PREFIX + "first-failed-at"
 REPLAYED_AT = "x-replayed-at"
+SCHEDULED_FOR = "x-scheduled-for"
+"""time when a scheduled message was due, if its publisher set a timestamp (delivery/scheduled.py)"""
 
 LOOK_EXCHANGE = "workerrmq.look."
 """Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
@@ -73,20 +76,25 @@ def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchan
     """Return a copy for the delay levels, to publish to `exchange`. After `delay` seconds it returns to the source
     queue, whose name is its routing key."""
     marks = {level_header(level): True for level in levels(delay)}
-    return _copy(source, consumer, answer, now, marks, exchange, source.queue)
+    return without_priority(_copy(source, consumer, answer, now, marks, exchange, source.queue))
 
 
-def due_again(queue: str, properties: PropertiesView, body: bytes) -> Message:
-    """Return a copy for `queue` of a message whose delay is over, without the headers and properties of the delay
-    levels and those that the broker acts on."""
+def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message:
+    """Return a copy whose delay is over, ready to wait again, without the headers and properties of the delay levels
+    and those that the broker acts on."""
     fields = {name: getattr(properties, name) for name in Properties.__slots__}
     headers = {
         name: value
         for name, value in (properties.headers or {}).items()
-        if name not in _BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADER))
+        if name not in _BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADERS))
     }
     acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
-    return Message(queue, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
+    return Message(routing_key, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
+
+
+def due_again(copy: Message) -> Message:
+    """Return a retry for its queue, with its priority, from a copy that passed the levels."""
+    return replace(copy, properties=replace(copy.properties, priority=_priority(copy.properties)))
 
 
 def dead_letter(
@@ -99,11 +107,11 @@ def dead_letter(
     earlier: Earlier | None = None,
 ) -> Message:
     """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
-    `outcome` is the reason: `rejected` or `exhausted`."""
+    `outcome` is the reason: `rejected`, `exhausted` or `expired`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if earlier:
-        extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: _moment(earlier.first_failed)}
+        extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
 
 
@@ -163,14 +171,14 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
     """
     _, _, sent = original("", "", properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
-    headers = {**kept, REPLAYED_AT: _moment(now)}
+    headers = {**kept, REPLAYED_AT: as_text(now)}
     back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
     return Message(came_from(properties, queue), body, properties=back)
 
 
 def came_from(properties: PropertiesView, default: str) -> str:
-    """Return the queue that a dead letter came from; `default` if its headers do not name it."""
-    return _name((properties.headers or {}).get(QUEUE), default)
+    """Return the queue that a dead letter came from; `default` if its headers do not name one."""
+    return _name((properties.headers or {}).get(QUEUE), default) or default
 
 
 def original(exchange: str, routing_key: str, properties: PropertiesView) -> tuple[str, str, Properties]:
@@ -187,7 +195,26 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     kept = {name: value for name, value in headers.items() if name not in _BROKER_HEADERS and not _is_ours(name)}
     kept |= {name: aside[name] for name in _BROKER_HEADERS if name in aside}
     fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
+    fields["priority"] = _priority(properties)
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
+
+
+def _priority(properties: PropertiesView) -> int | None:
+    aside = (properties.headers or {}).get(_ASIDE)
+    if properties.priority is not None or not isinstance(aside, dict):
+        return properties.priority
+    priority = aside.get("priority")
+    return priority if isinstance(priority, int) and 0 <= priority < 256 else None
+
+
+def without_priority(copy: Message) -> Message:
+    """Return a copy for the delay levels with its priority set aside. RabbitMQ 4 checks the next message to deliver for
+    expiry, so a later message of higher priority would delay the others (seen on 4.0.5)."""
+    priority, headers = copy.properties.priority, copy.properties.headers or {}
+    if priority is None:
+        return copy
+    headers = {**headers, _ASIDE: {**headers.get(_ASIDE, {}), "priority": priority}}
+    return replace(copy, properties=replace(copy.properties, headers=headers, priority=None))
 
 
 def came_by(exchange: str) -> str:
@@ -203,29 +230,27 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
     if FIRST_FAILED in before:
         history[FIRST_FAILED] = before[FIRST_FAILED]
     elif first_failed is not None:
-        history[FIRST_FAILED] = _moment(first_failed)
-    return _with_history(source, history, "", source.queue)
+        history[FIRST_FAILED] = as_text(first_failed)
+    return with_history(source, history, "", source.queue)
 
 
 def known_since(properties: PropertiesView, now: float) -> float | None:
-    """Return the time in Unix seconds since which a message is known: its timestamp if that is plausible, else its
-    first failed attempt, else None. `now` is in Unix seconds."""
+    """Return the time in Unix seconds since which a message is known: the latest plausible one of its timestamp, the
+    time that it was scheduled for, and its replay; else its first failed attempt, else None. `now` is in Unix
+    seconds."""
+    headers = properties.headers or {}
     timestamp = properties.timestamp
-    seconds = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-    if isinstance(seconds, int | float) and plausible(seconds, now):
-        return float(seconds)
-    first_failed = (properties.headers or {}).get(FIRST_FAILED)
-    try:
-        return datetime.fromisoformat(first_failed).timestamp() if isinstance(first_failed, str) else None
-    except ValueError:
-        return None
+    told: list[float | None] = [timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp]
+    told += [from_text(headers.get(name)) for name in (SCHEDULED_FOR, REPLAYED_AT)]
+    known = [float(one) for one in told if isinstance(one, int | float) and plausible(one, now)]
+    return max(known) if known else from_text(headers.get(FIRST_FAILED))
 
 
 def _copy(
     source: Source, consumer: str, answer: Answer, now: float, extra: dict[str, Any], exchange: str, routing_key: str
 ) -> Message:
     before = source.properties.headers or {}
-    moment = _moment(now)
+    moment = as_text(now)
     history = {
         ATTEMPTS: attempts_charged(before) + 1,
         PREFIX + "consumer": consumer,
@@ -238,10 +263,10 @@ def _copy(
         history[PREFIX + "status"] = answer.status
     if answer.error is not None:
         history[PREFIX + "error"] = answer.error.value
-    return _with_history(source, history, exchange, routing_key)
+    return with_history(source, history, exchange, routing_key)
 
 
-def _with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
+def with_history(source: Source, history: dict[str, Any], exchange: str, routing_key: str) -> Message:
     """Return a persistent copy with `history` in its headers, and with the headers that `original` reads."""
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
@@ -260,10 +285,6 @@ def _with_history(source: Source, history: dict[str, Any], exchange: str, routin
 def _is_copy(headers: Mapping[str, Any]) -> bool:
     charged = headers.get(ATTEMPTS)
     return isinstance(charged, int) and 0 <= charged < 2**31 and isinstance(headers.get(QUEUE), str)
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _is_ours(header: str | bytes) -> bool:

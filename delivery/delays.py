@@ -17,6 +17,11 @@ def levels(seconds: int) -> tuple[int, ...]:
     return tuple(level for level in range(seconds.bit_length() - 1, -1, -1) if seconds >> level & 1)
 
 
+def longest_wait(level: int) -> int:
+    """Return the maximum number of seconds that a message of this level still waits, here and in all lower levels."""
+    return (1 << level + 1) - 1
+
+
 def coarse(seconds: int) -> int:
     """Return `seconds` rounded up to four significant bits: at most four levels, at most an eighth late."""
     unused = max(0, seconds.bit_length() - _SIGNIFICANT_BITS)

@@ -27,6 +27,8 @@ class Fate(Enum):
     """charge the attempt; dead-letter the message, because no retry can help"""
     EXHAUST = "exhaust"
     """charge the attempt; dead-letter the message, because no attempt is left"""
+    EXPIRE = "expire"
+    """charge the attempt; dead-letter the message, because `retry.giveUpAfter` is over"""
     GIVE_BACK = "give back"
     """return the message to its queue, uncharged; the target's circuit breaker permits the next attempt"""
     REST = "rest"
@@ -68,17 +70,18 @@ TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
     (None, _gone, Fate.FORGET),  # for any outcome
     (Outcome.SUCCESS, _always, Fate.ACK),
     (Outcome.REJECT, _always, Fate.REJECT),
-    (Outcome.THROTTLE, _too_old, Fate.EXHAUST),
+    (Outcome.THROTTLE, _too_old, Fate.EXPIRE),
     (Outcome.THROTTLE, _always, Fate.GIVE_BACK),
+    (Outcome.RETRY, _too_old, Fate.EXPIRE),
     (Outcome.RETRY, lambda s: s.target_down and not s.probe, Fate.GIVE_BACK),
-    (Outcome.RETRY, _too_old, Fate.EXHAUST),
     (Outcome.RETRY, lambda s: s.attempts_left, Fate.RETRY),
     (Outcome.RETRY, _always, Fate.EXHAUST),
     (Outcome.UNSENT, lambda s: s.outdated, Fate.GIVE_BACK),
     (Outcome.UNSENT, _always, Fate.REST),
     (Outcome.SUSPEND, lambda s: s.outdated, Fate.GIVE_BACK),
     (Outcome.SUSPEND, lambda s: s.error in HOPELESS, Fate.SUSPEND),
-    (Outcome.SUSPEND, lambda s: s.others_succeed and s.attempts_left and not s.too_old, Fate.RETRY),
+    (Outcome.SUSPEND, lambda s: s.others_succeed and s.too_old, Fate.EXPIRE),
+    (Outcome.SUSPEND, lambda s: s.others_succeed and s.attempts_left, Fate.RETRY),
     (Outcome.SUSPEND, lambda s: s.others_succeed, Fate.EXHAUST),
     (Outcome.SUSPEND, lambda s: s.refusals >= SUSPEND_AFTER or s.status == _GONE, Fate.SUSPEND),
     (Outcome.SUSPEND, _always, Fate.REST),

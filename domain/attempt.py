@@ -8,8 +8,8 @@ from typing import Literal
 
 from domain.queue_scope import QueueScope
 
-Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted"]
-"""`requeued`: back in its queue, uncharged; `rejected` and `exhausted`: dead-lettered."""
+Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted", "expired"]
+"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered."""
 
 
 @dataclass(frozen=True, slots=True)

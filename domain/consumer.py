@@ -38,8 +38,8 @@ class RetryPolicy(Model):
     give_up_after: float | None = Field(
         None,
         gt=0,
-        description="seconds since the message was published (its timestamp; without one, its first failure) after "
-        "which a failed message is dead-lettered, even if attempts are left",
+        description="seconds since the message was published (its timestamp; without one, its first failure), due or "
+        "replayed, after which a failed message is dead-lettered as `expired`; the last attempt is made at that time",
     )
 
 

@@ -8,20 +8,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, SecretStr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
+from domain import exchange_queue
 from domain.consumer import ConsumerSpec, Url
 from domain.credentials import carried_along, origin, unmasked_url
 from domain.errors import Invalid
 from domain.model import MASK, Model
-from domain.names import QueueName, printable
+from domain.names import OpenExchangeName, QueueName, RoutingKey, printable
 from domain.sentences import joined
+from domain.url_template import UrlTemplate
 
 
 class NewConsumer(ConsumerSpec):
-    """Body of `POST /createConsumer`. Without `url` the consumer delivers to DEFAULT_TARGET_URL."""
+    """Body of `POST /createConsumer`. Without `url` the consumer delivers to DEFAULT_TARGET_URL. With `exchange`
+    instead of `queueName`, it gets a durable queue of its own, bound to the exchange by `routingKey`."""
 
+    queue_name: QueueName = Field("", examples=["orders"], description="the queue, unless you give an exchange")
+    exchange: OpenExchangeName | None = Field(None, description="bind a queue of its own to this exchange")
+    routing_key: RoutingKey = Field("", description="routing key of that binding")
     url: Url = Field(  # type: ignore[assignment]  # empty until the service fills in the setting's URL
         "", description="the target's URL; defaults to the setting DEFAULT_TARGET_URL"
     )
+
+    @model_validator(mode="after")
+    def _queue_or_exchange(self) -> Self:
+        if bool(self.queue_name) == (self.exchange is not None):
+            raise ValueError("needs either queueName, or exchange and routingKey")
+        if self.routing_key and self.exchange is None:
+            raise ValueError("routingKey needs exchange; leave it out if you give queueName")
+        return self
 
     @model_validator(mode="after")
     def _name_for_terminals(self) -> Self:
@@ -30,6 +44,12 @@ class NewConsumer(ConsumerSpec):
         except ValueError as exc:
             raise ValueError(f"name (by default the queue's name) {exc}") from None
         return self
+
+    def spec(self, url: UrlTemplate) -> dict[str, Any]:
+        """Return the fields of the consumer that delivers to `url`, to validate as a ConsumerSpec."""
+        queue = self.queue_name or exchange_queue.queue_name(self.exchange or "", self.routing_key, self.name, url)
+        fields = self.stored() | {"url": url, "queueName": queue}
+        return {name: value for name, value in fields.items() if name not in ("exchange", "routingKey")}
 
 
 class WhichConsumer(Model):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
-class PropertiesView(Protocol):
+class DriverProperties(Protocol):
     """The fourteen basic properties of AMQP 0-9-1 §1.8.3.1 as attributes. pika's BasicProperties satisfy it."""
 
     content_type: str | None
@@ -47,11 +47,17 @@ class Properties:
     cluster_id: str | None = None
 
 
+PropertiesView = DriverProperties | Properties
+"""Basic properties to read, from a driver or from us."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to publish. If `exchange` is empty, the routing key is the name of a queue."""
+    """One message to publish. If `exchange` is empty, the routing key is the name of a queue. `due` is the time in Unix
+    seconds for which the message is scheduled; None: now."""
 
     routing_key: str
     body: bytes
     exchange: str = ""
     properties: Properties = field(default_factory=Properties)
+    due: float | None = None

@@ -16,6 +16,7 @@ TroubleKind = Literal[
     "consumer_suspended",
     "copies_refused",
     "retries_overdue",
+    "scheduled_overdue",
     "dead_lettering_stuck",
     "breaker_open",
     "consumer_failing",
@@ -43,9 +44,11 @@ class Trouble(Model):
 
 
 class QueueTotals(Model):
-    """Sums over all queues. Counts are messages, rates are messages per second. `retries` are the messages in the delay
-    levels, which the other counts and rates exclude. `retriesOverdue` of them have a delay that is over, but are not
-    back in their queues. Both are null while RabbitMQ does not report them. `messages` includes `deadLetters`."""
+    """Sums over all queues. Counts are messages, rates are messages per second. `retries` and `scheduled` are the
+    messages in the delay levels, which the other counts and rates exclude. `retriesOverdue` have a delay that is over,
+    but are not back in their queues; `scheduledOverdue` should have left their level. A scheduled message that has left
+    the levels counts as an overdue retry until it is in its queue. These four are null while RabbitMQ does not report
+    them. `messages` includes `deadLetters`."""
 
     queues: int
     messages: int
@@ -54,6 +57,8 @@ class QueueTotals(Model):
     dead_letters: int
     retries: int | None
     retries_overdue: int | None
+    scheduled: int | None
+    scheduled_overdue: int | None
     publish_rate: float
     deliver_rate: float
     ack_rate: float

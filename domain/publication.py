@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from random import getrandbits  # unique, not secret; reseeded after a fork
 from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from domain.field_table import ApplicationHeaders
 from domain.message import Message, Properties
 from domain.model import Model
+from domain.moment import Moment
 from domain.names import OpenExchangeName, OpenQueueName, RoutingKey, ShortString, not_own
 from domain.queue import MAX_MILLISECONDS
 
@@ -20,7 +22,11 @@ MAX_BATCH = 10_000
 """Maximum number of messages in one request."""
 
 MAX_EXCHANGES = 100
-"""Maximum number of different exchanges in one request: each one is looked up before its first use."""
+"""Maximum number of different exchanges in one request, and of different queues of its scheduled messages: each one is
+looked up before its first use."""
+
+LONGEST_DELAY = 3653 * 86_400
+"""Maximum number of seconds to schedule a message ahead: ten years."""
 
 
 class Payload(NamedTuple):
@@ -71,6 +77,12 @@ def _reply_to(value: str) -> str:
     return not_own(value)
 
 
+def _not_too_late(value: datetime) -> datetime:
+    if (value - datetime.now(UTC)).total_seconds() > LONGEST_DELAY:
+        raise ValueError("must be at most ten years ahead")
+    return value
+
+
 def _expiration(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11 else value
 
@@ -101,12 +113,14 @@ class PublishProperties(Model):
     app_id: Label | None = None
     priority: int | None = Field(None, ge=0, le=255)
     expiration: Annotated[int, Field(ge=0, le=MAX_MILLISECONDS), BeforeValidator(_expiration)] | None = None
-    timestamp: int | None = Field(None, ge=0, lt=2**63)
+    timestamp: int | None = Field(None, ge=0, lt=2**63, description="when the message came into its queue, if left out")
     persistent: bool = True
 
 
 class Publication(Model):
-    """One message: either `queueName`, or `exchange` with `routingKey`; and either `message` or `bodyBase64`."""
+    """One message: either `queueName`, or `exchange` with `routingKey`; and either `message` or `bodyBase64`. With
+    `deliverAt` or `delaySeconds` the message is scheduled: it arrives in its queue at that time. You cannot cancel
+    it."""
 
     queue_name: OpenQueueName | None = Field(None, examples=["orders"])
     exchange: OpenExchangeName | None = None
@@ -114,15 +128,24 @@ class Publication(Model):
     message: AnyJson | None = Field(None, examples=["Hello, World!"])
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
+    deliver_at: Annotated[Moment, AfterValidator(_not_too_late)] | None = Field(
+        None, examples=["2027-01-31T12:00:00Z"], description="when it arrives; up to ten years ahead, now if it is past"
+    )
+    delay_seconds: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="the same, in seconds from now")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         return _one_way_and_one_body(self)
 
-    def to_message(self, correlation_id: str | None = None, trace: Mapping[str, str] | None = None) -> Message:
+    def to_message(
+        self, correlation_id: str | None = None, trace: Mapping[str, str] | None = None, now: float | None = None
+    ) -> Message:
         """Return the message to publish; it always has a message id. `correlation_id` and the `trace` headers of the
-        request apply unless the client has set them on the message itself."""
+        request apply unless the client has set them on the message itself. With `now`, in Unix seconds, the message
+        gets a timestamp, and is scheduled if the client asks for it."""
         given = self.properties
+        due = None if now is None else self._due(now)
+        published = None if now is None or due is not None else int(now)
         payload = self.message or Payload(self.body_base64 or b"", "application/octet-stream")
         headers = {**trace, **(given.headers or {})} if trace else given.headers
         return Message(
@@ -139,11 +162,23 @@ class Publication(Model):
                 reply_to=given.reply_to,
                 expiration=None if given.expiration is None else str(given.expiration),
                 message_id=given.message_id or f"{getrandbits(128):032x}",
-                timestamp=given.timestamp,
+                timestamp=published if given.timestamp is None else given.timestamp,
                 type=given.type,
                 app_id=given.app_id,
             ),
+            due=due,
         )
+
+    @property
+    def scheduled(self) -> bool:
+        """Return whether the client gave a time, past or future."""
+        return self.deliver_at is not None or self.delay_seconds is not None
+
+    def _due(self, now: float) -> float | None:
+        if self.delay_seconds is not None:
+            return now + self.delay_seconds if self.delay_seconds else None
+        due = self.deliver_at.timestamp() if self.deliver_at is not None else now
+        return due if due > now else None
 
 
 class PublishRequest(Publication):
@@ -159,6 +194,8 @@ class PublishRequest(Publication):
             raise ValueError("messages excludes all other fields: give each message its own queueName and properties")
         if len({message.exchange for message in self.messages}) > MAX_EXCHANGES:
             raise ValueError(f"messages must not go to more than {MAX_EXCHANGES} different exchanges")
+        if len({message.queue_name for message in self.messages if message.scheduled}) > MAX_EXCHANGES:
+            raise ValueError(f"scheduled messages must not go to more than {MAX_EXCHANGES} different queues")
         return self
 
 
@@ -172,4 +209,6 @@ def _one_way_and_one_body(message: Some) -> Some:
         raise ValueError("routingKey needs exchange; leave it out if you give queueName")
     if (message.message is None) == (message.body_base64 is None):
         raise ValueError("needs either message or bodyBase64")
+    if message.deliver_at is not None and message.delay_seconds is not None:
+        raise ValueError("takes either deliverAt or delaySeconds")
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -41,16 +42,19 @@ class ConsumerDeleted(Done):
 
 
 class Published(Done):
-    """The message was published: it is in a queue."""
+    """The message was published: it is in a queue. With `deliverAt`, it is scheduled for that time."""
 
     message_id: str
+    deliver_at: datetime | None = None
 
 
 class PublishResult(Model):
-    """The result of one message of a batch. If it failed, `code` and `detail` give the reason."""
+    """The result of one message of a batch. If it failed, `code` and `detail` give the reason. A published message with
+    `deliverAt` is scheduled for that time."""
 
     message_id: str
     status: Literal["published", "failed"]
+    deliver_at: datetime | None = None
     code: str | None = None
     detail: str | None = None
 

@@ -15,7 +15,7 @@ from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery, Query
 from routes.paging import paged
-from routes.scope import FILTERED, ITS_QUEUE, Touches
+from routes.scope import FILTERED, Touches
 from services.samples import SampleAnswer
 
 api = Api("consumers")
@@ -55,23 +55,28 @@ def _queue_of(which: WhichConsumer) -> list[str | None]:
 
 
 _ITS_CONSUMER = Touches(_queue_of)
+_NEW_CONSUMER = Touches(lambda given: [given.queue_name or None])
 
 
 @api.post(
     "/createConsumer",
     role="operator",
     idempotent=True,
-    touches=ITS_QUEUE,
+    touches=_NEW_CONSUMER,
     body=NewConsumer,
     answer=ChangedConsumerAnswer,
     status=(200, 201),
-    refuses=(409,),
+    refuses=(404, 409),
 )
 def create_consumer(body: NewConsumer) -> Reply:
     """Create a consumer, which delivers a queue's messages to a URL.
 
     The consumer is stored even while RabbitMQ is down or the queue does not exist; it starts when both are available.
-    If the consumer already exists with these settings, the answer is 200."""
+    If the consumer already exists with these settings, the answer is 200.
+
+    With `exchange` and `routingKey` instead of `queueName`, the consumer gets a durable queue of its own, bound to the
+    exchange. Its name is `<exchange>.<name>.<hash>`, with the host of the URL if the consumer has no name. This needs
+    RabbitMQ; if it fails halfway, repeat the request."""
     consumer, new, warnings = services.consumers.create(body, caller().queues)
     message = "Consumer has been created successfully." if new else "The consumer already exists with these settings."
     return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)

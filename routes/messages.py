@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
@@ -46,17 +48,23 @@ _PUBLISHED = Touches(_published)
 def message_publish(body: PublishRequest) -> Reply:
     """Publish one message, or a batch of up to 10,000: as `messages`, or as NDJSON with one message per line.
 
-    The answer is 200 once the broker has confirmed that all messages are in a queue. If only some messages of a batch
-    were published, the answer is 207 with one result per message, in order: resend those whose `status` is `failed`. If
-    all messages failed with the same error, the answer is that error."""
+    With `deliverAt` or `delaySeconds`, the message is scheduled: it arrives in its queue at that time, never earlier,
+    and normally within two seconds. You cannot cancel a scheduled message.
+
+    The answer is 200 once the broker has confirmed that all messages are in a queue, and scheduled ones in their delay
+    level. If only some messages of a batch were published, the answer is 207 with one result per message, in order:
+    resend those whose `status` is `failed`. If all messages failed with the same error, the answer is that error."""
     correlation = correlation_id()
     trace = trace_headers(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
+    now = time.time()
     if body.messages is None:
-        message = body.to_message(correlation, trace)
+        message = body.to_message(correlation, trace, now)
         note(message_id=message.properties.message_id)
         services.messages.publish(message)
-        return done("Message has been published successfully.", messageId=message.properties.message_id)
-    batch = [item.to_message(correlation, trace) for item in body.messages]
+        if message.due is None:
+            return done("Message has been published successfully.", messageId=message.properties.message_id)
+        return done("Message has been scheduled successfully.", **_named(message))
+    batch = [item.to_message(correlation, trace, now) for item in body.messages]
     note(messages=len(batch))
     return _batch_reply(batch, services.messages.publish_all(batch))
 
@@ -82,5 +90,12 @@ def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None])
 
 
 def _result(message: Message, error: WorkerError | None) -> dict[str, Any]:
-    result = {"messageId": message.properties.message_id, "status": "failed" if error else "published"}
-    return result | {"code": error.code, "detail": error.detail} if error else result
+    if error:
+        named = {"messageId": message.properties.message_id}
+        return {**named, "status": "failed", "code": error.code, "detail": error.detail}
+    return {**_named(message), "status": "published"}
+
+
+def _named(message: Message) -> dict[str, Any]:
+    named: dict[str, Any] = {"messageId": message.properties.message_id}
+    return named if message.due is None else {**named, "deliverAt": datetime.fromtimestamp(message.due, UTC)}

@@ -19,6 +19,7 @@ from services.overview import Overviews
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
+from services.schedule import Schedule
 from services.users import UserAccounts
 
 
@@ -34,6 +35,7 @@ class Services:
     deliveries: Deliveries
     replays: Replays
     samples: Samples
+    schedule: Schedule
     connections: Connections
     users: UserAccounts
     api_keys: ApiKeys

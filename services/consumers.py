@@ -28,12 +28,14 @@ from domain.errors import (
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults, joined
-from gateway.amqp.topology import holds_retries
+from domain.url_template import UrlTemplate
+from gateway.amqp.topology import holds_delayed
 from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live, details, shown
+from services.exchange_queues import ExchangeQueues
 
 
 class Consumers:
@@ -47,27 +49,35 @@ class Consumers:
         queues: QueueLookup,
         targets: TargetNames,
         default_target_url: str,
+        exchange_queues: ExchangeQueues,
     ) -> None:
         self._registry = registry
         self._heartbeats = heartbeats
         self._queues = queues
         self._targets = targets
         self._default_target_url = default_target_url
+        self._exchange_queues = exchange_queues
 
     def create(self, wanted: NewConsumer, only: QueueScope | None = None) -> tuple[ConsumerDetails, bool, list[str]]:
         """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet.
 
         Raises Conflict when another consumer has the name; the error describes that consumer only if `only` admits its
         queue. Raises Invalid when there is no URL, or when consumers cannot use the queue (a stream, an exclusive or
-        auto-delete queue, or one of ours for retries), and TargetRefused when the URL is not allowed."""
+        auto-delete queue, or one of ours for retries), and TargetRefused when the URL is not allowed.
+
+        With an exchange, declare the queue and its binding first. Raises NotFound when the exchange is missing, and
+        BrokerUnavailable."""
         if not wanted.url and not self._default_target_url:
             raise Invalid(
                 "No target URL. Send url, or set DEFAULT_TARGET_URL for all consumers without one.",
                 code="url_missing",
                 fields=[("url", "is required, because DEFAULT_TARGET_URL is not set")],
             )
-        spec = _parsed(wanted.stored() | {"url": wanted.url or self._default_target_url})
+        spec = _parsed(wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
         warnings = self._check(spec)
+        if wanted.exchange is not None:
+            self._refuse_another(spec, only)  # before anything is made
+            self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
         consumer, new = self._registry.create(spec)
         if not new:
@@ -168,12 +178,20 @@ class Consumers:
             warnings += [warning] if warning else []
         return warnings
 
+    def _refuse_another(self, spec: ConsumerSpec, only: QueueScope | None) -> None:
+        """Raise Conflict when the name of a new consumer belongs to another one."""
+        name = spec.name or spec.queue_name
+        with suppress(NotFound):
+            existing = self._registry.get(name)
+            if existing.spec.name == name:
+                _compared(existing.spec, spec, only)
+
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, Live(self._heartbeats.live()))
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
-        if holds_retries(spec.queue_name):
-            raise _unfit("This queue is reserved: it holds retries of all queues.")
+        if holds_delayed(spec.queue_name):
+            raise _unfit("This queue is reserved: it holds delayed messages of all queues.")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:

@@ -14,7 +14,7 @@ from domain.consumer_details import STATES
 from domain.gauge import OTHER, Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
-from gateway.amqp.topology import holds_retries
+from gateway.amqp.topology import holds_delayed, scheduled_level
 from services.consumer_state import Live
 from services.health import Dependency
 from services.troubles import dead_letter_queues, known_sum
@@ -53,12 +53,16 @@ READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue."
 UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
 QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Subscriptions to a queue, as the broker counts them.", ("queue",))
 OLDEST = Gauge("workerrmq_queue_oldest_message_seconds", "Age of the first ready message, if known.", ("queue",))
-RETRIES = Gauge("workerrmq_retries_waiting", "Messages in the delay levels, including overdue ones.")
+RETRIES = Gauge("workerrmq_retries_waiting", "Retries in the delay levels, including overdue ones.")
 OVERDUE = Gauge("workerrmq_retries_overdue", "Messages whose delay is over and that are not back in their queues yet.")
+SCHEDULED = Gauge("workerrmq_scheduled_waiting", "Scheduled messages in the delay levels, including overdue ones.")
+SCHEDULED_OVERDUE = Gauge(
+    "workerrmq_scheduled_overdue", "Scheduled messages that RabbitMQ should have forwarded to the next queue."
+)
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
 GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, CERTIFICATE,
-          READY, UNACKED, QUEUE_CONSUMERS, OLDEST, RETRIES, OVERDUE, DEAD)  # fmt: skip
+          READY, UNACKED, QUEUE_CONSUMERS, OLDEST, RETRIES, OVERDUE, SCHEDULED, SCHEDULED_OVERDUE, DEAD)  # fmt: skip
 
 _BREAKERS = {"breaker-open": 2, "probing": 1}
 
@@ -75,7 +79,7 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     unacked, consumers, letters, oldest = ready.copy(), ready.copy(), ready.copy(), ready.copy()
     now = datetime.now(UTC)
     for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
-        if holds_retries(queue.name):
+        if holds_delayed(queue.name):
             continue
         labels = (queue.name if number < MAX_SERIES else OTHER,)
         ready[labels] += queue.ready
@@ -90,9 +94,12 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     yield QUEUE_CONSUMERS.reads(consumers)
     yield DEAD.reads(letters)
     yield OLDEST.reads(oldest)
-    levels = [queue for queue in queues if holds_retries(queue.name)]
-    yield _if_known(RETRIES, known_sum(level.held for level in levels))
-    yield _if_known(OVERDUE, known_sum(level.dead_lettering for level in levels))
+    scheduled = [queue for queue in queues if scheduled_level(queue.name) is not None]
+    retries = [queue for queue in queues if holds_delayed(queue.name) and queue not in scheduled]
+    yield _if_known(RETRIES, known_sum(level.held for level in retries))
+    yield _if_known(OVERDUE, known_sum(level.dead_lettering for level in retries))
+    yield _if_known(SCHEDULED, known_sum(level.held for level in scheduled))
+    yield _if_known(SCHEDULED_OVERDUE, known_sum(level.dead_lettering for level in scheduled))
 
 
 def _if_known(gauge: Gauge, value: int | None) -> Readings:

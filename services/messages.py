@@ -9,7 +9,7 @@ from threading import Lock
 
 from cachetools import TLRUCache
 
-from domain.errors import BrokerUnavailable, NotFound, Unroutable, WorkerError
+from domain.errors import BrokerUnavailable, NotFound, QueueUnavailable, Unroutable, WorkerError
 from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from gateway.amqp.held_messages import HeldMessages
@@ -19,6 +19,9 @@ from gateway.metrics.instruments import CONFIRM_SECONDS, PUBLISHES
 from gateway.tracing import Tracing
 from services.returned_messages import ReturnedMessages
 from services.single_flight import SingleFlight
+
+_Address = tuple[str, str]
+"""An exchange, or a queue."""
 
 
 class Messages:
@@ -41,18 +44,20 @@ class Messages:
         trusted: float = 10.0,
         untold: float = 2.0,
         most: int = 1000,
+        declaring: float = 20.0,
     ) -> None:
         """With `tracing`, each call has a span. An exchange that exists is not looked up again for `trusted` seconds.
         After the management API failed to answer, skip the lookup for `untold` seconds, because each failure takes
-        seconds. Cache at most `most` exchanges."""
+        seconds. Cache at most `most` exchanges and queues. Give scheduled messages `declaring` more seconds: the first
+        one waits until its delay levels exist."""
         self._publisher = publisher
-        self._exchanges = exchanges
+        self._exchanges, self._queues = exchanges, queues
         self._returned = ReturnedMessages(queues)
         self._held = held
         self._timeout = timeout
         self._tracing = tracing
-        self._trusted, self._untold = trusted, untold
-        self._seen: TLRUCache[str, float] = TLRUCache(most, lambda _name, kept, now: now + kept)
+        self._trusted, self._untold, self._declaring = trusted, untold, declaring
+        self._seen: TLRUCache[_Address, float] = TLRUCache(most, lambda _address, kept, now: now + kept)
         self._seen_lock = Lock()
         self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
@@ -83,21 +88,24 @@ class Messages:
         return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes)
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
-        refusals = {exchange: self._refusal(exchange) for exchange in {message.exchange for message in messages}}
-        accepted = [message for message in messages if not refusals[message.exchange]]
+        refusals = {address: self._refusal(address) for address in set(map(_required, messages))}
+        accepted = [message for message in messages if not refusals[_required(message)]]
         began = time.perf_counter()
         results = self._sent(accepted)
         if accepted:
             CONFIRM_SECONDS.labels("one" if len(accepted) == 1 else "batch").observe(time.perf_counter() - began)
         remaining = iter(results)
-        errors = [refusals[message.exchange] or self._judged(message, next(remaining)) for message in messages]
+        errors = [refusals[_required(message)] or self._judged(message, next(remaining)) for message in messages]
         for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
             PUBLISHES.labels(result).inc(count)
         return errors
 
     def _sent(self, messages: Sequence[Message]) -> list[WorkerError | None]:
+        scheduled = any(message.due is not None for message in messages)
+        timeout = self._timeout + (self._declaring if scheduled else 0)
+
         def send(messages: Sequence[Message]) -> list[WorkerError | None]:
-            return self._publisher.publish(messages, self._timeout).result()
+            return self._publisher.publish(messages, timeout).result()
 
         return self._tracing.publish(messages, send) if self._tracing and messages else send(messages)
 
@@ -108,19 +116,34 @@ class Messages:
         question = f"{message.exchange}\n{message.routing_key}"
         return self._lookups.call(question, lambda: self._returned.outage(message)) or error
 
-    def _refusal(self, exchange: str) -> WorkerError | None:
-        """Return why messages cannot be published to `exchange`, or None if they can."""
-        if not exchange or self._is_seen(exchange):
+    def _refusal(self, address: _Address) -> WorkerError | None:
+        """Return why messages cannot be published to an exchange or scheduled for a queue, or None if they can."""
+        exchange, queue = address
+        if not (exchange or queue) or self._is_seen(address):
             return None
-        return self._lookups.call(exchange, lambda: self._look(exchange))
+        look = self._look if exchange else self._look_for_queue
+        return self._lookups.call("\n".join(address), lambda: look(exchange or queue))
 
-    def _is_seen(self, exchange: str) -> bool:
+    def _is_seen(self, address: _Address) -> bool:
         with self._seen_lock:
-            return exchange in self._seen
+            return address in self._seen
 
-    def _see(self, exchange: str, kept: float) -> None:
+    def _see(self, address: _Address, kept: float) -> None:
         with self._seen_lock:
-            self._seen[exchange] = kept
+            self._seen[address] = kept
+
+    def _look_for_queue(self, queue: str) -> WorkerError | None:
+        """Return why messages cannot be scheduled for `queue`. RabbitMQ returns a direct message to a missing queue at
+        once; a scheduled one would find out when it is due."""
+        try:
+            self._queues.find(queue)
+        except NotFound:
+            return Unroutable(f"There is no queue named {queue!r}; create it first.")
+        except BrokerUnavailable as exc:  # of the management API, or of the node of a queue that exists
+            self._see(("", queue), self._trusted if isinstance(exc, QueueUnavailable) else self._untold)
+        else:
+            self._see(("", queue), self._trusted)
+        return None
 
     def _look(self, exchange: str) -> WorkerError | None:
         missing = Unroutable(f"The exchange {exchange!r} does not exist. Create it first.", code="exchange_not_found")
@@ -129,11 +152,16 @@ class Messages:
         except NotFound:
             return missing
         except BrokerUnavailable:  # AMQP may work while the management API does not
-            self._see(exchange, self._untold)
+            self._see((exchange, ""), self._untold)
             return None
         if found.exchange != exchange:  # the management API has another name for the default exchange
             return missing
         if found.internal:
             return Unroutable(f"The exchange {exchange!r} is internal; only other exchanges can publish to it.")
-        self._see(exchange, self._trusted)
+        self._see((exchange, ""), self._trusted)
         return None
+
+
+def _required(message: Message) -> _Address:
+    """Return what must exist before a message is sent."""
+    return message.exchange, "" if message.exchange or message.due is None else message.routing_key

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from domain.overview import Growth, QueueOutline, QueuesSeen
-from gateway.amqp.topology import holds_retries
+from gateway.amqp.topology import holds_delayed
 
 _LEAST = 4
 """The least number of samples from which growth is judged."""
@@ -87,13 +87,13 @@ class QueueWatch:
     def _stuck(self, queues: list[QueueOutline], now: float) -> dict[str, int | None]:
         """Return the number of stuck messages per queue, or None if RabbitMQ does not report it. Dead-lettering takes
         milliseconds, so a busy queue always has some messages in progress: up to one second's throughput is not stuck.
-        The publish rates of the delay levels count each retry once, where it enters."""
-        retries_per_second = sum(queue.publish_rate for queue in queues if holds_retries(queue.name))
+        The publish rates of the delay levels count each message once, where it enters."""
+        delayed_per_second = sum(queue.publish_rate for queue in queues if holds_delayed(queue.name))
         found: dict[str, int | None] = {}
         for queue in queues:
             counts = _in_last(self._looks[queue.name], now - self._overdue)
             known = [count for count in counts if count is not None]
-            passing = retries_per_second if holds_retries(queue.name) else queue.publish_rate
+            passing = delayed_per_second if holds_delayed(queue.name) else queue.publish_rate
             if counts and not known:
                 found[queue.name] = None
             elif known and min(known) > passing:
@@ -103,7 +103,7 @@ class QueueWatch:
 
 def _dead_lettering(queue: QueueOutline) -> int | None:
     """Return the number of messages being dead-lettered; None only for a delay level whose number is unknown."""
-    if queue.dead_lettering is None and not holds_retries(queue.name):
+    if queue.dead_lettering is None and not holds_delayed(queue.name):
         return 0
     return queue.dead_lettering
 

@@ -11,7 +11,7 @@ from typing import get_args
 from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleKind
 from domain.registry import Report
 from domain.tls import written
-from gateway.amqp.topology import DUE, OVERDUE, holds_retries, is_dead_letter_queue
+from gateway.amqp.topology import DUE, OVERDUE, holds_delayed, is_dead_letter_queue, scheduled_level
 from services.consumer_state import Live
 
 _STUCK: dict[TroubleKind, str] = {
@@ -19,22 +19,27 @@ _STUCK: dict[TroubleKind, str] = {
         "The delay of these retries is over, but RabbitMQ does not forward them. Run `rabbitmq-queues rebalance "
         "quorum`, which elects new leaders."
     ),
+    "scheduled_overdue": (
+        "The time of these scheduled messages is over, but RabbitMQ does not forward them. Check that no exchange "
+        "`workerrmq.delay.…` was deleted: the next scheduled message declares them again. Then run `rabbitmq-queues "
+        "rebalance quorum`, which elects new leaders."
+    ),
     "dead_lettering_stuck": (
         "RabbitMQ cannot dead-letter these messages. Check that the queue's dead-letter exchange leads to a queue "
         "which is not full. Then run `rabbitmq-queues rebalance quorum`, which elects new leaders."
     ),
 }
 _DUE = {
-    DUE: "The delay of these retries is over, but no worker returns them to their queues. Check that a worker runs.",
+    DUE: "The delay of these messages is over, but no worker puts them into their queues. Check that a worker runs.",
     OVERDUE: (
-        "The delay of these retries is over, but their queues refuse them or are unavailable. Workers retry every "
+        "The delay of these messages is over, but their queues refuse them or are unavailable. Workers retry every "
         "30 seconds. Make room in the queues that the workers' logs name (`return_refused`)."
     ),
 }
 _UNKNOWN = (
-    "RabbitMQ does not report how many retries are in this queue. Look for its leader with `rabbitmq-queues "
-    "quorum_status`; no retry leaves a queue without a leader. If all its nodes are up and it has no leader, "
-    "delete it: the workers declare it again."
+    "RabbitMQ does not report how many messages are in this queue. Look for its leader with `rabbitmq-queues "
+    "quorum_status`; no message leaves a queue without a leader. If all its nodes are up and it has no leader, "
+    "delete it: it is declared again."
 )
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
 
@@ -126,7 +131,7 @@ def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live
     dead = dead_letter_queues(seen.queues)
     for queue in seen.queues:
         if queue.name in seen.stuck:
-            kind: TroubleKind = "retries_overdue" if holds_retries(queue.name) else "dead_lettering_stuck"
+            kind = _stuck_kind(queue.name)
             messages = seen.stuck[queue.name]
             reason = _UNKNOWN if messages is None else _DUE.get(queue.name, _STUCK[kind])
             yield _of_queue(kind, queue, reason, messages)
@@ -138,6 +143,12 @@ def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live
             yield _of_queue("queue_unconsumed", queue, reason, queue.ready)
         elif reason := _growing(queue, seen, registered.get(queue.name, []), live):
             yield _of_queue("queue_growing", queue, reason, queue.ready + queue.unacked)
+
+
+def _stuck_kind(queue_name: str) -> TroubleKind:
+    if scheduled_level(queue_name) is not None:
+        return "scheduled_overdue"
+    return "retries_overdue" if holds_delayed(queue_name) else "dead_lettering_stuck"
 
 
 def _of_queue(kind: TroubleKind, queue: QueueOutline, reason: str, messages: int | None) -> Trouble:
@@ -154,7 +165,7 @@ def _of_queue(kind: TroubleKind, queue: QueueOutline, reason: str, messages: int
 def _growing(queue: QueueOutline, seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> str:
     """Return the reason as a sentence; empty if the queue does not grow, or if its registered consumers do not run."""
     growth = seen.growing.get(queue.name)
-    if growth is None or not queue.consumers or holds_retries(queue.name):
+    if growth is None or not queue.consumers or holds_delayed(queue.name):
         return ""
     if consumers and not any(live.state(one.id, one.desired)[0] == "running" for one in consumers):
         return ""
@@ -168,7 +179,7 @@ def _growing(queue: QueueOutline, seen: QueuesSeen, consumers: Sequence[Consumer
 def _unconsumed(queue: QueueOutline, consumers: Sequence[ConsumerOutline]) -> str:
     """Return the reason as a sentence; empty if the queue has an active consumer, or a registered one that is not
     paused."""
-    if not queue.ready or queue.consumers or holds_retries(queue.name):
+    if not queue.ready or queue.consumers or holds_delayed(queue.name):
         return ""
     if any(consumer.desired != "paused" for consumer in consumers):
         return ""

@@ -20,13 +20,17 @@ from tests.support.server import running
 from tests.support.store import StoreNode, store_to_test
 from tests.support.target import Target
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell has put the suite in the background. Whatever the tests start would inherit that, and not end by Ctrl+C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that runs the suite in the background ignores SIGINT, and nohup ignores SIGHUP. The programs that the tests
+# start would inherit that, and would not stop by these signals.
+for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
 
 
 BROKERS = ("embedded", "rabbitmq", "rabbitmq4")
 REAL_BROKERS = BROKERS[1:]
+BY_MARK = {"versions": BROKERS, "broker_independent": BROKERS[:1]}
+"""The brokers that a test runs on by default, by its mark."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,15 +40,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that takes a broker, and does not name its own, on each broker in turn. By default only those that
-    are marked `versions` run on RabbitMQ 4, too."""
+    """Run each test that takes a broker, and does not name its own, on each broker in turn: by default on the embedded
+    one and on RabbitMQ 3.10, or on those that its mark chooses."""
     if "broker" not in metafunc.fixturenames or _names_its_brokers(metafunc.definition):
         return
     chosen = metafunc.config.getoption("--brokers")
     if chosen:
-        brokers = BROKERS if chosen == "all" else chosen.split(",")
+        brokers = BROKERS if chosen == "all" else tuple(chosen.split(","))
     else:
-        brokers = BROKERS if metafunc.definition.get_closest_marker("versions") else BROKERS[:2]
+        marks = (mark.name for mark in metafunc.definition.iter_markers())  # a test's own before its module's
+        brokers = next((BY_MARK[name] for name in marks if name in BY_MARK), BROKERS[:2])
     metafunc.parametrize("broker", brokers, indirect=True)
 
 

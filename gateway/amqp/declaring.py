@@ -65,6 +65,11 @@ def look_for(queue_name: str) -> Declaration:
     yield lambda channel, done: channel.queue_declare(queue_name, passive=True, callback=done)
 
 
+def look_for_exchange(name: str) -> Declaration:
+    """Ask whether an exchange is there."""
+    yield lambda channel, done: channel.exchange_declare(name, passive=True, callback=done)
+
+
 def bind(queue_name: str, to: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> Step:
     """Return the step that binds a queue to an exchange."""
     return lambda channel, done: channel.queue_bind(queue_name, to, routing_key, dict(arguments or {}), callback=done)

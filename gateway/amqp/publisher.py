@@ -49,6 +49,10 @@ class Publisher:
         deadline."""
         self._loop, self._name, self._patient, self._periods = loop, name, patient, periods
         self._link = Link(loop, nodes, name, on_up=self._connected, on_down=self._disconnected)
+        self.on_up: Callable[[Any], None] = lambda _connection: None
+        """called with each new connection"""
+        self.on_down: Callable[[], None] = lambda: None
+        """called when the connection is lost"""
         self._connection: Any = None
         self._channel: ConfirmChannel | None = None  # to publish on
         self._channels: list[ConfirmChannel] = []  # includes replaced ones that wait for their last confirms
@@ -115,6 +119,7 @@ class Publisher:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._open_channel()
+        self.on_up(connection)
 
     def _open_channel(self) -> None:
         if self._connection is not None and self._connection.is_open:
@@ -124,6 +129,7 @@ class Publisher:
         self._connection, self.blocked = None, None
         for channel in list(self._channels):
             self._lose(channel, "The connection to the broker was lost", reason)
+        self.on_down()
 
     def _opened(self, channel: Any) -> None:
         opened = ConfirmChannel(self._connection, channel, self._refused)

@@ -11,11 +11,13 @@ from itertools import count
 
 import structlog
 
+from delivery.periods import Periods
 from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import Done
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher import ChannelPeriods, Publisher, refused_while_blocked, unavailable
+from gateway.amqp.scheduler import Scheduler
 from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.amqp")
@@ -41,14 +43,16 @@ class PublisherThread:
         longest_pause: float = 30.0,
         sound_after: float = 10.0,
         channel_periods: ChannelPeriods = ChannelPeriods(),  # noqa: B008 - immutable
+        periods: Periods = Periods(),  # noqa: B008 - immutable
         precision: float = 0.1,
         closing: float = 1.0,
     ) -> None:
         """A loop that crashes is replaced after `first_pause` seconds, doubled with each crash up to `longest_pause`.
         Earlier crashes no longer count after a loop has run for `sound_after` seconds. A result may come `precision`
-        seconds after its timeout. The connection has `closing` seconds to close."""
+        seconds after its timeout. The connection has `closing` seconds to close. `periods` are those of declaring the
+        delay levels."""
         self._nodes, self._name = nodes, name
-        self._channel_periods = channel_periods
+        self._channel_periods, self._periods = channel_periods, periods
         self._first_pause, self._longest_pause, self._sound_after = first_pause, longest_pause, sound_after
         self._precision, self._closing = precision, closing
         self._inbox: deque[_Batch] = deque()
@@ -57,6 +61,7 @@ class PublisherThread:
         self._expiring = False
         self._loop: Loop | None = None
         self._publisher: Publisher | None = None
+        self._scheduler: Scheduler | None = None
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._ended = threading.Event()
@@ -104,8 +109,9 @@ class PublisherThread:
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._loop = Loop()
-        self._publisher = Publisher(self._loop, self._nodes, self._name, periods=self._channel_periods)
+        self._loop = loop = Loop()
+        self._publisher = Publisher(loop, self._nodes, self._name, periods=self._channel_periods)
+        self._scheduler = Scheduler(loop, self._publisher, self._periods)
 
     def _run(self) -> None:
         """Run the loop until `stop`. After a crash, pause and run a new loop."""
@@ -146,13 +152,14 @@ class PublisherThread:
     def _take(self) -> None:
         self._woken = False
         assert self._publisher is not None
+        assert self._scheduler is not None
         while self._inbox:
             batch = self._inbox.popleft()
             if self._publisher.blocked is not None:
                 batch.give(refused_while_blocked(self._publisher.blocked))
                 continue
             for message, done in list(batch.open.values()):
-                self._publisher.publish(message, done)
+                (self._publisher if message.due is None else self._scheduler).publish(message, done)
             self._pending[batch] = time.monotonic() + batch.timeout
             if not self._expiring:
                 self._expiring = True
@@ -172,9 +179,10 @@ class PublisherThread:
     def _expire(self, batch: _Batch) -> None:
         """End a batch: messages that were not sent are unavailable, the others unconfirmed."""
         assert self._publisher is not None
+        assert self._scheduler is not None
         for _, done in list(batch.open.values()):
-            unsent = self._publisher.give_up(done)
-            done(unavailable(self._publisher.error) if unsent else _NO_ANSWER)
+            unsent = unavailable(self._publisher.error) if self._publisher.give_up(done) else None
+            done(unsent or self._scheduler.give_up(done) or _NO_ANSWER)
 
     def _finish(self, until: float) -> None:
         assert self._publisher is not None

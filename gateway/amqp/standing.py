@@ -18,7 +18,8 @@ from gateway.permissions import DECLARE, missing_permission
 log = structlog.get_logger("workerrmq.delivery")
 
 Then = Callable[[], None]
-Failed = Callable[[str], None]
+Failed = Callable[[str], bool | None]
+"""Gets the reason for which the broker refuses; true when the caller waits no longer."""
 
 
 class Standing:
@@ -73,11 +74,18 @@ class Standing:
         self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), self._settled(then, topology.ORPHANS))
 
     def need_delay(self, delay: int, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
-        """Call `then` once the delay levels for `delay` seconds exist; call `failed` with the reason for each
-        refusal."""
-        top = levels(delay)[0]
-        names = [topology.level_name(number) for number in range(-1, top + 1)]
-        self._need_level(top, self._settled(then, *names), failed)
+        """Call `then` once the delay levels for a retry after `delay` seconds exist; call `failed` with the reason for
+        each refusal."""
+        self._need_levels(topology.RETRIES, delay, then, failed)
+
+    def need_schedule(self, delay: int, then: Then, failed: Failed = lambda _: None) -> None:
+        """Do the same for a scheduled message; a `delay` of 0 needs no level."""
+        self._need_levels(topology.SCHEDULED, delay, then, failed)
+
+    def _need_levels(self, kind: topology.Kind, delay: int, then: Then, failed: Failed) -> None:
+        top = max(levels(delay), default=-1)
+        names = [topology.level_queue(kind, number) for number in range(top + 1)]
+        self._need_level(kind, top, self._settled(then, topology.DUE, *names), failed)
 
     def need_dead_letter_queue(
         self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
@@ -93,21 +101,21 @@ class Standing:
         """Check all exchanges and queues again on their next use, because one was missing."""
         self._parts = {name: part for name, part in self._parts.items() if not part.stands}
 
-    def _need_level(self, number: int, then: Then, failed: Failed) -> None:
+    def _need_level(self, kind: topology.Kind, number: int, then: Then, failed: Failed) -> None:
         """Declare the levels from the lowest to `number`, because each routes to the one below it."""
         if number < 0:
             self.need_return(then, failed)
             return
-        name = topology.level_name(number)
+        name = topology.level_queue(kind, number)
         part = self._parts.get(name)
         if part is not None and part.stands:
             then()
             return
 
         def upon_the_one_below() -> None:
-            self._need(name, lambda: topology.level(number, self._quorum), then, failed)
+            self._need(name, lambda: topology.level(kind, number, self._quorum), then, failed)
 
-        self._need_level(number - 1, upon_the_one_below, failed)
+        self._need_level(kind, number - 1, upon_the_one_below, failed)
 
     def _need(
         self,
@@ -123,9 +131,8 @@ class Standing:
         if part is None:
             part = self._parts[name] = _Part(name, declaration)
             self._declare(part)
-        part.waiting.append((then, failed))
-        if part.refused:
-            failed(part.refused)
+        if not (part.refused and failed(part.refused)):
+            part.waiting.append((then, failed))
 
     def _declare(self, part: _Part) -> None:
         if self._connection is None or self._parts.get(part.name) is not part:
@@ -144,8 +151,7 @@ class Standing:
                 log.error("declaration_refused", name=part.name, reason=refused.text)
             why = missing_permission(refused.text, DECLARE) or refused.text
             part.refused = f"The broker refuses to declare {part.name!r}: {why}"
-            for _, failed in part.waiting:
-                failed(part.refused)
+            part.waiting = [one for one in part.waiting if not one[1](part.refused)]
             self._loop.call_later(self._periods.declare_again, lambda: self._declare(part))
 
         declare(self._connection, self._noting(part), done)

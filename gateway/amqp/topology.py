@@ -6,25 +6,27 @@
              ▼                                                │
           (delay.n-1) ◀───────────────────────────────────────┘
              ┆
-          (delay.0) ─▶ (due) ─▶ [workerrmq.due] ─▶ a worker ─▶ the source queue
+          (delay.0) ─▶ (due) ─▶ [workerrmq.due] ─▶ a worker ─▶ the source queue, or where it was published to
                          ▲                            ├─ refused ─▶ (overdue) ─▶ [workerrmq.overdue] ─┐
                          │                            └─ no such queue ─▶ (orphans) ─▶ [workerrmq.orphans]
                          └───────────────────────────────── after a while ────────────────────────────┘
 
-A level is a headers exchange and a queue of the same name, `workerrmq.delay.n`. All consumers share the levels. The
-queues never expire. They are quorum queues with at-least-once dead-lettering, so that no message is lost between two
-queues (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ
-dead-letters only to our own queues, which refuse nothing: a queue that refuses would delay all other messages of the
-level. A worker carries out the last hop (gateway/consuming/due_retries.py).
+A level is a headers exchange `workerrmq.delay.n` and two queues: one of the same name for retries, and
+`workerrmq.scheduled.n` for scheduled messages, so that RabbitMQ counts them separately and many of one kind do not
+delay the other. All consumers share the levels. The queues never expire. They are quorum queues with at-least-once
+dead-lettering, so that no message is lost between two queues
+(https://www.rabbitmq.com/docs/quorum-queues#dead-lettering) and none lives on one node only. RabbitMQ dead-letters only
+to our own queues, which refuse nothing: a queue that refuses would delay all other messages of the level. A worker
+carries out the last hop (gateway/consuming/due_retries.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from delivery.copies import level_header
+from delivery import copies, scheduled
 from delivery.delays import levels
 from domain.names import MAX_BYTES
 from gateway.amqp.declaring import Declaration, bind, exchange, fanout, queue
@@ -40,9 +42,23 @@ _OLD_RUNG = "workerrmq.retry."
 """Prefix of the retry queues of earlier versions, which expire."""
 OLD_ORPHANED = "workerrmq.orphaned"
 """The classic queue for orphans of earlier versions, and its fanout exchange; see gateway/amqp/migration.py."""
-NO_LEVEL = "^(?!" + re.escape(_LEVEL) + "|" + re.escape(_OLD_RUNG) + f"|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
-"""A regular expression for the names of all queues except those for retries."""
+_SCHEDULED = "workerrmq.scheduled."
+_WAITING = _LEVEL, _SCHEDULED, _OLD_RUNG
+NO_LEVEL = f"^(?!{'|'.join(map(re.escape, _WAITING))}|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
+"""A regular expression for the names of all queues except those for delayed messages."""
 _DEAD_LETTERS = ".dlq"
+
+
+class Kind(NamedTuple):
+    """A kind of delayed messages. `queues` is the prefix of its queues' names; `mark` returns the header by which a
+    level takes a message of this kind."""
+
+    queues: str
+    mark: Callable[[int], str]
+
+
+RETRIES = Kind(_LEVEL, copies.level_header)
+SCHEDULED = Kind(_SCHEDULED, scheduled.level_header)
 
 
 def level_name(level: int) -> str:
@@ -51,8 +67,9 @@ def level_name(level: int) -> str:
 
 
 def entrance(delay: int) -> str:
-    """Return the exchange to which a message is published to wait for `delay` seconds."""
-    return level_name(levels(delay)[0])
+    """Return the exchange to which a message is published to wait for `delay` seconds; for 0, the exchange behind the
+    levels."""
+    return level_name(levels(delay)[0]) if delay else DUE
 
 
 def due(arguments: Mapping[str, Any]) -> Declaration:
@@ -91,12 +108,17 @@ def _waiting(seconds: float, then: str) -> dict[str, Any]:
     }
 
 
-def level(number: int, arguments: Mapping[str, Any]) -> Declaration:
-    """Declare one delay level; the level below must exist."""
-    name, below = level_name(number), level_name(number - 1)
+def level_queue(kind: Kind, level: int) -> str:
+    """Return the name of a level's queue for messages of this kind."""
+    return f"{kind.queues}{level}"
+
+
+def level(kind: Kind, number: int, arguments: Mapping[str, Any]) -> Declaration:
+    """Declare one delay level for messages of this kind; the level below must exist."""
+    name, below, waiting = level_name(number), level_name(number - 1), level_queue(kind, number)
     yield from exchange(name, "headers", {"alternate-exchange": below})
-    made = yield from queue(name, {**arguments, **_waiting(1 << number, below)})
-    yield bind(name, name, arguments={"x-match": "all", level_header(number): True})
+    made = yield from queue(waiting, {**arguments, **_waiting(1 << number, below)})
+    yield bind(waiting, name, arguments={"x-match": "all", kind.mark(number): True})
     return made
 
 
@@ -122,13 +144,19 @@ def classic_arguments() -> dict[str, Any]:
     return {"x-queue-type": "classic"}
 
 
-def holds_retries(queue_name: str) -> bool:
-    """Return whether a queue of that name holds retries."""
-    return queue_name.startswith((_LEVEL, _OLD_RUNG)) or holds_due(queue_name)
+def holds_delayed(queue_name: str) -> bool:
+    """Return whether a queue of that name holds retries or scheduled messages."""
+    return queue_name.startswith(_WAITING) or holds_due(queue_name)
+
+
+def scheduled_level(queue_name: str) -> int | None:
+    """Return the level of a queue for scheduled messages; None for any other queue."""
+    number = queue_name.removeprefix(_SCHEDULED)
+    return int(number) if number != queue_name and number.isascii() and number.isdecimal() else None
 
 
 def holds_due(queue_name: str) -> bool:
-    """Return whether a queue of that name holds retries whose delay is over."""
+    """Return whether a queue of that name holds messages whose delay is over."""
     return queue_name in (DUE, OVERDUE)
 
 

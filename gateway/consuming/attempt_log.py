@@ -27,6 +27,7 @@ _RESULTS: dict[Fate, Result] = {
     Fate.RETRY: "retried",
     Fate.REJECT: "rejected",
     Fate.EXHAUST: "exhausted",
+    Fate.EXPIRE: "expired",
     Fate.GIVE_BACK: "requeued",
     Fate.REST: "requeued",
     Fate.SUSPEND: "requeued",

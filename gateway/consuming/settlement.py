@@ -91,7 +91,8 @@ class Settlement:
     def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
         delay = None
         if fate is Fate.RETRY:
-            delay = retry_delay(self._spec.retry, self._charged(delivery), random.random(), answer.retry_after)
+            policy, left = self._spec.retry, self._seconds_left(delivery)
+            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
         for observe in self._on_fate:
             observe(delivery, answer, fate, delay)
         _SETTLE[fate](self, delivery, answer, delay)
@@ -111,7 +112,7 @@ class Settlement:
             self._refusals.failure()
         return Situation(
             attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
-            too_old=self._too_old(delivery),
+            too_old=(self._seconds_left(delivery) or 0) < 0,
             target_down=not self._breaker.closed,
             probe=probe,
             outdated=self._owner.settlement is not self,
@@ -129,13 +130,13 @@ class Settlement:
             return min(delivery.attempt, len(schedule))
         return delivery.attempt
 
-    def _too_old(self, delivery: Delivery) -> bool:
+    def _seconds_left(self, delivery: Delivery) -> float | None:
+        """Return the seconds until `retry.giveUpAfter` is over; negative when it is. None without a limit."""
         limit = self._spec.retry.give_up_after
         if limit is None:
-            return False
+            return None
         now = time.time()
-        since = known_since(delivery.source.properties, now) or delivery.first_failed
-        return since is not None and now - since > limit
+        return (known_since(delivery.source.properties, now) or delivery.first_failed or now) + limit - now
 
     # --- one method per fate -----------------------------------------------------------------------------------------
 
@@ -164,6 +165,9 @@ class Settlement:
 
     def _exhaust(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
         self.copier.dead_letter(delivery, answer, "exhausted", lambda: self._finish(delivery, "dead_lettered"))
+
+    def _expire(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        self.copier.dead_letter(delivery, answer, "expired", lambda: self._finish(delivery, "dead_lettered"))
 
     def _give_back(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
         """Give back a message. If `giveUpAfter` needs its age and the message has no time, record its first failure."""
@@ -213,6 +217,7 @@ _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] 
     Fate.RETRY: Settlement._retry,
     Fate.REJECT: Settlement._reject,
     Fate.EXHAUST: Settlement._exhaust,
+    Fate.EXPIRE: Settlement._expire,
     Fate.GIVE_BACK: Settlement._give_back,
     Fate.REST: Settlement._rest,
     Fate.SUSPEND: Settlement._suspend,

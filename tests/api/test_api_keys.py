@@ -172,6 +172,7 @@ def scoped(service: Service) -> Api:
     return with_key(service, create(service, "scoped", "admin", queues=["orders.*"]))
 
 
+@pytest.mark.broker_independent
 def test_a_scoped_key_works_on_its_own_queues(service: Service, scoped: Api) -> None:
     assert scoped("POST", "/createQueue", json={"queueName": "orders.more"}).status_code == 201
     assert scoped("POST", "/messagePublish", json={"queueName": MINE, "message": "x"}).status_code == 200
@@ -197,6 +198,7 @@ def test_lists_show_a_scoped_key_only_its_own(service: Service, scoped: Api) -> 
     assert ([one["name"] for one in consumers.json], consumers.headers["X-Total-Count"]) == (["mine"], "1")
 
 
+@pytest.mark.broker_independent
 def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
     for path, body in (
         ("/messagePublish", {"exchange": "amq.fanout", "routingKey": MINE, "message": "x"}),
@@ -213,6 +215,7 @@ def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
     assert held["message"] == "canary", "nothing of the batch was published"
 
 
+@pytest.mark.broker_independent
 def test_a_scoped_key_learns_nothing_of_a_consumer_of_another_queue(service: Service, scoped: Api) -> None:
     """Only that its name is taken: names are unique."""
     url, private = "http://127.0.0.1:1/", {"headers": {"X-Api-Key": "right"}, "prefetch": 7}
@@ -262,6 +265,7 @@ def test_a_replay_by_a_scoped_key_leaves_the_dead_letters_of_other_queues(
     assert (by_all["matched"], by_all["skipped"]) == ((4, 1) if dry_run else (2, 1))
 
 
+@pytest.mark.broker_independent
 def test_deliveries_of_other_queues_are_not_in_the_log_of_a_scoped_key(service: Service, scoped: Api) -> None:
     now = datetime.now(UTC)
     service.store.attempts.add(

@@ -63,6 +63,7 @@ def test_reading_is_not_recorded(api: Api) -> None:
     assert {one["action"] for one in entries(api, 2)} == {"login", "createUser"}
 
 
+@pytest.mark.broker_independent
 def test_of_publishes_only_the_refused_are_recorded(service: Service) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     assert service.post("/messagePublish", {"queueName": "orders", "message": "canary-body"}).status_code == 200

@@ -118,6 +118,7 @@ def test_publishing_goes_on_after_the_services_own_connection_was_closed(service
     wait_until(lambda: service.post("/messagePublish", message).status_code == 200)
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -133,6 +134,7 @@ def test_a_body_that_makes_no_sense_is_refused(service: Service, body: dict[str,
     assert problem["errors"][0]["field"] == field
 
 
+@pytest.mark.broker_independent
 def test_closing_takes_an_operator(service: Service) -> None:
     assert service.get("/getConnections", role="viewer").status_code == 200
     assert_problem(service.delete("/closeConnection", {"connectionId": "x"}, role="publisher"), 403, "forbidden")

@@ -12,6 +12,8 @@ from domain.model import MASK
 from tests.api.consumers import CONSUMER, URL, create_consumer
 from tests.api.service import Service, assert_problem
 
+pytestmark = pytest.mark.broker_independent
+
 SECRETS = {
     "url": "https://canary-1@erp.example/in?api_key=canary-6&token=canary-7",
     "headers": {"X-Pin": "canary-2", "X-Api-Key": "canary-3", "Cookie": "s=canary-4", "X-Env": "prod"},

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from domain.registry import Heartbeat, Report
 from tests.api.consumers import create_consumer
 from tests.api.service import Service
@@ -13,6 +15,7 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 
 
+@pytest.mark.broker_independent
 def test_pausing_and_resuming_are_wished_once(service: Service) -> None:
     created = create_consumer(service)
     paused = service.post("/pauseConsumer", {"queueName": "orders"}).get_json()["consumer"]
@@ -23,6 +26,7 @@ def test_pausing_and_resuming_are_wished_once(service: Service) -> None:
     assert (resumed["desiredState"], resumed["state"]) == ("enabled", "waiting")
 
 
+@pytest.mark.broker_independent
 def test_resuming_clears_a_suspension_and_its_reason(service: Service) -> None:
     created = create_consumer(service)
     assert service.store.consumers.suspend(created["consumerId"], created["revision"], "HTTP 404 ten times")
@@ -39,6 +43,7 @@ def beat(service: Service, worker: str, *reports: Report, age: float = 0) -> Non
     service.store.heartbeats.beat(Heartbeat(worker, now, now, True, reports))
 
 
+@pytest.mark.broker_independent
 def test_the_state_is_what_the_live_workers_say_and_counts_are_their_sum(service: Service) -> None:
     consumer_id = create_consumer(service)["consumerId"]
 
@@ -87,6 +92,7 @@ def test_the_state_is_what_the_live_workers_say_and_counts_are_their_sum(service
     ]
 
 
+@pytest.mark.broker_independent
 def test_consumers_are_found_by_part_of_their_name_and_by_their_state(service: Service) -> None:
     ids = {
         name: create_consumer(service, name=name)["consumerId"] for name in ("Fails", "fine", "idle", "halted", "bad")
@@ -113,6 +119,7 @@ def test_consumers_are_found_by_part_of_their_name_and_by_their_state(service: S
     }
 
 
+@pytest.mark.broker_independent
 def test_success_and_latency_are_of_the_last_answers_of_all_workers(service: Service) -> None:
     consumer_id = create_consumer(service)["consumerId"]
     before = service.get("/getConsumer", queueName="orders").get_json()

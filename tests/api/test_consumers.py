@@ -12,6 +12,7 @@ from tests.api.service import Service, assert_problem
 from tests.support.node import BrokerNode
 
 
+@pytest.mark.broker_independent
 def test_the_customers_example_is_taken_and_answered_as_it_stands(make_service: Callable[..., Service]) -> None:
     service = make_service(default_target_url=URL)
     service.post("/createQueue", {"queueName": "example_queue"})
@@ -24,6 +25,7 @@ def test_the_customers_example_is_taken_and_answered_as_it_stands(make_service: 
     assert (consumer["queueName"], consumer["name"], consumer["url"]) == ("example_queue", "example_queue", URL)
 
 
+@pytest.mark.broker_independent
 def test_without_any_url_the_answer_says_what_to_do(service: Service) -> None:
     problem = assert_problem(
         service.post("/createConsumer", {"queueName": "orders"}), 400, "url_missing", "DEFAULT_TARGET_URL"
@@ -31,6 +33,7 @@ def test_without_any_url_the_answer_says_what_to_do(service: Service) -> None:
     assert problem["errors"][0]["field"] == "url"
 
 
+@pytest.mark.broker_independent
 def test_the_same_again_changes_nothing_and_another_of_the_name_is_a_conflict(service: Service) -> None:
     first = create_consumer(service, prefetch=10)
     again = service.post("/createConsumer", CONSUMER | {"prefetch": 10})
@@ -56,6 +59,7 @@ def guess(secret: Any) -> Any:
     return secret.replace("right", "wrong").replace("cmlnaHRz", "d3JvbmdB")
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize("secret", SECRETS, ids=["header", "token", "password", "url", "signing secret"])
 def test_the_answer_does_not_tell_whether_a_guessed_secret_is_right(service: Service, secret: dict[str, Any]) -> None:
     create_consumer(service, **secret)
@@ -70,6 +74,7 @@ def test_the_answer_does_not_tell_whether_a_guessed_secret_is_right(service: Ser
     assert_problem(right, 409, "conflict", "differs in prefetch.")
 
 
+@pytest.mark.broker_independent
 def test_what_is_no_secret_is_compared_beside_one(service: Service) -> None:
     create_consumer(service, headers={"X-Api-Key": "right", "X-Env": "prod"}, auth=None)
     for change in ({"headers": {"X-Api-Key": "right", "X-Env": "test"}}, {"headers": {"X-Env": "prod"}}):
@@ -92,6 +97,7 @@ def test_one_may_be_created_while_the_broker_is_away(service: Service, broker: B
     assert service.get("/getConsumer", queueName="orders").status_code == 200
 
 
+@pytest.mark.broker_independent
 def test_all_consumers_are_listed_by_name_with_the_shape_of_one(service: Service) -> None:
     for name in ("b", "a", "c"):
         create_consumer(service, name=name, queueName="odd" if name == "c" else "orders")
@@ -103,6 +109,7 @@ def test_all_consumers_are_listed_by_name_with_the_shape_of_one(service: Service
     assert [one["name"] for one in service.get("/getConsumers", page=2, pageSize=2).get_json()] == ["c"]
 
 
+@pytest.mark.broker_independent
 def test_one_is_found_by_id_by_name_and_by_queue(service: Service) -> None:
     created = create_consumer(service, name="erp")
     for which in ({"consumerId": created["consumerId"]}, {"name": "erp"}, {"queueName": "orders"}):
@@ -113,6 +120,7 @@ def test_one_is_found_by_id_by_name_and_by_queue(service: Service) -> None:
         assert_problem(service.get("/getConsumer", **wrong), 400, "invalid_request", "exactly one of")
 
 
+@pytest.mark.broker_independent
 def test_several_consumers_of_a_queue_must_be_told_apart(service: Service) -> None:
     create_consumer(service, name="erp")
     create_consumer(service, name="crm")
@@ -125,6 +133,7 @@ def test_several_consumers_of_a_queue_must_be_told_apart(service: Service) -> No
     assert_problem(service.delete("/deleteConsumer", {"name": "erp"}), 404, "consumer_not_found")
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("fields", "field", "word"),
     [
@@ -162,6 +171,7 @@ def test_a_consumer_that_makes_no_sense_is_refused_with_the_field_and_a_sentence
     assert service.get("/getConsumers").get_json() == []
 
 
+@pytest.mark.broker_independent
 def test_reading_takes_a_viewer_and_changing_an_operator(service: Service) -> None:
     create_consumer(service)
     assert service.get("/getConsumers", role="viewer").status_code == 200

@@ -165,6 +165,7 @@ def test_a_role_or_a_key_of_that_role_reaches_no_further_than_it_says_and_does_n
     assert state() == before
 
 
+@pytest.mark.broker_independent
 def test_who_may_not_call_a_route_is_told_so_before_the_body_is_looked_at(service: Service) -> None:
     for operation in PROTECTED:
         answer = ask(service.app, operation, data=b"not even JSON", content_type="text/canary")

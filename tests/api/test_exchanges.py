@@ -162,6 +162,7 @@ def test_a_binding_says_which_of_its_ends_is_missing(
     assert_problem(service.post("/bindQueue", binding), 404, code, name)
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("path", "body", "field", "word"),
     [
@@ -205,6 +206,7 @@ def test_a_type_of_a_plugin_is_for_the_broker_to_know(service: Service) -> None:
     assert problem["errors"][0]["field"] == "type"
 
 
+@pytest.mark.broker_independent
 def test_looking_takes_a_viewer_and_changing_an_operator(service: Service) -> None:
     assert service.get("/getExchanges", role="viewer").status_code == 200
     assert service.get("/getBindings", role="viewer").status_code == 200

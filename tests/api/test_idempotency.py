@@ -45,6 +45,7 @@ def test_every_post_that_creates_or_publishes_takes_a_key() -> None:
     assert {one.path for one in OPERATIONS if one.idempotent} == wanted
 
 
+@pytest.mark.broker_independent
 def test_the_same_request_again_gets_the_same_answer_and_does_nothing(service: Service) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     body = {"queueName": "orders", "message": "once"}
@@ -58,6 +59,7 @@ def test_the_same_request_again_gets_the_same_answer_and_does_nothing(service: S
     assert len(service.post("/getMessages", {"queueName": "orders"}).json) == 2
 
 
+@pytest.mark.broker_independent
 def test_without_the_header_every_request_counts(service: Service) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     for _ in range(2):

@@ -53,6 +53,7 @@ def test_a_request_that_was_refused_does_not_cost_the_next_one_its_answer(broker
             management.call("POST", "queues", "/", "nowhere", "get", subject="queue", name="nowhere", body=look)
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize("name", [".", ".."])
 def test_names_that_web_servers_resolve_away_are_refused_before_they_hit_another_path(
     queues: QueueGateway, name: str

@@ -31,6 +31,7 @@ def test_the_customers_example_is_taken_and_answered_as_it_stands(service: Servi
     assert (properties.delivery_mode, properties.content_type) == (2, "text/plain; charset=utf-8")
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("given", "body", "content_type"),
     [
@@ -103,6 +104,7 @@ def test_all_properties_arrive(service: Service, broker: BrokerNode, queue: str)
     assert (arrived.expiration, arrived.timestamp, arrived.delivery_mode) == ("60000", 1_700_000_000, 1)
 
 
+@pytest.mark.broker_independent
 def test_the_requests_trace_and_correlation_go_with_the_message(
     service: Service, broker: BrokerNode, queue: str
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_batch_is_published_in_order_with_one_result_each(service: Service, br
     assert {one["status"] for one in content["results"]} == {"published"}
 
 
+@pytest.mark.broker_independent
 def test_a_batch_may_come_as_a_message_a_line(service: Service, broker: BrokerNode, queue: str) -> None:
     ndjson = {"Content-Type": "application/x-ndjson"}
     lines = b"".join(b'{"queueName": "orders", "message": "%d"}\n' % number for number in range(50))
@@ -190,6 +193,7 @@ def test_the_largest_headers_that_are_taken_arrive(service: Service, broker: Bro
     assert properties.headers == headers
 
 
+@pytest.mark.broker_independent
 def test_publishing_takes_the_role_of_a_publisher(service: Service, queue: str) -> None:
     body = {"queueName": queue, "message": "x"}
     assert service.post("/messagePublish", body, role="publisher").status_code == 200

@@ -80,6 +80,7 @@ def test_where_all_is_well_there_is_no_trouble(service: Service) -> None:
     assert found["totals"]["messages"] == 0
 
 
+@pytest.mark.broker_independent
 def test_the_worst_comes_first_and_says_why(service: Service) -> None:
     ids = {name: create_consumer(service, name=name)["consumerId"] for name in ("open", "fails", "lost", "bad", "fine")}
     service.store.consumers.suspend(ids["bad"], 1, "the target answers HTTP 404")
@@ -104,12 +105,14 @@ def test_the_worst_comes_first_and_says_why(service: Service) -> None:
     ]
 
 
+@pytest.mark.broker_independent
 def test_consumers_without_any_worker_are_one_trouble(service: Service) -> None:
     for name in ("a", "b"):
         create_consumer(service, name=name)
     assert troubles(service) == [("no_worker", "workers")]
 
 
+@pytest.mark.broker_independent
 def test_one_that_was_created_just_now_is_no_trouble_yet(service: Service, broker: BrokerNode) -> None:
     create_consumer(service)
     beat(service)
@@ -276,6 +279,7 @@ def test_copies_that_the_broker_refuses_are_shown_with_the_queue_that_refuses(
     assert (cured["refusedCopies"], cured["copyError"], cured["deadLettered"]) == (0, None, 3)
 
 
+@pytest.mark.broker_independent
 def test_copies_that_are_refused_are_summed_over_the_workers(service: Service) -> None:
     consumer_id = create_consumer(service)["consumerId"]
     now = datetime.now(UTC)
@@ -361,6 +365,7 @@ def test_a_timestamp_that_cannot_be_true_is_not_an_age(service: Service, broker:
     assert service.get("/getQueue", queueName="orders").get_json()["oldestMessageAt"] is None
 
 
+@pytest.mark.broker_independent
 def test_a_consumer_whose_target_asked_for_a_pause_waits_and_says_until_when(
     make_service: Callable[..., Service], broker: BrokerNode, target: Target
 ) -> None:

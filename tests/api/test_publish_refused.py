@@ -8,6 +8,8 @@ import pytest
 
 from tests.api.service import Service, assert_problem
 
+pytestmark = pytest.mark.broker_independent
+
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({}, "", "queueName, or exchange"),
     ({"queueName": "q"}, "", "message or bodyBase64"),

@@ -269,6 +269,7 @@ def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> N
         assert service.get("/getQueue", queueName="mine").get_json()["exclusive"] is True
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("body", "field", "word"),
     [

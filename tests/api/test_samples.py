@@ -11,6 +11,8 @@ from standardwebhooks.webhooks import Webhook
 from tests.api.service import Service
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four bytes").decode()
 
 

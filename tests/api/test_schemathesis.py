@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from app import APIS
 from routes.documentation import Description
@@ -21,7 +22,8 @@ from tests.support.embedded import EmbeddedNode
 from tests.support.store import StoreNode
 
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
-SCHEMA = schemathesis.openapi.from_dict(Description(APIS).document())
+# Its cases are made when the test runs: made at import, every process of the suite would make them all.
+SCHEMA = schemathesis.pytest.from_fixture("schema")
 
 BOUNDED = settings(
     max_examples=4,
@@ -52,6 +54,12 @@ class Admin:
 
 
 @pytest.fixture(scope="module")
+def schema() -> OpenApiSchema:
+    """The service's own document."""
+    return schemathesis.openapi.from_dict(Description(APIS).document())
+
+
+@pytest.fixture(scope="module")
 def admin(
     embedded_node: EmbeddedNode, store_node: StoreNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Admin]:
@@ -71,6 +79,7 @@ def admin(
     store_node.reset()
 
 
+@pytest.mark.timeout(600)  # one test for all operations, each a subtest
 @SCHEMA.parametrize()
 @BOUNDED
 def test_the_service_keeps_to_its_document(case: schemathesis.Case, admin: Admin) -> None:

@@ -103,6 +103,7 @@ def test_a_publish_that_waits_for_longer_than_its_timeout_is_answered_504(
     assert "in time" in answer.json()["detail"]
 
 
+@pytest.mark.broker_independent
 def test_a_token_lookup_that_waits_for_the_store_delays_no_other_request(
     gunicorn: MakeGunicorn, broker: BrokerNode, store: StoreNode, unique_name: str
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_management_api_that_does_not_answer_delays_no_other_request(
             assert time.monotonic() - began < HELD_UP
 
 
+@pytest.mark.broker_independent
 def test_a_client_that_reads_no_answers_delays_no_other_request(publishing: Publishing) -> None:
     def answered(count: int) -> Callable[[], bool]:
         return lambda: publishing.server.process.output().count('"/messagePublish"') == count
@@ -152,6 +154,7 @@ def test_a_client_that_reads_no_answers_delays_no_other_request(publishing: Publ
     assert "Traceback" not in publishing.server.process.output()
 
 
+@pytest.mark.broker_independent
 def test_pipelined_requests_are_answered_in_order(publishing: Publishing) -> None:
     with publishing.clients(1) as [client]:
         client.sendall(publishing.request() + publishing.request(token="wrong") + publishing.request())
@@ -161,6 +164,7 @@ def test_pipelined_requests_are_answered_in_order(publishing: Publishing) -> Non
         assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"401", b"200"]
 
 
+@pytest.mark.broker_independent
 def test_requests_of_one_connection_share_nothing(publishing: Publishing, broker: BrokerNode) -> None:
     def answer(client: socket.socket, request: bytes) -> bytes:
         client.sendall(request)
@@ -179,6 +183,7 @@ def test_requests_of_one_connection_share_nothing(publishing: Publishing, broker
     assert found == [(b"x", None)] * 2 + [(b"longer", None), (b"x", None), (b"x", "named"), (b"longer", None)]
 
 
+@pytest.mark.broker_independent
 def test_a_body_is_never_parsed_as_a_request(publishing: Publishing) -> None:
     head = publishing.request().partition(b"Content-Length")[0]
     hidden = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -194,6 +199,7 @@ def test_a_body_is_never_parsed_as_a_request(publishing: Publishing) -> None:
     assert b"messageId" in received
 
 
+@pytest.mark.broker_independent
 def test_a_body_that_is_still_to_come_delays_no_other_request_however_its_length_is_written(
     publishing: Publishing,
 ) -> None:
@@ -223,6 +229,7 @@ def test_liveness_is_answered_while_requests_with_idempotency_keys_wait(
         assert [client.recv(4096)[:12] for client in clients] == [b"HTTP/1.1 200"] * 3
 
 
+@pytest.mark.broker_independent
 def test_clients_that_keep_their_side_open_after_the_last_answer_delay_no_other_request(publishing: Publishing) -> None:
     with publishing.clients(5) as clients:
         for client in clients:

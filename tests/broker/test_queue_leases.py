@@ -17,15 +17,24 @@ from tests.support.amqp import Subscription, get, publish
 from tests.support.processes import wait_until
 
 Connect = Callable[..., pika.BlockingConnection]
-EXPIRES = 1.0
+# Seconds. Long enough that a loaded machine uses a queue again within its lease.
+EXPIRES = 3.0
 # Seconds that a lease may outlast its period, because of RabbitMQ's tick and a loaded machine.
 LATE = 15.0
 
 
-def declare(channel: BlockingChannel, name: str, queue_type: str) -> str:
-    arguments = {"x-queue-type": queue_type, "x-expires": int(EXPIRES * 1000)}
+def declare(channel: BlockingChannel, name: str, queue_type: str, expires: float = EXPIRES) -> str:
+    arguments = {"x-queue-type": queue_type, "x-expires": int(expires * 1000)}
     channel.queue_declare(name, durable=True, arguments=arguments)
     return name
+
+
+def declare_witness(channel: BlockingChannel, name: str, queue_type: str) -> str:
+    """Declare a queue that outlives an unused queue of its type with the usual lease, which is declared after it.
+
+    Its lease is longer than a tick of RabbitMQ, so the other queue's lease is checked at least once in between.
+    """
+    return declare(channel, f"{name}-witness", queue_type, 2 * EXPIRES)
 
 
 def is_there(channel: BlockingChannel, name: str) -> bool:
@@ -47,19 +56,15 @@ def probe(connect: Connect) -> BlockingChannel:
     return channel
 
 
-def live_through_periods(
-    channel: BlockingChannel, probe: BlockingChannel, name: str, act: Callable[[], object]
-) -> None:
-    """Repeat `act` while other quorum queues with the same lease expire, two in a row."""
-    for number in range(2):
-        witness = declare(channel, f"{name}-witness-{number}", "quorum")
+def outlive(channel: BlockingChannel, probe: BlockingChannel, witness: str, act: Callable[[], object]) -> None:
+    """Repeat `act` until the witness expires."""
 
-        def expired(witness: str = witness) -> bool:
-            act()
-            channel.connection.process_data_events(0)
-            return not is_there(probe, witness)
+    def expired() -> bool:
+        act()
+        channel.connection.process_data_events(0)
+        return not is_there(probe, witness)
 
-        wait_until(expired, EXPIRES + LATE, "the witness expiring")
+    wait_until(expired, 2 * EXPIRES + LATE, "the witness expiring")
 
 
 def test_declaring_and_publishing_do_not_renew_the_lease_of_a_quorum_queue(
@@ -83,9 +88,10 @@ def test_declaring_and_publishing_do_not_renew_the_lease_of_a_quorum_queue(
 def test_declaring_renews_the_lease_of_a_classic_queue(
     channel: BlockingChannel, probe: BlockingChannel, unique_name: str
 ) -> None:
+    witness = declare_witness(channel, unique_name, "classic")
     queue = declare(channel, unique_name, "classic")
     publish(channel, queue, "first")
-    live_through_periods(channel, probe, unique_name, lambda: declare(channel, queue, "classic"))
+    outlive(channel, probe, witness, lambda: declare(channel, queue, "classic"))
     first = get(channel, queue)
     assert first is not None, "the queue expired and was declared anew"
     assert first.body == b"first"
@@ -128,11 +134,12 @@ def test_a_consumer_or_an_unacked_message_holds_the_lease_of_a_quorum_queue(
     unique_name: str,
     hold: Callable[[BlockingChannel, str], Callable[[], object]],
 ) -> None:
+    witness = declare_witness(channel, unique_name, "quorum")
+    holder = connect().channel()
     queue = declare(channel, unique_name, "quorum")
     publish(channel, queue, "x")
-    holder = connect().channel()
     release = hold(holder, queue)
-    live_through_periods(channel, probe, unique_name, lambda: holder.connection.process_data_events(0))
+    outlive(channel, probe, witness, lambda: holder.connection.process_data_events(0))
     assert is_there(probe, queue)
     released = time.monotonic()
     release()
@@ -153,10 +160,7 @@ def test_an_unacked_message_does_not_hold_the_lease_of_a_classic_queue(
 def test_basic_get_renews_the_lease(
     channel: BlockingChannel, probe: BlockingChannel, unique_name: str, queue_type: str
 ) -> None:
+    witness = declare_witness(channel, unique_name, queue_type)
     queue = declare(channel, unique_name, queue_type)
-
-    def take_one() -> None:
-        get(channel, queue)
-
-    live_through_periods(channel, probe, unique_name, take_one)
+    outlive(channel, probe, witness, lambda: get(channel, queue))
     assert is_there(probe, queue)

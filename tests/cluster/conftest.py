@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.programs import unavailable
 from tests.support.rabbitmq_programs import RABBITMQ, RABBITMQ4
+
+
+@pytest.hookimpl(trylast=True)  # pytest orders by the position of a parameter, which differs between the tests
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of a version one after the other, so that each cluster starts once."""
+    places = [place for place, item in enumerate(items) if Path(__file__).parent in item.path.parents]
+    ours = sorted((items[place] for place in places), key=_version, reverse=True)
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+def _version(item: pytest.Item) -> str:
+    assert isinstance(item, pytest.Function)
+    return str(item.callspec.params["cluster"])
 
 
 @pytest.fixture(scope="session")

@@ -380,8 +380,9 @@ def test_a_user_who_may_not_configure_delivers_when_all_is_there(
 ) -> None:
     consumers.deliver(queue, target.url())  # by guest: makes all that there is to make
     consumers.end(1)
-    broker.ctl("add_user", "limited", "limited")
-    broker.ctl("set_permissions", "limited", "^$", ".*", ".*")
+    assert broker.management.put("users", "limited", body={"password": "limited", "tags": ""}).ok
+    rights = {"configure": "^$", "write": ".*", "read": ".*"}
+    assert broker.management.put("permissions", "/", "limited", body=rights).ok
     publish(channel, queue, b"body")
     limited = make_consumers(broker.amqp_url.replace("guest:guest", "limited:limited"))
     limited.run(queue, target.url())

@@ -65,7 +65,7 @@ def max_message_size(node: RabbitNode, size: int | None) -> None:
     """Set the broker's limit for channels that are opened from now on; None is its default."""
     limit = size or 16 * 2**20
     cached = f"persistent_term:put(max_message_size, {limit})," if node.name == "rabbitmq4" else ""
-    node.ctl("eval", f"{cached} application:set_env(rabbit, max_message_size, {limit}).")
+    node.evaluate(f"{cached} application:set_env(rabbit, max_message_size, {limit}).")
 
 
 @pytest.mark.parametrize("limit", [2_000, 50_000, 100_000, 3_000_000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -78,7 +79,7 @@ def test_give_up_after_bounds_what_throttling_costs(
     consumers.deliver(queue, target.url(), ordering=ordering, retry={"giveUpAfter": 3})
     (letter,) = take(channel, f"{queue}.dlq", 1, timeout=20)
     assert letter.properties.message_id == "m-1"
-    assert letter.headers["workerrmq-outcome"] == "exhausted"
+    assert letter.headers["workerrmq-outcome"] == "expired"
     first, *_, last = target.requests
     assert last.when - first.when >= 2
 
@@ -93,6 +94,31 @@ def test_a_message_that_is_older_than_give_up_after_is_not_retried_either(
     (letter,) = take(channel, f"{queue}.dlq", 1)
     assert letter.body == b"old"
     wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.dead_lettered) == (2, 1))
+
+
+@pytest.mark.parametrize("ordering", ["none", "queue"])
+def test_a_message_that_fails_for_too_long_expires_after_a_last_attempt_at_that_time(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, ordering: str
+) -> None:
+    publish(channel, queue, b"body", message_id="m-1")
+    policy = {"schedule": (1, 3600), "jitter": 0, "giveUpAfter": 3}
+    consumers.deliver(queue, target.url("/status/500"), ordering=ordering, retry=policy)
+    (letter,) = take(channel, f"{queue}.dlq", 1, timeout=20)
+    assert (letter.headers["workerrmq-outcome"], letter.headers["workerrmq-attempts"]) == ("expired", 3)
+    first, _, last = target.requests
+    assert last.when - first.when >= 3
+    results = [attempt.result for attempt in consumers.thread.take_attempts()]
+    assert results == ["retried", "retried", "expired"]
+
+
+def test_a_replayed_message_is_as_young_as_its_replay(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    now = datetime.now(UTC)
+    publish(channel, queue, b"body", timestamp=1_000_000, headers={"x-replayed-at": now.isoformat()})
+    retry = {"schedule": (1,), "giveUpAfter": 30}
+    consumers.deliver(queue, target.url("/status/500?times=1"), retry=retry)
+    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 20)
 
 
 def test_pauses_do_not_use_up_the_delivery_limit_of_a_quorum_queue(

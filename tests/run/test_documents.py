@@ -27,7 +27,7 @@ def test_every_block_prints_the_documented_output(installation: Installation, do
     text = text.replace(":5000", f":{installation.port}").replace("8099", str(target))
     text = re.sub(r"PASSWORD='.*'", f"PASSWORD='{installation.password}'", text)
     blocks = [(ELSEWHERE.sub("", block["commands"]), block["output"] or "") for block in BLOCK.finditer(text)]
-    script = "".join(_paced(commands, target) + _reading(output) for commands, output in blocks)
+    script = "".join(_patient(_paced(commands, target), output) + _reading(output) for commands, output in blocks)
     pasted = installation.as_newcomer(
         "bash", "-c", f"{script}\necho; echo done; wait", log="pasted.log", WORKERRMQ_URL=installation.url
     )
@@ -49,6 +49,14 @@ def _paced(commands: str, target: int) -> str:
     """Wait before each line, as a person does: the target must listen first."""
     listens = f"(exec 3<>/dev/tcp/127.0.0.1/{target}) 2>/dev/null"
     return re.sub(r"^(python3 .*&.*\n)", rf"\1until {listens}; do sleep 0.1; done\n", commands, flags=re.MULTILINE)
+
+
+def _patient(commands: str, output: str) -> str:
+    """Repeat what a document says to do after some seconds until it shows the documented line."""
+    line = output.strip().rpartition("\n")[2]
+    shown = " | ".join(f"grep -F {shlex.quote(part)}" for part in line.split("…") if part)
+    again = lambda said: f"until {said[1]} | {shown}; do sleep 0.1; done\n"  # noqa: E731
+    return re.sub(r"^sleep \d+; (.+)\n", again, commands, flags=re.MULTILINE)
 
 
 def _reading(output: str) -> str:

@@ -16,25 +16,22 @@ from tests.support.target import Target
 STOP_SECONDS = 15  # what the README promises
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_everything(installation: Installation, number: signal.Signals) -> None:
-    installation.start()
+def stopped_by(installation: Installation, number: signal.Signals) -> None:
+    """Stop everything by a signal, in time, and leave no process."""
     began = time.monotonic()
-
     assert installation.stop(number) == 0
-
     assert time.monotonic() - began < STOP_SECONDS
     assert installation.pids() == []
 
 
-def test_users_queues_messages_and_consumers_survive(installation: Installation) -> None:
+def test_users_queues_messages_and_consumers_survive_ctrl_c(installation: Installation) -> None:
     installation.start()
     assert installation.call("POST", "/createQueue", {"queueName": "kept"}).ok
     consumer = {"queueName": "kept", "url": "http://127.0.0.1:9/", "name": "asleep"}
     assert installation.call("POST", "/createConsumer", consumer).ok
     assert installation.call("POST", "/createQueue", {"queueName": "waiting"}).ok
     assert installation.call("POST", "/messagePublish", {"queueName": "waiting", "message": "still here"}).ok
-    installation.stop()
+    stopped_by(installation, signal.SIGINT)
 
     process = installation.start()
 
@@ -60,6 +57,7 @@ def test_a_password_is_reset_while_the_service_runs(installation: Installation) 
         installation.token()
     installation.password = reset.output().split()[-1]
     assert installation.get("/getQueues", installation.token()).status_code == 200
+    stopped_by(installation, signal.SIGHUP)  # as when the terminal is closed
 
 
 def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installation, target: Target) -> None:
@@ -72,7 +70,7 @@ def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installat
     os.kill(installation.pids("-m launcher")[0], signal.SIGTERM)
     wait_until(lambda: "Stopping" in (installation.directory / "run.log").read_text(), 10)
     target.release()
-    assert installation.stop() == 0
+    stopped_by(installation, signal.SIGTERM)
 
     installation.start()
     wait_until(lambda: installation.call("GET", "/getQueue?queueName=slow").json()["messages"] == 0, 10)

@@ -28,13 +28,17 @@ class Cluster:
 
     def __init__(self, directory: Path, programs: Programs = RABBITMQ4, size: int = 3) -> None:
         self._epmd = Epmd(directory, programs)
-        advanced = _ADVANCED.get(programs.name, "")
-        self.nodes = [
-            RabbitNode(
-                directory / f"node-{number}", programs, configuration=_CONFIGURATION, advanced=advanced, epmd=self._epmd
+        self.nodes: list[RabbitNode] = []
+        for number in range(size):
+            node = RabbitNode(
+                directory / f"node-{number}",
+                programs,
+                configuration=_CONFIGURATION,
+                advanced=_ADVANCED.get(programs.name, ""),
+                epmd=self._epmd,
+                founder=self.nodes[0] if self.nodes else None,
             )
-            for number in range(size)
-        ]
+            self.nodes.append(node)
 
     def __enter__(self) -> Cluster:
         try:
@@ -58,21 +62,14 @@ class Cluster:
         }
 
     def start(self) -> None:
-        """Start all nodes and join them. Returns when each sees all."""
+        """Start the first node, then the others at once, which join it. Returns when each sees all."""
         founder, *others = self.nodes
-        for node in self.nodes:
-            node.start()
+        founder.start()
         for node in others:
-            self.join(node)
-        wait_until(lambda: self.running(founder) == len(self.nodes), 60, "all nodes running")
-
-    def join(self, node: RabbitNode) -> None:
-        """Join a running node to the first one; it loses its data."""
-        node.ctl("stop_app")
-        node.ctl("reset")
-        node.ctl("join_cluster", self.nodes[0].node_name)
-        node.ctl("start_app")
-        wait_until(node.ready, node.ready_timeout, f"{node.node_name} being ready")
+            node.boot()
+        for node in others:
+            node.process.wait_ready(node.ready, node.ready_timeout)
+        wait_until(self.whole, 60, "the cluster being whole")
 
     def running(self, seen_by: RabbitNode) -> int:
         """Return how many nodes run, as one of them sees it; 0 if that one does not answer."""

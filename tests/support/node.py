@@ -9,6 +9,7 @@ from typing import Any
 
 import pika
 import requests
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from tests.support.management import Management
 from tests.support.processes import free_port
@@ -46,11 +47,18 @@ class BrokerNode(Server):
         self.process.signal(signal.SIGCONT)
 
     def connect(self, **parameters: Any) -> pika.BlockingConnection:
-        """Open an AMQP connection as guest to the vhost "/"; `changes` override pika's parameters."""
+        """Open an AMQP connection as guest to the vhost "/"; `parameters` override pika's.
+
+        Raises pika's AMQPConnectionError, also when the handshake takes too long: pika's own exception for that is not
+        an AMQPError.
+        """
         settings = pika.URLParameters(self.amqp_url)
         for name, value in parameters.items():
             setattr(settings, name, value)
-        return pika.BlockingConnection(settings)
+        try:
+            return pika.BlockingConnection(settings)
+        except AMQPConnectorException as error:
+            raise pika.exceptions.AMQPConnectionError(str(error)) from error
 
     def connections(self) -> list[str]:
         """Return the names of the open AMQP connections."""

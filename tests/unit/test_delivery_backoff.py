@@ -63,6 +63,15 @@ def test_what_a_target_asks_for_is_kept_to_the_second() -> None:
     assert [retry_delay(policy, 1, 0.5, retry_after=asked) for asked in (6601, 6600.5, 86_399)] == [6601, 6601, 86_399]
 
 
+@pytest.mark.parametrize(("left", "delay"), [(60, 30), (30, 30), (12.2, 13), (0.1, 1), (-5, 1), (None, 30)])
+def test_the_last_attempt_is_made_when_the_time_to_give_up_has_come(left: float | None, delay: int) -> None:
+    assert retry_delay(RetryPolicy(schedule=(30,), jitter=0), 1, 0.5, left=left) == delay
+
+
+def test_no_time_to_give_up_makes_a_retry_earlier_than_the_target_asked_for() -> None:
+    assert retry_delay(RetryPolicy(schedule=(30,), jitter=0), 1, 0.5, retry_after=100, left=10) == 100
+
+
 @given(st.floats(LONGEST_RETRY_AFTER, 1e12))
 def test_a_target_that_asks_for_more_than_a_day_gets_a_day(asked: float) -> None:
     assert retry_delay(RetryPolicy(schedule=(1,)), 1, 0.5, retry_after=asked) == 86_400

@@ -63,7 +63,7 @@ export function plural(number, one, many = `${one}s`) {
 const STATES = {
   running: ["●", "good"], delivered: ["●", "good"], finished: ["●", "good"],
   failing: ["▲", "bad"], suspended: ["■", "bad"], "breaker open": ["◆", "bad"], rejected: ["■", "bad"],
-  exhausted: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
+  exhausted: ["■", "bad"], expired: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
   resting: ["▲", "bad"], "half open": ["◇", "warn"], throttled: ["◇", "warn"],
   waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
   paused: ["‖", "idle"], disabled: ["‖", "idle"],

@@ -17,6 +17,7 @@ const KINDS = {
   consumer_suspended: ["Suspended", "bad", "consumer"],
   copies_refused: ["Copies refused", "bad", "consumer"],
   retries_overdue: ["Retries overdue", "bad", "queue"],
+  scheduled_overdue: ["Scheduled messages overdue", "bad", "queue"],
   dead_lettering_stuck: ["Not dead-lettered", "bad", "queue"],
   breaker_open: ["Circuit breaker open", "bad", "consumer"],
   consumer_failing: ["Failing", "bad", "consumer"],
@@ -108,6 +109,7 @@ function figures({ totals, workers }) {
     shown.push(
       ["queues", count(totals.queues)], ["ready", count(totals.ready)], ["unacked", count(totals.unacked)],
       ["waiting retries", count(totals.retries)], ["retries overdue", count(totals.retriesOverdue)],
+      ["scheduled", count(totals.scheduled)],
       ["dead letters", count(totals.deadLetters)], ["in/s", rate(totals.publishRate)],
       ["out/s", rate(totals.deliverRate)], ["acked/s", rate(totals.ackRate)],
     );

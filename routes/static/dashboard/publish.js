@@ -21,13 +21,15 @@ function publish(queueName) {
       { name: "message", label: "Message", kind: "area", rows: 6, read: (given) => given, hint: "published exactly as typed" },
       { name: "contentType", label: "Content type", hint: "empty: application/json for JSON, otherwise text/plain" },
       { name: "correlationId", label: "Correlation id" },
+      { name: "deliverAt", label: "Deliver at", kind: "datetime-local", read: zoned, hint: "empty: now. You cannot cancel a scheduled message." },
       { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, such as {"x-tenant": "acme"}' },
     ],
     submit: "Publish",
     async run({ message, contentType = typeOf(message), correlationId, headers, ...where }) {
       const properties = { contentType, correlationId, headers };
       const { data } = await post("messagePublish", { ...where, message, properties });
-      tell(`Published message ${data.messageId}. It is in its queue.`);
+      const at = data.deliverAt && new Date(data.deliverAt).toLocaleString("sv-SE");
+      tell(at ? `Scheduled message ${data.messageId} for ${at}.` : `Published message ${data.messageId}. It is in its queue.`);
     },
   });
   return el("section", { "aria-labelledby": "publish" }, el("h2", { id: "publish" }, "Publish a message"), asked.node);
@@ -60,6 +62,8 @@ function answer(data) {
     data.body ? el("pre", { class: "body", tabindex: "0" }, data.body) : null,
   ];
 }
+
+const zoned = (given) => (given ? new Date(given).toISOString() : undefined);
 
 // The text itself is sent, because JavaScript would change numbers above 53 bits.
 function typeOf(text) {

@@ -1,0 +1,24 @@
+"""Scheduled messages: GET /getScheduled."""
+
+from __future__ import annotations
+
+from domain.schedule import ScheduledLevel
+from routes.api import Api, Reply, services
+from routes.inputs import PageQuery
+from routes.paging import paged
+from routes.scope import NO_QUEUE
+
+api = Api("schedule")
+
+
+class ScheduledQuery(PageQuery):
+    """Page of the list."""
+
+
+@api.get("/getScheduled", role="viewer", touches=NO_QUEUE, query=ScheduledQuery, answer=list[ScheduledLevel])
+def get_scheduled(query: ScheduledQuery) -> Reply:
+    """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
+
+    RabbitMQ reports no more than that, so you cannot find, change or cancel a scheduled message. Counts are the
+    broker's statistics, up to five seconds old. While a message moves to the next level, both levels may count it."""
+    return paged(services.schedule.page(query.page, query.page_size), query)
