@@ -31,7 +31,7 @@ def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Rec
     return Reconciler(
         store,
         DeadLetterGateway(management),
-        lambda: ConsumerThread(settings.rabbitmq_url, guard=settings.guard, tracing=tracing),
+        lambda: ConsumerThread(settings.rabbitmq_url, guard=settings.guard, tracing=tracing, egress=settings.egress),
     )
 
 

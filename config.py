@@ -20,6 +20,7 @@ from delivery.target_guard import Guard
 from domain.url_template import UrlTemplate
 from domain.user import check_password
 from gateway.amqp.nodes import BrokerNodes
+from gateway.http.egress import Egress, EgressProxy
 from gateway.management.nodes import ManagementNodes
 from gateway.mongo.secrets import KEY_FILE, split_keys
 from gateway.mongo.uri import check_uri
@@ -43,6 +44,7 @@ SECRETS = (
     "default_target_url",
     "epintower_api_process_order",
     "metrics_token",
+    "egress_proxy",
     "otel_exporter_otlp_endpoint",
 )
 """The settings that may contain credentials. Each can also be read from the file that NAME_FILE names."""
@@ -122,6 +124,13 @@ class Settings(BaseSettings):
         "", description="private networks and hosts that targets may use: 10.0.0.0/8, erp.internal, *.svc.local"
     )
     target_deny: str = Field("", description="networks and hosts that targets may not use; overrides TARGET_ALLOW")
+    target_ca_file: str = Field(
+        "", description="CA certificates to trust for https:// targets (PEM); empty: the system's CA certificates"
+    )
+    egress_proxy: SecretStr = Field(
+        SecretStr(""),
+        description="proxy for all requests to targets: http://, https:// or socks5://user:password@host:port",
+    )
     consumers: Literal["inline", "external"] = Field(
         "inline", description="inline: web workers also run the consumers; external: only WorkerRMQ.py runs them"
     )
@@ -156,11 +165,18 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds to wait at shutdown for deliveries in flight")
     token_ttl: int = Field(12 * 3600, ge=60, description="lifetime of a login token in seconds")
 
-    @field_validator("rabbitmq_ca_file", "rabbitmq_client_key_file")
+    @field_validator("rabbitmq_ca_file", "rabbitmq_client_key_file", "target_ca_file")
     @classmethod
     def _readable(cls, value: str, info: ValidationInfo) -> str:
         if value:
-            TlsFiles(ca=value).context() if info.field_name == "rabbitmq_ca_file" else read(value)
+            read(value) if info.field_name == "rabbitmq_client_key_file" else TlsFiles(ca=value).context()
+        return value
+
+    @field_validator("egress_proxy")
+    @classmethod
+    def _proxy(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            EgressProxy.parse(value.get_secret_value())
         return value
 
     @field_validator("rabbitmq_client_cert_file")
@@ -263,6 +279,12 @@ class Settings(BaseSettings):
     def guard(self) -> Guard:
         """Return the guard for targets, from TARGET_ALLOW and TARGET_DENY."""
         return Guard(self.target_allow, self.target_deny)
+
+    @property
+    def egress(self) -> Egress:
+        """How requests to targets leave."""
+        proxy = self.egress_proxy.get_secret_value()
+        return Egress(EgressProxy.parse(proxy) if proxy else None, self.target_ca_file)
 
 
 def _tls_files(settings: Mapping[str, str]) -> TlsFiles:

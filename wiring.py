@@ -11,7 +11,7 @@ from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
 from gateway.amqp.replay import DeadLetterReplay
-from gateway.http.target_names import TargetNames
+from gateway.http.target_names import TargetNames, addresses_of
 from gateway.management import (
     BindingGateway,
     ChannelGateway,
@@ -92,7 +92,7 @@ def services_of(
         store.consumers,
         store.heartbeats,
         lookup,
-        TargetNames(settings.guard),
+        TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of),
         settings.default_target_url,
         ExchangeQueues(exchanges, queue_gateway, bindings),
     )
@@ -106,7 +106,7 @@ def services_of(
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
-        samples=Samples(consumer_service, held, settings.guard),
+        samples=Samples(consumer_service, held, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cli.description import Description, Operation, Schema
 
-Kind = Literal["flag", "choice", "integer", "number", "text", "secret", "list", "map", "json"]
+Kind = Literal["flag", "choice", "integer", "number", "text", "secret", "file", "list", "map", "json"]
 
 _UNNAMED = {"properties", "filter"}
 """Objects that their fields' options do not name: --priority instead of --properties-priority."""
@@ -68,6 +68,8 @@ def kind_of(schema: Schema, description: Description) -> Kind:
     """Return how a shell spells a value of this schema. `json` is for schemas without a simpler spelling."""
     if "enum" in schema:
         return "choice"
+    if "contentMediaType" in schema:
+        return "file"
     if schema.get("format") == "password":
         return "secret"
     if schema.get("type") == "array":

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli.fields import Field, default_of
-from cli.shell_types import Json, Pair, Text
+from cli.shell_types import FileText, Json, Pair, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ def _type(one: Field) -> click.ParamType[Any]:
     schema = one.schema.get("items", {}) if one.kind == "list" else one.schema
     if one.kind == "map":
         return Pair(typed=schema.get("additionalProperties") is True)
-    if one.kind == "json":
-        return Json()
+    if one.kind in ("json", "file"):
+        return Json() if one.kind == "json" else FileText()
     if "enum" in schema:
         return click.Choice(schema["enum"])
     if schema.get("type") == "integer":

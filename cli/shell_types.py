@@ -25,6 +25,18 @@ class Text(click.ParamType[str]):
         return str(value)
 
 
+class FileText(click.ParamType[str]):
+    """The path of a text file, `-` for standard input; its content is the value."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return sys.stdin.read() if value == "-" else Path(value).read_text()
+        except (OSError, UnicodeError) as exc:
+            self.fail(f"{value} cannot be read: {exc}", param, ctx)
+
+
 class Json(click.ParamType[Any]):
     """A JSON value or a bare word. `@FILE` reads a file, `@-` standard input."""
 
@@ -33,17 +45,11 @@ class Json(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        text = self._read(value[1:], param, ctx) if value.startswith("@") else value
+        text = FileText().convert(value[1:], param, ctx) if value.startswith("@") else value
         given = parsed(text)
         if given is text and text.lstrip()[:1] in ("{", "["):
             self.fail("is not valid JSON", param, ctx)
         return given
-
-    def _read(self, source: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return sys.stdin.read() if source == "-" else Path(source).read_text()
-        except (OSError, UnicodeError) as exc:
-            self.fail(f"{source} cannot be read: {exc}", param, ctx)
 
 
 class Object(Json):

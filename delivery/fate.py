@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from delivery.refusals import SUSPEND_AFTER
-from domain.outcome import Outcome
+from domain.outcome import HOPELESS, ErrorClass, Outcome
 
 _GONE = 410
 """410 Gone means that the resource is permanently gone (RFC 9110 §15.5.11), so the first refusal suspends."""
@@ -70,6 +70,7 @@ class Situation(NamedTuple):
     otherwise: Otherwise = "deadLetter"
     forwarded_enough: bool = False
     """whether the message was forwarded so often that it must be going in a circle"""
+    error: ErrorClass | None = None
 
 
 _Condition = Callable[[Situation], bool]
@@ -88,7 +89,10 @@ TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
     (Outcome.RETRY, lambda s: s.target_down and not s.probe, Fate.GIVE_BACK),
     (Outcome.RETRY, lambda s: s.attempts_left, Fate.RETRY),
     (Outcome.RETRY, _always, Fate.EXHAUST),
+    (Outcome.UNSENT, lambda s: s.outdated, Fate.GIVE_BACK),
+    (Outcome.UNSENT, _always, Fate.REST),
     (Outcome.SUSPEND, lambda s: s.outdated, Fate.GIVE_BACK),
+    (Outcome.SUSPEND, lambda s: s.error in HOPELESS, Fate.SUSPEND),
     (Outcome.SUSPEND, lambda s: s.others_succeed and s.too_old, Fate.EXPIRE),
     (Outcome.SUSPEND, lambda s: s.others_succeed and s.attempts_left, Fate.RETRY),
     (Outcome.SUSPEND, lambda s: s.others_succeed, Fate.EXHAUST),

@@ -9,33 +9,40 @@ SUSPEND_AFTER = 10
 class Refusals:
     """Records every answer of one revision of a consumer. `now` is in seconds of a monotonic clock."""
 
-    __slots__ = ("_answers_since_success", "_longest_rest", "_recent", "_succeeded_at", "row")
+    __slots__ = ("_answers_since_success", "_longest_rest", "_recent", "_succeeded_at", "_unsent", "row")
 
     def __init__(self, recent: float, longest_rest: float = 5.0) -> None:
         """A success counts as recent for `recent` seconds. A consumer rests for at most `longest_rest` seconds."""
         self._recent, self._longest_rest = recent, longest_rest
         self._succeeded_at = float("-inf")
         self._answers_since_success = 0
+        self._unsent = 0  # in a row that the service could not send
         self.row = 0
         """refusals since the last answer of another kind"""
 
     def success(self, now: float) -> None:
         self._succeeded_at = now
-        self._answers_since_success = self.row = 0
+        self._answers_since_success = self._unsent = self.row = 0
 
     def failure(self) -> None:
         """Record a retry or a rejection, which says nothing about the configuration."""
         self._answers_since_success += 1
-        self.row = 0
+        self._unsent = self.row = 0
+
+    def unsent(self) -> None:
+        """A message that the service could not send, which says nothing of message and target."""
+        self._unsent += 1
 
     def refusal(self, now: float) -> bool:
         """Record a refusal. Return whether the message is at fault and not the consumer: one of the last ten answers
         was a recent success."""
         self._answers_since_success += 1
+        self._unsent = 0
         self.row += 1
         return self._answers_since_success <= SUSPEND_AFTER and now - self._succeeded_at <= self._recent
 
     @property
     def rest(self) -> float:
-        """The rest after the last refusal in seconds; it doubles with each refusal in a row."""
-        return float(min(self._longest_rest, 0.5 * 2 ** (self.row - 1)))
+        """The rest in seconds after the last refusal, or the last message that could not be sent; it doubles with each
+        in a row."""
+        return float(min(self._longest_rest, 0.5 * 2 ** min(max(self.row, self._unsent) - 1, 10)))

@@ -1,4 +1,4 @@
-"""Standard Webhooks signatures (https://www.standardwebhooks.com, spec §Signature scheme: v1, HMAC-SHA256)."""
+"""HMAC-SHA256 signatures: Standard Webhooks (https://www.standardwebhooks.com, §Signature scheme), GitHub, Stripe."""
 
 from __future__ import annotations
 
@@ -49,3 +49,16 @@ def retire(
     if replaced is not None and replaced != current:
         retiring = (RetiringSecret(replaced, now + overlap), *retiring)
     return tuple(old for old in retiring if old.until > now and old.secret != current)[:_MOST_RETIRING]
+
+
+def github_signature(key: bytes, body: bytes) -> str:
+    """Return the `X-Hub-Signature-256` of a body
+    (https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries)."""
+    return "sha256=" + hmac.digest(key, body, "sha256").hex()
+
+
+def stripe_signature(key: bytes, timestamp: int, body: bytes) -> str:
+    """Return the `Stripe-Signature` of a body, `timestamp` in Unix seconds
+    (https://docs.stripe.com/webhooks#verify-manually)."""
+    mac = hmac.digest(key, f"{timestamp}.".encode() + body, "sha256")
+    return f"t={timestamp},v1={mac.hex()}"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -16,69 +13,20 @@ from pydantic import (
     field_validator,
 )
 
+from domain.auth import Auth
 from domain.filter_pattern import FilterPattern
+from domain.header_names import ForwardedHeader, header_name
 from domain.model import Model
 from domain.names import QueueName
 from domain.otherwise import Forward, Otherwise
 from domain.outcome_rules import OutcomeRules
 from domain.payload import Payload
 from domain.signing_secret import SigningSecret
+from domain.tls import TargetTls
 from domain.url_template import UrlTemplate
 
 Seconds = Annotated[float, Field(gt=0)]
 Url = Annotated[UrlTemplate, Field(examples=["https://erp.example/orders"])]
-
-
-def _header_name(value: str) -> str:
-    if not _TOKEN.fullmatch(value):
-        raise ValueError(f"{value!r} is not a valid header name (RFC 9110 §5.1)")
-    if value.lower() in _OURS or value.lower().startswith("webhook-"):
-        raise ValueError(f"{value!r} is reserved: the service sets it")
-    return value
-
-
-def _forwarded(value: str) -> str:
-    if not value.lower().startswith("x-"):
-        raise ValueError(f"{value!r} must start with x-: only such headers of a message can be forwarded")
-    return _header_name(value)
-
-
-_TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
-ForwardedHeader = Annotated[str, AfterValidator(_forwarded), Field(max_length=255, examples=["x-tenant"])]
-
-
-def _credential(value: SecretStr) -> SecretStr:
-    """Return the value. Raises ValueError if it could end its header line. RFC 6750 §2.1 allows fewer characters."""
-    secret = value.get_secret_value()
-    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
-        raise ValueError("must be printable ASCII without spaces")
-    return value
-
-
-class BasicAuth(Model):
-    """User name and password (RFC 7617), sent with each request. The password is write-only."""
-
-    type: Literal["basic"]
-    username: str = Field(max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$", description="no colon")
-    password: SecretStr = Field(max_length=1024)
-
-    def revealed(self) -> dict[str, str]:
-        """Return the stored form, with the password in plain text."""
-        return {"type": self.type, "username": self.username, "password": self.password.get_secret_value()}
-
-
-class BearerAuth(Model):
-    """A bearer token (RFC 6750), sent with each request. It is write-only."""
-
-    type: Literal["bearer"]
-    token: Annotated[SecretStr, AfterValidator(_credential)] = Field(max_length=8192)
-
-    def revealed(self) -> dict[str, str]:
-        """Return the stored form, with the token in plain text."""
-        return {"type": self.type, "token": self.token.get_secret_value()}
-
-
-Auth = Annotated[BasicAuth | BearerAuth, Field(discriminator="type")]
 
 
 class RetryPolicy(Model):
@@ -177,6 +125,7 @@ class ConsumerSpec(Model):
     )
     reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
     auth: Auth | None = Field(None, validate_default=True)
+    tls: TargetTls | None = None
     signing_secret: SigningSecret | None = Field(
         None, description="whsec_…; write-only. After you replace it, requests carry both signatures for 24 hours."
     )
@@ -185,7 +134,7 @@ class ConsumerSpec(Model):
     @classmethod
     def _headers(cls, value: dict[str, str]) -> dict[str, str]:
         for name, content in value.items():
-            _header_name(name)
+            header_name(name)
             if any(ord(char) < 0x20 or ord(char) == 0x7F for char in content):
                 raise ValueError(f"the value of {name!r} must not contain control characters")
         return value
@@ -199,10 +148,21 @@ class ConsumerSpec(Model):
     @field_validator("auth")
     @classmethod
     def _one_login(cls, value: Auth | None, info: ValidationInfo) -> Auth | None:
-        in_headers = any(name.lower() == "authorization" for name in info.data.get("headers", ()))
+        sets = value.sets_header.lower() if value else ""
+        own = {name.lower() for name in info.data.get("headers", ())}
         in_url = bool(getattr(info.data.get("url"), "user_info", ""))  # url is missing if it is invalid or the default
-        if (value is not None) + in_headers + in_url > 1:
+        if (sets == "authorization") + ("authorization" in own) + in_url > 1:
             raise ValueError("credentials are given twice: use only one of auth, headers.Authorization and the URL")
+        if sets in own:
+            raise ValueError(f"sets {sets!r}, which headers has too: give it in one of them")
+        return value
+
+    @field_validator("tls")
+    @classmethod
+    def _has_tls(cls, value: TargetTls | None, info: ValidationInfo) -> TargetTls | None:
+        url = info.data.get("url")
+        if value and isinstance(url, UrlTemplate) and url.target.scheme != "https":
+            raise ValueError("needs a url that begins with https://")
         return value
 
     @field_validator("otherwise")
@@ -227,9 +187,6 @@ class ConsumerSpec(Model):
             document["signingSecret"] = self.signing_secret.get_secret_value()
         if self.auth:
             document["auth"] = self.auth.revealed()
+        if self.tls:
+            document["tls"] = self.tls.revealed()
         return document
-
-
-_OURS = {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer",
-         "x-queue-name", "x-delivery-attempt", "x-correlation-id"}  # fmt: skip
-"""Headers that HTTP framing or the delivery contract sets (docs/DELIVERY.md)."""

@@ -10,9 +10,9 @@ from pydantic.fields import FieldInfo
 
 from domain import exchange_queue
 from domain.consumer import ConsumerSpec, Url
-from domain.credentials import MASK, carried_along, unmasked_url
+from domain.credentials import carried_along, origin, unmasked_url
 from domain.errors import Invalid
-from domain.model import Model
+from domain.model import MASK, Model
 from domain.names import OpenExchangeName, QueueName, RoutingKey, printable
 from domain.sentences import joined
 from domain.url_template import UrlTemplate
@@ -90,10 +90,12 @@ class _Changes(WhichConsumer):
             after[name] = {**after[name], **value} if name in _MERGED and isinstance(value, dict) else value
         after = _without_nulls(after)
         if carried := carried_along(spec, {"url": spec.url, "headers": {}, "auth": None} | after, given):
+            moved = origin(spec.url) != origin(after["url"])
+            what = "The new URL has another scheme, host or port" if moved else "auth has another tokenUrl"
             raise Invalid(
-                f"The new URL has another scheme, host or port. Give {' and '.join(carried)} again, or null to remove "
-                "them: credentials are not sent to another origin unless you give them again.",
-                fields=[(field, "must be given again, because the URL's origin changes") for field in carried],
+                f"{what}. Give {' and '.join(carried)} again, or null to remove them: credentials are not sent to "
+                "another place unless you give them again.",
+                fields=[(field, "must be given again, because it would be sent elsewhere") for field in carried],
             )
         return after
 

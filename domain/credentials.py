@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus, unquote
 
-from domain.consumer import Auth, BasicAuth, ConsumerSpec
+from domain.auth import Auth, BasicAuth
+from domain.consumer import ConsumerSpec
+from domain.model import MASK
 from domain.url_template import UrlTemplate
-
-MASK = "**********"
-"""Replaces secrets in answers, as `str(SecretStr)` does. In a change it keeps the stored value."""
 
 HARMLESS_HEADERS = frozenset({
     "accept", "accept-charset", "accept-encoding", "accept-language", "api-version", "cache-control",
@@ -83,13 +82,30 @@ def redacted(text: str, spec: ConsumerSpec) -> str:
     """Return `text`, sent by a target, with every credential of `spec` in it masked."""
     secrets = [spec.url[start:end] for _, start, end in _secrets_in(spec.url)]
     secrets += [value.strip() for name, value in spec.headers.items() if not _harmless(name)]
-    if spec.auth is not None:
-        revealed = spec.auth.revealed()
-        secrets += [revealed[name] for name in ("password", "token") if name in revealed]
-        secrets.append(b64encode(f"{revealed.get('username')}:{revealed.get('password')}".encode()).decode())
-    for secret in sorted({*secrets, *map(unquote, secrets)}, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_REDACTED:
-            text = text.replace(secret, MASK)
+    for credentials in filter(None, (spec.auth, spec.tls)):
+        secrets += credentials.secrets()
+    if isinstance(spec.auth, BasicAuth):
+        login = f"{spec.auth.username}:{spec.auth.password.get_secret_value()}"
+        secrets.append(b64encode(login.encode()).decode())
+    return without(text, secrets)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with each of the secrets masked, percent-encoded or not, and the first part of one with which the
+    text ends: it may have been cut there."""
+    forms = {
+        form for secret in secrets for form in (secret, unquote(secret), quote(secret, safe=""), quote_plus(secret))
+    }
+    for secret in sorted(forms, key=len, reverse=True):
+        if len(secret) < _SHORTEST_REDACTED:
+            continue
+        text = text.replace(secret, MASK)
+        if secret[:_SHORTEST_REDACTED] not in text:
+            continue
+        for length in range(min(len(secret) - 1, len(text)), _SHORTEST_REDACTED - 1, -1):
+            if text.endswith(secret[:length]):
+                text = text[:-length] + MASK
+                break
     return text
 
 
@@ -97,24 +113,39 @@ def left_masked(spec: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields in a stored spec whose value is still the mask."""
     url: str = spec["url"]
     in_url = any(MASK in url[start:end] for _, start, end in _secrets_in(url))
-    auth = [f"auth.{name}" for name, value in (spec["auth"] or {}).items() if value == MASK]
-    headers = [f"headers.{name}" for name, value in spec["headers"].items() if value == MASK]
-    return [*(["url"] if in_url else []), *auth, *headers]
+    groups = {name: spec.get(name) or {} for name in ("auth", "tls", "headers")}
+    groups["auth.params"] = groups["auth"].get("params", {})
+    hidden = [f"{group}.{name}" for group, fields in groups.items() for name, value in fields.items() if value == MASK]
+    return [*(["url"] if in_url else []), *hidden]
 
 
 def carried_along(before: ConsumerSpec, after: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """Return the fields of `after` whose credentials the change would send to another origin without giving them again.
+    """Return the fields of `after` whose credentials the change would send to another origin, or to another token URL,
+    without giving them again.
 
     `after` is the stored form of the changed spec, `given` are the client's changes.
     """
-    if origin(before.url) == origin(after["url"]):
-        return []
-    auth, headers = given.get("auth"), given.get("headers") or {}
-    carried = [] if not after["auth"] or (auth and MASK not in auth.values()) else ["auth"]
+    moved = origin(before.url) != origin(after["url"])
+    carried = ["auth"] if after["auth"] and (moved or _other_token_url(before, after)) and _hides(given, "auth") else []
+    if not moved:
+        return carried
+    if (after.get("tls") or {}).get("key") and _hides(given, "tls"):
+        carried.append("tls")
+    headers = given.get("headers") or {}
     for name, value in after["headers"].items():
         if not _harmless(name) and value == before.headers.get(name) and headers.get(name) in (None, MASK):
             carried.append(f"headers.{name}")
     return carried
+
+
+def _other_token_url(before: ConsumerSpec, after: Mapping[str, Any]) -> bool:
+    return before.auth is not None and getattr(before.auth, "token_url", None) != after["auth"].get("tokenUrl")
+
+
+def _hides(given: Mapping[str, Any], field: str) -> bool:
+    """Whether a change leaves secrets of `field` as they are, by its mask or by not naming it."""
+    fields = given.get(field) or {}
+    return not fields or MASK in fields.values() or MASK in (fields.get("params") or {}).values()
 
 
 def _harmless(header: str) -> bool:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
+
+MASK = "**********"
+"""Replaces secrets in answers, as `str(SecretStr)` does. In a change it keeps the stored value."""
 
 
 class Model(BaseModel):
@@ -18,3 +24,26 @@ class Model(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
     )
+
+
+class Credentials(Model):
+    """A model with secrets: its fields of type SecretStr, and the values of dictionaries of them."""
+
+    def revealed(self) -> dict[str, Any]:
+        """Return the stored form, with the secrets in the clear."""
+        fields = {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
+        return {name: _revealed(value) for name, value in fields.items() if value is not None}
+
+    def secrets(self) -> Iterator[str]:
+        """Yield the secrets."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for one in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(one, SecretStr):
+                    yield one.get_secret_value()
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _revealed(one) for name, one in value.items()}
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

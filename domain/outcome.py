@@ -15,6 +15,9 @@ class Outcome(Enum):
     """give back: the target asks all its consumers to pause"""
     REJECT = "reject"
     """publish a copy to the dead-letter queue, ack after its confirm"""
+    UNSENT = "unsent"
+    """return the message to its queue, uncharged: the service could not send it, and neither message nor target is at
+    fault"""
     SUSPEND = "suspend"
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
     FILTERED = "filtered"
@@ -39,10 +42,24 @@ class ErrorClass(Enum):
     """the consumer's filter does not admit the message"""
     TEMPLATE = "template"
     """the template of the consumer's payload has a syntax error"""
+    TOKEN = "token"
+    """the OAuth 2 token endpoint gave no token"""
+    TOKEN_REFUSED = "token-refused"
+    """the OAuth 2 token endpoint refused the consumer's credentials"""
+    CERTIFICATE = "certificate"
+    """a certificate of the consumer has expired, or libcurl cannot use it"""
+    PROXY = "proxy"
+    """the egress proxy failed, or refused to pass the request on"""
 
 
-NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE)
+NEVER_ASKED = frozenset({
+    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE, ErrorClass.TOKEN,
+    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY,
+})  # fmt: skip
 """Errors that occur before a request is sent to the target."""
+
+HOPELESS = frozenset({ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE})
+"""Errors that only a change of the consumer ends."""
 
 
 class Answer(NamedTuple):

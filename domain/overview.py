@@ -25,6 +25,7 @@ TroubleKind = Literal[
     "queue_growing",
     "consumer_waiting",
     "connection_blocked",
+    "certificate_expires",
 ]
 """Kinds of problems, the most severe first."""
 
@@ -85,6 +86,7 @@ class ConsumerOutline:
     desired: Desired
     reason: str | None
     updated_at: datetime
+    certificate_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

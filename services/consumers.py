@@ -6,9 +6,11 @@ This module never starts or stops a delivery: workers read the registry and appl
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from domain.auth import OAuth2Auth
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
@@ -121,7 +123,7 @@ class Consumers:
                     code="consumer_changed",
                 )
             spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))
-            warnings = self._check(spec)
+            warnings = self._check(spec, consumer.spec)
             with suppress(PreconditionFailed):
                 if spec != consumer.spec or consumer.faults:
                     consumer = self._registry.update(consumer.id, spec, consumer.revision)
@@ -158,18 +160,27 @@ class Consumers:
             )
         return found.items[0]
 
-    def _check(self, spec: ConsumerSpec) -> list[str]:
+    def _check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
         """Return warnings about the target that do not prevent the change. Raises Invalid when a secret's value is the
-        mask or the template has a syntax error, and TargetRefused when the URL is not allowed."""
+        mask, the template has a syntax error, or a certificate that the consumer did not have `before` is out of date,
+        and TargetRefused when the URL or the token URL is not allowed."""
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
         if isinstance(spec.payload, PayloadTemplate) and (fault := bad_template(spec.payload.template)):
             raise Invalid(f"payload.template: {fault}", fields=[("payload.template", fault)])
-        refusal, warning = self._targets.judge(spec.url.target)
-        if refusal:
-            raise TargetRefused(refusal, fields=[("url", refusal)])
-        return [warning] if warning else []
+        if spec.tls and (before is None or spec.tls != before.tls) and (bad := spec.tls.unusable(datetime.now(UTC))):
+            raise Invalid(joined([bad]), fields=[bad])
+        urls = {"url": spec.url}
+        if isinstance(spec.auth, OAuth2Auth):
+            urls["auth.tokenUrl"] = spec.auth.token_url
+        warnings = []
+        for field, url in urls.items():
+            refusal, warning = self._targets.judge(url.target)
+            if refusal:
+                raise TargetRefused(refusal, fields=[(field, refusal)])
+            warnings += [warning] if warning else []
+        return warnings
 
     def _refuse_another(self, spec: ConsumerSpec, only: QueueScope | None) -> None:
         """Raise Conflict when the name of a new consumer belongs to another one."""

@@ -44,6 +44,11 @@ COPIES_REFUSED = Gauge(
     ("consumer", "queue"),
 )
 IN_FLIGHT = Gauge("workerrmq_in_flight", "Messages that workers hold unsettled.", ("consumer", "queue"))
+CERTIFICATE = Gauge(
+    "workerrmq_certificate_expiry_timestamp_seconds",
+    "When a certificate of a consumer's tls expires, in Unix seconds.",
+    ("consumer", "queue"),
+)
 READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))
 UNACKED = Gauge("workerrmq_queue_messages_unacked", "Messages that are delivered and not yet acked.", ("queue",))
 QUEUE_CONSUMERS = Gauge("workerrmq_queue_consumers", "Subscriptions to a queue, as the broker counts them.", ("queue",))
@@ -56,8 +61,8 @@ SCHEDULED_OVERDUE = Gauge(
 )
 DEAD = Gauge("workerrmq_dead_letters", "Messages in a dead-letter queue.", ("queue",))
 
-GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, READY,
-          UNACKED, QUEUE_CONSUMERS, OLDEST, RETRIES, OVERDUE, SCHEDULED, SCHEDULED_OVERDUE, DEAD)  # fmt: skip
+GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, CERTIFICATE,
+          READY, UNACKED, QUEUE_CONSUMERS, OLDEST, RETRIES, OVERDUE, SCHEDULED, SCHEDULED_OVERDUE, DEAD)  # fmt: skip
 
 _BREAKERS = {"breaker-open": 2, "probing": 1}
 
@@ -108,6 +113,7 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
     in_flight: dict[tuple[str, ...], float] = defaultdict(float)
     refused, throttled = in_flight.copy(), in_flight.copy()
     totals: Counter[str] = Counter()
+    ends: dict[tuple[str, ...], float] = {}
     for number, one in enumerate(sorted(consumers, key=lambda one: one.name)):
         state, _ = live.state(one.id, one.desired)
         totals[state] += 1
@@ -119,6 +125,9 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
         throttled[labels] = max(throttled[labels], any(report.state == "throttled" for report in reports))
         refused[labels] += live.counts(one.id).refused_copies
         in_flight[labels] += sum(report.in_flight for report in reports)
+        if one.certificate_expires_at is not None:
+            end = one.certificate_expires_at.timestamp()
+            ends[labels] = min(ends.get(labels, end), end)
     yield WORKERS.reads({(): len(workers)})
     yield CONSUMERS.reads({(state,): totals[state] for state in STATES})
     yield STATE.reads(states)
@@ -126,3 +135,4 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
     yield THROTTLED.reads(throttled)
     yield COPIES_REFUSED.reads(refused)
     yield IN_FLIGHT.reads(in_flight)
+    yield CERTIFICATE.reads(ends)

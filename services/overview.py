@@ -19,7 +19,7 @@ from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
 from services.queue_watch import QueueWatch
 from services.registry_copy import RegistryCopy
-from services.troubles import dead_letter_queues, known_sum, of_consumers, of_queues, worst_first
+from services.troubles import dead_letter_queues, known_sum, of_certificates, of_consumers, of_queues, worst_first
 
 _SHOWN = 100
 
@@ -36,12 +36,13 @@ class Overviews:
         *,
         kept: float = 2.0,
         patience: float = 10.0,
+        notice: timedelta = timedelta(days=14),
     ) -> None:
         """Cache an overview for `kept` seconds. A consumer without a worker is no trouble until `patience` seconds
-        after its last change."""
+        after its last change. A certificate is trouble from `notice` before it expires."""
         self._heartbeats = heartbeats
         self._watch, self._connections = watch, connections
-        self._kept, self._patience = kept, timedelta(seconds=patience)
+        self._kept, self._patience, self._notice = kept, timedelta(seconds=patience), notice
         self._lock = threading.Lock()
         self._latest: Overview | None = None
         self._made_at = float("-inf")
@@ -74,6 +75,7 @@ class Overviews:
         except BrokerUnavailable as exc:
             troubles.append(Trouble(kind="broker_unavailable", name="broker", reason=exc.detail))
         ready = {queue.name: queue.ready for queue in queues or ()}
+        troubles += of_certificates(consumers, now, self._notice)
         troubles += of_consumers(consumers, live, ready, now, self._patience)
         states = Counter(live.state(one.id, one.desired)[0] for one in consumers)
         return Overview(

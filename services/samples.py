@@ -16,14 +16,16 @@ from domain.model import Model
 from domain.publication import Publication
 from domain.registry import RegisteredConsumer
 from gateway.amqp.held_messages import HeldMessages
+from gateway.http.egress import Egress
 from gateway.http.sample import request_of, send_sample
 from services.consumers import Consumers
 
 
 class SampleAnswer(Model):
     """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
-    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend; or
-    filtered: the consumer's filter does not admit the sample, which was not sent."""
+    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend; unsent:
+    there is no token, or the egress proxy fails; or filtered: the consumer's filter does not admit the sample, which
+    was not sent."""
 
     message_id: str
     status: int | None
@@ -59,14 +61,14 @@ class Samples:
     """Thread-safe. Its methods raise NotFound, Conflict, StoreUnavailable, and Invalid when the consumer's stored
     definition is not valid."""
 
-    def __init__(self, consumers: Consumers, held: HeldMessages, guard: Guard) -> None:
-        self._consumers, self._held, self._guard = consumers, held, guard
+    def __init__(self, consumers: Consumers, held: HeldMessages, guard: Guard, egress: Egress) -> None:
+        self._consumers, self._held, self._guard, self._egress = consumers, held, guard, egress
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
         """Send one sample like a delivery, signed, without retries, and return the answer."""
         consumer = self._find(which)
         source = _sample(consumer, publication)
-        answer = send_sample(consumer, source, self._guard)
+        answer = send_sample(consumer, source, self._guard, egress=self._egress)
         return SampleAnswer(
             message_id=source.message_id,
             status=answer.status,

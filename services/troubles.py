@@ -10,6 +10,7 @@ from typing import get_args
 
 from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleKind
 from domain.registry import Report
+from domain.tls import written
 from gateway.amqp.topology import DUE, OVERDUE, holds_delayed, is_dead_letter_queue, scheduled_level
 from services.consumer_state import Live
 
@@ -109,6 +110,16 @@ def _of_consumer(
     if worst.state in ("failing", "resting", "suspended"):
         return "consumer_failing", reason, at
     return ("consumer_waiting", reason, None) if worst.state in ("waiting", "throttled") else None
+
+
+def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice: timedelta) -> Iterator[Trouble]:
+    """Consumers whose certificates expire within `notice`, or have expired."""
+    for one in consumers:
+        end = one.certificate_expires_at
+        if end is not None and end - now < notice:
+            when = f"{'expired' if end <= now else 'expires'} on {written(end)}"
+            reason = f"A certificate of the consumer's `tls` {when}. Give it a new one by PATCH /updateConsumer."
+            yield Trouble(kind="certificate_expires", name=one.name, queue_name=one.queue_name, reason=reason)
 
 
 def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> Iterator[Trouble]:

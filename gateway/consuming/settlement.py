@@ -15,7 +15,7 @@ from delivery.refusals import Refusals
 from delivery.request import Request, RequestBuilder
 from delivery.unsendable import Unsendable
 from domain.otherwise import Destination, Forward
-from domain.outcome import Answer, Outcome
+from domain.outcome import NEVER_ASKED, Answer, Outcome
 from domain.registry import Subscription
 from gateway.consuming.attempt_log import AttemptObserver
 from gateway.consuming.breakers import TargetBreaker
@@ -119,6 +119,8 @@ class Settlement:
         others_succeed = False
         if outcome is Outcome.SUSPEND:
             others_succeed = self._refusals.refusal(time.monotonic())
+        elif outcome is Outcome.UNSENT:
+            self._refusals.unsent()
         elif outcome is Outcome.RETRY or outcome is Outcome.REJECT:
             self._refusals.failure()
         return Situation(
@@ -132,6 +134,7 @@ class Settlement:
             status=answer.status,
             otherwise=self._otherwise,
             forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
+            error=answer.error,
         )
 
     def _charged(self, delivery: Delivery) -> int:
@@ -190,11 +193,12 @@ class Settlement:
         self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
 
     def _rest(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        self._owner.rest(self._refusals.rest, f"The target answered {answer.reason}.")
+        asked = answer.retry_after or 0 if answer.error else 0  # by the token endpoint
+        self._owner.rest(max(self._refusals.rest, asked), _sentence(answer))
         self._give_back(delivery, answer, delay)
 
     def _suspend(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        self._owner.suspend(f"The target answered {answer.reason}.")
+        self._owner.suspend(_sentence(answer))
         self._give_back(delivery, answer, delay)
 
     def _set_aside(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
@@ -229,6 +233,11 @@ class Settlement:
             delivery.claim()
             self._counters.settled(delivery, "requeued")
             self._owner.give_back(delivery)
+
+
+def _sentence(answer: Answer) -> str:
+    """Return the reason why the consumer does not go on."""
+    return answer.detail if answer.error in NEVER_ASKED else f"The target answered {answer.reason}."
 
 
 MOST_FORWARDS = 16

@@ -26,6 +26,7 @@ from gateway.consuming.due_retries import DueRetries
 from gateway.consuming.running import RunningConsumers
 from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
+from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
 from gateway.rendering.renderer import Renderer
 from gateway.tracing import Tracing
@@ -60,10 +61,11 @@ class ConsumerThread:
         guard: Guard | None = None,
         tracing: Tracing | None = None,
         periods: Periods = Periods(),  # noqa: B008 - immutable
+        egress: Egress = DIRECT,
     ) -> None:
         """`guard` decides which targets may be called; without it, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
-        self._periods = periods
+        self._periods, self._egress = periods, egress
         self.crash: str | None = None
         """type of the exception that ended the thread; None while it runs and after it was stopped"""
         self._snapshot = Snapshot()
@@ -124,7 +126,7 @@ class ConsumerThread:
         self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
-            HttpClient(loop, self._guard, self._periods.connection_age),
+            HttpClient(loop, self._guard, self._periods.connection_age, self._egress),
             self._publisher,
             Standing(loop, self._periods),
             Breakers(loop, self._periods.longest_pause),

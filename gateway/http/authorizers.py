@@ -1,51 +1,108 @@
 """Authorizers add credentials to a request to a target. To add a scheme, add a class and a line in `_AUTHORIZERS`.
 
-A scheme that fetches a token calls `send` when it has the token. Deliveries and samples both wait for it.
+A scheme that fetches a token calls `send` when it has the token. Deliveries and samples both wait for it. Schemes that
+libcurl knows are in endpoint.py.
 """
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
+from urllib.parse import quote
 
-from domain.consumer import BasicAuth, BearerAuth, ConsumerSpec
-
-Send = Callable[[list[str]], None]
-"""Sends the request with these `Name: value` header lines."""
-
-
-class Authorizer(Protocol):
-    def authorize(self, lines: list[str], send: Send) -> None:
-        """Call `send` once, now or later on the same loop, with `lines` and the lines that authorize the request."""
+from delivery.request import Request
+from delivery.signing import github_signature, stripe_signature
+from domain.auth import ApiKeyAuth, BasicAuth, BearerAuth, HmacAuth, OAuth2Auth
+from domain.consumer import ConsumerSpec
+from domain.outcome import Answer, ErrorClass
+from domain.tls import TargetTls, written
+from gateway.http.endpoint import Done
+from gateway.http.oauth2 import Ask, Authorizer, OAuth2, Send
 
 
 class Fixed:
     """Adds the same header to every request, without waiting for a 401."""
 
-    def __init__(self, credentials: str) -> None:
-        self._line = f"Authorization: {credentials}"
+    def __init__(self, line: str) -> None:
+        self._line = line
 
-    def authorize(self, lines: list[str], send: Send) -> None:
-        send([*lines, self._line])
+    def authorize(self, request: Request, send: Send, done: Done) -> None:
+        send(request._replace(headers=[*request.headers, self._line]), done)
 
 
-def _basic(auth: BasicAuth) -> Authorizer:
+class InQuery:
+    """The same parameter in the query of every request."""
+
+    def __init__(self, url: str, name: str, value: str) -> None:
+        self._url, self._parameter = url, f"{quote(name, safe='')}={quote(value, safe='')}"
+
+    def authorize(self, request: Request, send: Send, done: Done) -> None:
+        url = request.url or self._url
+        send(request._replace(url=f"{url}{'&' if '?' in url else '?'}{self._parameter}"), done)
+
+
+class Hmac:
+    """A signature over what is sent."""
+
+    def __init__(self, auth: HmacAuth) -> None:
+        self._key, self._header = auth.secret.get_secret_value().encode(), auth.sets_header
+        self._timed = auth.format == "stripe"
+
+    def authorize(self, request: Request, send: Send, done: Done) -> None:
+        if self._timed:
+            signature = stripe_signature(self._key, int(time.time()), request.body)
+        else:
+            signature = github_signature(self._key, request.body)
+        send(request._replace(headers=[*request.headers, f"{self._header}: {signature}"]), done)
+
+
+class Unexpired:
+    """Sends nothing once a certificate of the consumer has expired: a target may answer so that messages would be
+    dead-lettered, as nginx does with 400."""
+
+    def __init__(self, tls: TargetTls, then: Authorizer | None) -> None:
+        self._end, self._then = tls.expires_at.timestamp(), then
+        self._reason = f"A certificate of `tls` expired on {written(tls.expires_at)}. Give the consumer a new one."
+
+    def authorize(self, request: Request, send: Send, done: Done) -> None:
+        if time.time() >= self._end:
+            done(Answer(None, ErrorClass.CERTIFICATE, self._reason, 0.0))
+        elif self._then is None:
+            send(request, done)
+        else:
+            self._then.authorize(request, send, done)
+
+
+def _basic(auth: BasicAuth, _spec: ConsumerSpec, _ask: Ask) -> Authorizer:
     """Return the authorizer for basic credentials, in UTF-8 (RFC 7617 §2)."""
     login = f"{auth.username}:{auth.password.get_secret_value()}"
-    return Fixed("Basic " + b64encode(login.encode()).decode())
+    return Fixed("Authorization: Basic " + b64encode(login.encode()).decode())
 
 
-def _bearer(auth: BearerAuth) -> Authorizer:
+def _bearer(auth: BearerAuth, _spec: ConsumerSpec, _ask: Ask) -> Authorizer:
     """Return the authorizer for a bearer token (RFC 6750 §2.1)."""
-    return Fixed(f"Bearer {auth.token.get_secret_value()}")
+    return Fixed(f"Authorization: Bearer {auth.token.get_secret_value()}")
 
 
-_AUTHORIZERS: dict[type, Callable[[Any], Authorizer]] = {BasicAuth: _basic, BearerAuth: _bearer}
+def _api_key(auth: ApiKeyAuth, spec: ConsumerSpec, _ask: Ask) -> Authorizer:
+    value = auth.value.get_secret_value()
+    return InQuery(spec.url, auth.name, value) if auth.in_ == "query" else Fixed(f"{auth.name}: {value}")
 
 
-def authorizer_of(spec: ConsumerSpec) -> Authorizer | None:
-    """Return the authorizer for a consumer; None if it has no `auth`, or if its `headers` have Authorization."""
-    if spec.auth is None or any(name.lower() == "authorization" for name in spec.headers):
-        return None
-    return _AUTHORIZERS[type(spec.auth)](spec.auth)
+_AUTHORIZERS: dict[type, Callable[[Any, ConsumerSpec, Ask], Authorizer]] = {
+    BasicAuth: _basic,
+    BearerAuth: _bearer,
+    ApiKeyAuth: _api_key,
+    OAuth2Auth: OAuth2,
+    HmacAuth: lambda auth, _spec, _ask: Hmac(auth),
+}
+
+
+def authorizer_of(spec: ConsumerSpec, ask: Ask) -> Authorizer | None:
+    """The authorizer of a consumer's requests, or None if it needs none. `ask` sends a request to an endpoint that is
+    not the target."""
+    make = _AUTHORIZERS.get(type(spec.auth))
+    authorizer = make(spec.auth, spec, ask) if make else None
+    return Unexpired(spec.tls, authorizer) if spec.tls else authorizer

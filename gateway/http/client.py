@@ -13,6 +13,10 @@ import structlog
 
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
+from gateway.http.authorizers import authorizer_of
+from gateway.http.egress import DIRECT, Egress
+from gateway.http.endpoint import Endpoint
+from gateway.http.oauth2 import Authorizer, Send
 from gateway.http.target import Easy, Target
 from gateway.loop import Loop
 
@@ -26,9 +30,11 @@ log = structlog.get_logger("workerrmq.delivery")
 class HttpClient:
     """Sends requests on a loop. Owned by the loop's thread."""
 
-    def __init__(self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0) -> None:
+    def __init__(
+        self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0, egress: Egress = DIRECT
+    ) -> None:
         """Without a guard every address is allowed. Connections older than `connection_age` seconds are not reused."""
-        self._loop, self._connection_age = loop, connection_age
+        self._loop, self._connection_age, self._egress = loop, connection_age, egress
         self.guard = guard
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -42,7 +48,13 @@ class HttpClient:
 
     def target(self, spec: ConsumerSpec) -> Target:
         """Return a consumer's target, with reusable curl handles of its own."""
-        return Target(self._start, self.guard, spec, self._connection_age)
+        return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask))
+
+    def _ask(self, endpoint: Endpoint) -> Send:
+        return self._target(endpoint).send_request
+
+    def _target(self, endpoint: Endpoint, authorizer: Authorizer | None = None) -> Target:
+        return Target(self._start, self.guard, endpoint, self._connection_age, self._egress, authorizer)
 
     def close(self) -> None:
         """Abort all requests in flight; their `done` is not called."""

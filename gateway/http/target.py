@@ -1,74 +1,77 @@
 """One request to a target with libcurl: its options, its limits, and the answer that its result becomes.
 
-Requests follow no redirects and use no proxies of the environment. They read an answer up to a limit, within the
-timeout. The target guard checks every address, before a socket is opened to it and before each request on it.
+Requests follow no redirects. They read an answer up to a limit, within the timeout. The target guard checks every
+address, before a socket is opened to it and before each request on it. With an egress proxy, which makes the
+connections, the guard sees only the URL.
 """
 
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import certifi
 import pycurl
 
 from delivery.backoff import retry_after
+from delivery.request import Request
 from delivery.target_guard import Guard
-from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
-from gateway.http.authorizers import authorizer_of
-
-READ_LIMIT = 64 * 1024
-"""Bytes of an answer's body after which the connection is closed; the status remains valid."""
-KEPT = 1024
-"""Bytes of an answer's body that are kept, to show the reason of a failure."""
+from gateway.http.egress import E_PROXY, Egress
+from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
+from gateway.http.oauth2 import Authorizer
 
 _KNOWN_ADDRESSES = 1000
 """Maximum number of cached decisions of the guard per target."""
 
-Done = Callable[[Answer], None]
-
 
 class Target:
-    """One consumer's URL, method and limits. Each call of `send` is one request."""
+    """An endpoint, such as a consumer's target. Each call of `send` is one request."""
 
     def __init__(
-        self, start: Callable[[Easy], None], guard: Guard | None, spec: ConsumerSpec, connection_age: float
+        self,
+        start: Callable[[Easy], None],
+        guard: Guard | None,
+        endpoint: Endpoint,
+        connection_age: float,
+        egress: Egress,
+        authorizer: Authorizer | None = None,
     ) -> None:
         """`start` passes a request to curl. Without a guard every address is allowed. Connections older than
         `connection_age` (whole seconds) are not reused, so that changes in DNS take effect."""
         self.connection_age = round(connection_age)
-        self.start, self.guard, self.spec = start, guard, spec
-        self.kept = READ_LIMIT if spec.reply else KEPT
+        self.start, self.guard, self.endpoint, self.proxy = start, guard, endpoint, egress.proxy
+        self.options = (*egress.options, *endpoint.options)
         self.idle: list[Easy] = []
-        self._authorizer = authorizer_of(spec)
+        self._authorizer = authorizer
         self._known: dict[str, str | None] = {}
-        self._refusal = guard.check_target(spec.url.target) if guard else None
+        self._refusal = guard.check_target(endpoint.url.target) if guard else None
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
         """Send `body` with `Name: value` header lines. `done` is called exactly once, from the loop, with the answer.
         `url`, if given, has another path or query on the same host."""
         if self._authorizer is None:
-            self._send(body, done, url, headers)
+            self._send(headers, body, done, url)
         else:
-            self._authorizer.authorize(headers, partial(self._send, body, done, url))
+            self._authorizer.authorize(Request(headers, body, url), self.send_request, done)
 
-    def _send(self, body: bytes, done: Done, url: str | None, headers: list[str]) -> None:
+    def send_request(self, request: Request, done: Done) -> None:
+        """Send a request that is authorized, or needs not to be."""
+        self._send(request.headers, request.body, done, request.url)
+
+    def _send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         easy = self.idle.pop() if self.idle else Easy(self)
         easy.send(headers, body, done, url)
 
     def objection(self, address: str) -> str | None:
         """Return a sentence that says why the guard refuses an address; None if the address is allowed."""
-        if self._refusal or self.guard is None:
+        if self._refusal or self.guard is None or self.proxy is not None:  # the address is the proxy's
             return self._refusal
         if address not in self._known:
             if len(self._known) >= _KNOWN_ADDRESSES:
                 self._known.clear()
-            self._known[address] = self.guard.check_address(address, self.spec.url.target.host)
+            self._known[address] = self.guard.check_address(address, self.endpoint.url.target.host)
         return self._known[address]
 
 
@@ -84,7 +87,7 @@ class _Lent(socket.socket):
 class Easy:
     """One curl handle: one request at a time."""
 
-    __slots__ = ("_body", "_connecting", "_done", "_head", "_objection", "_read", "_target", "curl")
+    __slots__ = ("_body", "_connecting", "_done", "_head", "_objection", "_read", "_ready", "_target", "curl")
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -94,30 +97,30 @@ class Easy:
         self._head: list[bytes] = []  # lines of interim answers, the answer and its trailers; curl limits them
         self._objection: str | None = None  # the guard's reason for refusing the last address
         self._connecting = False  # whether the guard has allowed an address
+        self._ready = False  # whether there is a connection for the request, perhaps through the proxy
         self.curl = curl = pycurl.Curl()
         curl.owner = self
-        spec = target.spec
-        curl.setopt(pycurl.URL, spec.url)
+        endpoint = target.endpoint
+        curl.setopt(pycurl.URL, endpoint.url)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.MAXLIFETIME_CONN, target.connection_age)
         curl.setopt(pycurl.POST, 1)
-        if spec.method != "POST":
-            curl.setopt(pycurl.CUSTOMREQUEST, spec.method)
-        curl.setopt(pycurl.TIMEOUT_MS, round(spec.timeout * 1000))
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(spec.connect_timeout * 1000))
+        if endpoint.method != "POST":
+            curl.setopt(pycurl.CUSTOMREQUEST, endpoint.method)
+        curl.setopt(pycurl.TIMEOUT_MS, round(endpoint.timeout * 1000))
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(endpoint.connect_timeout * 1000))
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
         curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
-        if spec.url.target.scheme == "https":
-            curl.setopt(pycurl.CAINFO, _CA_FILE)
-        if target.guard is not None:
+        for option, value in target.options:
+            curl.setopt(option, value)
+        if target.guard is not None or target.proxy is not None:
             curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
             curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         self._done, self._body, self._read = done, b"", 0
-        self._objection, self._connecting = None, False
+        self._objection, self._connecting, self._ready = None, False, False
         self._head.clear()
         if url is not None:
             self.curl.setopt(pycurl.URL, url)
@@ -130,7 +133,7 @@ class Easy:
         self._objection = self._target.objection(address.addr[0])
         if self._objection is not None:
             return int(pycurl.SOCKET_BAD)
-        self._connecting = True
+        self._connecting, self._ready = True, False
         try:
             return _Lent(address.family, address.socktype, address.protocol)
         except OSError:
@@ -139,11 +142,12 @@ class Easy:
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
         """Check the address before each request, because another consumer may have opened the connection."""
         self._objection = self._target.objection(address)
+        self._ready = True
         return int(pycurl.PREREQFUNC_OK if self._objection is None else pycurl.PREREQFUNC_ABORT)
 
     def _on_body(self, chunk: bytes) -> int | None:
-        if len(self._body) < self._target.kept:
-            self._body = (self._body + chunk)[: self._target.kept]
+        if len(self._body) < self._target.endpoint.kept:
+            self._body = (self._body + chunk)[: self._target.endpoint.kept]
         self._read += len(chunk)
         return 0 if self._read > READ_LIMIT else None  # 0 bytes taken: curl ends the transfer
 
@@ -154,13 +158,15 @@ class Easy:
             error = _ERRORS.get(code, ErrorClass.PROTOCOL)
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection
+            elif not self._ready and (proxy := self._target.proxy) and (failure := proxy.failure(curl, code, text)):
+                error, text = ErrorClass.PROXY, failure
             answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
         elif self._ends_in_head():  # curl treats a truncated head as complete
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
             after = self._retry_after() if status >= 300 else None  # RFC 9110 §10.2.3
-            content_type = self._content_type() if self._target.spec.reply else None
+            content_type = self._content_type() if self._target.endpoint.typed else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
             answer = Answer(status, None, "", seconds, after, self._body, content_type)
         self._done = None
@@ -192,16 +198,18 @@ class Easy:
 
 
 _STATUS_LINE = b"HTTP/"
+_E_SSL_CLIENTCERT = 98  # pycurl has no name for it
 _EMPTY = (b"\r\n", b"\n")
-_CA_FILE = ssl.get_default_verify_paths().cafile or certifi.where()
 
 _ERRORS = {
     pycurl.E_COULDNT_RESOLVE_HOST: ErrorClass.DNS,
     pycurl.E_COULDNT_CONNECT: ErrorClass.CONNECT,
+    E_PROXY: ErrorClass.CONNECT,
     pycurl.E_OPERATION_TIMEDOUT: ErrorClass.TIMEOUT,
     pycurl.E_SSL_CONNECT_ERROR: ErrorClass.TLS,
     pycurl.E_PEER_FAILED_VERIFICATION: ErrorClass.TLS,
-    pycurl.E_SSL_CERTPROBLEM: ErrorClass.TLS,
+    pycurl.E_SSL_CERTPROBLEM: ErrorClass.CERTIFICATE,
+    _E_SSL_CLIENTCERT: ErrorClass.TLS,
     pycurl.E_SSL_CIPHER: ErrorClass.TLS,
     pycurl.E_SSL_CACERT_BADFILE: ErrorClass.TLS,
     pycurl.E_SSL_ISSUER_ERROR: ErrorClass.TLS,

@@ -21,9 +21,10 @@ class TargetNames:
     """Applies the guard to targets after resolving their names. Thread-safe."""
 
     def __init__(
-        self, guard: Guard, *, patience: float = 1.0, look_up: Callable[[str], Iterable[str]] = addresses_of
+        self, guard: Guard, *, patience: float = 1.0, look_up: Callable[[str], Iterable[str]] | None = addresses_of
     ) -> None:
-        """Wait at most `patience` seconds for `look_up`; the operating system's own limit may be half a minute."""
+        """Wait at most `patience` seconds for `look_up`; the operating system's own limit may be half a minute. Without
+        `look_up` names are not resolved: an egress proxy does that."""
         self._guard, self._patience, self._look_up = guard, patience, look_up
 
     def judge(self, target: Target) -> tuple[str | None, str | None]:
@@ -31,8 +32,10 @@ class TargetNames:
         whose name does not resolve."""
         if refusal := self._guard.check_target(target):
             return refusal, None
+        if self._look_up is None:
+            return None, None
         host = target.host
-        addresses = self._addresses(host)
+        addresses = self._addresses(host, self._look_up)
         if not addresses:
             return None, f"The name {host} does not resolve to an address now; deliveries are retried until it does."
         refusals = [self._guard.check_address(address, host) for address in addresses]
@@ -41,14 +44,14 @@ class TargetNames:
             return reason if host in reason else f"All addresses of {host} are refused: {reason}", None
         return None, None
 
-    def _addresses(self, host: str) -> list[str]:
+    def _addresses(self, host: str, look_up: Callable[[str], Iterable[str]]) -> list[str]:
         found: list[str] = []
 
-        def look_up() -> None:
+        def look() -> None:
             with suppress(OSError, UnicodeError):
-                found.extend(self._look_up(host))
+                found.extend(look_up(host))
 
-        thread = threading.Thread(target=look_up, name="workerrmq-names", daemon=True)
+        thread = threading.Thread(target=look, name="workerrmq-names", daemon=True)
         thread.start()
         thread.join(self._patience)
         return list(found)

@@ -22,7 +22,7 @@ from domain.signing_secret import RetiringSecret, SigningSecret
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable
 
-_SEALED = ("headers", "auth", "signingSecret")
+_SEALED = ("headers", "auth", "tls", "signingSecret")
 """Fields that may contain credentials, which the database never has in plain text. So may the user info and query of
 `url`."""
 _RETIRING = "retiringSecrets"
@@ -31,10 +31,13 @@ _FILTER = "filter"
 (https://www.mongodb.com/docs/manual/core/dot-dollar-considerations/)."""
 _TOGETHER = {_FILTER, "otherwise"}
 """Neither is valid without the other."""
+CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
+"""The field for the end of `tls`, so that watching it needs no unsealing."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 MISSING: Document = {
     "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
     "queueName": "", "spec": {}, "sealed": None,
+    CERTIFICATE_EXPIRES_AT: None,
 }  # fmt: skip
 """For what somebody who edits a document may have left out: one document must not hide the others."""
 
@@ -48,7 +51,9 @@ class ConsumerDocuments:
     def resting(self, consumer_id: str, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> Document:
         """Return the fields of a document for a spec and its replaced signing secrets."""
         replaced = [[old.secret.get_secret_value(), old.until.timestamp()] for old in retiring]
-        return {"name": spec.name, "queueName": spec.queue_name} | self._parted(consumer_id, spec.stored(), replaced)
+        named: Document = {"name": spec.name, "queueName": spec.queue_name}
+        named[CERTIFICATE_EXPIRES_AT] = spec.tls.expires_at if spec.tls else None
+        return named | self._parted(consumer_id, spec.stored(), replaced)
 
     def loaded(self, document: Document) -> RegisteredConsumer:
         """Return the consumer in a document. If its secrets cannot be opened, it is suspended and lacks them: an error
@@ -62,7 +67,7 @@ class ConsumerDocuments:
         except Unreadable as exc:
             fields, retiring, state = _shown_in(document), [], "suspended"
             shut = tuple((name, f"was sealed {exc}; give it again, or null if there is none") for name in _SEALED)
-            reason = f"Its headers, auth and signingSecret were sealed {exc}. Set them again."
+            reason = f"Its headers, auth, tls and signingSecret were sealed {exc}. Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
         try:

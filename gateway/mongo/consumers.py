@@ -19,7 +19,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import MISSING, ConsumerDocuments
+from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -84,7 +84,7 @@ class ConsumerRegistry(IndexedCollection):
     @store_call
     def outlines(self) -> list[ConsumerOutline]:
         """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
-        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt")
+        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT)
         found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
         return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 

@@ -16,6 +16,7 @@ from gateway.metrics.instruments import COUNTED
 from services.gauges import GAUGES
 from tests.api.host import METRICS_TOKEN, Host
 from tests.api.stuck_retries import fill, level
+from tests.support.certificates import Authority
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.programs import require
@@ -56,6 +57,7 @@ def test_every_alert_fires_when_it_should_and_none_before(
     store: StoreNode,
     target: Target,
     unique_name: str,
+    tmp_path: Path,
 ) -> None:
     prometheus = make_prometheus(host.web.port)
     seen: set[str] = set()
@@ -105,7 +107,11 @@ def test_every_alert_fires_when_it_should_and_none_before(
         "CopiesRefused",
         "RetriesOverdue",
         "QueueGrows",
+        "CertificateExpires",
     }
+    ca = Authority(tmp_path / "authority").certificate.read_text()
+    host.post("/createConsumer", queueName=well, name="secure", url="https://127.0.0.1:9/", tls={"ca": ca})
+    host.post("/pauseConsumer", name="secure")
     level(broker, "workerrmq.retry.1s", 1)
     fill(broker, "workerrmq.retry.1s", 3)
     fill(broker, grows, 120)

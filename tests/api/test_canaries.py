@@ -14,10 +14,12 @@ import requests
 
 from app import APIS
 from tests.api.client import ADMIN, Gunicorn
+from tests.support.certificates import Authority
 from tests.support.embedded import EmbeddedNode
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
+from tests.support.token_server import TokenServer
 from tests.support.worker import worker_process
 
 MARK = os.urandom(4).hex()
@@ -64,6 +66,12 @@ def everything() -> Everything:
 
 
 @pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    with TokenServer() as server:
+        yield server
+
+
+@pytest.fixture
 def settings(everything: Everything, embedded: EmbeddedNode, store: StoreNode) -> dict[str, str]:
     """For web and worker: canaries in all that is secret, and logs of everything."""
     password = everything.secret(canary("amqp"))
@@ -90,12 +98,21 @@ def worker(settings: dict[str, str], tmp_path: Path) -> Iterator[Process]:
     process.stop()
 
 
-def consumers(everything: Everything, target: Target) -> list[dict[str, Any]]:
+def consumers(
+    everything: Everything, target: Target, tokens: TokenServer, authority: Authority
+) -> list[dict[str, Any]]:
     """One with a secret in each place that takes some, to targets that take, refuse, fail and are not there."""
     secret = everything.secret
     header, bearer, basic = secret(canary("header")), secret(canary("bearer")), secret(canary("basic"))
     in_url, gone = secret(canary("url")), secret(canary("gone"))
     user, in_query, unlikely = secret(canary("user")), secret(canary("in-query")), secret(canary("unlikely"))
+    tokens.secret = secret(canary("client-secret"))
+    secret("canary-token-")
+    in_api, in_query_key, aws, mac = (secret(canary(name)) for name in ("api-key", "query-key", "aws", "mac"))
+    certificate, key = authority.sign("client")
+    secret(key.read_text().splitlines()[1])
+    wrong = secret(canary("wrong-secret"))
+    region = {"region": "eu-west-1", "service": "lambda"}
     here = f"127.0.0.1:{target.port}"
     return [
         {"name": "header", "url": target.url("/echo"), "headers": {"Authorization": f"Bearer {header}"}},
@@ -107,6 +124,17 @@ def consumers(everything: Everything, target: Target) -> list[dict[str, Any]]:
         {"name": "query", "url": target.url(f"/status/429?id={{messageId}}&key={in_query}&{in_query}")},
         {"name": "gone", "url": f"http://svc:{gone}@127.0.0.1:{free_port()}/"},
         {"name": "signed", "url": target.url("/reset"), "signingSecret": secret(signing_secret("signing"))},
+        {"name": "oauth2", "url": target.url("/status/401"), "auth": tokens.auth},
+        {"name": "no-token", "url": target.url("/echo"),
+         "auth": tokens.auth | {"clientSecret": wrong, "params": {"x": secret(canary("param"))}}},
+        {"name": "api-key", "url": target.url("/echo"), "auth": {"type": "apiKey", "name": "X-Key", "value": in_api}},
+        {"name": "query-key", "url": target.url("/status/500"),
+         "auth": {"type": "apiKey", "in": "query", "name": "key", "value": in_query_key}},
+        {"name": "aws", "url": target.url("/status/403"),
+         "auth": {"type": "awsSigV4", "accessKeyId": "AKIA", "secretAccessKey": aws, **region}},
+        {"name": "hmac", "url": target.url("/echo"), "auth": {"type": "hmac", "format": "stripe", "secret": mac}},
+        {"name": "mutual", "url": f"https://{here}/",
+         "tls": {"certificate": certificate.read_text(), "key": key.read_text()}},
     ]  # fmt: skip
 
 
@@ -118,6 +146,7 @@ def test_no_secret_comes_out_anywhere_also_when_things_fail(
     embedded: EmbeddedNode,
     store: StoreNode,
     target: Target,
+    tokens: TokenServer,
     tmp_path: Path,
 ) -> None:
     web = gunicorn("--workers", "1", **settings)
@@ -141,7 +170,7 @@ def test_no_secret_comes_out_anywhere_also_when_things_fail(
     everything.call(web, "GET", "/getUsers", secret(canary("token")))
 
     # Consumers: made, changed, tested, refused, failing.
-    for number, consumer in enumerate(consumers(everything, target)):
+    for number, consumer in enumerate(consumers(everything, target, tokens, Authority(tmp_path / "authority"))):
         name = f"q{number}"
         everything.call(web, "POST", "/createQueue", key, json={"queueName": name})
         made = everything.call(web, "POST", "/createConsumer", key, json={"queueName": name, **consumer})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.credentials import MASK
+from domain.model import MASK
 from tests.api.consumers import CONSUMER, URL, create_consumer
 from tests.api.service import Service, assert_problem
 

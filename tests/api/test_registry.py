@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from domain.consumer import BearerAuth, ConsumerSpec
+from domain.auth import BearerAuth
+from domain.consumer import ConsumerSpec
 from domain.errors import Conflict, NotFound, StoreUnavailable
 from domain.registry import ConsumerFilter, Heartbeat, Report
 from domain.signing_secret import SigningSecret

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from domain.consumer import BearerAuth, ConsumerSpec
+from domain.auth import BearerAuth
+from domain.consumer import ConsumerSpec
 from gateway.mongo import Store, open_store
 from tests.support.store import StoreNode
 
@@ -68,8 +69,8 @@ def assert_suspended(opened: Store, name: str) -> None:
     consumer = opened.consumers.get(name)
     assert consumer.state == "suspended"
     assert consumer.reason == (
-        "Its headers, auth and signingSecret were sealed for another place in the database, or were changed there. "
-        "Set them again."
+        "Its headers, auth, tls and signingSecret were sealed for another place in the database, or were changed "
+        "there. Set them again."
     )
     assert "canary" not in str(consumer.spec.stored()), "it has nothing to send"
     assert name not in {one.spec.name for one in opened.consumers.desired() if one.state == "enabled"}, "workers run it"

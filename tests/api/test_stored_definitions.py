@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from domain.consumer import BearerAuth, ConsumerSpec
-from domain.credentials import MASK
+from domain.auth import BearerAuth
+from domain.consumer import ConsumerSpec
+from domain.model import MASK
 from gateway.mongo import open_store
 from tests.api.client import Api
 from tests.api.conftest import database_of
@@ -19,7 +20,7 @@ from tests.api.service import assert_problem
 from tests.support.store import StoreNode
 
 URL = "https://erp.example/orders"
-SEALED = ("headers", "auth", "signingSecret")
+SEALED = ("headers", "auth", "tls", "signingSecret")
 Edit = Callable[..., None]
 
 
@@ -97,9 +98,9 @@ def test_a_change_must_give_what_is_wrong_and_then_it_runs(
     [
         {"method": "PUT"},
         {"headers": {"X-Api-Key": "canary"}, "auth": None},
-        {"headers": {"X-Api-Key": MASK}, "auth": None, "signingSecret": None},
-        {"headers": {}, "auth": {"type": "bearer", "token": MASK}, "signingSecret": None},
-        {"headers": {}, "auth": None, "signingSecret": MASK},
+        {"headers": {"X-Api-Key": MASK}, "auth": None, "tls": None, "signingSecret": None},
+        {"headers": {}, "auth": {"type": "bearer", "token": MASK}, "tls": None, "signingSecret": None},
+        {"headers": {}, "auth": None, "tls": None, "signingSecret": MASK},
         {"url": URL},
     ],
 )
@@ -112,7 +113,7 @@ def test_a_change_does_not_enable_a_consumer_without_the_secrets_that_cannot_be_
     assert {error["field"].partition(".")[0] for error in problem["errors"]} <= set(SEALED)
     assert shown(api)["state"] == "suspended"
     assert_problem(api("POST", "/testConsumer", json={"name": "broken"}), 400, "invalid_request", "sealed")
-    whole = {"headers": {"X-Api-Key": "canary"}, "auth": None, "signingSecret": None}
+    whole = {"headers": {"X-Api-Key": "canary"}, "auth": None, "tls": None, "signingSecret": None}
     assert api("PATCH", "/updateConsumer", json={"name": "broken", **whole}).status_code == 200
     assert shown(api)["desiredState"] == "enabled"
 

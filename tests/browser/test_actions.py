@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import requests
 from playwright.sync_api import expect
 
-from domain.credentials import MASK
+from domain.model import MASK
 from tests.api.client import PASSWORD
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
+from tests.support.certificates import Authority
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
@@ -98,6 +100,45 @@ def test_what_is_not_touched_in_a_consumers_form_stays_and_what_is_taken_out_goe
     assert edited["rateLimit"] == {"perSecond": 7, "burst": 50}
     assert edited["headers"] == {"X-Stays": MASK}
     assert edited["retry"]["schedule"] == []
+
+
+def test_authorization_and_certificates_are_set_and_changed_in_the_form(
+    dashboard: Dashboard, service: Service, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.sign("client")
+    service.post("/createConsumer", queueName="secure", url="https://example.com/", timeout=7)
+    dashboard.open("consumer/secure", "Consumer secure")
+    dashboard.button("Edit").click()
+    dashboard.field("Authorization").fill('{"type": "apiKey", "name": "X-Key", "value": "canary"}')
+    dashboard.field("Client certificate").fill(certificate.read_text())
+    dashboard.button("Save").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="needs certificate and key together")).to_be_visible()
+    dashboard.expect_refusal(400)
+    dashboard.field("Key of the client certificate").fill(key.read_text())
+    dashboard.button("Save").click()
+    expect(dashboard.page.get_by_role("dialog")).to_have_count(0)
+    made = service.get("/getConsumer", name="secure")
+    assert made["tls"] == {"ca": None, "certificate": certificate.read_text().strip(), "key": MASK}
+    assert (made["auth"]["value"], made["timeout"]) == (MASK, 7)
+
+    dashboard.button("Edit").click()
+    shown = '{"type": "apiKey", "name": "X-Other", "value": "**********"}'
+    dashboard.field("Authorization").fill(shown)
+    dashboard.field("Trusted CA certificates").fill(authority.certificate.read_text())
+    dashboard.button("Save").click()
+    expect(dashboard.page.get_by_role("dialog")).to_have_count(0)
+    changed = service.get("/getConsumer", name="secure")
+    assert changed["auth"]["name"] == "X-Other"
+    assert changed["tls"] == made["tls"] | {"ca": authority.certificate.read_text().strip()}
+
+    dashboard.button("Edit").click()
+    for label in ("Authorization", "Trusted CA certificates", "Client certificate", "Key of the client certificate"):
+        dashboard.field(label).fill("")
+    dashboard.button("Save").click()
+    expect(dashboard.page.get_by_role("dialog")).to_have_count(0)
+    bare = service.get("/getConsumer", name="secure")
+    assert (bare["auth"], bare["tls"]) == (None, None)
 
 
 def test_a_queue_is_purged_and_deleted_only_when_its_name_was_typed(dashboard: Dashboard, service: Service) -> None:

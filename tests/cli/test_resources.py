@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.api.client import PASSWORD
 from tests.cli.no_service import NoService
 from tests.cli.shell import Shell
+from tests.support.certificates import Authority
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
@@ -25,6 +26,22 @@ def test_a_queue_is_created_listed_looked_at_and_deleted(shell: Shell, unique_na
     assert listed[1].split()[:3] == [unique_name, "classic", "0"]
     assert "deleted" in shell.done("queues", "delete", unique_name, "--if-empty")
     assert shell.json("queues", "list", "--name", unique_name) == []
+
+
+def test_certificates_of_a_consumer_come_from_files_and_its_authorization_too(shell: Shell, queue: str) -> None:
+    authority = Authority(shell.home / "authority")
+    certificate, key = authority.sign("client")
+    (shell.home / "auth.json").write_text('{"type": "apiKey", "name": "X-Key", "value": "canary"}')
+    shell.done(
+        "consumers", "create", queue, "--url", "https://127.0.0.1:9/", "--auth", f"@{shell.home}/auth.json",
+        "--tls-ca", str(authority.certificate), "--tls-certificate", str(certificate), "--tls-key", str(key),
+    )  # fmt: skip
+    made = shell.json("consumers", "get", queue)
+    assert made["auth"] == {"type": "apiKey", "in": "header", "name": "X-Key", "value": "**********"}
+    assert made["tls"] == {
+        "ca": authority.certificate.read_text(), "certificate": certificate.read_text(), "key": "**********",
+    }  # fmt: skip
+    assert "cannot be read" in shell.fails(2, "consumers", "update", queue, "--tls-ca", f"{shell.home}/nowhere.pem")
 
 
 def test_a_refusal_is_the_service_s_sentence_and_status_1(shell: Shell, queue: str) -> None:

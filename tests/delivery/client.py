@@ -8,21 +8,22 @@ from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer
 from gateway.http.client import HttpClient
+from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
 
 
 class Client:
     """An HTTP client on a loop that runs while it waits for an answer."""
 
-    def __init__(self, guard: Guard | None = None) -> None:
+    def __init__(self, guard: Guard | None = None, egress: Egress = DIRECT) -> None:
         self.loop = Loop()
         self.loop.activate_poller()
-        self.http = HttpClient(self.loop, guard)
+        self.http = HttpClient(self.loop, guard, egress=egress)
 
     def post(self, url: str, **fields: Any) -> Answer:
         """The answer to one request by a consumer of its own."""
         answers: list[Answer] = []
-        target = self.http.target(ConsumerSpec(queue_name="q", url=url, timeout=5, **fields))
+        target = self.http.target(ConsumerSpec(queue_name="q", url=url, **{"timeout": 5} | fields))
         self.loop.call_later(0, lambda: target.send([], b"x", answers.append))
         while not answers:
             self.loop.poll()

@@ -11,6 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
 from delivery.target_guard import Guard
+from gateway.http.egress import DIRECT, Egress
 from tests.delivery.running import Consumers
 from tests.support.node import BrokerNode
 from tests.support.proxy import Proxy
@@ -61,8 +62,9 @@ def make_consumers(broker: BrokerNode) -> Iterator[Callable[..., Consumers]]:
         url: str | None = None,
         guard: Guard | None = None,
         periods: Periods = Periods(),  # noqa: B008
+        egress: Egress = DIRECT,
     ) -> Consumers:
-        made.append(Consumers(url or broker.amqp_url, guard, periods))
+        made.append(Consumers(url or broker.amqp_url, guard, periods, egress))
         return made[-1]
 
     yield make

@@ -12,6 +12,7 @@ from domain.registry import QueueFacts, Report, Subscription
 from domain.signing_secret import RetiringSecret
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
+from gateway.http.egress import DIRECT, Egress
 from tests.support.processes import wait_until
 
 AT_ONCE: dict[str, Any] = {"schedule": (), "jitter": 0}
@@ -27,10 +28,16 @@ NEVER_OPEN: dict[str, Any] = {"failures": 10_000}
 class Consumers:
     """Started at once. Used by one thread."""
 
-    def __init__(self, url: str, guard: Guard | None = None, periods: Periods = Periods()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        url: str,
+        guard: Guard | None = None,
+        periods: Periods = Periods(),  # noqa: B008
+        egress: Egress = DIRECT,
+    ) -> None:
         if periods.settling == Periods().settling:  # most tests kill no broker that is seconds old
             periods = replace(periods, settling=0)
-        self.thread = ConsumerThread(BrokerNodes.parse(url), "test-consumer", guard, periods=periods)
+        self.thread = ConsumerThread(BrokerNodes.parse(url), "test-consumer", guard, periods=periods, egress=egress)
         self._desired: dict[str, Subscription] = {}
         self.thread.start()
 
@@ -53,6 +60,10 @@ class Consumers:
             key, before.revision + 1 if before else 1, spec, facts, retiring_secrets=retiring
         )
         self.apply()
+
+    def spec(self, key: str) -> ConsumerSpec:
+        """What was asked for last."""
+        return self._desired[key].spec
 
     def deliver(self, queue: str, url: str, **fields: Any) -> None:
         """As `run`, and wait until it takes messages."""

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -30,10 +30,15 @@ class Authority:
         self.certificate.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
     def sign(
-        self, name: str, *hosts: x509.GeneralName, days: float = 1, password: bytes | None = None
+        self,
+        name: str,
+        *hosts: x509.GeneralName,
+        days: float = 1,
+        password: bytes | None = None,
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None,
     ) -> tuple[Path, Path]:
         """Make a certificate for 127.0.0.1, or for `hosts`, which ends in so many days, and its key: two files."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_called(name), self._name, key, days)
         builder = builder.add_extension(x509.SubjectAlternativeName(hosts or [_LOOPBACK]), critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage(_USES), critical=False)
@@ -49,7 +54,7 @@ def _called(name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, days: float
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return x509.CertificateBuilder(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from domain.consumer import BasicAuth, BearerAuth, ConsumerSpec
+from domain.auth import BasicAuth, BearerAuth
+from domain.consumer import ConsumerSpec
 from domain.credentials import (
-    MASK,
     carried_along,
     left_masked,
     masked_auth,
@@ -17,6 +17,7 @@ from domain.credentials import (
     redacted,
     unmasked_url,
 )
+from domain.model import MASK
 
 HOST = "erp.example"
 TOKEN = "canary0AAHdqTcvCH1vGWJx"

@@ -29,12 +29,16 @@ def test_every_status_means_what_the_table_says_and_what_it_leaves_out_suspends(
 
 
 @pytest.mark.parametrize("error", ErrorClass)
-def test_no_answer_is_tried_again_unless_our_own_guard_refused_or_no_request_can_be_made(error: ErrorClass) -> None:
+def test_no_answer_is_tried_again_unless_the_target_was_never_asked(error: ErrorClass) -> None:
     faults = {
         ErrorClass.BLOCKED: Outcome.SUSPEND,
         ErrorClass.UNSENDABLE: Outcome.REJECT,
         ErrorClass.FILTERED: Outcome.FILTERED,
         ErrorClass.TEMPLATE: Outcome.SUSPEND,
+        ErrorClass.TOKEN: Outcome.UNSENT,
+        ErrorClass.TOKEN_REFUSED: Outcome.SUSPEND,
+        ErrorClass.CERTIFICATE: Outcome.SUSPEND,
+        ErrorClass.PROXY: Outcome.UNSENT,
     }
     assert OutcomeRules().table.outcome_of(answer(None, error)) is faults.get(error, Outcome.RETRY)
 

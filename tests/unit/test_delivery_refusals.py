@@ -50,3 +50,15 @@ def test_a_success_of_long_ago_says_nothing() -> None:
     refusals.success(0)
     assert refusals.refusal(RECENT)
     assert not refusals.refusal(RECENT + 1)
+
+
+def test_rests_grow_with_each_message_in_a_row_that_could_not_be_sent_and_none_counts_as_a_refusal() -> None:
+    refusals, rests = Refusals(RECENT), []
+    for _ in range(2000):
+        refusals.unsent()
+        rests.append(refusals.rest)
+    assert rests == sorted(rests)
+    assert (rests[0], rests[-1], refusals.row) == (0.5, 5.0, 0)
+    refusals.success(1)
+    refusals.unsent()
+    assert refusals.rest == 0.5

@@ -21,6 +21,7 @@ VALUES = {
     "default_target_url": "https://user:canary@erp.example/",
     "epintower_api_process_order": "https://user:canary@erp.example/",
     "metrics_token": "canary-canary-canary",
+    "egress_proxy": "http://user:canary@proxy.example:3128",
     "otel_exporter_otlp_endpoint": "https://user:canary@otel.example:4318",
 }
 

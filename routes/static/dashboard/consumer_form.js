@@ -10,6 +10,12 @@ const METHODS = ["POST", "PUT", "PATCH"].map((method) => [method, method]);
 const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JSON with the body and all AMQP properties"], ["cloudevents", "cloudevents"],
   ["template", "template: the output of the template"]];
 
+const CERTIFICATES = [
+  ["ca", "Trusted CA certificates", "PEM; empty: those that the service trusts"],
+  ["certificate", "Client certificate", "PEM, with its chain"],
+  ["key", "Key of the client certificate", "PEM, not encrypted; never shown again"],
+];
+
 export function createConsumer(queueName) {
   ask({
     title: "Create a consumer",
@@ -21,7 +27,7 @@ export function createConsumer(queueName) {
     ],
     submit: "Create consumer",
     async run(values) {
-      const { data } = await post("createConsumer", withPayload(values));
+      const { data } = await post("createConsumer", nested(withPayload(values)));
       return [`Created the consumer ${data.consumer.name}.`, ...data.warnings].join(" ");
     },
   });
@@ -34,12 +40,24 @@ export function editConsumer(consumer) {
     fields: common(consumer),
     submit: "Save",
     async run(values, changed) {
-      const given = withPayload(values);
-      const names = new Set([...changed].map((name) => (PAYLOAD_PARTS.has(name) ? "payload" : name)));
+      const given = nested(withPayload(values));
+      const names = new Set([...changed].map((name) => (PAYLOAD_PARTS.has(name) ? "payload" : name.split(".")[0])));
       await update(consumer.name, Object.fromEntries([...names].map((name) => [name, given[name] ?? null])));
       return `Changed ${consumer.name}.`;
     },
   });
+}
+
+// What the API takes for the fields of `tls`, which the form has one by one.
+function nested(values) {
+  const flat = Object.entries(values).filter(([name]) => !name.startsWith("tls."));
+  const tls = CERTIFICATES.map(([name]) => [name, values[`tls.${name}`]]).filter(([, value]) => value);
+  return Object.fromEntries(tls.length ? [...flat, ["tls", Object.fromEntries(tls)]] : flat);
+}
+
+// What was given of a consumer's authorization; the API shows the rest as null, or as the default.
+function given(auth) {
+  return Object.fromEntries(Object.entries(auth).filter(([, value]) => value !== null && value !== ""));
 }
 
 function common(consumer) {
@@ -79,6 +97,11 @@ function common(consumer) {
       name: "headers", label: "Headers", kind: "area", read: (given) => headers(given, consumer.headers), hint: 'JSON, such as {"X-Env": "prod"}',
       value: Object.keys(consumer.headers || {}).length ? JSON.stringify(consumer.headers, null, 2) : "",
     },
+    {
+      name: "auth", label: "Authorization", kind: "area", read: json, value: consumer.auth ? JSON.stringify(given(consumer.auth), null, 2) : "",
+      hint: 'JSON, as in {"type": "oauth2", "tokenUrl": "https://…", "clientId": "…", "clientSecret": "…"}; also basic, bearer, apiKey, awsSigV4, hmac',
+    },
+    ...CERTIFICATES.map(([name, label, hint]) => ({ name: `tls.${name}`, label, hint, kind: "area", value: consumer.tls?.[name] })),
     {
       name: "signingSecret", label: "Signing secret", value: consumer.signingSecret, autocomplete: "off",
       hint: "whsec_…; never shown again",

@@ -26,6 +26,7 @@ const KINDS = {
   queue_growing: ["Growing", "warn", "queue"],
   consumer_waiting: ["Waiting", "warn", "consumer"],
   connection_blocked: ["Blocked", "bad", null],
+  certificate_expires: ["Certificate expires", "warn", "consumer"],
 };
 
 export function show() {

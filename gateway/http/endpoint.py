@@ -1,0 +1,62 @@
+"""Where requests go, and the options of libcurl that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+import pycurl
+
+from domain.auth import AwsSigV4Auth
+from domain.consumer import ConsumerSpec
+from domain.outcome import Answer
+from domain.tls import TargetTls
+from domain.url_template import UrlTemplate
+
+READ_LIMIT = 64 * 1024
+"""Bytes of an answer's body that are read before the connection is cut; the status stands."""
+KEPT = 1024
+"""Bytes of an answer's body that are kept, to say why it failed."""
+
+Done = Callable[[Answer], None]
+Option = tuple[int, Any]
+"""An option of libcurl and its value."""
+
+
+class Endpoint(NamedTuple):
+    """A URL, and how it is asked. Times are in seconds, `kept` in bytes of an answer's body."""
+
+    url: UrlTemplate
+    method: str
+    timeout: float
+    connect_timeout: float
+    kept: int
+    options: tuple[Option, ...] = ()
+    typed: bool = False
+    """whether the content type of an answer is needed"""
+
+    @classmethod
+    def of(cls, spec: ConsumerSpec) -> Self:
+        """A consumer's target."""
+        kept = READ_LIMIT if spec.reply else KEPT
+        options = (*_tls(spec.tls), *_aws(spec.auth))
+        return cls(spec.url, spec.method, spec.timeout, spec.connect_timeout, kept, options, typed=spec.reply)
+
+
+def _tls(tls: TargetTls | None) -> list[Option]:
+    if tls is None:
+        return []
+    key = tls.key.get_secret_value() if tls.key else None
+    blobs = (pycurl.CAINFO_BLOB, tls.ca), (pycurl.SSLCERT_BLOB, tls.certificate), (pycurl.SSLKEY_BLOB, key)
+    return [(option, pem.encode()) for option, pem in blobs if pem]
+
+
+def _aws(auth: object) -> list[Option]:
+    """libcurl signs each request, its body included (https://curl.se/libcurl/c/CURLOPT_AWS_SIGV4.html)."""
+    if not isinstance(auth, AwsSigV4Auth):
+        return []
+    return [
+        (pycurl.AWS_SIGV4, f"aws:amz:{auth.region}:{auth.service}"),
+        (pycurl.USERNAME, auth.access_key_id),
+        (pycurl.PASSWORD, auth.secret_access_key.get_secret_value()),
+    ]
