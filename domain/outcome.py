@@ -17,6 +17,8 @@ class Outcome(Enum):
     """publish a copy to the dead-letter queue, ack after its confirm"""
     SUSPEND = "suspend"
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
+    FILTERED = "filtered"
+    """settle as the consumer's `otherwise` says: its filter does not admit the message"""
 
 
 class ErrorClass(Enum):
@@ -33,9 +35,13 @@ class ErrorClass(Enum):
     """the answer is not HTTP"""
     UNSENDABLE = "unsendable"
     """no request can be built from the message, for example because it lacks a value that the URL needs"""
+    FILTERED = "filtered"
+    """the consumer's filter does not admit the message"""
+    TEMPLATE = "template"
+    """the template of the consumer's payload has a syntax error"""
 
 
-NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
+NEVER_ASKED = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE)
 """Errors that occur before a request is sent to the target."""
 
 

@@ -9,13 +9,16 @@ from functools import lru_cache
 from pydantic import Field
 
 from domain.model import Model
-from domain.outcome import Answer, ErrorClass, Outcome
+from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 
-_RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass))
-_OURS = (ErrorClass.BLOCKED, ErrorClass.UNSENDABLE)
-_NETWORK = tuple(error.value for error in ErrorClass if error not in _OURS)
+_UNRULED = {ErrorClass.UNSENDABLE: Outcome.REJECT, ErrorClass.FILTERED: Outcome.FILTERED}
+"""Errors that do not suspend without a rule, because the message is at fault, not the consumer."""
+_FIXED = (ErrorClass.FILTERED, ErrorClass.TEMPLATE)
+"""Errors that no rule can name."""
+_NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
 """The errors that the rule `network` covers. It excludes `blocked`, because the target guard refused the consumer's
 URL, and `unsendable`, because that message can never be sent."""
+_RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass if error not in _FIXED))
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 
 
@@ -44,10 +47,10 @@ class OutcomeTable(dict[int | ErrorClass, Outcome]):
 
     def __missing__(self, found: int | ErrorClass) -> Outcome:
         """Compute and keep an outcome. A rule for a status takes precedence over one for its class. Without a rule an
-        answer suspends, except `unsendable`, which rejects because the message is at fault, not the consumer."""
+        answer suspends, except the errors of `_UNRULED`."""
         names = (found.value,) if isinstance(found, ErrorClass) else (str(found), f"{found // 100}xx")
-        otherwise = Outcome.REJECT if found is ErrorClass.UNSENDABLE else Outcome.SUSPEND
-        self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), otherwise)
+        unruled = _UNRULED.get(found, Outcome.SUSPEND) if isinstance(found, ErrorClass) else Outcome.SUSPEND
+        self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), unruled)
         return outcome
 
     def outcome_of(self, answer: Answer) -> Outcome:

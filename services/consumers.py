@@ -23,6 +23,7 @@ from domain.errors import (
     QueueUnavailable,
     TargetRefused,
 )
+from domain.payload import PayloadTemplate
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.sentences import dotted, faults, joined
@@ -32,6 +33,7 @@ from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
+from gateway.rendering.renderer import bad_template
 from services.consumer_state import Live, details, shown
 from services.exchange_queues import ExchangeQueues
 
@@ -158,10 +160,12 @@ class Consumers:
 
     def _check(self, spec: ConsumerSpec) -> list[str]:
         """Return warnings about the target that do not prevent the change. Raises Invalid when a secret's value is the
-        mask, and TargetRefused when the URL is not allowed."""
+        mask or the template has a syntax error, and TargetRefused when the URL is not allowed."""
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
+        if isinstance(spec.payload, PayloadTemplate) and (fault := bad_template(spec.payload.template)):
+            raise Invalid(f"payload.template: {fault}", fields=[("payload.template", fault)])
         refusal, warning = self._targets.judge(spec.url.target)
         if refusal:
             raise TargetRefused(refusal, fields=[("url", refusal)])

@@ -31,6 +31,10 @@ LEFT, LAST = Situation(attempts_left=True), Situation(attempts_left=False)
         (13, Outcome.SUSPEND, LEFT._replace(refusals=10), Fate.SUSPEND),
         (13, Outcome.SUSPEND, LEFT._replace(refusals=1, status=410), Fate.SUSPEND),
         (14, Outcome.SUSPEND, LAST._replace(refusals=9, too_old=True), Fate.REST),
+        (15, Outcome.FILTERED, LAST._replace(otherwise="discard", target_down=True), Fate.DISCARD),
+        (16, Outcome.FILTERED, LAST._replace(otherwise="forward", too_old=True), Fate.FORWARD),
+        (17, Outcome.FILTERED, LEFT._replace(otherwise="forward", forwarded_enough=True), Fate.SET_ASIDE),
+        (17, Outcome.FILTERED, LEFT, Fate.SET_ASIDE),
     ],
 )
 def test_a_row_decides(row: int, outcome: Outcome, situation: Situation, fate: Fate) -> None:

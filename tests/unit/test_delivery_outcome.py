@@ -30,7 +30,12 @@ def test_every_status_means_what_the_table_says_and_what_it_leaves_out_suspends(
 
 @pytest.mark.parametrize("error", ErrorClass)
 def test_no_answer_is_tried_again_unless_our_own_guard_refused_or_no_request_can_be_made(error: ErrorClass) -> None:
-    faults = {ErrorClass.BLOCKED: Outcome.SUSPEND, ErrorClass.UNSENDABLE: Outcome.REJECT}
+    faults = {
+        ErrorClass.BLOCKED: Outcome.SUSPEND,
+        ErrorClass.UNSENDABLE: Outcome.REJECT,
+        ErrorClass.FILTERED: Outcome.FILTERED,
+        ErrorClass.TEMPLATE: Outcome.SUSPEND,
+    }
     assert OutcomeRules().table.outcome_of(answer(None, error)) is faults.get(error, Outcome.RETRY)
 
 

@@ -7,7 +7,8 @@ import { el } from "./dom.js";
 import { json } from "./form.js";
 
 const METHODS = ["POST", "PUT", "PATCH"].map((method) => [method, method]);
-const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JSON with the body and all AMQP properties"], ["cloudevents", "cloudevents"]];
+const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JSON with the body and all AMQP properties"], ["cloudevents", "cloudevents"],
+  ["template", "template: the output of the template"]];
 
 export function createConsumer(queueName) {
   ask({
@@ -20,7 +21,7 @@ export function createConsumer(queueName) {
     ],
     submit: "Create consumer",
     async run(values) {
-      const { data } = await post("createConsumer", values);
+      const { data } = await post("createConsumer", withPayload(values));
       return [`Created the consumer ${data.consumer.name}.`, ...data.warnings].join(" ");
     },
   });
@@ -33,8 +34,9 @@ export function editConsumer(consumer) {
     fields: common(consumer),
     submit: "Save",
     async run(values, changed) {
-      const changes = [...changed].map((name) => [name, values[name] === undefined ? null : values[name]]);
-      await update(consumer.name, Object.fromEntries(changes));
+      const given = withPayload(values);
+      const names = new Set([...changed].map((name) => (PAYLOAD_PARTS.has(name) ? "payload" : name)));
+      await update(consumer.name, Object.fromEntries([...names].map((name) => [name, given[name] ?? null])));
       return `Changed ${consumer.name}.`;
     },
   });
@@ -44,7 +46,20 @@ function common(consumer) {
   return [
     { name: "url", label: "URL", kind: "url", value: consumer.url, hint: "target of each message" },
     { name: "method", label: "Method", kind: "select", options: METHODS, value: consumer.method },
-    { name: "payload", label: "Payload", kind: "select", options: PAYLOADS, value: consumer.payload },
+    { name: "payload", label: "Payload", kind: "select", options: PAYLOADS, value: consumer.payload?.template ? "template" : consumer.payload },
+    {
+      name: "template", label: "Template", kind: "area", value: consumer.payload?.template,
+      hint: 'for the payload “template”, as in {"id": {{ body.id|tojson }}}',
+    },
+    { name: "contentType", label: "Template’s content type", value: consumer.payload?.contentType, hint: "default application/json" },
+    {
+      name: "filter", label: "Filter", kind: "area", rows: 2, read: json, value: consumer.filter ? JSON.stringify(consumer.filter, null, 2) : "",
+      hint: 'JSON, as in {"body": {"total": {"$gte": 100}}}; empty: every message',
+    },
+    {
+      name: "otherwise", label: "Messages that the filter does not admit", value: otherwiseText(consumer.otherwise), read: otherwise,
+      hint: "deadLetter, discard, queue:NAME or exchange:NAME:ROUTING-KEY; required with a filter",
+    },
     { name: "timeout", label: "Timeout", kind: "number", value: consumer.timeout, hint: "seconds; default 30" },
     { name: "prefetch", label: "Prefetch", kind: "number", value: consumer.prefetch, hint: "messages in flight per worker; default 64" },
     {
@@ -69,6 +84,24 @@ function common(consumer) {
       hint: "whsec_…; never shown again",
     },
   ];
+}
+
+const PAYLOAD_PARTS = new Set(["template", "contentType"]);
+
+// The API takes a template and its content type as the payload.
+function withPayload({ template, contentType, ...values }) {
+  return values.payload === "template" ? { ...values, payload: { template, contentType } } : values;
+}
+
+function otherwiseText(value) {
+  const to = value?.forward;
+  return to ? (to.exchange ? `exchange:${to.exchange}:${to.routingKey}` : `queue:${to.routingKey}`) : value;
+}
+
+function otherwise(given) {
+  if (given.startsWith("queue:")) return { forward: { exchange: "", routingKey: given.slice(6) } };
+  const [, exchange, routingKey] = given.match(/^exchange:([^:]+):(.*)$/s) || [];
+  return exchange ? { forward: { exchange, routingKey } } : given || undefined;
 }
 
 function orderingText(value) {
