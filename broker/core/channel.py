@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
 
 from amqp_wire.values import Table
 from broker.core import checks, direct_reply
@@ -13,34 +12,12 @@ from broker.core.declarations import check_access
 from broker.core.message import Entry, Message
 from broker.core.publisher import Publisher
 from broker.core.queue import Queue
+from broker.core.sink import Sink
 from broker.core.transaction import Transaction
 from broker.core.unacked_deliveries import Delivery, UnackedDeliveries
 from broker.core.users import User
 from broker.core.vhost import Vhost
 from broker.errors import AmqpError
-
-
-class Sink(Protocol):
-    """Receives a channel's notifications. It must not call the channel from within one."""
-
-    @property
-    def writable(self) -> bool:
-        """Return whether the sink accepts deliveries. When it accepts them again, its owner calls `Channel.wake`."""
-
-    def deliver(self, consumer_tag: str, delivery_tag: int, entry: Entry) -> None:
-        """Send basic.deliver."""
-
-    def returned(self, message: Message, error: AmqpError) -> None:
-        """Send basic.return: a mandatory message was not routed."""
-
-    def confirmed(self, delivery_tag: int, multiple: bool, taken: bool) -> None:
-        """Send basic.ack, or basic.nack when not `taken`."""
-
-    def confirms_due(self) -> None:
-        """Schedule a `flush` of the confirms before the sink's owner becomes idle."""
-
-    def cancelled(self, consumer_tag: str) -> None:
-        """Send basic.cancel: the consumer's queue was deleted."""
 
 
 class Channel:

@@ -14,7 +14,7 @@ from broker.core.vhost import Vhost
 from broker.errors import AmqpError
 
 if TYPE_CHECKING:
-    from broker.core.channel import Sink
+    from broker.core.sink import Sink
 
 
 class Publisher:

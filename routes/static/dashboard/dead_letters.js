@@ -5,7 +5,7 @@ import { el, link } from "./dom.js";
 import { bytes, count, rate } from "./format.js";
 import { PAGE_SIZE, pager, table } from "./table.js";
 
-const CALLED = "(\\.dlq|^workerrmq\\.orphaned)$";
+const CALLED = "(\\.dlq|^workerrmq\\.orphan(s|ed))$";
 
 export function show(place) {
   const list = table({
