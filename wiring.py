@@ -96,17 +96,17 @@ def services_of(
         settings.default_target_url,
         ExchangeQueues(exchanges, queue_gateway, bindings),
     )
-    complaints = Complaints()
+    complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(exchanges, bindings),
-        messages=Messages(publisher, exchanges, lookup, HeldMessages(reader), settings.publish_timeout, tracing),
+        messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
-        samples=Samples(consumer_service, settings.guard, settings.egress),
+        samples=Samples(consumer_service, held, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),

@@ -86,8 +86,10 @@ def command_path(operation: Operation) -> list[str]:
 
 
 def check_sample(content: Mapping[str, Any]) -> None:
-    """Raise Failed for a sample that its target would refuse."""
-    if content["outcome"] != "success":
+    """Raise Failed for a sample that its target refuses, or that would not be sent."""
+    if content["outcome"] == "filtered" or content.get("request", ...) is None:
+        raise Failed(f"The sample would not be sent: {content['reason']}.")
+    if content["outcome"] not in ("success", "send"):
         raise Failed(f"The target would refuse the sample: {content['reason']}.")
 
 

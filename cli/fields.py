@@ -29,7 +29,8 @@ class Field:
     @property
     def name(self) -> str:
         """The option's name: words with hyphens. Lists and maps are in the singular: the option adds one item."""
-        words = [_hyphenated(part) for part in self.path if part not in _UNNAMED]
+        *around, last = self.path
+        words = [_hyphenated(part) for part in (*(one for one in around if one not in _UNNAMED), last)]
         name = "-".join(words)
         several = self.kind in ("list", "map") and len(words) == 1 and not name.endswith(("ss", "us"))
         return name.removesuffix("s") if several else name
@@ -74,6 +75,8 @@ def kind_of(schema: Schema, description: Description) -> Kind:
     if schema.get("type") == "array":
         each = kind_of(description.resolve(schema.get("items", {})), description)
         return "list" if each in ("choice", "integer", "number", "text") else "json"
+    if schema.get("type") == "object":
+        return "map" if "additionalProperties" in schema else "json"
     return _KINDS.get(schema.get("type", ""), "json")
 
 
@@ -81,7 +84,6 @@ _KINDS: dict[str, Kind] = {
     "boolean": "flag",
     "integer": "integer",
     "number": "number",
-    "object": "map",
     "string": "text",
 }
 

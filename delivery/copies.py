@@ -31,6 +31,9 @@ REPLAYED_AT = "x-replayed-at"
 SCHEDULED_FOR = "x-scheduled-for"
 """time when a scheduled message was due, if its publisher set a timestamp (delivery/scheduled.py)"""
 
+FORWARDS = PREFIX + "forwards"
+"""how often a message was forwarded because a filter did not admit it"""
+
 LOOK_EXCHANGE = "workerrmq.look."
 """Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
 
@@ -64,6 +67,12 @@ def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
     return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
+
+
+def times_forwarded(headers: Mapping[str, Any] | None) -> int:
+    """How often filters have forwarded a message."""
+    forwards = headers.get(FORWARDS, 0) if headers else 0
+    return forwards if isinstance(forwards, int) and 0 <= forwards < 2**31 else 0
 
 
 def level_header(level: int) -> str:
@@ -107,9 +116,11 @@ def dead_letter(
     earlier: Earlier | None = None,
 ) -> Message:
     """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
-    `outcome` is the reason: `rejected`, `exhausted` or `expired`."""
+    `outcome` is the reason: `rejected`, `exhausted`, `expired` or `filtered`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
+    if outcome == "filtered":  # it was not sent, so no attempt is charged
+        extra[ATTEMPTS] = attempts_charged(source.properties.headers)
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return _copy(source, consumer, answer, now, extra, exchange, routing_key)
@@ -141,6 +152,20 @@ def bare_dead_letter(
     mode = 2 if persistent else sent.delivery_mode
     bare = replace(sent, headers=kept or None, delivery_mode=mode, expiration=None, user_id=None, cluster_id=None)
     return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
+
+
+def forwarded(source: Source, exchange: str, routing_key: str) -> Message:
+    """Return the message for another exchange, with the publisher's body, properties and headers.
+
+    It is persistent. It has no user id, CC, BCC or death history: the broker would act on them.
+    """
+    _, _, sent = original(source.exchange, source.routing_key, source.properties)
+    headers = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    headers[FORWARDS] = times_forwarded(source.properties.headers) + 1
+    onward = replace(
+        sent, headers=headers, message_id=source.message_id, delivery_mode=2, user_id=None, cluster_id=None
+    )
+    return Message(routing_key, source.body, exchange, onward)
 
 
 def wants_reply(source: Source) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from delivery.refusals import SUSPEND_AFTER
 from domain.outcome import HOPELESS, ErrorClass, Outcome
@@ -35,6 +35,16 @@ class Fate(Enum):
     """give back the message, and let the consumer rest for some seconds"""
     SUSPEND = "suspend"
     """give back the message, and suspend the consumer until it is changed or resumed"""
+    SET_ASIDE = "set aside"
+    """dead-letter the message, which was not sent because the consumer's filter does not admit it"""
+    FORWARD = "forward"
+    """publish the message elsewhere, for the same reason"""
+    DISCARD = "discard"
+    """ack the message, for the same reason"""
+
+
+Otherwise = Literal["deadLetter", "forward", "discard"]
+"""What to do with messages that the consumer's filter does not admit."""
 
 
 class Situation(NamedTuple):
@@ -58,6 +68,9 @@ class Situation(NamedTuple):
     """refusals in a row, including this one"""
     status: int | None = None
     error: ErrorClass | None = None
+    otherwise: Otherwise = "deadLetter"
+    forwarded_enough: bool = False
+    """whether the message was forwarded so often that it must be going in a circle"""
 
 
 _Condition = Callable[[Situation], bool]
@@ -85,6 +98,9 @@ TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
     (Outcome.SUSPEND, lambda s: s.others_succeed, Fate.EXHAUST),
     (Outcome.SUSPEND, lambda s: s.refusals >= SUSPEND_AFTER or s.status == _GONE, Fate.SUSPEND),
     (Outcome.SUSPEND, _always, Fate.REST),
+    (Outcome.FILTERED, lambda s: s.otherwise == "discard", Fate.DISCARD),
+    (Outcome.FILTERED, lambda s: s.otherwise == "forward" and not s.forwarded_enough, Fate.FORWARD),
+    (Outcome.FILTERED, _always, Fate.SET_ASIDE),
 )
 
 _ROWS = {outcome: [(applies, fate) for of, applies, fate in TABLE if of in (None, outcome)] for outcome in Outcome}

@@ -8,12 +8,15 @@ from typing import NamedTuple
 from delivery.cloud_events import CloudEvent
 from delivery.content_encoding import encoding_of, with_charset
 from delivery.copies import Source
+from delivery.filter import predicate
 from delivery.header_values import field_value, text_of
 from delivery.payload import envelope
 from delivery.signing import Signer
 from delivery.template import UrlExpansion
+from delivery.unsendable import Filtered
 from domain.consumer import ConsumerSpec
 from domain.message import PropertiesView
+from domain.payload import PayloadTemplate
 from domain.signing_secret import RetiringSecret
 
 
@@ -26,7 +29,7 @@ class Request(NamedTuple):
 
 
 class RequestBuilder:
-    """Builds the requests for one consumer's messages: raw, in an envelope, or as CloudEvents."""
+    """Builds the requests for one consumer's messages: raw, in an envelope, as CloudEvents, or with a rendered body."""
 
     def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
         """`retiring` are replaced signing secrets that still sign."""
@@ -34,11 +37,27 @@ class RequestBuilder:
         self._payload = spec.payload
         self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
         self._url = None if spec.url.fixed else UrlExpansion(spec.url)
+        self._admits = None if spec.filter is None else predicate(spec.filter)
+        template = spec.payload if isinstance(spec.payload, PayloadTemplate) else None
+        self.template = template.template if template else None
+        """what renders the body; None when `build` makes requests by itself"""
+        self._rendered_type = template.content_type if template else None
         self.build: Callable[[Source, int, float], Request] = self._raw if self._plain else self._built
 
     @property
     def _plain(self) -> bool:
-        return self._payload == "raw" and self._url is None
+        return self._payload == "raw" and self._url is None and self._admits is None
+
+    def admit(self, source: Source) -> None:
+        """Raise Filtered when the consumer's filter does not admit a message, and Unsendable when it cannot tell."""
+        if self._admits is not None and not self._admits(source):
+            raise Filtered("the consumer's filter does not admit the message")
+
+    def of_rendered(self, source: Source, attempt: int, now: float, body: bytes) -> Request:
+        """A request with a body that `template` has made. Raises what `build` raises."""
+        url = self._url.expand(source) if self._url else None
+        args = source.properties, source.message_id, attempt, body, int(now), self._rendered_type
+        return Request(self._headers.lines(*args), body, url)
 
     def _raw(self, source: Source, attempt: int, now: float) -> Request:
         body = source.body
@@ -46,7 +65,8 @@ class RequestBuilder:
 
     def _built(self, source: Source, attempt: int, now: float) -> Request:
         """Return the request; `now` is in Unix seconds. Raises Unsendable if the URL needs a value that the message
-        lacks."""
+        lacks, and what `admit` raises."""
+        self.admit(source)
         url = self._url.expand(source) if self._url else None
         body, content_type = source.body, None
         if self._payload == "envelope":

@@ -8,15 +8,11 @@ from urllib.parse import quote, unquote
 
 from delivery.copies import Source, original
 from delivery.header_values import text_of
+from delivery.unsendable import Unsendable
 from domain.url_template import HEADER, UrlTemplate
 
 _NOT_IN_A_PATH = re.compile(rb"[\x00-\x1f\x7f/\\]")
 _DOTS = (".", "..")
-
-
-class Unsendable(ValueError):
-    """No request can be built from this message: it lacks a value that the URL needs, or has one that a URL must not
-    contain. Other messages of the queue may be sendable."""
 
 
 class UrlExpansion:

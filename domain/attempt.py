@@ -8,8 +8,11 @@ from typing import Literal
 
 from domain.queue_scope import QueueScope
 
-Result = Literal["delivered", "retried", "requeued", "rejected", "exhausted", "expired"]
-"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered."""
+Result = Literal[
+    "delivered", "retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded"
+]
+"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the last three: the
+consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ from pydantic import (
 )
 
 from domain.auth import Auth
+from domain.filter_pattern import FilterPattern
 from domain.header_names import ForwardedHeader, header_name
 from domain.model import Model
 from domain.names import QueueName
+from domain.otherwise import Forward, Otherwise
 from domain.outcome_rules import OutcomeRules
+from domain.payload import Payload
 from domain.signing_secret import SigningSecret
 from domain.tls import TargetTls
 from domain.url_template import UrlTemplate
@@ -101,13 +104,24 @@ class ConsumerSpec(Model):
     ordering: Ordering = "none"
     rate_limit: RateLimit | None = None
     breaker: BreakerPolicy = BreakerPolicy()
-    payload: Literal["raw", "envelope", "cloudevents"] = Field(
+    payload: Payload = Field(
         "raw",
         description="raw: the body unchanged; envelope: a JSON object with the body, properties and headers; "
-        "cloudevents: the body unchanged, with CloudEvents attributes in ce- headers",
+        "cloudevents: the body unchanged, with CloudEvents attributes in ce- headers; or an object with a template",
     )
     forward_headers: tuple[ForwardedHeader, ...] = Field(
         (), max_length=50, strict=False, description="headers of the message (x-…) to send to the target"
+    )
+    filter: FilterPattern | None = Field(
+        None,
+        description='the messages to send, as in {"body": {"total": {"$gte": 100}}}: '
+        "a pattern over body (JSON), headers, properties and routingKey",
+    )
+    otherwise: Otherwise | None = Field(
+        None,
+        validate_default=True,
+        description='required with filter, what to do with the other messages: deadLetter, discard, or {"forward": '
+        '{"exchange": "…", "routingKey": "…"}}',
     )
     reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
     auth: Auth | None = Field(None, validate_default=True)
@@ -149,6 +163,21 @@ class ConsumerSpec(Model):
         url = info.data.get("url")
         if value and isinstance(url, UrlTemplate) and url.target.scheme != "https":
             raise ValueError("needs a url that begins with https://")
+        return value
+
+    @field_validator("otherwise")
+    @classmethod
+    def _with_filter(cls, value: Otherwise | None, info: ValidationInfo) -> Otherwise | None:
+        if "filter" not in info.data:  # it is wrong itself
+            return value
+        if (value is None) != (info.data["filter"] is None):
+            raise ValueError(
+                'is required with filter: "deadLetter", "discard" or {"forward": {"exchange": "…", "routingKey": "…"}}'
+                if value is None
+                else "needs a filter: it says what becomes of messages that the filter does not admit"
+            )
+        if isinstance(value, Forward) and value.forward.queue == info.data.get("queue_name"):
+            raise ValueError("must not forward to the consumer's own queue")
         return value
 
     def stored(self) -> dict[str, Any]:

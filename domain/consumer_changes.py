@@ -117,9 +117,10 @@ def _unmasked(value: Any, before: Any) -> Any:
 
 
 def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields without nulls: null resets a field to its default, which validation fills in."""
+    """Return the fields without nulls: null resets a field to its default, which validation fills in. In a filter, null
+    is a value."""
     return {
-        name: _without_nulls(value) if isinstance(value, dict) else value
+        name: _without_nulls(value) if isinstance(value, dict) and name != "filter" else value
         for name, value in fields.items()
         if value is not None
     }

@@ -21,6 +21,7 @@ class ConsumerFigures(Model):
     retried: int
     dead_lettered: int
     requeued: int
+    filtered: int
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None

@@ -24,6 +24,7 @@ class ConsumerCounts:
     retried: int = 0
     dead_lettered: int = 0
     requeued: int = 0
+    filtered: int = 0
     last_status: int | None = None
     error: str | None = None
     error_at: datetime | None = None
@@ -44,6 +45,7 @@ class ConsumerCounts:
             retried=self.retried + other.retried,
             dead_lettered=self.dead_lettered + other.dead_lettered,
             requeued=self.requeued + other.requeued,
+            filtered=self.filtered + other.filtered,
             last_status=latest.last_status or earlier.last_status,
             error=latest.error,
             error_at=latest.error_at,
@@ -63,6 +65,7 @@ class ConsumerCounts:
             "retried": self.retried,
             "dead_lettered": self.dead_lettered,
             "requeued": self.requeued,
+            "filtered": self.filtered,
             "last_status": self.last_status,
             "last_error": self.error,
             "last_error_at": self.error_at,

@@ -20,6 +20,8 @@ class Outcome(Enum):
     fault"""
     SUSPEND = "suspend"
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
+    FILTERED = "filtered"
+    """settle as the consumer's `otherwise` says: its filter does not admit the message"""
 
 
 class ErrorClass(Enum):
@@ -36,6 +38,10 @@ class ErrorClass(Enum):
     """the answer is not HTTP"""
     UNSENDABLE = "unsendable"
     """no request can be built from the message, for example because it lacks a value that the URL needs"""
+    FILTERED = "filtered"
+    """the consumer's filter does not admit the message"""
+    TEMPLATE = "template"
+    """the template of the consumer's payload has a syntax error"""
     TOKEN = "token"
     """the OAuth 2 token endpoint gave no token"""
     TOKEN_REFUSED = "token-refused"
@@ -48,7 +54,7 @@ class ErrorClass(Enum):
 
 NEVER_ASKED = frozenset({
     ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE,
-    ErrorClass.PROXY,
+    ErrorClass.PROXY, ErrorClass.FILTERED, ErrorClass.TEMPLATE,
 })  # fmt: skip
 """Errors that occur before a request is sent to the target."""
 

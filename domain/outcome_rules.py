@@ -11,15 +11,18 @@ from pydantic import Field
 from domain.model import Model
 from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 
-_RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass))
-_NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
-"""The errors that the rule `network` covers: the target was asked, or could not be reached."""
-_OTHERWISE = {
-    ErrorClass.UNSENDABLE: Outcome.REJECT,  # the message is at fault, not the consumer
+_UNRULED = {
+    ErrorClass.UNSENDABLE: Outcome.REJECT,
+    ErrorClass.FILTERED: Outcome.FILTERED,
     ErrorClass.TOKEN: Outcome.UNSENT,
     ErrorClass.PROXY: Outcome.UNSENT,
 }
-"""What no rule names, and does not suspend."""
+"""Errors that do not suspend without a rule, because the consumer is not at fault."""
+_FIXED = (ErrorClass.FILTERED, ErrorClass.TEMPLATE)
+"""Errors that no rule can name."""
+_NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
+"""The errors that the rule `network` covers: those where the target was asked, or could not be reached."""
+_RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass if error not in _FIXED))
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 
 
@@ -48,13 +51,10 @@ class OutcomeTable(dict[int | ErrorClass, Outcome]):
 
     def __missing__(self, found: int | ErrorClass) -> Outcome:
         """Compute and keep an outcome. A rule for a status takes precedence over one for its class. Without a rule an
-        answer suspends, except the errors in `_OTHERWISE`."""
-        if isinstance(found, ErrorClass):
-            names: tuple[str, ...] = (found.value,)
-            otherwise = _OTHERWISE.get(found, Outcome.SUSPEND)
-        else:
-            names, otherwise = (str(found), f"{found // 100}xx"), Outcome.SUSPEND
-        self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), otherwise)
+        answer suspends, except the errors of `_UNRULED`."""
+        names = (found.value,) if isinstance(found, ErrorClass) else (str(found), f"{found // 100}xx")
+        unruled = _UNRULED.get(found, Outcome.SUSPEND) if isinstance(found, ErrorClass) else Outcome.SUSPEND
+        self[found] = outcome = next((self._rules[name] for name in names if name in self._rules), unruled)
         return outcome
 
     def outcome_of(self, answer: Answer) -> Outcome:

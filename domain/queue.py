@@ -70,7 +70,9 @@ class QueueSpec(Model):
     @classmethod
     def _type_by_its_field(cls, value: dict[str, Any]) -> dict[str, Any]:
         if "x-queue-type" in value:
-            raise ValueError("must not contain 'x-queue-type': use the field type (classic or quorum)")
+            raise ValueError(
+                "must not contain 'x-queue-type': use the field type (classic or quorum; streams are not supported)"
+            )
         return value
 
     @model_validator(mode="after")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
 from domain.errors import NotFound
 from domain.names import QueueName
+from domain.otherwise import Forward, Otherwise
 from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
 from domain.registry import ConsumerFilter
 from middlewares.auth import caller
@@ -16,7 +19,7 @@ from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery, Query
 from routes.paging import paged
 from routes.scope import FILTERED, Touches
-from services.samples import SampleAnswer
+from services.samples import DryRun, SampleAnswer
 
 api = Api("consumers")
 
@@ -54,15 +57,20 @@ def _queue_of(which: WhichConsumer) -> list[str | None]:
         return [None]
 
 
+def _forwarded_to(otherwise: Otherwise | None) -> list[str | None]:
+    return [otherwise.forward.queue] if isinstance(otherwise, Forward) else []
+
+
 _ITS_CONSUMER = Touches(_queue_of)
-_NEW_CONSUMER = Touches(lambda given: [given.queue_name or None])
+_CREATED = Touches(lambda given: [given.queue_name or None, *_forwarded_to(given.otherwise)])
+_UPDATED = Touches(lambda given: [*_queue_of(given), *_forwarded_to(given.otherwise)])
 
 
 @api.post(
     "/createConsumer",
     role="operator",
     idempotent=True,
-    touches=_NEW_CONSUMER,
+    touches=_CREATED,
     body=NewConsumer,
     answer=ChangedConsumerAnswer,
     status=(200, 201),
@@ -131,7 +139,7 @@ def resume_consumer(body: WhichConsumer) -> Reply:
 @api.patch(
     "/updateConsumer",
     role="operator",
-    touches=_ITS_CONSUMER,
+    touches=_UPDATED,
     body=ConsumerChanges,
     answer=ChangedConsumerAnswer,
     refuses=(404, 409, 412),
@@ -165,9 +173,23 @@ class TestConsumer(WhichConsumer):
     message: AnyJson | None = None
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
+    dry_run: bool = Field(False, description="send nothing: answer the request that a worker would send")
+    from_queue: bool = Field(
+        False, description="in a dry run, take the message at the head of the consumer's queue, which stays there"
+    )
 
-    def publication(self) -> Publication:
-        """Return the sample as a message from a queue."""
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.from_queue and not self.dry_run:
+            raise ValueError("fromQueue needs dryRun: the consumer itself sends the messages of its queue")
+        if self.from_queue and (self.message is not None or self.body_base64 is not None):
+            raise ValueError("use either fromQueue, or message or bodyBase64")
+        return self
+
+    def publication(self) -> Publication | None:
+        """Return the sample as a message from a queue; None for a message of the queue."""
+        if self.from_queue:
+            return None
         if self.message is None and self.body_base64 is None:
             return Publication.model_construct(message=Payload(b'{"sample": true}', "application/json"))
         return Publication.model_construct(
@@ -176,12 +198,20 @@ class TestConsumer(WhichConsumer):
 
 
 @api.post(
-    "/testConsumer", role="operator", touches=_ITS_CONSUMER, body=TestConsumer, answer=SampleAnswer, refuses=(404, 409)
+    "/testConsumer",
+    role="operator",
+    touches=_ITS_CONSUMER,
+    body=TestConsumer,
+    answer=SampleAnswer | DryRun,
+    refuses=(404, 409, 423),
 )
 def test_consumer(body: TestConsumer) -> Reply:
     """Send one sample to a consumer's target and return the target's answer.
 
     The request is signed like a delivery. No queue is used, and the request is not retried. It times out after ten
-    seconds."""
+    seconds. With `dryRun`, no request is sent: the answer contains the request that a worker would send."""
     which = WhichConsumer.model_construct(**{name: getattr(body, name) for name in WhichConsumer.model_fields})
-    return Reply(services.samples.send(which, body.publication()))
+    publication = body.publication()
+    if body.dry_run or publication is None:
+        return Reply(services.samples.dry_run(which, publication))
+    return Reply(services.samples.send(which, publication))

@@ -42,6 +42,7 @@ REFUSALS = {
             "binding_not_found",
             "consumer_not_found",
             "connection_not_found",
+            "queue_empty",
         ),
     ),
     408: Refusal("The body did not arrive in time.", ("body_timeout",)),

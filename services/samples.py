@@ -1,22 +1,31 @@
-"""Tests a consumer's target with one sample message, which is in no queue."""
+"""Tests a consumer's target with one sample message, which is in no queue, or shows the request for a message."""
 
 from __future__ import annotations
 
+from typing import cast
+
+from delivery.copies import Source
+from delivery.header_values import text_or_base64
 from delivery.target_guard import Guard
+from delivery.unsendable import Unsendable
 from domain.consumer_changes import WhichConsumer
 from domain.credentials import redacted
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
+from domain.message import PropertiesView
 from domain.model import Model
 from domain.publication import Publication
+from domain.registry import RegisteredConsumer
+from gateway.amqp.held_messages import HeldMessages
 from gateway.http.egress import Egress
-from gateway.http.sample import send_sample
+from gateway.http.sample import request_of, send_sample
 from services.consumers import Consumers
 
 
 class SampleAnswer(Model):
     """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
-    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject,
-    suspend, or unsent if there is no token or the egress proxy fails."""
+    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend. Or the
+    sample was not sent: filtered, the consumer's filter does not admit it; unsent, there is no token, or the egress
+    proxy fails."""
 
     message_id: str
     status: int | None
@@ -27,22 +36,41 @@ class SampleAnswer(Model):
     body: str
 
 
-class Samples:
-    """Thread-safe."""
+class SampleRequest(Model):
+    """A request to a target, its credentials masked. `body` is there where it is UTF-8, else `bodyBase64`."""
 
-    def __init__(self, consumers: Consumers, guard: Guard, egress: Egress) -> None:
-        self._consumers, self._guard, self._egress = consumers, guard, egress
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str | None
+    body_base64: str | None
+
+
+class DryRun(Model):
+    """What a worker would send for a message. Without a `request`, `error` and `reason` say why it would send none, and
+    `outcome` what it would do with the message."""
+
+    message_id: str
+    request: SampleRequest | None
+    error: str | None
+    reason: str
+    outcome: str
+
+
+class Samples:
+    """Thread-safe. Its methods raise NotFound, Conflict, StoreUnavailable, and Invalid when the consumer's stored
+    definition is not valid."""
+
+    def __init__(self, consumers: Consumers, held: HeldMessages, guard: Guard, egress: Egress) -> None:
+        self._consumers, self._held, self._guard, self._egress = consumers, held, guard, egress
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
-        """Send one sample like a delivery, signed, without retries, and return the answer. Raises NotFound, Conflict,
-        StoreUnavailable, and Invalid when the consumer's stored definition is not valid."""
-        consumer = self._consumers.find_one(which)
-        if consumer.faults:
-            raise Invalid(str(consumer.reason), fields=consumer.faults)
-        message = publication.to_message()
-        answer = send_sample(consumer, message, self._guard, egress=self._egress)
+        """Send one sample like a delivery, signed, without retries, and return the answer."""
+        consumer = self._find(which)
+        source = _sample(consumer, publication)
+        answer = send_sample(consumer, source, self._guard, egress=self._egress)
         return SampleAnswer(
-            message_id=message.properties.message_id or "",
+            message_id=source.message_id,
             status=answer.status,
             error=answer.error.value if answer.error else None,
             reason=redacted(answer.reason, consumer.spec),
@@ -50,3 +78,44 @@ class Samples:
             duration_ms=round(answer.seconds * 1000),
             body=redacted(answer.body.decode(errors="replace"), consumer.spec),
         )
+
+    def dry_run(self, which: WhichConsumer, publication: Publication | None) -> DryRun:
+        """Tell what a worker would send; without a publication, for the message at the head of the consumer's queue,
+        which stays there. Raises what HeldMessages.first raises, and NotFound when the queue is empty."""
+        consumer = self._find(which)
+        source = self._first(consumer.spec.queue_name) if publication is None else _sample(consumer, publication)
+        made = request_of(consumer, source)
+        if isinstance(made, Unsendable):
+            outcome = consumer.spec.outcomes.table.outcome_of(made.answer).value
+            return DryRun(
+                message_id=source.message_id, request=None, error=made.error.value, reason=str(made), outcome=outcome
+            )
+        encoding, body = text_or_base64(made.body)
+        request = SampleRequest(
+            method=consumer.spec.method,
+            url=made.url or "",
+            headers=dict(line.split(": ", 1) for line in made.headers),
+            body=body if encoding == "text" else None,
+            body_base64=body if encoding != "text" else None,
+        )
+        return DryRun(message_id=source.message_id, request=request, error=None, reason="not sent", outcome="send")
+
+    def _find(self, which: WhichConsumer) -> RegisteredConsumer:
+        consumer = self._consumers.find_one(which)
+        if consumer.faults:
+            raise Invalid(str(consumer.reason), fields=consumer.faults)
+        return consumer
+
+    def _first(self, queue: str) -> Source:
+        source = self._held.first(queue)
+        if source is None:
+            raise NotFound(f"The queue {queue!r} has no message that is ready.", code="queue_empty")
+        return source if source.message_id else source._replace(message_id="none-yet")
+
+
+def _sample(consumer: RegisteredConsumer, publication: Publication) -> Source:
+    """The message, as if it came from the consumer's queue."""
+    message = publication.to_message()
+    properties = cast("PropertiesView", message.properties)
+    queue = consumer.spec.queue_name
+    return Source(queue, "", queue, properties, message.body, properties.message_id or "sample")

@@ -48,6 +48,15 @@ class HeldMessages:
                     settle(tag)
         return held
 
+    def first(self, queue_name: str) -> Source | None:
+        """The message at the head of a queue, which stays there; None when there is none. Raises what
+        QueueReader.reading raises."""
+        with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
+            taken = reading.take()
+            if taken is not None:
+                reading.leave(taken.tag, taken.source)
+        return taken.source if taken else None
+
 
 def _held(source: Source, redelivered: bool, shown: int | None) -> HeldMessage:
     body = source.body if shown is None else source.body[:shown]

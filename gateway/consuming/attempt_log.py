@@ -15,7 +15,7 @@ from delivery.fate import Fate
 from delivery.header_values import field_value
 from domain.attempt import Attempt, Result
 from domain.message import PropertiesView
-from domain.outcome import Answer
+from domain.outcome import Answer, ErrorClass
 from domain.registry import Subscription
 from domain.trace import trace_of
 from gateway.consuming.session import Delivery
@@ -31,7 +31,12 @@ _RESULTS: dict[Fate, Result] = {
     Fate.GIVE_BACK: "requeued",
     Fate.REST: "requeued",
     Fate.SUSPEND: "requeued",
+    Fate.SET_ASIDE: "filtered",
+    Fate.FORWARD: "forwarded",
+    Fate.DISCARD: "discarded",
 }
+_SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD)
+"""What may happen to most messages, as it shall."""
 
 
 class AttemptLog:
@@ -55,7 +60,7 @@ class AttemptObserver:
         self._name, self._queue = spec.name or spec.queue_name, spec.queue_name
 
     def decided(self, delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
-        kept = fate is not Fate.ACK or random.random() < SAMPLE or _has_failures(delivery)
+        kept = fate not in _SAMPLED or random.random() < SAMPLE or _has_failures(delivery)
         if not kept and not self._log.verbose:
             return
         now = datetime.now(UTC)
@@ -72,13 +77,16 @@ class AttemptObserver:
             reason=answer.reason,
             duration_ms=round(answer.seconds * 1000),
             next_at=None if delay is None else now + timedelta(seconds=delay),
-            sampled=fate is Fate.ACK,
+            sampled=fate in _SAMPLED,
         )
         if kept:
             self._log.buffer.add(attempt)
         fields = _fields(attempt, delivery.source.properties)
         if fate is Fate.ACK:
             log.debug("delivered", **fields)
+        elif answer.error is ErrorClass.FILTERED:
+            level = logging.INFO if fate is Fate.SET_ASIDE else logging.DEBUG
+            log.log(level, "filtered", **fields, result=attempt.result)
         else:
             failure = {"result": attempt.result, "error": attempt.error, "reason": attempt.reason}
             log.warning("delivery_failed", **fields, **failure, retry_in_seconds=delay)

@@ -11,9 +11,19 @@ from typing import Protocol
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import Earlier, bare_dead_letter, dead_letter, leads_back, reply, retry_copy, returned_copy
+from delivery.copies import (
+    Earlier,
+    bare_dead_letter,
+    dead_letter,
+    forwarded,
+    leads_back,
+    reply,
+    retry_copy,
+    returned_copy,
+)
 from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
+from domain.otherwise import Destination
 from domain.outcome import Answer
 from domain.registry import Subscription
 from gateway.amqp.confirm_channel import destination
@@ -109,6 +119,17 @@ class Copier:
             publish()
 
         again()
+
+    def forward(self, delivery: Delivery, to: Destination, safe: Safe, unfit: Safe) -> None:
+        """Publish the message elsewhere, as it came. `unfit` is called instead when it has no room for the header that
+        counts how often that was done."""
+        wanted = delivery.claim()
+
+        def publish(_error: WorkerError | None = None) -> None:
+            make = partial(forwarded, delivery.source, to.exchange, to.routing_key)
+            self._publish(delivery, wanted, make, safe, publish, unfit)
+
+        publish()
 
     def give_back(self, delivery: Delivery, done: Safe, *, first_failed: float | None = None) -> None:
         """Publish a copy to the end of its queue, with a new count of returns; then ack the original and call `done`.

@@ -8,11 +8,11 @@ from typing import Any
 
 from delivery.fate import Fate
 from delivery.recent import RecentAnswers
-from domain.outcome import NEVER_ASKED, Answer, Outcome
+from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from gateway.consuming.session import Delivery
 from gateway.metrics.instruments import ATTEMPT_BUCKETS, ATTEMPT_SECONDS, DELIVERIES, series_of
 
-_SETTLED = ("delivered", "retried", "dead_lettered", "requeued")
+_SETTLED = ("delivered", "retried", "dead_lettered", "requeued", "filtered")
 _NO_ATTEMPTS = [0] * (len(ATTEMPT_BUCKETS) + 1)
 
 
@@ -37,6 +37,8 @@ class Counters:
             self._seconds += answer.seconds
 
     def decided(self, _delivery: Delivery, answer: Answer, fate: Fate, _delay: int | None) -> None:
+        if answer.error is ErrorClass.FILTERED:  # which tells nothing of the target
+            return
         self._last_status = answer.status
         self._recent.add(answer.seconds, fate is Fate.ACK)
         if fate is Fate.ACK:
@@ -48,7 +50,7 @@ class Counters:
         self.failing, self._error, self._error_at = True, reason, datetime.now(UTC)
 
     def settled(self, delivery: Delivery, result: str) -> None:
-        """Count a settled delivery: `delivered`, `retried`, `dead_lettered` or `requeued`."""
+        """Count a settled delivery: `delivered`, `retried`, `dead_lettered`, `requeued` or `filtered`."""
         self._settled[result] += 1
         if self._refused:
             self._refused.pop(delivery, None)

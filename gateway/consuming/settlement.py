@@ -9,12 +9,13 @@ from functools import partial
 from typing import Protocol
 
 from delivery.backoff import retry_delay
-from delivery.copies import known_since, wants_reply
-from delivery.fate import Fate, Situation, fate_of
+from delivery.copies import known_since, times_forwarded, wants_reply
+from delivery.fate import Fate, Otherwise, Situation, fate_of
 from delivery.refusals import Refusals
-from delivery.request import RequestBuilder
-from delivery.template import Unsendable
-from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
+from delivery.request import Request, RequestBuilder
+from delivery.unsendable import Unsendable
+from domain.otherwise import Destination, Forward
+from domain.outcome import NEVER_ASKED, Answer, Outcome
 from domain.registry import Subscription
 from gateway.consuming.attempt_log import AttemptObserver
 from gateway.consuming.breakers import TargetBreaker
@@ -23,6 +24,7 @@ from gateway.consuming.counters import Counters
 from gateway.consuming.observers import OnAnswer, OnFate, Spans
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
+from gateway.rendering.requests import make
 
 
 class Owner(Protocol):
@@ -61,6 +63,7 @@ class Settlement:
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
+        self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
         self._spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
         self._on_answer: list[OnAnswer] = [counters.answered, *([self._spans.answered] if self._spans else [])]
@@ -68,14 +71,24 @@ class Settlement:
 
     def send(self, delivery: Delivery) -> None:
         """Start the request of a delivery; its answer settles the delivery."""
+        if self._requests.template is not None:
+            made = partial(self._start, delivery)
+            make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, made)
+            return
         try:
-            headers, body, url = self._requests.build(delivery.source, delivery.attempt, time.time())
+            request: Request | Unsendable = self._requests.build(delivery.source, delivery.attempt, time.time())
         except Unsendable as exc:
-            self.answered(delivery, Answer(None, ErrorClass.UNSENDABLE, str(exc), 0.0))
-        else:
-            if self._spans is not None:
-                headers = self._spans.start(delivery, headers)
-            self._target.send(headers, body, partial(self.answered, delivery), url)
+            request = exc
+        self._start(delivery, request)
+
+    def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
+        if isinstance(request, Unsendable):
+            self.answered(delivery, request.answer)
+            return
+        headers, body, url = request
+        if self._spans is not None:
+            headers = self._spans.start(delivery, headers)
+        self._target.send(headers, body, partial(self.answered, delivery), url)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle the delivery by the outcome of its attempt."""
@@ -108,7 +121,7 @@ class Settlement:
             others_succeed = self._refusals.refusal(time.monotonic())
         elif outcome is Outcome.UNSENT:
             self._refusals.unsent()
-        elif outcome is not Outcome.THROTTLE:
+        elif outcome is Outcome.RETRY or outcome is Outcome.REJECT:
             self._refusals.failure()
         return Situation(
             attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
@@ -120,6 +133,8 @@ class Settlement:
             refusals=self._refusals.row,
             status=answer.status,
             error=answer.error,
+            otherwise=self._otherwise,
+            forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
         )
 
     def _charged(self, delivery: Delivery) -> int:
@@ -186,6 +201,21 @@ class Settlement:
         self._owner.suspend(_sentence(answer))
         self._give_back(delivery, answer, delay)
 
+    def _set_aside(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        self.copier.dead_letter(delivery, answer, "filtered", lambda: self._finish(delivery, "filtered"))
+
+    def _forward(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        assert self._destination is not None  # the fate is another one without
+        self.copier.forward(
+            delivery,
+            self._destination,
+            safe=lambda: self._finish(delivery, "filtered"),
+            unfit=lambda: self._settle(delivery, answer, Fate.SET_ASIDE),
+        )
+
+    def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
+        self._finish(delivery, "filtered")
+
     def _finish(self, delivery: Delivery, result: str) -> None:
         self._counters.settled(delivery, result)
         self._owner.finish(delivery)
@@ -205,12 +235,23 @@ class Settlement:
             self._owner.give_back(delivery)
 
 
+MOST_FORWARDS = 16
+"""Forwards by filters before a message is dead-lettered instead: it goes in a circle."""
+
+
 def _sentence(answer: Answer) -> str:
     """Why the consumer does not go on."""
     return answer.detail if answer.error in NEVER_ASKED else f"The target answered {answer.reason}."
 
 
 _GONE, _FINE = Situation(gone=True), Situation()
+
+
+def _taken_apart(otherwise: str | Forward | None) -> tuple[Otherwise, Destination | None]:
+    if isinstance(otherwise, Forward):
+        return "forward", otherwise.forward
+    return "discard" if otherwise == "discard" else "deadLetter", None
+
 
 _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] = {
     Fate.ACK: Settlement._ack,
@@ -221,4 +262,7 @@ _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] 
     Fate.GIVE_BACK: Settlement._give_back,
     Fate.REST: Settlement._rest,
     Fate.SUSPEND: Settlement._suspend,
+    Fate.SET_ASIDE: Settlement._set_aside,
+    Fate.FORWARD: Settlement._forward,
+    Fate.DISCARD: Settlement._discard,
 }

@@ -28,6 +28,7 @@ from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
 from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
+from gateway.rendering.renderer import Renderer
 from gateway.tracing import Tracing
 from runtime.open_files import allow_many
 
@@ -132,6 +133,7 @@ class ConsumerThread:
             AttemptLog(self._attempts),
             self._tracing,
             self._periods,
+            Renderer(loop),
         )
         self._due_retries = DueRetries(self._wiring)
         self._consumers = RunningConsumers(self._wiring, self._close_when_done)
@@ -226,6 +228,7 @@ class ConsumerThread:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
             self._consumers.tell()
             self._wiring.http.close()
+            self._wiring.renderer.close()
             self._wiring.loop.finish()
         else:
             self._wiring.loop.call_later(0.02, lambda: self._end(at_the_latest))

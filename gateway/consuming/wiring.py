@@ -11,6 +11,7 @@ from gateway.consuming.attempt_log import AttemptLog
 from gateway.consuming.breakers import Breakers
 from gateway.http.client import HttpClient
 from gateway.loop import Loop
+from gateway.rendering.renderer import Renderer
 from gateway.tracing import Tracing
 
 
@@ -26,3 +27,4 @@ class Wiring:
     log: AttemptLog
     tracing: Tracing | None
     periods: Periods
+    renderer: Renderer

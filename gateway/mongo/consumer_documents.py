@@ -7,9 +7,11 @@ credentials by copying them to another consumer or by changing a URL.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from domain.consumer import ConsumerSpec
@@ -26,6 +28,11 @@ _SEALED = ("headers", "auth", "tls", "signingSecret")
 _RETIRING = "retiringSecrets"
 CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
 """The field for the end of `tls`, so that watching it needs no unsealing."""
+_FILTER = "filter"
+"""Stored as JSON: MongoDB restricts names that begin with `$` or contain a dot
+(https://www.mongodb.com/docs/manual/core/dot-dollar-considerations/)."""
+_TOGETHER = {_FILTER, "otherwise"}
+"""Neither is valid without the other."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 MISSING: Document = {
     "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
@@ -90,7 +97,11 @@ class ConsumerDocuments:
     def _parted(self, consumer_id: str, fields: Document, retiring: list[Any]) -> Document:
         shown = {name: value for name, value in fields.items() if name not in _SEALED}
         shown["url"] = masked_url(fields["url"])
-        sealed = {name: value for name, value in fields.items() if value and shown.get(name) != value}
+        if isinstance(shown.get(_FILTER), dict):
+            shown[_FILTER] = orjson.dumps(shown[_FILTER]).decode()
+        sealed = {
+            name: value for name, value in fields.items() if value and name != _FILTER and shown.get(name) != value
+        }
         if retiring:
             sealed[_RETIRING] = retiring
         place = _place(consumer_id, shown["url"])
@@ -112,7 +123,11 @@ def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
 
 
 def _shown_in(document: Document) -> Document:
-    return document["spec"] if isinstance(document["spec"], dict) else {}
+    """Return the fields of the spec that are not sealed. A filter that is not JSON is reported as invalid later."""
+    shown: Document = document["spec"] if isinstance(document["spec"], dict) else {}
+    with suppress(ValueError):
+        return shown | {_FILTER: orjson.loads(shown[_FILTER])} if isinstance(shown.get(_FILTER), str) else shown
+    return shown
 
 
 def _parsed(document: Document, fields: Document) -> tuple[ConsumerSpec, tuple[tuple[str, str], ...]]:
@@ -123,6 +138,8 @@ def _parsed(document: Document, fields: Document) -> tuple[ConsumerSpec, tuple[t
     except ValidationError as exc:
         wrong = tuple((dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0])
         names = {error["loc"][0] for error in exc.errors()}
+    if not _TOGETHER.isdisjoint(names):
+        names |= _TOGETHER
     sound = {name: value for name, value in fields.items() if name not in names}
     spec = ConsumerSpec.model_validate({"queueName": "-", "url": "http://invalid/"} | sound, strict=False)
     shown = {"queue_name": document["queueName"], "name": document["name"], "url": str(fields.get("url", ""))}

@@ -154,12 +154,12 @@ def test_several_consumers_of_a_queue_must_be_told_apart(service: Service) -> No
         ({"timeout": "fast"}, "timeout", "number"),
         ({"prefetch": 2001}, "prefetch", "2000"),
         ({"retry": {"schedule": [0]}}, "retry.schedule.0", "greater than or equal to 1"),
-        ({"retry": {"delays": [1]}}, "retry.delays", "not known"),
+        ({"retry": {"delays": [1]}}, "retry.delays", "unknown field"),
         ({"headers": {"Bad Header": "x"}}, "headers", "header name"),
         ({"headers": {"X-A": "a\r\nX-B: b"}}, "headers", "control"),
-        ({"headers": {"Content-Length": "5"}}, "headers", "service itself"),
-        ({"headers": {"webhook-id": "5"}}, "headers", "service itself"),
-        ({"consumerId": "mine"}, "consumerId", "not known"),
+        ({"headers": {"Content-Length": "5"}}, "headers", "service sets it"),
+        ({"headers": {"webhook-id": "5"}}, "headers", "service sets it"),
+        ({"consumerId": "mine"}, "consumerId", "unknown field"),
     ],
 )
 def test_a_consumer_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(

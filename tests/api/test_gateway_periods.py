@@ -14,6 +14,7 @@ from typing import Any
 import pika
 import pytest
 
+from delivery.copies import Source
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.details import ExchangeDetails
@@ -227,7 +228,7 @@ def test_a_sample_of_a_target_that_hangs_ends_after_its_longest_wait_again_and_a
     spec = ConsumerSpec(queue_name="q", url=target.url("/hang"), timeout=60)
     consumer = RegisteredConsumer("id", spec, 1, "enabled", None, now, now)
     for number in range(1, 4):
-        answer = send_sample(consumer, Message("q", b"body", properties=Properties()), OPEN, longest=0.2)
+        answer = send_sample(consumer, Source("q", "", "q", Properties(), b"body", "m-1"), OPEN, longest=0.2)
         assert answer.error is ErrorClass.TIMEOUT
         assert target.count == number
 

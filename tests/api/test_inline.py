@@ -49,6 +49,22 @@ def test_what_is_published_reaches_the_target(
     assert bodies == {f"Hello, {number}!".encode() for number in range(10)}
 
 
+def test_a_filter_and_a_template_work_in_a_web_worker(whole: MakeGunicorn, target: Target, unique_name: str) -> None:
+    server = whole("--workers", "1")
+    token = server.login()
+    post(server, token, "/createQueue", queueName=unique_name)
+    post(
+        server, token, "/createConsumer", queueName=unique_name, url=target.url(), otherwise="discard",
+        filter={"body": {"n": {"$gte": 5}}}, payload={"template": "n={{ body.n }}", "contentType": "text/plain"},
+    )  # fmt: skip
+    for number in range(10):
+        post(server, token, "/messagePublish", queueName=unique_name, message={"n": number})
+    bodies = {request.body for request in target.wait_for(5, 30)}
+    assert bodies == {f"n={number}".encode() for number in range(5, 10)}
+    sample = {"queueName": unique_name, "dryRun": True, "message": {"n": 7}}
+    assert server.call("POST", "/testConsumer", token, json=sample).json()["request"]["body"] == "n=7"
+
+
 def test_a_worker_that_ends_waits_for_the_answer_to_what_is_in_flight(
     whole: MakeGunicorn, target: Target, unique_name: str
 ) -> None:

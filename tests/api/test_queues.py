@@ -295,12 +295,12 @@ def test_an_exclusive_queue_is_locked(service: Service, broker: BrokerNode) -> N
         ({"queueName": "q", "arguments": ["x-expires"]}, "arguments", "JSON object"),
         ({"queueName": "q", "arguments": {"x-queue-type": "stream"}}, "arguments", "streams are not supported"),
         ({"queueName": "q", "arguments": {"x-odd": None}}, "arguments", "'x-odd' must not be null"),
-        ({"queueName": "q", "arguments": {"x-odd": [{"a": None}]}}, "arguments", "'x-odd' must not hold a null"),
+        ({"queueName": "q", "arguments": {"x-odd": [{"a": None}]}}, "arguments", "'x-odd' must not contain null"),
         ({"queueName": "q", "arguments": {"x-odd": 2**64}}, "arguments", "64 bits"),
         ({"queueName": "q", "maxLength": 2**63}, "maxLength", "less than or equal to"),
         ({"queueName": "q", "maxLength": 1, "arguments": {"x-max-length": 2}}, "", "maxLength is given twice"),
         ({"queueName": "q", "message_ttl": 1}, "message_ttl", "messageTtl"),
-        ({"queueName": "q", "colour": "red"}, "colour", "not known"),
+        ({"queueName": "q", "colour": "red"}, "colour", "unknown field"),
     ],
 )
 def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(

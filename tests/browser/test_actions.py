@@ -169,11 +169,57 @@ def test_a_message_that_no_queue_takes_is_said_to_be_lost_nowhere(dashboard: Das
 def test_a_sample_shows_what_the_target_answers(dashboard: Dashboard, service: Service, target: Target) -> None:
     service.post("/createConsumer", queueName="sampled", url=target.url("/status/418"))
     dashboard.open("publish?consumer=sampled", "Publish and test")
-    dashboard.button("Send the sample").click()
+    dashboard.button("Try it").click()
     result = dashboard.page.locator(".result")
     expect(result).to_contain_text("HTTP 418")
     expect(result).to_contain_text("status 418")
     assert target.requests[-1].body == b'{"sample": true}'
+
+
+def test_a_filter_and_a_template_are_given_seen_in_a_request_that_is_not_sent_and_changed(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    service.queue("templated")
+    dashboard.open("consumers", "Consumers")
+    dashboard.button("Create consumer").click()
+    dashboard.field("Queue").fill("templated")
+    dashboard.field("URL").fill(target.url())
+    dashboard.field("Payload").select_option("template")
+    dashboard.field("Template").fill('{"n": {{ body.n }')
+    dashboard.field("Filter").fill('{"body": {"n": {"$gt": 1}}}')
+    dashboard.field("Messages that the filter does not admit").fill("queue:small")
+    dashboard.button("Create consumer").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="line 1")).to_be_visible()
+    dashboard.expect_refusal(400)
+    dashboard.field("Template").fill('{"n": {{ body.n }}}')
+    dashboard.button("Create consumer").click()
+    expect(dashboard.notice("Created the consumer templated.")).to_be_visible()
+    created = service.get("/getConsumer", name="templated")
+    assert created["payload"] == {"template": '{"n": {{ body.n }}}', "contentType": "application/json"}
+    assert created["filter"] == {"body": {"n": {"$gt": 1}}}
+    assert created["otherwise"] == {"forward": {"exchange": "", "routingKey": "small"}}
+    dashboard.open("publish?consumer=templated", "Publish and test")
+    dashboard.field("Sample").fill('{"n": 7}')
+    dashboard.field("What to do").select_option("show")
+    dashboard.button("Try it").click()
+    result = dashboard.page.locator(".result")
+    expect(result).to_contain_text(f"POST {target.url()}")
+    expect(result).to_contain_text('{"n": 7}')
+    dashboard.field("Sample").fill('{"n": 1}')
+    dashboard.button("Try it").click()
+    expect(result).to_contain_text("filtered")
+    assert target.count == 0
+    dashboard.open("consumer/templated", "Consumer templated")
+    dashboard.button("Edit").click()
+    expect(dashboard.field("Payload")).to_have_value("template")
+    expect(dashboard.field("Messages that the filter does not admit")).to_have_value("queue:small")
+    dashboard.field("Template").fill("{{ text }}")
+    dashboard.field("Messages that the filter does not admit").fill("discard")
+    dashboard.button("Save").click()
+    expect(dashboard.notice("Changed templated.")).to_be_visible()
+    changed = service.get("/getConsumer", name="templated")
+    assert (changed["payload"]["template"], changed["otherwise"]) == ("{{ text }}", "discard")
+    assert changed["filter"] == created["filter"]
 
 
 def test_an_attempt_leads_to_all_attempts_of_its_message(

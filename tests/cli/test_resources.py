@@ -116,6 +116,24 @@ def test_a_consumer_s_target_is_tried(shell: Shell, queue: str, target: Target) 
     assert "would refuse the sample" in shell.fails(1, "consumers", "test", queue)
 
 
+def test_a_consumer_s_filter_and_template_are_json_and_its_request_is_seen(
+    shell: Shell, queue: str, target: Target
+) -> None:
+    (shell.home / "payload.json").write_text('{"template": "n={{ body.n }}", "contentType": "text/plain"}')
+    shell.done(
+        "consumers", "create", queue, "--url", target.url(), "--filter", '{"body": {"n": {"$gt": 1}}}',
+        "--otherwise", "deadLetter", "--payload", f"@{shell.home}/payload.json",
+    )  # fmt: skip
+    consumer = shell.json("consumers", "get", queue)
+    assert (consumer["filter"], consumer["otherwise"]) == ({"body": {"n": {"$gt": 1}}}, "deadLetter")
+    tried = shell.json("consumers", "test", queue, "--dry-run", "--message", '{"n": 2}')
+    assert (tried["request"]["body"], tried["request"]["headers"]["Content-Type"]) == ("n=2", "text/plain")
+    assert "would not be sent" in shell.fails(1, "consumers", "test", queue, "--dry-run", "--message", '{"n": 1}')
+    shell.done("consumers", "update", queue, "--otherwise", '{"forward": {"exchange": "", "routingKey": "small"}}')
+    assert shell.json("consumers", "get", queue)["otherwise"]["forward"]["routingKey"] == "small"
+    assert target.count == 0
+
+
 def test_the_log_of_attempts_tells_what_failed(shell: Shell, queue: str, target: Target) -> None:
     target.answer = 422
     shell.done("consumers", "create", queue, "--url", target.url())

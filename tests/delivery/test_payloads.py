@@ -96,8 +96,7 @@ def test_a_message_completes_the_url_and_one_that_cannot_is_dead_lettered_alone(
     assert dead["2"]["workerrmq-error"] == dead["3"]["workerrmq-error"] == "unsendable"
     assert "{header:x-tenant}, which is missing" in dead["2"]["workerrmq-reason"]
     assert "slash" in dead["3"]["workerrmq-reason"]
-    report = consumers.wait(queue, "running", "failing")
-    assert (report.delivered, report.dead_lettered) == (2, 2)
+    wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.dead_lettered) == (2, 2))
 
 
 @pytest.mark.parametrize(

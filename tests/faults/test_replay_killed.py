@@ -6,15 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.api.client import Gunicorn
 from tests.faults.scene import ids_in, publish
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
-
-pytestmark = pytest.mark.versions
 
 COUNT = 3000
 BATCH = 200

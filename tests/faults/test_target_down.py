@@ -15,8 +15,6 @@ from tests.support.store import StoreNode
 from tests.support.target_process import TargetProcess
 from tests.support.worker import SECRET, worker_on
 
-pytestmark = pytest.mark.versions
-
 PROBES = 40
 """One a second instead of every 30 seconds: the outage is one of twenty minutes."""
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-import pytest
 import requests
 from requests.exceptions import ChunkedEncodingError
 
@@ -20,8 +19,6 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.server import running
 from tests.support.store import StoreNode
-
-pytestmark = pytest.mark.versions
 
 
 def test_every_message_that_was_answered_200_is_in_its_queue_whichever_worker_was_killed(

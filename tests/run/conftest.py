@@ -11,10 +11,11 @@ from tests.support.installation import Installation
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all on one worker: they share an installation and the machine's usual ports."""
+    """Run all on one worker: they share an installation and the machine's usual ports. The first one installs it."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("run"))
+            item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.support.installation import Installation
 from tests.support.processes import wait_until
 
 
-@pytest.mark.timeout(400)  # the first start installs everything
 def test_a_copy_of_the_data_restores_messages_consumers_users_and_secrets(installation: Installation) -> None:
     installation.start()
     for path, body in (

@@ -18,7 +18,6 @@ ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
 """What the fixture does before, and what runs this very test."""
 
 
-@pytest.mark.timeout(400)  # the first start installs everything
 @pytest.mark.parametrize("document", ["README.md", "docs/TUTORIAL.md"])
 def test_every_block_prints_the_documented_output(installation: Installation, document: str) -> None:
     installation.start()
@@ -70,7 +69,6 @@ def _pattern(line: str) -> str:
     return ".*".join(re.escape(" ".join(part.split())) for part in line.split("…"))
 
 
-@pytest.mark.timeout(400)
 def test_the_command_line_works_from_any_directory_without_settings(first_installation: Installation) -> None:
     flask = first_installation.project / ".venv/bin/flask"
     settings = {"WORKERRMQ_URL": first_installation.url, "MONGO_URI": "nonsense", "RABBITMQ_URL": "nonsense"}

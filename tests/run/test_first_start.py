@@ -9,8 +9,6 @@ import pytest
 from tests.support.installation import Installation
 from tests.support.processes import wait_until
 
-pytestmark = pytest.mark.timeout(400)  # the first start installs everything
-
 
 @pytest.fixture
 def said(first_installation: Installation) -> str:

@@ -35,6 +35,10 @@ LEFT, LAST = Situation(attempts_left=True), Situation(attempts_left=False)
         (16, Outcome.SUSPEND, LEFT._replace(refusals=10), Fate.SUSPEND),
         (16, Outcome.SUSPEND, LEFT._replace(refusals=1, status=410), Fate.SUSPEND),
         (17, Outcome.SUSPEND, LAST._replace(refusals=9, too_old=True), Fate.REST),
+        (18, Outcome.FILTERED, LAST._replace(otherwise="discard", target_down=True), Fate.DISCARD),
+        (19, Outcome.FILTERED, LAST._replace(otherwise="forward", too_old=True), Fate.FORWARD),
+        (20, Outcome.FILTERED, LEFT._replace(otherwise="forward", forwarded_enough=True), Fate.SET_ASIDE),
+        (20, Outcome.FILTERED, LEFT, Fate.SET_ASIDE),
     ],
 )
 def test_a_row_decides(row: int, outcome: Outcome, situation: Situation, fate: Fate) -> None:

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from delivery.copies import Source, retry_copy
 from delivery.request import RequestBuilder
-from delivery.template import Unsendable, UrlExpansion
+from delivery.template import UrlExpansion
+from delivery.unsendable import Unsendable
 from domain.consumer import ConsumerSpec
 from domain.message import Properties
 from domain.outcome import Answer

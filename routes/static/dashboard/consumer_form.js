@@ -7,7 +7,8 @@ import { el } from "./dom.js";
 import { json } from "./form.js";
 
 const METHODS = ["POST", "PUT", "PATCH"].map((method) => [method, method]);
-const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JSON with the body and all AMQP properties"], ["cloudevents", "cloudevents"]];
+const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JSON with the body and all AMQP properties"], ["cloudevents", "cloudevents"],
+  ["template", "template: the output of the template"]];
 
 const CERTIFICATES = [
   ["ca", "Trusted CA certificates", "PEM; empty: those that the service trusts"],
@@ -40,18 +41,11 @@ export function editConsumer(consumer) {
     submit: "Save",
     async run(values, changed) {
       const all = nested(values);
-      const names = new Set([...changed].map((name) => name.split(".")[0]));
+      const names = new Set([...changed].map((name) => PAYLOAD_PARTS.has(name) ? "payload" : name.split(".")[0]));
       await update(consumer.name, Object.fromEntries([...names].map((name) => [name, all[name] ?? null])));
       return `Changed ${consumer.name}.`;
     },
   });
-}
-
-// What the API takes for the fields of `tls`, which the form has one by one.
-function nested(values) {
-  const flat = Object.entries(values).filter(([name]) => !name.startsWith("tls."));
-  const tls = CERTIFICATES.map(([name]) => [name, values[`tls.${name}`]]).filter(([, value]) => value);
-  return Object.fromEntries(tls.length ? [...flat, ["tls", Object.fromEntries(tls)]] : flat);
 }
 
 // What was given of a consumer's authorization; the API shows the rest as null, or as the default.
@@ -63,7 +57,20 @@ function common(consumer) {
   return [
     { name: "url", label: "URL", kind: "url", value: consumer.url, hint: "target of each message" },
     { name: "method", label: "Method", kind: "select", options: METHODS, value: consumer.method },
-    { name: "payload", label: "Payload", kind: "select", options: PAYLOADS, value: consumer.payload },
+    { name: "payload", label: "Payload", kind: "select", options: PAYLOADS, value: consumer.payload?.template ? "template" : consumer.payload },
+    {
+      name: "template", label: "Template", kind: "area", value: consumer.payload?.template,
+      hint: 'for the payload “template”, as in {"id": {{ body.id|tojson }}}',
+    },
+    { name: "contentType", label: "Template’s content type", value: consumer.payload?.contentType, hint: "default application/json" },
+    {
+      name: "filter", label: "Filter", kind: "area", rows: 2, read: json, value: consumer.filter ? JSON.stringify(consumer.filter, null, 2) : "",
+      hint: 'JSON, as in {"body": {"total": {"$gte": 100}}}; empty: every message',
+    },
+    {
+      name: "otherwise", label: "Messages that the filter does not admit", value: otherwiseText(consumer.otherwise), read: otherwise,
+      hint: "deadLetter, discard, queue:NAME or exchange:NAME:ROUTING-KEY; required with a filter",
+    },
     { name: "timeout", label: "Timeout", kind: "number", value: consumer.timeout, hint: "seconds; default 30" },
     { name: "prefetch", label: "Prefetch", kind: "number", value: consumer.prefetch, hint: "messages in flight per worker; default 64" },
     {
@@ -93,6 +100,27 @@ function common(consumer) {
       hint: "whsec_…; never shown again",
     },
   ];
+}
+
+const PAYLOAD_PARTS = new Set(["template", "contentType"]);
+
+// What the API takes for values that the form has one by one: a template with its content type, and the parts of `tls`.
+function nested({ template, contentType, ...values }) {
+  const fields = Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith("tls.")));
+  const tls = CERTIFICATES.map(([name]) => [name, values[`tls.${name}`]]).filter(([, value]) => value);
+  if (tls.length) fields.tls = Object.fromEntries(tls);
+  return values.payload === "template" ? { ...fields, payload: { template, contentType } } : fields;
+}
+
+function otherwiseText(value) {
+  const to = value?.forward;
+  return to ? (to.exchange ? `exchange:${to.exchange}:${to.routingKey}` : `queue:${to.routingKey}`) : value;
+}
+
+function otherwise(given) {
+  if (given.startsWith("queue:")) return { forward: { exchange: "", routingKey: given.slice(6) } };
+  const [, exchange, routingKey] = given.match(/^exchange:([^:]+):(.*)$/s) || [];
+  return exchange ? { forward: { exchange, routingKey } } : given || undefined;
 }
 
 function orderingText(value) {

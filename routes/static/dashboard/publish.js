@@ -41,24 +41,41 @@ function test(name) {
     fields: [
       { name: "name", label: "Consumer", required: true, value: name },
       { name: "message", label: "Sample", kind: "area", rows: 4, hint: 'empty: {"sample": true}' },
+      { name: "mode", label: "What to do", kind: "select", options: MODES },
     ],
-    submit: "Send the sample",
-    async run({ name, message }) {
+    submit: "Try it",
+    async run({ name, message, mode }) {
       fill(result);
-      const sample = message === undefined ? {} : { message, properties: { contentType: typeOf(message) } };
-      const { data } = await post("testConsumer", { name, ...sample });
-      fill(result, ...answer(data));
+      const sample = message === undefined || mode === "queue" ? {} : { message, properties: { contentType: typeOf(message) } };
+      const dryRun = mode !== "send";
+      const { data } = await post("testConsumer", { name, ...sample, dryRun, fromQueue: mode === "queue" });
+      fill(result, ...(data.request ? request(data.request) : answer(data)));
     },
   });
   const about = el("p", {}, "The sample is sent and signed like a delivery. No queue is used, and the request is not retried.");
   return el("section", { "aria-labelledby": "test" }, el("h2", { id: "test" }, "Test a consumer's target"), about, asked.node, result);
 }
 
+const MODES = [["send", "send the sample"], ["show", "show the request for the sample"], ["queue", "show the request for the first message of the queue"]];
+
+function request({ method, url, headers, body, bodyBase64 }) {
+  const lines = Object.entries(headers).map(([header, value]) => `${header}: ${value}`);
+  const shown = body ?? `${bodyBase64} (Base64)`;
+  return [
+    el("p", {}, el("span", { class: "tag good" }, "not sent"), " A worker would send this request. Credentials are masked."),
+    el("pre", { class: "body", tabindex: "0" }, [`${method} ${url}`, ...lines, "", shown].join("\n")),
+  ];
+}
+
 function answer(data) {
-  const meaning = { success: "would be delivered", retry: "would be retried", reject: "would be dead-lettered", suspend: "would rest or suspend the consumer" };
+  const meaning = {
+    success: "would be delivered", retry: "would be retried", throttle: "would wait for the target", reject: "would be dead-lettered",
+    suspend: "would rest or suspend the consumer", filtered: "would not be sent, but settled as “otherwise” says",
+  };
+  const took = data.durationMs === undefined ? "" : `, in ${milliseconds(data.durationMs)}`;
   const tone = data.outcome === "success" ? "good" : "bad";
   return [
-    el("p", {}, el("span", { class: `tag ${tone}` }, data.outcome), ` ${data.reason}, in ${milliseconds(data.durationMs)}: a message ${meaning[data.outcome]}.`),
+    el("p", {}, el("span", { class: `tag ${tone}` }, data.outcome), ` ${data.reason}${took}: a message ${meaning[data.outcome]}.`),
     data.body ? el("pre", { class: "body", tabindex: "0" }, data.body) : null,
   ];
 }

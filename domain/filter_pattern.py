@@ -1,0 +1,224 @@
+"""Patterns that choose messages, as in `{"body": {"total": {"$gte": 100}}, "routingKey": {"$startsWith": "order."}}`.
+
+The operators are MongoDB's (https://www.mongodb.com/docs/manual/reference/operator/query/) with EventBridge's nested
+objects; delivery/filter.py applies them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+ROOTS = ("body", "headers", "properties", "routingKey")
+"""The first step of every path."""
+
+MAX_DEPTH = 16
+"""Objects and arrays inside each other."""
+MAX_PARTS = 1000
+"""Fields, operators and values of one pattern."""
+MAX_STEPS = 32
+"""Names in one path."""
+MAX_TEXT = 1024
+"""Characters of one name or string."""
+
+
+class All(NamedTuple):
+    """Every part holds; without parts, always."""
+
+    parts: tuple[Condition, ...]
+
+
+class Some(NamedTuple):
+    """At least one part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+class Not(NamedTuple):
+    part: Condition
+
+
+class Test(NamedTuple):
+    """`operator` holds for the value at `path`. Its operand is valid for it."""
+
+    path: tuple[str, ...]
+    operator: str
+    operand: Any
+
+
+Condition = All | Some | Not | Test
+
+
+class FilterPattern(dict[str, Any]):
+    """A valid pattern, as its author wrote it, and its parsed `condition`. Raises ValueError with the rest of a
+    sentence for any other."""
+
+    condition: Condition
+
+    def __init__(self, pattern: Mapping[str, Any]) -> None:
+        super().__init__(pattern)
+        _check_size(pattern)
+        if not pattern:
+            raise ValueError("must have at least one of body, headers, properties and routingKey")
+        self.condition = _object(pattern, ())
+
+    @classmethod
+    def parse(cls, pattern: dict[str, Any]) -> Self:
+        """The same, for pydantic."""
+        return cls(pattern)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        shape = core_schema.dict_schema(core_schema.str_schema())
+        return core_schema.no_info_after_validator_function(cls.parse, shape)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        roots, combinations = "|".join(ROOTS), "|".join(name.replace("$", r"\$") for name in _COMBINATIONS)
+        names = rf"^(({roots})(\..+)?|{combinations})$"
+        return {"type": "object", "minProperties": 1, "propertyNames": {"pattern": names}}
+
+
+def _check_size(pattern: Mapping[str, Any]) -> None:
+    """Raise ValueError for a pattern that is too deep or too large, without recursion."""
+    level: list[Any] = [pattern]
+    parts = 0
+    for _ in range(MAX_DEPTH):
+        level = [item for value in level for item in _inner(value)]
+        parts += len(level)
+        if parts > MAX_PARTS:
+            raise ValueError(f"must have at most {MAX_PARTS} fields, operators and values")
+        if not level:
+            return
+    raise ValueError(f"must have at most {MAX_DEPTH} objects and arrays inside each other")
+
+
+def _inner(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for name in value:
+            _check_text(name)
+        yield from value.values()
+    elif isinstance(value, list | tuple):
+        yield from value
+    elif isinstance(value, str):
+        _check_text(value)
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"must have no name or string of more than {MAX_TEXT} characters")
+
+
+def _object(pattern: Mapping[str, Any], path: tuple[str, ...]) -> Condition:
+    """A pattern for what is at `path`: all of its members hold."""
+    parts = tuple(_member(name, value, path) for name, value in pattern.items())
+    return parts[0] if len(parts) == 1 else All(parts)
+
+
+def _member(name: str, value: Any, path: tuple[str, ...]) -> Condition:
+    if name in _COMBINATIONS:
+        return _COMBINATIONS[name](name, value, path)
+    if name.startswith("$"):
+        return _test(name, value, path)
+    steps = tuple(name.split("."))
+    if not all(steps):
+        raise ValueError(f"has the path {name!r}, which must be names with single dots between them")
+    if len(path) + len(steps) > MAX_STEPS:
+        raise ValueError(f"has a path of more than {MAX_STEPS} names")
+    if not path and steps[0] not in ROOTS:
+        raise ValueError(f"has {steps[0]!r}; a pattern starts with {', '.join(ROOTS)}, $and, $or, $nor or $not")
+    if isinstance(value, Mapping):
+        if value and all(key.startswith("$") for key in value) != any(key.startswith("$") for key in value):
+            raise ValueError(f"mixes operators and field names in {name!r}; use $and to have both")
+        if not value:
+            raise ValueError(f'has an empty object for {name!r}; write {{"$eq": {{}}}} or {{"$exists": true}}')
+        return _object(value, path + steps)
+    return _test("$eq", _unambiguous(name, value), path + steps)
+
+
+def _unambiguous(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        raise ValueError(
+            f'has an array for {name!r}; write {{"$in": […]}} for any of its values, or {{"$eq": […]}} for the array'
+        )
+    return value
+
+
+_Member = Callable[[str, Any, tuple[str, ...]], Condition]
+"""From name, value and path of a member to its condition."""
+
+
+def _several(combine: Callable[[tuple[Condition, ...]], Condition]) -> _Member:
+    def parse(name: str, value: Any, path: tuple[str, ...]) -> Condition:
+        if (
+            not isinstance(value, list | tuple)
+            or not value
+            or not all(isinstance(one, Mapping) and one for one in value)
+        ):
+            raise ValueError(f"needs a list of patterns for {name}, at least one, each with at least one member")
+        return combine(tuple(_object(one, path) for one in value))
+
+    return parse
+
+
+def _negated(name: str, value: Any, path: tuple[str, ...]) -> Condition:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"needs a pattern for {name}")
+    return Not(_object(value, path))
+
+
+_COMBINATIONS: dict[str, _Member] = {
+    "$and": _several(All),
+    "$or": _several(Some),
+    "$nor": _several(lambda parts: Not(Some(parts))),
+    "$not": _negated,
+}
+
+
+def _test(operator: str, operand: Any, path: tuple[str, ...]) -> Condition:
+    if operator not in _OPERANDS:
+        known = ", ".join([*_OPERANDS, *_COMBINATIONS])
+        raise ValueError(f"has the unknown operator {operator}. Allowed: {known}")
+    if not path:
+        raise ValueError(f'has {operator} without a field; put it into one, as in {{"body": {{"total": …}}}}')
+    fits, needs = _OPERANDS[operator]
+    if not fits(operand):
+        raise ValueError(f"needs {needs} for {operator}")
+    for number in _numbers(operand):
+        if not math.isfinite(number) or (isinstance(number, int) and not -(2**63) <= number < 2**63):
+            raise ValueError(f"has a number for {operator} that is not finite, or needs more than 64 bits")
+    return Test(path, operator, operand)
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def _is_ordered(operand: Any) -> bool:
+    return isinstance(operand, str | int | float) and not isinstance(operand, bool)
+
+
+def _is_list(operand: Any) -> bool:
+    return isinstance(operand, list | tuple)
+
+
+_OPERANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "$eq": (lambda _: True, ""),
+    "$ne": (lambda _: True, ""),
+    "$in": (_is_list, "an array"),
+    "$nin": (_is_list, "an array"),
+    **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), (_is_ordered, "a number or a string")),
+    "$startsWith": (lambda operand: isinstance(operand, str), "a string"),
+    "$exists": (lambda operand: isinstance(operand, bool), "true or false"),
+}
+"""The operators, and what each is given."""

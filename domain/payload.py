@@ -1,0 +1,56 @@
+"""What a target gets as the body of a request: the message's own, a standard form, or what a template makes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+
+from domain.model import Model
+from domain.sentences import dotted, faults, joined
+
+MAX_TEMPLATE = 16_384
+"""Characters of one template."""
+
+
+class PayloadTemplate(Model):
+    """A template in minijinja's dialect of Jinja2 (https://docs.rs/minijinja/latest/minijinja/syntax/), and the
+    Content-Type of what it makes."""
+
+    template: str = Field(min_length=1, max_length=MAX_TEMPLATE, examples=['{"id": {{ body.id|tojson }}}'])
+    content_type: str = Field("application/json", min_length=1, max_length=255)
+
+    @field_validator("content_type")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ValueError("must be printable ASCII without space at its ends")
+        return value
+
+
+_Form = Literal["raw", "envelope", "cloudevents"]
+
+
+def _form(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
+    """Which of two shapes was meant cannot be told from one that is neither."""
+    if isinstance(value, dict):
+        try:
+            return PayloadTemplate.model_validate(value)
+        except ValidationError as exc:
+            wrong = [(dotted(place), what) for place, what in faults(PayloadTemplate, exc)[0]]
+            raise ValueError(joined(wrong)) from None
+    try:
+        return validated(value)
+    except ValidationError:
+        shapes = """'raw', 'envelope', 'cloudevents' or {"template": "…", "contentType": "…"}"""
+        raise ValueError(f"must be {shapes}") from None
+
+
+Payload = Annotated[_Form | PayloadTemplate, WrapValidator(_form)]
+"""`raw`: the body as it is; `envelope`: JSON with all that AMQP says of the message; `cloudevents`: `ce-` headers."""

@@ -1,0 +1,1 @@
+"""Templates of payloads, rendered in a process of their own."""

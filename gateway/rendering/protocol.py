@@ -1,0 +1,48 @@
+"""What the service and its renderer say to each other over a socket: frames of three parts, each with its length.
+
+A request is a template, the description of a message as JSON (empty: the template is only to be compiled) and its body;
+an answer is a verdict, a reason and a payload.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+_LENGTHS = struct.Struct("!III")
+
+READY, DONE, BAD_TEMPLATE, UNSENDABLE = b"ready", b"done", b"bad template", b"unsendable"
+"""Verdicts. The first is said once, by a renderer that has started."""
+
+Frame = tuple[bytes, bytes, bytes]
+
+
+def packed(first: bytes, second: bytes, third: bytes) -> bytes:
+    """One frame."""
+    return b"".join((_LENGTHS.pack(len(first), len(second), len(third)), first, second, third))
+
+
+class Frames:
+    """Puts the frames of a stream together."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """All frames that are complete now."""
+        self._buffer += data
+        at = 0
+        while len(self._buffer) - at >= _LENGTHS.size:
+            lengths = _LENGTHS.unpack_from(self._buffer, at)
+            end = at + _LENGTHS.size + sum(lengths)
+            if len(self._buffer) < end:
+                break
+            middle = at + _LENGTHS.size + lengths[0]
+            whole = bytes(self._buffer[at:end])
+            yield (
+                whole[_LENGTHS.size : middle - at],
+                whole[middle - at : middle - at + lengths[1]],
+                whole[middle - at + lengths[1] :],
+            )
+            at = end
+        del self._buffer[:at]
