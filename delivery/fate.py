@@ -67,10 +67,10 @@ class Situation(NamedTuple):
     refusals: int = 1
     """refusals in a row, including this one"""
     status: int | None = None
-    error: ErrorClass | None = None
     otherwise: Otherwise = "deadLetter"
     forwarded_enough: bool = False
     """whether the message was forwarded so often that it must be going in a circle"""
+    error: ErrorClass | None = None
 
 
 _Condition = Callable[[Situation], bool]

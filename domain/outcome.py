@@ -53,8 +53,8 @@ class ErrorClass(Enum):
 
 
 NEVER_ASKED = frozenset({
-    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE,
-    ErrorClass.PROXY, ErrorClass.FILTERED, ErrorClass.TEMPLATE,
+    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE, ErrorClass.TOKEN,
+    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY,
 })  # fmt: skip
 """Errors that occur before a request is sent to the target."""
 

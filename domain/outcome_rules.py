@@ -12,16 +12,16 @@ from domain.model import Model
 from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 
 _UNRULED = {
-    ErrorClass.UNSENDABLE: Outcome.REJECT,
+    ErrorClass.UNSENDABLE: Outcome.REJECT,  # the message is at fault, not the consumer
     ErrorClass.FILTERED: Outcome.FILTERED,
     ErrorClass.TOKEN: Outcome.UNSENT,
     ErrorClass.PROXY: Outcome.UNSENT,
 }
-"""Errors that do not suspend without a rule, because the consumer is not at fault."""
+"""Errors that do not suspend without a rule."""
 _FIXED = (ErrorClass.FILTERED, ErrorClass.TEMPLATE)
 """Errors that no rule can name."""
 _NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
-"""The errors that the rule `network` covers: those where the target was asked, or could not be reached."""
+"""The errors that the rule `network` covers: the target was asked, or could not be reached."""
 _RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass if error not in _FIXED))
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 

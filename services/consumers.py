@@ -162,19 +162,15 @@ class Consumers:
 
     def _check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
         """Return warnings about the target that do not prevent the change. Raises Invalid when a secret's value is the
-        mask, the template has a syntax error, or a certificate that the consumer did not have `before` is out of date;
-        TargetRefused when the URL or the token URL is not allowed."""
+        mask, the template has a syntax error, or a certificate that the consumer did not have `before` is out of date,
+        and TargetRefused when the URL or the token URL is not allowed."""
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
         if isinstance(spec.payload, PayloadTemplate) and (fault := bad_template(spec.payload.template)):
             raise Invalid(f"payload.template: {fault}", fields=[("payload.template", fault)])
-        if (
-            spec.tls
-            and (before is None or spec.tls != before.tls)
-            and (expired := spec.tls.unusable(datetime.now(UTC)))
-        ):
-            raise Invalid(joined([expired]), fields=[expired])
+        if spec.tls and (before is None or spec.tls != before.tls) and (bad := spec.tls.unusable(datetime.now(UTC))):
+            raise Invalid(joined([bad]), fields=[bad])
         urls = {"url": spec.url}
         if isinstance(spec.auth, OAuth2Auth):
             urls["auth.tokenUrl"] = spec.auth.token_url

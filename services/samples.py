@@ -23,9 +23,9 @@ from services.consumers import Consumers
 
 class SampleAnswer(Model):
     """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
-    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend. Or the
-    sample was not sent: filtered, the consumer's filter does not admit it; unsent, there is no token, or the egress
-    proxy fails."""
+    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend; unsent:
+    there is no token, or the egress proxy fails; or filtered: the consumer's filter does not admit the sample, which
+    was not sent."""
 
     message_id: str
     status: int | None

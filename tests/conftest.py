@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.embedded import EmbeddedNode
 from tests.support.mongo_proxy import MongoProxy
@@ -19,6 +20,10 @@ from tests.support.rabbitmq_programs import RABBITMQ, RABBITMQ4, Programs
 from tests.support.server import running
 from tests.support.store import StoreNode, store_to_test
 from tests.support.target import Target
+
+# Hypothesis measures how long examples take, which depends on the load of the machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A shell that runs the suite in the background ignores SIGINT, and nohup ignores SIGHUP. The programs that the tests
 # start would inherit that, and would not stop by these signals.

@@ -132,9 +132,9 @@ class Settlement:
             others_succeed=others_succeed,
             refusals=self._refusals.row,
             status=answer.status,
-            error=answer.error,
             otherwise=self._otherwise,
             forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
+            error=answer.error,
         )
 
     def _charged(self, delivery: Delivery) -> int:
@@ -235,14 +235,13 @@ class Settlement:
             self._owner.give_back(delivery)
 
 
-MOST_FORWARDS = 16
-"""Forwards by filters before a message is dead-lettered instead: it goes in a circle."""
-
-
 def _sentence(answer: Answer) -> str:
-    """Why the consumer does not go on."""
+    """Return the reason why the consumer does not go on."""
     return answer.detail if answer.error in NEVER_ASKED else f"The target answered {answer.reason}."
 
+
+MOST_FORWARDS = 16
+"""Forwards by filters before a message is dead-lettered instead: it goes in a circle."""
 
 _GONE, _FINE = Situation(gone=True), Situation()
 

@@ -9,7 +9,7 @@ from delivery.copies import Source, attempts_charged
 from delivery.request import Request, RequestBuilder
 from delivery.target_guard import Guard
 from delivery.unsendable import Unsendable
-from domain.auth import ApiKeyAuth, Auth
+from domain.auth import ApiKeyAuth
 from domain.consumer import ConsumerSpec
 from domain.credentials import masked_headers, masked_url
 from domain.model import MASK
@@ -41,10 +41,11 @@ def send_sample(
 
         if isinstance(request, Unsendable):
             done(request.answer)
-        else:
-            late = Answer(None, ErrorClass.TIMEOUT, f"no answer within {longest:g} s, the token included", longest)
-            loop.call_later(longest * 1.1, lambda: done(late))  # a token and a request may take longer together
-            client.target(spec).send(request.headers, request.body, done, request.url)
+            return
+        late = Answer(None, ErrorClass.TIMEOUT, f"no answer within {longest:g} s, the token included", longest)
+        # A token, a request and another token take longer together.
+        loop.call_later(longest * 1.1, lambda: done(late))
+        client.target(spec).send(request.headers, request.body, done, request.url)
 
     _run(spec, consumer, source, send)
     return answers[0]
@@ -66,16 +67,12 @@ def request_of(consumer: RegisteredConsumer, source: Source) -> Request | Unsend
     if isinstance(request, Unsendable):
         return request
     headers = [line for line in request.headers if line != "Expect:"]  # which keeps curl from sending one
-    shown = request._replace(headers=headers, url=request.url or url)
-    return shown if spec.auth is None else _with_masked(spec.auth, shown)
-
-
-def _with_masked(auth: Auth, request: Request) -> Request:
-    """The request with the mask where `auth` adds credentials."""
-    if auth.sets_header:
-        return request._replace(headers=[*request.headers, f"{auth.sets_header}: {MASK}"])
-    name = quote(auth.name if isinstance(auth, ApiKeyAuth) else "", safe="")
-    return request._replace(url=f"{request.url}{'&' if '?' in str(request.url) else '?'}{name}={MASK}")
+    sent_to = request.url or url
+    if isinstance(spec.auth, ApiKeyAuth) and spec.auth.in_ == "query":
+        sent_to += f"{'&' if '?' in sent_to else '?'}{quote(spec.auth.name, safe='')}={MASK}"
+    elif spec.auth is not None:
+        headers.append(f"{spec.auth.sets_header}: {MASK}")
+    return request._replace(headers=headers, url=sent_to)
 
 
 def _run(

@@ -26,13 +26,13 @@ _SEALED = ("headers", "auth", "tls", "signingSecret")
 """Fields that may contain credentials, which the database never has in plain text. So may the user info and query of
 `url`."""
 _RETIRING = "retiringSecrets"
-CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
-"""The field for the end of `tls`, so that watching it needs no unsealing."""
 _FILTER = "filter"
 """Stored as JSON: MongoDB restricts names that begin with `$` or contain a dot
 (https://www.mongodb.com/docs/manual/core/dot-dollar-considerations/)."""
 _TOGETHER = {_FILTER, "otherwise"}
 """Neither is valid without the other."""
+CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
+"""The field for the end of `tls`, so that watching it needs no unsealing."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 MISSING: Document = {
     "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",

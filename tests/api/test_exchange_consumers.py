@@ -84,7 +84,7 @@ def test_a_call_that_cannot_succeed_makes_nothing(service: Service) -> None:
     [
         ({}, "either queueName"),
         ({"queueName": "orders", "exchange": "events"}, "either queueName"),
-        ({"queueName": "orders", "routingKey": "k"}, "routingKey goes with exchange"),
+        ({"queueName": "orders", "routingKey": "k"}, "routingKey needs exchange"),
         ({"exchange": "workerrmq.due"}, "workerrmq."),
         ({"exchange": "events", "routingKey": "workerrmq.due"}, "workerrmq."),
         ({"exchange": ""}, "empty"),

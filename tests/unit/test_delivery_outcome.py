@@ -33,12 +33,12 @@ def test_no_answer_is_tried_again_unless_the_target_was_never_asked(error: Error
     faults = {
         ErrorClass.BLOCKED: Outcome.SUSPEND,
         ErrorClass.UNSENDABLE: Outcome.REJECT,
+        ErrorClass.FILTERED: Outcome.FILTERED,
+        ErrorClass.TEMPLATE: Outcome.SUSPEND,
         ErrorClass.TOKEN: Outcome.UNSENT,
         ErrorClass.TOKEN_REFUSED: Outcome.SUSPEND,
         ErrorClass.CERTIFICATE: Outcome.SUSPEND,
         ErrorClass.PROXY: Outcome.UNSENT,
-        ErrorClass.FILTERED: Outcome.FILTERED,
-        ErrorClass.TEMPLATE: Outcome.SUSPEND,
     }
     assert OutcomeRules().table.outcome_of(answer(None, error)) is faults.get(error, Outcome.RETRY)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delivery.copies import SCHEDULED_FOR, known_since, passed, retry_copy
@@ -26,6 +26,7 @@ def through_the_levels(copy: Message) -> Message:
     return passed(copy.routing_key, seen, copy.body)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first example takes long on a busy machine
 @given(properties, st.sampled_from(["", "shop"]), short, st.integers(1, LONGEST_DELAY))
 def test_a_message_comes_out_as_its_publisher_sent_it(
     sent: Properties, exchange: str, routing_key: str, delay: int

@@ -27,7 +27,7 @@ export function createConsumer(queueName) {
     ],
     submit: "Create consumer",
     async run(values) {
-      const { data } = await post("createConsumer", nested(values));
+      const { data } = await post("createConsumer", nested(withPayload(values)));
       return [`Created the consumer ${data.consumer.name}.`, ...data.warnings].join(" ");
     },
   });
@@ -40,12 +40,19 @@ export function editConsumer(consumer) {
     fields: common(consumer),
     submit: "Save",
     async run(values, changed) {
-      const all = nested(values);
-      const names = new Set([...changed].map((name) => PAYLOAD_PARTS.has(name) ? "payload" : name.split(".")[0]));
-      await update(consumer.name, Object.fromEntries([...names].map((name) => [name, all[name] ?? null])));
+      const given = nested(withPayload(values));
+      const names = new Set([...changed].map((name) => (PAYLOAD_PARTS.has(name) ? "payload" : name.split(".")[0])));
+      await update(consumer.name, Object.fromEntries([...names].map((name) => [name, given[name] ?? null])));
       return `Changed ${consumer.name}.`;
     },
   });
+}
+
+// What the API takes for the fields of `tls`, which the form has one by one.
+function nested(values) {
+  const flat = Object.entries(values).filter(([name]) => !name.startsWith("tls."));
+  const tls = CERTIFICATES.map(([name]) => [name, values[`tls.${name}`]]).filter(([, value]) => value);
+  return Object.fromEntries(tls.length ? [...flat, ["tls", Object.fromEntries(tls)]] : flat);
 }
 
 // What was given of a consumer's authorization; the API shows the rest as null, or as the default.
@@ -104,12 +111,9 @@ function common(consumer) {
 
 const PAYLOAD_PARTS = new Set(["template", "contentType"]);
 
-// What the API takes for values that the form has one by one: a template with its content type, and the parts of `tls`.
-function nested({ template, contentType, ...values }) {
-  const fields = Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith("tls.")));
-  const tls = CERTIFICATES.map(([name]) => [name, values[`tls.${name}`]]).filter(([, value]) => value);
-  if (tls.length) fields.tls = Object.fromEntries(tls);
-  return values.payload === "template" ? { ...fields, payload: { template, contentType } } : fields;
+// The API takes a template and its content type as the payload.
+function withPayload({ template, contentType, ...values }) {
+  return values.payload === "template" ? { ...values, payload: { template, contentType } } : values;
 }
 
 function otherwiseText(value) {
