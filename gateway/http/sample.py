@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 from delivery.copies import Source, attempts_charged
 from delivery.request import Request, RequestBuilder
@@ -68,7 +69,7 @@ def request_of(consumer: RegisteredConsumer, source: Source) -> Request | Unsend
     headers = [line for line in request.headers if line != "Expect:"]  # which keeps curl from sending one
     sent_to = request.url or url
     if isinstance(spec.auth, ApiKeyAuth) and spec.auth.in_ == "query":
-        sent_to += f"{'&' if '?' in sent_to else '?'}{spec.auth.name}={MASK}"
+        sent_to += f"{'&' if '?' in sent_to else '?'}{quote(spec.auth.name, safe='')}={MASK}"
     elif spec.auth is not None:
         headers.append(f"{spec.auth.sets_header}: {MASK}")
     return request._replace(headers=headers, url=sent_to)

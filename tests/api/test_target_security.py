@@ -59,6 +59,27 @@ def test_a_sample_says_why_there_is_no_token(
     assert target.count == 0
 
 
+@pytest.mark.parametrize(
+    ("auth", "header", "query"),
+    [
+        ({"type": "apiKey", "name": "X-Key", "value": "canary"}, "X-Key", ""),
+        ({"type": "apiKey", "in": "query", "name": "a key", "value": "canary"}, "", "?a%20key=**********"),
+        ({"type": "hmac", "format": "stripe", "secret": "canary"}, "Stripe-Signature", ""),
+        ({"type": "bearer", "token": "canary"}, "Authorization", ""),
+    ],
+)
+def test_a_dry_run_has_the_mask_where_the_credentials_go(
+    service: Service, target: Target, unique_name: str, auth: dict[str, str], header: str, query: str
+) -> None:
+    service.post("/createConsumer", {"queueName": unique_name, "url": target.url("/in"), "auth": auth})
+    answer = service.post("/testConsumer", {"queueName": unique_name, "message": "x", "dryRun": True})
+    request = answer.json["request"]
+    assert request["url"] == target.url("/in") + query
+    assert [name for name, value in request["headers"].items() if value == "**********"] == [header] * bool(header)
+    assert "canary" not in answer.text
+    assert target.count == 0
+
+
 def test_the_token_url_passes_the_guard_when_a_consumer_is_made(
     service: Service, tokens: TokenServer, unique_name: str
 ) -> None:

@@ -120,11 +120,7 @@ def test_aws_accepts_the_signature(
     assert signer(again).headers["Authorization"].split("Signature=")[1] == authorization.split("Signature=")[1]
 
 
-def test_a_refused_signature_is_not_sent_again(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
-) -> None:
+def test_a_refused_signature_is_not_sent_again(post: Callable[..., Request], target: Target) -> None:
     target.answer = 401
-    consumers.run(queue, target.url(), auth=AWS)
-    publish(channel, queue, b"body")
-    assert consumers.wait(queue, "resting").reason == "The target answered HTTP 401."
+    post(auth=AWS)
     assert target.count == 1
