@@ -1,2 +1,2 @@
-"""AMQP 0-9-1 on the wire: field tables, message properties, frames. The gateway and the broker share it; it knows
-neither, does no I/O, and keeps no state."""
+"""AMQP 0-9-1 on the wire: field tables, message properties, frames. The gateway and the broker share it. It imports
+neither, does no I/O and keeps no state."""

@@ -1,4 +1,4 @@
-"""Cuts what a broker sends into deliveries and other frames, in one pass over the bytes; no I/O.
+"""Splits the bytes from a broker into deliveries and other frames, in one pass; no I/O.
 
 A delivery is a basic.deliver method with its header and its body (AMQP 0-9-1 §1.8.3.13, §4.2.6). Frames of other
 channels may lie between them.
@@ -19,11 +19,11 @@ _END = FRAME_END[0]
 
 
 class MalformedContent(ValueError):
-    """The bytes are not frames, or not those of a delivery."""
+    """The bytes are not valid frames, or not the frames of a delivery."""
 
 
 class DeliveredMessage:
-    """A message that the broker delivered. Complete once its whole body is there."""
+    """A message that the broker delivered. It is complete when its whole body has arrived."""
 
     __slots__ = ("_missing", "_parts", "body", "channel", "consumer_tag", "delivery_tag", "exchange", "properties",
                  "redelivered", "routing_key")  # fmt: skip
@@ -31,10 +31,10 @@ class DeliveredMessage:
     properties: ReceivedProperties
 
     def __init__(self, channel: int, data: bytes, at: int, end: int) -> None:
-        """Read the arguments of basic.deliver from `data`. Raises MalformedContent."""
+        """Parse the arguments of basic.deliver in `data`. Raises MalformedContent."""
         self.channel = channel
         self.body = b""
-        self._missing = -1  # there is no header yet
+        self._missing = -1  # no header frame yet
         self._parts: list[bytes] = []
         try:
             stop = at + 1 + data[at]
@@ -71,7 +71,7 @@ class DeliveredMessage:
 
 
 class DeliveryReader:
-    """The input of one connection."""
+    """Buffers the input of one connection and parses it."""
 
     def __init__(self) -> None:
         self._data = b""
@@ -108,7 +108,8 @@ class DeliveryReader:
         return None
 
     def _protocol_header(self) -> bytes | None:
-        """Return the broker's protocol header, which no frame end follows: it speaks another version (§4.2.2)."""
+        """Return the broker's protocol header, which has no frame end; None for other bytes. A broker sends it if it
+        does not support AMQP 0-9-1 (§4.2.2)."""
         if not self._data.startswith(_PROTOCOL_HEADER, self._at):
             return None
         start, self._at = self._at, self._at + FRAME_OVERHEAD

@@ -12,9 +12,9 @@ FRAME_OVERHEAD = FRAME.size + len(FRAME_END)
 HEARTBEAT_FRAME = FRAME.pack(HEARTBEAT, 0, 0) + FRAME_END
 
 BASIC = 60
-"""The class of all methods that carry content."""
+"""The class id of all methods that carry content."""
 CONTENT = struct.Struct(">HHQ")
-"""Before the properties in a header frame: class, weight (unused), size of the body."""
+"""The fields of a header frame before the properties: class id, weight (unused), body size in bytes."""
 
 
 def method_frame(channel: int, payload: bytes) -> bytes:

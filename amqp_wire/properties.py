@@ -1,4 +1,4 @@
-"""The properties of a message (AMQP 0-9-1 §1.8.3.1, §4.2.6.1): flags, and the values of those that are there."""
+"""The properties of a message (AMQP 0-9-1 §1.8.3.1, §4.2.6.1): flags, then the values of the properties present."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class MalformedProperties(ValueError):
 
 
 class _Kind(NamedTuple):
-    """A type of property: its bytes without its content's, of which the first `prefix` are the content's length."""
+    """A type of property. `size` is the bytes of a value of fixed size, or of the length before variable content.
+    `prefix` is the bytes of that length; 0 for a fixed size."""
 
     size: int
     prefix: int
@@ -63,7 +64,7 @@ _KINDS = {
     "app_id": _SHORT,
     "cluster_id": _SHORT,
 }
-"""In the order of the wire, which is that of the flags from the highest bit down."""
+"""In wire order, which is the order of the flags from the highest bit down."""
 
 PROPERTIES = tuple(_KINDS)
 FLAGS = {name: 1 << 15 - place for place, name in enumerate(PROPERTIES)}
@@ -80,7 +81,7 @@ def flags_of(properties: bytes) -> int:
 
 @lru_cache(maxsize=256)
 def _present(flags: int) -> tuple[tuple[str, int, int], ...]:
-    """Return name, prefix and size of each property that the flags announce."""
+    """Return name, prefix and size of each property whose flag is set. Raises MalformedProperties."""
     if flags & 1:
         raise MalformedProperties("more property flags than AMQP 0-9-1 has")
     return tuple((name, kind.prefix, kind.size) for name, kind in _KINDS.items() if flags & FLAGS[name])
@@ -130,7 +131,7 @@ def encode(values: Iterable[Value]) -> bytes:
 
 
 class ReceivedProperties:
-    """The properties of a message that arrived, as attributes. The headers are decoded when something asks for them."""
+    """The properties of a message that arrived, as attributes. The headers are decoded on first access."""
 
     content_type: str | None = None
     content_encoding: str | None = None
@@ -147,7 +148,7 @@ class ReceivedProperties:
     cluster_id: str | None = None
 
     def __init__(self, encoded: bytes) -> None:
-        """Raises MalformedProperties."""
+        """Decode all properties except the headers. Raises MalformedProperties."""
         fields = split(encoded)
         self._table = fields.pop("headers", None)
         self._headers: Table | None = None
@@ -156,7 +157,7 @@ class ReceivedProperties:
 
     @property
     def headers(self) -> Table | None:
-        """None without any. Raises MalformedTable."""
+        """The decoded headers; None if the message has none. Raises MalformedTable."""
         if self._headers is None and self._table is not None:
             self._headers = decode_table(self._table)[0]
         return self._headers

@@ -1,4 +1,4 @@
-"""Where the fields of an encoded table begin and end: to check and to edit a table without decoding its values."""
+"""Finds where the fields of an encoded table begin and end, to check and edit a table without decoding its values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIZES = {
     for size, letters in {0: "V\0", 1: "tbB", 2: "su", 4: "Iif", 5: "D", 8: "lLdT"}.items()
     for letter in letters
 }
-"""Bytes of a value by its type letter. `S`, `x`, `F` and `A` have a length before them."""
+"""Bytes of a value by its type letter. Values of the types `S`, `x`, `F` and `A` start with their length instead."""
 
 TABLE, ARRAY = ord("F"), ord("A")
 
@@ -56,7 +56,7 @@ def value_end(data: bytes, at: int, end: int) -> int:
 
 
 def check(raw: bytes) -> None:
-    """Check a whole table, however deep. Raises MalformedTable."""
+    """Check a table at all levels of nesting. Raises MalformedTable."""
     waiting = [(TABLE, *prefixed(raw, 0))]
     while waiting:
         kind, at, end = waiting.pop()
@@ -114,5 +114,5 @@ def short_string(value: str | bytes) -> bytes:
     """Return a short string with its length before it (§4.2.5.3). Raises ValueError beyond 255 bytes."""
     raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     if len(raw) > 255:
-        raise ValueError(f"a short string has at most 255 bytes, and {value[:40]!r}… has {len(raw)}")
+        raise ValueError(f"a short string must have at most 255 bytes; {value[:40]!r}… has {len(raw)}")
     return len(raw).to_bytes(1) + raw

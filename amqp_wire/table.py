@@ -1,7 +1,7 @@
-"""Field tables (AMQP 0-9-1 §4.2.5.5) to Python values and back; values.py says which types stand for which.
+"""Converts field tables (AMQP 0-9-1 §4.2.5.5) to Python values and back. values.py lists the types.
 
-Neither pika's codec nor pamqp's does: they lose the widths of numbers, cut floats, refuse times beyond the calendar, or
-read truncated tables, so a header would change on its way through.
+The codecs of pika and pamqp are not used: they lose the widths of numbers, truncate floats, refuse times beyond the
+calendar, or accept truncated tables, so a header would change in transit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def decode_table(data: bytes, at: int = 0) -> tuple[Table, int]:
 
 
 def decode_value(tagged: bytes) -> Value:
-    """Return the value of its type letter and bytes. Raises MalformedTable."""
+    """Decode a type letter and the bytes of its value. Raises MalformedTable."""
     return _value(tagged, 0, value_end(tagged, 0, len(tagged)), 0)
 
 
@@ -143,7 +143,7 @@ def _encode(value: Value, level: int) -> bytes:
             raise ValueError(f"{value} does not fit its field type: {error}") from None
     if isinstance(value, Mapping | list | tuple):
         if level > DEEPEST:
-            raise ValueError(f"a header is nested more than {DEEPEST} deep")
+            raise ValueError(f"a header is nested more than {DEEPEST} levels deep")
         if isinstance(value, Mapping):
             return b"F" + _encode_fields(value, level + 1)
         return join_array([_encode(item, level + 1) for item in value])
@@ -151,7 +151,8 @@ def _encode(value: Value, level: int) -> bytes:
 
 
 def _base_encoder(value: Value) -> Callable[[Any], bytes] | None:
-    """Return the encoder of the type that the value's is derived from, such as an enumeration's."""
+    """Return the encoder of a base class of the value's type, for example of an enumeration's; None if there is
+    none."""
     return next((encode for kind, encode in _ENCODERS.items() if isinstance(value, kind)), None)
 
 
@@ -186,4 +187,4 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     Decimal: _encode_decimal,
     type(None): lambda _: b"V",
 }
-"""Derived types stand before those that they are derived from."""
+"""Derived types come before their base types."""

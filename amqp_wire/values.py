@@ -1,8 +1,8 @@
 """The values of field tables (AMQP 0-9-1 §4.2.5.5, with the type letters of RabbitMQ's errata) as Python types.
 
-Decoding and encoding are inverse: a value that is decoded and encoded again has the bytes that it came with. Each field
-type is a Python type of its own for that. Most are plain: bool, str, bytes (text that is not UTF-8), float (double),
-Decimal, datetime, None, dict and list. A plain int is what most clients write: 32 bits where it fits, else 64.
+Decoding and encoding are inverse: a decoded value encodes to its original bytes. So each field type has a Python type
+of its own. Most are built in: bool, str, bytes (text that is not UTF-8), float (double), Decimal, datetime, None, dict
+and list. A plain int is encoded as most clients do: in 32 bits where it fits, else in 64.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Value: TypeAlias = Any
-"""Of the types above, those below, and tuple, which is encoded as an array."""
+"""A value of one of these types, or a tuple, which is encoded as an array."""
 Table: TypeAlias = dict[Any, Value]
-"""Names are str, or bytes where they are not UTF-8."""
+"""Names are str, or bytes if they are not UTF-8."""
 
 DEEPEST = 50
-"""Tables and arrays within one another that are decoded. RabbitMQ sets no limit, but Python's stack does."""
+"""Levels of nested tables and arrays that are decoded. RabbitMQ sets no limit, but Python's stack does."""
 
 
 class MalformedTable(ValueError):
@@ -67,12 +67,12 @@ class Nested(bytes):
 
 
 def is_integer(value: Value) -> bool:
-    """Return whether a value is an integer of any width; truth values and times are none."""
+    """Return whether a value is an integer of any width; booleans and times are not integers."""
     return isinstance(value, int) and not isinstance(value, bool | Instant)
 
 
 def text(raw: bytes) -> str | bytes:
-    """Decode UTF-8, and leave other bytes as they are."""
+    """Decode UTF-8; return other bytes unchanged."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

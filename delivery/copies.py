@@ -1,4 +1,5 @@
-"""Builds copies of a message: for the delay levels, for the dead-letter queue, for the end of its queue.
+"""Builds copies of a message: for the delay levels, for the end of its queue, for another destination, and its reply.
+Dead letters are in dead_letters.py.
 
 A copy keeps the body, the headers and the properties. Properties and headers that the broker acts on (TTL, user id, CC,
 and the death history by which RabbitMQ detects cycles) move into a header of their own; `original` restores them.
@@ -7,7 +8,7 @@ and the death history by which RabbitMQ detects cycles) move into a header of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -32,14 +33,14 @@ SCHEDULED_FOR = "x-scheduled-for"
 """time when a scheduled message was due, if its publisher set a timestamp (delivery/scheduled.py)"""
 
 FORWARDS = PREFIX + "forwards"
-"""how often a message was forwarded because a filter did not admit it"""
+"""number of times that filters forwarded the message"""
 
 LOOK_EXCHANGE = "workerrmq.look."
 """Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
 
-_BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
-                   "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
-                   "x-acquired-count", "CC", "BCC")  # fmt: skip
+BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+                  "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
+                  "x-acquired-count", "CC", "BCC")  # fmt: skip
 _ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
 
 
@@ -54,15 +55,6 @@ class Source(NamedTuple):
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """Attempts before the last one that are not in the message's headers, because an ordered consumer retries without a
-    copy. `first_failed` is in Unix seconds."""
-
-    attempts: int
-    first_failed: float
-
-
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
     charged = headers.get(ATTEMPTS, 0) if headers else 0
@@ -70,7 +62,7 @@ def attempts_charged(headers: Mapping[str, Any] | None) -> int:
 
 
 def times_forwarded(headers: Mapping[str, Any] | None) -> int:
-    """How often filters have forwarded a message."""
+    """Return how often filters forwarded a message; 0 if the header is missing or malformed."""
     forwards = headers.get(FORWARDS, 0) if headers else 0
     return forwards if isinstance(forwards, int) and 0 <= forwards < 2**31 else 0
 
@@ -85,7 +77,7 @@ def retry_copy(source: Source, consumer: str, answer: Answer, delay: int, exchan
     """Return a copy for the delay levels, to publish to `exchange`. After `delay` seconds it returns to the source
     queue, whose name is its routing key."""
     marks = {level_header(level): True for level in levels(delay)}
-    return without_priority(_copy(source, consumer, answer, now, marks, exchange, source.queue))
+    return without_priority(failed_copy(source, consumer, answer, now, marks, exchange, source.queue))
 
 
 def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message:
@@ -95,7 +87,7 @@ def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message
     headers = {
         name: value
         for name, value in (properties.headers or {}).items()
-        if name not in _BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADERS))
+        if name not in BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADERS))
     }
     acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
     return Message(routing_key, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
@@ -106,61 +98,13 @@ def due_again(copy: Message) -> Message:
     return replace(copy, properties=replace(copy.properties, priority=_priority(copy.properties)))
 
 
-def dead_letter(
-    source: Source,
-    consumer: str,
-    answer: Answer,
-    outcome: str,
-    address: tuple[str, str | None],
-    now: float,
-    earlier: Earlier | None = None,
-) -> Message:
-    """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
-    `outcome` is the reason: `rejected`, `exhausted`, `expired` or `filtered`."""
-    exchange, routing_key = address[0], _dead_letter_key(source, address)
-    extra: dict[str, Any] = {PREFIX + "outcome": outcome}
-    if outcome == "filtered":  # it was not sent, so no attempt is charged
-        extra[ATTEMPTS] = attempts_charged(source.properties.headers)
-    if earlier:
-        extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
-    return _copy(source, consumer, answer, now, extra, exchange, routing_key)
-
-
-def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
-    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle. RabbitMQ drops no
-    messages in cycles that include a rejection (https://www.rabbitmq.com/docs/dlx#routing)."""
-    return address[0] == "" and _dead_letter_key(source, address) == source.queue
-
-
-def _dead_letter_key(source: Source, address: tuple[str, str | None]) -> str:
-    if address[1] is not None:
-        return address[1]
-    return original(source.exchange, source.routing_key, source.properties)[1]
-
-
-def bare_dead_letter(
-    source: Source, address: tuple[str, str | None], *, persistent: bool = True, headers: bool = True
-) -> Message:
-    """Return a dead letter without its history, for a message whose headers leave no room for it in a frame.
-
-    It is the message as published, without the headers and properties that the broker acts on. There may be no room for
-    the `persistent` flag either, or for its own `headers`: the publisher's frames may be larger than ours.
-    """
-    _, came_with, sent = original(source.exchange, source.routing_key, source.properties)
-    kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in _BROKER_HEADERS}
-    exchange, routing_key = address
-    mode = 2 if persistent else sent.delivery_mode
-    bare = replace(sent, headers=kept or None, delivery_mode=mode, expiration=None, user_id=None, cluster_id=None)
-    return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
-
-
 def forwarded(source: Source, exchange: str, routing_key: str) -> Message:
     """Return the message for another exchange, with the publisher's body, properties and headers.
 
     It is persistent. It has no user id, CC, BCC or death history: the broker would act on them.
     """
     _, _, sent = original(source.exchange, source.routing_key, source.properties)
-    headers = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
+    headers = {name: value for name, value in (sent.headers or {}).items() if name not in BROKER_HEADERS}
     headers[FORWARDS] = times_forwarded(source.properties.headers) + 1
     onward = replace(
         sent, headers=headers, message_id=source.message_id, delivery_mode=2, user_id=None, cluster_id=None
@@ -188,19 +132,6 @@ def reply(source: Source, answer: Answer) -> Message:
     return Message(source.properties.reply_to or "", answer.body, properties=properties)
 
 
-def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) -> Message:
-    """Return a dead letter as a new message for the queue that it came from (`queue` if its headers do not name one).
-
-    The copy goes to no other queue: CC and BCC took effect when the message was published. It is always persistent, so
-    that it is not lost. `now` is in Unix seconds.
-    """
-    _, _, sent = original("", "", properties)
-    kept = {name: value for name, value in (sent.headers or {}).items() if name not in _BROKER_HEADERS}
-    headers = {**kept, REPLAYED_AT: as_text(now)}
-    back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
-    return Message(came_from(properties, queue), body, properties=back)
-
-
 def came_from(properties: PropertiesView, default: str) -> str:
     """Return the queue that a dead letter came from; `default` if its headers do not name one."""
     return _name((properties.headers or {}).get(QUEUE), default) or default
@@ -217,8 +148,8 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     aside = headers.get(_ASIDE)
     aside = aside if isinstance(aside, dict) else {}
     exchange, routing_key = _name(headers.get(_EXCHANGE), exchange), _name(headers.get(_ROUTING_KEY), routing_key)
-    kept = {name: value for name, value in headers.items() if name not in _BROKER_HEADERS and not _is_ours(name)}
-    kept |= {name: aside[name] for name in _BROKER_HEADERS if name in aside}
+    kept = {name: value for name, value in headers.items() if name not in BROKER_HEADERS and not _is_ours(name)}
+    kept |= {name: aside[name] for name in BROKER_HEADERS if name in aside}
     fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
     fields["priority"] = _priority(properties)
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
@@ -271,9 +202,11 @@ def known_since(properties: PropertiesView, now: float) -> float | None:
     return max(known) if known else from_text(headers.get(FIRST_FAILED))
 
 
-def _copy(
+def failed_copy(
     source: Source, consumer: str, answer: Answer, now: float, extra: dict[str, Any], exchange: str, routing_key: str
 ) -> Message:
+    """Return a copy with the history of a failed attempt in its headers. `extra` headers take precedence; `now` is in
+    Unix seconds."""
     before = source.properties.headers or {}
     moment = as_text(now)
     history = {
@@ -295,7 +228,7 @@ def with_history(source: Source, history: dict[str, Any], exchange: str, routing
     """Return a persistent copy with `history` in its headers, and with the headers that `original` reads."""
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
-    aside = {name: headers.pop(name) for name in _BROKER_HEADERS if name in headers}
+    aside = {name: headers.pop(name) for name in BROKER_HEADERS if name in headers}
     aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
     if aside:

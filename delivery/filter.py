@@ -1,8 +1,7 @@
-"""Filters: which messages a consumer sends to its target. A pattern (domain/filter_pattern.py) becomes one function.
+"""Compiles a filter pattern (domain/filter_pattern.py) to a function that selects the messages for a target.
 
-As in MongoDB, a path goes through arrays of objects, and a value that is an array satisfies a test when it does as a
-whole or by one element. `$ne` and `$nin` are the opposites of `$eq` and `$in`. Values of different JSON types never
-equal each other, and are in no order.
+As in MongoDB, a path descends into the objects of an array, and an array satisfies a test as a whole or by one of its
+elements. `$ne` and `$nin` negate `$eq` and `$in`. Values of different JSON types are never equal and have no order.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from delivery.unsendable import Unsendable
 from domain.filter_pattern import All, Condition, FilterPattern, Not, Some, Test
 
 MOST_ELEMENTS = 1_000_000
-"""Elements of arrays that are looked at for one message."""
+"""Maximum number of array elements that a filter examines in one message."""
 
 Predicate = Callable[[Source], bool]
 _Fits = Callable[[Any], bool]
@@ -31,12 +30,12 @@ class _Missing:
 
 
 MISSING = _Missing()
-"""What a path leads to that leads nowhere."""
+"""The value of `body` if the body is not JSON. No path yields it."""
 
 
 def predicate(pattern: FilterPattern) -> Predicate:
-    """A function that tells whether a message, as it was published, has the pattern. A message whose body is not JSON
-    has no `body`. It raises Unsendable for a message that is too large or too deep to tell."""
+    """Return a function that checks whether a message, as it was published, matches the pattern. A message whose body
+    is not JSON has no `body`. The function raises Unsendable for a message that is too large or too deep to check."""
     check = _compiled(pattern.condition)
 
     def matches(source: Source) -> bool:
@@ -49,7 +48,7 @@ def predicate(pattern: FilterPattern) -> Predicate:
 
 
 class _Message:
-    """Parts of one message, each worked out when a pattern first asks for it."""
+    """One message. Each part is computed when a pattern first uses it."""
 
     __slots__ = ("_left", "_roots", "_source")
 
@@ -59,7 +58,7 @@ class _Message:
         self._left = MOST_ELEMENTS
 
     def found(self, path: tuple[str, ...]) -> Iterator[Any]:
-        """All values that a path leads to."""
+        """Yield all values at a path."""
         root = path[0]
         if root not in self._roots:
             self._roots[root] = _ROOTS[root](self._source)
@@ -69,15 +68,16 @@ class _Message:
         return any(True for _ in self.found(path))
 
     def elements(self, value: list[Any]) -> list[Any]:
-        """The same list. Raises Unsendable when it is one too many."""
+        """Count the elements of a list and return it. Raises Unsendable when the message has more than
+        MOST_ELEMENTS."""
         self._left -= len(value)
         if self._left < 0:
-            raise Unsendable(f"the filter cannot be applied: it would look at more than {MOST_ELEMENTS} array elements")
+            raise Unsendable(f"the filter cannot be applied: it would examine more than {MOST_ELEMENTS} array elements")
         return value
 
     def _walk(self, value: Any, path: tuple[str, ...], at: int) -> Iterator[Any]:
-        """The values below `value`, by the steps from `at` on. A key with dots in it goes before the steps that they
-        separate; a number is an index of an array."""
+        """Yield the values below `value` along the steps from `at` on. A key that contains dots takes precedence over
+        the steps that the dots separate. A number is also the index of an array."""
         if at == len(path):
             if value is not MISSING:
                 yield value
@@ -141,7 +141,7 @@ def _compiled(condition: Condition) -> _Check:
 
 
 def _any(fits: Callable[[Any], _Fits]) -> Callable[[tuple[str, ...], Any], _Check]:
-    """A test that a value passes as a whole or, if it is an array, by one of its elements."""
+    """Return a test that a value passes as a whole or, if it is an array, by one of its elements."""
 
     def test(path: tuple[str, ...], operand: Any) -> _Check:
         fit = fits(operand)
@@ -166,7 +166,7 @@ def _exists(path: tuple[str, ...], operand: bool) -> _Check:
 
 
 def _in(path: tuple[str, ...], operand: Any) -> _Check:
-    """Null is in it when the list has null, and also when the path leads nowhere, as in MongoDB."""
+    """Check membership in a list. If the list contains null, a missing path matches too, as in MongoDB."""
     single = frozenset(map(_key, (item for item in operand if not isinstance(item, Mapping | list | tuple))))
     others = [item for item in operand if isinstance(item, Mapping | list | tuple)]
 
@@ -186,7 +186,7 @@ def _eq(path: tuple[str, ...], operand: Any) -> _Check:
 
 
 def _key(value: Any) -> tuple[str, Any]:
-    """A scalar with its JSON type: Python takes true for 1."""
+    """Return a scalar with its JSON type, because Python treats True and 1 as equal."""
     return _kind(value), value
 
 
@@ -197,7 +197,7 @@ def _kind(value: Any) -> str:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same. The order of an object's members does not count; true is not 1."""
+    """Return whether two JSON values are equal. The order of an object's members does not matter; true is not 1."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(equal(value, other[name]) for name, value in one.items())
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):

@@ -1,7 +1,7 @@
-"""Renders the payload of a message by a template. Runs in a process of its own (gateway/rendering), because a template
-can make minijinja overflow the stack or calculate for ever.
+"""Renders the payload of a message from a template. Runs in a separate process (gateway/rendering), because a template
+can make minijinja overflow the stack or run forever.
 
-A template sees plain JSON: no method of any value, no function that changes one.
+A template sees plain JSON: values have no methods, and no function changes a value.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from minijinja import Environment, TemplateError
 from delivery.unsendable import BadTemplate, Unsendable
 
 MAX_OUTPUT = 16 * 2**20
-"""Bytes of a rendered payload."""
+"""Maximum bytes of a rendered payload."""
 MAX_BODY_DEPTH = 100
-"""Objects and arrays inside each other, in a body that a template uses."""
+"""Maximum nesting of objects and arrays in a value that a template uses."""
 _KEPT = 500
-"""Templates that are kept compiled."""
+"""Maximum number of compiled templates in the cache."""
 _FUEL, _FUEL_PER_BYTE = 100_000, 40
-"""Minijinja charges about one unit for each instruction and item, and for each few bytes of text."""
+"""The fuel for one rendering, and for each byte of the body. Minijinja consumes about one unit for each instruction and
+item, and for each few bytes of text."""
 
 
 class TemplateRenderer:
-    """Compiled templates by their source."""
+    """Compiles and renders templates. It caches compiled templates by their source."""
 
     def __init__(self) -> None:
         self._environment = environment = Environment(
             undefined_behavior="strict", auto_escape_callback=lambda _name: False, pycompat=False
         )
-        environment.remove_global("namespace")  # the only value that a template could change, or put into itself
+        environment.remove_global("namespace")  # the only value that a template could change, or nest in itself
         environment.remove_global("debug")
         self._names: dict[str, str] = {}
 
     def compile(self, template: str) -> str:
-        """The name of a template. Raises BadTemplate."""
+        """Compile a template and return its name in the environment. Raises BadTemplate for a syntax error."""
         name = self._names.get(template)
         if name is not None:
             return name
@@ -52,8 +53,9 @@ class TemplateRenderer:
         return name
 
     def render(self, template: str, described: Mapping[str, Any], body: bytes) -> bytes:
-        """The payload. `described` is what delivery/payload.py tells of the message. `body` is there as `text` if it is
-        UTF-8, and as `body` if it is JSON. Raises BadTemplate, and Unsendable with the reason."""
+        """Return the payload. `described` is the description of the message by delivery/payload.py. The template sees
+        the body as `text` if it is UTF-8, and as `body` if it is JSON. Raises BadTemplate, and Unsendable with the
+        reason."""
         name = self.compile(template)
         self._environment.fuel = _FUEL + _FUEL_PER_BYTE * len(body)
         try:
@@ -68,9 +70,9 @@ class TemplateRenderer:
         except MemoryError:
             raise Unsendable("the template fails: it needs too much memory") from None
         except (AttributeError, TypeError):
-            raise Unsendable("the template fails: it calls a method, which JSON has not") from None
+            raise Unsendable("the template fails: it calls a method; JSON values have no methods") from None
         if len(payload) > MAX_OUTPUT:
-            raise Unsendable(f"the template makes {len(payload)} bytes; allowed are {MAX_OUTPUT}")
+            raise Unsendable(f"the template's output has {len(payload)} bytes; the limit is {MAX_OUTPUT}")
         return payload
 
 
@@ -88,7 +90,7 @@ def _variables(body: bytes) -> dict[str, Any]:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The value with objects and arrays that have no methods."""
+    """Return a copy whose objects and arrays have no methods. Raises Unsendable beyond MAX_BODY_DEPTH."""
     if isinstance(value, dict | list) and depth >= MAX_BODY_DEPTH:
         raise Unsendable(f"the template fails: the message has more than {MAX_BODY_DEPTH} levels")
     if isinstance(value, dict):
@@ -99,21 +101,21 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 class _NoMethod:
-    """Minijinja takes an attribute where it finds no member of that name."""
+    """Hides a method of dict or list: minijinja looks up an attribute if an object has no member of that name."""
 
     def __get__(self, _instance: object, _owner: type | None = None) -> Any:
         raise AttributeError("JSON has no methods")
 
 
 class _Items:
-    """Minijinja takes what has `items` for an object, and looks it up as a member, too, when there is none: then it
-    must not be there."""
+    """The attribute `items` of an object. Minijinja recognizes an object by this attribute, so it must exist. Minijinja
+    also looks it up if the object has no member `items`; then it must not exist."""
 
     def __get__(self, instance: _Object | None, _owner: type | None = None) -> Any:
         if instance is not None and instance.missed:
             instance.missed = False
             raise AttributeError("items")
-        return None  # which cannot be called
+        return None  # not callable
 
 
 class _Object(dict[str, Any]):

@@ -1,4 +1,4 @@
-"""OAuth 2 tokens: what the answer of a token endpoint means, and how long a token is used. Without I/O and clock."""
+"""OAuth 2 tokens: reads the answer of a token endpoint, and computes how long to use a token. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from domain.credentials import without
 from domain.outcome import Answer, ErrorClass
 
 REFRESH_AT = 0.75
-"""Share of a token's life after which another is fetched, while the token is still used."""
+"""Share of a token's lifetime after which a worker fetches a new token. It uses the old token meanwhile."""
 _LONGEST_TOKEN = 16_384
 _LONGEST_LIFE = 86_400.0 * 365
 _LONGEST_TEXT = 200
 _TRANSIENT = {408, 425, 429}
-"""The statuses from 400 to 499 that say nothing about the credentials."""
+"""The 4xx statuses that do not mean that the credentials are wrong."""
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 class Token(NamedTuple):
-    """A bearer token. The moments are in seconds of the clock that `now` was of."""
+    """A bearer token. Its times are in seconds on the clock of `now`."""
 
     value: str
     refresh_at: float
@@ -31,28 +31,30 @@ class Token(NamedTuple):
 
 
 def token_of(answer: Answer, place: str, secrets: Iterable[str], now: float, default_life: float) -> Token | Answer:
-    """Return the token of an answer of the token endpoint at `place`; or, without one, the answer that its deliveries
-    get, without `secrets` (RFC 6749 §5). A token without `expires_in` is used for `default_life` seconds."""
+    """Return the token in an answer of the token endpoint at `place` (RFC 6749 §5). If it contains none, return the
+    answer for the deliveries that wait for a token, with `secrets` masked. A token without `expires_in` is used for
+    `default_life` seconds."""
     if answer.error is not None:
-        return _none(f"{place} could not be asked ({answer.reason})", answer)
+        return _none(f"the request to {place} failed ({answer.reason})", answer)
     status = answer.status or 0
     content = _object(answer.body)
     if status // 100 != 2:
         said = _said(content, secrets)
         if status // 100 == 4 and status not in _TRANSIENT:
-            detail = f"The token endpoint {place} refuses the consumer's credentials: HTTP {status}{said}."
+            detail = f"The token endpoint {place} refused the consumer's credentials: HTTP {status}{said}."
             return Answer(None, ErrorClass.TOKEN_REFUSED, detail, answer.seconds)
         redirected = "; redirects are not followed" if status // 100 == 3 else ""
-        return _none(f"{place} answers HTTP {status}{said}{redirected}", answer)
+        return _none(f"{place} answered HTTP {status}{said}{redirected}", answer)
     fault = _fault(content)
     if fault or content is None:
-        return _none(f"{place} answers HTTP {status}, but {fault}", answer)
+        return _none(f"{place} answered HTTP {status}, but {fault}", answer)
     life = _life(content.get("expires_in"), default_life)
     return Token(content["access_token"], now + life * REFRESH_AT, now + life)
 
 
 def refreshed_later(token: Token, now: float) -> Token:
-    """The token after a refresh failed: the next comes after a quarter of the time that is left, and a second."""
+    """Return the token after a failed refresh, with its next refresh after a quarter of the remaining time, but at
+    least a second."""
     return token._replace(refresh_at=now + max(1.0, (token.expires_at - now) / 4))
 
 
@@ -70,9 +72,9 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _fault(content: dict[str, Any] | None) -> str:
-    """Why there is no token in it, as the end of a sentence."""
+    """Return why the content has no usable token, as the end of a sentence; empty if it has one."""
     if content is None:
-        return "its body is no JSON object"
+        return "its body is not a JSON object"
     token, kind = content.get("access_token"), content.get("token_type", "Bearer")
     if not isinstance(token, str) or not token:
         return "it has no access_token"
@@ -86,7 +88,7 @@ def _fault(content: dict[str, Any] | None) -> str:
 
 
 def _life(given: Any, default: float) -> float:
-    """Seconds. Some servers write the number as text."""
+    """Return the lifetime in seconds. Some servers send the number as text."""
     try:
         life = default if given is None or isinstance(given, bool) else float(given)
     except (TypeError, ValueError, OverflowError):
@@ -95,7 +97,7 @@ def _life(given: Any, default: float) -> float:
 
 
 def _said(content: dict[str, Any] | None, secrets: Iterable[str]) -> str:
-    """`error` and `error_description` (RFC 6749 §5.2), without what the request had in it."""
+    """Return `error` and `error_description` (RFC 6749 §5.2), with the request's secrets and all JWTs masked."""
     parts = [(content or {}).get(name) for name in ("error", "error_description")]
     text = ": ".join(part for part in parts if isinstance(part, str) and part)
     text = "".join(char if char.isprintable() else " " for char in _JWT.sub("…", without(text, secrets)))

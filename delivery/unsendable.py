@@ -1,4 +1,4 @@
-"""Why no request is made of a message."""
+"""The reasons why no request is sent for a message."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from domain.outcome import Answer, ErrorClass
 
 
 class Unsendable(ValueError):
-    """No request can be made of a message: it lacks what the URL needs, or has what no URL may hold. Another message
-    of the same queue may well be fine."""
+    """No request can be made for a message, for example because it lacks a value that the URL needs. Other messages of
+    the same queue may be valid."""
 
     error = ErrorClass.UNSENDABLE
 
     @property
     def answer(self) -> Answer:
-        """What stands for the answer of the target, which was not asked."""
+        """The answer by which to settle the message. No request was sent to the target."""
         return Answer(None, self.error, str(self), 0.0)
 
 
 class Filtered(Unsendable):
-    """No request is to be made of a message: the consumer's filter does not admit it."""
+    """No request is made for a message, because the consumer's filter does not admit it."""
 
     error = ErrorClass.FILTERED
 
 
 class BadTemplate(Unsendable):
-    """No request can be made of any message: the template of the payload is none."""
+    """No request can be made for any message, because the payload's template has a syntax error."""
 
     error = ErrorClass.TEMPLATE

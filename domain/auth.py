@@ -1,4 +1,4 @@
-"""How a consumer authorizes its requests. Each scheme is a model; gateway/http/authorizers.py carries them out."""
+"""The schemes by which a consumer authorizes its requests, as models. gateway/http/authorizers.py implements them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AUTHORIZATION = "Authorization"
 
 
 def _credential(value: SecretStr) -> SecretStr:
-    """RFC 6750 §2.1 allows less; what matters is that it stays inside its header."""
+    """Check a credential. RFC 6750 §2.1 allows fewer characters; this check keeps the value within its header."""
     secret = value.get_secret_value()
     if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise ValueError("must be printable ASCII without spaces")
@@ -24,7 +24,7 @@ def _credential(value: SecretStr) -> SecretStr:
 
 
 def _signing_key(value: SecretStr) -> SecretStr:
-    if value.get_secret_value() != MASK:  # in a change: it stays what it is
+    if value.get_secret_value() != MASK:  # in a change, the mask keeps the current key
         signing_key(value.get_secret_value())
     return value
 
@@ -50,13 +50,13 @@ _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 def _token_url(value: UrlTemplate) -> UrlTemplate:
     if value.user_info or "?" in value or not value.fixed:
-        raise ValueError("must have no user name, query or placeholder; give clientId, clientSecret and params instead")
+        raise ValueError("must not contain a user name, query or placeholder; use clientId, clientSecret and params")
     return value
 
 
 def _form_names(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
     if wrong := sorted(_OAUTH2 & set(value)):
-        raise ValueError(f"must not have {', '.join(wrong)}: the service sets it, or another field of auth does")
+        raise ValueError(f"must not contain {', '.join(wrong)}: the service or another field of auth sets it")
     return value
 
 
@@ -71,7 +71,7 @@ class BasicAuth(Credentials):
 
     sets_header: ClassVar[str] = _AUTHORIZATION
     type: Literal["basic"]
-    username: str = Field(max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$", description="no colon")
+    username: str = Field(max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$", description="must not contain a colon")
     password: SecretStr = Field(max_length=1024)
 
 
@@ -89,7 +89,7 @@ class ApiKeyAuth(Credentials):
     type: Literal["apiKey"]
     in_: Literal["header", "query"] = Field("header", alias="in")
     name: str = Field(
-        min_length=1, max_length=255, description="of the header, or of the parameter", examples=["X-Api-Key"]
+        min_length=1, max_length=255, description="name of the header or query parameter", examples=["X-Api-Key"]
     )
     value: Secret = Field(max_length=8192)
 
@@ -106,8 +106,8 @@ class ApiKeyAuth(Credentials):
 
 class OAuth2Auth(Credentials):
     """Client credentials (RFC 6749 §4.4): a worker fetches a token from `tokenUrl` and sends it as a bearer token. The
-    client authenticates by `clientSecret`, in the Authorization header or in the body (§2.3.1), or by a JWT that
-    `privateKey` signs (RFC 7523 §2.2). Secrets and the values of `params` are write-only."""
+    client authenticates with `clientSecret`, in the Authorization header or in the body (§2.3.1), or with a JWT signed
+    with `privateKey` (RFC 7523 §2.2). Secrets and the values of `params` are write-only."""
 
     sets_header: ClassVar[str] = _AUTHORIZATION
     type: Literal["oauth2"]
@@ -122,20 +122,22 @@ class OAuth2Auth(Credentials):
     scope: str = Field("", max_length=4096, pattern=_PRINTABLE)
     audience: str = Field("", max_length=4096, pattern=_PRINTABLE)
     params: Annotated[dict[str, SecretStr], AfterValidator(_form_names)] = Field(
-        default_factory=dict, max_length=20, description="further parameters of the token request, as `resource`"
+        default_factory=dict,
+        max_length=20,
+        description="additional parameters of the token request, such as `resource`",
     )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.client_secret is None) == (self.private_key is None):
-            raise ValueError("needs either clientSecret or privateKey")
+            raise ValueError("must have either clientSecret or privateKey")
         if self.key_id is not None and self.private_key is None:
-            raise ValueError("must have keyId only with privateKey")
+            raise ValueError("must not have keyId without privateKey")
         return self
 
 
 class AwsSigV4Auth(Credentials):
-    """AWS Signature Version 4 over each request. The secret access key is write-only."""
+    """AWS Signature Version 4 of each request. The secret access key is write-only."""
 
     sets_header: ClassVar[str] = _AUTHORIZATION
     type: Literal["awsSigV4"]
@@ -146,7 +148,7 @@ class AwsSigV4Auth(Credentials):
 
 
 class HmacAuth(Credentials):
-    """A signature over the body (HMAC-SHA256) as GitHub's webhooks have it, or over time and body as Stripe's. The
+    """An HMAC-SHA256 signature of the body, as in GitHub's webhooks, or of the time and the body, as in Stripe's. The
     secret is write-only."""
 
     type: Literal["hmac"]

@@ -114,13 +114,13 @@ class ConsumerSpec(Model):
     )
     filter: FilterPattern | None = Field(
         None,
-        description='the messages to send, as in {"body": {"total": {"$gte": 100}}}: '
+        description='the messages to send, for example {"body": {"total": {"$gte": 100}}}: '
         "a pattern over body (JSON), headers, properties and routingKey",
     )
     otherwise: Otherwise | None = Field(
         None,
         validate_default=True,
-        description='required with filter, what to do with the other messages: deadLetter, discard, or {"forward": '
+        description='required with filter: what to do with the other messages; deadLetter, discard, or {"forward": '
         '{"exchange": "…", "routingKey": "…"}}',
     )
     reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
@@ -154,7 +154,7 @@ class ConsumerSpec(Model):
         if (sets == "authorization") + ("authorization" in own) + in_url > 1:
             raise ValueError("credentials are given twice: use only one of auth, headers.Authorization and the URL")
         if sets in own:
-            raise ValueError(f"sets {sets!r}, which headers has too: give it in one of them")
+            raise ValueError(f"sets {sets!r}, which headers sets too: use only one of them")
         return value
 
     @field_validator("tls")
@@ -162,19 +162,19 @@ class ConsumerSpec(Model):
     def _has_tls(cls, value: TargetTls | None, info: ValidationInfo) -> TargetTls | None:
         url = info.data.get("url")
         if value and isinstance(url, UrlTemplate) and url.target.scheme != "https":
-            raise ValueError("needs a url that begins with https://")
+            raise ValueError("needs a url that starts with https://")
         return value
 
     @field_validator("otherwise")
     @classmethod
     def _with_filter(cls, value: Otherwise | None, info: ValidationInfo) -> Otherwise | None:
-        if "filter" not in info.data:  # it is wrong itself
+        if "filter" not in info.data:  # filter is invalid, and has an error of its own
             return value
         if (value is None) != (info.data["filter"] is None):
             raise ValueError(
                 'is required with filter: "deadLetter", "discard" or {"forward": {"exchange": "…", "routingKey": "…"}}'
                 if value is None
-                else "needs a filter: it says what becomes of messages that the filter does not admit"
+                else "needs filter, because it applies to messages that the filter does not admit"
             )
         if isinstance(value, Forward) and value.forward.queue == info.data.get("queue_name"):
             raise ValueError("must not forward to the consumer's own queue")

@@ -1,7 +1,7 @@
-"""Patterns that choose messages, as in `{"body": {"total": {"$gte": 100}}, "routingKey": {"$startsWith": "order."}}`.
+"""Patterns that select messages: `{"body": {"total": {"$gte": 100}}, "routingKey": {"$startsWith": "order."}}`.
 
-The operators are MongoDB's (https://www.mongodb.com/docs/manual/reference/operator/query/) with EventBridge's nested
-objects; delivery/filter.py applies them.
+The operators are MongoDB's (https://www.mongodb.com/docs/manual/reference/operator/query/) with nested objects as
+in EventBridge. delivery/filter.py applies them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ ROOTS = ("body", "headers", "properties", "routingKey")
 """The first step of every path."""
 
 MAX_DEPTH = 16
-"""Objects and arrays inside each other."""
+"""Maximum nesting of objects and arrays."""
 MAX_PARTS = 1000
-"""Fields, operators and values of one pattern."""
+"""Maximum number of fields, operators and values in a pattern."""
 MAX_STEPS = 32
-"""Names in one path."""
+"""Maximum number of names in a path."""
 MAX_TEXT = 1024
-"""Characters of one name or string."""
+"""Maximum number of characters in a name or string."""
 
 
 class All(NamedTuple):
-    """Every part holds; without parts, always."""
+    """Every part holds. Without parts, the condition always holds."""
 
     parts: tuple[Condition, ...]
 
@@ -43,7 +43,7 @@ class Not(NamedTuple):
 
 
 class Test(NamedTuple):
-    """`operator` holds for the value at `path`. Its operand is valid for it."""
+    """`operator` holds for the value at `path`. The operand is valid for the operator."""
 
     path: tuple[str, ...]
     operator: str
@@ -54,8 +54,8 @@ Condition = All | Some | Not | Test
 
 
 class FilterPattern(dict[str, Any]):
-    """A valid pattern, as its author wrote it, and its parsed `condition`. Raises ValueError with the rest of a
-    sentence for any other."""
+    """A valid pattern, as the client wrote it, and its parsed `condition`. Raises ValueError with a predicate ("must
+    have …") for an invalid pattern."""
 
     condition: Condition
 
@@ -68,7 +68,7 @@ class FilterPattern(dict[str, Any]):
 
     @classmethod
     def parse(cls, pattern: dict[str, Any]) -> Self:
-        """The same, for pydantic."""
+        """Return a validated pattern. Pydantic calls this method."""
         return cls(pattern)
 
     @classmethod
@@ -94,7 +94,7 @@ def _check_size(pattern: Mapping[str, Any]) -> None:
             raise ValueError(f"must have at most {MAX_PARTS} fields, operators and values")
         if not level:
             return
-    raise ValueError(f"must have at most {MAX_DEPTH} objects and arrays inside each other")
+    raise ValueError(f"must have at most {MAX_DEPTH} levels of nested objects and arrays")
 
 
 def _inner(value: Any) -> Iterator[Any]:
@@ -110,11 +110,11 @@ def _inner(value: Any) -> Iterator[Any]:
 
 def _check_text(text: str) -> None:
     if len(text) > MAX_TEXT:
-        raise ValueError(f"must have no name or string of more than {MAX_TEXT} characters")
+        raise ValueError(f"must not contain a name or string of more than {MAX_TEXT} characters")
 
 
 def _object(pattern: Mapping[str, Any], path: tuple[str, ...]) -> Condition:
-    """A pattern for what is at `path`: all of its members hold."""
+    """Return the condition that all members of a pattern hold for the value at `path`."""
     parts = tuple(_member(name, value, path) for name, value in pattern.items())
     return parts[0] if len(parts) == 1 else All(parts)
 
@@ -126,14 +126,14 @@ def _member(name: str, value: Any, path: tuple[str, ...]) -> Condition:
         return _test(name, value, path)
     steps = tuple(name.split("."))
     if not all(steps):
-        raise ValueError(f"has the path {name!r}, which must be names with single dots between them")
+        raise ValueError(f"has an invalid path {name!r}: write names separated by single dots")
     if len(path) + len(steps) > MAX_STEPS:
         raise ValueError(f"has a path of more than {MAX_STEPS} names")
     if not path and steps[0] not in ROOTS:
-        raise ValueError(f"has {steps[0]!r}; a pattern starts with {', '.join(ROOTS)}, $and, $or, $nor or $not")
+        raise ValueError(f"has an unknown field {steps[0]!r}. Allowed: {', '.join(ROOTS)}, $and, $or, $nor, $not")
     if isinstance(value, Mapping):
         if value and all(key.startswith("$") for key in value) != any(key.startswith("$") for key in value):
-            raise ValueError(f"mixes operators and field names in {name!r}; use $and to have both")
+            raise ValueError(f"mixes operators and field names in {name!r}; combine them with $and")
         if not value:
             raise ValueError(f'has an empty object for {name!r}; write {{"$eq": {{}}}} or {{"$exists": true}}')
         return _object(value, path + steps)
@@ -143,13 +143,14 @@ def _member(name: str, value: Any, path: tuple[str, ...]) -> Condition:
 def _unambiguous(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         raise ValueError(
-            f'has an array for {name!r}; write {{"$in": […]}} for any of its values, or {{"$eq": […]}} for the array'
+            f'has an array for {name!r}; write {{"$in": […]}} to match one of its values, '
+            'or {"$eq": […]} to match the array'
         )
     return value
 
 
 _Member = Callable[[str, Any, tuple[str, ...]], Condition]
-"""From name, value and path of a member to its condition."""
+"""Returns the condition for the name and value of a member, and the path of its object."""
 
 
 def _several(combine: Callable[[tuple[Condition, ...]], Condition]) -> _Member:
@@ -159,7 +160,7 @@ def _several(combine: Callable[[tuple[Condition, ...]], Condition]) -> _Member:
             or not value
             or not all(isinstance(one, Mapping) and one for one in value)
         ):
-            raise ValueError(f"needs a list of patterns for {name}, at least one, each with at least one member")
+            raise ValueError(f"needs a non-empty list of non-empty patterns for {name}")
         return combine(tuple(_object(one, path) for one in value))
 
     return parse
@@ -167,7 +168,7 @@ def _several(combine: Callable[[tuple[Condition, ...]], Condition]) -> _Member:
 
 def _negated(name: str, value: Any, path: tuple[str, ...]) -> Condition:
     if not isinstance(value, Mapping) or not value:
-        raise ValueError(f"needs a pattern for {name}")
+        raise ValueError(f"needs a non-empty pattern for {name}")
     return Not(_object(value, path))
 
 
@@ -184,13 +185,15 @@ def _test(operator: str, operand: Any, path: tuple[str, ...]) -> Condition:
         known = ", ".join([*_OPERANDS, *_COMBINATIONS])
         raise ValueError(f"has the unknown operator {operator}. Allowed: {known}")
     if not path:
-        raise ValueError(f'has {operator} without a field; put it into one, as in {{"body": {{"total": …}}}}')
+        raise ValueError(
+            f'has {operator} without a field; write it inside a field, for example {{"body": {{"total": …}}}}'
+        )
     fits, needs = _OPERANDS[operator]
     if not fits(operand):
         raise ValueError(f"needs {needs} for {operator}")
     for number in _numbers(operand):
         if not math.isfinite(number) or (isinstance(number, int) and not -(2**63) <= number < 2**63):
-            raise ValueError(f"has a number for {operator} that is not finite, or needs more than 64 bits")
+            raise ValueError(f"has a number for {operator} that is not finite or needs more than 64 bits")
     return Test(path, operator, operand)
 
 
@@ -221,4 +224,4 @@ _OPERANDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "$startsWith": (lambda operand: isinstance(operand, str), "a string"),
     "$exists": (lambda operand: isinstance(operand, bool), "true or false"),
 }
-"""The operators, and what each is given."""
+"""By operator: the check of its operand, and the kind of operand that it needs."""

@@ -14,7 +14,8 @@ _OURS = {"host", "content-length", "transfer-encoding", "connection", "expect", 
 
 
 def header_name(value: str) -> str:
-    """Return the name. Raises ValueError if it is none (RFC 9110 §5.1), or the name of a header of the service."""
+    """Return the name. Raises ValueError if it is not a valid header name (RFC 9110 §5.1), or if the service sets that
+    header."""
     if not _TOKEN.fullmatch(value):
         raise ValueError(f"{value!r} is not a valid header name (RFC 9110 §5.1)")
     if value.lower() in _OURS or value.lower().startswith("webhook-"):

@@ -1,4 +1,4 @@
-"""What becomes of a message that a consumer's filter does not admit."""
+"""The `otherwise` of a consumer: how to settle a message that its filter does not admit."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from domain.sentences import dotted, faults, joined
 
 
 class Destination(Model):
-    """An exchange, empty for the default one, and a routing key; with the default exchange it is a queue's name."""
+    """An exchange and a routing key. The default exchange is empty; with it, the routing key is a queue's name."""
 
     exchange: ShortString = ""
     routing_key: RoutingKey
 
     @property
     def queue(self) -> str | None:
-        """The queue that it is; None for an exchange, which may lead to any."""
+        """The queue; None if an exchange other than the default one routes the message."""
         return None if self.exchange else self.routing_key
 
 
 class Forward(Model):
-    """Publish the message there, and ack it once the broker has confirmed that."""
+    """Publish the message to the destination, and ack it after the broker's confirm."""
 
     forward: Destination
 
@@ -49,7 +49,7 @@ def _forward(value: dict[str, Any]) -> Forward:
     except ValueError as exc:
         raise ValueError(f"forward.exchange: {exc}") from None
     if not forward.forward.exchange and not forward.forward.routing_key:
-        raise ValueError("forward.routingKey: must be the name of a queue, because there is no exchange")
+        raise ValueError("forward.routingKey: must be the name of a queue if exchange is empty")
     return forward
 
 

@@ -16,12 +16,12 @@ class Outcome(Enum):
     REJECT = "reject"
     """publish a copy to the dead-letter queue, ack after its confirm"""
     UNSENT = "unsent"
-    """return the message to its queue, uncharged: the service could not send it, and neither message nor target is at
-    fault"""
+    """give back and rest: the service could not send the message, and neither the message nor the target is the
+    cause"""
     SUSPEND = "suspend"
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
     FILTERED = "filtered"
-    """settle as the consumer's `otherwise` says: its filter does not admit the message"""
+    """settle by the consumer's `otherwise`: its filter does not admit the message"""
 
 
 class ErrorClass(Enum):
@@ -49,7 +49,7 @@ class ErrorClass(Enum):
     CERTIFICATE = "certificate"
     """a certificate of the consumer has expired, or libcurl cannot use it"""
     PROXY = "proxy"
-    """the egress proxy failed, or refused to pass the request on"""
+    """the egress proxy failed, or refused to forward the request"""
 
 
 NEVER_ASKED = frozenset({
@@ -59,7 +59,7 @@ NEVER_ASKED = frozenset({
 """Errors that occur before a request is sent to the target."""
 
 HOPELESS = frozenset({ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE})
-"""Errors that only a change of the consumer ends."""
+"""Errors that persist until the consumer is changed."""
 
 
 class Answer(NamedTuple):

@@ -1,5 +1,4 @@
-"""Rules from an answer to its outcome: the table in docs/DELIVERY.md ("Outcomes"). A consumer may change
-it."""
+"""Rules that map an answer to its outcome: the table in docs/DELIVERY.md ("Outcomes"). A consumer may change it."""
 
 from __future__ import annotations
 
@@ -17,11 +16,11 @@ _UNRULED = {
     ErrorClass.TOKEN: Outcome.UNSENT,
     ErrorClass.PROXY: Outcome.UNSENT,
 }
-"""Errors that do not suspend without a rule."""
+"""Outcomes of errors that no rule names, if that is not SUSPEND."""
 _FIXED = (ErrorClass.FILTERED, ErrorClass.TEMPLATE)
 """Errors that no rule can name."""
 _NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
-"""The errors that the rule `network` covers: the target was asked, or could not be reached."""
+"""The errors that the rule `network` covers: a request was sent, or the target could not be reached."""
 _RULE = re.compile(r"[1-5]xx|[1-5]\d\d|network|" + "|".join(error.value for error in ErrorClass if error not in _FIXED))
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 

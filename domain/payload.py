@@ -1,4 +1,4 @@
-"""What a target gets as the body of a request: the message's own, a standard form, or what a template makes of it."""
+"""The body of a request to a target: the body of the message, a standard form, or the output of a template."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from domain.model import Model
 from domain.sentences import dotted, faults, joined
 
 MAX_TEMPLATE = 16_384
-"""Characters of one template."""
+"""Maximum number of characters in a template."""
 
 
 class PayloadTemplate(Model):
     """A template in minijinja's dialect of Jinja2 (https://docs.rs/minijinja/latest/minijinja/syntax/), and the
-    Content-Type of what it makes."""
+    Content-Type of its output."""
 
     template: str = Field(min_length=1, max_length=MAX_TEMPLATE, examples=['{"id": {{ body.id|tojson }}}'])
     content_type: str = Field("application/json", min_length=1, max_length=255)
@@ -30,7 +30,7 @@ class PayloadTemplate(Model):
     @classmethod
     def _one_line(cls, value: str) -> str:
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise ValueError("must be printable ASCII without space at its ends")
+            raise ValueError("must be printable ASCII without leading or trailing spaces")
         return value
 
 
@@ -38,7 +38,8 @@ _Form = Literal["raw", "envelope", "cloudevents"]
 
 
 def _form(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """Which of two shapes was meant cannot be told from one that is neither."""
+    """Validate against the union. An object is a template, so its errors name the fields. One sentence replaces all
+    other errors, because pydantic reports one for each member."""
     if isinstance(value, dict):
         try:
             return PayloadTemplate.model_validate(value)
@@ -53,4 +54,5 @@ def _form(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
 
 
 Payload = Annotated[_Form | PayloadTemplate, WrapValidator(_form)]
-"""`raw`: the body as it is; `envelope`: JSON with all that AMQP says of the message; `cloudevents`: `ce-` headers."""
+"""`raw`: the body unchanged; `envelope`: a JSON object with the body, properties and headers; `cloudevents`: the body
+unchanged, with CloudEvents attributes in `ce-` headers."""

@@ -1,4 +1,4 @@
-"""Certificates and private keys as PEM (RFC 7468), read once where a client sends them."""
+"""Parses certificates and private keys in PEM form (RFC 7468)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 LONGEST = 64 * 1024
-"""Characters of one PEM text."""
+"""Maximum number of characters in a PEM text."""
 
 
 def private_key(pem: str) -> PrivateKeyTypes:
-    """Return the private key. Raises ValueError with the rest of a sentence, never with a part of the key."""
+    """Return the private key. Raises ValueError with a predicate ("must be …") that contains no part of the key."""
     try:
         return load_pem_private_key(pem.encode(), None)
     except TypeError:
-        raise ValueError("must not be encrypted: it is encrypted where it is stored") from None
+        raise ValueError("must not be encrypted; the service encrypts it before it stores it") from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("must be a private key in PEM form: -----BEGIN PRIVATE KEY-----…") from None
 
 
 def certificates(pem: str) -> list[x509.Certificate]:
-    """Return the certificates, in their order. Raises ValueError with the rest of a sentence."""
+    """Return the certificates, in order. Raises ValueError with a predicate ("must be …")."""
     try:
         return x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
@@ -30,6 +30,6 @@ def certificates(pem: str) -> list[x509.Certificate]:
 
 
 def belong_together(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
-    """Return whether the certificate is that of the key."""
+    """Return whether the certificate has the public key of the private key."""
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     return certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)

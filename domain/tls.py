@@ -1,4 +1,4 @@
-"""TLS of one consumer: the CA certificates that it trusts, and the client certificate that it shows."""
+"""TLS settings of a consumer: the CA certificates that it trusts, and its client certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _certificates(pem: str) -> str:
 
 
 def _key(pem: SecretStr) -> SecretStr:
-    if pem.get_secret_value() != MASK:  # in a change: it stays what it is
+    if pem.get_secret_value() != MASK:  # in a change, the mask keeps the current key
         private_key(pem.get_secret_value())
     return pem
 
@@ -28,38 +28,39 @@ Certificates = Annotated[str, AfterValidator(_certificates), Field(max_length=LO
 
 
 class TargetTls(Credentials):
-    """TLS with the target, as PEM. `ca` replaces the CA certificates that are trusted otherwise (TARGET_CA_FILE, or the
-    system's). `certificate`, with its chain, and `key` are the client certificate (mutual TLS). The key is write-only.
-    """
+    """TLS settings for the target, in PEM form. `ca` replaces the CA certificates that are trusted by default
+    (TARGET_CA_FILE, or the system's). `certificate`, with its chain, and `key` are the client certificate (mutual TLS).
+    The key is write-only."""
 
     ca: Certificates | None = Field(None, description="CA certificates to trust, PEM")
     certificate: Certificates | None = Field(None, description="client certificate and its chain, PEM")
     key: Annotated[SecretStr, AfterValidator(_key)] | None = Field(
-        None, max_length=LONGEST, json_schema_extra=_PEM, description="its private key, PEM, not encrypted; write-only"
+        None, max_length=LONGEST, json_schema_extra=_PEM, description="private key, PEM, not encrypted; write-only"
     )
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if not (self.ca or self.certificate or self.key):
-            raise ValueError("needs ca, or certificate and key")
+            raise ValueError("must have ca, or certificate and key")
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("needs certificate and key together, or neither")
+            raise ValueError("must have both certificate and key, or neither")
         if self.certificate and self.key and self.key.get_secret_value() != MASK:
             key = private_key(self.key.get_secret_value())
             if not belong_together(certificates(self.certificate)[0], key):
-                raise ValueError("has a key that does not belong to the first certificate of `certificate`")
+                raise ValueError("has a key that does not match the first certificate in `certificate`")
         return self
 
     @property
     def expires_at(self) -> datetime:
-        """When the target cannot be reached any more: the first certificate of the client's chain has expired, or the
-        last of the CA certificates."""
+        """The time when the configuration expires: when the first certificate of the client's chain expires, or the
+        last of the CA certificates, whichever is earlier."""
         shown = [one.not_valid_after_utc for one in certificates(self.certificate)] if self.certificate else []
         trusted = [max(one.not_valid_after_utc for one in certificates(self.ca))] if self.ca else []
         return min(shown + trusted)
 
     def unusable(self, now: datetime) -> tuple[str, str] | None:
-        """Return the field that is outside its dates, and the rest of a sentence about it; None if all are valid."""
+        """Return a field whose certificate is not valid at `now`, and a predicate ("expired on …"); None if all fields
+        are valid. `certificate` is valid if all its certificates are, `ca` if one is."""
         for field, pem in (("certificate", self.certificate), ("ca", self.ca)):
             found = certificates(pem) if pem else []
             valid = [one.not_valid_before_utc <= now < one.not_valid_after_utc for one in found]
@@ -72,5 +73,5 @@ class TargetTls(Credentials):
 
 
 def written(date: datetime) -> str:
-    """Return a moment as people read it."""
+    """Return a time as text for people, in UTC to the minute."""
     return date.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -173,15 +173,15 @@ class TestConsumer(WhichConsumer):
     message: AnyJson | None = None
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
-    dry_run: bool = Field(False, description="send nothing: answer the request that a worker would send")
+    dry_run: bool = Field(False, description="send nothing; return the request that a worker would send")
     from_queue: bool = Field(
-        False, description="in a dry run, take the message at the head of the consumer's queue, which stays there"
+        False, description="in a dry run, use the message at the head of the consumer's queue; it stays there"
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.from_queue and not self.dry_run:
-            raise ValueError("fromQueue needs dryRun: the consumer itself sends the messages of its queue")
+            raise ValueError("fromQueue needs dryRun, because only the consumer may send messages of its queue")
         if self.from_queue and (self.message is not None or self.body_base64 is not None):
             raise ValueError("use either fromQueue, or message or bodyBase64")
         return self

@@ -78,7 +78,7 @@ class Consumers:
         spec = _parsed(wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
         warnings = self._check(spec)
         if wanted.exchange is not None:
-            self._refuse_another(spec, only)  # before anything is made
+            self._refuse_another(spec, only)  # before a queue is declared
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
         consumer, new = self._registry.create(spec)
@@ -115,7 +115,7 @@ class Consumers:
 
         Raises Invalid when the result is not valid, TargetRefused when its URL is not allowed, and PreconditionFailed
         when its revision is not the required one."""
-        while True:  # until no concurrent change would be overwritten
+        while True:  # repeat if another client changed the consumer meanwhile
             consumer = self.find_one(changes)
             if changes.if_revision not in (None, consumer.revision):
                 raise PreconditionFailed(
@@ -183,7 +183,7 @@ class Consumers:
         return warnings
 
     def _refuse_another(self, spec: ConsumerSpec, only: QueueScope | None) -> None:
-        """Raise Conflict when the name of a new consumer belongs to another one."""
+        """Raise Conflict when another consumer has the name of a new one."""
         name = spec.name or spec.queue_name
         with suppress(NotFound):
             existing = self._registry.get(name)

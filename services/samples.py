@@ -1,4 +1,4 @@
-"""Tests a consumer's target with one sample message, which is in no queue, or shows the request for a message."""
+"""Sends a sample message to a consumer's target without a queue, or shows the request that a worker would send."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from services.consumers import Consumers
 
 class SampleAnswer(Model):
     """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
-    masked. `outcome` is how a worker would treat such an answer: success, retry, throttle, reject or suspend; unsent:
-    there is no token, or the egress proxy fails; or filtered: the consumer's filter does not admit the sample, which
-    was not sent."""
+    masked. `outcome` is the outcome of a delivery with this answer: success, retry, throttle, reject or suspend. It is
+    unsent if there is no token or the egress proxy failed, and filtered if the consumer's filter does not admit the
+    sample; then no sample was sent."""
 
     message_id: str
     status: int | None
@@ -37,7 +37,8 @@ class SampleAnswer(Model):
 
 
 class SampleRequest(Model):
-    """A request to a target, its credentials masked. `body` is there where it is UTF-8, else `bodyBase64`."""
+    """A request to a target, with its credentials masked. `body` is null if the body is not UTF-8; then `bodyBase64`
+    has it."""
 
     method: str
     url: str
@@ -47,8 +48,8 @@ class SampleRequest(Model):
 
 
 class DryRun(Model):
-    """What a worker would send for a message. Without a `request`, `error` and `reason` say why it would send none, and
-    `outcome` what it would do with the message."""
+    """The request that a worker would send for a message. If it would send none, `error` and `reason` give the cause,
+    and `outcome` the outcome of the message."""
 
     message_id: str
     request: SampleRequest | None
@@ -80,8 +81,9 @@ class Samples:
         )
 
     def dry_run(self, which: WhichConsumer, publication: Publication | None) -> DryRun:
-        """Tell what a worker would send; without a publication, for the message at the head of the consumer's queue,
-        which stays there. Raises what HeldMessages.first raises, and NotFound when the queue is empty."""
+        """Return the request that a worker would send. Without a publication, use the message at the head of the
+        consumer's queue, which stays there. Raises what HeldMessages.first raises, and NotFound when the queue is
+        empty."""
         consumer = self._find(which)
         source = self._first(consumer.spec.queue_name) if publication is None else _sample(consumer, publication)
         made = request_of(consumer, source)
@@ -114,7 +116,7 @@ class Samples:
 
 
 def _sample(consumer: RegisteredConsumer, publication: Publication) -> Source:
-    """The message, as if it came from the consumer's queue."""
+    """Return the sample as a message from the consumer's queue."""
     message = publication.to_message()
     properties = cast("PropertiesView", message.properties)
     queue = consumer.spec.queue_name

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
-from delivery.copies import Source, came_from, replayed
+from delivery.copies import Source, came_from
+from delivery.dead_letters import replayed
 from domain.names import OWN
 from domain.queue_scope import QueueScope
 from domain.replay import ReplayRequest, fits

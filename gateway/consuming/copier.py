@@ -11,16 +11,8 @@ from typing import Protocol
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import (
-    Earlier,
-    bare_dead_letter,
-    dead_letter,
-    forwarded,
-    leads_back,
-    reply,
-    retry_copy,
-    returned_copy,
-)
+from delivery.copies import forwarded, reply, retry_copy, returned_copy
+from delivery.dead_letters import Earlier, bare_dead_letter, dead_letter, leads_back
 from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.otherwise import Destination
@@ -43,7 +35,7 @@ class Owner(Protocol):
     """The part of the settlement that its copier calls."""
 
     def copy_refused(self, delivery: Delivery, reason: str) -> None:
-        """Called when the broker refuses a copy. The copier tries again while the delivery is open."""
+        """Record that the broker refused a copy. The copier tries again while the delivery is open."""
 
 
 class Copier:
@@ -80,8 +72,8 @@ class Copier:
 
     def dead_letter(self, delivery: Delivery, answer: Answer, why: str, safe: Safe) -> None:
         """Publish a copy to the queue's dead-letter exchange, or to our own dead-letter queue if the queue has none or
-        the copy is unroutable. The copy has its history, as far as there is room. `why` is `rejected` or
-        `exhausted`."""
+        the copy is unroutable. The copy has its history, as far as there is room. `why` is `rejected`,
+        `exhausted`, `expired` or `filtered`."""
         wanted = delivery.claim()
         bare = [
             partial(bare_dead_letter, delivery.source),
@@ -121,8 +113,8 @@ class Copier:
         again()
 
     def forward(self, delivery: Delivery, to: Destination, safe: Safe, unfit: Safe) -> None:
-        """Publish the message elsewhere, as it came. `unfit` is called instead when it has no room for the header that
-        counts how often that was done."""
+        """Publish the message to another destination. `unfit` is called instead if its headers have no room for the
+        number of forwards."""
         wanted = delivery.claim()
 
         def publish(_error: WorkerError | None = None) -> None:

@@ -57,7 +57,7 @@ class DueRetries:
         self._open: set[_Due] = set()
         self._silent: Counter[_Address] = Counter()  # number of copies without an answer in time
         self._refusing: set[_Address] = set()  # addresses that refused their last message
-        self._asking: dict[_Address, list[_Due]] = {}  # messages that wait for the check whether it exists
+        self._asking: dict[_Address, list[_Due]] = {}  # messages that wait for a check of their queue or exchange
         self._seen: dict[str, float] = {}  # by exchange: time of the last check that found it
         self._drained: Callable[[], None] | None = None
 
@@ -73,7 +73,7 @@ class DueRetries:
         self._open_channel()
 
     def disconnected(self) -> None:
-        """Forget the retries in flight, which the broker redelivers."""
+        """Forget the messages in flight; the broker redelivers them."""
         self._connection = None
         self._lose()
 
@@ -120,7 +120,7 @@ class DueRetries:
         self._asking.clear()
 
     def _arrived(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        if self._drained:  # it arrived after the cancel, and returns when the channel closes
+        if self._drained:  # it arrived after the cancel; the broker requeues it when the channel closes
             return
         copy = passed(method.routing_key, properties, body)
         due = due_at(copy)
@@ -263,7 +263,7 @@ class DueRetries:
 
 
 class _Due:
-    """A message in flight to its queue. `copy` waits on if the queue does not take it."""
+    """A message in flight to its queue. If the queue refuses it, its `copy` waits again."""
 
     __slots__ = ("channel", "copy", "deadline", "late", "message", "tag", "tries")
 

@@ -146,7 +146,7 @@ class Settlement:
         return delivery.attempt
 
     def _seconds_left(self, delivery: Delivery) -> float | None:
-        """Return the seconds until `retry.giveUpAfter` is over; negative when it is. None without a limit."""
+        """Return the seconds until `retry.giveUpAfter` ends, negative afterwards; None without a limit."""
         limit = self._spec.retry.give_up_after
         if limit is None:
             return None
@@ -162,7 +162,7 @@ class Settlement:
             self._finish(delivery, "delivered")
 
     def _retry(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        assert delay is not None  # the fate is another one when no attempt is left
+        assert delay is not None  # RETRY requires an attempt that is left
         if self._ordered:
             self._counters.settled(delivery, "retried")
             self._owner.wait(delivery, delay)
@@ -193,7 +193,7 @@ class Settlement:
         self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
 
     def _rest(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
-        asked = answer.retry_after or 0 if answer.error else 0  # by the token endpoint
+        asked = answer.retry_after or 0 if answer.error else 0  # Retry-After of the token endpoint
         self._owner.rest(max(self._refusals.rest, asked), _sentence(answer))
         self._give_back(delivery, answer, delay)
 
@@ -205,7 +205,7 @@ class Settlement:
         self.copier.dead_letter(delivery, answer, "filtered", lambda: self._finish(delivery, "filtered"))
 
     def _forward(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        assert self._destination is not None  # the fate is another one without
+        assert self._destination is not None  # FORWARD requires a destination
         self.copier.forward(
             delivery,
             self._destination,
@@ -236,12 +236,12 @@ class Settlement:
 
 
 def _sentence(answer: Answer) -> str:
-    """Return the reason why the consumer does not go on."""
+    """Return the reason why the consumer rests or is suspended."""
     return answer.detail if answer.error in NEVER_ASKED else f"The target answered {answer.reason}."
 
 
 MOST_FORWARDS = 16
-"""Forwards by filters before a message is dead-lettered instead: it goes in a circle."""
+"""Maximum number of forwards of a message by filters. Then it is dead-lettered, because its route is a cycle."""
 
 _GONE, _FINE = Situation(gone=True), Situation()
 

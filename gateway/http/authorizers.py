@@ -33,7 +33,7 @@ class Fixed:
 
 
 class InQuery:
-    """The same parameter in the query of every request."""
+    """Adds the same parameter to the query of every request."""
 
     def __init__(self, url: str, name: str, value: str) -> None:
         self._url, self._parameter = url, f"{quote(name, safe='')}={quote(value, safe='')}"
@@ -44,7 +44,7 @@ class InQuery:
 
 
 class Hmac:
-    """A signature over what is sent."""
+    """Adds a signature of the body, or of the time and the body."""
 
     def __init__(self, auth: HmacAuth) -> None:
         self._key, self._header = auth.secret.get_secret_value().encode(), auth.sets_header
@@ -59,8 +59,8 @@ class Hmac:
 
 
 class Unexpired:
-    """Sends nothing once a certificate of the consumer has expired: a target may answer so that messages would be
-    dead-lettered, as nginx does with 400."""
+    """Sends no request after a certificate of the consumer has expired. A target may answer such requests with a status
+    that dead-letters messages; nginx answers 400."""
 
     def __init__(self, tls: TargetTls, then: Authorizer | None) -> None:
         self._end, self._then = tls.expires_at.timestamp(), then
@@ -101,8 +101,8 @@ _AUTHORIZERS: dict[type, Callable[[Any, ConsumerSpec, Ask], Authorizer]] = {
 
 
 def authorizer_of(spec: ConsumerSpec, ask: Ask) -> Authorizer | None:
-    """The authorizer of a consumer's requests, or None if it needs none. `ask` sends a request to an endpoint that is
-    not the target."""
+    """Return the authorizer of a consumer's requests; None if it needs none. `ask` sends a request to an endpoint that
+    is not the target."""
     make = _AUTHORIZERS.get(type(spec.auth))
     authorizer = make(spec.auth, spec, ask) if make else None
     return Unexpired(spec.tls, authorizer) if spec.tls else authorizer

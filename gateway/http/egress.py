@@ -1,4 +1,4 @@
-"""How requests leave the service: directly or by an egress proxy, and which CA certificates they trust."""
+"""Egress of requests: whether they use an egress proxy, and which CA certificates they trust."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from domain.target import Target
 from gateway.http.endpoint import Option
 
 _SCHEMES = {"http": "http", "https": "https", "socks5": "socks5h"}
-"""The schemes of EGRESS_PROXY as libcurl writes them; socks5h leaves it to the proxy to resolve names."""
+"""libcurl's names for the schemes of EGRESS_PROXY. With socks5h, the proxy resolves host names."""
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
 E_PROXY = 97
-"""libcurl's code, for which pycurl has no name."""
+"""libcurl's error code CURLE_PROXY, which pycurl does not define."""
 _TLS = {
     pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CIPHER,
     pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR, pycurl.E_SSL_INVALIDCERTSTATUS,
 }  # fmt: skip
 _TARGET_FAILS = {502, 504}
-"""A proxy's answers to CONNECT that say that the target, not the proxy, fails (RFC 9110 §15.6.3 and §15.6.5)."""
+"""Statuses of a proxy's answer to CONNECT by which the target failed, not the proxy (RFC 9110 §15.6.3 and §15.6.5)."""
 _SOCKS_TARGET_FAILS = {19, 21, 22, 24}
-"""The same of SOCKS (RFC 1928 §6): connection refused, host or network unreachable, TTL expired, as libcurl's CURLPX_
-codes (https://curl.se/libcurl/c/CURLINFO_PROXY_ERROR.html)."""
+"""The SOCKS replies by which the target failed (RFC 1928 §6): connection refused, host or network unreachable, TTL
+expired. The numbers are libcurl's CURLPX codes (https://curl.se/libcurl/c/CURLINFO_PROXY_ERROR.html)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EgressProxy:
-    """A proxy for all requests to targets and token endpoints. `url` is libcurl's, with the login."""
+    """A proxy for all requests to targets and token endpoints. `url` is in libcurl's form and contains the
+    login."""
 
     url: str
     place: str
@@ -39,8 +40,8 @@ class EgressProxy:
 
     @classmethod
     def parse(cls, text: str) -> EgressProxy:
-        """Read `http://user:password@host:port`, `https://…` or `socks5://…`. Raises ValueError with the rest of a
-        sentence, without the login."""
+        """Parse `http://user:password@host:port`, `https://…` or `socks5://…`. Raises ValueError with a predicate
+        ("must …") that does not contain the login."""
         scheme, separator, rest = text.partition("://")
         scheme = scheme.lower()
         if not separator or scheme not in _SCHEMES:
@@ -62,12 +63,12 @@ class EgressProxy:
 
     @property
     def secret(self) -> str:
-        """The password; empty when there is none."""
+        """The password; empty without one."""
         return unquote(urlsplit(self.url).password or "")
 
     def failure(self, curl: pycurl.Curl, code: int, text: str) -> str | None:
-        """Why the proxy is to blame for a request that could not be sent, in a sentence; None when the target is: the
-        proxy had reached it, or says that it cannot."""
+        """Return a sentence if the proxy caused the failure of a request. Return None if the target did: the proxy had
+        connected to it, or reports that it cannot."""
         answered = curl.getinfo(pycurl.HTTP_CONNECTCODE)
         reached = answered // 100 == 2 or (self.socks and code in _TLS)
         fails = answered in _TARGET_FAILS
@@ -76,21 +77,22 @@ class EgressProxy:
         if reached or fails:
             return None
         refused = answered >= 400
-        said = f"answers HTTP {answered}" if refused else f"failed ({text})"
+        said = f"answered HTTP {answered}" if refused else f"failed ({text})"
         return f"The egress proxy {self.place} {said}, so nothing was sent to the target."
 
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """Shared by all threads. `ca_file` has the CA certificates that are trusted (PEM); empty: those of the system."""
+    """The egress of all requests. Threads may share it. `ca_file` is a PEM file of trusted CA certificates; empty for
+    the system's."""
 
     proxy: EgressProxy | None = None
     ca_file: str = ""
 
     @property
     def options(self) -> list[Option]:
-        """libcurl's, for every request. Proxies of the environment are not used. All requests go through a tunnel, so
-        that the proxy's own answers cannot be taken for the target's."""
+        """libcurl's options for every request. Proxy settings in the environment are ignored. All requests to a proxy
+        use a tunnel, so that an answer of the proxy is never mistaken for the target's."""
         trusted = self.ca_file or _SYSTEM
         options: list[Option] = [(pycurl.CAINFO, trusted), (pycurl.PROXY, self.proxy.url if self.proxy else "")]
         if self.proxy:

@@ -1,4 +1,4 @@
-"""Where requests go, and the options of libcurl that hold for all of them."""
+"""Endpoints: the URL of requests, and libcurl's options for all requests to it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from domain.tls import TargetTls
 from domain.url_template import UrlTemplate
 
 READ_LIMIT = 64 * 1024
-"""Bytes of an answer's body that are read before the connection is cut; the status stands."""
+"""Maximum bytes to read of an answer's body. Then the connection is closed; the status remains valid."""
 KEPT = 1024
-"""Bytes of an answer's body that are kept, to say why it failed."""
+"""Bytes of an answer's body to keep as the reason of a failure."""
 
 Done = Callable[[Answer], None]
 Option = tuple[int, Any]
@@ -24,7 +24,8 @@ Option = tuple[int, Any]
 
 
 class Endpoint(NamedTuple):
-    """A URL, and how it is asked. Times are in seconds, `kept` in bytes of an answer's body."""
+    """A URL, and how to send requests to it. Times are in seconds. `kept` is the number of bytes to keep of an answer's
+    body."""
 
     url: UrlTemplate
     method: str
@@ -33,11 +34,11 @@ class Endpoint(NamedTuple):
     kept: int
     options: tuple[Option, ...] = ()
     typed: bool = False
-    """whether the content type of an answer is needed"""
+    """whether to keep the content type of an answer"""
 
     @classmethod
     def of(cls, spec: ConsumerSpec) -> Self:
-        """A consumer's target."""
+        """Return the endpoint of a consumer's target."""
         kept = READ_LIMIT if spec.reply else KEPT
         options = (*_tls(spec.tls), *_aws(spec.auth))
         return cls(spec.url, spec.method, spec.timeout, spec.connect_timeout, kept, options, typed=spec.reply)
@@ -52,7 +53,8 @@ def _tls(tls: TargetTls | None) -> list[Option]:
 
 
 def _aws(auth: object) -> list[Option]:
-    """libcurl signs each request, its body included (https://curl.se/libcurl/c/CURLOPT_AWS_SIGV4.html)."""
+    """Return the options with which libcurl signs each request and its body
+    (https://curl.se/libcurl/c/CURLOPT_AWS_SIGV4.html)."""
     if not isinstance(auth, AwsSigV4Auth):
         return []
     return [

@@ -1,6 +1,6 @@
 """OAuth 2 client credentials (RFC 6749 §4.4): one token for all requests of a consumer's revision on a worker.
 
-Owned by the loop's thread. Tokens are in memory only, and in no log and no answer.
+Owned by the loop's thread. Tokens stay in memory; no log and no answer contains one.
 """
 
 from __future__ import annotations
@@ -27,22 +27,24 @@ from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
 log = structlog.get_logger("workerrmq.delivery")
 
 Send = Callable[[Request, Done], None]
-"""Sends a request; `Done` gets its answer."""
+"""Sends a request, and calls `Done` with its answer."""
 Ask = Callable[[Endpoint], Send]
-"""Returns what sends requests to an endpoint that needs no authorizer."""
+"""Returns the function that sends requests to an endpoint without an authorizer."""
 
 _UNAUTHORIZED = 401
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Authorizer(Protocol):
+    """Adds a consumer's credentials to its requests."""
+
     def authorize(self, request: Request, send: Send, done: Done) -> None:
-        """Call `send`, now or later on the same loop, with the request and what authorizes it; or `done` with the
-        reason why there is nothing to send. `done` gets one answer in the end."""
+        """Call `send` with the request and its credentials, now or later on the same loop. If the request must not be
+        sent, call `done` with the reason. `done` is called once in either case."""
 
 
 class TokenRequest:
-    """Makes the requests to a token endpoint."""
+    """Builds the requests to a token endpoint."""
 
     def __init__(self, auth: OAuth2Auth) -> None:
         fields = {"grant_type": "client_credentials", "scope": auth.scope, "audience": auth.audience}
@@ -52,7 +54,7 @@ class TokenRequest:
                        "Content-Type: application/x-www-form-urlencoded"]  # fmt: skip
         self._auth = auth
         self.secrets = list(auth.secrets())
-        """what an answer must not repeat"""
+        """values to mask in answers"""
         self._key: SigningKey | None = None
         if auth.private_key is not None:
             self._key, self._algorithm = signing_key(auth.private_key.get_secret_value())
@@ -67,7 +69,8 @@ class TokenRequest:
                 self._fields |= {"client_id": auth.client_id, "client_secret": secret}
 
     def build(self, now: float, life: float = 60.0) -> Request:
-        """`now` in Unix seconds. A JWT that authenticates the client is valid for `life` seconds (RFC 7523 §3)."""
+        """Return a token request. `now` is in Unix seconds. If a JWT authenticates the client, it is valid for `life`
+        seconds (RFC 7523 §3)."""
         fields = self._fields
         if self._key is not None:
             client, moment = self._auth.client_id, int(now)
@@ -80,18 +83,19 @@ class TokenRequest:
 
 
 class OAuth2:
-    """Fetches a token when it is first needed, however many requests wait for it; another before it expires, while
-    requests still use it; and another when the target refuses it, which then gets the request once more."""
+    """Fetches a token on first use, once for all requests that wait for it. Fetches the next token before the current
+    one expires; requests use the current one meanwhile. When the target refuses a token, it fetches a new one and sends
+    the request once more."""
 
     def __init__(self, auth: OAuth2Auth, spec: ConsumerSpec, ask: Ask, default_life: float = 300.0) -> None:
-        """A token whose life the endpoint does not tell is used for `default_life` seconds."""
+        """`default_life` is the lifetime in seconds of a token if the endpoint does not send one."""
         endpoint = Endpoint(auth.token_url, "POST", spec.timeout, spec.connect_timeout, READ_LIMIT)
         self._ask, self._requests = ask(endpoint), TokenRequest(auth)
         self._place = str(auth.token_url)
         self._default_life = default_life
         self._consumer, self._queue = spec.name or spec.queue_name, spec.queue_name
         self._token: Token | None = None
-        self._accepted = True  # whether the target may be wrong if it refuses the token
+        self._accepted = True  # false after the target refused a new token, until it accepts one
         self._fetching = False
         self._waiting: list[tuple[Callable[[Token], None], Done]] = []
 
@@ -125,11 +129,11 @@ class OAuth2:
             use(token)
         else:
             self._fetch()
-            self._waiting.append((use, done))  # afterwards: when no request can be made, the caller hears of it
+            self._waiting.append((use, done))  # after _fetch: if that raises, `done` must not be called later
 
     def _refused(self, token: Token) -> bool:
-        """Drop a token that the target refuses; return whether to try another. A target that refuses new tokens, too,
-        gets no more of them until it accepts one: the fault is another."""
+        """Drop a token that the target refused; return whether to try another. If the target refused a new token too,
+        the token is not the cause: try no other until the target accepts one."""
         if token is not self._token:
             return True
         if not self._accepted:
@@ -165,7 +169,7 @@ def _with(request: Request, token: Token) -> Request:
 
 
 def _masked(answer: Answer, token: Token) -> Answer:
-    """The answer without the token, which a target may repeat in it."""
+    """Return the answer with the token masked, because the target may repeat it in the body."""
     if not answer.body:
         return answer
     body = without(answer.body.decode("latin-1"), [token.value])

@@ -1,1 +1,1 @@
-"""Templates of payloads, rendered in a process of their own."""
+"""Renders payload templates in a separate process."""

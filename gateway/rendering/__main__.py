@@ -1,7 +1,7 @@
-"""The renderer: a process that renders one payload after the other, and may die of any of them.
+"""The renderer: a process that renders one payload after another. Any template may crash it.
 
-It ends when the service closes its socket, which is its standard input. The kernel ends it when one payload takes too
-much processor time (SIGPROF) or memory.
+It exits when the service closes its socket, which is its standard input. The kernel limits its memory, and kills it
+with SIGPROF when a payload takes too much processor time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gateway.rendering.protocol import BAD_TEMPLATE, DONE, READY, UNSENDABLE, Fr
 
 
 def main(seconds: float, seconds_per_mebibyte: float, memory: int) -> None:
-    """Serve until the socket is closed. A payload may take `seconds` of processor time, and more for a large body, and
-    the process `memory` bytes."""
+    """Serve until the socket is closed. A payload may take `seconds` of processor time, and `seconds_per_mebibyte` more
+    for each MiB of the body. The process may use `memory` bytes."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     renderer, frames = TemplateRenderer(), Frames()
@@ -33,7 +33,7 @@ def main(seconds: float, seconds_per_mebibyte: float, memory: int) -> None:
                 signal.setitimer(signal.ITIMER_PROF, seconds + seconds_per_mebibyte * len(frame[2]) / 2**20)
                 answer = _answer(renderer, frame)
                 signal.setitimer(signal.ITIMER_PROF, 0)
-                peer.sendall(answer)  # before the next, which may be the last
+                peer.sendall(answer)  # before the next payload, which may crash the process
 
 
 def _answer(renderer: TemplateRenderer, frame: Frame) -> bytes:
@@ -47,8 +47,8 @@ def _answer(renderer: TemplateRenderer, frame: Frame) -> bytes:
         return packed(BAD_TEMPLATE, str(exc).encode(errors="replace"), b"")
     except Unsendable as exc:
         return packed(UNSENDABLE, str(exc).encode(errors="replace"), b"")
-    except BaseException:  # noqa: BLE001 - minijinja's panics are no Exception
-        os.abort()  # which the service takes for this message's fault
+    except BaseException:  # noqa: BLE001 - minijinja's panics do not derive from Exception
+        os.abort()  # the service attributes the crash to this message
 
 
 if __name__ == "__main__":

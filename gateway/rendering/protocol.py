@@ -1,7 +1,7 @@
-"""What the service and its renderer say to each other over a socket: frames of three parts, each with its length.
+"""The protocol between the service and its renderer: frames of three parts, each with its length.
 
-A request is a template, the description of a message as JSON (empty: the template is only to be compiled) and its body;
-an answer is a verdict, a reason and a payload.
+A request consists of a template, the description of a message as JSON (empty: only compile the template) and the body
+of the message. An answer consists of a verdict, a reason and a payload.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from collections.abc import Iterator
 _LENGTHS = struct.Struct("!III")
 
 READY, DONE, BAD_TEMPLATE, UNSENDABLE = b"ready", b"done", b"bad template", b"unsendable"
-"""Verdicts. The first is said once, by a renderer that has started."""
+"""Verdicts. A renderer sends READY once, after it has started."""
 
 Frame = tuple[bytes, bytes, bytes]
 
 
 def packed(first: bytes, second: bytes, third: bytes) -> bytes:
-    """One frame."""
+    """Return the encoded frame of three parts."""
     return b"".join((_LENGTHS.pack(len(first), len(second), len(third)), first, second, third))
 
 
 class Frames:
-    """Puts the frames of a stream together."""
+    """Splits a stream into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """All frames that are complete now."""
+        """Add bytes that arrived; yield the frames that are complete now."""
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _LENGTHS.size:

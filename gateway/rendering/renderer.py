@@ -1,7 +1,7 @@
-"""The service's side of the renderer: hands messages to the process, gets payloads back, and replaces it when it dies.
+"""The service's side of the renderer: sends messages to the process, receives payloads, and restarts it when it dies.
 
-Several messages are with it at once, and are answered in order. So when it dies, the first without an answer was being
-rendered, and the others are rendered again.
+Several messages are in flight at once. The process answers them in order, so when it dies, it was rendering the first
+message without an answer. The others are rendered again.
 """
 
 from __future__ import annotations
@@ -29,29 +29,30 @@ from gateway.rendering.protocol import BAD_TEMPLATE, DONE, READY, Frames, packed
 log = structlog.get_logger("workerrmq.delivery")
 
 Rendered = Callable[[bytes | Unsendable], None]
-"""Takes the payload, or why there is none: BadTemplate where the template itself is at fault."""
+"""Called with the payload, or with the error; BadTemplate if the template has a syntax error."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CHUNK = 1 << 20
 _EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Signals by which others end the process: a person, or the kernel when memory is short."""
+"""Signals that end the process for an external reason: an operator sent them, or the host is short of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderLimits:
-    """What one payload may cost."""
+    """Limits for rendering a payload."""
 
     seconds: float = 0.1
-    """of processor time, and as much again for each `seconds_per_mebibyte` of the message's body"""
+    """processor time for a payload"""
     seconds_per_mebibyte: float = 0.1
+    """additional processor time for each MiB of the message's body"""
     memory: int = 512 * 2**20
-    """bytes of the whole process"""
+    """bytes of address space of the process"""
     body: int = 16 * 2**20
-    """bytes of a message"""
+    """bytes of a message's body"""
     killed: int = 3
-    """times that others end the process while it renders the same message, before that is taken for its fault"""
+    """number of external kills of the process while it renders the same message, after which the message fails"""
     longest_pause: float = 5.0
-    """seconds, at most, before a process that does not start is started again"""
+    """maximum seconds before the next start of a process that failed to start"""
 
 
 @dataclass(slots=True)
@@ -62,22 +63,22 @@ class _Job:
 
 
 class Renderer:
-    """Owned by the loop's thread. The process runs from the first use on."""
+    """Owned by the loop's thread. The process starts on first use."""
 
     def __init__(self, loop: Loop, limits: RenderLimits = RenderLimits()) -> None:
         self._loop, self._limits = loop, limits
-        self._jobs: deque[_Job] = deque()  # without an answer, in order
+        self._jobs: deque[_Job] = deque()  # jobs without an answer, in order
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._frames = Frames()
         self._outgoing = bytearray()
         self._writing = False
         self._ready = False  # whether the process has started
-        self._failures = 0  # to start, in a row
+        self._failures = 0  # consecutive failed starts
         self._closed = False
 
     def render(self, template: str, source: Source, attempt: int, done: Rendered) -> None:
-        """Render a message's payload. `done` is called once, from the loop."""
+        """Render the payload of a message. `done` is called once, on the loop's thread."""
         if len(source.body) > self._limits.body:
             limit = self._limits.body
             done(Unsendable(f"the message has {len(source.body)} bytes; a template takes at most {limit}"))
@@ -85,11 +86,11 @@ class Renderer:
         self._submit(packed(template.encode(), orjson.dumps(described(source, attempt)), source.body), done)
 
     def compile(self, template: str, done: Rendered) -> None:
-        """See whether a template is one. `done` gets an empty payload, or BadTemplate."""
+        """Check the syntax of a template. `done` gets an empty payload if it is valid, else the error."""
         self._submit(packed(template.encode(), b"", b""), done)
 
     def close(self) -> None:
-        """End the process. `done` of what it has is never called."""
+        """Stop the process. The callbacks of unfinished jobs are never called."""
         self._closed = True
         self._jobs.clear()
         self._end()
@@ -105,7 +106,7 @@ class Renderer:
     # --- the process -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start the process, and give it all that has no answer."""
+        """Start the process and send it all jobs without an answer."""
         if self._closed or self._socket is not None:
             return
         ours, its = socket.socketpair()
@@ -117,8 +118,8 @@ class Renderer:
                 stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd=_ROOT,
-                env={},  # it needs none of our secrets
-                start_new_session=True,  # Ctrl+C is for the service, which then closes the socket
+                env={},  # the environment may contain secrets, and the process needs none
+                start_new_session=True,  # Ctrl+C reaches only the service, which then closes the socket
             )
         except OSError as exc:
             ours.close()
@@ -140,7 +141,7 @@ class Renderer:
         self._loop.call_later(pause, self._start)
 
     def _end(self) -> int | None:
-        """Let go of the process, and return how it ended."""
+        """Close the socket, wait for the process to exit, and return its exit status; None if none runs."""
         if self._socket is not None:
             self._loop.remove_handler(self._socket.fileno())
             self._socket.close()
@@ -149,7 +150,7 @@ class Renderer:
         if process is None:
             return None
         try:
-            return process.wait(1)  # it has closed its end, or will see that ours is closed
+            return process.wait(1)  # it has exited, or exits because the socket is closed
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
@@ -203,13 +204,13 @@ class Renderer:
     def _finish(self, job: _Job, result: bytes | Unsendable) -> None:
         try:
             job.done(result)
-        except Exception:  # the others that it has rendered must not be lost
+        except Exception:  # a callback that fails must not lose the other payloads
             log.exception("rendered_crashed")
 
     def _flush(self) -> None:
         if self._socket is None:
             return
-        with suppress(OSError):  # a process that has died is noticed when its end is read
+        with suppress(OSError):  # the next read notices that the process has died
             while self._outgoing:
                 sent = self._socket.send(memoryview(self._outgoing)[:_CHUNK])
                 del self._outgoing[:sent]
@@ -225,8 +226,8 @@ _CRASHED = "it crashes the renderer"
 
 
 def bad_template(template: str, limits: RenderLimits = RenderLimits()) -> str | None:
-    """Why a template is none, with the line; None when it is one. Blocks for a tenth of a second; any thread may
-    call."""
+    """Return the syntax error of a template, with its line; None if the template is valid. Blocks for about a tenth of
+    a second. Thread-safe."""
     results: list[Any] = []
     loop = Loop()
     renderer = Renderer(loop, limits)

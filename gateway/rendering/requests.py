@@ -1,4 +1,4 @@
-"""Requests whose body a template makes."""
+"""Builds requests, with a body from the consumer's template if it has one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from delivery.unsendable import Unsendable
 from gateway.rendering.renderer import Renderer
 
 Made = Callable[[Request | Unsendable], None]
-"""Takes the request, or why there is none."""
+"""Called with the request, or with the error if none can be built."""
 
 
 def make(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: int, done: Made) -> None:
-    """Make the request for one message; `done` is called once, now or later on the loop of the renderer."""
+    """Build the request for one message. `done` is called once, now or later on the renderer's loop."""
 
     def rendered(body: bytes | Unsendable) -> None:
         if isinstance(body, Unsendable):

@@ -29,7 +29,7 @@ def test_filter_and_payload_are_kept_as_they_are_given_and_can_be_changed(servic
     assert (changed["consumer"]["otherwise"], changed["consumer"]["payload"]) == (other, "envelope")
     assert service.get("/getConsumer", name="orders").json["filter"] == FILTER
     assert_problem(
-        service.patch("/updateConsumer", {"name": "orders", "filter": None}), 400, "invalid_request", "needs a filter"
+        service.patch("/updateConsumer", {"name": "orders", "filter": None}), 400, "invalid_request", "needs filter"
     )
     gone = service.patch("/updateConsumer", {"name": "orders", "filter": None, "otherwise": None}).json["consumer"]
     assert (gone["filter"], gone["otherwise"]) == (None, None)

@@ -50,7 +50,7 @@ def test_a_sample_says_why_there_is_no_token(
     tokens.answer = 503, b""
     answer = service.post("/testConsumer", {"queueName": unique_name}).json
     assert (answer["status"], answer["error"], answer["outcome"]) == (None, "token", "unsent")
-    assert "answers HTTP 503" in answer["reason"]
+    assert "answered HTTP 503" in answer["reason"]
     tokens.answer, tokens.secret = None, "another"
     refused = service.post("/testConsumer", {"queueName": unique_name})
     assert (refused.json["error"], refused.json["outcome"]) == ("token-refused", "suspend")

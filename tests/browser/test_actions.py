@@ -113,7 +113,7 @@ def test_authorization_and_certificates_are_set_and_changed_in_the_form(
     dashboard.field("Authorization").fill('{"type": "apiKey", "name": "X-Key", "value": "canary"}')
     dashboard.field("Client certificate").fill(certificate.read_text())
     dashboard.button("Save").click()
-    expect(dashboard.page.get_by_role("alert").filter(has_text="needs certificate and key together")).to_be_visible()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="must have both certificate and key")).to_be_visible()
     dashboard.expect_refusal(400)
     dashboard.field("Key of the client certificate").fill(key.read_text())
     dashboard.button("Save").click()

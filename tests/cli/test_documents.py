@@ -27,7 +27,7 @@ def test_the_page_of_the_command_line_names_every_command_and_no_other() -> None
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_would_be_understood(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("order.json", "file"):
+    for name in ("order.json", "file", "ca.pem", "client.pem", "client.key"):
         (tmp_path / name).write_text("{}")
     for example in EXAMPLE.findall(page.read_text()):
         words = shlex.split(AFTER.split(example)[0])

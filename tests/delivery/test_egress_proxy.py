@@ -185,7 +185,7 @@ def test_no_message_pays_while_the_proxy_fails_and_tokens_come_by_it_too(
         for auth in (None, tokens.auth):
             consumers.run(queue, target.url(), auth=auth, retry=AT_ONCE, breaker={"failures": 1})
             report = consumers.wait(queue, "resting", revision=2 if auth else 1)
-            assert f"The egress proxy http://127.0.0.1:{proxy.port} answers HTTP 503" in str(report.reason)
+            assert f"The egress proxy http://127.0.0.1:{proxy.port} answered HTTP 503" in str(report.reason)
             assert (report.dead_lettered, report.retried) == (0, 0)
         proxy.answer = None
         requests = target.wait_for(3, 30)

@@ -15,14 +15,13 @@ from delivery.copies import (
     REPLAYED_AT,
     Source,
     attempts_charged,
-    dead_letter,
     level_header,
     original,
-    replayed,
     retry_copy,
     returned_copy,
     wants_reply,
 )
+from delivery.dead_letters import dead_letter, replayed
 from domain.message import Message, Properties
 from domain.outcome import Answer, ErrorClass
 

@@ -118,12 +118,12 @@ def test_a_private_key_is_secret_too() -> None:
     [
         ({"clientSecret": None}, "either clientSecret or privateKey"),
         ({"privateKey": pem(P256)}, "either clientSecret or privateKey"),
-        ({"keyId": "1"}, "keyId only with privateKey"),
-        ({"tokenUrl": "https://idp.example/token?key=canary"}, "no user name, query or placeholder"),
-        ({"tokenUrl": "https://canary@idp.example/token"}, "no user name, query or placeholder"),
-        ({"tokenUrl": "https://idp.example/{messageId}"}, "no user name, query or placeholder"),
+        ({"keyId": "1"}, "must not have keyId without privateKey"),
+        ({"tokenUrl": "https://idp.example/token?key=canary"}, "must not contain a user name, query or placeholder"),
+        ({"tokenUrl": "https://canary@idp.example/token"}, "must not contain a user name, query or placeholder"),
+        ({"tokenUrl": "https://idp.example/{messageId}"}, "must not contain a user name, query or placeholder"),
         ({"tokenUrl": "ftp://idp.example/"}, "must start with http"),
-        ({"params": {"client_secret": "canary", "scope": "canary"}}, "must not have client_secret, scope"),
+        ({"params": {"client_secret": "canary", "scope": "canary"}}, "must not contain client_secret, scope"),
         ({"clientId": "a\r\nb"}, "pattern"),
         ({"scope": "a\nb"}, "pattern"),
         ({"clientSecret": None, "privateKey": "canary"}, "must be a private key in PEM form"),
@@ -144,14 +144,14 @@ def test_oauth2_that_cannot_work_is_refused(auth: dict[str, Any], why: str) -> N
         ({"auth": SCHEMES["apiKey"] | {"name": "webhook-id"}}, "is reserved: the service sets it"),
         ({"auth": SCHEMES["apiKey"] | {"name": "X Key"}}, "not a valid header name"),
         ({"auth": SCHEMES["apiKey"] | {"value": "canary\r\nX: y"}}, "printable ASCII"),
-        ({"auth": SCHEMES["apiKey"], "headers": {"x-key": "canary"}}, "headers has too"),
-        ({"auth": SCHEMES["hmac"], "headers": {"stripe-signature": "canary"}}, "headers has too"),
+        ({"auth": SCHEMES["apiKey"], "headers": {"x-key": "canary"}}, "headers sets too"),
+        ({"auth": SCHEMES["hmac"], "headers": {"stripe-signature": "canary"}}, "headers sets too"),
         ({"auth": SCHEMES["awsSigV4"], "headers": {"authorization": "canary"}}, "credentials are given twice"),
         ({"auth": OAUTH2, "url": "https://canary@erp.example/"}, "credentials are given twice"),
         ({"auth": SCHEMES["awsSigV4"] | {"region": "eu:west"}}, "pattern"),
         ({"tls": {"ca": "canary"}}, "must be certificates in PEM form"),
         ({"tls": {"key": "canary"}}, "must be a private key in PEM form"),
-        ({"tls": {}}, "needs ca, or certificate and key"),
+        ({"tls": {}}, "must have ca, or certificate and key"),
     ],
 )
 def test_what_cannot_work_is_refused(fields: dict[str, Any], why: str) -> None:
@@ -165,9 +165,9 @@ def test_an_api_key_in_the_query_and_a_signature_go_with_a_login() -> None:
 
 def test_a_client_certificate_needs_its_own_key(authority: Authority, client: dict[str, str]) -> None:
     other = authority.sign("other")[1].read_text()
-    assert "does not belong" in reason(tls=client | {"key": other})
+    assert "does not match" in reason(tls=client | {"key": other})
     for half in ("key", "certificate"):
-        assert "together" in reason(tls={half: client[half]})
+        assert "both certificate and key" in reason(tls={half: client[half]})
     encrypted = authority.sign("encrypted", password=b"canary")
     assert "must not be encrypted" in reason(
         tls={"certificate": encrypted[0].read_text(), "key": encrypted[1].read_text()}
@@ -189,7 +189,7 @@ def test_the_key_of_a_client_certificate_is_secret(client: dict[str, str]) -> No
 
 def test_a_mask_does_not_stand_for_the_key_of_another_certificate(authority: Authority, client: dict[str, str]) -> None:
     other = authority.sign("another")[0].read_text()
-    with pytest.raises(ValidationError, match="does not belong"):
+    with pytest.raises(ValidationError, match="does not match"):
         changed(spec(tls=client), tls={"certificate": other, "key": MASK})
 
 
