@@ -1,5 +1,4 @@
-"""Rules that map an answer to its outcome: the table in docs/DELIVERY.md ("The target answers"). A consumer may
-change it."""
+"""Rules that map an answer to its outcome: the table in docs/DELIVERY.md ("Outcomes"). A consumer may change it."""
 
 from __future__ import annotations
 
