@@ -108,8 +108,11 @@ class PublisherThread:
 
     # --- on the loop -----------------------------------------------------------------------------------------------
 
+    def _new_loop(self) -> Loop:
+        return Loop()
+
     def _open(self) -> None:
-        self._loop = loop = Loop()
+        self._loop = loop = self._new_loop()
         self._publisher = Publisher(loop, self._nodes, self._name, periods=self._channel_periods)
         self._scheduler = Scheduler(loop, self._publisher, self._periods)
 

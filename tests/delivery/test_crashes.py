@@ -233,9 +233,9 @@ class BreakableLoop(Loop):
 class BreakablePublisher(PublisherThread):
     """Has loops that can be crashed."""
 
-    def _open(self) -> None:
-        self.loop = self._loop = BreakableLoop()
-        self._publisher = Publisher(self.loop, self._nodes, self._name)
+    def _new_loop(self) -> Loop:
+        self.loop = BreakableLoop()
+        return self.loop
 
 
 def test_crashes_of_long_ago_do_not_prolong_the_pause_of_a_publisher(broker: EmbeddedNode, queue: str) -> None:
