@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import PublishRefused
 from domain.message import Message, Properties
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
@@ -38,7 +39,11 @@ def test_workers_that_are_killed_while_messages_become_due_lose_none(
         messages = [
             Message(unique_name, b"x", properties=Properties(message_id=one), due=at) for one, at in due.items()
         ]
-        assert publisher.publish(messages, 60).result() == [None] * COUNT
+        while messages:  # a queue refuses messages while it elects a leader, as it may on a busy machine
+            results = publisher.publish(messages, 60).result()
+            assert {type(result) for result in results} <= {type(None), PublishRefused}
+            messages = [message for message, result in zip(messages, results, strict=True) if result]
+        assert time.time() < began, "the publishes took too long for this test"
         for share in (0.2, 0.5, 0.8):
             wait_until(lambda share=share: time.time() > began + 6 * share, 30)
             worker.kill()
