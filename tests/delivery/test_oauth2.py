@@ -234,7 +234,7 @@ def test_no_message_pays_for_a_token_endpoint_that_fails(
     publish(channel, queue, *"123")
     consumers.run(queue, careful.url(), auth=tokens.auth, retry={"schedule": (), "jitter": 0})
     report = consumers.wait(queue, "resting")
-    assert str(report.reason).startswith("No token: http://127.0.0.1:")
+    assert str(report.reason).startswith("No token: ")
     assert reason in str(report.reason)
     assert careful.connections_opened == 0
     tokens.answer = None
