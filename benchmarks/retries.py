@@ -4,7 +4,8 @@
 
 First a queue of messages of 1 KB is emptied against an nginx that fails half of all requests, so that every second
 message passes through the levels, beside the deliveries. Then messages come at a steady rate, half of them fail once,
-and the time between the two attempts is compared to the delay. RabbitMQ and nginx are started for it.
+and the time between the two attempts is compared to the delay. The second part begins when its delay levels are in use:
+those that are new take their first message after five seconds. RabbitMQ and nginx are started for it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pika
 
 from benchmarks import servers
 from benchmarks.delivery import PREFETCH, fill
+from delivery.periods import Periods
 from domain.consumer import ConsumerSpec
 from domain.registry import Report, Subscription
 from gateway.amqp.nodes import BrokerNodes
@@ -86,6 +88,7 @@ def lateness(broker: BrokerNode, per_second: int, seconds: float, delay: float) 
         target.answer = answer
         thread = running(broker, target.url(), [delay])
         pause = threading.Event()
+        pause.wait(Periods().settling + 1)  # new delay levels are used after that
         began = time.monotonic()
         for number in range(count):
             channel.basic_publish("", QUEUE, b"x" * 1024, pika.BasicProperties(message_id=str(number), delivery_mode=2))
