@@ -21,6 +21,7 @@ from domain.url_template import UrlTemplate
 from gateway.mongo import Store, open_store
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.secrets import KEY_FILE
+from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 
 SECRETS = [SigningSecret(f"whsec_canary{number}{'A' * 25}") for number in range(3)]
@@ -184,9 +185,14 @@ def test_secrets_rest_sealed(registry: ConsumerRegistry, store: StoreNode) -> No
     )
     assert registry.get("in-url") == in_url
     registry.update(in_url.id, spec(name="in-url", signing_secret=SECRETS[1]))
-    content = b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
-    assert b"erp.example" in content, "this looks into the wrong files"
-    assert b"canary" not in content
+
+    def content() -> bytes:
+        return b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
+
+    wait_until(
+        lambda: b"erp.example" in content(), 20, "the consumers in the files: mongo-java-server writes them later"
+    )
+    assert b"canary" not in content()
 
 
 def test_under_another_key_a_consumer_is_suspended_and_says_why_and_a_rotated_key_still_reads(
