@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,18 +21,13 @@ from domain.user import check_password
 from gateway.amqp.nodes import BrokerNodes
 from gateway.http.egress import Egress, EgressProxy
 from gateway.management.nodes import ManagementNodes
-from gateway.mongo.secrets import KEY_FILE, split_keys
+from gateway.mongo.secrets import KEY_FILE, check_keys, split_keys
 from gateway.mongo.uri import check_uri
 from gateway.tls import TlsFiles
 from runtime.secret_files import SecretFileError, SecretFiles, read
 
 MIN_TOKEN = 16
 """The least length of METRICS_TOKEN in characters."""
-MIN_KEY = 32
-"""The least length of SECRET_KEY in bytes, for a strength of 256 bits (NIST SP 800-57 part 1 §5.6.1)."""
-_EXAMPLE_KEY = re.compile("change.?me|example|placeholder|random.bytes|your.secret", re.IGNORECASE)
-"""Matches example keys from documentation, ours and others', but no random key."""
-
 
 SECRETS = (
     "rabbitmq_url",
@@ -212,7 +206,7 @@ class Settings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _key(cls, value: SecretStr) -> SecretStr:
-        _check_sealing_key(value.get_secret_value())
+        check_keys(value.get_secret_value())
         return value
 
     @field_validator("data_dir")
@@ -222,7 +216,7 @@ class Settings(BaseSettings):
         if split_keys(info.data.get("secret_key", SecretStr("")).get_secret_value()):
             return value
         try:
-            _check_sealing_key((value / KEY_FILE).read_text())
+            check_keys((value / KEY_FILE).read_text())
         except OSError:  # it does not exist yet; an unreadable file is reported at its first use
             return value
         except ValueError as exc:
@@ -282,7 +276,7 @@ class Settings(BaseSettings):
 
     @property
     def egress(self) -> Egress:
-        """How requests to targets leave."""
+        """Return the proxy and the CA certificates for requests to targets."""
         proxy = self.egress_proxy.get_secret_value()
         return Egress(EgressProxy.parse(proxy) if proxy else None, self.target_ca_file)
 
@@ -291,21 +285,6 @@ def _tls_files(settings: Mapping[str, str]) -> TlsFiles:
     """Return the TLS files for RabbitMQ. Pydantic leaves out an invalid setting and reports it itself."""
     names = ("rabbitmq_ca_file", "rabbitmq_client_cert_file", "rabbitmq_client_key_file")
     return TlsFiles(*(settings.get(name, "") for name in names))
-
-
-def _check_sealing_key(text: str) -> None:
-    """Check the first key in `text`, which encrypts. Further keys only decrypt, so their length does not matter."""
-    for key in split_keys(text)[:1]:
-        if len(key.encode()) < MIN_KEY or _EXAMPLE_KEY.search(key):
-            fault = (
-                "is an example from documentation"
-                if len(key.encode()) >= MIN_KEY
-                else f"has fewer than {MIN_KEY} bytes"
-            )
-            raise ValueError(
-                f"{fault}. Generate one with `openssl rand -base64 {MIN_KEY}`. To replace a key in use, put the new "
-                "key first, as in SECRET_KEY=NEW,OLD, and run `flask rotate-secret-key`"
-            )
 
 
 def load(**overrides: Any) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_FILE = "secret.key"
+MIN_KEY = 32
+"""The least length of a key that seals, in bytes, for a strength of 256 bits (NIST SP 800-57 part 1 §5.6.1)."""
+_EXAMPLE_KEY = re.compile("change.?me|example|placeholder|random.bytes|your.secret", re.IGNORECASE)
+"""Matches example keys from documentation, ours and others', but no random key."""
 _FORM = "2."
 """Prefix of sealed texts. Those without it are from an earlier version: Fernet, valid for every place."""
 _KEY_ID, _NONCE = 8, 12  # bytes; the nonce's length is that of NIST SP 800-38D §8.2
@@ -74,6 +79,22 @@ class Sealer:
 def split_keys(text: str) -> list[str]:
     """Return the keys in a SECRET_KEY; the first one seals."""
     return [key for part in text.split(",") if (key := part.strip())]
+
+
+def check_keys(text: str) -> None:
+    """Check the first key in `text`, which seals. Further keys only open, so their length does not matter. Raises
+    ValueError with the rest of a sentence."""
+    for key in split_keys(text)[:1]:
+        if len(key.encode()) < MIN_KEY:
+            fault = f"has fewer than {MIN_KEY} bytes"
+        elif _EXAMPLE_KEY.search(key):
+            fault = "is an example from documentation"
+        else:
+            return
+        raise ValueError(
+            f"{fault}. Generate one with `openssl rand -base64 {MIN_KEY}`. To replace a key in use, put the new key "
+            "first, as in SECRET_KEY=NEW,OLD, and run `flask rotate-secret-key`"
+        )
 
 
 def _associated(place: Sequence[str]) -> bytes:

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 import config
-from config import MIN_KEY, SettingsError
-from gateway.mongo.secrets import KEY_FILE, Sealer
+from config import SettingsError
+from gateway.mongo.secrets import KEY_FILE, MIN_KEY, Sealer
 
 PROJECT = Path(__file__).parents[2]
 LONG = "6WmL0b1xSPVEIzSQeiS+0nSnQpPOX7PvhCyh/WqCKJc="
