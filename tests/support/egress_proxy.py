@@ -8,15 +8,15 @@ import socket
 import socketserver
 import ssl
 import struct
-import threading
 from contextlib import suppress
-from types import TracebackType
+
+from tests.support.serving import Serving
 
 _HOSTS = {"target.test": "127.0.0.1"}
 """Names that only the proxy resolves."""
 
 
-class EgressProxy:
+class EgressProxy(Serving):
     """Runs in threads. Any thread may set `answer` (a status, or a reply code of SOCKS, for every request; None: serve
     it), `hang` and `login`, and read `heads` (what came before the tunnels) and `tunnels`."""
 
@@ -42,23 +42,13 @@ class EgressProxy:
             block_on_close = False
             allow_reuse_address = True
 
-        self._server = Server(("127.0.0.1", 0), Serve)
-        self.port: int = self._server.server_address[1]
+        self.port = self._serve_by(Server(("127.0.0.1", 0), Serve))
         scheme = "socks5" if socks else "https" if tls else "http"
         self.url = f"{scheme}://{login + '@' if login else ''}127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> EgressProxy:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """Refuse connections from now on, and cut those that there are."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().stop()
         self.cut()
 
     def cut(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.serving import Serving
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Span:
     service: str
 
 
-class Collector:
+class Collector(Serving):
     """Runs in a thread until `stop`. Any thread may read `spans`, and `logins`, the requests' Authorization."""
 
     def __init__(self) -> None:
@@ -45,15 +46,7 @@ class Collector:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.url = f"http://127.0.0.1:{self._serve_by(ThreadingHTTPServer(('127.0.0.1', 0), Handler))}"
 
 
 def _spans_in(body: bytes) -> list[Span]:

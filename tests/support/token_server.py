@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 import jwt
+
+from tests.support.serving import Serving
 
 Raw = Callable[[BaseHTTPRequestHandler], None]
 
@@ -27,7 +28,7 @@ class TokenRequest:
 
 
 @dataclass
-class TokenServer:
+class TokenServer(Serving):
     """Runs in threads. Any thread may set the fields, which say how it behaves, and read `requests`.
 
     It knows `client` by `secret`, or by `public_key` (PEM). `answer` replaces its answers: a status and a body, or a
@@ -58,24 +59,8 @@ class TokenServer:
             def log_message(self, *_: object) -> None:
                 """Write nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
+        self.port = self._serve_by(ThreadingHTTPServer(("127.0.0.1", 0), Requests))
         self.url = f"http://127.0.0.1:{self.port}/token"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> TokenServer:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Refuse connections from now on."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
 
     @property
     def auth(self) -> dict[str, Any]:
