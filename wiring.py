@@ -24,6 +24,7 @@ from gateway.management import (
 from gateway.metrics.exposition import Exposition
 from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store
+from gateway.rendering.once import OnceRenderers
 from gateway.tracing import Tracing
 from runtime.revocation_counter import RevocationCounter
 from runtime.version import VERSION
@@ -87,6 +88,7 @@ def services_of(
     }
     if worker is not None:
         probes["consumers"] = consumers
+    renderers = OnceRenderers()
     exchanges, bindings = ExchangeGateway(management), BindingGateway(management)
     consumer_service = Consumers(
         store.consumers,
@@ -95,6 +97,7 @@ def services_of(
         TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of),
         settings.default_target_url,
         ExchangeQueues(exchanges, queue_gateway, bindings),
+        renderers.template_fault,
     )
     complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
@@ -106,7 +109,7 @@ def services_of(
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
-        samples=Samples(consumer_service, held, settings.guard, settings.egress),
+        samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),

@@ -20,7 +20,8 @@ WorkerError
 ├── BrokerUnavailable      RabbitMQ or its management API is down
 │   ├── BrokerTimeout      it did not answer in time
 │   └── QueueUnavailable   the queue exists, but its node is down
-└── StoreUnavailable       MongoDB is down or refuses an operation
+├── StoreUnavailable       MongoDB is down or refuses an operation
+└── RendererUnavailable    no process could render a template in time
 """
 
 from __future__ import annotations
@@ -129,3 +130,7 @@ class QueueUnavailable(BrokerUnavailable):
 
 class StoreUnavailable(WorkerError):
     code = "store_unavailable"
+
+
+class RendererUnavailable(WorkerError):
+    code = "renderer_unavailable"

@@ -37,6 +37,7 @@ STATUSES: dict[type[errors.WorkerError], int] = {
     errors.PublishRefused: 503,
     errors.BrokerUnavailable: 503,
     errors.StoreUnavailable: 503,
+    errors.RendererUnavailable: 503,
     errors.PublishUnconfirmed: 504,
 }
 """The HTTP status by class, or nearest base class."""

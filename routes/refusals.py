@@ -76,12 +76,13 @@ REFUSALS = {
     429: Refusal("Too many requests. Retry after the seconds in Retry-After.", ("throttled",)),
     500: Refusal("The service failed. Search its log for the requestId.", ("internal_error",)),
     503: Refusal(
-        "RabbitMQ or MongoDB is down or refuses. Retry after the seconds in Retry-After.",
+        "RabbitMQ or MongoDB is down or refuses, or the service is busy. Retry after the seconds in Retry-After.",
         (
             "broker_unavailable",
             "queue_unavailable",
             "broker_access_refused",
             "store_unavailable",
+            "renderer_unavailable",
             "publish_refused",
             "not_ready",
             "virtual_host_not_found",

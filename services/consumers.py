@@ -5,6 +5,7 @@ This module never starts or stops a delivery: workers read the registry and appl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -35,7 +36,6 @@ from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
-from gateway.rendering.renderer import bad_template
 from services.consumer_state import Live, details, shown
 from services.exchange_queues import ExchangeQueues
 
@@ -52,13 +52,16 @@ class Consumers:
         targets: TargetNames,
         default_target_url: str,
         exchange_queues: ExchangeQueues,
+        template_fault: Callable[[str], str | None],
     ) -> None:
+        """`template_fault` returns the syntax error of a template."""
         self._registry = registry
         self._heartbeats = heartbeats
         self._queues = queues
         self._targets = targets
         self._default_target_url = default_target_url
         self._exchange_queues = exchange_queues
+        self._template_fault = template_fault
 
     def create(self, wanted: NewConsumer, only: QueueScope | None = None) -> tuple[ConsumerDetails, bool, list[str]]:
         """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet.
@@ -167,7 +170,7 @@ class Consumers:
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
-        if isinstance(spec.payload, PayloadTemplate) and (fault := bad_template(spec.payload.template)):
+        if isinstance(spec.payload, PayloadTemplate) and (fault := self._template_fault(spec.payload.template)):
             raise Invalid(f"payload.template: {fault}", fields=[("payload.template", fault)])
         if spec.tls and (before is None or spec.tls != before.tls) and (bad := spec.tls.unusable(datetime.now(UTC))):
             raise Invalid(joined([bad]), fields=[bad])

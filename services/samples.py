@@ -18,6 +18,7 @@ from domain.registry import RegisteredConsumer
 from gateway.amqp.held_messages import HeldMessages
 from gateway.http.egress import Egress
 from gateway.http.sample import request_of, send_sample
+from gateway.rendering.once import OnceRenderers
 from services.consumers import Consumers
 
 
@@ -59,17 +60,20 @@ class DryRun(Model):
 
 
 class Samples:
-    """Thread-safe. Its methods raise NotFound, Conflict, StoreUnavailable, and Invalid when the consumer's stored
-    definition is not valid."""
+    """Thread-safe. Its methods raise NotFound, Conflict, StoreUnavailable, RendererUnavailable, and Invalid when the
+    consumer's stored definition is not valid."""
 
-    def __init__(self, consumers: Consumers, held: HeldMessages, guard: Guard, egress: Egress) -> None:
-        self._consumers, self._held, self._guard, self._egress = consumers, held, guard, egress
+    def __init__(
+        self, consumers: Consumers, held: HeldMessages, renderers: OnceRenderers, guard: Guard, egress: Egress
+    ) -> None:
+        self._consumers, self._held, self._renderers = consumers, held, renderers
+        self._guard, self._egress = guard, egress
 
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
         """Send one sample like a delivery, signed, without retries, and return the answer."""
         consumer = self._find(which)
         source = _sample(consumer, publication)
-        answer = send_sample(consumer, source, self._guard, egress=self._egress)
+        answer = send_sample(consumer, source, self._renderers, self._guard, egress=self._egress)
         return SampleAnswer(
             message_id=source.message_id,
             status=answer.status,
@@ -86,7 +90,7 @@ class Samples:
         empty."""
         consumer = self._find(which)
         source = self._first(consumer.spec.queue_name) if publication is None else _sample(consumer, publication)
-        made = request_of(consumer, source)
+        made = request_of(consumer, source, self._renderers)
         if isinstance(made, Unsendable):
             outcome = consumer.spec.outcomes.table.outcome_of(made.answer).value
             return DryRun(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import quote
 
 from delivery.copies import Source, attempts_charged
@@ -19,51 +18,49 @@ from domain.url_template import UrlTemplate
 from gateway.http.client import HttpClient
 from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
+from gateway.rendering.once import OnceRenderers
 from gateway.rendering.renderer import Renderer
-from gateway.rendering.requests import make
+from gateway.rendering.requests import Made, make
 
 
 def send_sample(
-    consumer: RegisteredConsumer, source: Source, guard: Guard, longest: float = 10.0, egress: Egress = DIRECT
+    consumer: RegisteredConsumer,
+    source: Source,
+    renderers: OnceRenderers,
+    guard: Guard,
+    longest: float = 10.0,
+    egress: Egress = DIRECT,
 ) -> Answer:
-    """Return the target's answer. Blocks for about `longest` seconds at most. Thread-safe."""
+    """Return the target's answer. The request blocks for about `longest` seconds at most. Raises RendererUnavailable.
+    Thread-safe."""
     spec = consumer.spec.model_copy(update={"timeout": min(consumer.spec.timeout, longest)})
+    request = _request(spec, consumer, source, renderers)
+    if isinstance(request, Unsendable):
+        return request.answer
     answers: list[Answer] = []
+    loop = Loop()
+    client = HttpClient(loop, guard, egress=egress)
 
-    def send(loop: Loop, request: Request | Unsendable) -> None:
-        client = HttpClient(loop, guard, egress=egress)
+    def done(answer: Answer) -> None:
+        if not answers:
+            answers.append(answer)
+            client.close()
+            loop.finish()
 
-        def done(answer: Answer) -> None:
-            if not answers:
-                answers.append(answer)
-                client.close()
-                loop.finish()
-
-        if isinstance(request, Unsendable):
-            done(request.answer)
-            return
-        late = Answer(None, ErrorClass.TIMEOUT, f"no answer within {longest:g} s, the token included", longest)
-        # A token, a request and another token take longer together.
-        loop.call_later(longest * 1.1, lambda: done(late))
-        client.target(spec).send(request.headers, request.body, done, request.url)
-
-    _run(spec, consumer, source, send)
+    late = Answer(None, ErrorClass.TIMEOUT, f"no answer within {longest:g} s, the token included", longest)
+    # A token, a request and another token take longer together.
+    loop.call_later(longest * 1.1, lambda: done(late))
+    client.target(spec).send(request.headers, request.body, done, request.url)
+    loop.run()
     return answers[0]
 
 
-def request_of(consumer: RegisteredConsumer, source: Source) -> Request | Unsendable:
-    """The request that a worker would send, or why it would send none; with a URL, and its credentials masked. Any
-    thread may call."""
+def request_of(consumer: RegisteredConsumer, source: Source, renderers: OnceRenderers) -> Request | Unsendable:
+    """Return the request that a worker would send, with its URL and with masked credentials, or the reason why it would
+    send none. Raises RendererUnavailable. Thread-safe."""
     url = UrlTemplate(masked_url(consumer.spec.url))
     spec = consumer.spec.model_copy(update={"url": url, "headers": masked_headers(consumer.spec.headers)})
-    made: list[Request | Unsendable] = []
-
-    def done(loop: Loop, request: Request | Unsendable) -> None:
-        made.append(request)
-        loop.finish()
-
-    _run(spec, consumer, source, done)
-    [request] = made
+    request = _request(spec, consumer, source, renderers)
     if isinstance(request, Unsendable):
         return request
     headers = [line for line in request.headers if line != "Expect:"]  # which keeps curl from sending one
@@ -75,27 +72,13 @@ def request_of(consumer: RegisteredConsumer, source: Source) -> Request | Unsend
     return request._replace(headers=headers, url=sent_to)
 
 
-def _run(
-    spec: ConsumerSpec,
-    consumer: RegisteredConsumer,
-    source: Source,
-    made: Callable[[Loop, Request | Unsendable], None],
-) -> None:
-    """Make a request on a loop, which `made` ends."""
-    loop = Loop()
-    renderer = Renderer(loop)
+def _request(
+    spec: ConsumerSpec, consumer: RegisteredConsumer, source: Source, renderers: OnceRenderers
+) -> Request | Unsendable:
+    requests = RequestBuilder(spec, consumer.retiring_secrets)
+    attempt = attempts_charged(source.properties.headers) + 1
 
-    def done(request: Request | Unsendable) -> None:
-        renderer.close()
-        made(loop, request)
+    def made(renderer: Renderer, done: Made) -> None:
+        make(requests, renderer, source, attempt, done)
 
-    def start() -> None:
-        try:
-            requests = RequestBuilder(spec, consumer.retiring_secrets)
-            make(requests, renderer, source, attempts_charged(source.properties.headers) + 1, done)
-        except Exception:
-            loop.finish()
-            raise
-
-    loop.call_later(0, start)
-    loop.run()
+    return renderers.run(made)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 import structlog
@@ -90,9 +89,11 @@ class Renderer:
         self._submit(packed(template.encode(), b"", b""), done)
 
     def close(self) -> None:
-        """Stop the process. The callbacks of unfinished jobs are never called."""
+        """Kill the process. The callbacks of unfinished jobs are never called."""
         self._closed = True
         self._jobs.clear()
+        if self._process is not None:
+            self._process.kill()  # it may be rendering
         self._end()
 
     def _submit(self, frame: bytes, done: Rendered) -> None:
@@ -223,20 +224,3 @@ class Renderer:
 
 _ENDS: dict[int, str] = {signal.SIGPROF: "it takes too much processor time"}
 _CRASHED = "it crashes the renderer"
-
-
-def bad_template(template: str, limits: RenderLimits = RenderLimits()) -> str | None:
-    """Return the syntax error of a template, with its line; None if the template is valid. Blocks for about a tenth of
-    a second. Thread-safe."""
-    results: list[Any] = []
-    loop = Loop()
-    renderer = Renderer(loop, limits)
-
-    def done(result: bytes | Unsendable) -> None:
-        results.append(result)
-        renderer.close()
-        loop.finish()
-
-    loop.call_later(0, lambda: renderer.compile(template, done))
-    loop.run()
-    return str(results[0]) if isinstance(results[0], Unsendable) else None

@@ -34,6 +34,7 @@ from gateway.http.target_names import TargetNames
 from gateway.loop import Loop
 from gateway.management import ExchangeGateway, ManagementClient, QueueLookup
 from gateway.mongo import open_store
+from gateway.rendering.once import OnceRenderers
 from services.messages import Messages
 from services.replays import Replays
 from tests.delivery.reading import reader_of
@@ -228,7 +229,9 @@ def test_a_sample_of_a_target_that_hangs_ends_after_its_longest_wait_again_and_a
     spec = ConsumerSpec(queue_name="q", url=target.url("/hang"), timeout=60)
     consumer = RegisteredConsumer("id", spec, 1, "enabled", None, now, now)
     for number in range(1, 4):
-        answer = send_sample(consumer, Source("q", "", "q", Properties(), b"body", "m-1"), OPEN, longest=0.2)
+        answer = send_sample(
+            consumer, Source("q", "", "q", Properties(), b"body", "m-1"), OnceRenderers(), OPEN, longest=0.2
+        )
         assert answer.error is ErrorClass.TIMEOUT
         assert target.count == number
 

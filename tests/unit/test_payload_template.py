@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,11 +17,13 @@ from delivery.copies import Source, retry_copy
 from delivery.payload import described
 from delivery.payload_template import MAX_BODY_DEPTH, TemplateRenderer
 from delivery.unsendable import BadTemplate, Unsendable
+from domain.errors import RendererUnavailable
 from domain.message import Properties
 from domain.outcome import Answer
 from gateway.loop import Loop
+from gateway.rendering.once import OnceRenderers
 from gateway.rendering.protocol import Frames, packed
-from gateway.rendering.renderer import Renderer, RenderLimits, bad_template
+from gateway.rendering.renderer import Renderer, RenderLimits
 
 BODY = {"id": 7, "name": 'Zoë "Z" <z>', "paid": True, "note": None, "l": [1, {"x": 2}], "o": {"p": "q"}}
 
@@ -259,8 +263,34 @@ def test_a_renderer_that_does_not_start_is_started_again() -> None:
     ("template", "why"), [("{{ a }}", None), ("\n{{ a", "line 2"), ("{{ " + "-" * 16_000 + "1 }}", None)]
 )
 def test_a_template_is_tried_in_the_renderer_before_it_is_used(template: str, why: str | None) -> None:
-    found = bad_template(template)
+    found = OnceRenderers().template_fault(template)
     assert why in found if why and found else found == why
+
+
+def test_a_renderer_that_never_starts_does_not_hold_up_the_caller() -> None:
+    """With 1 MiB of memory, Python does not start."""
+    renderers = OnceRenderers(RenderLimits(memory=2**20, longest_pause=0.1), longest=1)
+    for _ in range(2):
+        with pytest.raises(RendererUnavailable, match="not rendered in time"):
+            renderers.template_fault("x")
+
+
+def test_no_more_than_so_many_renderers_run_at_once() -> None:
+    renderers = OnceRenderers(at_once=1, longest=0.5)
+    inside, go_on = Event(), Event()
+
+    def wait(_renderer: Renderer, done: Callable[[bool], None]) -> None:
+        inside.set()
+        done(go_on.wait(30))
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(renderers.run, wait)
+        assert inside.wait(10)
+        with pytest.raises(RendererUnavailable, match="Too many"):
+            renderers.template_fault("x")
+        go_on.set()
+        assert first.result(10)
+    assert renderers.template_fault("x") is None
 
 
 @given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=20), st.binary(max_size=20)), max_size=5))
