@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 _PLACE = re.compile(r"(?:\[(?P<ip6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 """Host names by RFC 1123 §2.1, and underscores, which names of containers contain."""
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "socks5": 1080}
 _HIGHEST_PORT = 65535
 _TOO_LARGE = 1 << 32
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
@@ -27,8 +27,8 @@ class Target(NamedTuple):
 
     @classmethod
     def parse(cls, scheme: str, place: str) -> Self:
-        """Parse `host` or `host:port`; `scheme` is http or https. Raises ValueError with a predicate ("must have
-        …")."""
+        """Parse `host` or `host:port`; `scheme` is http, https, or socks5 for a proxy. Raises ValueError with a
+        predicate ("must have …")."""
         found = _PLACE.fullmatch(place)
         if found is None:
             raise ValueError("must have a numeric port, and brackets around an IPv6 address")

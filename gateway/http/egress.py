@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
-import certifi
 import pycurl
 
 from domain.target import Target
+from gateway.http.curl_errors import E_PROXY, TLS_ERRORS
 from gateway.http.endpoint import Option
+from gateway.node_urls import place
+from gateway.tls import TlsFiles
 
 _SCHEMES = {"http": "http", "https": "https", "socks5": "socks5h"}
 """libcurl's names for the schemes of EGRESS_PROXY. With socks5h, the proxy resolves host names."""
-_PORTS = {"http": 80, "https": 443, "socks5": 1080}
-E_PROXY = 97
-"""libcurl's error code CURLE_PROXY, which pycurl does not define."""
-_TLS = {
-    pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CIPHER,
-    pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR, pycurl.E_SSL_INVALIDCERTSTATUS,
-}  # fmt: skip
 _TARGET_FAILS = {502, 504}
 """Statuses of a proxy's answer to CONNECT by which the target failed, not the proxy (RFC 9110 §15.6.3 and §15.6.5)."""
 _SOCKS_TARGET_FAILS = {19, 21, 22, 24}
@@ -54,23 +47,15 @@ class EgressProxy:
             or not rest.isprintable()
         ):
             raise ValueError("must be scheme://user:password@host:port; percent-encode special characters of the login")
-        target = Target.parse("https" if scheme == "https" else "http", host)
-        port = target.port if urlsplit(f"//{host}").port else _PORTS[scheme]
-        name = f"[{target.host}]" if ":" in target.host else target.host
-        return cls(
-            f"{_SCHEMES[scheme]}://{user_info}{at}{name}:{port}", f"{scheme}://{name}:{port}", scheme == "socks5"
-        )
-
-    @property
-    def secret(self) -> str:
-        """The password; empty without one."""
-        return unquote(urlsplit(self.url).password or "")
+        target = Target.parse(scheme, host)
+        where = place(target.host, target.port)
+        return cls(f"{_SCHEMES[scheme]}://{user_info}{at}{where}", f"{scheme}://{where}", scheme == "socks5")
 
     def failure(self, curl: pycurl.Curl, code: int, text: str) -> str | None:
         """Return a sentence if the proxy caused the failure of a request. Return None if the target did: the proxy had
         connected to it, or reports that it cannot."""
         answered = curl.getinfo(pycurl.HTTP_CONNECTCODE)
-        reached = answered // 100 == 2 or (self.socks and code in _TLS)
+        reached = answered // 100 == 2 or (self.socks and code in TLS_ERRORS)
         fails = answered in _TARGET_FAILS
         if self.socks and code == E_PROXY:
             fails = curl.getinfo(pycurl.PROXY_ERROR) in _SOCKS_TARGET_FAILS
@@ -93,7 +78,7 @@ class Egress:
     def options(self) -> list[Option]:
         """libcurl's options for every request. Proxy settings in the environment are ignored. All requests to a proxy
         use a tunnel, so that an answer of the proxy is never mistaken for the target's."""
-        trusted = self.ca_file or _SYSTEM
+        trusted = TlsFiles(ca=self.ca_file).trusted
         options: list[Option] = [(pycurl.CAINFO, trusted), (pycurl.PROXY, self.proxy.url if self.proxy else "")]
         if self.proxy:
             options += [(pycurl.NOPROXY, ""), (pycurl.HTTPPROXYTUNNEL, 1), (pycurl.PROXY_CAINFO, trusted)]
@@ -101,4 +86,3 @@ class Egress:
 
 
 DIRECT = Egress()
-_SYSTEM = ssl.get_default_verify_paths().cafile or certifi.where()

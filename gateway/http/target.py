@@ -18,7 +18,8 @@ from delivery.backoff import retry_after
 from delivery.request import Request
 from delivery.target_guard import Guard
 from domain.outcome import Answer, ErrorClass
-from gateway.http.egress import E_PROXY, Egress
+from gateway.http.curl_errors import ERRORS
+from gateway.http.egress import Egress
 from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
 from gateway.http.oauth2 import Authorizer
 
@@ -155,7 +156,7 @@ class Easy:
         curl, done = self.curl, self._done
         assert done is not None
         if code and not (code == pycurl.E_WRITE_ERROR and self._read > READ_LIMIT):
-            error = _ERRORS.get(code, ErrorClass.PROTOCOL)
+            error = ERRORS.get(code, ErrorClass.PROTOCOL)
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection
             elif not self._ready and (proxy := self._target.proxy) and (failure := proxy.failure(curl, code, text)):
@@ -198,27 +199,4 @@ class Easy:
 
 
 _STATUS_LINE = b"HTTP/"
-_E_SSL_CLIENTCERT = 98  # pycurl has no name for it
 _EMPTY = (b"\r\n", b"\n")
-
-_ERRORS = {
-    pycurl.E_COULDNT_RESOLVE_HOST: ErrorClass.DNS,
-    pycurl.E_COULDNT_CONNECT: ErrorClass.CONNECT,
-    E_PROXY: ErrorClass.CONNECT,
-    pycurl.E_OPERATION_TIMEDOUT: ErrorClass.TIMEOUT,
-    pycurl.E_SSL_CONNECT_ERROR: ErrorClass.TLS,
-    pycurl.E_PEER_FAILED_VERIFICATION: ErrorClass.TLS,
-    pycurl.E_SSL_CERTPROBLEM: ErrorClass.CERTIFICATE,
-    _E_SSL_CLIENTCERT: ErrorClass.TLS,
-    pycurl.E_SSL_CIPHER: ErrorClass.TLS,
-    pycurl.E_SSL_CACERT_BADFILE: ErrorClass.TLS,
-    pycurl.E_SSL_ISSUER_ERROR: ErrorClass.TLS,
-    pycurl.E_SSL_INVALIDCERTSTATUS: ErrorClass.TLS,
-    pycurl.E_SEND_ERROR: ErrorClass.RESET,
-    pycurl.E_RECV_ERROR: ErrorClass.RESET,
-    pycurl.E_GOT_NOTHING: ErrorClass.RESET,
-    pycurl.E_PARTIAL_FILE: ErrorClass.RESET,
-    pycurl.E_SEND_FAIL_REWIND: ErrorClass.RESET,
-    pycurl.E_HTTP2: ErrorClass.RESET,
-}
-"""Error classes by libcurl's code (https://curl.se/libcurl/c/libcurl-errors.html); any other code is PROTOCOL."""
