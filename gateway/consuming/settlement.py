@@ -71,15 +71,8 @@ class Settlement:
 
     def send(self, delivery: Delivery) -> None:
         """Start the request of a delivery; its answer settles the delivery."""
-        if self._requests.template is not None:
-            made = partial(self._start, delivery)
-            make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, made)
-            return
-        try:
-            request: Request | Unsendable = self._requests.build(delivery.source, delivery.attempt, time.time())
-        except Unsendable as exc:
-            request = exc
-        self._start(delivery, request)
+        start = partial(self._start, delivery)
+        make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, start)
 
     def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
         if isinstance(request, Unsendable):

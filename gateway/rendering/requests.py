@@ -16,7 +16,20 @@ Made = Callable[[Request | Unsendable], None]
 
 def make(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: int, done: Made) -> None:
     """Build the request for one message. `done` is called once, now or later on the renderer's loop."""
+    try:
+        if requests.template is not None:
+            requests.admit(source)
+            _render(requests, requests.template, renderer, source, attempt, done)
+            return
+        request: Request | Unsendable = requests.build(source, attempt, time.time())
+    except Unsendable as exc:
+        request = exc
+    done(request)
 
+
+def _render(
+    requests: RequestBuilder, template: str, renderer: Renderer, source: Source, attempt: int, done: Made
+) -> None:
     def rendered(body: bytes | Unsendable) -> None:
         if isinstance(body, Unsendable):
             done(body)
@@ -27,12 +40,4 @@ def make(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: 
             request = exc
         done(request)
 
-    try:
-        requests.admit(source)
-        if requests.template is not None:
-            renderer.render(requests.template, source, attempt, rendered)
-            return
-        request: Request | Unsendable = requests.build(source, attempt, time.time())
-    except Unsendable as exc:
-        request = exc
-    done(request)
+    renderer.render(template, source, attempt, rendered)
