@@ -1,8 +1,8 @@
 """The values of field tables (AMQP 0-9-1 §4.2.5.5, with the type letters of RabbitMQ's errata) as Python types.
 
-Decoding and encoding are inverse: a decoded value encodes to its original bytes. So each field type has a Python type
-of its own. Most are built in: bool, str, bytes (text that is not UTF-8), float (double), Decimal, datetime, None, dict
-and list. A plain int is encoded as most clients do: in 32 bits where it fits, else in 64.
+Decoding and encoding are inverse: a decoded value encodes to its original bytes. So each field type has a separate
+Python type. Most of these are built-in types: bool, str, bytes (text that is not UTF-8), float (double), Decimal,
+datetime, None, dict and list. A plain int is encoded as most clients do: in 32 bits where it fits, else in 64.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class UnsignedInt(int):
 
 
 class Long(int):
-    """`l`, signed, 64 bits, although 32 are enough. RabbitMQ writes the numbers of its own headers like this."""
+    """`l`, signed, 64 bits, for a value that fits into 32. RabbitMQ encodes the integers of its `x-…` headers so."""
 
 
 class LongLong(int):

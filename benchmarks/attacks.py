@@ -2,7 +2,7 @@
 
     python -m benchmarks.attacks [--seconds 8] [--only chunks]
 
-gunicorn with one worker, and a store, are started for it. Each GET has a connection of its own and reads the store.
+gunicorn with one worker, and a store, are started for it. Each GET uses a new connection and reads the store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a hostile target does to the other consumers of its worker: their latency beside each way to misbehave.
+"""The latency of a worker's other consumers while a hostile target misbehaves, in each of several ways.
 
     python -m benchmarks.hostile [--seconds 2] [--rounds 3] [--rate 200] [--only hangs]
 

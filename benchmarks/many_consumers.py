@@ -1,4 +1,4 @@
-"""What a thousand consumers cost one worker process: memory, time to start, CPU while nothing happens.
+"""The cost of a thousand consumers for one worker process: memory, time to start, CPU while idle.
 
 python -m benchmarks.many_consumers [--consumers 1000] [--seconds 30]
 """

@@ -1,4 +1,4 @@
-"""What a request costs beside its work: auth, validation, logging and the other layers, beside a bare Flask view.
+"""The overhead of a request (auth, validation, logging and the other layers), compared with a bare Flask view.
 
     python -m benchmarks.request_cost [--requests 3000]
 

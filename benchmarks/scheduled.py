@@ -31,7 +31,8 @@ QUEUE, EXCHANGE, RETRIED = "benchmark-scheduled", "benchmark-exchange", "benchma
 
 
 class Arrivals(threading.Thread):
-    """Takes the messages of the queue, on a connection of its own. `late` has the seconds by id; negative is early."""
+    """Consumes the queue on a separate connection. `late` maps a message's id to the seconds that it was late; negative
+    if it was early."""
 
     def __init__(self, broker: BrokerNode, due: dict[str, float]) -> None:
         super().__init__(daemon=True)

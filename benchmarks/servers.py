@@ -1,4 +1,4 @@
-"""Servers that benchmarks run against: RabbitMQ and nginx, each with a directory and ports of its own."""
+"""Servers that benchmarks run against: RabbitMQ and nginx, each with a separate directory and ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker in a thread of another program: for tests and programs that need a broker of their own."""
+"""A broker in a thread of another program: for tests and programs that need a separate broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All commands of a service: generated ones, and those with a builder of their own."""
+"""All commands of a service: generated ones, and those with a separate builder."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 Dead letters are in dead_letters.py.
 
 A copy keeps the body, the headers and the properties. Properties and headers that the broker acts on (TTL, user id, CC,
-and the death history by which RabbitMQ detects cycles) move into a header of their own; `original` restores them.
+and the death history by which RabbitMQ detects cycles) move into a separate header; `original` restores them.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Fate(Enum):
 
 
 Otherwise = Literal["deadLetter", "forward", "discard"]
-"""What to do with messages that the consumer's filter does not admit."""
+"""The action for messages that do not match the consumer's filter."""
 
 
 class Situation(NamedTuple):

@@ -168,7 +168,7 @@ class ConsumerSpec(Model):
     @field_validator("otherwise")
     @classmethod
     def _with_filter(cls, value: Otherwise | None, info: ValidationInfo) -> Otherwise | None:
-        if "filter" not in info.data:  # filter is invalid, and has an error of its own
+        if "filter" not in info.data:  # the filter is invalid, which is reported as a separate error
             return value
         if (value is None) != (info.data["filter"] is None):
             raise ValueError(

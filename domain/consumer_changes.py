@@ -20,12 +20,12 @@ from domain.url_template import UrlTemplate
 
 class NewConsumer(ConsumerSpec):
     """Body of `POST /createConsumer`. Without `url` the consumer delivers to DEFAULT_TARGET_URL. With `exchange`
-    instead of `queueName`, it gets a durable queue of its own, bound to the exchange by `routingKey`."""
+    instead of `queueName`, the service creates a durable queue and binds it to the exchange by `routingKey`."""
 
     queue_name: QueueName = Field(  # a factory, because the schema would show an empty default, which is no name
         default_factory=str, examples=["orders"], description="the queue, unless you give an exchange"
     )
-    exchange: OpenExchangeName | None = Field(None, description="bind a queue of its own to this exchange")
+    exchange: OpenExchangeName | None = Field(None, description="create a queue and bind it to this exchange")
     routing_key: RoutingKey = Field("", description="routing key of that binding")
     url: Url = Field(  # type: ignore[assignment]  # empty until the service fills in the setting's URL
         "", description="the target's URL; defaults to the setting DEFAULT_TARGET_URL"

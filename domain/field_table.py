@@ -76,7 +76,7 @@ def _holds_null(value: Any) -> bool:
 
 
 def joined(arguments: Mapping[str, Any], named: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return `arguments` together with `named`, the arguments that have fields of their own (None: not given).
+    """Return `arguments` together with `named`, the arguments that have separate fields (None: not given).
 
     `fields` maps an argument's name to its field. Raises ValueError if an argument is given both ways, or names a queue
     or exchange that the service reserves for itself.

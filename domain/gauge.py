@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 OTHER = "other"
-"""The label of the series that sums up all items without a series of their own, which limits the number of series."""
+"""The label of the series that sums up all items without a separate series. It limits the number of series."""
 
 
 @dataclass(frozen=True, slots=True)

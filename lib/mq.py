@@ -57,7 +57,7 @@ class _Client:
             self._declare()
         except ImportError as error:
             raise MQError(f'config.yml chooses {name}: `pip install "kombu[{name}]"` ({error}).') from error
-        except Exception as error:  # each message queue raises errors of its own
+        except Exception as error:  # each message queue raises different errors
             reason, hint = str(error).rstrip("."), f"Start {name}, or change config.yml or the exchange."
             raise MQError(f"Cannot use exchange {exchange} on {name}: {reason}. {hint}") from error
 

@@ -82,9 +82,9 @@ def create_consumer(body: NewConsumer) -> Reply:
     The consumer is stored even while RabbitMQ is down or the queue does not exist; it starts when both are available.
     If the consumer already exists with these settings, the answer is 200.
 
-    With `exchange` and `routingKey` instead of `queueName`, the consumer gets a durable queue of its own, bound to the
-    exchange. Its name is `<exchange>.<name>.<hash>`, with the host of the URL if the consumer has no name. This needs
-    RabbitMQ; if it fails halfway, repeat the request."""
+    With `exchange` and `routingKey` instead of `queueName`, the service creates a durable queue for the consumer and
+    binds the queue to the exchange. The queue's name is `<exchange>.<name>.<hash>`, with the host of the URL if the
+    consumer has no name. This needs RabbitMQ; if it fails halfway, repeat the request."""
     consumer, new, warnings = services.consumers.create(body, caller().queues)
     message = "Consumer has been created successfully." if new else "The consumer already exists with these settings."
     return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Part(Protocol):
-    """An object with threads of its own. `stop` finishes in about `timeout` seconds."""
+    """An object that runs threads. `stop` finishes in about `timeout` seconds."""
 
     def start(self) -> None: ...
 

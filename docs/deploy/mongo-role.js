@@ -1,4 +1,4 @@
-// What the service may do in MongoDB, and nothing else: mongosh "mongodb://ADMIN@HOST/admin" mongo-role.js
+// The permissions of the service in MongoDB, and no others. Run: mongosh "mongodb://ADMIN@HOST/admin" mongo-role.js
 // tests/api/test_mongo_role.py compares the actions with the commands that the service sends.
 const database = process.env.WORKERRMQ_DATABASE || "workerrmq";
 

@@ -1,4 +1,4 @@
-"""Declares exchanges and queues on a loop, step by step, on channels of their own.
+"""Declares exchanges and queues on a loop, step by step, on separate channels.
 
 A refusal closes the channel (AMQP 0-9-1 §1.3), so a declaration never shares a channel with deliveries or confirms.
 """

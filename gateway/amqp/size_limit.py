@@ -1,7 +1,7 @@
 """Finds the broker's limit for bodies: for a larger one RabbitMQ closes the channel, with the messages of all clients.
 
 RabbitMQ does not report the limit (`max_message_size`, https://www.rabbitmq.com/docs/configure). So before the first
-body of a larger size is published, a probe of at least that size is published to no queue, on a channel of its own.
+body of a larger size is published, a probe of at least that size is published to no queue, on a separate channel.
 RabbitMQ confirms the probe, or closes that channel with the limit in its reason.
 """
 

@@ -36,7 +36,7 @@ _RESULTS: dict[Fate, Result] = {
     Fate.DISCARD: "discarded",
 }
 _SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD)
-"""What may happen to most messages, as it shall."""
+"""Fates that are not failures. Most messages have one of them, so only a sample is stored."""
 
 
 class AttemptLog:

@@ -47,7 +47,7 @@ class HttpClient:
         self.in_flight = 0
 
     def target(self, spec: ConsumerSpec) -> Target:
-        """Return a consumer's target, with reusable curl handles of its own."""
+        """Return a consumer's target. It has separate curl handles, which it reuses."""
         return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask))
 
     def _ask(self, endpoint: Endpoint) -> Send:

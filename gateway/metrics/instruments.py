@@ -80,7 +80,7 @@ COUNTED = (DELIVERIES, ATTEMPT_SECONDS, RECONNECTS, PUBLISHES, CONFIRM_SECONDS, 
 
 
 MAX_CONSUMERS = 500
-"""Consumers with a series of their own in one process; later ones are counted together as OTHER."""
+"""Maximum number of consumers with a separate series in one process; later ones are counted together as OTHER."""
 _own: set[tuple[str, str]] = set()
 
 
@@ -109,7 +109,7 @@ _METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"}
 
 
 def keep_in(path: Path) -> Directory | None:
-    """Count in files under `path` from now on; reset all counters. Each forked process gets files of its own. Return
+    """Count in files under `path` from now on; reset all counters. Each forked process has separate files. Return
     None without space for them: then each process counts for itself.
     """
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() warns

@@ -62,7 +62,7 @@ class IdempotentAnswers(IndexedCollection):
     @store_call
     def keep(self, reservation: Reservation, answer: KeptAnswer, now: datetime) -> None:
         """Store the answer for repeated requests, unless the reservation has ended. This ends the reservation: the
-        answer has a holder of its own, so a late renewal does not overwrite it."""
+        answer has another holder, so a late renewal does not overwrite it."""
         document = {
             "_id": reservation.identity,
             "holder": secrets.token_hex(8),

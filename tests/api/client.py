@@ -90,7 +90,7 @@ class Gunicorn(Server):
             return False
 
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
-        """One request over a connection of its own."""
+        """Send one request over a new connection."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= options.pop("headers", {})
         return requests.request(method, self.url + path, headers=headers, timeout=30, **options)

@@ -52,7 +52,7 @@ def token(server: Gunicorn) -> str:
 
 
 def slowest(url: str, token: str, verify: str | None = None) -> float:
-    """Seconds that the slowest of many requests takes; each has a connection of its own."""
+    """Return the seconds of the slowest of many requests; each uses a new connection."""
     longest, began = 0.0, time.monotonic()
     while time.monotonic() - began < LONGER_THAN_KEPT_ALIVE:
         asked = time.monotonic()

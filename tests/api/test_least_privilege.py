@@ -29,7 +29,7 @@ MakeService = Callable[..., Service]
 
 @pytest.fixture
 def make_user(make_app: MakeApp, broker: BrokerNode, store: StoreNode, unique_name: str) -> Iterator[MakeService]:
-    """Makes the service with a user of these rights in a virtual host of its own, its consumers inside."""
+    """Starts the service with inline consumers, as a user with these permissions in a new virtual host."""
     name = unique_name[-20:]
 
     def make(rights: Rights, tag: str = "management") -> Service:

@@ -33,8 +33,8 @@ ACTIONS = {
     "createIndexes": {"createIndex"},
     "collMod": {"collMod"},
 }
-"""What each command takes, an upsert `insert` as well (https://www.mongodb.com/docs/manual/reference/privilege-actions/).
-"""
+"""The actions that each command requires; an upsert also requires `insert`
+(https://www.mongodb.com/docs/manual/reference/privilege-actions/)."""
 FREE = {"hello", "ping", "endSessions", "killCursors"}
 """Commands that take no privilege, killCursors for cursors of one's own."""
 

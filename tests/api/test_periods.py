@@ -47,7 +47,7 @@ def opened(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
 
 
 def login_of(host: Path, store: Store, **periods: Any) -> Login:
-    """The logins of a process on a host of its own."""
+    """The logins of a process on a separate host."""
     revocations = RevocationCounter(host / "epoch")
     return Login(
         store, revocations, ApiKeys(store, revocations), FirstAdmin(store, "admin", PASSWORD, print), 3600, **periods

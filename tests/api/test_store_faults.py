@@ -31,7 +31,7 @@ def broken_api(make_app: MakeApp, mongo_proxy: MongoProxy) -> Callable[..., Api]
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str | None]]:
-    """What the log has said of the store since the last look."""
+    """Return the log's events about the store since the last call, each with its reason."""
     read = capsys.readouterr()
     lines = [json.loads(line) for line in (read.out + read.err).splitlines() if '"dependency_' in line]
     return [(line["event"], line.get("reason")) for line in lines if line["dependency"] == "store"]

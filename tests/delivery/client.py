@@ -21,7 +21,7 @@ class Client:
         self.http = HttpClient(self.loop, guard, egress=egress)
 
     def post(self, url: str, **fields: Any) -> Answer:
-        """The answer to one request by a consumer of its own."""
+        """Send one request by a new consumer, and return the answer."""
         answers: list[Answer] = []
         target = self.http.target(ConsumerSpec(queue_name="q", url=url, **{"timeout": 5} | fields))
         self.loop.call_later(0, lambda: target.send([], b"x", answers.append))

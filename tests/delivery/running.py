@@ -62,7 +62,7 @@ class Consumers:
         self.apply()
 
     def spec(self, key: str) -> ConsumerSpec:
-        """What was asked for last."""
+        """Return the latest definition of a consumer."""
         return self._desired[key].spec
 
     def deliver(self, queue: str, url: str, **fields: Any) -> None:

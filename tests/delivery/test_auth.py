@@ -26,7 +26,7 @@ AWS = {"type": "awsSigV4", "region": "eu-central-1", "service": "execute-api",
 
 @pytest.fixture
 def post(target: Target) -> Iterator[Callable[..., Request]]:
-    """Makes one request by a consumer of its own, and returns what the target got."""
+    """Sends one request by a new consumer, and returns the request that the target received."""
     client = Client()
 
     def post(path: str = "/ok", **fields: Any) -> Request:

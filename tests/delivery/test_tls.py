@@ -75,7 +75,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MutualTls]:
 
 @pytest.fixture
 def post() -> Iterator[Callable[..., Answer]]:
-    """Makes one request by a consumer of its own, and all on one pool of connections."""
+    """Sends each request by a new consumer; all requests share one pool of connections."""
     clients: dict[str, Client] = {}
 
     def post(url: str, ca_file: str = "", **fields: Any) -> Answer:

@@ -11,7 +11,7 @@ from emulators.kombu_emulator import Channel, Connection
 
 @pytest.fixture
 def connection(unique_name: str) -> Iterator[Connection]:
-    """In a virtual host of its own; disconnected afterwards."""
+    """A connection to a separate virtual host; disconnected afterwards."""
     with Connection(virtual_host=unique_name) as one:
         yield one
 

@@ -1,4 +1,4 @@
-"""What the store forgets by itself: each kind after its own time, again and again, and when that time is changed."""
+"""The store deletes each kind of record after its retention period, repeatedly, and after the period was changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command line of Debian's Chromium for tests: quiet, and without network requests of its own."""
+"""Command line of Debian's Chromium for tests: quiet, and without background network requests."""
 
 FLAGS = [
     "--no-sandbox",

@@ -1,4 +1,4 @@
-"""What MongoDB refuses is told by the permission that is missing, never by the values of the command."""
+"""If MongoDB refuses a command, the error names the missing permission, never the values of the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a broker sends, cut into deliveries and other frames, however the bytes are split; frames are made by pika."""
+"""The parser splits a broker's bytes into deliveries and other frames, however they arrive; pika makes the frames."""
 
 from __future__ import annotations
 

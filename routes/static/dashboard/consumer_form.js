@@ -48,14 +48,14 @@ export function editConsumer(consumer) {
   });
 }
 
-// What the API takes for the fields of `tls`, which the form has one by one.
+// Returns the values with the form's separate `tls` fields merged into one object, as the API expects them.
 function nested(values) {
   const flat = Object.entries(values).filter(([name]) => !name.startsWith("tls."));
   const tls = CERTIFICATES.map(([name]) => [name, values[`tls.${name}`]]).filter(([, value]) => value);
   return Object.fromEntries(tls.length ? [...flat, ["tls", Object.fromEntries(tls)]] : flat);
 }
 
-// What was given of a consumer's authorization; the API shows the rest as null, or as the default.
+// Returns the fields of a consumer's authorization that are set; the API shows the others as null or empty.
 function given(auth) {
   return Object.fromEntries(Object.entries(auth).filter(([, value]) => value !== null && value !== ""));
 }
