@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
-from domain.outcome import Answer, ErrorClass
 from domain.registry import Report, Subscription
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.counters import Counters
@@ -40,12 +39,13 @@ class Consumer:
         self.subscription = subscription
         self.breaker = wiring.breakers.of(subscription.spec)
         self._counters = Counters()
-        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send)
+        self.dispatcher = Dispatcher(wiring.loop, subscription, self.send)
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = Settlement(self, wiring, subscription, self.breaker, self._counters)
         self.returns = Returns(self.intake, self.dispatcher, subscription, self.settlement.copier)
         self._state: State = "waiting"
         self._reason: str | None = "the broker is not connected"
+        self._rests_until = 0.0  # seconds of the monotonic clock
         self._tries = 0
         self.losses = 0
         """number of times that it lost its queue"""
@@ -254,20 +254,24 @@ class Consumer:
 
     # --- the dispatcher ----------------------------------------------------------------------------------------------
 
-    def _send(self, delivery: Delivery) -> None:
-        if not self.breaker.closed and not RIGHTS[self._state].holds:
-            delivery.probe = self.breaker.take_probe()
-        if RIGHTS[self._state].holds or not (self.breaker.closed or delivery.probe):
+    def send(self, delivery: Delivery) -> None:
+        """Send a delivery if it may be sent now; else hold it or give it back."""
+        if self.may_send(delivery):
+            self.settlement.sending.send(delivery)
+        elif RIGHTS[self._state].takes:
             self.dispatcher.hold(delivery)
-            return
-        try:
-            self.settlement.send(delivery)
-        except Exception as exc:  # a message that cannot be sent must not close the connection
-            log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who())
-            answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be built: {exc}", 0.0)
-            self.settlement.answered(delivery, answer)
+        else:
+            self.give_back(delivery)
 
     # --- the settlement ----------------------------------------------------------------------------------------------
+
+    def may_send(self, delivery: Delivery) -> bool:
+        """Return whether a delivery may be sent now. If the breaker is half open, the delivery becomes the probe."""
+        if not RIGHTS[self._state].takes or not delivery.open or delivery.abandoned:
+            return False
+        if not self.breaker.closed:
+            delivery.probe = delivery.probe or self.breaker.take_probe()
+        return self.breaker.closed or delivery.probe
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -291,10 +295,17 @@ class Consumer:
         self.returns.close_when_idle()
 
     def rest(self, seconds: float, reason: str) -> None:
-        """Take no messages for `seconds`, because the target refused one."""
-        if self._enter(Event.REFUSED, reason):
+        """Take no messages for `seconds`, because the target refused one or the service could not send one. A rest in
+        progress that ends later stays."""
+        ends = time.monotonic() + seconds
+        if (self._state != "resting" or ends > self._rests_until) and self._enter(Event.REFUSED, reason):
+            self._rests_until = ends
             self._obey()
-            self.wiring.loop.call_later(seconds, lambda: self._take_up(Event.RESTED))
+            self.wiring.loop.call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        if time.monotonic() >= self._rests_until:
+            self._take_up(Event.RESTED)
 
     def suspend(self, reason: str) -> None:
         """Take no messages until the consumer is changed or resumed."""

@@ -5,26 +5,28 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
+
+import structlog
 
 from delivery.backoff import retry_delay
 from delivery.copies import known_since, times_forwarded, wants_reply
 from delivery.fate import Fate, Otherwise, Situation, fate_of
 from delivery.refusals import Refusals
-from delivery.request import Request, RequestBuilder
-from delivery.unsendable import Unsendable
+from delivery.unsendable import Failed
 from domain.otherwise import Destination, Forward
-from domain.outcome import NEVER_ASKED, Answer, Outcome
+from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.consuming.attempt_log import AttemptObserver
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.counters import Counters
-from gateway.consuming.observers import OnAnswer, OnFate, Spans
+from gateway.consuming.observers import OnAnswer, OnFate, Spans, tell
+from gateway.consuming.sending import Sending
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
-from gateway.rendering.requests import make
+
+log = structlog.get_logger("workerrmq.delivery")
 
 
 class Owner(Protocol):
@@ -32,6 +34,12 @@ class Owner(Protocol):
 
     settlement: Settlement
     """the settlement of the current revision"""
+
+    def may_send(self, delivery: Delivery) -> bool:
+        """Return whether a delivery may be sent now."""
+
+    def send(self, delivery: Delivery) -> None:
+        """Send a delivery by the current settlement if it may be sent now; else hold it or give it back."""
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -50,7 +58,7 @@ class Owner(Protocol):
 
 
 class Settlement:
-    """Sends and settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
+    """Settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
         self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, counters: Counters
@@ -60,51 +68,55 @@ class Settlement:
         self._counters = counters
         self.copier = Copier(self, wiring, subscription)
         self._decide = spec.outcomes.table.outcome_of
-        self._requests = RequestBuilder(spec, subscription.retiring_secrets)
-        self._target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
-        self._spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
-        self._on_answer: list[OnAnswer] = [counters.answered, *([self._spans.answered] if self._spans else [])]
+        spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
+        self.sending = Sending(self, wiring, subscription, breaker, spans)
+        self._on_answer: list[OnAnswer] = [counters.answered, *([spans.answered] if spans else [])]
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
-    def send(self, delivery: Delivery) -> None:
-        """Start the request of a delivery; its answer settles the delivery."""
-        start = partial(self._start, delivery)
-        make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, start)
+    # --- what the sending calls --------------------------------------------------------------------------------------
 
-    def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
-        if isinstance(request, Unsendable):
-            self.answered(delivery, request.answer)
-            return
-        headers, body, url = request
-        if self._spans is not None:
-            headers = self._spans.start(delivery, headers)
-        self._target.send(headers, body, partial(self.answered, delivery), url)
+    def may_send(self, delivery: Delivery) -> bool:
+        return self._current and self._owner.may_send(delivery)
+
+    def send_again(self, delivery: Delivery) -> None:
+        self._owner.send(delivery)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
-        """Settle the delivery by the outcome of its attempt."""
-        outcome = self._decide(answer)
-        probe, delivery.probe = delivery.probe, False
-        self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
-        for observe in self._on_answer:
-            observe(delivery, answer, outcome)
-        fate = fate_of(outcome, self._situation(delivery, outcome, answer, probe))
-        if fate is not Fate.FORGET:
-            self._settle(delivery, answer, fate)
+        """Settle a delivery by the outcome of its attempt. An exception is a failure of the service: the message is
+        given back."""
+        try:
+            outcome = self._decide(answer)
+            probe, delivery.probe = delivery.probe, False
+            self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
+            tell(self._on_answer, delivery, answer, outcome)
+            fate = fate_of(outcome, self._situation(delivery, outcome, answer, probe))
+            if fate is not Fate.FORGET:
+                self._settle(delivery, answer, fate)
+        except Exception as exc:
+            log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            if delivery.open:
+                delivery.claim()
+                self._refusals.unsent(time.monotonic())
+                self._rest(delivery, Failed.by(exc).answer, None)
+
+    @property
+    def _current(self) -> bool:
+        """Whether the consumer still has this definition."""
+        return self._owner.settlement is self
 
     def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
         delay = None
         if fate is Fate.RETRY:
             policy, left = self._spec.retry, self._seconds_left(delivery)
             delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
-        for observe in self._on_fate:
-            observe(delivery, answer, fate, delay)
+        tell(self._on_fate, delivery, answer, fate, delay)
         _SETTLE[fate](self, delivery, answer, delay)
 
     def _situation(self, delivery: Delivery, outcome: Outcome, answer: Answer, probe: bool) -> Situation:
-        if not delivery.session.alive or delivery.abandoned:
+        if not delivery.open or delivery.abandoned:
             return _GONE
         if outcome is Outcome.SUCCESS:
             self._refusals.success(time.monotonic())
@@ -113,7 +125,7 @@ class Settlement:
         if outcome is Outcome.SUSPEND:
             others_succeed = self._refusals.refusal(time.monotonic())
         elif outcome is Outcome.UNSENT:
-            self._refusals.unsent()
+            self._refusals.unsent(time.monotonic())
         elif outcome is Outcome.RETRY or outcome is Outcome.REJECT:
             self._refusals.failure()
         return Situation(
@@ -121,7 +133,7 @@ class Settlement:
             too_old=(self._seconds_left(delivery) or 0) < 0,
             target_down=not self._breaker.closed,
             probe=probe,
-            outdated=self._owner.settlement is not self,
+            outdated=not self._current,
             others_succeed=others_succeed,
             refusals=self._refusals.row,
             status=answer.status,
@@ -177,13 +189,15 @@ class Settlement:
     def _expire(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
         self.copier.dead_letter(delivery, answer, "expired", lambda: self._finish(delivery, "dead_lettered"))
 
-    def _give_back(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
-        """Give back a message. If `giveUpAfter` needs its age and the message has no time, record its first failure."""
+    def _give_back(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        """Give back a message, as a copy with the time of its first failure if `giveUpAfter` needs its age and the
+        message has no time. A message on which the service fails goes to the end, because it may fail every time."""
         now = time.time()
         aging = self._spec.retry.give_up_after is not None and known_since(delivery.source.properties, now) is None
         delivery.first_failed = delivery.first_failed or now
         self._counters.settled(delivery, "requeued")
-        self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
+        copied = aging or answer.error is ErrorClass.INTERNAL
+        self._owner.give_back(delivery, first_failed=delivery.first_failed if copied else None)
 
     def _rest(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
         asked = answer.retry_after or 0 if answer.error else 0  # Retry-After of the token endpoint
