@@ -102,6 +102,15 @@ class Renderer:
         """Check the syntax of a template. `done` gets an empty payload if it is valid, else the error."""
         self._submit((template.encode(), b"", b""), done)
 
+    @property
+    def hindrance(self) -> str:
+        """A sentence if messages wait for a process that has not answered for a second; else empty."""
+        silent = time.monotonic() - self._heard
+        if not self._sent or silent < 1:
+            return ""
+        waiting = len(self._sent) + len(self._waiting)
+        return f"The renderer has not answered for {silent:.0f} s. Messages that wait for it: {waiting}."
+
     def close(self) -> None:
         """Kill the process. The callbacks of unfinished jobs are never called."""
         self._waiting.clear()

@@ -101,6 +101,21 @@ def test_a_message_that_waits_when_its_consumer_is_paused_is_not_sent(
     assert target.count == 1
 
 
+def test_a_message_that_waits_when_its_consumer_is_suspended_is_not_sent(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, waiting: Waiting
+) -> None:
+    consumers.deliver(queue, target.url("/hold"), **waiting.fields)
+    publish(channel, queue, "first")
+    target.wait_for(1)
+    with waiting():
+        publish(channel, queue, "second")
+        in_flight(consumers, queue, 2)
+        target.release(410)
+        consumers.wait(queue, "suspended")
+    wait_ready(channel, queue, 2)
+    assert target.count == 1
+
+
 @pytest.mark.parametrize("ordering", ["none", "queue"])
 def test_a_message_that_waits_when_its_breaker_opens_is_sent_after_it_closes_and_is_not_charged(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, waiting: Waiting, ordering: str
@@ -173,12 +188,14 @@ def test_a_renderer_that_cannot_be_started_costs_no_message(
 def test_a_renderer_that_does_not_answer_makes_its_consumer_rest_and_no_message_pays(
     make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
-    consumers = make_consumers(limits=RenderLimits(silence=0.3, ends=1))
+    consumers = make_consumers(limits=RenderLimits(silence=3.0, ends=1))
     consumers.deliver(queue, target.url(), payload=TEMPLATE, retry=AT_ONCE)
     publish(channel, queue, "first")
     delivered(consumers, queue, 1)
     with stopped_renderer():
         publish(channel, queue, *"abc")
+        reason = wait_until(lambda: (one := consumers.report(queue)) and one.reason)
+        assert reason.endswith("Messages that wait for it: 3.")
         assert "renderers were killed" in str(consumers.wait(queue, "resting").reason)
     delivered(consumers, queue, 4)
     assert {one.headers["x-delivery-attempt"] for one in target.requests} == {"1"}
