@@ -15,6 +15,8 @@ import structlog
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
 from domain.outcome import Answer, ErrorClass
 from domain.registry import Report, Subscription
+from gateway.consuming.batch_dispatcher import BatchDispatcher
+from gateway.consuming.batches import Batches
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.counters import Counters
 from gateway.consuming.dispatcher import Dispatcher
@@ -38,11 +40,16 @@ class Consumer:
     def __init__(self, wiring: Wiring, subscription: Subscription) -> None:
         self.wiring = wiring
         self.subscription = subscription
+        self.settlement: Settlement
         self.breaker = wiring.breakers.of(subscription.spec)
         self._counters = Counters()
-        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send)
+        self.dispatcher: Dispatcher | BatchDispatcher = (
+            BatchDispatcher(wiring.loop, subscription, self._send_batch)
+            if subscription.spec.batch
+            else Dispatcher(wiring.loop, subscription, self._send)
+        )
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
-        self.settlement = Settlement(self, wiring, subscription, self.breaker, self._counters)
+        self._use(subscription, self.breaker)
         self.returns = Returns(self.intake, self.dispatcher, subscription, self.settlement.copier)
         self._state: State = "waiting"
         self._reason: str | None = "the broker is not connected"
@@ -72,7 +79,7 @@ class Consumer:
             self.dispatcher.change_rate(subscription)
             return
         breaker = self.wiring.breakers.of(subscription.spec)
-        self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
+        self._use(subscription, breaker)
         self.returns.copier = self.settlement.copier
         self._join(breaker)
         self.dispatcher.change_rate(subscription)  # after the new settlement: it may send waiting messages
@@ -83,6 +90,12 @@ class Consumer:
             self.intake.need_dead_letter_queue()
         if self.intake.consuming and self.intake.prefetch != self._prefetch:
             self._renew()
+
+    def _use(self, subscription: Subscription, breaker: TargetBreaker) -> None:
+        """Send and settle from now on under another revision."""
+        self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
+        if isinstance(self.dispatcher, BatchDispatcher):
+            self._batches = Batches(self.settlement, subscription, self.dispatcher, self.wiring.renderer)
 
     def _join(self, breaker: TargetBreaker) -> None:
         if breaker is not self.breaker:
@@ -161,7 +174,7 @@ class Consumer:
 
     @property
     def _prefetch(self) -> int:
-        return 1 if self._state == "probing" else self.subscription.spec.prefetch
+        return 1 if self._state == "probing" else self.subscription.spec.most_unsettled
 
     def _take(self) -> None:
         rights = RIGHTS[self._state]
@@ -255,17 +268,35 @@ class Consumer:
     # --- the dispatcher ----------------------------------------------------------------------------------------------
 
     def _send(self, delivery: Delivery) -> None:
-        if not self.breaker.closed and not RIGHTS[self._state].holds:
-            delivery.probe = self.breaker.take_probe()
-        if RIGHTS[self._state].holds or not (self.breaker.closed or delivery.probe):
+        if not self._may_send(delivery):
             self.dispatcher.hold(delivery)
             return
         try:
             self.settlement.send(delivery)
-        except Exception as exc:  # a message that cannot be sent must not close the connection
+        except Exception as exc:  # noqa: BLE001 - logged; it must not close the connection
+            self._crashed([delivery], exc)
+
+    def _send_batch(self, batch: list[Delivery]) -> None:
+        if not self._may_send(batch[0]):
+            for delivery in batch:
+                self.dispatcher.hold(delivery)
+            return
+        try:
+            self._batches.send(batch)
+        except Exception as exc:  # noqa: BLE001 - logged
+            self._crashed(batch, exc)
+
+    def _crashed(self, deliveries: list[Delivery], exc: Exception) -> None:
+        for delivery in deliveries:
             log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who())
             answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be built: {exc}", 0.0)
             self.settlement.answered(delivery, answer)
+
+    def _may_send(self, delivery: Delivery) -> bool:
+        """Return whether a request may be sent. If its target is down, the delivery becomes the probe."""
+        if not self.breaker.closed and not RIGHTS[self._state].holds:
+            delivery.probe = self.breaker.take_probe()
+        return not RIGHTS[self._state].holds and (self.breaker.closed or delivery.probe)
 
     # --- the settlement ----------------------------------------------------------------------------------------------
 

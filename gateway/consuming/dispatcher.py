@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from delivery.lanes import Lanes, key_function
-from delivery.rate import TokenBucket
+from delivery.rate import Rate
 from domain.registry import Subscription
 from gateway.consuming.session import Delivery
+from gateway.consuming.waits import Waits
 from gateway.loop import Loop
-
-_REMEMBERED = 2000
-"""Maximum number of waits that outlast the loss of a channel, so that a redelivered message keeps its attempts."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    attempt: int
-    not_before: float
-    first_failed: float
-    message_id: str
-
-
-def _identity(delivery: Delivery) -> Hashable:
-    """Return a value that identifies a redelivered message on another channel: its id, or its content if the publisher
-    set no id. Of messages with equal content, the first in the lane may stand for any."""
-    source = delivery.source
-    return delivery.key, source.properties.message_id or (source.routing_key, hash(source.body))
 
 
 class Dispatcher:
@@ -48,8 +30,8 @@ class Dispatcher:
         self._ready: deque[Delivery] = deque()
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
         self._held: list[Delivery] = []  # held because their target or their consumer rests
-        self._waits: OrderedDict[Hashable, _Wait] = OrderedDict()  # by identity
-        self._bucket: TokenBucket | None = None
+        self._waits = Waits()
+        self._rate = Rate()
         self._timer: Any = None  # runs until there is a token, while ready deliveries wait for one
         self.sending = 0
         """number of requests and copies in flight"""
@@ -61,20 +43,14 @@ class Dispatcher:
 
     def change_rate(self, subscription: Subscription) -> None:
         """Apply the rate of a new revision, or of another number of workers, also to waiting deliveries."""
-        limit, share = subscription.spec.rate_limit, subscription.share
-        if limit is None:
-            self._bucket = None
-        elif self._bucket is None:
-            self._bucket = TokenBucket(limit.per_second * share, limit.burst * share, time.monotonic())
-        else:
-            self._bucket.change(limit.per_second * share, limit.burst * share, time.monotonic())
+        self._rate.change(subscription.spec.rate_limit, subscription.share, time.monotonic())
         if self._timer is not None:
             self._loop.remove_timeout(self._timer)
             self._pump()
 
     def arrived(self, delivery: Delivery) -> None:
         if self._key is None:
-            if self._bucket is None:
+            if not self._rate.limited:
                 self.sending += 1
                 self._send(delivery)
                 return
@@ -90,8 +66,7 @@ class Dispatcher:
         """Note that a delivery is settled; send the next one of its lane."""
         self.sending -= 1
         if self._key is not None:
-            if self._waits:
-                self._waits.pop(_identity(delivery), None)
+            self._waits.end(delivery)
             following = self._lanes.finish(delivery.key)
             if following is not None:
                 self._go_on(following)
@@ -116,13 +91,7 @@ class Dispatcher:
         """Attempt a delivery again after `seconds`; until then its lane waits. For ordered consumers only."""
         self.sending -= 1
         self._here[delivery.tag] = delivery
-        delivery.attempt += 1
-        delivery.first_failed = delivery.first_failed or time.time()
-        not_before = time.monotonic() + seconds
-        wait = _Wait(delivery.attempt, not_before, delivery.first_failed, delivery.source.message_id)
-        self._waits[_identity(delivery)] = wait
-        if len(self._waits) > _REMEMBERED:
-            self._waits.popitem(last=False)
+        self._waits.begin(delivery, seconds)
         self._go_on(delivery)
 
     @property
@@ -146,11 +115,7 @@ class Dispatcher:
 
     def _go_on(self, delivery: Delivery) -> None:
         """Offer the first delivery of a lane, now or when its wait is over. The wait may be from an earlier channel."""
-        seconds = 0.0
-        if self._waits and (wait := self._waits.get(_identity(delivery))):
-            delivery.attempt, delivery.first_failed = wait.attempt, wait.first_failed
-            delivery.source = delivery.source._replace(message_id=wait.message_id)
-            seconds = wait.not_before - time.monotonic()
+        seconds = self._waits.resume(delivery)
         if seconds <= 0:
             self._offer(delivery)
         else:
@@ -168,7 +133,7 @@ class Dispatcher:
     def _pump(self) -> None:
         self._timer = None
         while self._ready:
-            seconds = self._bucket.take(time.monotonic()) if self._bucket else 0.0
+            seconds = self._rate.take(time.monotonic())
             if seconds:
                 self._timer = self._loop.call_later(seconds, self._pump)
                 return

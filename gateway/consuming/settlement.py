@@ -59,9 +59,9 @@ class Settlement:
         self._owner, self._wiring, self._breaker, self._spec = owner, wiring, breaker, spec
         self._counters = counters
         self.copier = Copier(self, wiring, subscription)
-        self._decide = spec.outcomes.table.outcome_of
-        self._requests = RequestBuilder(spec, subscription.retiring_secrets)
-        self._target = wiring.http.target(spec)
+        self.outcome = spec.outcomes.table.outcome_of
+        self.requests = RequestBuilder(spec, subscription.retiring_secrets)
+        self.target = wiring.http.target(spec)
         self._ordered = spec.ordering != "none"
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
@@ -72,40 +72,34 @@ class Settlement:
     def send(self, delivery: Delivery) -> None:
         """Start the request of a delivery; its answer settles the delivery."""
         start = partial(self._start, delivery)
-        make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, start)
+        make(self.requests, self._wiring.renderer, delivery.source, delivery.attempt, start)
 
     def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
         if isinstance(request, Unsendable):
             self.answered(delivery, request.answer)
             return
         headers, body, url = request
-        if self._spans is not None:
-            headers = self._spans.start(delivery, headers)
-        self._target.send(headers, body, partial(self.answered, delivery), url)
+        self.target.send(self.traced(delivery, headers), body, partial(self.answered, delivery), url)
+
+    def traced(self, delivery: Delivery, headers: list[str]) -> list[str]:
+        """Start the span of a request, if attempts are traced. Return the header lines with its context."""
+        return headers if self._spans is None else self._spans.start(delivery, headers)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
-        """Settle the delivery by the outcome of its attempt."""
-        outcome = self._decide(answer)
+        """Settle a delivery by the outcome of its attempt."""
+        outcome = self.outcome(answer)
+        situation = self.heard(delivery, answer, outcome)
+        fate = self.fate(delivery, outcome, situation)
+        if fate is not Fate.FORGET:
+            self.settle(delivery, answer, fate)
+
+    def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
+        """Record the answer to the request of a delivery, or of a batch that begins with it. Return the situation, as
+        far as it does not depend on the message."""
         probe, delivery.probe = delivery.probe, False
         self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
         for observe in self._on_answer:
             observe(delivery, answer, outcome)
-        fate = fate_of(outcome, self._situation(delivery, outcome, answer, probe))
-        if fate is not Fate.FORGET:
-            self._settle(delivery, answer, fate)
-
-    def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
-        delay = None
-        if fate is Fate.RETRY:
-            policy, left = self._spec.retry, self._seconds_left(delivery)
-            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
-        for observe in self._on_fate:
-            observe(delivery, answer, fate, delay)
-        _SETTLE[fate](self, delivery, answer, delay)
-
-    def _situation(self, delivery: Delivery, outcome: Outcome, answer: Answer, probe: bool) -> Situation:
-        if not delivery.session.alive or delivery.abandoned:
-            return _GONE
         if outcome is Outcome.SUCCESS:
             self._refusals.success(time.monotonic())
             return _FINE
@@ -117,8 +111,6 @@ class Settlement:
         elif outcome is Outcome.RETRY or outcome is Outcome.REJECT:
             self._refusals.failure()
         return Situation(
-            attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
-            too_old=(self._seconds_left(delivery) or 0) < 0,
             target_down=not self._breaker.closed,
             probe=probe,
             outdated=self._owner.settlement is not self,
@@ -126,9 +118,30 @@ class Settlement:
             refusals=self._refusals.row,
             status=answer.status,
             otherwise=self._otherwise,
-            forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
             error=answer.error,
         )
+
+    def fate(self, delivery: Delivery, outcome: Outcome, situation: Situation) -> Fate:
+        """Return the fate of a delivery in this situation."""
+        if not delivery.session.alive or delivery.abandoned:
+            situation = _GONE
+        elif outcome is not Outcome.SUCCESS:
+            situation = situation._replace(
+                attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
+                too_old=(self._seconds_left(delivery) or 0) < 0,
+                forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
+            )
+        return fate_of(outcome, situation)
+
+    def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
+        """Carry out the fate of a delivery."""
+        delay = None
+        if fate is Fate.RETRY:
+            policy, left = self._spec.retry, self._seconds_left(delivery)
+            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
+        for observe in self._on_fate:
+            observe(delivery, answer, fate, delay)
+        _SETTLE[fate](self, delivery, answer, delay)
 
     def _charged(self, delivery: Delivery) -> int:
         """Return the number of the attempt to charge. Unless the consumer is ordered, a probe of a target that is down
@@ -165,7 +178,7 @@ class Settlement:
                 answer,
                 delay,
                 safe=lambda: self._finish(delivery, "retried"),
-                unfit=lambda: self._settle(delivery, answer, Fate.EXHAUST),
+                unfit=lambda: self.settle(delivery, answer, Fate.EXHAUST),
             )
 
     def _reject(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
@@ -203,7 +216,7 @@ class Settlement:
             delivery,
             self._destination,
             safe=lambda: self._finish(delivery, "filtered"),
-            unfit=lambda: self._settle(delivery, answer, Fate.SET_ASIDE),
+            unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
         )
 
     def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
