@@ -15,6 +15,7 @@ from pydantic import (
 
 from domain.auth import Auth
 from domain.batch import Batch
+from domain.concurrency import Concurrency
 from domain.filter_pattern import FilterPattern
 from domain.header_names import ForwardedHeader, header_name
 from domain.model import Model
@@ -104,6 +105,7 @@ class ConsumerSpec(Model):
     outcomes: OutcomeRules = OutcomeRules()
     ordering: Ordering = "none"
     rate_limit: RateLimit | None = None
+    concurrency: Concurrency | None = None
     breaker: BreakerPolicy = BreakerPolicy()
     payload: Payload = Field(
         "raw",

@@ -1,4 +1,4 @@
-"""Decides when a batch is sent: when it is full or has waited long enough, within the rate limit, in order."""
+"""Decides when a batch is sent: when it is full or has waited long enough, within the limits of requests, in order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from delivery.lanes import key_function
-from delivery.rate import Rate
+from domain.outcome import Answer, Outcome
 from domain.registry import Subscription
+from gateway.consuming.limits import Limits
 from gateway.consuming.session import Delivery
 from gateway.consuming.waits import Waits
 from gateway.loop import Loop
@@ -24,28 +25,41 @@ class BatchDispatcher:
     def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[list[Delivery]], None]) -> None:
         """`send` starts the request of a batch."""
         assert subscription.spec.batch is not None
-        self._loop, self._send, self._limits = loop, send, subscription.spec.batch
+        self._loop, self._send, self._batch = loop, send, subscription.spec.batch
         self._key = key_function(subscription.spec.ordering)
         self._waiting: dict[int, Delivery] = {}  # by tag
         self._bytes = 0  # size of the bodies in `_waiting`
         self._parts: deque[list[Delivery]] = deque()  # parts of a batch that was sent as a whole before
         self._blocked: dict[Hashable, float] = {}  # end of the wait by key, in seconds of the monotonic clock
         self._waits = Waits()
-        self._rate = Rate()
+        self._limits = Limits(subscription)
         self._paused = False  # until `release`
         self._timer: Any = None
         self.sending = 0
         """number of messages in flight to the target, and of copies in flight"""
-        self.change_rate(subscription)
 
     @property
     def ordered(self) -> bool:
         return self._key is not None
 
-    def change_rate(self, subscription: Subscription) -> None:
-        """Apply the rate of a new revision, or of another number of workers, also to waiting deliveries."""
-        self._rate.change(subscription.spec.rate_limit, subscription.share, time.monotonic())
+    def change(self, subscription: Subscription) -> None:
+        """Apply the limits of a new revision, or of another number of workers, also to waiting deliveries."""
+        self._limits.change(subscription)
         self._pump()
+
+    def begin(self, delivery: Delivery) -> None:
+        """Note that the request of a batch begins; `delivery` is its first."""
+        self._limits.begin(delivery)
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Note that the request of a batch has ended; `delivery` is its first."""
+        if delivery.began is not None:
+            self._limits.answered(delivery, answer, outcome)
+            self._loop.at_turn_end(self._pump)
+
+    def slow_start(self) -> None:
+        """Begin with one request, because the target was down."""
+        self._limits.slow_start()
 
     def arrived(self, delivery: Delivery) -> None:
         if self._key is not None:
@@ -68,6 +82,7 @@ class BatchDispatcher:
 
     def hold(self, delivery: Delivery) -> None:
         """Hold a delivery that was about to be sent, or was sent and failed; send nothing until `release`."""
+        self._limits.drop(delivery)
         self.put_back(delivery)
         self._paused = True
 
@@ -129,7 +144,7 @@ class BatchDispatcher:
 
     @property
     def _full(self) -> bool:
-        return len(self._waiting) >= self._limits.max_messages or self._bytes >= self._limits.max_bytes
+        return len(self._waiting) >= self._batch.max_messages or self._bytes >= self._batch.max_bytes
 
     def _pump(self) -> None:
         """Send all batches that are due; set the timer for the next."""
@@ -137,21 +152,20 @@ class BatchDispatcher:
             self._loop.remove_timeout(self._timer)
             self._timer = None
         while not self._paused and not (self._key is not None and self.sending):
-            now = time.monotonic()
-            batch, seconds = (self._parts[0], 0.0) if self._parts else self._next(now)
-            if not batch:
+            batch, seconds = (self._parts[0], 0.0) if self._parts else self._next()
+            leave = self._limits.take() if batch and not seconds else seconds
+            if not batch or leave is None:
                 return
-            seconds = seconds or self._rate.take(now)
-            if seconds:
-                self._timer = self._loop.call_later(seconds, self._pump)
+            if leave:
+                self._timer = self._loop.call_later(leave, self._pump)
                 return
             self._take(batch)
             self.sending += len(batch)
             self._send(batch)
 
-    def _next(self, now: float) -> tuple[list[Delivery], float]:
+    def _next(self) -> tuple[list[Delivery], float]:
         """Return the next batch so far, and the seconds until it is due."""
-        free = list(self._waiting.values())
+        now, free = time.monotonic(), list(self._waiting.values())
         if self._key is not None:
             self._blocked = {key: end for key, end in self._blocked.items() if end > now}
             free = sorted((one for one in free if one.key not in self._blocked), key=_tag)
@@ -160,11 +174,11 @@ class BatchDispatcher:
         size = 0
         for count, delivery in enumerate(free):
             size += len(delivery.source.body)
-            if count == self._limits.max_messages or (count and size > self._limits.max_bytes):
+            if count == self._batch.max_messages or (count and size > self._batch.max_bytes):
                 return free[:count], 0.0
-        if len(free) == self._limits.max_messages or size >= self._limits.max_bytes:
+        if len(free) == self._batch.max_messages or size >= self._batch.max_bytes:
             return free, 0.0
-        return free, max(0.0, free[0].arrived + self._limits.max_wait_ms / 1000 - now)
+        return free, max(0.0, free[0].arrived + self._batch.max_wait_ms / 1000 - now)
 
     def _take(self, batch: list[Delivery]) -> None:
         if self._parts:

@@ -60,17 +60,17 @@ class Batches:
             return exc.answer
 
     def _start(self, batch: list[Delivery], elements: list[bytes | Answer]) -> None:
-        """Send the messages that can be sent, as far as `maxBytes` allows. The first takes over the probe."""
-        probe = any(delivery.probe for delivery in batch)
+        """Send the messages that can be sent, as far as `maxBytes` allows. The first of them stands for the request."""
+        probe, began = batch[0].probe, batch[0].began
         bodies: list[bytes] = []
         sent: list[Delivery] = []
         for delivery, element in zip(batch, elements, strict=True):
             if isinstance(element, bytes) and delivery.open:
-                delivery.probe = False
                 bodies.append(element)
                 sent.append(delivery)
         if sent:
-            sent[0].probe = probe
+            batch[0].probe, batch[0].began = False, None
+            sent[0].probe, sent[0].began = probe, began
             count, request = self._builder.request(bodies, time.time())
             headers = self._settlement.traced(sent[0], request.headers)
             if count < len(sent):
@@ -78,7 +78,6 @@ class Batches:
             self._settlement.target.send(headers, request.body, partial(self._answered, sent[:count]))
         for delivery, element in zip(batch, elements, strict=True):
             if isinstance(element, Answer):
-                delivery.probe = delivery.probe and not sent
                 self._settlement.answered(delivery, element)
 
     def _answered(self, batch: list[Delivery], answer: Answer) -> None:

@@ -76,13 +76,13 @@ class Consumer:
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = self.returns.subscription = subscription
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):
-            self.dispatcher.change_rate(subscription)
+            self.dispatcher.change(subscription)
             return
         breaker = self.wiring.breakers.of(subscription.spec)
         self._use(subscription, breaker)
         self.returns.copier = self.settlement.copier
         self._join(breaker)
-        self.dispatcher.change_rate(subscription)  # after the new settlement: it may send waiting messages
+        self.dispatcher.change(subscription)  # after the new settlement: it may send waiting messages
         taken_up = before.revision != subscription.revision and self._take_up(Event.CHANGED)
         if not taken_up and not before.queue.known:
             self._take()
@@ -93,7 +93,8 @@ class Consumer:
 
     def _use(self, subscription: Subscription, breaker: TargetBreaker) -> None:
         """Send and settle from now on under another revision."""
-        self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
+        observers = [self._counters.answered, *([self.dispatcher.answered] if subscription.spec.concurrency else [])]
+        self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters, observers)
         if isinstance(self.dispatcher, BatchDispatcher):
             self._batches = Batches(self.settlement, subscription, self.dispatcher, self.wiring.renderer)
 
@@ -216,6 +217,8 @@ class Consumer:
     def breaker_changed(self, event: Event) -> None:
         """Act on a change of the breaker. The event is repeated if a probe was not sent; then another message may be
         the probe."""
+        if event is Event.BREAKER_CLOSED:
+            self.dispatcher.slow_start()
         if not self._take_up(event):
             self.dispatcher.release()
 
@@ -271,6 +274,7 @@ class Consumer:
         if not self._may_send(delivery):
             self.dispatcher.hold(delivery)
             return
+        self.dispatcher.begin(delivery)
         try:
             self.settlement.send(delivery)
         except Exception as exc:  # noqa: BLE001 - logged; it must not close the connection
@@ -281,6 +285,7 @@ class Consumer:
             for delivery in batch:
                 self.dispatcher.hold(delivery)
             return
+        self.dispatcher.begin(batch[0])
         try:
             self._batches.send(batch)
         except Exception as exc:  # noqa: BLE001 - logged

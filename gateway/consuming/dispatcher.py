@@ -1,15 +1,15 @@
-"""Decides when a delivery is sent: in the order of its lane, within the rate limit, after its wait."""
+"""Decides when a delivery is sent: in the order of its lane, within the limits of requests, after its wait."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from delivery.lanes import Lanes, key_function
-from delivery.rate import Rate
+from domain.outcome import Answer, Outcome
 from domain.registry import Subscription
+from gateway.consuming.limits import Limits
 from gateway.consuming.session import Delivery
 from gateway.consuming.waits import Waits
 from gateway.loop import Loop
@@ -19,7 +19,7 @@ class Dispatcher:
     """Holds deliveries between arrival and request. Owned by the loop's thread.
 
     In an ordered consumer a failed message waits here, unsettled, and its lane waits behind it. In other consumers it
-    waits in the delay levels, and the dispatcher only limits the rate.
+    waits in the delay levels, and the dispatcher only limits the requests.
     """
 
     def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[Delivery], None]) -> None:
@@ -31,26 +31,38 @@ class Dispatcher:
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
         self._held: list[Delivery] = []  # held because their target or their consumer rests
         self._waits = Waits()
-        self._rate = Rate()
+        self._limits = Limits(subscription)
         self._timer: Any = None  # runs until there is a token, while ready deliveries wait for one
         self.sending = 0
         """number of requests and copies in flight"""
-        self.change_rate(subscription)
 
     @property
     def ordered(self) -> bool:
         return self._key is not None
 
-    def change_rate(self, subscription: Subscription) -> None:
-        """Apply the rate of a new revision, or of another number of workers, also to waiting deliveries."""
-        self._rate.change(subscription.spec.rate_limit, subscription.share, time.monotonic())
-        if self._timer is not None:
-            self._loop.remove_timeout(self._timer)
-            self._pump()
+    def change(self, subscription: Subscription) -> None:
+        """Apply the limits of a new revision, or of another number of workers, also to waiting deliveries."""
+        self._limits.change(subscription)
+        self._again()
+
+    def begin(self, delivery: Delivery) -> None:
+        """Note that the request of a delivery begins."""
+        self._limits.begin(delivery)
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Note that the request of a delivery has ended."""
+        if delivery.began is not None:
+            self._limits.answered(delivery, answer, outcome)
+            if self._ready:
+                self._loop.at_turn_end(self._again)
+
+    def slow_start(self) -> None:
+        """Begin with one request, because the target was down."""
+        self._limits.slow_start()
 
     def arrived(self, delivery: Delivery) -> None:
         if self._key is None:
-            if not self._rate.limited:
+            if not self._limits.any:
                 self.sending += 1
                 self._send(delivery)
                 return
@@ -78,6 +90,7 @@ class Dispatcher:
     def hold(self, delivery: Delivery) -> None:
         """Hold a delivery that was about to be sent, or was sent and failed, until `release`."""
         self.sending -= 1
+        self._limits.drop(delivery)
         self._held.append(delivery)
 
     def release(self) -> None:
@@ -130,10 +143,17 @@ class Dispatcher:
         if self._timer is None:
             self._pump()
 
+    def _again(self) -> None:
+        if self._timer is not None:
+            self._loop.remove_timeout(self._timer)
+        self._pump()
+
     def _pump(self) -> None:
         self._timer = None
         while self._ready:
-            seconds = self._rate.take(time.monotonic())
+            seconds = self._limits.take()
+            if seconds is None:
+                return
             if seconds:
                 self._timer = self._loop.call_later(seconds, self._pump)
                 return

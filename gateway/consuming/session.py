@@ -96,8 +96,8 @@ class Delivery:
     """One message and the session that settles it, in whose `unsettled` it is from its arrival."""
 
     __slots__ = (
-        "_claims", "abandoned", "arrived", "attempt", "first_failed", "key", "probe", "session", "source", "span",
-        "tag", "tries",
+        "_claims", "abandoned", "arrived", "attempt", "began", "first_failed", "key", "probe", "session", "source",
+        "span", "tag", "tries",
     )  # fmt: skip
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
@@ -108,6 +108,8 @@ class Delivery:
         """key of its lane, if the consumer is ordered"""
         self.probe = False
         """whether it is the probe of a half-open breaker"""
+        self.began: float | None = None
+        """when its request began, if the requests in flight are limited; seconds of the monotonic clock"""
         self.first_failed: float | None = None
         """Unix seconds, if the message's headers do not have the time"""
         self.abandoned = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -53,7 +53,13 @@ class Settlement:
     """Sends and settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
-        self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, counters: Counters
+        self,
+        owner: Owner,
+        wiring: Wiring,
+        subscription: Subscription,
+        breaker: TargetBreaker,
+        counters: Counters,
+        observers: Sequence[OnAnswer],
     ) -> None:
         spec = subscription.spec
         self._owner, self._wiring, self._breaker, self._spec = owner, wiring, breaker, spec
@@ -66,7 +72,7 @@ class Settlement:
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
         self._spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
-        self._on_answer: list[OnAnswer] = [counters.answered, *([self._spans.answered] if self._spans else [])]
+        self._on_answer: list[OnAnswer] = [*observers, *([self._spans.answered] if self._spans else [])]
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
     def send(self, delivery: Delivery) -> None:

@@ -34,7 +34,7 @@ Answer = Callable[[Received], tuple[int, Any]]
 class BatchTarget(Serving):
     """Runs in threads. Any thread may set `answer`, a function from the request to a status and a JSON body."""
 
-    answer: Answer = lambda _: (200, {})  # noqa: E731
+    answer: Answer = lambda _: (200, {})
     requests: list[Received] = field(default_factory=list)
     delivered: Counter[str] = field(default_factory=Counter)
     """number of 2xx answers by id, without those that `batchItemFailures` names"""

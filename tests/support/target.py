@@ -56,6 +56,15 @@ class Target:
         self._paths.answer = answer
 
     @property
+    def room(self) -> int:
+        """How many requests /room serves at once. May be set at any time."""
+        return self._paths.room
+
+    @room.setter
+    def room(self, room: int) -> None:
+        self._paths.room = room
+
+    @property
     def open_connections(self) -> int:
         return len(self._connections)
 
