@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -61,6 +62,15 @@ class BatchBuilder:
         body = before + between.join(elements[:count]) + after
         lines = self._headers.batch_lines(f"batch_{uuid.uuid4().hex}", body, int(now), content_type)
         return count, Request(lines, body)
+
+    def of_one(self, source: Source, content: Content | Unsendable) -> Request | Unsendable:
+        """Return the request with one message, or the reason why there is none."""
+        if isinstance(content, Unsendable):
+            return content
+        try:
+            return self.request([self.element(source, content)], time.time())[1]
+        except Unsendable as exc:
+            return exc
 
     def _as_event(self, source: Source, content: Content) -> bytes:
         return self._event.structured(source, *content)

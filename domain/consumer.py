@@ -170,6 +170,8 @@ class ConsumerSpec(Model):
         url = info.data.get("url")
         if isinstance(url, UrlTemplate) and not url.fixed:
             raise ValueError("needs a url without {…}, because a request has several messages")
+        if info.data.get("payload") == "cloudevents" and value.format != "cloudevents":
+            raise ValueError("needs format cloudevents for payload cloudevents")
         if info.data.get("reply"):
             raise ValueError("cannot be combined with reply, because one answer is for several messages")
         if info.data.get("forward_headers") and value.format != "cloudevents":
@@ -178,6 +180,11 @@ class ConsumerSpec(Model):
                 "use payload envelope, which has each message's headers"
             )
         return value
+
+    @property
+    def shares_limits(self) -> bool:
+        """Whether there are limits of which each worker has a share."""
+        return self.rate_limit is not None or self.concurrency is not None
 
     @property
     def most_unsettled(self) -> int:
