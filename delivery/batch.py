@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,9 +17,6 @@ from delivery.unsendable import Unsendable
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, Outcome
 from domain.signing_secret import RetiringSecret
-
-Element = Callable[[Source, Content], bytes]
-"""Returns one message's part of the body. Raises Unsendable."""
 
 
 class _Format(NamedTuple):
@@ -47,7 +44,7 @@ class BatchBuilder:
         self._format, self._limit = _FORMATS[spec.batch.format], spec.batch.max_bytes
         self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
         self._is_json = spec.payload == "envelope"  # so that it need not be checked
-        self.element: Element = self._as_event if spec.batch.format == "cloudevents" else self._as_json
+        self._element = self._as_event if spec.batch.format == "cloudevents" else self._as_json
 
     def request(self, elements: Sequence[bytes], now: float) -> tuple[int, Request]:
         """Return the request with the first elements, as many as `maxBytes` allows, and their number. There is at least
@@ -65,20 +62,22 @@ class BatchBuilder:
 
     def of_one(self, source: Source, content: Content | Unsendable) -> Request | Unsendable:
         """Return the request with one message, or the reason why there is none."""
+        element = self.element(source, content)
+        return element if isinstance(element, Unsendable) else self.request([element], time.time())[1]
+
+    def element(self, source: Source, content: Content | Unsendable) -> bytes | Unsendable:
+        """Return one message's part of the body, or the reason why it has none."""
         if isinstance(content, Unsendable):
             return content
-        try:
-            return self.request([self.element(source, content)], time.time())[1]
-        except Unsendable as exc:
-            return exc
+        return self._element(source, content)
 
-    def _as_event(self, source: Source, content: Content) -> bytes:
+    def _as_event(self, source: Source, content: Content) -> bytes | Unsendable:
         return self._event.structured(source, *content)
 
-    def _as_json(self, _source: Source, content: Content) -> bytes:
+    def _as_json(self, _source: Source, content: Content) -> bytes | Unsendable:
         body = content.body
         if not self._is_json and not is_json(body):
-            raise Unsendable("the payload is not JSON, which this format of batches requires")
+            return Unsendable("the payload is not JSON, which this format of batches requires")
         # JSON has line breaks only between its tokens (RFC 8259 §2), and there a space means the same.
         return body.replace(b"\r", b" ").replace(b"\n", b" ") if self._format.between == b"\n" else body
 

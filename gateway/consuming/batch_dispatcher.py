@@ -57,6 +57,10 @@ class BatchDispatcher:
             self._limits.answered(delivery, answer, outcome)
             self._loop.at_turn_end(self._pump)
 
+    def not_sent(self, delivery: Delivery) -> None:
+        """Note that a request that had begun was not sent."""
+        self._limits.drop(delivery)
+
     def slow_start(self) -> None:
         """Begin with one request, because the target was down."""
         self._limits.slow_start()

@@ -56,6 +56,10 @@ class Dispatcher:
             if self._ready:
                 self._loop.at_turn_end(self._again)
 
+    def not_sent(self, delivery: Delivery) -> None:
+        """Note that a request that had begun was not sent."""
+        self._limits.drop(delivery)
+
     def slow_start(self) -> None:
         """Begin with one request, because the target was down."""
         self._limits.slow_start()

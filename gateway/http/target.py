@@ -49,13 +49,26 @@ class Target:
         self._known: dict[str, str | None] = {}
         self._refusal = guard.check_target(endpoint.url.target) if guard else None
 
-    def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
+    def send(
+        self,
+        headers: list[str],
+        body: bytes,
+        done: Done,
+        url: str | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Send `body` with `Name: value` header lines. `done` is called exactly once, from the loop, with the answer.
-        `url`, if given, has another path or query on the same host."""
+        `url`, if given, has another path or query on the same host. If `wanted` returns false after the request has
+        waited for its credentials, the request is dropped without `done`."""
         if self._authorizer is None:
             self._send(headers, body, done, url)
-        else:
-            self._authorizer.authorize(Request(headers, body, url), self.send_request, done)
+            return
+
+        def send(request: Request, answered: Done) -> None:
+            if wanted():
+                self.send_request(request, answered)
+
+        self._authorizer.authorize(Request(headers, body, url), send, done)
 
     def send_request(self, request: Request, done: Done) -> None:
         """Send a request that is authorized, or needs not to be."""

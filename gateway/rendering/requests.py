@@ -6,17 +6,24 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import structlog
+
 from delivery.copies import Source
 from delivery.request import Content, Request, RequestBuilder
-from delivery.unsendable import Unsendable
+from delivery.unsendable import Failed, Unsendable
 from gateway.rendering.renderer import Renderer
+
+log = structlog.get_logger("workerrmq.delivery")
 
 Made = Callable[[Request | Unsendable], None]
 """Called with the request, or with the error if none can be built."""
+ContentMade = Callable[[Content | Unsendable], None]
+"""Called with the payload, or with the error if none can be made."""
 
 
 def make(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: int, done: Made) -> None:
-    """Build the request for one message. `done` is called once, now or later on the renderer's loop."""
+    """Build the request for one message. `done` is called once, now or later on the renderer's loop. A failure of
+    the service is raised now, or becomes Failed later."""
     if requests.template is not None:
         make_content(requests, renderer, source, attempt, partial(_complete, requests, source, attempt, done))
         return
@@ -27,13 +34,7 @@ def make(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: 
     done(request)
 
 
-def make_content(
-    requests: RequestBuilder,
-    renderer: Renderer,
-    source: Source,
-    attempt: int,
-    done: Callable[[Content | Unsendable], None],
-) -> None:
+def make_content(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: int, done: ContentMade) -> None:
     """Make the payload of one message. `done` is called once, now or later on the renderer's loop."""
 
     def rendered(body: bytes | Unsendable) -> None:
@@ -60,4 +61,7 @@ def _complete(
         request: Request | Unsendable = requests.of(source, attempt, time.time(), content)
     except Unsendable as exc:
         request = exc
+    except Exception as exc:  # the caller has gone on, and could not answer
+        log.exception("rendered_crashed")
+        request = Failed.by(exc)
     done(request)
