@@ -58,8 +58,7 @@ def test_full_batches_are_sent_at_once_and_the_rest_after_its_wait(
     ids = publish_numbers(channel, queue, 25)
     consumers.deliver(queue, target.url, **batch(10))
     target.wait_delivered(set(ids))
-    assert target.sizes() == [10, 10, 5]
-    assert [one for request in target.requests for one in request.ids] == ids
+    assert sorted(one.ids for one in target.requests) == sorted([ids[:10], ids[10:20], ids[20:]])
     wait_until(lambda: consumers.report(queue).delivered == 25, 10, "25 delivered")
     assert (ready(channel, queue), consumers.report(queue).in_flight) == (0, 0)
 
