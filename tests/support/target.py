@@ -78,7 +78,7 @@ class Target:
         return Counter(self._seen)
 
     def delivered(self) -> Counter[str]:
-        """Return the number of requests answered 2xx by webhook-id; above one is a duplicate."""
+        """Return the number of 2xx answers by message id (see Request.ids); above one is a duplicate."""
         return Counter(self._paths.delivered)
 
     def wait_for(self, count: int, timeout: float = 10) -> list[Request]:

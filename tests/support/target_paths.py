@@ -68,7 +68,7 @@ class Paths:
     def settle(self, request: Request, connection: Connection, status: int, **headers: str) -> None:
         """Answer with a status; a 2xx that reaches an open connection counts as delivered."""
         if 200 <= status < 300 and connection.open:
-            self.delivered[request.id] += 1
+            self.delivered.update(request.ids)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.answer(OK if status == 200 else response(status, f"status {status}".encode(), named))
 
