@@ -259,6 +259,25 @@ def test_a_settlement_that_raises_gives_the_message_back(
     delivered(consumers, queue, 1)
 
 
+@pytest.mark.parametrize("ordering", ["none", "queue"])
+def test_a_second_answer_to_an_attempt_is_ignored(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, monkeypatch: pytest.MonkeyPatch,
+    ordering: str,
+) -> None:  # fmt: skip
+    send = HttpTarget.send
+
+    def twice(one: HttpTarget, headers: list[str], body: bytes, done: Any, *rest: Any) -> None:
+        send(one, headers, body, lambda answer: (done(answer), done(answer)), *rest)
+
+    monkeypatch.setattr(HttpTarget, "send", twice)
+    publish(channel, queue, "message", message_id="m-1")
+    consumers.deliver(queue, target.url("/status/500?times=1"), retry=ONE_SECOND, ordering=ordering)
+    delivered(consumers, queue, 1)
+    publish(channel, queue, "another")
+    delivered(consumers, queue, 2)
+    assert target.ids()["m-1"] == 2
+
+
 def test_one_request_that_cannot_be_sent_with_its_token_does_not_keep_the_others_waiting(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, tokens: TokenServer,
     monkeypatch: pytest.MonkeyPatch,
