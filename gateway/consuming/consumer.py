@@ -13,8 +13,10 @@ from typing import Any
 import structlog
 
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
+from domain.outcome import Answer, Outcome
 from domain.payload import PayloadTemplate
 from domain.registry import Report, Subscription
+from gateway.consuming.batch_dispatcher import BatchDispatcher
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.counters import Counters
 from gateway.consuming.dispatcher import Dispatcher
@@ -37,7 +39,11 @@ class Consumer:
         self.subscription = subscription
         self.breaker = wiring.breakers.of(subscription.spec)
         self._counters = Counters()
-        self.dispatcher = Dispatcher(wiring.loop, subscription, self.send)
+        self.dispatcher: Dispatcher | BatchDispatcher = (
+            BatchDispatcher(wiring.loop, subscription, self._send_batch)
+            if subscription.spec.batch
+            else Dispatcher(wiring.loop, subscription, self.send)
+        )
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = Settlement(self, wiring, subscription, self.breaker, self._counters)
         self.returns = Returns(self.intake, self.dispatcher, subscription, self.settlement.copier)
@@ -68,13 +74,13 @@ class Consumer:
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = self.returns.subscription = subscription
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):
-            self.dispatcher.change_rate(subscription)
+            self.dispatcher.change(subscription)
             return
         breaker = self.wiring.breakers.of(subscription.spec)
         self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
         self.returns.copier = self.settlement.copier
         self._join(breaker)
-        self.dispatcher.change_rate(subscription)  # after the new settlement: it may send waiting messages
+        self.dispatcher.change(subscription)  # after the new settlement: it may send waiting messages
         taken_up = before.revision != subscription.revision and self._take_up(Event.CHANGED)
         if not taken_up and not before.queue.known:
             self.taking.take()
@@ -147,6 +153,8 @@ class Consumer:
     def breaker_changed(self, event: Event) -> None:
         """Act on a change of the breaker. The event is repeated if a probe was not sent; then another message may be
         the probe."""
+        if event is Event.BREAKER_CLOSED:
+            self.dispatcher.slow_start()
         if not self._take_up(event):
             self.dispatcher.release()
 
@@ -204,8 +212,21 @@ class Consumer:
     def send(self, delivery: Delivery) -> None:
         """Send a delivery if it may be sent now; else hold it or give it back."""
         if self.may_send(delivery):
+            self.dispatcher.begin(delivery)
             self.settlement.sending.send(delivery)
-        elif RIGHTS[self._state].takes:
+        else:
+            self._keep(delivery)
+
+    def _send_batch(self, batch: list[Delivery]) -> None:
+        if self.may_send(batch[0]) and self.settlement.batches:
+            self.dispatcher.begin(batch[0])
+            self.settlement.batches.send(batch)
+            return
+        for delivery in batch:
+            self._keep(delivery)
+
+    def _keep(self, delivery: Delivery) -> None:
+        if RIGHTS[self._state].takes:
             self.dispatcher.hold(delivery)
         else:
             self.give_back(delivery)
@@ -219,6 +240,28 @@ class Consumer:
         if not self.breaker.closed:
             delivery.probe = delivery.probe or self.breaker.take_probe()
         return self.breaker.closed or delivery.probe
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Note that no request was sent for a delivery, or for a batch that begins with it."""
+        self.dispatcher.not_sent(delivery)
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Note the answer to the request of a delivery, or of a batch that begins with it."""
+        self.dispatcher.answered(delivery, answer, outcome)
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        """Send batches before all others if the consumer takes messages; else hold them or give them back."""
+        if RIGHTS[self._state].takes and isinstance(self.dispatcher, BatchDispatcher):
+            self.dispatcher.again(*batches)
+            return
+        for delivery in (one for batch in batches for one in batch):
+            self.give_back(delivery)
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
+        if isinstance(self.dispatcher, BatchDispatcher):
+            self.dispatcher.put_back(delivery)
+        self.returns.close_when_idle()
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""

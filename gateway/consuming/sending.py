@@ -12,7 +12,6 @@ from delivery.request import Request, RequestBuilder
 from delivery.unsendable import Failed, Unsendable
 from domain.outcome import Answer
 from domain.registry import Subscription
-from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.observers import Spans
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
@@ -27,6 +26,9 @@ class Owner(Protocol):
     def may_send(self, delivery: Delivery) -> bool:
         """Return whether the consumer still has this definition, and a delivery may be sent now."""
 
+    def not_sent(self, delivery: Delivery) -> None:
+        """Called instead of `answered` if no request was sent; `send_again` may follow."""
+
     def send_again(self, delivery: Delivery) -> None:
         """Send a delivery by the consumer's present definition if it may be sent now; else hold it or give it back."""
 
@@ -37,10 +39,8 @@ class Owner(Protocol):
 class Sending:
     """Sends for one revision of a consumer. Owned by the loop's thread."""
 
-    def __init__(
-        self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, spans: Spans | None
-    ) -> None:
-        self._owner, self._renderer, self._breaker, self._spans = owner, wiring.renderer, breaker, spans
+    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription, spans: Spans | None) -> None:
+        self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
         self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
         self._made = self._start if self._requests.template is None else self._rendered
         self._target = wiring.http.target(subscription.spec)
@@ -71,8 +71,8 @@ class Sending:
             return False
         if self._owner.may_send(delivery):
             return True
-        probe, delivery.probe, delivery.awaited = delivery.probe, False, False
-        self._breaker.not_asked(probe=probe)
+        delivery.awaited = False
+        self._owner.not_sent(delivery)
         if delivery.open and not delivery.abandoned:
             self._owner.send_again(delivery)
         return False

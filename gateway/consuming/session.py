@@ -100,8 +100,8 @@ class Delivery:
     """One message and the session that settles it, in whose `unsettled` it is from its arrival."""
 
     __slots__ = (
-        "_claims", "abandoned", "arrived", "attempt", "awaited", "first_failed", "key", "probe", "session", "source",
-        "span", "tag", "tries",
+        "_claims", "abandoned", "arrived", "attempt", "awaited", "began", "first_failed", "key", "probe", "session",
+        "source", "span", "tag", "tries",
     )  # fmt: skip
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
@@ -112,6 +112,8 @@ class Delivery:
         """key of its lane, if the consumer is ordered"""
         self.probe = False
         """whether it is the probe of a half-open breaker"""
+        self.began: float | None = None
+        """when its request began, if the requests in flight are limited; seconds of the monotonic clock"""
         self.awaited = False
         """whether the answer to its attempt is still to come; a second answer is ignored"""
         self.first_failed: float | None = None
@@ -129,6 +131,11 @@ class Delivery:
     def open(self) -> bool:
         """Whether the delivery can still be settled."""
         return self.session.alive and self.tag in self.session.unsettled
+
+    def hand_over(self, other: Delivery) -> None:
+        """Let another delivery of the same batch stand for the request."""
+        other.probe, self.probe = self.probe, False
+        other.began, self.began = self.began, None
 
     def claim(self) -> Callable[[], bool]:
         """Start a copy that replaces the delivery, and end any earlier claim. Return a function that tells whether that

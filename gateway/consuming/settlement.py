@@ -18,6 +18,7 @@ from domain.otherwise import Destination, Forward
 from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.consuming.attempt_log import AttemptObserver
+from gateway.consuming.batches import Batches
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.counters import Counters
@@ -40,6 +41,19 @@ class Owner(Protocol):
 
     def send(self, delivery: Delivery) -> None:
         """Send a delivery by the current settlement if it may be sent now; else hold it or give it back."""
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        """Send batches, before all others, by the current settlement if they may be sent now; else hold them or give
+        them back."""
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Called if the request of a delivery was not sent."""
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Called if the request of a delivery was sent, and there is an answer."""
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -67,13 +81,16 @@ class Settlement:
         self._owner, self._wiring, self._breaker, self._spec = owner, wiring, breaker, spec
         self._counters = counters
         self.copier = Copier(self, wiring, subscription)
-        self._decide = spec.outcomes.table.outcome_of
+        self.outcome = spec.outcomes.table.outcome_of
         self._ordered = spec.ordering != "none"
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
         spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
-        self.sending = Sending(self, wiring, subscription, breaker, spans)
+        self.sending = Sending(self, wiring, subscription, spans)
+        self.batches = Batches(self, wiring, subscription, spans) if spec.batch else None
         self._on_answer: list[OnAnswer] = [counters.answered, *([spans.answered] if spans else [])]
+        if spec.concurrency:
+            self._on_answer.append(owner.answered)
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
     # --- what the sending calls --------------------------------------------------------------------------------------
@@ -81,20 +98,27 @@ class Settlement:
     def may_send(self, delivery: Delivery) -> bool:
         return self._current and self._owner.may_send(delivery)
 
+    def not_sent(self, delivery: Delivery) -> None:
+        probe, delivery.probe = delivery.probe, False
+        self._breaker.not_asked(probe=probe)
+        self._owner.not_sent(delivery)
+
     def send_again(self, delivery: Delivery) -> None:
         self._owner.send(delivery)
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        self._owner.send_batches(*batches)
+
+    def put_back(self, delivery: Delivery) -> None:
+        self._owner.put_back(delivery)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle a delivery by the outcome of its attempt. An exception is a failure of the service: the message is
         given back."""
         try:
-            outcome = self._decide(answer)
-            probe, delivery.probe = delivery.probe, False
-            self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
-            tell(self._on_answer, delivery, answer, outcome)
-            fate = fate_of(outcome, self._situation(delivery, outcome, answer, probe))
-            if fate is not Fate.FORGET:
-                self._settle(delivery, answer, fate)
+            outcome = self.outcome(answer)
+            situation = self.heard(delivery, answer, outcome)
+            self.settle(delivery, answer, self.fate(delivery, outcome, situation))
         except Exception as exc:
             log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
             if delivery.open:
@@ -102,21 +126,13 @@ class Settlement:
                 self._refusals.unsent(time.monotonic())
                 self._rest(delivery, Failed.by(exc).answer, None)
 
-    @property
-    def _current(self) -> bool:
-        """Whether the consumer still has this definition."""
-        return self._owner.settlement is self
-
-    def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
-        delay = None
-        if fate is Fate.RETRY:
-            policy, left = self._spec.retry, self._seconds_left(delivery)
-            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
-        tell(self._on_fate, delivery, answer, fate, delay)
-        _SETTLE[fate](self, delivery, answer, delay)
-
-    def _situation(self, delivery: Delivery, outcome: Outcome, answer: Answer, probe: bool) -> Situation:
-        if not delivery.open or delivery.abandoned:
+    def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
+        """Record the answer to the request of a delivery, or of a batch that begins with it. Return the situation, as
+        far as it is the same for all messages of the request."""
+        probe, delivery.probe = delivery.probe, False
+        self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
+        tell(self._on_answer, delivery, answer, outcome)
+        if not delivery.session.alive:
             return _GONE
         if outcome is Outcome.SUCCESS:
             self._refusals.success(time.monotonic())
@@ -129,8 +145,6 @@ class Settlement:
         elif outcome is Outcome.RETRY or outcome is Outcome.REJECT:
             self._refusals.failure()
         return Situation(
-            attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
-            too_old=(self._seconds_left(delivery) or 0) < 0,
             target_down=not self._breaker.closed,
             probe=probe,
             outdated=not self._current,
@@ -138,9 +152,36 @@ class Settlement:
             refusals=self._refusals.row,
             status=answer.status,
             otherwise=self._otherwise,
-            forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
             error=answer.error,
         )
+
+    def fate(self, delivery: Delivery, outcome: Outcome, situation: Situation) -> Fate:
+        """Return the fate of a delivery in the situation of its request."""
+        if not delivery.open or delivery.abandoned:
+            return Fate.FORGET
+        if outcome is not Outcome.SUCCESS:
+            situation = situation._replace(
+                attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
+                too_old=(self._seconds_left(delivery) or 0) < 0,
+                forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
+            )
+        return fate_of(outcome, situation)
+
+    @property
+    def _current(self) -> bool:
+        """Whether the consumer still has this definition."""
+        return self._owner.settlement is self
+
+    def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
+        """Carry out the fate of a delivery."""
+        if fate is Fate.FORGET:
+            return
+        delay = None
+        if fate is Fate.RETRY:
+            policy, left = self._spec.retry, self._seconds_left(delivery)
+            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
+        tell(self._on_fate, delivery, answer, fate, delay)
+        _SETTLE[fate](self, delivery, answer, delay)
 
     def _charged(self, delivery: Delivery) -> int:
         """Return the number of the attempt to charge. Unless the consumer is ordered, a probe of a target that is down
@@ -177,7 +218,7 @@ class Settlement:
                 answer,
                 delay,
                 safe=lambda: self._finish(delivery, "retried"),
-                unfit=lambda: self._settle(delivery, answer, Fate.EXHAUST),
+                unfit=lambda: self.settle(delivery, answer, Fate.EXHAUST),
             )
 
     def _reject(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
@@ -217,7 +258,7 @@ class Settlement:
             delivery,
             self._destination,
             safe=lambda: self._finish(delivery, "filtered"),
-            unfit=lambda: self._settle(delivery, answer, Fate.SET_ASIDE),
+            unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
         )
 
     def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from delivery.consumer_states import RIGHTS, State
+from gateway.consuming.batch_dispatcher import BatchDispatcher
 from gateway.consuming.dispatcher import Dispatcher
 from gateway.consuming.intake import Intake
 from gateway.consuming.returns import Returns
@@ -21,7 +22,12 @@ class Taking:
     """
 
     def __init__(
-        self, loop: Loop, intake: Intake, dispatcher: Dispatcher, returns: Returns, state: Callable[[], State]
+        self,
+        loop: Loop,
+        intake: Intake,
+        dispatcher: Dispatcher | BatchDispatcher,
+        returns: Returns,
+        state: Callable[[], State],
     ) -> None:
         """`state` returns the consumer's state."""
         self._loop, self._intake, self._dispatcher, self._returns = loop, intake, dispatcher, returns
@@ -57,7 +63,7 @@ class Taking:
 
     @property
     def _prefetch(self) -> int:
-        return 1 if self._state() == "probing" else self._intake.subscription.spec.prefetch
+        return 1 if self._state() == "probing" else self._intake.subscription.spec.most_unsettled
 
     def stop(self, then: Callable[[], None] = lambda: None) -> None:
         """Return all unsent messages, by nack or, if ordered, by closing the channel."""

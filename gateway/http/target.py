@@ -20,7 +20,7 @@ from delivery.target_guard import Guard
 from domain.outcome import Answer, ErrorClass
 from gateway.http.curl_errors import ERRORS
 from gateway.http.egress import Egress
-from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
+from gateway.http.endpoint import Done, Endpoint
 from gateway.http.oauth2 import Authorizer
 
 _KNOWN_ADDRESSES = 1000
@@ -163,12 +163,12 @@ class Easy:
         if len(self._body) < self._target.endpoint.kept:
             self._body = (self._body + chunk)[: self._target.endpoint.kept]
         self._read += len(chunk)
-        return 0 if self._read > READ_LIMIT else None  # 0 bytes taken: curl ends the transfer
+        return 0 if self._read > self._target.endpoint.read_limit else None  # 0 bytes taken: curl ends the transfer
 
     def finished(self, code: int, text: str) -> None:
         curl, done = self.curl, self._done
         assert done is not None
-        if code and not (code == pycurl.E_WRITE_ERROR and self._read > READ_LIMIT):
+        if code and not (code == pycurl.E_WRITE_ERROR and self._read > self._target.endpoint.read_limit):
             error = ERRORS.get(code, ErrorClass.PROTOCOL)
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection
