@@ -39,7 +39,9 @@ def running(broker: BrokerNode, url: str, schedule: list[float]) -> ConsumerThre
     thread = ConsumerThread(BrokerNodes.parse(broker.amqp_url))
     thread.start()
     retry = {"schedule": schedule, "jitter": 0}
-    spec = ConsumerSpec.model_validate({"queueName": QUEUE, "url": url, "prefetch": PREFETCH, "retry": retry})
+    breaker = {"failures": 10_000}  # twenty failures in a row come about by chance, and would stop it for 30 s
+    fields = {"queueName": QUEUE, "url": url, "prefetch": PREFETCH, "retry": retry, "breaker": breaker}
+    spec = ConsumerSpec.model_validate(fields)
     thread.apply([Subscription(QUEUE, 1, spec)])
     return thread
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -73,6 +75,16 @@ class BasicAuth(Credentials):
     type: Literal["basic"]
     username: str = Field(max_length=255, pattern=r"^[^:\x00-\x1f\x7f]*$", description="must not contain a colon")
     password: SecretStr = Field(max_length=1024)
+
+    @property
+    def header(self) -> str:
+        """The value of the header, in UTF-8 (RFC 7617 §2)."""
+        login = f"{self.username}:{self.password.get_secret_value()}"
+        return "Basic " + b64encode(login.encode()).decode()
+
+    def secrets(self) -> Iterator[str]:
+        yield from super().secrets()
+        yield self.header.removeprefix("Basic ")
 
 
 class BearerAuth(Credentials):

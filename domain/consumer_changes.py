@@ -12,7 +12,7 @@ from domain import exchange_queue
 from domain.consumer import ConsumerSpec, Url
 from domain.credentials import carried_along, origin, unmasked_url
 from domain.errors import Invalid
-from domain.model import MASK, Model
+from domain.model import MASK, Model, revealed
 from domain.names import OpenExchangeName, QueueName, RoutingKey, printable
 from domain.sentences import joined
 from domain.url_template import UrlTemplate
@@ -84,7 +84,7 @@ class _Changes(WhichConsumer):
         changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(_Changes.model_fields))
         if left := [fault for fault in faults if fault[0].partition(".")[0] not in changes]:
             raise Invalid(f"The stored definition is invalid. Give these fields, too: {joined(left)}", fields=left)
-        given = {name: _revealed(value) for name, value in changes.items()}
+        given = {name: revealed(value) for name, value in changes.items()}
         if isinstance(changes.get("url"), str):
             changes["url"] = unmasked_url(changes["url"], spec.url)
         for name, change in changes.items():
@@ -100,12 +100,6 @@ class _Changes(WhichConsumer):
                 fields=[(field, "must be given again, because it would be sent elsewhere") for field in carried],
             )
         return after
-
-
-def _revealed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _revealed(item) for name, item in value.items()}
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _unmasked(value: Any, before: Any) -> Any:

@@ -7,7 +7,6 @@ that user's choice.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -84,9 +83,6 @@ def redacted(text: str, spec: ConsumerSpec) -> str:
     secrets += [value.strip() for name, value in spec.headers.items() if not _harmless(name)]
     for credentials in filter(None, (spec.auth, spec.tls)):
         secrets += credentials.secrets()
-    if isinstance(spec.auth, BasicAuth):
-        login = f"{spec.auth.username}:{spec.auth.password.get_secret_value()}"
-        secrets.append(b64encode(login.encode()).decode())
     return without(text, secrets)
 
 

@@ -32,7 +32,7 @@ class Credentials(Model):
     def revealed(self) -> dict[str, Any]:
         """Return the stored form, with the secrets in the clear."""
         fields = {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
-        return {name: _revealed(value) for name, value in fields.items() if value is not None}
+        return {name: revealed(value) for name, value in fields.items() if value is not None}
 
     def secrets(self) -> Iterator[str]:
         """Yield the secrets."""
@@ -43,7 +43,8 @@ class Credentials(Model):
                     yield one.get_secret_value()
 
 
-def _revealed(value: Any) -> Any:
+def revealed(value: Any) -> Any:
+    """Return a value with its secrets in plain text, also those in dictionaries."""
     if isinstance(value, dict):
-        return {name: _revealed(one) for name, one in value.items()}
+        return {name: revealed(one) for name, one in value.items()}
     return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -8,7 +8,7 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidato
 
 from domain.model import Model
 from domain.names import RoutingKey, ShortString, not_own
-from domain.sentences import dotted, faults, joined
+from domain.sentences import field_faults, joined
 
 
 class Destination(Model):
@@ -43,7 +43,7 @@ def _forward(value: dict[str, Any]) -> Forward:
     try:
         forward = Forward.model_validate(value)
     except ValidationError as exc:
-        raise ValueError(joined([(dotted(place), what) for place, what in faults(Forward, exc)[0]])) from None
+        raise ValueError(joined(field_faults(Forward, exc))) from None
     try:
         not_own(forward.forward.exchange)
     except ValueError as exc:

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from domain.model import Model
-from domain.sentences import dotted, faults, joined
+from domain.sentences import field_faults, joined
 
 MAX_TEMPLATE = 16_384
 """Maximum number of characters in a template."""
@@ -44,8 +44,7 @@ def _form(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
         try:
             return PayloadTemplate.model_validate(value)
         except ValidationError as exc:
-            wrong = [(dotted(place), what) for place, what in faults(PayloadTemplate, exc)[0]]
-            raise ValueError(joined(wrong)) from None
+            raise ValueError(joined(field_faults(PayloadTemplate, exc))) from None
     try:
         return validated(value)
     except ValidationError:

@@ -47,6 +47,11 @@ def dotted(place: Place) -> str:
     return ".".join(_short(str(part)) for part in place)
 
 
+def field_faults(model: type[BaseModel], refused: ValidationError) -> list[tuple[str, str]]:
+    """Return the first faults, each with the dotted name of its field and a sentence."""
+    return [(dotted(place), sentence) for place, sentence in faults(model, refused)[0]]
+
+
 def joined(wrong: Sequence[tuple[str, str]]) -> str:
     """Return the first three faults as one sentence. A fault is a place (empty: the whole body) and a sentence."""
     return "; ".join(f"{place}: {sentence}" if place else sentence for place, sentence in wrong[:3])

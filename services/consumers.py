@@ -5,7 +5,7 @@ This module never starts or stops a delivery: workers read the registry and appl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ from domain.errors import (
 from domain.payload import PayloadTemplate
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
-from domain.sentences import dotted, faults, joined
+from domain.sentences import field_faults, joined
 from domain.url_template import UrlTemplate
 from gateway.amqp.topology import holds_delayed
 from gateway.http.target_names import TargetNames
@@ -169,11 +169,11 @@ class Consumers:
         and TargetRefused when the URL or the token URL is not allowed."""
         if masked := left_masked(spec.stored()):
             wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
-            raise Invalid(joined(wrong), fields=wrong)
+            raise _invalid(wrong)
         if isinstance(spec.payload, PayloadTemplate) and (fault := self._template_fault(spec.payload.template)):
-            raise Invalid(f"payload.template: {fault}", fields=[("payload.template", fault)])
+            raise _invalid([("payload.template", fault)])
         if spec.tls and (before is None or spec.tls != before.tls) and (bad := spec.tls.unusable(datetime.now(UTC))):
-            raise Invalid(joined([bad]), fields=[bad])
+            raise _invalid([bad])
         urls = {"url": spec.url}
         if isinstance(spec.auth, OAuth2Auth):
             urls["auth.tokenUrl"] = spec.auth.token_url
@@ -235,6 +235,10 @@ def _compared(existing: ConsumerSpec, wanted: ConsumerSpec, only: QueueScope | N
     return [f"{field}: credentials are not compared; change them with PATCH /updateConsumer." for field in hidden]
 
 
+def _invalid(wrong: Sequence[tuple[str, str]]) -> Invalid:
+    return Invalid(joined(wrong), fields=wrong)
+
+
 def _unfit(sentence: str) -> Invalid:
     return Invalid(f"queueName: {sentence}", code="queue_unfit", fields=[("queueName", sentence)])
 
@@ -243,5 +247,4 @@ def _parsed(fields: dict[str, object]) -> ConsumerSpec:
     try:
         return ConsumerSpec.model_validate(fields)
     except ValidationError as exc:
-        wrong = [(dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0]]
-        raise Invalid(joined(wrong), fields=wrong) from None
+        raise _invalid(field_faults(ConsumerSpec, exc)) from None

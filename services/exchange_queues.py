@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from domain.errors import Conflict, Invalid
 from domain.exchange import BindingSpec
 from domain.queue import QueueSpec
-from domain.sentences import faults
+from domain.sentences import field_faults
 from gateway.management import BindingGateway, ExchangeGateway, QueueGateway
 
 
@@ -27,7 +27,7 @@ class ExchangeQueues:
         try:
             spec = QueueSpec(queue_name=queue_name)
         except ValidationError as exc:
-            sentence = faults(QueueSpec, exc)[0][0][1]
+            sentence = field_faults(QueueSpec, exc)[0][1]
             raise Invalid(f"exchange: the queue for it {sentence}.", fields=[("exchange", sentence)]) from None
         with suppress(Conflict):  # it exists with other arguments
             self._queues.declare(spec)

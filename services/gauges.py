@@ -14,10 +14,11 @@ from domain.consumer_details import STATES
 from domain.gauge import OTHER, Gauge, Readings
 from domain.overview import ConsumerOutline, QueueOutline
 from domain.registry import Heartbeat
-from gateway.amqp.topology import holds_delayed, scheduled_level
+from gateway.amqp.topology import holds_delayed
 from services.consumer_state import Live
+from services.delayed import delayed
 from services.health import Dependency
-from services.troubles import dead_letter_queues, known_sum
+from services.troubles import dead_letter_queues
 
 MAX_SERIES = 1000
 """Queues, and consumers, that get their own series, by name; the others are summed up as OTHER."""
@@ -94,12 +95,8 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
     yield QUEUE_CONSUMERS.reads(consumers)
     yield DEAD.reads(letters)
     yield OLDEST.reads(oldest)
-    scheduled = [queue for queue in queues if scheduled_level(queue.name) is not None]
-    retries = [queue for queue in queues if holds_delayed(queue.name) and queue not in scheduled]
-    yield _if_known(RETRIES, known_sum(level.held for level in retries))
-    yield _if_known(OVERDUE, known_sum(level.dead_lettering for level in retries))
-    yield _if_known(SCHEDULED, known_sum(level.held for level in scheduled))
-    yield _if_known(SCHEDULED_OVERDUE, known_sum(level.dead_lettering for level in scheduled))
+    for gauge, value in zip((RETRIES, OVERDUE, SCHEDULED, SCHEDULED_OVERDUE), delayed(queues), strict=True):
+        yield _if_known(gauge, value)
 
 
 def _if_known(gauge: Gauge, value: int | None) -> Readings:

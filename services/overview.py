@@ -12,14 +12,15 @@ from datetime import UTC, datetime, timedelta
 from domain.consumer_details import STATES
 from domain.errors import BrokerUnavailable
 from domain.overview import Overview, QueueOutline, QueueTotals, Trouble
-from gateway.amqp.topology import holds_delayed, scheduled_level
+from gateway.amqp.topology import holds_delayed
 from gateway.management import ConnectionGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
+from services.delayed import delayed
 from services.queue_watch import QueueWatch
 from services.registry_copy import RegistryCopy
-from services.troubles import dead_letter_queues, known_sum, of_certificates, of_consumers, of_queues, worst_first
+from services.troubles import dead_letter_queues, of_certificates, of_consumers, of_queues, worst_first
 
 _SHOWN = 100
 
@@ -89,8 +90,7 @@ class Overviews:
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
-    scheduled = [queue for queue in queues if scheduled_level(queue.name) is not None]
-    retries = [queue for queue in queues if holds_delayed(queue.name) and queue not in scheduled]
+    waiting = delayed(queues)
     queues = [queue for queue in queues if not holds_delayed(queue.name)]
     dead = dead_letter_queues(queues)
     return QueueTotals(
@@ -99,10 +99,7 @@ def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
         ready=sum(queue.ready for queue in queues),
         unacked=sum(queue.unacked for queue in queues),
         dead_letters=sum(queue.held or 0 for queue in queues if queue.name in dead),
-        retries=known_sum(level.held for level in retries),
-        retries_overdue=known_sum(level.dead_lettering for level in retries),
-        scheduled=known_sum(level.held for level in scheduled),
-        scheduled_overdue=known_sum(level.dead_lettering for level in scheduled),
+        **waiting._asdict(),
         publish_rate=round(sum(queue.publish_rate for queue in queues), 1),
         deliver_rate=round(sum(queue.deliver_rate for queue in queues), 1),
         ack_rate=round(sum(queue.ack_rate for queue in queues), 1),

@@ -55,12 +55,6 @@ def dead_letter_queues(queues: Sequence[QueueOutline]) -> set[str]:
     return named | {queue.name for queue in queues if is_dead_letter_queue(queue.name)}
 
 
-def known_sum(counts: Iterable[int | None]) -> int | None:
-    """Return the sum, or None if one of the counts is unknown."""
-    counts = list(counts)
-    return None if None in counts else sum(count for count in counts if count is not None)
-
-
 def of_consumers(
     consumers: Sequence[ConsumerOutline], live: Live, ready: dict[str, int], now: datetime, patience: timedelta
 ) -> Iterator[Trouble]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from delivery.copies import Source, attempts_charged
 from delivery.request import Request, RequestBuilder
 from delivery.target_guard import Guard
@@ -15,6 +13,7 @@ from domain.model import MASK
 from domain.outcome import Answer, ErrorClass
 from domain.registry import RegisteredConsumer
 from domain.url_template import UrlTemplate
+from gateway.http.authorizers import with_parameter
 from gateway.http.client import HttpClient
 from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
@@ -66,7 +65,7 @@ def request_of(consumer: RegisteredConsumer, source: Source, renderers: OnceRend
     headers = [line for line in request.headers if line != "Expect:"]  # which keeps curl from sending one
     sent_to = request.url or url
     if isinstance(spec.auth, ApiKeyAuth) and spec.auth.in_ == "query":
-        sent_to += f"{'&' if '?' in sent_to else '?'}{quote(spec.auth.name, safe='')}={MASK}"
+        sent_to = with_parameter(sent_to, spec.auth.name, MASK)
     elif spec.auth is not None:
         headers.append(f"{spec.auth.sets_header}: {MASK}")
     return request._replace(headers=headers, url=sent_to)

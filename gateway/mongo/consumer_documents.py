@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from domain.consumer import ConsumerSpec
 from domain.credentials import masked_url, origin
 from domain.registry import RegisteredConsumer
-from domain.sentences import dotted, faults, joined
+from domain.sentences import field_faults, joined
 from domain.signing_secret import RetiringSecret, SigningSecret
 from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer, Unreadable
@@ -136,7 +136,7 @@ def _parsed(document: Document, fields: Document) -> tuple[ConsumerSpec, tuple[t
     try:
         return ConsumerSpec.model_validate(fields, strict=False), ()  # lax: the embedded store returns 1 for true
     except ValidationError as exc:
-        wrong = tuple((dotted(place), sentence) for place, sentence in faults(ConsumerSpec, exc)[0])
+        wrong = tuple(field_faults(ConsumerSpec, exc))
         names = {error["loc"][0] for error in exc.errors()}
     if not _TOGETHER.isdisjoint(names):
         names |= _TOGETHER
