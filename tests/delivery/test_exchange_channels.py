@@ -88,6 +88,38 @@ def test_messages_for_an_exchange_that_the_broker_refuses_wait_and_no_other_mess
     assert ready(channel, kept) == 0
 
 
+FORGED: dict[str, object] = {
+    "expiration": "soon",
+    "delivery_mode": 7,
+    "user_id": "another",
+    "cluster_id": "c",
+    "priority": 1000,
+    "CC": 5,
+    "BCC": "k",
+}
+"""Values for which RabbitMQ closes the channel, except those of cluster_id and priority."""
+
+
+def test_forged_properties_of_a_copy_reach_no_channel_and_the_message_its_queue(
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target, unique_name: str
+) -> None:
+    kept = f"{unique_name}-kept"
+    channel.queue_declare(kept, durable=True)
+    consumers = make_consumers(periods=Periods(look_again=0.2))
+    forward = Forward(forward=Destination(exchange="", routing_key=kept))
+    consumers.deliver(queue, target.url(), filter=NOTHING, otherwise=forward)
+    marks = {"workerrmq-queue": queue, "workerrmq-exchange": "", "workerrmq-routing-key": kept}
+    due = {"workerrmq-due-at": "2020-01-01T00:00:00+00:00"}
+    for aside in [{name: value} for name, value in FORGED.items()] + [FORGED]:
+        publish(channel, queue, "forward", headers={**marks, "workerrmq-attempts": 1, "workerrmq-set-aside": aside})
+        scheduled = {**marks, **due, "workerrmq-attempts": 0, "workerrmq-set-aside": aside}
+        publish(channel, "workerrmq.due", "scheduled", headers=scheduled)
+    bodies = [one.body for one in take(channel, kept, 2 * (len(FORGED) + 1), timeout=20)]
+    assert bodies.count(b"scheduled") == bodies.count(b"forward") == len(FORGED) + 1
+    wait_until(lambda: (one := consumers.report(queue)) and (one.in_flight, one.refused_copies) == (0, 0))
+    assert ready(channel, kept) == 0
+
+
 def test_a_missing_exchange_costs_no_message_of_another_caller(
     broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
 ) -> None:
