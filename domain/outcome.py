@@ -50,13 +50,15 @@ class ErrorClass(Enum):
     """a certificate of the consumer has expired, or libcurl cannot use it"""
     PROXY = "proxy"
     """the egress proxy failed, or refused to forward the request"""
+    INTERNAL = "internal"
+    """the service itself failed, for example because it has no file descriptor left"""
 
 
 NEVER_ASKED = frozenset({
     ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE, ErrorClass.TOKEN,
-    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY,
+    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY, ErrorClass.INTERNAL,
 })  # fmt: skip
-"""Errors that occur before a request is sent to the target."""
+"""Errors that say nothing about the target, because no request reached it, or the service failed."""
 
 HOPELESS = frozenset({ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE})
 """Errors that persist until the consumer is changed."""

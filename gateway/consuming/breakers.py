@@ -135,8 +135,9 @@ class Breakers:
         self._breakers: dict[tuple[str, BreakerPolicy], TargetBreaker] = {}
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
-        """Return the breaker for a consumer's target and policy."""
+        """Return the breaker for a consumer's target and policy. One without members is removed unless it is open."""
         target = spec.url.target.origin
+        self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             others = [one for one in self._breakers.values() if one.target == target]
@@ -169,7 +170,5 @@ class Breakers:
         breaker.members.add(member)
 
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
-        """Stop calling the member. A closed breaker without members is removed."""
+        """Stop calling the member."""
         breaker.members.discard(member)
-        if not breaker.members and breaker.closed:
-            self._breakers = {key: one for key, one in self._breakers.items() if one is not breaker}

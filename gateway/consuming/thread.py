@@ -229,8 +229,8 @@ class ConsumerThread:
     def _end(self, at_the_latest: float) -> None:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
             self._consumers.tell()
-            self._wiring.http.close()
             self._wiring.renderer.close()
+            self._wiring.http.close()  # last: it removes handlers by numbers that others may use since
             self._wiring.loop.finish()
         else:
             self._wiring.loop.call_later(0.02, lambda: self._end(at_the_latest))
