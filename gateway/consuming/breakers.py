@@ -135,11 +135,11 @@ class Breakers:
         self._breakers: dict[tuple[str, BreakerPolicy], TargetBreaker] = {}
 
     def of(self, spec: ConsumerSpec) -> TargetBreaker:
-        """Return the breaker for a consumer's target and policy. One without members is removed unless it is open."""
+        """Return the breaker for a consumer's target and policy."""
         target = spec.url.target.origin
-        self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
+            self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
             others = [one for one in self._breakers.values() if one.target == target]
             breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
             self._breakers[target, spec.breaker] = breaker
@@ -170,5 +170,5 @@ class Breakers:
         breaker.members.add(member)
 
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
-        """Stop calling the member."""
+        """Stop calling the member. A breaker without members stays until it is not open and another one is made."""
         breaker.members.discard(member)

@@ -121,7 +121,8 @@ class Easy:
         for option, value in target.options:
             curl.setopt(option, value)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
-        curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
+        if target.guard is not None or target.proxy is not None:
+            curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         self._done, self._read = done, 0
