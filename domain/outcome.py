@@ -74,13 +74,13 @@ class Answer(NamedTuple):
     seconds: float
     retry_after: float | None = None
     body: bytes = b""
-    """the first kilobyte; all that was read if the consumer replies"""
+    """the first kilobyte; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
 
     @property
     def reason(self) -> str:
         """One phrase for logs, headers and the API: `HTTP 503`, or `timeout: Operation timed out after …`."""
-        if self.status is not None:
-            return f"HTTP {self.status}"
         kind = self.error.value if self.error else "error"
+        if self.status is not None:
+            kind = f"HTTP {self.status}"
         return f"{kind}: {self.detail}" if self.detail else kind
