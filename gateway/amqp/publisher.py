@@ -111,6 +111,12 @@ class Publisher:
                 return True
         return False
 
+    def renew(self) -> None:
+        """Replace the channel, because the broker does not confirm a message on it. The message gets its result after
+        `ChannelPeriods.drain`."""
+        if self._channel is not None:
+            self._channel.doubt()
+
     # --- what pika calls -------------------------------------------------------------------------------------------
 
     def _connected(self, connection: Any) -> None:
