@@ -30,7 +30,7 @@ class Periods:
     verify: float = 60.0
     """interval between two checks that the delay levels of the running consumers exist"""
     declare_again: float = 5.0
-    """pause before a refused declaration is repeated"""
+    """pause before a refused declaration is repeated; also the time for the broker to answer one"""
     doubt_again: float = 1.0
     """minimum interval between two checks of all exchanges and queues because one is missing"""
     settling: float = 5.0

@@ -55,11 +55,13 @@ class Standing:
     def hindrance(self) -> str:
         """Why due retries cannot return, or cannot be stored after their queue refused them; empty if they can."""
         refused = (self._parts[name].refused for name in _RETURN if name in self._parts)
-        return next((reason for reason in (*refused, *self.unusable.values()) if reason), "")
+        unusable = (self.unusable.get(name, "") for name in list(self.unusable))  # one may expire meanwhile
+        return next(filter(None, (*refused, *unusable)), "")
 
     def disconnected(self) -> None:
         """Forget all declarations and waiting callers, whose messages the broker redelivers."""
         self._connection, self._parts = None, {}
+        self.unusable.clear()
 
     def need_return(self, then: Then, failed: Failed = lambda _: None) -> None:
         """Call `then` once the queue of due retries exists."""
@@ -167,7 +169,7 @@ class Standing:
             if self._parts.get(part.name) is part:
                 part.refuse(f"The broker does not answer the declaration of {part.name!r}.")
 
-        deadline = self._loop.call_later(self._periods.confirm, unanswered)
+        deadline = self._loop.call_later(self._periods.declare_again, unanswered)
         declare(self._connection, self._noting(part), done)
 
     def _noting(self, part: _Part) -> Declaration:

@@ -98,6 +98,7 @@ class DueRetries:
         channel.add_on_cancel_callback(lambda _frame: channel.close())
         self._session = Session(self._loop, channel, _WINDOW, self._rest)
         self._standing.need_return(self._take)
+        self._standing.need_overdue(lambda: None)  # before it is needed: a node that hangs delays its declaration
 
     def _take(self) -> None:
         if self._tag is None and self._drained is None and self._session and self._session.channel.is_open:

@@ -11,7 +11,6 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from delivery.copies import ATTEMPTS, QUEUE
 from delivery.periods import Periods
 from delivery.scheduled import waiting
 from domain.message import Message, Properties
@@ -20,6 +19,7 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.standing import Standing
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE
 from gateway.loop import Loop
+from tests.delivery.due import MANY, ids_of, make_due
 from tests.delivery.frames import ACK, FrameCounter
 from tests.delivery.oracle import left
 from tests.delivery.running import Consumers
@@ -33,8 +33,6 @@ from tests.support.target import Target
 pytestmark = pytest.mark.versions
 
 MakeConsumers = Callable[..., Consumers]
-MANY = 1500
-"""More than a worker holds at once (1,024)."""
 EXCHANGE_DECLARE, QUEUE_DECLARE = (40, 10), (50, 10)
 ALL = dict.fromkeys(("configure", "write", "read"), ".*")
 
@@ -55,13 +53,6 @@ def counter(broker: BrokerNode) -> Iterator[FrameCounter]:
     one.close()
 
 
-def make_due(channel: BlockingChannel, queue: str, ids: list[str], body: bytes = b"body") -> None:
-    """Publish retries of a queue as the lowest delay level does when their delay is over."""
-    for one in ids:
-        headers = {ATTEMPTS: 1, QUEUE: queue}
-        channel.basic_publish(DUE, queue, body, pika.BasicProperties(message_id=one, delivery_mode=2, headers=headers))
-
-
 def make_early(
     channel: BlockingChannel, seconds: float, keys: list[str], exchange: str = "", body: bytes = b"body"
 ) -> None:
@@ -70,10 +61,6 @@ def make_early(
     for key in keys:
         headers = waiting(Message(key, body, exchange, Properties(message_id=key)), due).properties.headers
         channel.basic_publish(DUE, key, body, pika.BasicProperties(message_id=key, headers=headers, delivery_mode=2))
-
-
-def ids_of(prefix: str, count: int) -> list[str]:
-    return [f"{prefix}-{number}" for number in range(count)]
 
 
 def wait_consuming(consumers: Consumers, channel: BlockingChannel, queue: str, target: Target) -> None:
