@@ -68,7 +68,8 @@ class Place:
     """A queue, by the default exchange, or an exchange.
 
     It is silent if the broker answers nothing for it in time, although it answers messages that were sent later, or
-    answers nothing at all. Then it takes one message per `Periods.return_again`, until it answers.
+    answers nothing at all. Then it takes one message per `Periods.return_again`, until it answers in time or
+    confirms one.
     """
 
     def __init__(self, places: Places, exchange: str, queue: str) -> None:
@@ -82,12 +83,16 @@ class Place:
         self._sent: dict[int, _Parcel] = {}  # by number
         self._late: dict[int, _Parcel] = {}  # sent, and given up
         self._since = 0.0  # time of the last sign that it works
+        self._share = 1  # maximum number of messages in flight; see `publish`
         self._patience = places.periods.returned
         self._probe_at: float | None = None  # time of the next message while it is silent
 
     def publish(self, message: Message, done: Done, wanted: Callable[[], bool]) -> None:
         """Publish a message if it is `wanted` when its turn comes. `done` gets the result of Publisher.publish, or
-        BrokerTimeout if the place is silent; the broker's confirm may follow that."""
+        BrokerTimeout if the place is silent; the broker's confirm may follow that.
+
+        Until a message is confirmed, only one is in flight: for a quorum queue without a leader, RabbitMQ stops its
+        channel for seconds at each message (seen on 4.0.5)."""
         now = time.monotonic()
         if self._probe_at is not None:
             if now < self._probe_at:
@@ -127,6 +132,7 @@ class Place:
         if max(self._since, self._all.working_since) < limit:
             self._probe_at = now + self._all.periods.return_again
             self._late |= self._sent
+            self._share = 1
             given_up = [*self._sent.values(), *self._waiting]
             self._sent.clear()
             self._waiting.clear()
@@ -140,7 +146,7 @@ class Place:
         self._rest()
 
     def _send(self) -> None:
-        while self._waiting and len(self._sent) + len(self._late) < _SHARE:
+        while self._waiting and len(self._sent) < min(self._share, _SHARE - len(self._late)):
             parcel = self._waiting.popleft()
             if not parcel.wanted():
                 continue
@@ -163,8 +169,10 @@ class Place:
         parcel = self._take(number)
         if not isinstance(error, PublishUnconfirmed):
             self._all.answered = max(self._all.answered, number)
-            self._since, self._probe_at = time.monotonic(), None
-            if late:
+            self._since, self._share = time.monotonic(), _SHARE if error is None else 1
+            if error is None or not late:
+                self._probe_at = None
+            if error is None and late:
                 self._patience = self._all.periods.confirm
         if error is None or not late:
             parcel.done(error)

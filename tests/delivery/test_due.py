@@ -23,6 +23,7 @@ from tests.delivery.due import MANY, ids_of, make_due
 from tests.delivery.frames import ACK, FrameCounter
 from tests.delivery.oracle import left
 from tests.delivery.running import Consumers
+from tests.delivery.test_acks import unacked
 from tests.delivery.test_loop import wait_done
 from tests.support.amqp import ready, wait_ready
 from tests.support.node import BrokerNode
@@ -86,7 +87,7 @@ def test_many_due_retries_are_acked_by_few_frames(
     before = counter.sent[ACK]
     make_due(plain, destination, ids_of("m", MANY))
     wait_ready(channel, destination, MANY, 30)
-    wait_until(lambda: ready(channel, DUE) == 0)
+    wait_until(lambda: unacked(broker, DUE) == 0, 20)
     consumers.end()
     assert ready(channel, DUE) == 0, "all were acked"
     assert counter.sent[ACK] - before < MANY / 3
@@ -108,8 +109,6 @@ def test_more_refused_retries_than_the_window_hold_up_no_others_although_nothing
     assert broker.management.put("policies", "/", "full", body={**limit, "apply-to": "queues"}).ok
     channel.queue_declare(full, durable=True)
     wait_until(lambda: refuses(channel, full))
-    consumers = make_consumers(periods=Periods(return_again=2, declare_again=1, requeue=0.5))
-    wait_consuming(consumers, channel, queue, target)
     if fault == "is full":
         body = {"pattern": f"^{OVERDUE}$", "definition": {"max-length": 0}, "apply-to": "queues"}
         assert broker.management.put("policies", "/", "overdue", body=body).ok
@@ -117,6 +116,8 @@ def test_more_refused_retries_than_the_window_hold_up_no_others_although_nothing
         configure = {"configure": "^(?!workerrmq.overdue).*"}
         assert broker.management.put("permissions", "/", "guest", body={**ALL, **configure}).ok
     try:
+        consumers = make_consumers(periods=Periods(return_again=2, declare_again=1, requeue=0.5))
+        wait_consuming(consumers, channel, queue, target)
         ids, others = ids_of("full", MANY), ids_of("other", 40)
         make_due(plain, full, ids)
         make_due(plain, queue, others)
@@ -130,7 +131,7 @@ def test_more_refused_retries_than_the_window_hold_up_no_others_although_nothing
         assert broker.management.delete("policies", "/", "full").ok
     wait_until(lambda: ready(channel, full) >= MANY, 60)
     wait_until(lambda: (one := consumers.report(queue)) and not one.reason, 30)
-    wait_until(lambda: ready(channel, DUE) == 0)
+    wait_until(lambda: ready(channel, DUE) + unacked(broker, DUE) == 0, 20)
     consumers.end()
     assert left(channel, full) - {""} == set(ids)
     assert left(channel, DUE) == set()
@@ -256,7 +257,7 @@ def test_a_thread_that_loses_its_channel_while_it_drains_ends_before_its_deadlin
     consumers.deliver(queue, target.url("/ok"))
     wait_until(lambda: channel.queue_declare(DUE, passive=True).method.consumer_count)
     make_due(plain, "a-queue-that-is-gone", ["m-1"])
-    wait_until(lambda: broker.management.get("queues", "/", DUE).json().get("messages_unacknowledged") == 1, 20)
+    wait_until(lambda: unacked(broker, DUE) == 1, 20)
     consumers.thread.stop(60)
     broker.close_connections()
     assert consumers.thread.join(20)
