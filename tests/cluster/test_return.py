@@ -47,13 +47,14 @@ def test_retries_of_a_queue_whose_node_fails_delay_no_other_and_come_back_with_t
             ids, others = ids_of("there", MANY), ids_of("here", 40)
             make_due(channel, "there", ids)
             make_due(channel, "here", others)
-            wait_delivered(target, others, 30)
-            assert not set(ids) & set(target.delivered())
-            assert ready(channel, "workerrmq.orphans") == 0
-            cluster.revive(there)
-            wait_delivered(target, ids, 180)
+        wait_delivered(target, others, 60)
+        assert not set(ids) & set(target.delivered())
+        cluster.revive(there)
+        wait_delivered(target, ids, 180)
+        with here.connect(heartbeat=0) as connection:  # the other may be lost: 3.10 may pause this node for seconds
+            channel = connection.channel()
             wait_until(lambda: ready(channel, DUE) + ready(channel, OVERDUE) == 0, 60)
             assert ready(channel, "workerrmq.orphans") == 0
-            assert max(target.delivered().values()) <= 3, "copies that were confirmed late are few"
+        assert max(target.delivered().values()) <= 3, "copies that were confirmed late are few"
     finally:
         consumers.end()
