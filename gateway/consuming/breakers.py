@@ -139,7 +139,7 @@ class Breakers:
         target = spec.url.target.origin
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
-            self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
+            self._remove_unused()
             others = [one for one in self._breakers.values() if one.target == target]
             breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
             self._breakers[target, spec.breaker] = breaker
@@ -170,5 +170,11 @@ class Breakers:
         breaker.members.add(member)
 
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
-        """Stop calling the member. A breaker without members stays until it is not open and another one is made."""
+        """Stop calling the member."""
         breaker.members.discard(member)
+        if breaker.closed:
+            self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        """Remove the breakers without members, except open ones, which must stay open for the next member."""
+        self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
