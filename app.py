@@ -114,7 +114,7 @@ def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings
     wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
     wrapped = ClientAddress(RequestLog(wrapped, count_request))
     if hops := settings.trusted_proxies:
-        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
+        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
     return wrapped
 
 

@@ -93,7 +93,7 @@ class ConsumerSpec(Model):
 
     queue_name: QueueName = Field(examples=["orders"])
     url: Url
-    name: str = Field("", max_length=255, description="unique; defaults to the queue's name")
+    name: str = Field("", max_length=255, examples=["orders-erp"], description="unique; defaults to the queue's name")
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, max_length=50)
     timeout: Seconds = Field(30, le=600)

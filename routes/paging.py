@@ -55,8 +55,8 @@ class LogQuery(PageQuery):
 
 
 def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply:
-    """Return a page as an answer, with X-Total-Count and Link (RFC 8288). `shown` converts items that are not
-    Models."""
+    """Return a page as an answer, with X-Total-Count and Link (RFC 8288). `shown` converts items that are not Models.
+    The links are relative to the request's URL, because a proxy may add a path prefix unknown to us."""
     items: list[Any] = page.items if shown is None else [shown(item) for item in page.items]
     if only := query.only():
         items = [_only(only, item) for item in items]
@@ -64,7 +64,7 @@ def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] |
     last = max(1, -(-page.total // query.page_size))
     numbers = {"first": 1, "prev": query.page - 1, "next": query.page + 1, "last": last}
     links = [
-        f'<{request.path}?{urlencode({**request.args.to_dict(), "page": number})}>; rel="{relation}"'
+        f'<{request.path[1:]}?{urlencode({**request.args.to_dict(), "page": number})}>; rel="{relation}"'
         for relation, number in numbers.items()
         if 1 <= number <= last
     ]
