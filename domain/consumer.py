@@ -130,6 +130,11 @@ class ConsumerSpec(Model):
         None, description="whsec_…; write-only. After you replace it, requests carry both signatures for 24 hours."
     )
 
+    @property
+    def effective_name(self) -> str:
+        """Return the name, which is by default that of the queue."""
+        return self.name or self.queue_name
+
     @field_validator("headers")
     @classmethod
     def _headers(cls, value: dict[str, str]) -> dict[str, str]:

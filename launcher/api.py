@@ -5,19 +5,36 @@ from __future__ import annotations
 import http.client
 import json
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
+
+_SETTINGS = {
+    "store": "MongoDB (MONGO_URI)",
+    "broker": "RabbitMQ (RABBITMQ_URL)",
+    "management": "RabbitMQ's management API (RABBITMQ_MANAGEMENT_URL)",
+}
 
 
 class Api:
-    """The web process's API. `last` is its last answer."""
+    """The web process's API."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
-        self.last = "it is not listening yet"
+        self._last = "it is not listening yet"
 
     def ready(self) -> bool:
         """Return whether broker and store answer the web process."""
         return self._ask("GET", "/health/ready") == HTTPStatus.OK
+
+    def missing(self) -> str:
+        """Return what the service waits for, by its last answer: each dependency that is down, with the reason."""
+        try:
+            dependencies: dict[str, dict[str, Any]] = json.loads(self._last)["dependencies"]
+        except (ValueError, LookupError, TypeError):
+            return f"the API does not answer ({self._last[:300]})"
+        down = {_SETTINGS.get(name, name): str(one["detail"]) for name, one in dependencies.items() if not one["up"]}
+        sentences = [f"{name} is down: {detail.rstrip('.')}" for name, detail in down.items()]
+        return "; ".join(sentences) or "the programs are starting"
 
     def accepts(self, username: str, password: str) -> bool:
         """Return whether this login is valid."""
@@ -29,9 +46,9 @@ class Api:
             sent = json.dumps(body) if body else None
             connection.request(method, path, sent, {"Content-Type": "application/json"} if body else {})
             answer = connection.getresponse()
-            self.last = answer.read().decode(errors="replace").strip()
+            self._last = answer.read().decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as exc:
-            self.last = f"{type(exc).__name__}: {exc}"
+            self._last = f"{type(exc).__name__}: {exc}"
             return 0
         finally:
             connection.close()

@@ -65,7 +65,7 @@ class Settlement:
         self._ordered = spec.ordering != "none"
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
-        self._spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
+        self._spans = Spans(wiring.tracing, spec.effective_name) if wiring.tracing else None
         self._on_answer: list[OnAnswer] = [counters.answered, *([self._spans.answered] if self._spans else [])]
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
