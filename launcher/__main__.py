@@ -93,9 +93,10 @@ def _until_ready(plan: Plan, supervisor: Supervisor, stop: StopSignal, api: Api)
             return True
         waited = time.monotonic() - began
         if waited > START_SECONDS:
-            raise StartFailed(f"not ready after {START_SECONDS} s: {api.missing()} (logs in {plan.data_dir / 'logs'})")
-        if waited > QUIET_SECONDS and not told:
-            report(f"waiting up to {START_SECONDS} s: {api.missing()}")
+            reason = api.down() or api.last
+            raise StartFailed(f"not ready after {START_SECONDS} s: {reason} (logs in {plan.data_dir / 'logs'})")
+        if waited > QUIET_SECONDS and not told and (reason := api.down()):
+            report(f"waiting up to {START_SECONDS} s: {reason}")
             told = True
         time.sleep(0.1)
     return False

@@ -16,25 +16,24 @@ _SETTINGS = {
 
 
 class Api:
-    """The web process's API."""
+    """The web process's API. `last` is its last answer."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url).netloc
-        self._last = "it is not listening yet"
+        self.last = "it is not listening yet"
 
     def ready(self) -> bool:
         """Return whether broker and store answer the web process."""
         return self._ask("GET", "/health/ready") == HTTPStatus.OK
 
-    def missing(self) -> str:
-        """Return what the service waits for, by its last answer: each dependency that is down, with the reason."""
+    def down(self) -> str:
+        """Return which dependencies are down and why, by the last answer; empty if it names none."""
         try:
-            dependencies: dict[str, dict[str, Any]] = json.loads(self._last)["dependencies"]
+            dependencies: dict[str, dict[str, Any]] = json.loads(self.last)["dependencies"]
         except (ValueError, LookupError, TypeError):
-            return f"the API does not answer ({self._last[:300]})"
-        down = {_SETTINGS.get(name, name): str(one["detail"]) for name, one in dependencies.items() if not one["up"]}
-        sentences = [f"{name} is down: {detail.rstrip('.')}" for name, detail in down.items()]
-        return "; ".join(sentences) or "the programs are starting"
+            return ""
+        found = [(_SETTINGS.get(name, name), str(one["detail"])) for name, one in dependencies.items() if not one["up"]]
+        return "; ".join(f"{name} is down: {detail.rstrip('.')}" for name, detail in found)
 
     def accepts(self, username: str, password: str) -> bool:
         """Return whether this login is valid."""
@@ -46,9 +45,9 @@ class Api:
             sent = json.dumps(body) if body else None
             connection.request(method, path, sent, {"Content-Type": "application/json"} if body else {})
             answer = connection.getresponse()
-            self._last = answer.read().decode(errors="replace").strip()
+            self.last = answer.read().decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as exc:
-            self._last = f"{type(exc).__name__}: {exc}"
+            self.last = f"{type(exc).__name__}: {exc}"
             return 0
         finally:
             connection.close()

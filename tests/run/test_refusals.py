@@ -98,7 +98,7 @@ def test_a_server_that_is_down_is_named_in_one_sentence(
     installation: Installation, setting: str, url: str, named: str
 ) -> None:
     process = installation.run(**{setting: url.format(port=free_port())})
-    wait_until(lambda: "waiting up to" in process.output(), 30, "the sentence")
+    wait_until(lambda: "waiting up to" in process.output(), 60, "the sentence")
 
     [line] = process.output().splitlines()
     assert re.match(r"\d\d:\d\d:\d\d waiting up to 90 s: ", line), line
