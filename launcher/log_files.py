@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 _MAX_READ = 1024 * 1024  # bytes
 _LEVELS = ("error", "critical")
 
 _SENTENCES = {
-    "breaker_opened": "circuit breaker open for {target} ({consumers}): {reason}; next attempt in {open_seconds:g} s",
+    "breaker_opened": "circuit breaker open for {target} ({consumers}): {reason}; next attempt in {open_seconds} s",
     "breaker_closed": "circuit breaker closed for {target}",
     "consumer_suspended": "consumer {consumer} suspended: {reason}",
 }
@@ -65,7 +66,7 @@ def _event_in(line: bytes) -> str:
     if not isinstance(entry, dict):
         return ""
     if sentence := _SENTENCES.get(str(entry.get("event"))):
-        return sentence.format_map({**entry, "consumers": ", ".join(entry.get("consumers", []))})
+        return sentence.format_map(defaultdict(str, entry, consumers=", ".join(entry.get("consumers") or [])))
     if entry.get("level") not in _LEVELS:
         return ""
     return " ".join(str(entry[key]) for key in ("event", "consumer", "reason", "error") if entry.get(key))

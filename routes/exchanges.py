@@ -13,14 +13,14 @@ from domain.model import Model
 from domain.names import ExchangeName, NewName, QueueName
 from routes.answers import Done, ExchangeDone
 from routes.api import Api, Reply, done, services
-from routes.paging import NamedQuery, paged
+from routes.paging import BrokerQuery, paged
 from routes.refusals import BROKER, QUEUE
 from routes.scope import NO_QUEUE
 
 api = Api("exchanges")
 
 
-class ExchangesQuery(NamedQuery):
+class ExchangesQuery(BrokerQuery):
     """Parameters of the list of exchanges."""
 
     sort: Literal["exchange", "type", "publishInRate", "publishOutRate"] = "exchange"
@@ -33,7 +33,7 @@ class DeleteExchange(Model):
     if_unused: bool = Field(False, description="delete only an exchange without bindings; otherwise answer 412")
 
 
-class BindingsQuery(NamedQuery):
+class BindingsQuery(BrokerQuery):
     """Parameters of the list of bindings. `name` matches the exchange, the destination or the routing key."""
 
     sort: Literal["exchange", "queueName", "destinationExchange", "routingKey"] = "exchange"
@@ -67,7 +67,7 @@ def create_exchange(body: ExchangeSpec) -> Reply:
 )
 def get_exchanges(query: ExchangesQuery) -> Reply:
     """List the exchanges, including RabbitMQ's own."""
-    return paged(services.exchanges.page(query.selection()), query)
+    return paged(services.exchanges.page(query.selection(), internal=query.include_internal), query)
 
 
 @api.delete(
@@ -120,5 +120,7 @@ def unbind_queue(body: BindingSpec) -> Reply:
 )
 def get_bindings(query: BindingsQuery) -> Reply:
     """List the bindings, except those of the default exchange."""
-    page = services.exchanges.bindings(query.selection(), query.exchange, query.queue_name)
+    page = services.exchanges.bindings(
+        query.selection(), query.exchange, query.queue_name, internal=query.include_internal
+    )
     return paged(page, query)

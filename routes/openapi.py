@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_pascal
 from pydantic.json_schema import JsonSchemaMode
 
+from domain.user import Role
 from routes.answers import Problem
 from routes.api import Operation
 from routes.examples import example_of
@@ -59,7 +60,7 @@ def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str)
     for tag, operations in resources:
         for one in operations:
             paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, tag, schemas, components)
-    refused = {tuple(codes): status for _, found in resources for one in found for status, codes in _by_status(one)}
+    refused = [refusal for _, found in resources for one in found for refusal in _by_status(one)]
     return {
         "openapi": "3.1.0",
         "info": {"title": "WorkerRMQ", "version": version, "description": _ABOUT},
@@ -69,7 +70,7 @@ def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str)
         "components": {
             "schemas": components,
             "headers": _HEADERS,
-            "responses": {_refusal_name(status, codes): _refused(status, codes) for codes, status in refused.items()},
+            "responses": {_refusal_name(status, codes): _refused(status, codes) for status, codes in refused},
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -219,6 +220,7 @@ def refusals_of(one: Operation) -> list[str]:
     parts = [
         (one.query is not None, QUERY),
         (one.body is not None, BODY),
+        (one.role not in (None, get_args(Role)[0]), ("403 forbidden",)),
         (one.role is not None, LOGIN),
         (True, one.refuses),
         (one.idempotent, IDEMPOTENT),

@@ -41,6 +41,14 @@ class NamedQuery(PageQuery):
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
 
 
+class BrokerQuery(NamedQuery):
+    """Base of the parameters of lists in which the service's own queues and exchanges would be in the way."""
+
+    include_internal: bool = Field(
+        False, description="also list the service's own, whose names start with `workerrmq.`"
+    )
+
+
 class LogQuery(PageQuery):
     """Base of the parameters of logs, sorted by time, the latest first, by default. Subclasses define the values of
     `sort`."""

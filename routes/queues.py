@@ -14,7 +14,7 @@ from middlewares.auth import caller
 from routes.answers import QueueDone
 from routes.api import Api, Reply, done, services
 from routes.inputs import Query
-from routes.paging import NamedQuery, paged
+from routes.paging import BrokerQuery, paged
 from routes.refusals import BROKER, QUEUE
 from routes.scope import FILTERED, ITS_QUEUE, Touches
 
@@ -33,7 +33,7 @@ class QueueQuery(Query):
     queue_name: QueueName = Field(examples=["orders"])
 
 
-class QueuesQuery(NamedQuery):
+class QueuesQuery(BrokerQuery):
     """Parameters of the list of queues."""
 
     sort: Literal[
@@ -47,9 +47,6 @@ class QueuesQuery(NamedQuery):
         "deliverRate",
         "ackRate",
     ] = "queueName"
-    include_internal: bool = Field(
-        False, description="also list the service's own queues, whose names start with `workerrmq.`"
-    )
 
 
 class DeleteQueue(QueueNamed):

@@ -35,7 +35,6 @@ SEARCH = ("429 throttled",)
 LOGIN = (
     "401 unauthenticated",
     "401 token_invalid",
-    "403 forbidden",
     "403 outside_key_scope",
     "503 store_unavailable",
 )

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-
 from domain.details import Page, QueueDetails
 from domain.errors import Invalid
-from domain.names import OWN
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
 from domain.selection import Selection
 from gateway.management import QueueGateway
-from services.selecting import every, selected
-
-_NOT_INTERNAL = rf"^(?!(?-i:{re.escape(OWN)}))[\s\S]*"
-"""A regular expression for the names of all queues except the service's own. RabbitMQ ignores case in the rest."""
+from services.selecting import every, selected, visible
 
 
 class Queues:
@@ -33,11 +26,10 @@ class Queues:
         """Return the wanted page of the queues that `only` admits, with `internal` including the service's own. Raises
         what `selected` raises."""
         if only is None and not wanted.regex:
-            visible = wanted if internal else _without_internal(wanted)
-            return self._gateway.page(visible)
+            return self._gateway.page(visible(wanted, internal))
         # No client's regular expression goes to RabbitMQ: PCRE may take 0.1 s for each name.
-        shown = Selection() if internal else _without_internal(Selection())
-        found = [queue for queue in every(self._gateway.page, shown) if only is None or only.admits(queue.queue_name)]
+        shown = every(self._gateway.page, visible(Selection(), internal))
+        found = [queue for queue in shown if only is None or only.admits(queue.queue_name)]
         return selected(found, wanted, lambda queue: (queue.queue_name,))
 
     def get(self, name: str) -> QueueDetails:
@@ -61,7 +53,3 @@ class Queues:
                 f"{asked[0]}: {sentence}.", code="refused_by_broker", fields=[(field, sentence) for field in asked]
             )
         self._gateway.delete(name, if_empty=if_empty, if_unused=if_unused)
-
-
-def _without_internal(wanted: Selection) -> Selection:
-    return replace(wanted, pattern=_NOT_INTERNAL + re.escape(wanted.pattern), regex=True)

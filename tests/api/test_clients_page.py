@@ -110,7 +110,7 @@ def test_every_program_delivers_its_message(reader: Reader, run: Callable[[Reade
 
 def test_a_duplicate_is_received_but_not_worked_on_again(reader: Reader) -> None:
     def answers() -> int:
-        return reader.receiver.output().count(' 204 -')
+        return reader.receiver.output().count(" 204 -")
 
     by_python(reader)
     before = wait_until(answers)

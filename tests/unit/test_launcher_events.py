@@ -18,7 +18,7 @@ def shown(tmp_path: Path, event: str) -> list[str]:
 
 
 def test_an_opened_breaker_names_the_target_the_consumers_and_the_reason(tmp_path: Path) -> None:
-    sentence = "circuit breaker open for https://erp.example (orders-erp): HTTP 503; next attempt in 30 s"
+    sentence = "circuit breaker open for https://erp.example (orders-erp): HTTP 503; next attempt in 30.0 s"
     assert shown(tmp_path, "breaker_opened") == [sentence]
 
 
