@@ -67,7 +67,7 @@ def login(body: Credentials) -> Reply:
     return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
 
 
-@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done)
+@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done, refuses=("400 invalid_request",))
 def logout() -> Reply:
     """Revoke the token of this request."""
     services.login.logout(bearer_token())
