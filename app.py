@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from commands import service
 from commands import users as user_commands
 from config import Settings, SettingsError, load
+from domain.origins import parse_origins
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.metrics.instruments import count_request
 from gateway.mongo import Store, client_options
@@ -24,6 +25,7 @@ from gateway.mongo.secrets import Sealer
 from gateway.tracing import Tracing, open_tracing
 from middlewares.body_timeout import BodyTimeout
 from middlewares.client_address import ClientAddress
+from middlewares.cors import allow_origins
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
 from routes import (
@@ -97,6 +99,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
+    if settings.cors_origins:
+        allow_origins(app, parse_origins(settings.cors_origins))
     service.install(app, store, settings.data_dir)
     user_commands.install(app, services.users)
     for api in APIS:
@@ -114,7 +118,7 @@ def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings
     wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
     wrapped = ClientAddress(RequestLog(wrapped, count_request))
     if hops := settings.trusted_proxies:
-        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
+        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
     return wrapped
 
 

@@ -74,4 +74,5 @@ NAMES = {
     "healthReady": Name("health"),
     "metrics": Name("metrics"),
     "openapiJson": Name("openapi"),
+    "postmanJson": Name("postman"),
 }

@@ -95,7 +95,7 @@ class ConsumerSpec(Model):
 
     queue_name: QueueName = Field(examples=["orders"])
     url: Url
-    name: str = Field("", max_length=255, description="unique; defaults to the queue's name")
+    name: str = Field("", max_length=255, examples=["orders-erp"], description="unique; defaults to the queue's name")
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, max_length=50)
     timeout: Seconds = Field(30, le=600)
@@ -133,6 +133,11 @@ class ConsumerSpec(Model):
     signing_secret: SigningSecret | None = Field(
         None, description="whsec_…; write-only. After you replace it, requests carry both signatures for 24 hours."
     )
+
+    @property
+    def effective_name(self) -> str:
+        """Return the name, which is by default that of the queue."""
+        return self.name or self.queue_name
 
     @field_validator("headers")
     @classmethod

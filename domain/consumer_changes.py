@@ -42,7 +42,7 @@ class NewConsumer(ConsumerSpec):
     @model_validator(mode="after")
     def _name_for_terminals(self) -> Self:
         try:
-            printable(self.name or self.queue_name)
+            printable(self.effective_name)
         except ValueError as exc:
             raise ValueError(f"name (by default the queue's name) {exc}") from None
         return self

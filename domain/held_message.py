@@ -31,7 +31,7 @@ class HeldMessage(Model):
 class GetMessages(Model):
     """Body of `POST /getMessages`."""
 
-    queue_name: QueueName = Field(examples=["orders.dead"])
+    queue_name: QueueName = Field(examples=["orders.dlq"])
     count: int = Field(10, ge=1, le=MAX_COUNT, description="maximum number of messages, from the head of the queue")
     ack_mode: AckMode = Field(
         "peek", description="peek: the messages stay in the queue; take: remove them; reject: dead-letter them"

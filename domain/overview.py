@@ -44,11 +44,11 @@ class Trouble(Model):
 
 
 class QueueTotals(Model):
-    """Sums over all queues. Counts are messages, rates are messages per second. `retries` and `scheduled` are the
-    messages in the delay levels, which the other counts and rates exclude. `retriesOverdue` have a delay that is over,
-    but are not back in their queues; `scheduledOverdue` should have left their level. A scheduled message that has left
-    the levels counts as an overdue retry until it is in its queue. These four are null while RabbitMQ does not report
-    them. `messages` includes `deadLetters`."""
+    """Sums over all queues; `queues` does not count the service's own. Counts are messages, rates are messages per
+    second. `retries` and `scheduled` are the messages in the delay levels, which the other counts and rates exclude.
+    `retriesOverdue` have a delay that is over, but are not back in their queues; `scheduledOverdue` should have left
+    their level. A scheduled message that has left the levels counts as an overdue retry until it is in its queue. These
+    four are null while RabbitMQ does not report them. `messages` includes `deadLetters`."""
 
     queues: int
     messages: int

@@ -9,6 +9,7 @@ from domain.replay import Replay, ReplayRequest
 from middlewares.auth import caller
 from routes.api import Api, Reply, services
 from routes.inputs import Query
+from routes.refusals import QUEUE
 from routes.scope import Touches
 
 api = Api("replays")
@@ -17,7 +18,7 @@ api = Api("replays")
 class WhichReplay(Query):
     """Identifies a replay."""
 
-    replay_id: str = Field(min_length=1, max_length=100)
+    replay_id: str = Field(min_length=1, max_length=100, examples=["6f1ed002ab5595859014ebf0"])
 
 
 def _queues_of(query: WhichReplay) -> list[str | None]:
@@ -44,7 +45,7 @@ _ITS_REPLAY = Touches(_queues_of)
     body=ReplayRequest,
     answer=Replay,
     status=(200, 202),
-    refuses=(404, 409),
+    refuses=("400 stream_queue", "404 queue_not_found", "409 busy", "423 locked", *QUEUE),
 )
 def replay_dead_letters(body: ReplayRequest) -> Reply:
     """Publish dead letters to their queues again: all of them, or those that match a filter.
@@ -57,7 +58,7 @@ def replay_dead_letters(body: ReplayRequest) -> Reply:
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
-@api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, query=WhichReplay, answer=Replay, refuses=(404,))
+@api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, query=WhichReplay, answer=Replay, refuses=("404 not_found",))
 def get_replay(query: WhichReplay) -> Reply:
     """Get a replay with its progress."""
     return Reply(services.replays.get(query.replay_id))

@@ -187,7 +187,7 @@ class Consumers:
 
     def _refuse_another(self, spec: ConsumerSpec, only: QueueScope | None) -> None:
         """Raise Conflict when another consumer has the name of a new one."""
-        name = spec.name or spec.queue_name
+        name = spec.effective_name
         with suppress(NotFound):
             existing = self._registry.get(name)
             if existing.spec.name == name:

@@ -73,6 +73,21 @@ def test_exchanges_are_listed_by_name(service: Service) -> None:
     assert int(every.headers["X-Total-Count"]) > 6
 
 
+def test_the_services_own_exchanges_and_bindings_are_listed_only_on_request(
+    service: Service, queue: str, broker: BrokerNode
+) -> None:
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.exchange_declare("workerrmq.own", "direct", durable=True)
+        channel.queue_bind(queue, "workerrmq.own", "key")
+    for path in ("/getExchanges", "/getBindings"):
+        for options in ({"name": "WORKERRMQ.own"}, {"name": "^workerrmq.own", "useRegex": "true"}):
+            assert service.get(path, **options).get_json() == []
+            [found] = service.get(path, **options, includeInternal="true").get_json()
+            assert found["exchange"] == "workerrmq.own"
+        assert "workerrmq.own" not in service.get(path).text
+
+
 def test_an_exchange_with_bindings_is_kept_when_asked(service: Service, queue: str) -> None:
     service.post("/createExchange", {"exchange": "events"})
     service.post("/bindQueue", {"exchange": "events", "queueName": queue})
