@@ -21,7 +21,7 @@ import structlog
 from delivery.conditions import RULES, Rule, advance
 from delivery.service_events import message
 from domain.condition import Key, Kind, Observed
-from domain.errors import Unroutable, WorkerError
+from domain.errors import PublishRefused, Unroutable, WorkerError
 from domain.message import Message
 from domain.names import EVENTS
 from gateway.management import BindingGateway, ExchangeGateway, QueueLookup
@@ -47,6 +47,10 @@ class EventPeriods:
     lease: float = 30.0
     """time after which another process continues the work of one that was killed; also the longest time without an
     observation after which earlier ones no longer count"""
+    first_pause: float = 30.0
+    """pause before an event that a queue has refused is published again; it doubles with each refusal"""
+    longest_pause: float = 1800.0
+    """maximum of that pause"""
 
 
 class ServiceEvents:
@@ -71,6 +75,7 @@ class ServiceEvents:
         self._returned = ReturnedMessages(lookup)
         self._publish, self._rules, self._periods = publish, rules, periods
         self._complaints = complaints or Complaints()
+        self._refused: dict[Key, tuple[float, float]] = {}  # when to publish again (monotonic time), after which pause
         self._consumers = RegistryCopy(store.consumers.version, store.consumers.outlines)
 
     def start(self) -> None:
@@ -143,29 +148,49 @@ class ServiceEvents:
         return queues
 
     def _tell(self, *, anybody: bool) -> bool:
-        """Publish the events in the outboxes, unless nobody receives them, and remove those that are published. Return
-        whether all are."""
-        waiting = {key: one for key, one in self._conditions.all().items() if one.outbox}
-        messages = [message(event) for one in waiting.values() for event in one.outbox]
-        errors = self._failures(messages) if anybody and messages else [None] * len(messages)
-        results = iter(errors)
+        """Publish the events in the outboxes and remove those that are published, or that are for nobody. Return
+        whether the broker could be used."""
+        now = time.monotonic()
+        stored = self._conditions.all()
+        self._refused = {key: one for key, one in self._refused.items() if key in stored}
+        waiting = {key: one for key, one in stored.items() if one.outbox and self._again_at(key) <= now}
+        results = iter(self._failures([message(event) for one in waiting.values() for event in one.outbox], anybody))
+        failure = None
         for key, condition in waiting.items():
-            mine = [next(results) for _ in condition.outbox]
-            if count := sum(1 for _ in takewhile(lambda error: error is None, mine)):
+            errors = [next(results) for _ in condition.outbox]
+            count = sum(1 for _ in takewhile(lambda error: error is None, errors))
+            if count:
                 self._conditions.put(key, replace(condition, outbox=condition.outbox[count:]))
-        error = next(filter(None, errors), None)
-        self._complaints.report("broker", "events", error.detail if error else None)
-        return error is None
+            self._note(key, next(filter(None, errors), None), now)
+            failure = failure or next((one for one in errors if one and not isinstance(one, PublishRefused)), None)
+        self._complaints.report("broker", "events", failure.detail if failure else None)
+        return failure is None
 
-    def _failures(self, messages: Sequence[Message]) -> list[WorkerError | None]:
-        """Publish messages. Return the error of each that must be published again: not of one that is for nobody."""
-        errors = list(self._publish(messages))
+    def _failures(self, messages: Sequence[Message], anybody: bool) -> list[WorkerError | None]:
+        """Publish messages, if a queue is bound. Return the error of each that must be published again."""
+        errors: list[WorkerError | None] = [Unroutable("no queue is bound") for _ in messages]
+        if anybody and messages:
+            errors = list(self._publish(messages))
         for number, (one, error) in enumerate(zip(messages, errors, strict=True)):
             if error is None:
                 log.info("event_published", type=one.routing_key, event_id=one.properties.message_id)
-            elif isinstance(error, Unroutable):
+            elif isinstance(error, Unroutable):  # for nobody, unless a queue that is down is bound
                 errors[number] = self._returned.outage(one)
         return errors
+
+    def _again_at(self, key: Key) -> float:
+        return self._refused[key][0] if key in self._refused else float("-inf")
+
+    def _note(self, key: Key, error: WorkerError | None, now: float) -> None:
+        """Remember for how long an event waits after one of several bound queues has refused it, for example because
+        it is full. The others get it each time, so the pause doubles."""
+        if not isinstance(error, PublishRefused):
+            self._refused.pop(key, None)
+            return
+        before = self._refused.get(key)
+        pause = min(2 * before[1], self._periods.longest_pause) if before else self._periods.first_pause
+        self._refused[key] = now + pause, pause
+        log.warning("event_refused", type=key.kind, reason=error.detail, retry_in_seconds=pause)
 
 
 def _new_id() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
-from tests.support.telling import SHORT, telling
+from tests.support.telling import PERIODS, SHORT, telling
 from tests.support.worker import SECRET
 
 pytestmark = pytest.mark.versions
@@ -281,6 +282,26 @@ def test_an_ordinary_consumer_delivers_the_events_and_its_own_failures_are_not_t
     wait_until(lambda: registry.conditions.all() == {}, 20)
     assert [text for text in texts() if broken in text] == []
     assert len(texts()) == 2
+
+
+def test_a_queue_that_refuses_an_event_gets_it_later_and_the_others_seldom_again(
+    registry: Store, tell: Tell, channel: BlockingChannel, queue: str, unique_name: str
+) -> None:
+    tell(periods=replace(PERIODS, first_pause=1.0, longest_pause=2.0))
+    events = Events(channel)
+    full = f"full-{unique_name[-8:]}"
+    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    channel.queue_declare(full, durable=True, arguments=arguments)
+    publish(channel, full, b"it is full")
+    channel.queue_bind(full, "workerrmq.events", "#")
+    began = time.monotonic()
+    registry.consumers.create(ConsumerSpec(queue_name=queue, url="http://127.0.0.1:9/"))
+    wait_until(lambda: len(events.types()) >= 3, 30, "the event three times")
+    assert time.monotonic() - began > 0.5 + 1.0 + 2.0
+    assert len({event["id"] for event in events.all}) == 1
+    assert channel.basic_get(full, auto_ack=True)[2] == b"it is full"
+    wait_until(lambda: not any(one.outbox for one in registry.conditions.all().values()), 30, "the event being told")
+    assert json.loads(channel.basic_get(full, auto_ack=True)[2])["id"] == events.all[0]["id"]
 
 
 def test_an_exchange_that_somebody_deletes_is_declared_again(
