@@ -7,6 +7,7 @@ from functools import partial
 
 from config import Settings
 from domain.errors import BrokerUnavailable, WorkerError
+from gateway.amqp.event_publisher import EventPublisher
 from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
@@ -50,6 +51,7 @@ from services.reconciler import Reconciler
 from services.replays import Replays
 from services.samples import Samples
 from services.schedule import Schedule
+from services.service_events import ServiceEvents
 from services.users import UserAccounts
 from services.worker_count import WorkerCount
 
@@ -123,4 +125,20 @@ def services_of(
         audit=AuditLog(store.audit, complaints=complaints),
         health=health,
         metrics=Metrics(exposition, health, watch, store.consumers, store.heartbeats, VERSION),
+        events=events_of(settings, store, management, watch, complaints),
+    )
+
+
+def events_of(
+    settings: Settings, store: Store, management: ManagementClient, watch: QueueWatch, complaints: Complaints
+) -> ServiceEvents:
+    """Return the service that tells about conditions; every process runs one."""
+    return ServiceEvents(
+        store,
+        watch,
+        ExchangeGateway(management),
+        BindingGateway(management),
+        QueueLookup(management),
+        EventPublisher(settings.rabbitmq_url).publish,
+        complaints=complaints,
     )

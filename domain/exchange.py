@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
-from domain.names import NewName, OpenExchangeName, OpenQueueName, RoutingKey, ShortString
+from domain.names import EVENTS, NewName, OpenExchangeName, OpenQueueName, RoutingKey, ShortString, SourceExchangeName
 
 FIELDS = {"alternate-exchange": "alternateExchange"}
 """Field names of the API by argument name (https://www.rabbitmq.com/docs/ae)."""
@@ -50,10 +50,14 @@ class ExchangeSpec(Model):
         return joined(self.arguments, {"alternate-exchange": self.alternate_exchange or None}, FIELDS)
 
 
+EVENTS_EXCHANGE = ExchangeSpec.model_construct(exchange=EVENTS, type="topic")
+"""The exchange of the service's own events. Its name is valid for the service only."""
+
+
 class BindingSpec(Model):
     """A binding from `exchange` to a queue or to another exchange."""
 
-    exchange: OpenExchangeName = Field(examples=["events"])
+    exchange: SourceExchangeName = Field(examples=["events"])
     queue_name: OpenQueueName | None = Field(None, examples=["orders"])
     destination_exchange: OpenExchangeName | None = None
     routing_key: ShortString = ""

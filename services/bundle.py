@@ -20,6 +20,7 @@ from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
 from services.schedule import Schedule
+from services.service_events import ServiceEvents
 from services.users import UserAccounts
 
 
@@ -44,3 +45,4 @@ class Services:
     audit: AuditLog
     health: Health
     metrics: Metrics
+    events: ServiceEvents

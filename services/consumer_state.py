@@ -49,6 +49,12 @@ class Live:
         reports = [report for _, report in self.of(consumer_id)]
         return min(reports, key=lambda report: _RANKS[report.state], default=None)
 
+    def open_breaker(self, consumer_id: str) -> Report | None:
+        """Return a report that the circuit breaker of the consumer's target is open or half open; None if there is
+        none."""
+        reports = (report for _, report in self.of(consumer_id))
+        return next((report for report in reports if report.state in ("breaker-open", "probing")), None)
+
     def counts(self, consumer_id: str) -> ConsumerCounts:
         """Return the sum of the counts of all its workers."""
         return sum((report for _, report in self.of(consumer_id)), ConsumerCounts())

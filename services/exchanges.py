@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
-from domain.names import OWN
+from domain.names import EVENTS, OWN
 from domain.selection import Selection
 from gateway.management import BindingGateway, ExchangeGateway
 from services.selecting import every, selected, visible
@@ -37,7 +37,9 @@ class Exchanges:
 
     def bind(self, spec: BindingSpec) -> bool:
         """Create a binding. Return whether it is new. Raises NotFound when the exchange or the destination is
-        missing."""
+        missing. The exchange of the service's events is declared if it is missing."""
+        if spec.exchange == EVENTS:
+            self._exchanges.declare_events()
         return self._bindings.bind(spec)
 
     def unbind(self, spec: BindingSpec) -> None:

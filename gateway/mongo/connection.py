@@ -14,6 +14,7 @@ from gateway.mongo.api_keys import ApiKeys
 from gateway.mongo.attempts import Attempts
 from gateway.mongo.audit import AuditEntries
 from gateway.mongo.collection import Document, store_call
+from gateway.mongo.conditions import Conditions
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
@@ -59,6 +60,7 @@ class Store:
         self.heartbeats = Heartbeats(database)
         self.attempts = Attempts(database, retention.attempts)
         self.replays = Replays(database, retention.replays)
+        self.conditions = Conditions(database)
 
     @store_call
     def ping(self, timeout: float = 1.0) -> None:

@@ -56,7 +56,7 @@ def test_one_that_exists_otherwise_is_a_conflict_that_says_in_what(
 def test_exchanges_are_listed_by_name(service: Service) -> None:
     for name in ("events-b", "events-a"):
         service.post("/createExchange", {"exchange": name, "type": "headers", "internal": True})
-    listed = service.get("/getExchanges", name="EVENTS").get_json()
+    listed = service.get("/getExchanges", name="EVENTS-").get_json()
     assert [one["exchange"] for one in listed] == ["events-a", "events-b"]
     assert listed[0] == {
         "exchange": "events-a",
