@@ -19,6 +19,7 @@ from gateway.management import (
     ConnectionGateway,
     ExchangeGateway,
     ManagementClient,
+    PolicyGateway,
     QueueGateway,
     QueueLookup,
 )
@@ -33,6 +34,8 @@ from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.bundle import Services
 from services.complaints import Complaints
+from services.configuration.applying import Configurations
+from services.configuration.reading import Resources
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
@@ -45,6 +48,7 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.policies import Policies
 from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
@@ -104,10 +108,18 @@ def services_of(
     complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
+    queues, users, policies = (
+        Queues(queue_gateway),
+        UserAccounts(store, revocations),
+        Policies(PolicyGateway(management)),
+    )
+    exchange_service = Exchanges(exchanges, bindings)
+    resources = Resources(queues, exchange_service, policies, consumer_service, users, api_keys, store.labels)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
-        queues=Queues(queue_gateway),
-        exchanges=Exchanges(exchanges, bindings),
+        queues=queues,
+        exchanges=exchange_service,
+        policies=policies,
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
         overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
@@ -115,8 +127,9 @@ def services_of(
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
         replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
+        configurations=Configurations(resources, store.unit_of_work),
         connections=Connections(connection_gateway, ChannelGateway(management)),
-        users=UserAccounts(store, revocations),
+        users=users,
         api_keys=api_keys,
         login=Login(
             store, revocations, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()

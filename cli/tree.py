@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from cli import dead_letters, health, publish
+from cli import configuration, dead_letters, health, publish
 from cli.command import check_sample, command, command_path
 from cli.description import Description, Operation
 from cli.names import GROUPS
@@ -16,6 +16,8 @@ _BUILDERS: dict[str, Callable[[Operation, Description], click.Command]] = {
     "messagePublish": publish.command,
     "replayDeadLetters": dead_letters.replay,
     "healthReady": health.command,
+    "exportConfiguration": configuration.export,
+    "applyConfiguration": configuration.apply,
     "testConsumer": partial(command, finish=check_sample),
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
@@ -44,6 +45,22 @@ class ExchangeSpec(Model):
     def _joined(self) -> Self:
         self.amqp_arguments()
         return self
+
+    @classmethod
+    def of(
+        cls, name: str, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Mapping[str, Any]
+    ) -> Self:
+        """Return the definition of an exchange that RabbitMQ describes so. Raises ValidationError for an exchange that
+        the API cannot create."""
+        fields: dict[str, Any] = {
+            "exchange": name, "type": kind, "durable": durable, "autoDelete": auto_delete, "internal": internal,
+        }  # fmt: skip
+        in_fields = {FIELDS[one]: value for one, value in arguments.items() if one in FIELDS}
+        others = {argument: value for argument, value in arguments.items() if argument not in FIELDS}
+        try:
+            return cls.model_validate({**fields, **in_fields, "arguments": others})
+        except ValidationError:
+            return cls.model_validate({**fields, "arguments": dict(arguments)})
 
     def amqp_arguments(self) -> dict[str, Any]:
         """Return the arguments of exchange.declare."""

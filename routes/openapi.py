@@ -49,7 +49,8 @@ _ABOUT = """Manages RabbitMQ and pushes messages from queues to HTTP APIs.
 Send a token in the header `Authorization: Bearer …`. People get a token from `POST /login`, programs an API key from
 `POST /createApiKey`. `x-required-role` is the lowest role that may call an operation: a monitor reads the metrics, a
 viewer reads everything, a publisher also publishes, an operator also manages queues, consumers and connections, and an
-admin also manages users. Every error is `application/problem+json` (RFC 9457) with a stable `code`."""
+admin also manages users and applies configurations. Every error is `application/problem+json` (RFC 9457) with a stable
+`code`."""
 
 
 def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str) -> Schema:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
+from services.configuration.applying import Configurations
 from services.connections import Connections
 from services.consumers import Consumers
 from services.deliveries import Deliveries
@@ -16,6 +17,7 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.policies import Policies
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
@@ -30,6 +32,7 @@ class Services:
 
     queues: Queues
     exchanges: Exchanges
+    policies: Policies
     messages: Messages
     consumers: Consumers
     overviews: Overviews
@@ -37,6 +40,7 @@ class Services:
     replays: Replays
     samples: Samples
     schedule: Schedule
+    configurations: Configurations
     connections: Connections
     users: UserAccounts
     api_keys: ApiKeys

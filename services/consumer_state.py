@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.consumer import ConsumerSpec
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
 from domain.credentials import masked_auth, masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
+
+Spec = TypeVar("Spec", bound=ConsumerSpec)
 
 _WORST_FIRST: dict[Actual, State] = {
     "suspended": "suspended",  # the worker suspends it in the registry within a second
@@ -88,7 +90,7 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
     spec = consumer.spec
     # No validation here: a consumer that a newer release finds invalid must still be visible, so that it can be fixed.
     return ConsumerDetails.model_construct(
-        **_shown_fields(spec),
+        **dict(masked(spec)),
         consumer_id=consumer.id,
         revision=consumer.revision,
         desired_state=consumer.state,
@@ -106,12 +108,13 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
 
 def shown(spec: ConsumerSpec) -> dict[str, Any]:
     """Return the spec as clients see it: JSON names, masked secrets."""
-    return ConsumerSpec.model_construct(**_shown_fields(spec)).model_dump(by_alias=True, mode="json")
+    return masked(spec).model_dump(by_alias=True, mode="json")
 
 
-def _shown_fields(spec: ConsumerSpec) -> dict[str, Any]:
-    masked = {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)}
-    return dict(spec) | masked
+def masked(spec: Spec) -> Spec:
+    """Return the spec with its secrets masked. Fields of type SecretStr mask themselves."""
+    hidden = {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)}
+    return spec.model_copy(update=hidden)
 
 
 def _shown(worker: str, report: Report) -> WorkerReport:

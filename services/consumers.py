@@ -63,8 +63,11 @@ class Consumers:
         self._exchange_queues = exchange_queues
         self._template_fault = template_fault
 
-    def create(self, wanted: NewConsumer, only: QueueScope | None = None) -> tuple[ConsumerDetails, bool, list[str]]:
-        """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet.
+    def create(
+        self, wanted: NewConsumer, only: QueueScope | None = None, *, paused: bool = False
+    ) -> tuple[ConsumerDetails, bool, list[str]]:
+        """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet. With `paused`, a new
+        consumer takes no message until it is resumed.
 
         Raises Conflict when another consumer has the name; the error describes that consumer only if `only` admits its
         queue. Raises Invalid when there is no URL, or when consumers cannot use the queue (a stream, an exclusive or
@@ -79,12 +82,12 @@ class Consumers:
                 fields=[("url", "is required, because DEFAULT_TARGET_URL is not set")],
             )
         spec = _parsed(wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
-        warnings = self._check(spec)
+        warnings = self.check(spec)
         if wanted.exchange is not None:
             self._refuse_another(spec, only)  # before a queue is declared
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
-        consumer, new = self._registry.create(spec)
+        consumer, new = self._registry.create(spec, "paused" if paused else "enabled")
         if not new:
             warnings += _compared(consumer.spec, spec, only)
         return self._details(consumer), new, [*hindrances, *warnings]
@@ -126,7 +129,7 @@ class Consumers:
                     code="consumer_changed",
                 )
             spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))
-            warnings = self._check(spec, consumer.spec)
+            warnings = self.check(spec, consumer.spec)
             with suppress(PreconditionFailed):
                 if spec != consumer.spec or consumer.faults:
                     consumer = self._registry.update(consumer.id, spec, consumer.revision)
@@ -137,6 +140,10 @@ class Consumers:
         consumer = self.find_one(which)
         self._registry.delete(consumer.id)
         return consumer
+
+    def all(self) -> list[RegisteredConsumer]:
+        """Return all consumers, by name, as the registry holds them."""
+        return self._registry.all()
 
     def find_one(self, which: WhichConsumer) -> RegisteredConsumer:
         """Return the consumer that `which` names, as the registry holds it."""
@@ -163,7 +170,7 @@ class Consumers:
             )
         return found.items[0]
 
-    def _check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
+    def check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
         """Return warnings about the target that do not prevent the change. Raises Invalid when a secret's value is the
         mask, the template has a syntax error, or a certificate that the consumer did not have `before` is out of date,
         and TargetRefused when the URL or the token URL is not allowed."""

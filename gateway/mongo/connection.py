@@ -19,6 +19,7 @@ from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.mongo.idempotency import IdempotentAnswers
+from gateway.mongo.labels import Labels
 from gateway.mongo.login_failures import LoginFailures
 from gateway.mongo.replays import Replays
 from gateway.mongo.retention import Retention
@@ -59,6 +60,7 @@ class Store:
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
         self.attempts = Attempts(database, retention.attempts)
+        self.labels = Labels(database)
         self.replays = Replays(database, retention.replays)
         self.conditions = Conditions(database)
 

@@ -50,12 +50,12 @@ class ConsumerRegistry(IndexedCollection):
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @store_call
-    def create(self, spec: ConsumerSpec) -> tuple[RegisteredConsumer, bool]:
-        """Create a consumer unless one of its name (by default the queue's) exists. Return the created or existing
-        consumer, and whether it is new."""
+    def create(self, spec: ConsumerSpec, state: Desired = "enabled") -> tuple[RegisteredConsumer, bool]:
+        """Create a consumer in this state unless one of its name (by default the queue's) exists. Return the created or
+        existing consumer, and whether it is new."""
         spec = _named(spec)
         now = _now()
-        document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": "enabled", "reason": None}
+        document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": state, "reason": None}
         document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(document["_id"], spec)}
         if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
             self._touch()
@@ -63,7 +63,7 @@ class ConsumerRegistry(IndexedCollection):
             self._collection().insert_one(document)
         except DuplicateKeyError:
             existing = self._collection().find_one({"name": spec.name})
-            return (self._documents.loaded(existing), False) if existing else self.create(spec)
+            return (self._documents.loaded(existing), False) if existing else self.create(spec, state)
         self._touch()
         return self._documents.loaded(document), True
 
@@ -80,6 +80,11 @@ class ConsumerRegistry(IndexedCollection):
     def find(self, number: int = 1, size: int = 100, wanted: ConsumerFilter = _ALL) -> Page[RegisteredConsumer]:
         """Return one page of the matching consumers, by name; the first page is 1."""
         return page_of(self._collection(), _query(wanted), [("name", 1)], number, size, self._documents.loaded)
+
+    @store_call
+    def all(self) -> list[RegisteredConsumer]:
+        """Return all consumers, by name."""
+        return [self._documents.loaded(document) for document in self._collection().find().sort("name", 1)]
 
     @store_call
     def outlines(self) -> list[ConsumerOutline]:
