@@ -34,6 +34,7 @@ from services.bundle import Services
 from services.complaints import Complaints
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
@@ -47,6 +48,7 @@ from services.overview import Overviews
 from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
+from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
 from services.samples import Samples
 from services.schedule import Schedule
@@ -112,7 +114,10 @@ def services_of(
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
+        dead_letters=DeadLetterLooks(held),
+        replays=Replays(
+            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+        ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=UserAccounts(store, revocations),
         api_keys=api_keys,

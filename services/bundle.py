@@ -8,6 +8,7 @@ from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
@@ -33,6 +34,7 @@ class Services:
     consumers: Consumers
     overviews: Overviews
     deliveries: Deliveries
+    dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples
     schedule: Schedule

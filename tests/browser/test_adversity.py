@@ -163,12 +163,10 @@ def test_a_consumer_whose_target_asked_for_a_pause_is_throttled_and_says_until_w
     expect(row).to_contain_text("next attempt in")
 
 
-def test_a_filter_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:
+def test_a_time_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:
     service.queue("half.dlq", "1")
     dashboard.open("dead-letter-queue/half.dlq", "Dead letters in half.dlq")
-    dashboard.field("Messages").select_option("filtered")
-    dashboard.button("Replay").click()
-    expect(dashboard.page.get_by_role("alert").filter(has_text="The filter is empty")).to_be_visible()
+    dashboard.button("Replay all").click()
     dashboard.field("Failed since").click()
     dashboard.page.keyboard.type("0101")
     dashboard.button("Replay").click()
@@ -182,6 +180,8 @@ def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
     dead_letters(service, target, "followed", 400)
     dashboard.open("dead-letter-queue/followed.dlq", "Dead letters in followed.dlq")
     running = {"state": "running", "replayId": "x"}
+    dashboard.button("Replay all").click()
+    expect(dashboard.page.get_by_role("dialog")).to_contain_text("1 dead letter. 1 to followed")
     dashboard.page.route("**/replayDeadLetters", lambda route: route.fulfill(
         json={**route.fetch().json(), **running}))  # fmt: skip
     finished = {"state": "finished", "replayed": 1, "failed": 0, "total": 1, "examined": 1, "matched": 1}
@@ -189,7 +189,7 @@ def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
 
     def once(route: Route) -> None:
         if aborted:
-            route.fulfill(json={**finished, "dryRun": False})
+            route.fulfill(json={**finished, "action": "replay"})
         else:
             aborted.append(route)
             route.abort()
@@ -227,6 +227,7 @@ def test_a_message_is_looked_at_as_it_is_now_though_another_without_an_id_stood_
     waiting = [letter("old")]
     page = dashboard.page
     page.route("**/getQueue?*", lambda route: route.fulfill(json={"messages": 1}))
+    page.route("**/getDeadLetters?*", lambda route: route.fulfill(json={"messages": 1, "examined": 1, "groups": []}))
     page.route("**/getMessages", lambda route: route.fulfill(json=waiting))
     dashboard.open("dead-letter-queue/shifting", "Dead letters in shifting")
     expect(dashboard.row("old")).to_be_visible()

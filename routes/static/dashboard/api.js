@@ -61,8 +61,16 @@ export async function all(path, query, signal) {
   }
 }
 
+// Saves the answer as a file. Throws Refused.
+export async function download(path, query, filename) {
+  const { data } = await send("GET", path, { query, read: (answer) => answer.blob() });
+  const file = URL.createObjectURL(data);
+  Object.assign(document.createElement("a"), { href: file, download: filename }).click();
+  URL.revokeObjectURL(file);
+}
+
 // Returns { data, total }. Throws Refused, or AbortError if the signal aborts.
-async function send(method, path, { query, body, signal } = {}) {
+async function send(method, path, { query, body, signal, read } = {}) {
   const given = Object.entries(query || {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   const headers = {};
@@ -76,7 +84,7 @@ async function send(method, path, { query, body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { detail: "The service does not answer. Is it running, and is the network up?" });
   }
-  const data = await contentOf(answer);
+  const data = answer.ok && read ? await read(answer) : await contentOf(answer);
   if (answer.ok) return { data, total: Number(answer.headers.get("X-Total-Count") || 0) };
   if (answer.status === 401 && token && token === session.current?.token) session.end(); // unless the user has logged in again meanwhile
   throw new Refused(answer.status, data);
