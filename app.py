@@ -133,7 +133,7 @@ def _parts(
 ) -> list[Part]:
     """Return the parts in their start order. They stop in reverse order."""
     parts: list[Part] = [tracing] if tracing else []
-    parts += [publisher, services.replays, services.audit, services.idempotency]
+    parts += [publisher, services.replays, services.audit, services.idempotency, services.problems]
     return [*parts, worker] if worker else parts
 
 

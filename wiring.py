@@ -45,6 +45,7 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.problems import Problems
 from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
@@ -104,13 +105,15 @@ def services_of(
     complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
+    overviews = Overviews(store.consumers, store.heartbeats, watch, connection_gateway)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=Queues(queue_gateway),
         exchanges=Exchanges(exchanges, bindings),
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
-        overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
+        overviews=overviews,
+        problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),

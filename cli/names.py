@@ -14,6 +14,7 @@ GROUPS = {
     "exchanges": "Exchanges of the broker.",
     "keys": "API keys for programs.",
     "messages": "Ready messages of a queue, and scheduled ones.",
+    "problems": "Current problems, which `overview` lists.",
     "queues": "Queues of the broker.",
     "users": "Users of the API.",
 }
@@ -74,6 +75,8 @@ NAMES = {
     "deleteApiKey": Name("keys delete"),
     "getAuditLog": Name("audit list", "at user action resource remote status"),
     "getOverview": Name("overview"),
+    "acknowledgeProblem": Name("problems acknowledge"),
+    "deleteAcknowledgement": Name("problems unacknowledge"),
     "healthLive": Name("alive"),
     "healthReady": Name("health"),
     "metrics": Name("metrics"),

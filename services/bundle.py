@@ -17,6 +17,7 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.problems import Problems
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
@@ -33,6 +34,7 @@ class Services:
     messages: Messages
     consumers: Consumers
     overviews: Overviews
+    problems: Problems
     deliveries: Deliveries
     dead_letters: DeadLetterLooks
     replays: Replays

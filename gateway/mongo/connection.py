@@ -19,6 +19,7 @@ from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.login_failures import LoginFailures
+from gateway.mongo.problems import Problems
 from gateway.mongo.replays import Replays
 from gateway.mongo.retention import Retention
 from gateway.mongo.secrets import Sealer
@@ -58,6 +59,7 @@ class Store:
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
         self.attempts = Attempts(database, retention.attempts)
+        self.problems = Problems(database)
         self.replays = Replays(database, retention.replays)
 
     @store_call

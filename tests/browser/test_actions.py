@@ -355,3 +355,34 @@ def test_an_api_key_is_shown_once_and_deleted(dashboard: Dashboard, service: Ser
     dashboard.button("Delete API key").click()
     expect(dashboard.row("robot")).to_have_count(0)
     assert "robot" not in [one["name"] for one in service.get("/getApiKeys")]
+
+
+def test_the_credentials_of_a_suspended_consumer_are_changed_on_the_first_screen(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    target.answer = lambda request: 200 if request.headers.get("authorization") == "Bearer new" else 401
+    service.queue("payments", "x")
+    service.post("/createConsumer", queueName="payments", url=target.url(), auth={"type": "bearer", "token": "old"})
+    trouble = dashboard.trouble("Suspended", "payments").filter(has_text="401")
+    dashboard.see(trouble, 60)
+    trouble.get_by_role("button", name="Edit credentials payments").click()
+    dashboard.field("Authorization").fill('{"type": "bearer", "token": "new"}')
+    dashboard.button("Save").click()
+    expect(dashboard.notice("Changed payments.")).to_be_visible()
+    wait_until(lambda: len(target.delivered()) == 1, 20)
+
+
+def test_a_problem_is_acknowledged_with_a_note_and_taken_back(dashboard: Dashboard, service: Service) -> None:
+    service.queue("noted", "x")
+    trouble = dashboard.trouble("No active consumer", "noted")
+    dashboard.see(trouble, 20)
+    trouble.get_by_role("button", name="Acknowledge noted", exact=True).click()
+    dashboard.field("Note").fill("Ticket 17")
+    dashboard.button("Acknowledge").click()
+    expect(trouble).to_contain_text("Acknowledged by admin: Ticket 17")
+    expect(dashboard.page.locator(".verdict")).to_contain_text("1 acknowledged")
+    expect(dashboard.page.locator(".troubles > li").last).to_contain_text("noted")
+    assert dashboard.axe() == []
+    trouble.get_by_role("button", name="Unacknowledge noted").click()
+    expect(trouble).not_to_contain_text("Acknowledged by")
+    service.call("DELETE", "/deleteQueue", json={"queueName": "noted"})

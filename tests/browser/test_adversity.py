@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from playwright.sync_api import Route, expect
 
-from domain.overview import TroubleKind
+from domain.overview import TroubleCause, TroubleKind
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
 from tests.browser.test_actions import dead_letters
@@ -138,6 +138,49 @@ def test_every_kind_of_trouble_has_a_title_and_says_why(dashboard: Dashboard) ->
         expect(items.nth(number).locator(".tag")).not_to_be_empty()
         expect(items.nth(number)).to_contain_text(f"This is {kind}.")
         expect(items.nth(number)).to_contain_text("oldest message")
+
+
+ACTIONS = {
+    "credentials": ["Edit credentials", "Test", "Attempts", "Acknowledge"],
+    "definition": ["Edit", "Test", "Attempts", "Acknowledge"],
+    "certificate": ["Edit certificate", "Acknowledge"],
+    "target_refuses": ["Edit", "Test", "Resume", "Attempts", "Acknowledge"],
+    "target_fails": ["Test", "Attempts", "Acknowledge"],
+    "target_throttles": ["Attempts", "Acknowledge"],
+    "paused": ["Resume", "Acknowledge"],
+    "no_consumer": ["Create consumer", "Acknowledge"],
+    "queue_missing": ["Create queue", "Acknowledge"],
+    "slow": ["View", "Acknowledge"],
+}
+
+
+def test_the_first_button_of_a_problem_removes_its_cause(dashboard: Dashboard) -> None:
+    """The page reads the cause, not the words of the reason."""
+    assert set(ACTIONS) == set(get_args(TroubleCause))
+    answer = troubled(*ACTIONS)
+    for trouble in answer["troubles"]:
+        trouble |= {"cause": trouble["name"], "reason": "there is no queue; it is paused"}
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=answer))
+    dashboard.look_back()
+    for cause, actions in ACTIONS.items():
+        buttons = dashboard.trouble("Suspended", cause).get_by_role("button")
+        expect(buttons).to_have_text([f"{action} {cause}" for action in actions])
+        expect(buttons.first).not_to_have_class("quiet")
+
+
+def test_ten_problems_and_the_totals_fit_on_one_screen(dashboard: Dashboard) -> None:
+    names = [f"consumer-number-{number}" for number in range(10)]
+    answer = troubled(*names, since="2026-01-31T12:00:00Z")
+    for trouble in answer["troubles"]:
+        reason = "Circuit breaker open for https://bank.example/payments; last error: HTTP 503; next attempt in 18 s."
+        trouble |= {"kind": "breaker_open", "cause": "target_fails", "reason": reason}
+    known = ("queues", "messages", "ready", "unacked", "deadLetters", "publishRate", "deliverRate", "ackRate")
+    answer |= {"totals": dict.fromkeys(known, 7)}
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=answer))
+    dashboard.look_back()
+    expect(dashboard.trouble("Circuit breaker open", names[9])).to_be_visible()
+    bottom = dashboard.page.locator("dl.figures").evaluate("node => node.getBoundingClientRect().bottom")
+    assert bottom <= 900
 
 
 def test_numbers_that_are_not_known_are_not_shown_as_zero(dashboard: Dashboard) -> None:
