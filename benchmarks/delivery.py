@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
 
 import pika
 import requests
@@ -38,17 +39,12 @@ PREFETCH = 128
 BODY = b'{"order": 1, "items": "' + b"x" * 999 + b'"}'  # 1 KB
 
 
-def ours(
-    amqp_url: str, target: str, queues: list[str], count: int, report: Connection, secret: SigningSecret | None = None
-) -> None:
-    """Run one ConsumerThread with a consumer for each queue; with a `secret` it signs."""
+def ours(amqp_url: str, target: str, queues: list[str], count: int, report: Connection, **fields: Any) -> None:
+    """Run one ConsumerThread with a consumer for each queue; `fields` are further fields of the consumers."""
     logs.configure("error", "json")
     thread = ConsumerThread(BrokerNodes.parse(amqp_url))
     thread.start()
-    specs = [
-        ConsumerSpec(queue_name=name, url=UrlTemplate(target), prefetch=PREFETCH, signing_secret=secret)
-        for name in queues
-    ]
+    specs = [ConsumerSpec(queue_name=name, url=UrlTemplate(target), prefetch=PREFETCH, **fields) for name in queues]
     thread.apply([Subscription(spec.queue_name, 1, spec) for spec in specs])
     seen: list[tuple[float, float, int]] = []  # when, CPU seconds, delivered: at each snapshot of the thread's own
     memory: list[int] = []
@@ -130,12 +126,15 @@ def pika_alone(amqp_url: str, _target: str, queues: list[str], count: int, repor
     report.send((count, time.perf_counter() - began, time.process_time() - cpu, []))
 
 
-signing = partial(ours, secret=SigningSecret("whsec_" + "A" * 43 + "="))
+signing = partial(ours, signing_secret=SigningSecret("whsec_" + "A" * 43 + "="))
 """As Standard Webhooks asks for: an HMAC-SHA256 over each body."""
+
+batches = partial(ours, batch={"maxMessages": 100})
 
 CONTENDERS: dict[str, Callable[[str, str, list[str], int, Connection], None]] = {
     "ConsumerThread": ours,
     "ConsumerThread, signing": signing,
+    "ConsumerThread, 100 a batch": batches,
     "(a) pika + requests": requests_per_thread,
     "(b) pika, no HTTP": pika_alone,
 }
@@ -204,11 +203,11 @@ def main() -> None:
         memory = run("ConsumerThread", node.amqp_url, target, queues, options.memory)[3] if options.memory else []
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, RabbitMQ, nginx")
     print(f"{options.queues} queue(s), {options.rounds} rounds of {options.messages} messages of 1 KB, medians\n")
-    print(f"{'':24}{'messages/s':>12}{'CPU µs/message':>16}{'ratio':>8}")
+    print(f"{'':28}{'messages/s':>12}{'CPU µs/message':>16}{'ratio':>8}")
     base = statistics.median(rates["ConsumerThread"])
     for name in CONTENDERS:
         rate = statistics.median(rates[name])
-        print(f"{name:24}{rate:12,.0f}{statistics.median(cpus[name]):16.0f}{base / rate:8.2f}")
+        print(f"{name:28}{rate:12,.0f}{statistics.median(cpus[name]):16.0f}{base / rate:8.2f}")
     print("\nratio: ConsumerThread's rate divided by that of the row")
     if memory:
         print(f"resident memory every 20,000 messages, in KB: {' '.join(map(str, memory))}")

@@ -1,22 +1,30 @@
-"""Messages as CloudEvents 1.0 over HTTP in binary mode: the unchanged body, and the attributes in `ce-` headers.
+"""Messages as CloudEvents 1.0: over HTTP in binary mode, the unchanged body with the attributes in `ce-` headers; in a
+batch as JSON objects.
 
-Sources: CloudEvents 1.0.2 "Context Attributes"; HTTP Protocol Binding §3.1 "Binary Content Mode"; the extensions
-"Distributed Tracing" and "Correlation" of the CloudEvents repository.
+Sources: CloudEvents 1.0.2 "Context Attributes"; HTTP Protocol Binding §3.1 "Binary Content Mode"; JSON Event Format §3
+"Envelope" and §4 "JSON Batch Format"; the extensions "Distributed Tracing" and "Correlation" of the CloudEvents
+repository.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
+import orjson
+
+from delivery.content_encoding import encoding_of, with_charset
 from delivery.copies import Source, original
-from delivery.header_values import iso_time, text_of
+from delivery.header_values import field_value, is_json, iso_time, text_of, text_or_base64
 
 DEFAULT_TYPE = "workerrmq.message"
 """The type of a message without a `type` property."""
 
+_JSON_TYPE = re.compile(r"[^;]*[/+]json\s*(;|$)", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]{1,20}")
 """Attribute names (CloudEvents §Naming Conventions)."""
 _CORE = {"id", "source", "specversion", "type", "subject", "time", "data", "datacontenttype", "dataschema",
@@ -35,8 +43,9 @@ class CloudEvent:
     headers (`own`), such as `ce-type`, take precedence.
     """
 
-    def __init__(self, queue: str, forwarded: Iterable[str], own: Iterable[str] = ()) -> None:
-        self._own = {name.lower().removeprefix("ce-") for name in own if name.lower().startswith("ce-")}
+    def __init__(self, queue: str, forwarded: Iterable[str], own: Mapping[str, str]) -> None:
+        ours = {name.lower(): value for name, value in own.items()}
+        self._own = {name[3:]: value for name, value in ours.items() if name.startswith("ce-")}
         self._source = f"/queues/{quote(queue, safe='')}"
         self._extensions = {}
         for header in forwarded:
@@ -46,6 +55,25 @@ class CloudEvent:
 
     def lines(self, source: Source) -> list[str]:
         """Return the `ce-` header lines of one message."""
+        return [f"ce-{name}: {_header_value(text)}" for name, text in self._attributes(source)]
+
+    def structured(self, source: Source, body: bytes, content_type: str | None) -> bytes:
+        """Return one message as a JSON object. `body` is its payload; `content_type` is None if the message's own type
+        and encoding apply. JSON becomes `data` as it is, other text a string, and all else `data_base64`."""
+        event: dict[str, Any] = {name: _text(text) for name, text in self._attributes(source)} | self._own
+        coding = charset = None
+        if content_type is None:
+            content_type = source.properties.content_type
+            coding, charset = encoding_of(source.properties.content_encoding or "")
+        if content_type:
+            event["datacontenttype"] = with_charset(field_value(content_type), charset)
+        if coding:
+            event["contentencoding"] = coding
+        name, data = _data(body, content_type or "", plain=coding is None and charset in (None, "utf-8"))
+        return orjson.dumps(event | {name: data})
+
+    def _attributes(self, source: Source) -> list[tuple[str, str | bytes]]:
+        """Return the attributes of one message, without those that the consumer's headers set."""
         properties = source.properties
         headers = properties.headers or {}
         attributes = {
@@ -61,7 +89,21 @@ class CloudEvent:
             **{name: headers.get(header) for name, header in self._extensions.items()},
         }
         found = [(name, text_of(value)) for name, value in attributes.items() if name not in self._own]
-        return [f"ce-{name}: {_header_value(text)}" for name, text in found if text]
+        return [(name, text) for name, text in found if text]
+
+
+def _data(body: bytes, content_type: str | bytes, *, plain: bool) -> tuple[str, Any]:
+    """Return the member of a JSON event that has the payload, and its value (JSON Event Format §3.1). `plain` says
+    whether the body is neither compressed nor in a charset other than UTF-8."""
+    typed = isinstance(content_type, str) and _JSON_TYPE.match(content_type)
+    if plain and (typed or not content_type) and is_json(body):
+        return "data", orjson.Fragment(body)
+    encoding, text = text_or_base64(body) if plain and not typed else ("base64", b64encode(body).decode())
+    return ("data" if encoding == "text" else "data_base64"), text
+
+
+def _text(text: str | bytes) -> str:
+    return text if isinstance(text, str) else field_value(text)
 
 
 def _header_value(text: str | bytes) -> str:

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 
 def field_value(value: str | bytes) -> str:
     """Return a field value (RFC 9110 §5.5). Characters other than printable ASCII are percent-encoded, so that no value
@@ -58,6 +60,15 @@ def json_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return iso_time(value)
     return str(value) if isinstance(value, Decimal) else value
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether a body is JSON in UTF-8 (RFC 8259)."""
+    try:
+        orjson.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def text_or_base64(body: bytes) -> tuple[str, str]:

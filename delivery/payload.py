@@ -8,7 +8,7 @@ import orjson
 
 from delivery.copies import Source, original
 from delivery.header_values import json_value, text_or_base64
-from domain.message import Properties, PropertiesView
+from domain.message import PropertiesView
 
 _PROPERTIES = {
     "content_type": "contentType",
@@ -27,7 +27,7 @@ _PROPERTIES = {
 """Basic properties (AMQP 0-9-1 §1.8.3.1) and their names in JSON. Properties that are not set are left out."""
 
 
-def named_properties(properties: PropertiesView | Properties) -> dict[str, Any]:
+def named_properties(properties: PropertiesView) -> dict[str, Any]:
     """Return the properties that are set, by their names in JSON, without `headers`."""
     named = {name: getattr(properties, field) for field, name in _PROPERTIES.items()}
     return {name: json_value(value) for name, value in named.items() if value is not None}

@@ -67,8 +67,6 @@ class TemplateRenderer:
             raise Unsendable(f"the template fails: {where}{_FAULTS.get(exc.kind) or exc.detail or exc.kind}") from None
         except RecursionError:
             raise Unsendable("the template fails: the message is nested too deeply") from None
-        except MemoryError:
-            raise Unsendable("the template fails: it needs too much memory") from None
         except (AttributeError, TypeError):
             raise Unsendable("the template fails: it calls a method; JSON values have no methods") from None
         if len(payload) > MAX_OUTPUT:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from delivery.tokens import TokenPeriods
+
 
 @dataclass(frozen=True, slots=True)
 class Periods:
@@ -52,5 +54,7 @@ class Periods:
     """maximum rest of a target that asks for a pause without a duration"""
     connection_age: float = 600.0
     """maximum age of a reused connection to a target (whole seconds), so that changes in DNS take effect"""
+    tokens: TokenPeriods = TokenPeriods()  # noqa: RUF009 - immutable
+    """periods of OAuth 2 tokens"""
     closing: float = 2.0
     """time for the connections to close"""

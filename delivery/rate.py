@@ -1,6 +1,8 @@
-"""A token bucket, which limits the average rate of requests and the number of requests at once."""
+"""The rate limit of a consumer: a token bucket, which limits the average rate and the number of requests at once."""
 
 from __future__ import annotations
+
+from domain.consumer import RateLimit
 
 
 class TokenBucket:
@@ -27,3 +29,29 @@ class TokenBucket:
         """Change the rate from `now` on. The bucket keeps its tokens, up to the new burst."""
         self._tokens = min(max(1.0, burst), self._tokens + (now - self._at) * self._per_second)
         self._per_second, self._burst, self._at = per_second, max(1.0, burst), now
+
+
+class Rate:
+    """A worker's share of a consumer's rate limit, which may change or be missing."""
+
+    __slots__ = ("_bucket",)
+
+    def __init__(self) -> None:
+        self._bucket: TokenBucket | None = None
+
+    @property
+    def limited(self) -> bool:
+        return self._bucket is not None
+
+    def change(self, limit: RateLimit | None, share: float, now: float) -> None:
+        """Apply another limit, of which `share` (at most 1) is this worker's. `now` is as in TokenBucket."""
+        if limit is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = TokenBucket(limit.per_second * share, limit.burst * share, now)
+        else:
+            self._bucket.change(limit.per_second * share, limit.burst * share, now)
+
+    def take(self, now: float) -> float:
+        """Take leave to send a request and return 0, or return the seconds until there is leave."""
+        return self._bucket.take(now) if self._bucket else 0.0

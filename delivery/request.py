@@ -19,6 +19,8 @@ from domain.message import PropertiesView
 from domain.payload import PayloadTemplate
 from domain.signing_secret import RetiringSecret
 
+JSON = "application/json"
+
 
 class Request(NamedTuple):
     """One request. `url` is None if all messages of the consumer have the same URL."""
@@ -26,6 +28,13 @@ class Request(NamedTuple):
     headers: list[str]
     body: bytes
     url: str | None = None
+
+
+class Content(NamedTuple):
+    """The payload of one message. `type` is its Content-Type; None if it is the message's own body."""
+
+    body: bytes
+    type: str | None = None
 
 
 class RequestBuilder:
@@ -53,28 +62,32 @@ class RequestBuilder:
         if self._admits is not None and not self._admits(source):
             raise Filtered("the consumer's filter does not admit the message")
 
-    def of_rendered(self, source: Source, attempt: int, now: float, body: bytes) -> Request:
-        """A request with a body that `template` has made. Raises what `build` raises."""
+    def rendered(self, body: bytes) -> Content:
+        """Return the payload whose body `template` has made."""
+        return Content(body, self._rendered_type)
+
+    def content(self, source: Source, attempt: int) -> Content:
+        """Return the payload of a message without a template. Raises what `admit` raises."""
+        self.admit(source)
+        return Content(envelope(source, attempt), JSON) if self._payload == "envelope" else Content(source.body)
+
+    def of(self, source: Source, attempt: int, now: float, content: Content) -> Request:
+        """Return the request with a payload; `now` is in Unix seconds. Raises Unsendable if the URL needs a value that
+        the message lacks."""
         url = self._url.expand(source) if self._url else None
-        args = source.properties, source.message_id, attempt, body, int(now), self._rendered_type
-        return Request(self._headers.lines(*args), body, url)
+        args = source.properties, source.message_id, attempt, content.body, int(now), content.type
+        lines = self._headers.lines(*args)
+        if self._payload == "cloudevents":
+            lines += self._event.lines(source)
+        return Request(lines, content.body, url)
 
     def _raw(self, source: Source, attempt: int, now: float) -> Request:
         body = source.body
         return Request(self._headers.lines(source.properties, source.message_id, attempt, body, int(now)), body)
 
     def _built(self, source: Source, attempt: int, now: float) -> Request:
-        """Return the request; `now` is in Unix seconds. Raises Unsendable if the URL needs a value that the message
-        lacks, and what `admit` raises."""
-        self.admit(source)
-        url = self._url.expand(source) if self._url else None
-        body, content_type = source.body, None
-        if self._payload == "envelope":
-            body, content_type = envelope(source, attempt), "application/json"
-        lines = self._headers.lines(source.properties, source.message_id, attempt, body, int(now), content_type)
-        if self._payload == "cloudevents":
-            lines += self._event.lines(source)
-        return Request(lines, body, url)
+        """Raises what `content` and `of` raise."""
+        return self.of(source, attempt, now, self.content(source, attempt))
 
 
 class RequestHeaders:
@@ -135,4 +148,13 @@ class RequestHeaders:
                     lines.append(f"{name}: {field_value(value)}")
         if self._signer is not None:
             lines.append(f"webhook-signature: {self._signer.signatures(message_id, now, body)}")
+        return lines
+
+    def batch_lines(self, batch_id: str, body: bytes, now: int, content_type: str) -> list[str]:
+        """Return the lines of a request with several messages, which `body` has in it. `now` is in Unix seconds."""
+        lines = [*self._fixed, f"webhook-id: {batch_id}", f"webhook-timestamp: {now}"]
+        if not self._own_type:
+            lines.append(f"Content-Type: {content_type}")
+        if self._signer is not None:
+            lines.append(f"webhook-signature: {self._signer.signatures(batch_id, now, body)}")
         return lines

@@ -22,6 +22,17 @@ _TRANSIENT = {408, 425, 429}
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
+class TokenPeriods(NamedTuple):
+    """All values are in seconds."""
+
+    life: float = 300.0
+    """lifetime of a token if the endpoint does not send one"""
+    assertion: float = 60.0
+    """validity of a JWT that authenticates the client"""
+    again: float = 1.0
+    """minimum time between a failed refresh and the next one"""
+
+
 class Token(NamedTuple):
     """A bearer token. Its times are in seconds on the clock of `now`."""
 
@@ -52,10 +63,10 @@ def token_of(answer: Answer, place: str, secrets: Iterable[str], now: float, def
     return Token(content["access_token"], now + life * REFRESH_AT, now + life)
 
 
-def refreshed_later(token: Token, now: float) -> Token:
+def refreshed_later(token: Token, now: float, again: float) -> Token:
     """Return the token after a failed refresh, with its next refresh after a quarter of the remaining time, but at
-    least a second."""
-    return token._replace(refresh_at=now + max(1.0, (token.expires_at - now) / 4))
+    least `again` seconds."""
+    return token._replace(refresh_at=now + max(again, (token.expires_at - now) / 4))
 
 
 def _none(why: str, answer: Answer) -> Answer:

@@ -27,3 +27,15 @@ class BadTemplate(Unsendable):
     """No request can be made for any message, because the payload's template has a syntax error."""
 
     error = ErrorClass.TEMPLATE
+
+
+class Failed(Unsendable):
+    """No request is made for a message now, because the service failed. The message is not at fault."""
+
+    error = ErrorClass.INTERNAL
+
+    @classmethod
+    def by(cls, exc: Exception) -> Failed:
+        """Return the failure that an exception of the service caused. Its text may contain secrets, so only the log of
+        the service has it."""
+        return cls(f"The service failed with {type(exc).__name__}; its log has the details.")

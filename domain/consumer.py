@@ -14,6 +14,8 @@ from pydantic import (
 )
 
 from domain.auth import Auth
+from domain.batch import Batch
+from domain.concurrency import Concurrency
 from domain.filter_pattern import FilterPattern
 from domain.header_names import ForwardedHeader, header_name
 from domain.model import Model
@@ -103,6 +105,7 @@ class ConsumerSpec(Model):
     outcomes: OutcomeRules = OutcomeRules()
     ordering: Ordering = "none"
     rate_limit: RateLimit | None = None
+    concurrency: Concurrency | None = None
     breaker: BreakerPolicy = BreakerPolicy()
     payload: Payload = Field(
         "raw",
@@ -124,6 +127,7 @@ class ConsumerSpec(Model):
         '{"exchange": "…", "routingKey": "…"}}',
     )
     reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
+    batch: Batch | None = None
     auth: Auth | None = Field(None, validate_default=True)
     tls: TargetTls | None = None
     signing_secret: SigningSecret | None = Field(
@@ -156,6 +160,36 @@ class ConsumerSpec(Model):
         if sets in own:
             raise ValueError(f"sets {sets!r}, which headers sets too: use only one of them")
         return value
+
+    @field_validator("batch")
+    @classmethod
+    def _of_many(cls, value: Batch | None, info: ValidationInfo) -> Batch | None:
+        """Refuse with `batch` what only a request with one message can have."""
+        if value is None:
+            return None
+        url = info.data.get("url")
+        if isinstance(url, UrlTemplate) and not url.fixed:
+            raise ValueError("needs a url without {…}, because a request has several messages")
+        if info.data.get("payload") == "cloudevents" and value.format != "cloudevents":
+            raise ValueError("needs format cloudevents for payload cloudevents")
+        if info.data.get("reply"):
+            raise ValueError("cannot be combined with reply, because one answer is for several messages")
+        if info.data.get("forward_headers") and value.format != "cloudevents":
+            raise ValueError(
+                "cannot be combined with forwardHeaders, except with format cloudevents; "
+                "use payload envelope, which has each message's headers"
+            )
+        return value
+
+    @property
+    def shares_limits(self) -> bool:
+        """Whether there are limits of which each worker has a share."""
+        return self.rate_limit is not None or self.concurrency is not None
+
+    @property
+    def most_unsettled(self) -> int:
+        """The prefetch to consume with: room for a batch in flight and for the next one."""
+        return max(self.prefetch, 2 * self.batch.max_messages) if self.batch else self.prefetch
 
     @field_validator("tls")
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -67,14 +67,9 @@ class FilterPattern(dict[str, Any]):
         self.condition = _object(pattern, ())
 
     @classmethod
-    def parse(cls, pattern: dict[str, Any]) -> Self:
-        """Return a validated pattern. Pydantic calls this method."""
-        return cls(pattern)
-
-    @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         shape = core_schema.dict_schema(core_schema.str_schema())
-        return core_schema.no_info_after_validator_function(cls.parse, shape)
+        return core_schema.no_info_after_validator_function(cls, shape)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:

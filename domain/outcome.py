@@ -50,13 +50,15 @@ class ErrorClass(Enum):
     """a certificate of the consumer has expired, or libcurl cannot use it"""
     PROXY = "proxy"
     """the egress proxy failed, or refused to forward the request"""
+    INTERNAL = "internal"
+    """the service itself failed, for example because it has no file descriptor left"""
 
 
 NEVER_ASKED = frozenset({
     ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE, ErrorClass.TOKEN,
-    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY,
+    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY, ErrorClass.INTERNAL,
 })  # fmt: skip
-"""Errors that occur before a request is sent to the target."""
+"""Errors that say nothing about the target, because no request reached it, or the service failed."""
 
 HOPELESS = frozenset({ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE})
 """Errors that persist until the consumer is changed."""
@@ -72,13 +74,13 @@ class Answer(NamedTuple):
     seconds: float
     retry_after: float | None = None
     body: bytes = b""
-    """the first kilobyte; all that was read if the consumer replies"""
+    """the first kilobyte; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
 
     @property
     def reason(self) -> str:
         """One phrase for logs, headers and the API: `HTTP 503`, or `timeout: Operation timed out after …`."""
-        if self.status is not None:
-            return f"HTTP {self.status}"
         kind = self.error.value if self.error else "error"
+        if self.status is not None:
+            kind = f"HTTP {self.status}"
         return f"{kind}: {self.detail}" if self.detail else kind

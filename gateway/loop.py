@@ -23,7 +23,7 @@ class Loop(IOLoop):  # type: ignore[misc]
     def call_later(self, delay: float, callback: Callable[[], Any]) -> Any:
         """Run `callback` once, after `delay` seconds. An exception in it is logged: otherwise pika would drop the other
         callbacks that are due at the same time."""
-        return super().call_later(delay, partial(_contained, callback))
+        return super().call_later(delay, partial(contained, callback))
 
     def at_turn_end(self, callback: Callable[[], None]) -> None:
         """Run `callback` after all events of this turn, only once even if this method is called several times."""
@@ -59,8 +59,9 @@ class Loop(IOLoop):  # type: ignore[misc]
                 self.at_turn_end(callback)
 
 
-def _contained(callback: Callable[[], Any]) -> None:
+def contained(callback: Callable[..., Any], *arguments: Any) -> None:
+    """Call `callback`, and log an exception in it, so that the caller can go on with the other callbacks."""
     try:
-        callback()
+        callback(*arguments)
     except Exception:
         log.exception("callback_crashed")

@@ -23,7 +23,7 @@ PUBLISH: Mapping[str, str] = {"exchange": "write"}
 DECLARE: Mapping[str, str] = {}
 
 
-def missing_permission(reason: str, needed: Mapping[str, str]) -> str | None:
+def missing_permission(reason: str, needed: Mapping[str, str] = DECLARE) -> str | None:
     """Return a sentence that names the missing permission and its resource, if the broker closed a channel for that
     `reason`; else None.
 

@@ -139,7 +139,7 @@ class Reconciler:
 
     def _steer(self) -> None:
         enabled, queues = self._read()
-        share = 1 / self._count_workers() if any(one.spec.rate_limit for one in enabled) else 1.0
+        share = 1 / self._count_workers() if any(one.spec.shares_limits for one in enabled) else 1.0
         self._consumers.apply(
             [
                 Subscription(
@@ -147,7 +147,7 @@ class Reconciler:
                     one.revision,
                     one.spec,
                     queues.facts.get(one.spec.queue_name, queues.otherwise),
-                    share if one.spec.rate_limit else 1.0,
+                    share if one.spec.shares_limits else 1.0,
                     one.retiring_secrets,
                 )
                 for one in enabled

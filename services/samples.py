@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from delivery.copies import Source
 from delivery.header_values import text_or_base64
 from delivery.target_guard import Guard
@@ -11,7 +9,6 @@ from delivery.unsendable import Unsendable
 from domain.consumer_changes import WhichConsumer
 from domain.credentials import redacted
 from domain.errors import Invalid, NotFound
-from domain.message import PropertiesView
 from domain.model import Model
 from domain.publication import Publication
 from domain.registry import RegisteredConsumer
@@ -122,6 +119,5 @@ class Samples:
 def _sample(consumer: RegisteredConsumer, publication: Publication) -> Source:
     """Return the sample as a message from the consumer's queue."""
     message = publication.to_message()
-    properties = cast("PropertiesView", message.properties)
     queue = consumer.spec.queue_name
-    return Source(queue, "", queue, properties, message.body, properties.message_id or "sample")
+    return Source(queue, "", queue, message.properties, message.body, message.properties.message_id or "sample")

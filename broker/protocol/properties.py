@@ -33,7 +33,6 @@ class Essentials(NamedTuple):
 
 
 _NOTHING = Essentials()
-EMPTY = b"\0\0"
 
 
 def essentials(properties: bytes) -> Essentials:

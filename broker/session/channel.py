@@ -28,7 +28,6 @@ class ChannelSession:
         assert connection.user is not None
         self.core = Channel(vhost, connection.user, connection, self.sink)
         self.last_queue: str | None = None
-        self.next_consumer = 1
 
     def reply(self, method: type[base.Frame], *values: Any) -> None:
         """Answer a synchronous method."""

@@ -106,7 +106,7 @@ class TargetBreaker:
 
     def not_asked(self, *, probe: bool = False) -> None:
         """Record that no request was sent. This says nothing about the target; another message may be the probe."""
-        if probe:
+        if probe and self.state is State.HALF_OPEN:
             self._breaker.drop_probe()
             self._tell(Event.BREAKER_HALF_OPENED)
 

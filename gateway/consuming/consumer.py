@@ -1,7 +1,7 @@
 """One consumer on the loop: it interprets the table of states, and passes messages between its parts.
 
-Its channel is in intake.py, its acks are in session.py, order and rate of sending in dispatcher.py, outcomes in
-settlement.py, returns to the queue in returns.py.
+Its channel is in intake.py, its subscription in taking.py, its acks are in session.py, order and rate of sending in
+dispatcher.py, attempts in sending.py, outcomes in settlement.py, returns to the queue in returns.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 import structlog
 
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
-from domain.outcome import Answer, ErrorClass
+from domain.outcome import Answer, Outcome
+from domain.payload import PayloadTemplate
 from domain.registry import Report, Subscription
+from gateway.consuming.batch_dispatcher import BatchDispatcher
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.counters import Counters
 from gateway.consuming.dispatcher import Dispatcher
@@ -22,6 +24,7 @@ from gateway.consuming.intake import Intake
 from gateway.consuming.returns import Returns
 from gateway.consuming.session import Delivery, Session
 from gateway.consuming.settlement import Settlement
+from gateway.consuming.taking import Taking
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -29,23 +32,25 @@ log = structlog.get_logger("workerrmq.delivery")
 
 class Consumer:
     """Owned by the loop's thread. Its methods are grouped by caller: the thread, the breaker, the intake, the
-    dispatcher, the settlement.
-
-    While it rests, or its breaker is open, a consumer cancels its subscription and returns its messages. If that would
-    change the order of the messages, or let their queue expire, it continues to consume and holds the messages instead.
-    """
+    dispatcher, the settlement."""
 
     def __init__(self, wiring: Wiring, subscription: Subscription) -> None:
         self.wiring = wiring
         self.subscription = subscription
         self.breaker = wiring.breakers.of(subscription.spec)
         self._counters = Counters()
-        self.dispatcher = Dispatcher(wiring.loop, subscription, self._send)
+        self.dispatcher: Dispatcher | BatchDispatcher = (
+            BatchDispatcher(wiring.loop, subscription, self._send_batch)
+            if subscription.spec.batch
+            else Dispatcher(wiring.loop, subscription, self.send)
+        )
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = Settlement(self, wiring, subscription, self.breaker, self._counters)
         self.returns = Returns(self.intake, self.dispatcher, subscription, self.settlement.copier)
+        self.taking = Taking(wiring.loop, self.intake, self.dispatcher, self.returns, lambda: self._state)
         self._state: State = "waiting"
         self._reason: str | None = "the broker is not connected"
+        self._rests_until = 0.0  # seconds of the monotonic clock
         self._tries = 0
         self.losses = 0
         """number of times that it lost its queue"""
@@ -69,20 +74,19 @@ class Consumer:
         before, self.subscription = self.subscription, subscription
         self.intake.subscription = self.returns.subscription = subscription
         if (before.revision, before.queue) == (subscription.revision, subscription.queue):
-            self.dispatcher.change_rate(subscription)
+            self.dispatcher.change(subscription)
             return
         breaker = self.wiring.breakers.of(subscription.spec)
         self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
         self.returns.copier = self.settlement.copier
         self._join(breaker)
-        self.dispatcher.change_rate(subscription)  # after the new settlement: it may send waiting messages
+        self.dispatcher.change(subscription)  # after the new settlement: it may send waiting messages
         taken_up = before.revision != subscription.revision and self._take_up(Event.CHANGED)
         if not taken_up and not before.queue.known:
-            self._take()
+            self.taking.take()
         if not before.queue.described:
             self.intake.need_dead_letter_queue()
-        if self.intake.consuming and self.intake.prefetch != self._prefetch:
-            self._renew()
+        self.taking.adjust()
 
     def _join(self, breaker: TargetBreaker) -> None:
         if breaker is not self.breaker:
@@ -95,7 +99,7 @@ class Consumer:
         self._drained = drained
         self._enter(Event.REMOVED)
         self.wiring.breakers.leave(self, self.breaker)
-        self._stop_taking(self.idle)
+        self.taking.stop(self.idle)
 
     def abandon(self, done: Callable[[], None]) -> int:
         """Publish copies of the messages in flight that are near their queue's delivery limit, because the channel is
@@ -117,8 +121,10 @@ class Consumer:
     def _why(self) -> str | None:
         if self._state in ("breaker-open", "probing"):
             return self.breaker.reason
-        hindrance = "" if self.dispatcher.ordered else self.wiring.standing.hindrance
-        return self._reason or hindrance or None
+        reason = self._reason or ("" if self.dispatcher.ordered else self.wiring.standing.hindrance)
+        if not reason and isinstance(self.subscription.spec.payload, PayloadTemplate):
+            reason = self.wiring.renderer.hindrance
+        return reason or None
 
     def tell(self) -> None:
         """Add the counts since the last call to the instruments."""
@@ -139,74 +145,23 @@ class Consumer:
         """Enter the state that follows an event and carry out its actions; return whether the table has one."""
         entered = self._enter(event)
         if entered:
-            self._obey()
+            self.taking.obey()
         return entered
-
-    def _obey(self) -> None:
-        """Carry out the actions of the current state."""
-        if not RIGHTS[self._state].takes:
-            if not (RIGHTS[self._state].holds and self._keeps):
-                self._stop_taking()
-            return
-        if self.intake.consuming and self.intake.prefetch != self._prefetch:
-            self._renew()
-        else:
-            self._take()
-        self.dispatcher.release()
-
-    @property
-    def _keeps(self) -> bool:
-        """Whether the consumer holds messages in states in which other consumers return them."""
-        return self.dispatcher.ordered or self.subscription.queue.vanishes
-
-    @property
-    def _prefetch(self) -> int:
-        return 1 if self._state == "probing" else self.subscription.spec.prefetch
-
-    def _take(self) -> None:
-        rights = RIGHTS[self._state]
-        if rights.takes or (rights.holds and self.subscription.queue.vanishes):
-            self.intake.take(self._prefetch)
-
-    def _stop_taking(self, then: Callable[[], None] = lambda: None) -> None:
-        """Return all unsent messages, by nack or, if ordered, by closing the channel."""
-        session = self.intake.session
-        back = self.dispatcher.drop()
-        if session is None:
-            then()
-            return
-        if self.dispatcher.ordered:
-            self.intake.leave()
-        else:
-            self.intake.cancel(then)
-        for delivery in back:
-            self.returns.back(delivery)
-        self.returns.close_when_idle()
-
-    def _renew(self) -> None:
-        """Subscribe again, with another prefetch, or on another channel because this one has held messages too long."""
-        self._stop_taking(self._take)
-
-    def watch(self, session: Session) -> None:
-        """Renew the subscription before an unsent message is held too long, for which RabbitMQ closes the channel.
-        Unsent messages wait for their lane, their rate limit or their target."""
-        held = self.wiring.periods.held
-        if session is not self.intake.session:
-            return
-        oldest = min((one.arrived for one in self.dispatcher.unsent), default=None)
-        if oldest is not None and time.monotonic() - oldest > held * 0.75 and not self.intake.leaving:
-            self._renew()
-        self.wiring.loop.call_later(held / 4, lambda: self.watch(session))
 
     # --- the breaker -------------------------------------------------------------------------------------------------
 
     def breaker_changed(self, event: Event) -> None:
         """Act on a change of the breaker. The event is repeated if a probe was not sent; then another message may be
         the probe."""
+        if event is Event.BREAKER_CLOSED:
+            self.dispatcher.slow_start()
         if not self._take_up(event):
             self.dispatcher.release()
 
     # --- the intake --------------------------------------------------------------------------------------------------
+
+    def watch(self, session: Session) -> None:
+        self.taking.watch(session, self.wiring.periods.held)
 
     def undescribed(self) -> None:
         self._enter(Event.UNDESCRIBED, "RabbitMQ's management API has not described the queue yet.")
@@ -216,7 +171,7 @@ class Consumer:
         if self._enter(Event.CONSUMING):
             if self._state == "running":
                 log.info("consumer_running", **self._who())
-            self._obey()
+            self.taking.obey()
 
     def arrived(self, delivery: Delivery) -> None:
         self.dispatcher.arrived(delivery)
@@ -230,7 +185,7 @@ class Consumer:
         if self._state in ("suspended", "draining") or not self.intake.connected:
             self.idle()
         elif on_purpose or RIGHTS[self._state].holds:
-            self._take()
+            self.taking.take()
         else:
             taken = code == 403 and "exclusive use" in reason  # 403 also stands for a missing permission
             event = Event.QUEUE_TAKEN if taken and self.dispatcher.ordered else Event.QUEUE_LOST
@@ -242,7 +197,7 @@ class Consumer:
                 )
             self._tries += 1
             longest = self.wiring.periods.look_again
-            self.wiring.loop.call_later(min(longest, 0.125 * 2 ** min(self._tries, 10)), self._take)
+            self.wiring.loop.call_later(min(longest, 0.125 * 2 ** min(self._tries, 10)), self.taking.take)
 
     def idle(self) -> None:
         """End the drain if nothing is in flight."""
@@ -254,20 +209,59 @@ class Consumer:
 
     # --- the dispatcher ----------------------------------------------------------------------------------------------
 
-    def _send(self, delivery: Delivery) -> None:
-        if not self.breaker.closed and not RIGHTS[self._state].holds:
-            delivery.probe = self.breaker.take_probe()
-        if RIGHTS[self._state].holds or not (self.breaker.closed or delivery.probe):
-            self.dispatcher.hold(delivery)
+    def send(self, delivery: Delivery) -> None:
+        """Send a delivery if it may be sent now; else hold it or give it back."""
+        if self.may_send(delivery):
+            self.dispatcher.begin(delivery)
+            self.settlement.sending.send(delivery)
+        else:
+            self._keep(delivery)
+
+    def _send_batch(self, batch: list[Delivery]) -> None:
+        if self.may_send(batch[0]) and self.settlement.batches:
+            self.dispatcher.begin(batch[0])
+            self.settlement.batches.send(batch)
             return
-        try:
-            self.settlement.send(delivery)
-        except Exception as exc:  # a message that cannot be sent must not close the connection
-            log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who())
-            answer = Answer(None, ErrorClass.PROTOCOL, f"the request cannot be built: {exc}", 0.0)
-            self.settlement.answered(delivery, answer)
+        for delivery in batch:
+            self._keep(delivery)
+
+    def _keep(self, delivery: Delivery) -> None:
+        if RIGHTS[self._state].takes:
+            self.dispatcher.hold(delivery)
+        else:
+            self.give_back(delivery)
 
     # --- the settlement ----------------------------------------------------------------------------------------------
+
+    def may_send(self, delivery: Delivery) -> bool:
+        """Return whether a delivery may be sent now. If the breaker is half open, the delivery becomes the probe."""
+        if not RIGHTS[self._state].takes or not delivery.open or delivery.abandoned:
+            return False
+        if not self.breaker.closed:
+            delivery.probe = delivery.probe or self.breaker.take_probe()
+        return self.breaker.closed or delivery.probe
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Note that no request was sent for a delivery, or for a batch that begins with it."""
+        self.dispatcher.not_sent(delivery)
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Note the answer to the request of a delivery, or of a batch that begins with it."""
+        self.dispatcher.answered(delivery, answer, outcome)
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        """Send batches before all others if the consumer takes messages; else hold them or give them back."""
+        if RIGHTS[self._state].takes and isinstance(self.dispatcher, BatchDispatcher):
+            self.dispatcher.again(*batches)
+            return
+        for delivery in (one for batch in batches for one in batch):
+            self.give_back(delivery)
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
+        if isinstance(self.dispatcher, BatchDispatcher):
+            self.dispatcher.put_back(delivery)
+        self.returns.close_when_idle()
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -278,11 +272,11 @@ class Consumer:
     def give_back(self, delivery: Delivery, *, first_failed: float | None = None) -> None:
         """Return a message to its place in the queue, uncharged; if ordered, with all messages after it. With
         `first_failed` (Unix seconds), return a copy with that time to the end of the queue instead."""
-        if self._keeps and RIGHTS[self._state].holds and not self.intake.leaving:
+        if self.taking.keeps and RIGHTS[self._state].holds and not self.intake.leaving:
             self.dispatcher.hold(delivery)
             return
         if self.dispatcher.ordered and not self.intake.leaving:
-            self._renew()
+            self.taking.renew()
         self.returns.back_from_target(delivery, first_failed)
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
@@ -291,16 +285,23 @@ class Consumer:
         self.returns.close_when_idle()
 
     def rest(self, seconds: float, reason: str) -> None:
-        """Take no messages for `seconds`, because the target refused one."""
-        if self._enter(Event.REFUSED, reason):
-            self._obey()
-            self.wiring.loop.call_later(seconds, lambda: self._take_up(Event.RESTED))
+        """Take no messages for `seconds`, because the target refused one or the service could not send one. A rest in
+        progress that ends later stays."""
+        ends = time.monotonic() + seconds
+        if (self._state != "resting" or ends > self._rests_until) and self._enter(Event.REFUSED, reason):
+            self._rests_until = ends
+            self.taking.obey()
+            self.wiring.loop.call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        if time.monotonic() >= self._rests_until:
+            self._take_up(Event.RESTED)
 
     def suspend(self, reason: str) -> None:
         """Take no messages until the consumer is changed or resumed."""
         if self._enter(Event.MISCONFIGURED, reason):
             log.error("consumer_suspended", reason=reason, **self._who())
-            self._obey()
+            self.taking.obey()
 
     def _who(self) -> dict[str, str]:
         spec = self.subscription.spec

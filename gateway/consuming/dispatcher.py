@@ -1,43 +1,25 @@
-"""Decides when a delivery is sent: in the order of its lane, within the rate limit, after its wait."""
+"""Decides when a delivery is sent: in the order of its lane, within the limits of requests, after its wait."""
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from delivery.lanes import Lanes, key_function
-from delivery.rate import TokenBucket
+from domain.outcome import Answer, Outcome
 from domain.registry import Subscription
+from gateway.consuming.limits import Limits
 from gateway.consuming.session import Delivery
+from gateway.consuming.waits import Waits
 from gateway.loop import Loop
-
-_REMEMBERED = 2000
-"""Maximum number of waits that outlast the loss of a channel, so that a redelivered message keeps its attempts."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    attempt: int
-    not_before: float
-    first_failed: float
-    message_id: str
-
-
-def _identity(delivery: Delivery) -> Hashable:
-    """Return a value that identifies a redelivered message on another channel: its id, or its content if the publisher
-    set no id. Of messages with equal content, the first in the lane may stand for any."""
-    source = delivery.source
-    return delivery.key, source.properties.message_id or (source.routing_key, hash(source.body))
 
 
 class Dispatcher:
     """Holds deliveries between arrival and request. Owned by the loop's thread.
 
     In an ordered consumer a failed message waits here, unsettled, and its lane waits behind it. In other consumers it
-    waits in the delay levels, and the dispatcher only limits the rate.
+    waits in the delay levels, and the dispatcher only limits the requests.
     """
 
     def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[Delivery], None]) -> None:
@@ -48,33 +30,43 @@ class Dispatcher:
         self._ready: deque[Delivery] = deque()
         self._here: dict[int, Delivery] = {}  # arrived and not sent, by tag
         self._held: list[Delivery] = []  # held because their target or their consumer rests
-        self._waits: OrderedDict[Hashable, _Wait] = OrderedDict()  # by identity
-        self._bucket: TokenBucket | None = None
+        self._waits = Waits()
+        self._limits = Limits(subscription)
         self._timer: Any = None  # runs until there is a token, while ready deliveries wait for one
         self.sending = 0
         """number of requests and copies in flight"""
-        self.change_rate(subscription)
 
     @property
     def ordered(self) -> bool:
         return self._key is not None
 
-    def change_rate(self, subscription: Subscription) -> None:
-        """Apply the rate of a new revision, or of another number of workers, also to waiting deliveries."""
-        limit, share = subscription.spec.rate_limit, subscription.share
-        if limit is None:
-            self._bucket = None
-        elif self._bucket is None:
-            self._bucket = TokenBucket(limit.per_second * share, limit.burst * share, time.monotonic())
-        else:
-            self._bucket.change(limit.per_second * share, limit.burst * share, time.monotonic())
-        if self._timer is not None:
-            self._loop.remove_timeout(self._timer)
-            self._pump()
+    def change(self, subscription: Subscription) -> None:
+        """Apply the limits of a new revision, or of another number of workers, also to waiting deliveries."""
+        self._limits.change(subscription)
+        self._again()
+
+    def begin(self, delivery: Delivery) -> None:
+        """Note that the request of a delivery begins."""
+        self._limits.begin(delivery)
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Note that the request of a delivery has ended."""
+        if delivery.began is not None:
+            self._limits.answered(delivery, answer, outcome)
+            if self._ready:
+                self._loop.at_turn_end(self._again)
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Note that a request that had begun was not sent."""
+        self._limits.drop(delivery)
+
+    def slow_start(self) -> None:
+        """Begin with one request, because the target was down."""
+        self._limits.slow_start()
 
     def arrived(self, delivery: Delivery) -> None:
         if self._key is None:
-            if self._bucket is None:
+            if not self._limits.any:
                 self.sending += 1
                 self._send(delivery)
                 return
@@ -90,8 +82,7 @@ class Dispatcher:
         """Note that a delivery is settled; send the next one of its lane."""
         self.sending -= 1
         if self._key is not None:
-            if self._waits:
-                self._waits.pop(_identity(delivery), None)
+            self._waits.end(delivery)
             following = self._lanes.finish(delivery.key)
             if following is not None:
                 self._go_on(following)
@@ -103,6 +94,7 @@ class Dispatcher:
     def hold(self, delivery: Delivery) -> None:
         """Hold a delivery that was about to be sent, or was sent and failed, until `release`."""
         self.sending -= 1
+        self._limits.drop(delivery)
         self._held.append(delivery)
 
     def release(self) -> None:
@@ -116,13 +108,7 @@ class Dispatcher:
         """Attempt a delivery again after `seconds`; until then its lane waits. For ordered consumers only."""
         self.sending -= 1
         self._here[delivery.tag] = delivery
-        delivery.attempt += 1
-        delivery.first_failed = delivery.first_failed or time.time()
-        not_before = time.monotonic() + seconds
-        wait = _Wait(delivery.attempt, not_before, delivery.first_failed, delivery.source.message_id)
-        self._waits[_identity(delivery)] = wait
-        if len(self._waits) > _REMEMBERED:
-            self._waits.popitem(last=False)
+        self._waits.begin(delivery, seconds)
         self._go_on(delivery)
 
     @property
@@ -146,11 +132,7 @@ class Dispatcher:
 
     def _go_on(self, delivery: Delivery) -> None:
         """Offer the first delivery of a lane, now or when its wait is over. The wait may be from an earlier channel."""
-        seconds = 0.0
-        if self._waits and (wait := self._waits.get(_identity(delivery))):
-            delivery.attempt, delivery.first_failed = wait.attempt, wait.first_failed
-            delivery.source = delivery.source._replace(message_id=wait.message_id)
-            seconds = wait.not_before - time.monotonic()
+        seconds = self._waits.resume(delivery)
         if seconds <= 0:
             self._offer(delivery)
         else:
@@ -165,10 +147,17 @@ class Dispatcher:
         if self._timer is None:
             self._pump()
 
+    def _again(self) -> None:
+        if self._timer is not None:
+            self._loop.remove_timeout(self._timer)
+        self._pump()
+
     def _pump(self) -> None:
         self._timer = None
         while self._ready:
-            seconds = self._bucket.take(time.monotonic()) if self._bucket else 0.0
+            seconds = self._limits.take()
+            if seconds is None:
+                return
             if seconds:
                 self._timer = self._loop.call_later(seconds, self._pump)
                 return

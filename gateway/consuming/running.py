@@ -16,8 +16,8 @@ log = structlog.get_logger("workerrmq.delivery")
 
 
 def _place(subscription: Subscription) -> tuple[object, ...]:
-    """Return queue and ordering. If they change, the old consumer drains first, then a new one starts."""
-    return subscription.spec.queue_name, subscription.spec.ordering
+    """Return queue, ordering and batch. If they change, the old consumer drains first, then a new one starts."""
+    return subscription.spec.queue_name, subscription.spec.ordering, subscription.spec.batch
 
 
 def _same(old: Subscription, new: Subscription) -> bool:

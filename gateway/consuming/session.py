@@ -30,16 +30,17 @@ class Session:
         """open deliveries, by tag"""
 
     def finish(self, tag: int) -> None:
-        """Ack a delivery, at the end of this turn or soon after."""
-        self._window.finish(tag)
-        self._done(tag)
+        """Ack a delivery, at the end of this turn or soon after. A delivery is settled once: a second time does
+        nothing, because RabbitMQ closes the channel with 406 for an unknown tag."""
+        if self._done(tag):
+            self._window.finish(tag)
 
     def give_back(self, tag: int) -> None:
         """Requeue a delivery by nack, which since RabbitMQ 4.3 does not count towards the delivery limit."""
-        if self.alive and self.channel.is_open:
-            self.channel.basic_nack(tag, requeue=True)
-        self._window.settled(tag)
-        self._done(tag)
+        if self._done(tag):
+            if self.channel.is_open:
+                self.channel.basic_nack(tag, requeue=True)
+            self._window.settled(tag)
 
     def leave(self, tag: int) -> None:
         """Leave a delivery unsettled: it returns to its place when the channel closes."""
@@ -85,19 +86,22 @@ class Session:
             for tag in self._window.take_stragglers():
                 self.channel.basic_ack(tag)
 
-    def _done(self, tag: int) -> None:
-        self.unsettled.pop(tag, None)
+    def _done(self, tag: int) -> bool:
+        """Remove a delivery; return whether it was open."""
+        if self.unsettled.pop(tag, None) is None:
+            return False
         self._loop.at_turn_end(self.flush)
         if not self.unsettled:
             self._loop.at_turn_end(self._on_idle)
+        return True
 
 
 class Delivery:
     """One message and the session that settles it, in whose `unsettled` it is from its arrival."""
 
     __slots__ = (
-        "_claims", "abandoned", "arrived", "attempt", "first_failed", "key", "probe", "session", "source", "span",
-        "tag", "tries",
+        "_claims", "abandoned", "arrived", "attempt", "awaited", "began", "first_failed", "key", "probe", "session",
+        "source", "span", "tag", "tries",
     )  # fmt: skip
 
     def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
@@ -108,6 +112,10 @@ class Delivery:
         """key of its lane, if the consumer is ordered"""
         self.probe = False
         """whether it is the probe of a half-open breaker"""
+        self.began: float | None = None
+        """when its request began, if the requests in flight are limited; seconds of the monotonic clock"""
+        self.awaited = False
+        """whether the answer to its attempt is still to come; a second answer is ignored"""
         self.first_failed: float | None = None
         """Unix seconds, if the message's headers do not have the time"""
         self.abandoned = False
@@ -123,6 +131,11 @@ class Delivery:
     def open(self) -> bool:
         """Whether the delivery can still be settled."""
         return self.session.alive and self.tag in self.session.unsettled
+
+    def hand_over(self, other: Delivery) -> None:
+        """Let another delivery of the same batch stand for the request."""
+        other.probe, self.probe = self.probe, False
+        other.began, self.began = self.began, None
 
     def claim(self) -> Callable[[], bool]:
         """Start a copy that replaces the delivery, and end any earlier claim. Return a function that tells whether that

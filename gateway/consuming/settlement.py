@@ -5,26 +5,29 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
+
+import structlog
 
 from delivery.backoff import retry_delay
 from delivery.copies import known_since, times_forwarded, wants_reply
 from delivery.fate import Fate, Otherwise, Situation, fate_of
 from delivery.refusals import Refusals
-from delivery.request import Request, RequestBuilder
-from delivery.unsendable import Unsendable
+from delivery.unsendable import Failed
 from domain.otherwise import Destination, Forward
-from domain.outcome import NEVER_ASKED, Answer, Outcome
+from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from gateway.consuming.attempt_log import AttemptObserver
+from gateway.consuming.batches import Batches
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.counters import Counters
-from gateway.consuming.observers import OnAnswer, OnFate, Spans
+from gateway.consuming.observers import OnAnswer, OnFate, Spans, tell
+from gateway.consuming.sending import Sending
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
-from gateway.rendering.requests import make
+
+log = structlog.get_logger("workerrmq.delivery")
 
 
 class Owner(Protocol):
@@ -32,6 +35,25 @@ class Owner(Protocol):
 
     settlement: Settlement
     """the settlement of the current revision"""
+
+    def may_send(self, delivery: Delivery) -> bool:
+        """Return whether a delivery may be sent now."""
+
+    def send(self, delivery: Delivery) -> None:
+        """Send a delivery by the current settlement if it may be sent now; else hold it or give it back."""
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        """Send batches, before all others, by the current settlement if they may be sent now; else hold them or give
+        them back."""
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Called if the request of a delivery was not sent."""
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Called if the request of a delivery was sent, and there is an answer."""
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -50,7 +72,7 @@ class Owner(Protocol):
 
 
 class Settlement:
-    """Sends and settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
+    """Settles the deliveries of one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
         self, owner: Owner, wiring: Wiring, subscription: Subscription, breaker: TargetBreaker, counters: Counters
@@ -59,52 +81,58 @@ class Settlement:
         self._owner, self._wiring, self._breaker, self._spec = owner, wiring, breaker, spec
         self._counters = counters
         self.copier = Copier(self, wiring, subscription)
-        self._decide = spec.outcomes.table.outcome_of
-        self._requests = RequestBuilder(spec, subscription.retiring_secrets)
-        self._target = wiring.http.target(spec)
+        self.outcome = spec.outcomes.table.outcome_of
         self._ordered = spec.ordering != "none"
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
-        self._spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
-        self._on_answer: list[OnAnswer] = [counters.answered, *([self._spans.answered] if self._spans else [])]
+        spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
+        self.sending = Sending(self, wiring, subscription, spans)
+        self.batches = Batches(self, wiring, subscription, spans) if spec.batch else None
+        self._on_answer: list[OnAnswer] = [counters.answered, *([spans.answered] if spans else [])]
+        if spec.concurrency:
+            self._on_answer.append(owner.answered)
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
-    def send(self, delivery: Delivery) -> None:
-        """Start the request of a delivery; its answer settles the delivery."""
-        start = partial(self._start, delivery)
-        make(self._requests, self._wiring.renderer, delivery.source, delivery.attempt, start)
+    # --- what the sending calls --------------------------------------------------------------------------------------
 
-    def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
-        if isinstance(request, Unsendable):
-            self.answered(delivery, request.answer)
-            return
-        headers, body, url = request
-        if self._spans is not None:
-            headers = self._spans.start(delivery, headers)
-        self._target.send(headers, body, partial(self.answered, delivery), url)
+    def may_send(self, delivery: Delivery) -> bool:
+        return self._current and self._owner.may_send(delivery)
+
+    def not_sent(self, delivery: Delivery) -> None:
+        probe, delivery.probe = delivery.probe, False
+        self._breaker.not_asked(probe=probe)
+        self._owner.not_sent(delivery)
+
+    def send_again(self, delivery: Delivery) -> None:
+        self._owner.send(delivery)
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        self._owner.send_batches(*batches)
+
+    def put_back(self, delivery: Delivery) -> None:
+        self._owner.put_back(delivery)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
-        """Settle the delivery by the outcome of its attempt."""
-        outcome = self._decide(answer)
+        """Settle a delivery by the outcome of its attempt. An exception is a failure of the service: the message is
+        given back."""
+        try:
+            outcome = self.outcome(answer)
+            situation = self.heard(delivery, answer, outcome)
+            self.settle(delivery, answer, self.fate(delivery, outcome, situation))
+        except Exception as exc:
+            log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            if delivery.open:
+                delivery.claim()
+                self._refusals.unsent(time.monotonic())
+                self._rest(delivery, Failed.by(exc).answer, None)
+
+    def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
+        """Record the answer to the request of a delivery, or of a batch that begins with it. Return the situation, as
+        far as it is the same for all messages of the request."""
         probe, delivery.probe = delivery.probe, False
         self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
-        for observe in self._on_answer:
-            observe(delivery, answer, outcome)
-        fate = fate_of(outcome, self._situation(delivery, outcome, answer, probe))
-        if fate is not Fate.FORGET:
-            self._settle(delivery, answer, fate)
-
-    def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
-        delay = None
-        if fate is Fate.RETRY:
-            policy, left = self._spec.retry, self._seconds_left(delivery)
-            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
-        for observe in self._on_fate:
-            observe(delivery, answer, fate, delay)
-        _SETTLE[fate](self, delivery, answer, delay)
-
-    def _situation(self, delivery: Delivery, outcome: Outcome, answer: Answer, probe: bool) -> Situation:
-        if not delivery.session.alive or delivery.abandoned:
+        tell(self._on_answer, delivery, answer, outcome)
+        if not delivery.session.alive:
             return _GONE
         if outcome is Outcome.SUCCESS:
             self._refusals.success(time.monotonic())
@@ -113,22 +141,47 @@ class Settlement:
         if outcome is Outcome.SUSPEND:
             others_succeed = self._refusals.refusal(time.monotonic())
         elif outcome is Outcome.UNSENT:
-            self._refusals.unsent()
+            self._refusals.unsent(time.monotonic())
         elif outcome is Outcome.RETRY or outcome is Outcome.REJECT:
             self._refusals.failure()
         return Situation(
-            attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
-            too_old=(self._seconds_left(delivery) or 0) < 0,
             target_down=not self._breaker.closed,
             probe=probe,
-            outdated=self._owner.settlement is not self,
+            outdated=not self._current,
             others_succeed=others_succeed,
             refusals=self._refusals.row,
             status=answer.status,
             otherwise=self._otherwise,
-            forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
             error=answer.error,
         )
+
+    def fate(self, delivery: Delivery, outcome: Outcome, situation: Situation) -> Fate:
+        """Return the fate of a delivery in the situation of its request."""
+        if not delivery.open or delivery.abandoned:
+            return Fate.FORGET
+        if outcome is not Outcome.SUCCESS:
+            situation = situation._replace(
+                attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
+                too_old=(self._seconds_left(delivery) or 0) < 0,
+                forwarded_enough=times_forwarded(delivery.source.properties.headers) >= MOST_FORWARDS,
+            )
+        return fate_of(outcome, situation)
+
+    @property
+    def _current(self) -> bool:
+        """Whether the consumer still has this definition."""
+        return self._owner.settlement is self
+
+    def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
+        """Carry out the fate of a delivery."""
+        if fate is Fate.FORGET:
+            return
+        delay = None
+        if fate is Fate.RETRY:
+            policy, left = self._spec.retry, self._seconds_left(delivery)
+            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
+        tell(self._on_fate, delivery, answer, fate, delay)
+        _SETTLE[fate](self, delivery, answer, delay)
 
     def _charged(self, delivery: Delivery) -> int:
         """Return the number of the attempt to charge. Unless the consumer is ordered, a probe of a target that is down
@@ -165,7 +218,7 @@ class Settlement:
                 answer,
                 delay,
                 safe=lambda: self._finish(delivery, "retried"),
-                unfit=lambda: self._settle(delivery, answer, Fate.EXHAUST),
+                unfit=lambda: self.settle(delivery, answer, Fate.EXHAUST),
             )
 
     def _reject(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
@@ -177,13 +230,15 @@ class Settlement:
     def _expire(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
         self.copier.dead_letter(delivery, answer, "expired", lambda: self._finish(delivery, "dead_lettered"))
 
-    def _give_back(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
-        """Give back a message. If `giveUpAfter` needs its age and the message has no time, record its first failure."""
+    def _give_back(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        """Give back a message, as a copy with the time of its first failure if `giveUpAfter` needs its age and the
+        message has no time. A message on which the service fails goes to the end, because it may fail every time."""
         now = time.time()
         aging = self._spec.retry.give_up_after is not None and known_since(delivery.source.properties, now) is None
         delivery.first_failed = delivery.first_failed or now
         self._counters.settled(delivery, "requeued")
-        self._owner.give_back(delivery, first_failed=delivery.first_failed if aging else None)
+        copied = aging or answer.error is ErrorClass.INTERNAL
+        self._owner.give_back(delivery, first_failed=delivery.first_failed if copied else None)
 
     def _rest(self, delivery: Delivery, answer: Answer, delay: int | None) -> None:
         asked = answer.retry_after or 0 if answer.error else 0  # Retry-After of the token endpoint
@@ -203,7 +258,7 @@ class Settlement:
             delivery,
             self._destination,
             safe=lambda: self._finish(delivery, "filtered"),
-            unfit=lambda: self._settle(delivery, answer, Fate.SET_ASIDE),
+            unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
         )
 
     def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:

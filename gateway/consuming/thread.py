@@ -28,7 +28,7 @@ from gateway.consuming.wiring import Wiring
 from gateway.http.client import HttpClient
 from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
-from gateway.rendering.renderer import Renderer
+from gateway.rendering.renderer import Renderer, RenderLimits
 from gateway.tracing import Tracing
 from runtime.open_files import allow_many
 
@@ -62,10 +62,11 @@ class ConsumerThread:
         tracing: Tracing | None = None,
         periods: Periods = Periods(),  # noqa: B008 - immutable
         egress: Egress = DIRECT,
+        limits: RenderLimits = RenderLimits(),  # noqa: B008 - immutable
     ) -> None:
         """`guard` decides which targets may be called; without it, all. With `tracing`, each attempt has a span."""
         self._nodes, self._name, self._guard, self._tracing = nodes, name, guard, tracing
-        self._periods, self._egress = periods, egress
+        self._periods, self._egress, self._limits = periods, egress, limits
         self.crash: str | None = None
         """type of the exception that ended the thread; None while it runs and after it was stopped"""
         self._snapshot = Snapshot()
@@ -126,14 +127,14 @@ class ConsumerThread:
         self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
         self._wiring = Wiring(
             loop,
-            HttpClient(loop, self._guard, self._periods.connection_age, self._egress),
+            HttpClient(loop, self._guard, self._periods.connection_age, self._egress, self._periods.tokens),
             self._publisher,
             Standing(loop, self._periods),
             Breakers(loop, self._periods.longest_pause),
             AttemptLog(self._attempts),
             self._tracing,
             self._periods,
-            Renderer(loop),
+            Renderer(loop, self._limits),
         )
         self._due_retries = DueRetries(self._wiring)
         self._consumers = RunningConsumers(self._wiring, self._close_when_done)

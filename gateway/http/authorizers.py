@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from delivery.request import Request
 from delivery.signing import github_signature, stripe_signature
+from delivery.tokens import TokenPeriods
 from domain.auth import ApiKeyAuth, BasicAuth, BearerAuth, HmacAuth, OAuth2Auth
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer, ErrorClass
@@ -78,28 +79,28 @@ class Unexpired:
             self._then.authorize(request, send, done)
 
 
-def _bearer(auth: BearerAuth, _spec: ConsumerSpec, _ask: Ask) -> Authorizer:
+def _bearer(auth: BearerAuth, *_: Any) -> Authorizer:
     """Return the authorizer for a bearer token (RFC 6750 §2.1)."""
     return Fixed(f"Authorization: Bearer {auth.token.get_secret_value()}")
 
 
-def _api_key(auth: ApiKeyAuth, spec: ConsumerSpec, _ask: Ask) -> Authorizer:
+def _api_key(auth: ApiKeyAuth, spec: ConsumerSpec, *_: Any) -> Authorizer:
     value = auth.value.get_secret_value()
     return InQuery(spec.url, auth.name, value) if auth.in_ == "query" else Fixed(f"{auth.name}: {value}")
 
 
-_AUTHORIZERS: dict[type, Callable[[Any, ConsumerSpec, Ask], Authorizer]] = {
-    BasicAuth: lambda auth, _spec, _ask: Fixed(f"Authorization: {auth.header}"),
+_AUTHORIZERS: dict[type, Callable[[Any, ConsumerSpec, Ask, TokenPeriods], Authorizer]] = {
+    BasicAuth: lambda auth, *_: Fixed(f"Authorization: {auth.header}"),
     BearerAuth: _bearer,
     ApiKeyAuth: _api_key,
     OAuth2Auth: OAuth2,
-    HmacAuth: lambda auth, _spec, _ask: Hmac(auth),
+    HmacAuth: lambda auth, *_: Hmac(auth),
 }
 
 
-def authorizer_of(spec: ConsumerSpec, ask: Ask) -> Authorizer | None:
+def authorizer_of(spec: ConsumerSpec, ask: Ask, tokens: TokenPeriods) -> Authorizer | None:
     """Return the authorizer of a consumer's requests; None if it needs none. `ask` sends a request to an endpoint that
     is not the target."""
     make = _AUTHORIZERS.get(type(spec.auth))
-    authorizer = make(spec.auth, spec, ask) if make else None
+    authorizer = make(spec.auth, spec, ask, tokens) if make else None
     return Unexpired(spec.tls, authorizer) if spec.tls else authorizer

@@ -12,6 +12,7 @@ import pycurl
 import structlog
 
 from delivery.target_guard import Guard
+from delivery.tokens import TokenPeriods
 from domain.consumer import ConsumerSpec
 from gateway.http.authorizers import authorizer_of
 from gateway.http.egress import DIRECT, Egress
@@ -31,11 +32,16 @@ class HttpClient:
     """Sends requests on a loop. Owned by the loop's thread."""
 
     def __init__(
-        self, loop: Loop, guard: Guard | None = None, connection_age: float = 600.0, egress: Egress = DIRECT
+        self,
+        loop: Loop,
+        guard: Guard | None = None,
+        connection_age: float = 600.0,
+        egress: Egress = DIRECT,
+        tokens: TokenPeriods = TokenPeriods(),  # noqa: B008 - immutable
     ) -> None:
         """Without a guard every address is allowed. Connections older than `connection_age` seconds are not reused."""
         self._loop, self._connection_age, self._egress = loop, connection_age, egress
-        self.guard = guard
+        self.guard, self._tokens = guard, tokens
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
@@ -48,7 +54,7 @@ class HttpClient:
 
     def target(self, spec: ConsumerSpec) -> Target:
         """Return a consumer's target. It has separate curl handles, which it reuses."""
-        return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask))
+        return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask, self._tokens))
 
     def _ask(self, endpoint: Endpoint) -> Send:
         return self._target(endpoint).send_request

@@ -15,6 +15,8 @@ from domain.url_template import UrlTemplate
 
 READ_LIMIT = 64 * 1024
 """Maximum bytes to read of an answer's body. Then the connection is closed; the status remains valid."""
+LIST_LIMIT = 1024 * 1024
+"""The same for an answer that names the failed messages of a batch."""
 KEPT = 1024
 """Bytes of an answer's body to keep as the reason of a failure."""
 
@@ -35,13 +37,15 @@ class Endpoint(NamedTuple):
     options: tuple[Option, ...] = ()
     typed: bool = False
     """whether to keep the content type of an answer"""
+    read_limit: int = READ_LIMIT
 
     @classmethod
     def of(cls, spec: ConsumerSpec) -> Self:
         """Return the endpoint of a consumer's target."""
-        kept = READ_LIMIT if spec.reply else KEPT
+        limit = LIST_LIMIT if spec.batch and spec.batch.answers == "each" else READ_LIMIT
+        kept = limit if spec.reply or limit is LIST_LIMIT else KEPT
         options = (*_tls(spec.tls), *_aws(spec.auth))
-        return cls(spec.url, spec.method, spec.timeout, spec.connect_timeout, kept, options, typed=spec.reply)
+        return cls(spec.url, spec.method, spec.timeout, spec.connect_timeout, kept, options, spec.reply, limit)
 
 
 def _tls(tls: TargetTls | None) -> list[Option]:

@@ -17,12 +17,14 @@ import jwt
 import structlog
 
 from delivery.request import Request
-from delivery.tokens import Token, refreshed_later, token_of
+from delivery.tokens import Token, TokenPeriods, refreshed_later, token_of
+from delivery.unsendable import Failed
 from domain.auth import OAuth2Auth, SigningKey, signing_key
 from domain.consumer import ConsumerSpec
 from domain.credentials import without
 from domain.outcome import Answer
 from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
+from gateway.loop import contained
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -68,7 +70,7 @@ class TokenRequest:
             else:
                 self._fields |= {"client_id": auth.client_id, "client_secret": secret}
 
-    def build(self, now: float, life: float = 60.0) -> Request:
+    def build(self, now: float, life: float) -> Request:
         """Return a token request. `now` is in Unix seconds. If a JWT authenticates the client, it is valid for `life`
         seconds (RFC 7523 §3)."""
         fields = self._fields
@@ -87,12 +89,11 @@ class OAuth2:
     one expires; requests use the current one meanwhile. When the target refuses a token, it fetches a new one and sends
     the request once more."""
 
-    def __init__(self, auth: OAuth2Auth, spec: ConsumerSpec, ask: Ask, default_life: float = 300.0) -> None:
-        """`default_life` is the lifetime in seconds of a token if the endpoint does not send one."""
+    def __init__(self, auth: OAuth2Auth, spec: ConsumerSpec, ask: Ask, periods: TokenPeriods) -> None:
         endpoint = Endpoint(auth.token_url, "POST", spec.timeout, spec.connect_timeout, READ_LIMIT)
         self._ask, self._requests = ask(endpoint), TokenRequest(auth)
         self._place = str(auth.token_url)
-        self._default_life = default_life
+        self._periods = periods
         self._consumer, self._queue = spec.name or spec.queue_name, spec.queue_name
         self._token: Token | None = None
         self._accepted = True  # false after the target refused a new token, until it accepts one
@@ -126,10 +127,10 @@ class OAuth2:
         if token is not None and now < token.expires_at:
             if now >= token.refresh_at:
                 self._fetch()
-            use(token)
+            _use(token, use, done)
         else:
+            self._waiting.append((use, done))
             self._fetch()
-            self._waiting.append((use, done))  # after _fetch: if that raises, `done` must not be called later
 
     def _refused(self, token: Token) -> bool:
         """Drop a token that the target refused; return whether to try another. If the target refused a new token too,
@@ -142,26 +143,39 @@ class OAuth2:
         return True
 
     def _fetch(self) -> None:
-        if not self._fetching:
-            self._ask(self._requests.build(time.time()), self._fetched)
-            self._fetching = True
+        if self._fetching:
+            return
+        self._fetching = True
+        try:
+            self._ask(self._requests.build(time.time(), self._periods.assertion), self._fetched)
+        except Exception as exc:
+            log.exception("authorization_crashed")
+            self._fetched(Failed.by(exc).answer)
 
     def _fetched(self, answer: Answer) -> None:
-        now = time.monotonic()
-        found = token_of(answer, self._place, self._requests.secrets, now, self._default_life)
-        self._fetching = False
+        self._fetching, now = False, time.monotonic()
+        found = token_of(answer, self._place, self._requests.secrets, now, self._periods.life)
         if isinstance(found, Token):
             self._token = found
         else:
             log.warning("token_unavailable", consumer=self._consumer, queue=self._queue, reason=found.detail)
             if self._token is not None:
-                self._token = refreshed_later(self._token, now)
+                self._token = refreshed_later(self._token, now, self._periods.again)
         waiting, self._waiting = self._waiting, []
         for use, done in waiting:
             if isinstance(found, Token):
-                use(found)
+                _use(found, use, done)
             else:
-                done(found)
+                contained(done, found)
+
+
+def _use(token: Token, use: Callable[[Token], None], done: Done) -> None:
+    """Call `use`. If it raises, call `done` instead, so that the other requests that wait for the token are sent."""
+    try:
+        use(token)
+    except Exception as exc:
+        log.exception("authorization_crashed")
+        contained(done, Failed.by(exc).answer)
 
 
 def _with(request: Request, token: Token) -> Request:

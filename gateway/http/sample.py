@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from delivery.batch import BatchBuilder
 from delivery.copies import Source, attempts_charged
 from delivery.request import Request, RequestBuilder
 from delivery.target_guard import Guard
@@ -19,7 +20,7 @@ from gateway.http.egress import DIRECT, Egress
 from gateway.loop import Loop
 from gateway.rendering.once import OnceRenderers
 from gateway.rendering.renderer import Renderer
-from gateway.rendering.requests import Made, make
+from gateway.rendering.requests import Made, make, make_content
 
 
 def send_sample(
@@ -75,9 +76,13 @@ def _request(
     spec: ConsumerSpec, consumer: RegisteredConsumer, source: Source, renderers: OnceRenderers
 ) -> Request | Unsendable:
     requests = RequestBuilder(spec, consumer.retiring_secrets)
+    batches = BatchBuilder(spec, consumer.retiring_secrets) if spec.batch else None
     attempt = attempts_charged(source.properties.headers) + 1
 
     def made(renderer: Renderer, done: Made) -> None:
-        make(requests, renderer, source, attempt, done)
+        if batches is None:
+            make(requests, renderer, source, attempt, done)
+        else:
+            make_content(requests, renderer, source, attempt, lambda content: done(batches.of_one(source, content)))
 
     return renderers.run(made)

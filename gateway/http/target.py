@@ -20,7 +20,7 @@ from delivery.target_guard import Guard
 from domain.outcome import Answer, ErrorClass
 from gateway.http.curl_errors import ERRORS
 from gateway.http.egress import Egress
-from gateway.http.endpoint import READ_LIMIT, Done, Endpoint
+from gateway.http.endpoint import Done, Endpoint
 from gateway.http.oauth2 import Authorizer
 
 _KNOWN_ADDRESSES = 1000
@@ -49,13 +49,26 @@ class Target:
         self._known: dict[str, str | None] = {}
         self._refusal = guard.check_target(endpoint.url.target) if guard else None
 
-    def send(self, headers: list[str], body: bytes, done: Done, url: str | None = None) -> None:
+    def send(
+        self,
+        headers: list[str],
+        body: bytes,
+        done: Done,
+        url: str | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Send `body` with `Name: value` header lines. `done` is called exactly once, from the loop, with the answer.
-        `url`, if given, has another path or query on the same host."""
+        `url`, if given, has another path or query on the same host. If `wanted` returns false after the request has
+        waited for its credentials, the request is dropped without `done`."""
         if self._authorizer is None:
             self._send(headers, body, done, url)
-        else:
-            self._authorizer.authorize(Request(headers, body, url), self.send_request, done)
+            return
+
+        def send(request: Request, answered: Done) -> None:
+            if wanted():
+                self.send_request(request, answered)
+
+        self._authorizer.authorize(Request(headers, body, url), send, done)
 
     def send_request(self, request: Request, done: Done) -> None:
         """Send a request that is authorized, or needs not to be."""
@@ -150,12 +163,12 @@ class Easy:
         if len(self._body) < self._target.endpoint.kept:
             self._body = (self._body + chunk)[: self._target.endpoint.kept]
         self._read += len(chunk)
-        return 0 if self._read > READ_LIMIT else None  # 0 bytes taken: curl ends the transfer
+        return 0 if self._read > self._target.endpoint.read_limit else None  # 0 bytes taken: curl ends the transfer
 
     def finished(self, code: int, text: str) -> None:
         curl, done = self.curl, self._done
         assert done is not None
-        if code and not (code == pycurl.E_WRITE_ERROR and self._read > READ_LIMIT):
+        if code and not (code == pycurl.E_WRITE_ERROR and self._read > self._target.endpoint.read_limit):
             error = ERRORS.get(code, ErrorClass.PROTOCOL)
             if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
                 error, text = ErrorClass.BLOCKED, self._objection

@@ -79,7 +79,7 @@ def _no_access(refusal: Refusal, user: str, needed: str) -> str:
         return f"RabbitMQ's user {user!r} has no permissions in the virtual host of RABBITMQ_URL."
     if refusal.reason == "Access refused." and needed:
         return f"RabbitMQ's user {user!r} lacks a permission. The operation needs {needed}."
-    return missing_permission(refusal.reason, {}) or f"RabbitMQ refuses this to its user {user!r}: {refusal.reason}"
+    return missing_permission(refusal.reason) or f"RabbitMQ refuses this to its user {user!r}: {refusal.reason}"
 
 
 def _not_found(reason: str, subject: Subject, name: str) -> WorkerError:

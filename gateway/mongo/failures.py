@@ -17,7 +17,6 @@ from pymongo.errors import (
 )
 
 from domain.errors import StoreUnavailable, TooLargeForStore, WorkerError
-from gateway.mongo.refusals import refusal
 from gateway.tls import tls_problem
 
 DUPLICATE_KEY = 11000
@@ -30,6 +29,11 @@ NEVER_STORED = TOO_LARGE | {2, 121, 17280}
 RETRY_AFTER = 2.0
 """Seconds in which a client finds a store that is up again."""
 
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+"""Error codes (https://www.mongodb.com/docs/manual/reference/error-codes/)."""
+_COMMAND = re.compile(
+    r"not authorized on (?P<database>\S+) to execute command \{ (?P<command>\w+): \"(?P<collection>[^\"]+)\""
+)
 _REASON = re.compile(r":\d+: (?:\[[^]]*\] )?(.+?) \(configured timeouts")
 """The reason for each host in a ConnectionFailure of pymongo: `host:port: [Errno 111] reason (configured …)`."""
 _SERVER = re.compile(r"Server at \S+")
@@ -63,3 +67,17 @@ def _sentence(failure: PyMongoError, code: int) -> str:
         return f"MongoDB cannot be reached: {problem}."
     reasons = ", ".join(sorted(set(_REASON.findall(str(failure)))))
     return f"MongoDB cannot be reached{f' ({reasons})' if reasons else ''}. Try again shortly."
+
+
+def refusal(exc: OperationFailure, code: int) -> str:
+    """Return the reason as a sentence. `code` is the server's code; the exception's own differs for a
+    BulkWriteError."""
+    if code == _AUTHENTICATION_FAILED:
+        return "MongoDB refuses the login: wrong user, password or authSource in MONGO_URI."
+    if code == _UNAUTHORIZED and (found := _COMMAND.search(str(exc))):
+        what = f"the command {found['command']} on {found['database']}.{found['collection']}"
+        return f"MongoDB's user lacks the permission for {what}. Use the role that docs/deploy/mongo-role.js creates."
+    if code == _UNAUTHORIZED:
+        return "MongoDB's user lacks a permission. Use the role that docs/deploy/mongo-role.js creates."
+    name = (exc.details or {}).get("codeName")
+    return f"MongoDB refused the operation: {f'{name}, code' if name else 'code'} {code}."

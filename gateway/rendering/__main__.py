@@ -48,7 +48,7 @@ def _answer(renderer: TemplateRenderer, frame: Frame) -> bytes:
     except Unsendable as exc:
         return packed(UNSENDABLE, str(exc).encode(errors="replace"), b"")
     except BaseException:  # noqa: BLE001 - minijinja's panics do not derive from Exception
-        os.abort()  # the service attributes the crash to this message
+        os.abort()  # earlier messages may be the cause, for example of a MemoryError, so the service tries again
 
 
 if __name__ == "__main__":

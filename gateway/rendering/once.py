@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import TypeVar
 
-from delivery.unsendable import Unsendable
+from delivery.unsendable import Failed, Unsendable
 from domain.errors import RendererUnavailable
 from gateway.loop import Loop
 from gateway.rendering.renderer import Renderer, RenderLimits
@@ -49,7 +49,10 @@ class OnceRenderers:
             loop.finish()
 
         def done(result: Result) -> None:
-            results.append(result)
+            if isinstance(result, Failed):
+                errors.append(RendererUnavailable(f"The template was not rendered: {result}. Retry shortly."))
+            else:
+                results.append(result)
             end()
 
         def start() -> None:

@@ -12,6 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from delivery.periods import Periods
 from delivery.target_guard import Guard
 from gateway.http.egress import DIRECT, Egress
+from gateway.rendering.renderer import RenderLimits
 from tests.delivery.running import Consumers
 from tests.support.node import BrokerNode
 from tests.support.proxy import Proxy
@@ -63,8 +64,9 @@ def make_consumers(broker: BrokerNode) -> Iterator[Callable[..., Consumers]]:
         guard: Guard | None = None,
         periods: Periods = Periods(),  # noqa: B008
         egress: Egress = DIRECT,
+        limits: RenderLimits = RenderLimits(),  # noqa: B008
     ) -> Consumers:
-        made.append(Consumers(url or broker.amqp_url, guard, periods, egress))
+        made.append(Consumers(url or broker.amqp_url, guard, periods, egress, limits))
         return made[-1]
 
     yield make

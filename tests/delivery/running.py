@@ -13,6 +13,7 @@ from domain.signing_secret import RetiringSecret
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
 from gateway.http.egress import DIRECT, Egress
+from gateway.rendering.renderer import RenderLimits
 from tests.support.processes import wait_until
 
 AT_ONCE: dict[str, Any] = {"schedule": (), "jitter": 0}
@@ -34,10 +35,12 @@ class Consumers:
         guard: Guard | None = None,
         periods: Periods = Periods(),  # noqa: B008
         egress: Egress = DIRECT,
+        limits: RenderLimits = RenderLimits(),  # noqa: B008
     ) -> None:
         if periods.settling == Periods().settling:  # most tests kill no broker that is seconds old
             periods = replace(periods, settling=0)
-        self.thread = ConsumerThread(BrokerNodes.parse(url), "test-consumer", guard, periods=periods, egress=egress)
+        nodes = BrokerNodes.parse(url)
+        self.thread = ConsumerThread(nodes, "test-consumer", guard, periods=periods, egress=egress, limits=limits)
         self._desired: dict[str, Subscription] = {}
         self.thread.start()
 

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.copies import Source
+from gateway.consuming.session import Delivery, Session
+from gateway.loop import Loop
 from tests.delivery.frames import ACK, FrameCounter
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready, wait_ready
@@ -72,3 +75,17 @@ def test_ten_thousand_messages_need_far_fewer_acks(
         assert ready(channel, queue) == 0
     counter.close()
     assert 0 < counter.sent[ACK] < 5_000
+
+
+def test_a_delivery_that_is_settled_twice_does_not_close_its_channel(channel: BlockingChannel, queue: str) -> None:
+    publish(channel, queue, *"abc")
+    session = Session(Loop(), channel, 4, lambda: None)
+    for _ in "abc":
+        method, properties, body = channel.basic_get(queue)
+        Delivery(session, method.delivery_tag, Source(queue, "", queue, properties, body, "m"), 1, 0.0)
+    for _ in range(2):
+        session.finish(3)
+        session.finish(1)
+        session.give_back(2)
+        session.flush()
+    wait_ready(channel, queue, 1)

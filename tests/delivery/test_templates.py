@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
@@ -17,6 +16,7 @@ from domain.signing_secret import SigningSecret
 from tests.delivery.oracle import wait_delivered
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, wait_ready
+from tests.support.rendering import renderers
 from tests.support.target import Target
 
 pytestmark = pytest.mark.versions
@@ -109,7 +109,7 @@ def test_a_renderer_that_others_kill_costs_no_message(
         for number in range(100):
             publish(channel, queue, f'{{"id": {number}}}', message_id=f"{round_}-{number}")
         target.wait_for(100 * round_ + 1, 20)
-        os.kill(_renderers()[0], signal.SIGKILL)
+        os.kill(renderers()[0], signal.SIGKILL)
     wait_delivered(target, (f"{round_}-{number}" for round_ in range(3) for number in range(100)))
     report = consumers.report(queue)
     assert report is not None
@@ -122,9 +122,9 @@ def test_the_renderer_ends_with_its_service(
     consumers.deliver(queue, target.url(), payload=template("{{ text }}"))
     publish(channel, queue, "x")
     target.wait_for(1)
-    assert len(_renderers()) == 1
+    assert len(renderers()) == 1
     consumers.end()
-    assert not _renderers()
+    assert not renderers()
 
 
 def test_a_template_that_is_none_suspends_the_consumer_and_costs_no_message(
@@ -136,10 +136,3 @@ def test_a_template_that_is_none_suspends_the_consumer_and_costs_no_message(
     assert "line 2" in (report.reason or "")
     wait_ready(channel, queue, 2)
     assert not target.requests
-
-
-def _renderers() -> list[int]:
-    """The ids of the renderers of this process."""
-    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    ids = [int(one) for path in children for one in path.read_text().split()]
-    return [one for one in ids if "gateway.rendering" in Path(f"/proc/{one}/cmdline").read_text()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,17 @@ pytestmark = pytest.mark.versions
 PREFETCH = 64
 
 
+BATCHES = {
+    "payload": "envelope",
+    "batch": {"maxMessages": 20},
+    "concurrency": {"max": 16, "adaptive": True},
+}
+
+
+@pytest.mark.parametrize("fields", [{}, BATCHES], ids=["", "batches"])
 @pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 def test_no_message_is_lost_when_worker_and_broker_are_killed_and_the_target_fails(
-    broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str, count: int
+    broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str, count: int, fields: dict[str, Any]
 ) -> None:
     target = TargetProcess(tmp_path / "target")
     uri = store.uri("faults")
@@ -37,6 +46,7 @@ def test_no_message_is_lost_when_worker_and_broker_are_killed_and_the_target_fai
             prefetch=PREFETCH,
             timeout=2,
             retry=RetryPolicy(schedule=(1, 1, 2, 2, 4)),
+            **fields,
         )
         registry.consumers.create(spec)
         process.start()

@@ -11,6 +11,8 @@ REPLIES = "soak-replies"
 _QUORUM: Fields = {"type": "quorum"}
 _AT_ONCE: Fields = {"schedule": [1, 1, 2, 2, 5], "jitter": 0.2}
 
+_BATCHED: Fields = {"payload": "envelope", "batch": {"maxMessages": 20, "maxWaitMs": 2000}}
+
 
 def _plain(number: int) -> dict[str, Any]:
     return {"message": {"number": number}}
@@ -75,6 +77,15 @@ def features(short: float, long: float) -> tuple[Feature, ...]:
             "failing", consumer={"breaker": {"failures": 3, "openSeconds": 2}, "retry": _AT_ONCE}, target="failing"
         ),
         Feature("envelope", consumer={"payload": "envelope"}),
+        Feature("batched", "/random?fail=0.2&reset=0.02", consumer={**tolerant, **_BATCHED}),
+        Feature(
+            "batched-by-key",
+            "/random?fail=0.2",
+            _QUORUM,
+            {**tolerant, **_BATCHED, "ordering": {"header": "x-key"}},
+            message=_keyed,
+        ),
+        Feature("adaptive", "/random?fail=0.1", consumer={**tolerant, "concurrency": {"max": 8, "adaptive": True}}),
         Feature("cloudevents", consumer={"payload": "cloudevents"}),
         Feature("idempotent", message=_twice),
         Feature("peeked", consumer=None),

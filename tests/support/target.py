@@ -56,6 +56,15 @@ class Target:
         self._paths.answer = answer
 
     @property
+    def room(self) -> int:
+        """How many requests /room serves at once. May be set at any time."""
+        return self._paths.room
+
+    @room.setter
+    def room(self, room: int) -> None:
+        self._paths.room = room
+
+    @property
     def open_connections(self) -> int:
         return len(self._connections)
 
@@ -69,7 +78,7 @@ class Target:
         return Counter(self._seen)
 
     def delivered(self) -> Counter[str]:
-        """Return the number of requests answered 2xx by webhook-id; above one is a duplicate."""
+        """Return the number of 2xx answers by message id (see Request.ids); above one is a duplicate."""
         return Counter(self._paths.delivered)
 
     def wait_for(self, count: int, timeout: float = 10) -> list[Request]:

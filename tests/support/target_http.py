@@ -7,6 +7,7 @@ service would measure itself.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 import time
@@ -58,6 +59,13 @@ class Request:
     def id(self) -> str:
         """The `webhook-id` header; empty when there is none."""
         return _header(self.head, b"webhook-id").decode()
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of its messages: the `webhook-id`, or in a batch of envelopes the `messageId` of each."""
+        if not self.id.startswith("batch_"):
+            return [self.id]
+        return [one["messageId"] for one in json.loads(self.body)]
 
 
 def _header(head: bytes, name: bytes) -> bytes:

@@ -5,6 +5,7 @@
 /hold                    held until `target.release()`
 /hang                    never answered
 /slow?seconds=S          200 after S seconds
+/room?seconds=S          the same, but 503 at once to more than `target.room` requests
 /random?fail=&hang=&reset=   500, no answer, RST with these probabilities, else 200
 /retry-after?seconds=S&status=503&times=N   status with Retry-After, like /status
 /redirect?to=URL&status=302
@@ -32,6 +33,8 @@ class Paths:
 
     def __init__(self, seed: int = 1) -> None:
         self.answer: Answer = 200
+        self.room = 0
+        self._inside = 0  # requests to /room without an answer
         self.delivered: Counter[str] = Counter()
         self.held: list[tuple[Request, Connection]] = []
         self._tries: Counter[tuple[str, str]] = Counter()
@@ -42,6 +45,7 @@ class Paths:
             "hold": lambda request, connection: self.held.append((request, connection)),
             "hang": lambda request, connection: None,
             "slow": self._slow,
+            "room": self._room,
             "random": self._at_random,
             "retry-after": self._retry_after,
             "redirect": self._redirect,
@@ -66,7 +70,7 @@ class Paths:
         """Answer with a status; a 2xx that reaches an open connection counts as delivered."""
         status, body = answer if isinstance(answer, tuple) else (answer, f"status {answer}".encode())
         if 200 <= status < 300 and connection.open:
-            self.delivered[request.id] += 1
+            self.delivered.update(request.ids)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.answer(OK if status == 200 else response(status, body, named))
 
@@ -88,6 +92,17 @@ class Paths:
     def _slow(self, request: Request, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(float(request.query["seconds"]), self.settle, request, connection, 200)
+
+    def _room(self, request: Request, connection: Connection) -> None:
+        if self._inside >= self.room:
+            self.settle(request, connection, 503)
+            return
+        self._inside += 1
+        asyncio.get_running_loop().call_later(float(request.query["seconds"]), self._leave, request, connection)
+
+    def _leave(self, request: Request, connection: Connection) -> None:
+        self._inside -= 1
+        self.settle(request, connection, 200)
 
     def _at_random(self, request: Request, connection: Connection) -> None:
         chance = {name: float(value) for name, value in request.query.items()}

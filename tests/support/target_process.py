@@ -46,7 +46,7 @@ class TargetProcess:
         return Counter(requests.get(self._control + "/ids", timeout=30).json())
 
     def delivered(self) -> Counter[str]:
-        """Return the number of requests answered 2xx by webhook-id."""
+        """Return the number of 2xx answers by message id."""
         return Counter(requests.get(self._control + "/delivered", timeout=30).json())
 
     def count(self) -> int:

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "middlewares": {"services", "domain"},
     "routes": {"runtime", "middlewares", "services", "domain"},
     "commands": {"runtime", "services", "gateway", "domain", "cli"},
+    "launcher": {"config", "runtime", "services", "gateway", "domain", "cli"},
     "broker": {"amqp_wire"},
     "emulators": {"broker"},
     "cli": set(),

@@ -39,6 +39,7 @@ def test_no_answer_is_tried_again_unless_the_target_was_never_asked(error: Error
         ErrorClass.TOKEN_REFUSED: Outcome.SUSPEND,
         ErrorClass.CERTIFICATE: Outcome.SUSPEND,
         ErrorClass.PROXY: Outcome.UNSENT,
+        ErrorClass.INTERNAL: Outcome.UNSENT,
     }
     assert OutcomeRules().table.outcome_of(answer(None, error)) is faults.get(error, Outcome.RETRY)
 

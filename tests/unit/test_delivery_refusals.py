@@ -52,13 +52,23 @@ def test_a_success_of_long_ago_says_nothing() -> None:
     assert not refusals.refusal(RECENT + 1)
 
 
-def test_rests_grow_with_each_message_in_a_row_that_could_not_be_sent_and_none_counts_as_a_refusal() -> None:
+def test_rests_grow_with_each_failure_of_the_service_in_a_row_and_none_counts_as_a_refusal() -> None:
     refusals, rests = Refusals(RECENT), []
-    for _ in range(2000):
-        refusals.unsent()
+    for number in range(2000):
+        refusals.unsent(number * 10.0)
         rests.append(refusals.rest)
     assert rests == sorted(rests)
     assert (rests[0], rests[-1], refusals.row) == (0.5, 5.0, 0)
-    refusals.success(1)
-    refusals.unsent()
+    refusals.success(20_000)
+    refusals.unsent(20_000)
     assert refusals.rest == 0.5
+
+
+def test_all_messages_that_one_failure_of_the_service_returns_count_once() -> None:
+    refusals = Refusals(RECENT)
+    for _ in range(64):
+        refusals.unsent(1.0)
+    assert refusals.rest == 0.5
+    for _ in range(64):
+        refusals.unsent(1.5)
+    assert refusals.rest == 1.0

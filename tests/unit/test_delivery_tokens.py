@@ -29,7 +29,7 @@ def test_a_token_is_refreshed_after_three_quarters_of_its_life() -> None:
 def test_refreshes_that_fail_come_closer_together_but_never_within_a_second() -> None:
     token, now, moments = Token("abc", 75.0, 100.0), 75.0, []
     while now < token.expires_at:
-        token = refreshed_later(token, now)
+        token = refreshed_later(token, now, 1.0)
         moments.append(token.refresh_at - now)
         now = token.refresh_at
     assert moments == sorted(moments, reverse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pymongo.errors import OperationFailure
 
-from gateway.mongo.refusals import refusal
+from gateway.mongo.failures import refusal
 
 
 def test_a_missing_permission_is_named_with_its_collection() -> None:

@@ -1,0 +1,145 @@
+"""Batches: builds one request of several messages, and reads which of them the target could not process."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from delivery.cloud_events import CloudEvent
+from delivery.copies import Source
+from delivery.header_values import is_json
+from delivery.request import JSON, Content, Request, RequestHeaders
+from delivery.unsendable import Unsendable
+from domain.consumer import ConsumerSpec
+from domain.outcome import Answer, Outcome
+from domain.signing_secret import RetiringSecret
+
+
+class _Format(NamedTuple):
+    content_type: str
+    before: bytes
+    between: bytes
+    after: bytes
+
+
+_ARRAY = b"[", b",", b"]"
+_FORMATS = {
+    "json": _Format(JSON, *_ARRAY),
+    "ndjson": _Format("application/x-ndjson", b"", b"\n", b"\n"),
+    "cloudevents": _Format("application/cloudevents-batch+json", *_ARRAY),
+}
+
+
+class BatchBuilder:
+    """Builds the requests for batches of one consumer with `batch`."""
+
+    def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
+        """`retiring` are replaced signing secrets that still sign."""
+        assert spec.batch is not None
+        self._headers = RequestHeaders(spec, retiring)
+        self._format, self._limit = _FORMATS[spec.batch.format], spec.batch.max_bytes
+        self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
+        self._is_json = spec.payload == "envelope"  # so that it need not be checked
+        self._element = self._as_event if spec.batch.format == "cloudevents" else self._as_json
+
+    def request(self, elements: Sequence[bytes], now: float) -> tuple[int, Request]:
+        """Return the request with the first elements, as many as `maxBytes` allows, and their number. There is at least
+        one element; `now` is in Unix seconds."""
+        content_type, before, between, after = self._format
+        size, count = len(before) + len(after) - len(between), 0
+        for element in elements:
+            size += len(between) + len(element)
+            if size > self._limit and count:
+                break
+            count += 1
+        body = before + between.join(elements[:count]) + after
+        lines = self._headers.batch_lines(f"batch_{uuid.uuid4().hex}", body, int(now), content_type)
+        return count, Request(lines, body)
+
+    def of_one(self, source: Source, content: Content | Unsendable) -> Request | Unsendable:
+        """Return the request with one message, or the reason why there is none."""
+        element = self.element(source, content)
+        return element if isinstance(element, Unsendable) else self.request([element], time.time())[1]
+
+    def element(self, source: Source, content: Content | Unsendable) -> bytes | Unsendable:
+        """Return one message's part of the body, or the reason why it has none."""
+        if isinstance(content, Unsendable):
+            return content
+        return self._element(source, content)
+
+    def _as_event(self, source: Source, content: Content) -> bytes | Unsendable:
+        return self._event.structured(source, *content)
+
+    def _as_json(self, _source: Source, content: Content) -> bytes | Unsendable:
+        body = content.body
+        if not self._is_json and not is_json(body):
+            return Unsendable("the payload is not JSON, which this format of batches requires")
+        # JSON has line breaks only between its tokens (RFC 8259 §2), and there a space means the same.
+        return body.replace(b"\r", b" ").replace(b"\n", b" ") if self._format.between == b"\n" else body
+
+
+class Named(NamedTuple):
+    """One message that the target could not process: the outcome, and the answer by which to settle it."""
+
+    outcome: Outcome
+    answer: Answer
+
+
+class Unreadable(ValueError):
+    """The target's answer does not say which messages of a batch failed."""
+
+
+_FAILURES, _ID, _OUTCOME, _AFTER = "batchItemFailures", "itemIdentifier", "outcome", "retryAfter"
+_OUTCOMES = {"retry": Outcome.RETRY, "reject": Outcome.REJECT}
+
+
+def failures(answer: Answer, ids: Sequence[str | bytes]) -> dict[int, Named]:
+    """Return the failed messages of a batch by their position. `ids` are the message ids; `itemIdentifier` is one of
+    them, or a position as a number. An empty body, or no `batchItemFailures`, means that none failed.
+
+    The form is AWS Lambda's (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html), with
+    `outcome` (retry or reject) and `retryAfter` (seconds). Raises Unreadable, also for an unknown identifier.
+    """
+    if not answer.body.strip():
+        return {}
+    try:
+        found = orjson.loads(answer.body)
+    except ValueError as exc:
+        raise Unreadable(f"the answer is not JSON: {exc}") from None
+    listed = found.get(_FAILURES) if isinstance(found, dict) else found
+    if listed is None:
+        return {}
+    if not isinstance(found, dict) or not isinstance(listed, list):
+        raise Unreadable(f'the answer must be {{"{_FAILURES}": [{{"{_ID}": "…"}}]}}')
+    failed: dict[int, Named] = {}
+    for item in listed:
+        outcome = _failed(item, answer)
+        for place in _places(item[_ID], ids):
+            failed[place] = outcome
+    return failed
+
+
+def _failed(item: Any, answer: Answer) -> Named:
+    if not isinstance(item, dict) or _ID not in item:
+        raise Unreadable(f"each of {_FAILURES} must have {_ID}")
+    name, after = item.get(_OUTCOME, "retry"), item.get(_AFTER)
+    if name not in _OUTCOMES:
+        raise Unreadable(f"{_OUTCOME} must be 'retry' or 'reject'")
+    if after is not None and (isinstance(after, bool) or not isinstance(after, int | float) or after < 0):
+        raise Unreadable(f"{_AFTER} must be a number of seconds")
+    return Named(_OUTCOMES[name], answer._replace(detail=f"named in {_FAILURES}", retry_after=after))
+
+
+def _places(identifier: Any, ids: Sequence[str | bytes]) -> list[int]:
+    """Return the positions of the messages that an identifier names; publishers may give two the same id."""
+    if isinstance(identifier, int) and not isinstance(identifier, bool):
+        places = [identifier] if 0 <= identifier < len(ids) else []
+    else:
+        places = [place for place, one in enumerate(ids) if one == identifier]
+    if not places:
+        raise Unreadable(f"{_ID} {identifier!r} is not in the batch")
+    return places

@@ -1,0 +1,197 @@
+"""Decides when a batch is sent: when it is full or has waited long enough, within the limits of requests, in order."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from delivery.lanes import key_function
+from domain.outcome import Answer, Outcome
+from domain.registry import Subscription
+from gateway.consuming.limits import Limits
+from gateway.consuming.session import Delivery
+from gateway.consuming.waits import Waits
+from gateway.loop import Loop
+
+
+class BatchDispatcher:
+    """Holds the deliveries of a consumer with `batch` between arrival and request. Owned by the loop's thread.
+
+    An ordered consumer has one batch in flight. While a failed message waits, no message with its key is sent.
+    """
+
+    def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[list[Delivery]], None]) -> None:
+        """`send` starts the request of a batch."""
+        assert subscription.spec.batch is not None
+        self._loop, self._send, self._batch = loop, send, subscription.spec.batch
+        self._key = key_function(subscription.spec.ordering)
+        self._waiting: dict[int, Delivery] = {}  # by tag
+        self._bytes = 0  # size of the bodies in `_waiting`
+        self._parts: deque[list[Delivery]] = deque()  # parts of a batch that was sent as a whole before
+        self._blocked: dict[Hashable, float] = {}  # end of the wait by key, in seconds of the monotonic clock
+        self._waits = Waits()
+        self._limits = Limits(subscription)
+        self._paused = False  # until `release`
+        self._timer: Any = None
+        self.sending = 0
+        """number of messages in flight to the target, and of copies in flight"""
+
+    @property
+    def ordered(self) -> bool:
+        return self._key is not None
+
+    def change(self, subscription: Subscription) -> None:
+        """Apply the limits of a new revision, or of another number of workers, also to waiting deliveries."""
+        self._limits.change(subscription)
+        self._pump()
+
+    def begin(self, delivery: Delivery) -> None:
+        """Note that the request of a batch begins; `delivery` is its first."""
+        self._limits.begin(delivery)
+
+    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+        """Note that the request of a batch has ended; `delivery` is its first."""
+        if delivery.began is not None:
+            self._limits.answered(delivery, answer, outcome)
+            self._loop.at_turn_end(self._pump)
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Note that a request that had begun was not sent."""
+        self._limits.drop(delivery)
+
+    def slow_start(self) -> None:
+        """Begin with one request, because the target was down."""
+        self._limits.slow_start()
+
+    def arrived(self, delivery: Delivery) -> None:
+        if self._key is not None:
+            delivery.key = self._key(delivery.source.properties.headers, delivery.source.body)
+            self._block(delivery, self._waits.resume(delivery))
+        self._put(delivery)
+        if self._timer is None or self._full:
+            self._pump()
+
+    def settled(self, delivery: Delivery) -> None:
+        """Note that a delivery is settled."""
+        self.sending -= 1
+        self._waits.end(delivery)
+        if self._key is not None:
+            self._pump()
+
+    def given_back(self) -> None:
+        """Note that a sent delivery returns with its channel. Its wait, with the number of attempts, is kept."""
+        self.sending -= 1
+
+    def hold(self, delivery: Delivery) -> None:
+        """Hold a delivery that was about to be sent, or was sent and failed; send nothing until `release`."""
+        self._limits.drop(delivery)
+        self.put_back(delivery)
+        self._paused = True
+
+    def release(self) -> None:
+        self._paused = False
+        self._pump()
+
+    def wait(self, delivery: Delivery, seconds: float) -> None:
+        """Attempt a delivery again after `seconds`; until then its key waits. For ordered consumers only."""
+        self._waits.begin(delivery, seconds)
+        self._block(delivery, seconds)
+        self.put_back(delivery)
+        parts, self._parts = self._parts, deque()
+        for part in parts:
+            for behind in [one for one in part if one.key == delivery.key]:
+                part.remove(behind)
+                self._put(behind)
+            if part:
+                self._parts.append(part)
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Take back a delivery that was sent, because it must be sent again, uncharged."""
+        self.sending -= 1
+        self._put(delivery)
+
+    def again(self, *parts: list[Delivery]) -> None:
+        """Send parts of a batch as smaller batches, before all others."""
+        self.sending -= sum(map(len, parts))
+        self._parts.extendleft(part for part in reversed(parts) if part)
+        self._pump()
+
+    @property
+    def unsent(self) -> Iterable[Delivery]:
+        """The deliveries that have arrived and are not sent."""
+        return (*self._waiting.values(), *(delivery for part in self._parts for delivery in part))
+
+    def drop(self) -> list[Delivery]:
+        """Remove and return all unsent deliveries, in the order in which they must be returned."""
+        dropped = sorted(self.unsent, key=_tag)
+        self._waiting.clear()
+        self._parts.clear()
+        self._blocked.clear()
+        self._bytes = 0
+        return dropped
+
+    def lose(self) -> None:
+        """Forget all deliveries, because their channel is closed."""
+        self.drop()
+        self.sending = 0
+
+    def _put(self, delivery: Delivery) -> None:
+        self._waiting[delivery.tag] = delivery
+        self._bytes += len(delivery.source.body)
+
+    def _block(self, delivery: Delivery, seconds: float) -> None:
+        if seconds > 0:
+            self._blocked[delivery.key] = time.monotonic() + seconds
+            self._loop.call_later(seconds, self._pump)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._waiting) >= self._batch.max_messages or self._bytes >= self._batch.max_bytes
+
+    def _pump(self) -> None:
+        """Send all batches that are due; set the timer for the next."""
+        if self._timer is not None:
+            self._loop.remove_timeout(self._timer)
+            self._timer = None
+        while not self._paused and not (self._key is not None and self.sending):
+            batch, seconds = (self._parts[0], 0.0) if self._parts else self._next()
+            leave = self._limits.take() if batch and not seconds else seconds
+            if not batch or leave is None:
+                return
+            if leave:
+                self._timer = self._loop.call_later(leave, self._pump)
+                return
+            self._take(batch)
+            self.sending += len(batch)
+            self._send(batch)
+
+    def _next(self) -> tuple[list[Delivery], float]:
+        """Return the next batch so far, and the seconds until it is due."""
+        now, free = time.monotonic(), list(self._waiting.values())
+        if self._key is not None:
+            self._blocked = {key: end for key, end in self._blocked.items() if end > now}
+            free = sorted((one for one in free if one.key not in self._blocked), key=_tag)
+        if not free:
+            return [], 0.0
+        size = 0
+        for count, delivery in enumerate(free):
+            size += len(delivery.source.body)
+            if count == self._batch.max_messages or (count and size > self._batch.max_bytes):
+                return free[:count], 0.0
+        if len(free) == self._batch.max_messages or size >= self._batch.max_bytes:
+            return free, 0.0
+        return free, max(0.0, free[0].arrived + self._batch.max_wait_ms / 1000 - now)
+
+    def _take(self, batch: list[Delivery]) -> None:
+        if self._parts:
+            self._parts.popleft()
+            return
+        for delivery in batch:
+            del self._waiting[delivery.tag]
+            self._bytes -= len(delivery.source.body)
+
+
+def _tag(delivery: Delivery) -> int:
+    return delivery.tag

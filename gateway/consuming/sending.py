@@ -1,0 +1,91 @@
+"""Sends deliveries: builds each request, waits for its payload and its credentials, and passes on the one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+
+from delivery.request import Request, RequestBuilder
+from delivery.unsendable import Failed, Unsendable
+from domain.outcome import Answer
+from domain.registry import Subscription
+from gateway.consuming.observers import Spans
+from gateway.consuming.session import Delivery
+from gateway.consuming.wiring import Wiring
+from gateway.rendering.requests import make
+
+log = structlog.get_logger("workerrmq.delivery")
+
+
+class Owner(Protocol):
+    """The part of the settlement that its sending calls."""
+
+    def may_send(self, delivery: Delivery) -> bool:
+        """Return whether the consumer still has this definition, and a delivery may be sent now."""
+
+    def not_sent(self, delivery: Delivery) -> None:
+        """Called instead of `answered` if no request was sent; `send_again` may follow."""
+
+    def send_again(self, delivery: Delivery) -> None:
+        """Send a delivery by the consumer's present definition if it may be sent now; else hold it or give it back."""
+
+    def answered(self, delivery: Delivery, answer: Answer) -> None:
+        """Settle a delivery by the answer to its attempt, or by the failure that stands for it."""
+
+
+class Sending:
+    """Sends for one revision of a consumer. Owned by the loop's thread."""
+
+    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription, spans: Spans | None) -> None:
+        self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
+        self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
+        self._made = self._start if self._requests.template is None else self._rendered
+        self._target = wiring.http.target(subscription.spec)
+
+    def send(self, delivery: Delivery) -> None:
+        """Start the attempt of a delivery; its answer settles the delivery."""
+        delivery.awaited = True
+        made = partial(self._made, delivery)
+        self._contained(delivery, make, self._requests, self._renderer, delivery.source, delivery.attempt, made)
+
+    def _rendered(self, delivery: Delivery, request: Request | Unsendable) -> None:
+        if self._wanted(delivery):
+            self._contained(delivery, self._start, delivery, request)
+
+    def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
+        if isinstance(request, Unsendable):
+            self._answered(delivery, request.answer)
+            return
+        headers, body, url = request
+        if self._spans is not None:
+            headers = self._spans.start(delivery, headers)
+        self._target.send(headers, body, partial(self._answered, delivery), url, partial(self._wanted, delivery))
+
+    def _wanted(self, delivery: Delivery) -> bool:
+        """Return whether to send a delivery that has waited for its payload or a token. Meanwhile its channel may have
+        closed, the breaker opened, or the consumer stopped or changed; then the consumer decides again."""
+        if not delivery.awaited:
+            return False
+        if self._owner.may_send(delivery):
+            return True
+        delivery.awaited = False
+        self._owner.not_sent(delivery)
+        if delivery.open and not delivery.abandoned:
+            self._owner.send_again(delivery)
+        return False
+
+    def _answered(self, delivery: Delivery, answer: Answer) -> None:
+        if delivery.awaited:  # a second answer to an attempt must not settle it again
+            delivery.awaited = False
+            self._owner.answered(delivery, answer)
+
+    def _contained(self, delivery: Delivery, step: Callable[..., None], *arguments: Any) -> None:
+        """Take a step of an attempt. An exception is a failure of the service, and the answer to the attempt."""
+        try:
+            step(*arguments)
+        except Exception as exc:
+            log.exception("delivery_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            self._answered(delivery, Failed.by(exc).answer)

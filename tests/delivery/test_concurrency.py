@@ -1,0 +1,80 @@
+"""Limits of the requests in flight, on real brokers."""
+
+from __future__ import annotations
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.oracle import publish_ids
+from tests.delivery.running import Consumers
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+pytestmark = pytest.mark.versions
+
+
+def wait_held(target: Target, count: int) -> None:
+    wait_until(lambda: target.held == count, 20, f"{count} requests in flight")
+
+
+def test_no_more_requests_are_in_flight_than_allowed_and_the_rest_follow(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish_ids(channel, queue, map(str, range(20)))
+    consumers.deliver(queue, target.url("/hold"), concurrency={"max": 3})
+    wait_until(lambda: consumers.report(queue).in_flight == 20, 10, "all messages at the worker")
+    wait_held(target, 3)
+    target.release()
+    wait_held(target, 3)
+    assert target.count == 6
+    consumers.deliver(queue, target.url("/hold"), concurrency={"max": 5})
+    wait_held(target, 5)
+    consumers.deliver(queue, target.url("/ok"))
+    target.release()
+    wait_until(lambda: len(target.delivered()) == 20, 20, "all being delivered")
+    assert set(target.delivered().values()) == {1}
+
+
+def test_batches_and_ordered_consumers_have_the_limit_as_well(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, unique_name: str
+) -> None:
+    channel.queue_declare(other := f"{unique_name}-ordered", durable=True)
+    for name in (queue, other):
+        for number in range(12):
+            channel.basic_publish("", name, b'{"key": %d}' % number)
+    fields = {"concurrency": {"max": 2}, "prefetch": 12}
+    consumers.deliver(queue, target.url("/hold"), batch={"maxMessages": 3}, **fields)
+    wait_held(target, 2)
+    consumers.deliver(other, target.url("/hold"), ordering={"jsonPath": "key"}, **fields)
+    wait_held(target, 4)
+    wait_until(lambda: target.release() is None and target.count == 4 + 12, 20, "all requests")
+    target.release()
+    for name in (queue, other):
+        wait_until(lambda name=name: consumers.report(name).delivered == 12, 10, "12 delivered")
+
+
+def test_after_the_breaker_has_closed_requests_begin_with_one(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    target.answer = 500
+    publish_ids(channel, queue, map(str, range(40)))
+    breaker = {"failures": 2, "openSeconds": 1}
+    consumers.run(queue, target.url(), concurrency={"max": 8}, breaker=breaker, retry={"schedule": (60,)})
+    consumers.wait(queue, "breaker-open")
+    consumers.run(queue, target.url("/hold"), concurrency={"max": 8}, breaker=breaker, retry={"schedule": (60,)})
+    for in_flight in (1, 1, 2, 4, 8):  # the first is the probe
+        wait_held(target, in_flight)
+        target.release()
+
+
+def test_an_adaptive_limit_finds_the_capacity_of_a_target_that_refuses(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    """The target has room for 5 requests, and answers 503 to more. Few are refused, and all are delivered."""
+    target.room = 5
+    publish_ids(channel, queue, map(str, range(600)))
+    concurrency = {"max": 64, "adaptive": True}
+    consumers.deliver(queue, target.url("/room?seconds=0.02"), concurrency=concurrency, retry={"schedule": (1,) * 5})
+    wait_until(lambda: len(target.delivered()) == 600, 60, "all being delivered")
+    assert set(target.delivered().values()) == {1}
+    assert target.count < 600 * 1.1
