@@ -8,8 +8,10 @@ the broker has confirmed the copy.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any, NamedTuple
 
 import structlog
@@ -40,11 +42,19 @@ class QueueReader:
     """Reads queues, with a connection for each reading. Thread-safe."""
 
     def __init__(
-        self, nodes: BrokerNodes, publisher: PublisherThread, lookup: QueueLookup, confirm_seconds: float = 10.0
+        self,
+        nodes: BrokerNodes,
+        publisher: PublisherThread,
+        lookup: QueueLookup,
+        confirm_seconds: float = 10.0,
+        turn_seconds: float = 10.0,
     ) -> None:
-        """The broker has `confirm_seconds` to confirm a copy."""
+        """The broker has `confirm_seconds` to confirm a copy. A reading waits for at most `turn_seconds` until the
+        looks of this process into the same queue have ended, because they hold messages back."""
         self._nodes, self._publisher, self._lookup = nodes, publisher, lookup
         self._confirm_seconds = confirm_seconds
+        self._turn_seconds = turn_seconds
+        self._turns: defaultdict[str, Lock] = defaultdict(Lock)
         self._proven: set[str] = set()
 
     def check(self, queue: str) -> QueueFacts:
@@ -56,8 +66,9 @@ class QueueReader:
         return facts
 
     @contextmanager
-    def reading(self, queue: str, name: str, heartbeat: int | None = None) -> Iterator[Reading]:
-        """Read messages on a connection called `name`. `heartbeat` is in seconds.
+    def reading(self, queue: str, name: str, heartbeat: int | None = None, *, look: bool = True) -> Iterator[Reading]:
+        """Read messages on a connection called `name`. `heartbeat` is in seconds. Readings of the queue wait for a
+        `look`, which is short, but not for other readings.
 
         Raises what `check` raises, Locked, and, if the queue has a delivery limit, what publishing a copy raises. No
         message has been taken then.
@@ -65,6 +76,22 @@ class QueueReader:
         limit = self.check(queue).delivery_limit
         if limit is not None:
             self._check_publishing()
+        with self._turn(queue, look):
+            yield from self._read(queue, limit, name, heartbeat)
+
+    @contextmanager
+    def _turn(self, queue: str, look: bool) -> Iterator[None]:
+        turn = self._turns[queue]
+        mine = turn.acquire(timeout=self._turn_seconds)
+        if mine and not look:
+            turn.release()
+        try:
+            yield
+        finally:
+            if mine and look:
+                turn.release()
+
+    def _read(self, queue: str, limit: int | None, name: str, heartbeat: int | None) -> Iterator[Reading]:
         connection = self._nodes.connect(name, heartbeat)
         try:
             if limit is not None and queue not in self._proven:

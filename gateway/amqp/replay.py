@@ -69,7 +69,7 @@ class DeadLetterReplay:
         Raises what QueueReader.reading raises; the other messages are still in the queue then. If the
         process is killed, at most one batch is in both queues and nothing is lost.
         """
-        with self._reader.reading(source_of(wanted), "workerrmq-replay") as reading:
+        with self._reader.reading(source_of(wanted), "workerrmq-replay", look=wanted.dry_run) as reading:
             return _Run(self._publisher, reading, wanted, only, self._confirm, self._pace).run(stopping, report)
 
 

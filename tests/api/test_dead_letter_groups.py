@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -95,6 +96,14 @@ def test_a_look_changes_neither_order_nor_number_and_is_bounded(consuming: Servi
     part = look(consuming, letters, examine=2)
     assert (part["messages"], part["examined"], sum(one["count"] for one in part["groups"])) == (4, 2, 2)
     assert {one["perSecond"] for one in part["groups"]} == {None}
+
+
+def test_looks_at_the_same_time_all_see_all_messages(consuming: Service, letters: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        dry = {"queueName": letters.removesuffix(".dlq"), "dryRun": True}
+        looks = [pool.submit(lambda: total(consuming, letters)) for _ in range(10)]
+        runs = [pool.submit(lambda: consuming.post("/replayDeadLetters", dry).json["matched"]) for _ in range(10)]
+        assert {one.result() for one in (*looks, *runs)} == {4}
 
 
 def test_only_the_messages_of_one_group_are_replayed(consuming: Service, target: Target, letters: str) -> None:
