@@ -1,7 +1,8 @@
 // The client of the public API, and the login session. All requests of the dashboard use this module.
 //
 // The token is kept in sessionStorage and sent in the Authorization header. The API uses no cookies, so CSRF is impossible;
-// the token is deleted with its tab, and no other tab or site can read it. A foreign script in this page could, but the
+// the token is deleted with its last tab, and no other site can read it. A new tab gets the token from an open one, so that
+// a deep link needs no login. A foreign script in this page could, but the
 // content security policy blocks such scripts, and the page never makes markup from text.
 
 const KEPT = "workerrmq.session";
@@ -22,10 +23,32 @@ export const session = {
     return JSON.parse(sessionStorage.getItem(KEPT) || "null");
   },
   end() {
-    sessionStorage.removeItem(KEPT);
-    dispatchEvent(new Event("loggedout"));
+    tabs.postMessage({ ended: session.current?.token });
+    forget();
+  },
+  // Takes over the session of another tab. Resolves when a tab has answered, or after `wait` milliseconds.
+  fromOtherTab(wait = 150) {
+    if (session.current) return Promise.resolve();
+    tabs.postMessage({ asks: true });
+    return new Promise((resolve) => { answered = resolve; setTimeout(() => { answered = null; resolve(); }, wait); });
   },
 };
+
+// Browsers deliver its messages only to pages of the same origin.
+const tabs = new BroadcastChannel(KEPT);
+let answered = null;
+tabs.onmessage = ({ data: { asks, given, ended } }) => {
+  if (asks && session.current) tabs.postMessage({ given: session.current });
+  if (given && answered && !session.current) sessionStorage.setItem(KEPT, JSON.stringify(given));
+  if (given) answered?.();
+  if (ended && ended === session.current?.token) forget();
+};
+
+function forget() {
+  answered = null;
+  sessionStorage.removeItem(KEPT);
+  dispatchEvent(new Event("loggedout"));
+}
 
 export function may(role) {
   return RANKS.indexOf(session.current?.role) >= RANKS.indexOf(role);
