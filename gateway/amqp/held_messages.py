@@ -15,7 +15,10 @@ from domain.held_message import AckMode, HeldMessage
 from domain.message import Properties, PropertiesView
 from domain.replay import EVERY, DeadLetterFilter, fits
 from gateway.amqp.reading import QueueReader
+from gateway.amqp.topology import is_dead_letter_queue
 
+_NAME = "workerrmq-get-messages"
+_LEAST_TAKEN = 1000
 _MOST_BYTES = 64 * 2**20
 """Limit of the bodies in one answer."""
 
@@ -40,7 +43,8 @@ class HeldMessages:
         held: list[HeldMessage] = []
         tags: list[int] = []
         size = 0
-        with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
+        window = _window(queue_name, count if wanted == EVERY else MAX_EXAMINED) if mode == "peek" else 1
+        with self._reader.reading(queue_name, _NAME, self._heartbeat, look=window) as reading:
             # Not more than there were at the beginning: behind them are the copies that this look publishes.
             for _ in range(min(reading.total, MAX_EXAMINED)):
                 taken = reading.take() if len(held) < count and size < _MOST_BYTES else None
@@ -65,7 +69,7 @@ class HeldMessages:
         ready messages, and of those that were examined: fewer if their bodies are large. Raises what
         QueueReader.reading raises."""
         examined = size = 0
-        with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
+        with self._reader.reading(queue_name, _NAME, self._heartbeat, look=_window(queue_name, most)) as reading:
             total = reading.total
             while examined < min(most, total) and size < _MOST_BYTES and (taken := reading.take()) is not None:
                 examined, size = examined + 1, size + len(taken.source.body)
@@ -79,6 +83,13 @@ class HeldMessages:
         found: list[Source] = []
         self.examine(queue_name, 1, found.append)
         return found[0] if found else None
+
+
+def _window(queue_name: str, most: int) -> int:
+    """Return how many messages a look that needs `most` takes. RabbitMQ puts a message that returns to a quorum queue
+    behind those that have returned before, so that a look into a dead-letter queue takes at least as many as the look
+    before it."""
+    return max(most, _LEAST_TAKEN) if is_dead_letter_queue(queue_name) else most
 
 
 def _held(source: Source, redelivered: bool, shown: int | None) -> HeldMessage:

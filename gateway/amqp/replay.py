@@ -69,7 +69,8 @@ class DeadLetterReplay:
         Raises what QueueReader.reading raises; the other messages are still in the queue then. If the
         process is killed, at most one batch is in both queues and nothing is lost.
         """
-        with self._reader.reading(source_of(wanted), "workerrmq-replay", look=wanted.dry_run) as reading:
+        look = MAX_EXAMINED if wanted.dry_run else None
+        with self._reader.reading(source_of(wanted), "workerrmq-replay", look=look) as reading:
             return _Run(self._publisher, reading, wanted, only, self._confirm, self._pace).run(stopping, report)
 
 
