@@ -141,7 +141,7 @@ def _parts(
 ) -> list[Part]:
     """Return the parts in their start order. They stop in reverse order."""
     parts: list[Part] = [tracing] if tracing else []
-    parts += [publisher, services.replays, services.audit, services.idempotency, services.events]
+    parts += [publisher, services.replays, services.audit, services.idempotency, services.events, services.problems]
     return [*parts, worker] if worker else parts
 
 

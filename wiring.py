@@ -38,6 +38,7 @@ from services.configuration.applying import Configurations
 from services.configuration.reading import Resources
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
@@ -49,9 +50,11 @@ from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
 from services.policies import Policies
+from services.problems import Problems
 from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
+from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
 from services.samples import Samples
 from services.schedule import Schedule
@@ -115,6 +118,7 @@ def services_of(
     )
     exchange_service = Exchanges(exchanges, bindings)
     resources = Resources(queues, exchange_service, policies, consumer_service, users, api_keys, store.labels)
+    overviews = Overviews(store.consumers, store.heartbeats, watch, connection_gateway)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=queues,
@@ -122,12 +126,16 @@ def services_of(
         policies=policies,
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
-        overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
+        overviews=overviews,
+        problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
         configurations=Configurations(resources, store.unit_of_work),
+        dead_letters=DeadLetterLooks(held),
+        replays=Replays(
+            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+        ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=users,
         api_keys=api_keys,

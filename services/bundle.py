@@ -9,6 +9,7 @@ from services.audit import AuditLog
 from services.configuration.applying import Configurations
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
@@ -18,6 +19,7 @@ from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
 from services.policies import Policies
+from services.problems import Problems
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
@@ -36,7 +38,9 @@ class Services:
     messages: Messages
     consumers: Consumers
     overviews: Overviews
+    problems: Problems
     deliveries: Deliveries
+    dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples
     schedule: Schedule

@@ -191,7 +191,7 @@ class Reconciler:
         for report in self._consumers.snapshot().consumers:
             if report.state == "suspended":
                 reason = report.reason or "the target refused the messages"
-                self._store.consumers.suspend(report.consumer_id, report.revision, reason)
+                self._store.consumers.suspend(report.consumer_id, report.revision, reason, report.refused_status)
 
     def _write_attempts(self) -> None:
         taken = self._consumers.take_attempts()

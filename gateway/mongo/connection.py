@@ -21,6 +21,7 @@ from gateway.mongo.heartbeats import Heartbeats
 from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.labels import Labels
 from gateway.mongo.login_failures import LoginFailures
+from gateway.mongo.problems import Problems
 from gateway.mongo.replays import Replays
 from gateway.mongo.retention import Retention
 from gateway.mongo.secrets import Sealer
@@ -61,6 +62,7 @@ class Store:
         self.heartbeats = Heartbeats(database)
         self.attempts = Attempts(database, retention.attempts)
         self.labels = Labels(database)
+        self.problems = Problems(database)
         self.replays = Replays(database, retention.replays)
         self.conditions = Conditions(database)
 

@@ -19,7 +19,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, ConsumerDocuments
+from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, REFUSED_STATUS, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -89,7 +89,7 @@ class ConsumerRegistry(IndexedCollection):
     @store_call
     def outlines(self) -> list[ConsumerOutline]:
         """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
-        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT)
+        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT, REFUSED_STATUS)
         found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
         return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 
@@ -139,12 +139,12 @@ class ConsumerRegistry(IndexedCollection):
         return self.get(consumer_id)
 
     @store_call
-    def suspend(self, consumer_id: str, revision: int, reason: str) -> bool:
-        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it. Return
-        whether it was suspended."""
+    def suspend(self, consumer_id: str, revision: int, reason: str, status: int | None = None) -> bool:
+        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it.
+        `status` is the answer of its target. Return whether it was suspended."""
         wanted = {"_id": consumer_id, "revision": revision, "state": "enabled"}
         try:
-            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason})
+            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason, REFUSED_STATUS: status})
         except NotFound:
             return False
         return True
