@@ -18,7 +18,8 @@ consumer's filter does not admit the message, which is dead-lettered (`filtered`
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt. `status` is the target's HTTP status; without an answer, `error` is the ErrorClass. `next_at` is the
-    time of the next attempt, if there is one. `sampled`: the entry stands for many similar ones that the log omits."""
+    time of the next attempt, if there is one. `sampled`: the entry stands for many similar ones that the log omits.
+    `answer` is the start of the answer's body, for failed attempts if the consumer's policy permits."""
 
     at: datetime
     consumer_id: str
@@ -33,6 +34,7 @@ class Attempt:
     duration_ms: int
     next_at: datetime | None
     sampled: bool = False
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

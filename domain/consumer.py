@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from domain.attempt_policy import AttemptPolicy, JsonPath
 from domain.auth import Auth
 from domain.batch import Batch
 from domain.concurrency import Concurrency
@@ -58,7 +59,7 @@ class ByJsonPath(Model):
     """Messages with the same value at this path in their JSON body keep their order. A path is field names and array
     indexes, separated by dots: `customer.id`, `items.0.sku`."""
 
-    json_path: str = Field(min_length=1, max_length=255, pattern=r"^[^.]+(\.[^.]+)*$")
+    json_path: JsonPath
 
 
 def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
@@ -128,6 +129,7 @@ class ConsumerSpec(Model):
     )
     reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
     batch: Batch | None = None
+    attempt_log: AttemptPolicy = AttemptPolicy()
     auth: Auth | None = Field(None, validate_default=True)
     tls: TargetTls | None = None
     signing_secret: SigningSecret | None = Field(

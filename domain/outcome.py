@@ -74,7 +74,7 @@ class Answer(NamedTuple):
     seconds: float
     retry_after: float | None = None
     body: bytes = b""
-    """the first kilobyte; all that was read if the consumer replies, or if the answer names the failed of a batch"""
+    """the first 4 KiB; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
 
     @property

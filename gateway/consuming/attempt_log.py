@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from delivery.answer_body import answer_body
 from delivery.attempts import SAMPLE, AttemptBuffer
 from delivery.copies import FIRST_FAILED, REPLAYED_AT
 from delivery.fate import Fate
@@ -57,10 +58,11 @@ class AttemptObserver:
 
     def __init__(self, attempts: AttemptLog, subscription: Subscription) -> None:
         self._log, self._id, spec = attempts, subscription.id, subscription.spec
-        self._name, self._queue = spec.effective_name, spec.queue_name
+        self._name, self._queue, self._spec = spec.effective_name, spec.queue_name, spec
+        self._every = spec.attempt_log.successes == "all"
 
     def decided(self, delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
-        kept = fate not in _SAMPLED or random.random() < SAMPLE or _has_failures(delivery)
+        kept = fate not in _SAMPLED or self._every or random.random() < SAMPLE or _has_failures(delivery)
         if not kept and not self._log.verbose:
             return
         now = datetime.now(UTC)
@@ -77,7 +79,8 @@ class AttemptObserver:
             reason=answer.reason,
             duration_ms=round(answer.seconds * 1000),
             next_at=None if delay is None else now + timedelta(seconds=delay),
-            sampled=fate in _SAMPLED,
+            sampled=fate in _SAMPLED and not self._every,
+            answer=None if fate in _SAMPLED else answer_body(answer.body, self._spec),
         )
         if kept:
             self._log.buffer.add(attempt)
