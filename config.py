@@ -146,6 +146,7 @@ class Settings(BaseSettings):
         description="OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318, with user:password@ if it needs a "
         "login; empty: no tracing",
     )
+    workers: int = Field(1, ge=1, le=64, description="number of WorkerRMQ.py processes that ./run.sh starts")
     web_workers: int = Field(1, ge=1, le=256, description="number of gunicorn worker processes")
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="number of reverse proxies in front whose X-Forwarded-* headers are trusted"

@@ -81,7 +81,9 @@ def make_plan(settings: Settings, data_dir: Path) -> Plan:
         if "target_allow" not in settings.model_fields_set:
             environment["TARGET_ALLOW"] = LOCAL_TARGETS
     drain = round(settings.drain_timeout) + 1
-    programs.append(Program("worker", (_python(), "WorkerRMQ.py"), stage=3, stop_timeout=drain))
+    for number in range(1, settings.workers + 1):
+        name = "worker" if number == 1 else f"worker-{number}"
+        programs.append(Program(name, (_python(), "WorkerRMQ.py"), stage=3, stop_timeout=drain))
     answers = math.ceil(settings.publish_timeout) + 10  # gunicorn.conf.py: open connections, then the master's exit
     programs.append(
         Program("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, stop_timeout=max(drain, answers))
