@@ -30,12 +30,14 @@ SUBCOMMANDS: dict[str, Callable[[], tuple[str, ...]]] = {
     "start": lambda: ("-m", "launcher"),
     "web": web,
     "worker": worker,
+    "reset-password": lambda: ("-m", "launcher.reset_password"),
     "flask": lambda: ("-m", "flask", "--app", "wsgi"),
 }
 
 USAGE = """usage: workerrmq start                    start the service and all that it needs on this machine
        workerrmq web [GUNICORN-OPTIONS]   start the REST API
        workerrmq worker                   start a worker
+       workerrmq reset-password [USER]    set a new password for a user of `workerrmq start`
        workerrmq flask COMMAND ...        run a command for users, the secret key or the log level"""
 
 

@@ -41,11 +41,11 @@ def target() -> Iterator[Target]:
         yield one
 
 
-def program(directory: Path, *arguments: str, **settings: str) -> Process:
+def program(directory: Path, *arguments: str, log: str = "output.log", **settings: str) -> Process:
     ours = {name.upper() for name in Settings.model_fields}
     kept = {name: value for name, value in os.environ.items() if name not in ours and name != "PYTHONPATH"}
     command = [str(directory / ".venv/bin/workerrmq"), *arguments]
-    return Process(command, directory / "output.log", {**kept, **settings}, directory)
+    return Process(command, directory / log, {**kept, **settings}, directory)
 
 
 def finished(process: Process) -> int | None:
@@ -72,6 +72,8 @@ def test_the_installed_command_starts_a_service_that_delivers(installed: Path, t
             assert target.wait_for(1, 30)[0].body == b'{"got": {"a": 1}}'
             assert admin.get(f"{url}/openapi.json").json()["info"]["version"] == VERSION
             page = admin.get(f"{url}/").text
+            reset = program(installed, "reset-password", "admin", log="reset.log", BIND=f"127.0.0.1:{port}")
+            assert finished(reset) == 0, reset.output()
             linked = re.findall(r'(?:src|href)="([^"#:]+)"', page)
             assert linked
             assert all(admin.get(f"{url}/{path.lstrip('/')}").ok for path in linked), linked
