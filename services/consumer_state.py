@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.consumer import ConsumerSpec
+from domain.consumer import ConsumerSpec, TargetSpec
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
 from domain.credentials import masked_auth, masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
+from domain.route import RoutePattern
+from domain.router import Route
 
 _WORST_FIRST: dict[Actual, State] = {
     "suspended": "suspended",  # the worker suspends it in the registry within a second
@@ -75,14 +77,14 @@ class Live:
         return replace(wanted, desired="enabled", ids=frozenset(key for key, found in states.items() if found == state))
 
 
-def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
-    """Return a consumer's definition, with masked secrets, and its state."""
+def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> ConsumerDetails:
+    """Return a consumer's definition, with masked secrets, and its state. `spec` is the definition with the routes."""
     found = live.of(consumer.id)
     state, reason = live.state(consumer.id, consumer.state, consumer.reason)
-    spec = consumer.spec
     # No validation here: a consumer that a newer release finds invalid must still be visible, so that it can be fixed.
     return ConsumerDetails.model_construct(
         **_shown_fields(spec),
+        router=consumer.router,
         consumer_id=consumer.id,
         revision=consumer.revision,
         desired_state=consumer.state,
@@ -100,12 +102,22 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
 
 def shown(spec: ConsumerSpec) -> dict[str, Any]:
     """Return the spec as clients see it: JSON names, masked secrets."""
-    return ConsumerSpec.model_construct(**_shown_fields(spec)).model_dump(by_alias=True, mode="json")
+    document = ConsumerSpec.model_construct(**_shown_fields(spec)).model_dump(by_alias=True, mode="json")
+    routes = [_shown_route(route).model_dump(by_alias=True, mode="json") for route in spec.routes]
+    return document | {"routes": routes}
 
 
 def _shown_fields(spec: ConsumerSpec) -> dict[str, Any]:
-    masked = {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)}
-    return dict(spec) | masked
+    return dict(spec) | _masked(spec) | {"routes": tuple(map(_shown_route, spec.routes))}
+
+
+def _shown_route(route: RoutePattern) -> RoutePattern:
+    return route.model_copy(update=_masked(route)) if isinstance(route, Route) else route
+
+
+def _masked(target: TargetSpec) -> dict[str, Any]:
+    url, headers, auth = masked_url(target.url), masked_headers(target.headers), masked_auth(target.auth)
+    return {"url": url, "headers": headers, "auth": auth}
 
 
 def _shown(worker: str, report: Report) -> WorkerReport:
