@@ -166,14 +166,12 @@ def test_a_missing_queue_of_a_route_is_declared_with_the_type_of_the_consumers_q
     facts = QueueFacts(type=kind)
     routes = [route("a", above(100), target.url("/a"))]
     consumers.route(unique_name, target.url("/own"), routes, facts=facts)
-    target.wait_for(2)
-    assert paths(target) == {"100": "/a", "1": "/own"}
+    wait_until(lambda: paths(target) == {"100": "/a", "1": "/own"}, 20)
     channel.queue_declare(f"{unique_name}.a", durable=True, passive=True)
     wait_until(lambda: (one := consumers.report(f"{unique_name}.a")) and one.in_flight == 0)
     channel.queue_delete(f"{unique_name}.a")
     publish_totals(channel, unique_name, 101)
-    target.wait_for(3)
-    assert paths(target)["101"] == "/a"
+    wait_until(lambda: paths(target).get("101") == "/a", 20)
     with broker.connect() as other:
         arguments = {"x-queue-type": kind}
         if kind == "quorum" and broker.name == "rabbitmq4":
