@@ -7,7 +7,8 @@ and the death history by which RabbitMQ detects cycles) move into a separate hea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from delivery.delays import levels
 from domain.message import Message, Properties, PropertiesView
 from domain.names import MAX_BYTES, OWN
 from domain.outcome import Answer
+from domain.queue import MAX_MILLISECONDS
 from domain.timestamps import as_text, from_text, plausible
 
 PREFIX = "workerrmq-"
@@ -23,7 +25,7 @@ ATTEMPTS = PREFIX + "attempts"
 """number of attempts charged so far"""
 QUEUE = PREFIX + "queue"
 _LEVEL_HEADER = PREFIX + "delay-"
-_LEVEL_HEADERS = _LEVEL_HEADER, PREFIX + "scheduled-"
+SCHEDULED_LEVEL_HEADER = PREFIX + "scheduled-"
 _ASIDE = PREFIX + "set-aside"
 _EXCHANGE = PREFIX + "exchange"
 _ROUTING_KEY = PREFIX + "routing-key"
@@ -41,7 +43,18 @@ LOOK_EXCHANGE = "workerrmq.look."
 BROKER_HEADERS = ("x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
                   "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-delivery-count",
                   "x-acquired-count", "CC", "BCC")  # fmt: skip
-_ACTING_PROPERTIES = ("expiration", "user_id", "delivery_mode", "cluster_id")
+NOT_ACTING: dict[str, Any] = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
+"""The properties that the broker acts on, and their values in a copy."""
+_RESTORED: dict[str, Callable[[Any], bool]] = {
+    "expiration": lambda value: isinstance(value, str) and re.fullmatch(r"\+?\d+", value, re.ASCII) is not None
+    and int(value) <= MAX_MILLISECONDS,
+    "delivery_mode": lambda value: isinstance(value, int) and value in (1, 2),
+    "priority": lambda value: isinstance(value, int) and 0 <= value < 256,
+    "CC": lambda value: isinstance(value, list),
+    "BCC": lambda value: isinstance(value, list),
+}  # fmt: skip
+"""The values that `original` restores. For others, which a publisher may forge, RabbitMQ closes the channel (406), and
+all other copies lose their confirms."""
 
 
 class Source(NamedTuple):
@@ -57,14 +70,17 @@ class Source(NamedTuple):
 
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
-    charged = headers.get(ATTEMPTS, 0) if headers else 0
-    return charged if isinstance(charged, int) and 0 <= charged < 2**31 else 0
+    return _count(headers, ATTEMPTS) or 0
 
 
 def times_forwarded(headers: Mapping[str, Any] | None) -> int:
     """Return how often filters forwarded a message; 0 if the header is missing or malformed."""
-    forwards = headers.get(FORWARDS, 0) if headers else 0
-    return forwards if isinstance(forwards, int) and 0 <= forwards < 2**31 else 0
+    return _count(headers, FORWARDS) or 0
+
+
+def _count(headers: Mapping[str, Any] | None, name: str) -> int | None:
+    count = headers.get(name) if headers else None
+    return count if isinstance(count, int) and 0 <= count < 2**31 else None
 
 
 def level_header(level: int) -> str:
@@ -87,10 +103,10 @@ def passed(routing_key: str, properties: PropertiesView, body: bytes) -> Message
     headers = {
         name: value
         for name, value in (properties.headers or {}).items()
-        if name not in BROKER_HEADERS and not (isinstance(name, str) and name.startswith(_LEVEL_HEADERS))
+        if name not in BROKER_HEADERS
+        and not (isinstance(name, str) and name.startswith((_LEVEL_HEADER, SCHEDULED_LEVEL_HEADER)))
     }
-    acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
-    return Message(routing_key, body, properties=Properties(**{**fields, **acting, "headers": headers or None}))
+    return Message(routing_key, body, properties=Properties(**{**fields, **NOT_ACTING, "headers": headers or None}))
 
 
 def due_again(copy: Message) -> Message:
@@ -106,10 +122,10 @@ def forwarded(source: Source, exchange: str, routing_key: str) -> Message:
     _, _, sent = original(source.exchange, source.routing_key, source.properties)
     headers = {name: value for name, value in (sent.headers or {}).items() if name not in BROKER_HEADERS}
     headers[FORWARDS] = times_forwarded(source.properties.headers) + 1
-    onward = replace(
-        sent, headers=headers, message_id=source.message_id, delivery_mode=2, user_id=None, cluster_id=None
+    kept = {**NOT_ACTING, "expiration": sent.expiration}
+    return Message(
+        routing_key, source.body, exchange, replace(sent, headers=headers, message_id=source.message_id, **kept)
     )
-    return Message(routing_key, source.body, exchange, onward)
 
 
 def wants_reply(source: Source) -> bool:
@@ -145,22 +161,23 @@ def original(exchange: str, routing_key: str, properties: PropertiesView) -> tup
     headers = dict(properties.headers or {})
     if not _is_copy(headers):
         return exchange, routing_key, Properties(**fields)
-    aside = headers.get(_ASIDE)
-    aside = aside if isinstance(aside, dict) else {}
+    aside = _set_aside(headers)
     exchange, routing_key = _name(headers.get(_EXCHANGE), exchange), _name(headers.get(_ROUTING_KEY), routing_key)
     kept = {name: value for name, value in headers.items() if name not in BROKER_HEADERS and not _is_ours(name)}
     kept |= {name: aside[name] for name in BROKER_HEADERS if name in aside}
-    fields |= {name: aside.get(name) for name in _ACTING_PROPERTIES}
+    fields |= {name: aside.get(name) for name in NOT_ACTING}
     fields["priority"] = _priority(properties)
     return exchange, routing_key, Properties(**{**fields, "headers": kept or None})
 
 
 def _priority(properties: PropertiesView) -> int | None:
-    aside = (properties.headers or {}).get(_ASIDE)
-    if properties.priority is not None or not isinstance(aside, dict):
-        return properties.priority
-    priority = aside.get("priority")
-    return priority if isinstance(priority, int) and 0 <= priority < 256 else None
+    return properties.priority if properties.priority is not None else _set_aside(properties.headers).get("priority")
+
+
+def _set_aside(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    aside = (headers or {}).get(_ASIDE)
+    aside = aside if isinstance(aside, dict) else {}
+    return {name: value for name, value in aside.items() if name not in _RESTORED or _RESTORED[name](value)}
 
 
 def without_priority(copy: Message) -> Message:
@@ -235,20 +252,16 @@ def with_history(source: Source, history: dict[str, Any], exchange: str, routing
     sent_to, came_with, sent = original(source.exchange, source.routing_key, source.properties)
     headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
     aside = {name: headers.pop(name) for name in BROKER_HEADERS if name in headers}
-    aside |= {name: value for name in _ACTING_PROPERTIES if (value := getattr(sent, name)) is not None}
+    aside |= {name: value for name in NOT_ACTING if (value := getattr(sent, name)) is not None}
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
     if aside:
         headers[_ASIDE] = aside
-    persistent = replace(
-        sent, headers=headers, message_id=source.message_id, delivery_mode=2, expiration=None, user_id=None,
-        cluster_id=None,
-    )  # fmt: skip
-    return Message(routing_key, source.body, exchange, persistent)
+    copied = replace(sent, headers=headers, message_id=source.message_id, **NOT_ACTING)
+    return Message(routing_key, source.body, exchange, copied)
 
 
 def _is_copy(headers: Mapping[str, Any]) -> bool:
-    charged = headers.get(ATTEMPTS)
-    return isinstance(charged, int) and 0 <= charged < 2**31 and isinstance(headers.get(QUEUE), str)
+    return _count(headers, ATTEMPTS) is not None and isinstance(headers.get(QUEUE), str)
 
 
 def _is_ours(header: str | bytes) -> bool:

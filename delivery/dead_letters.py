@@ -13,6 +13,7 @@ from delivery.copies import (
     ATTEMPTS,
     BROKER_HEADERS,
     FIRST_FAILED,
+    NOT_ACTING,
     PREFIX,
     REPLAYED_AT,
     Source,
@@ -79,7 +80,7 @@ def bare_dead_letter(
     kept = {name: value for name, value in (sent.headers or {}).items() if headers and name not in BROKER_HEADERS}
     exchange, routing_key = address
     mode = 2 if persistent else sent.delivery_mode
-    bare = replace(sent, headers=kept or None, delivery_mode=mode, expiration=None, user_id=None, cluster_id=None)
+    bare = replace(sent, headers=kept or None, **{**NOT_ACTING, "delivery_mode": mode})
     return Message(came_with if routing_key is None else routing_key, source.body, exchange, bare)
 
 
@@ -92,5 +93,5 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
     _, _, sent = original("", "", properties)
     kept = {name: value for name, value in (sent.headers or {}).items() if name not in BROKER_HEADERS}
     headers = {**kept, REPLAYED_AT: as_text(now)}
-    back = replace(sent, headers=headers, delivery_mode=2, expiration=None, user_id=None, cluster_id=None)
+    back = replace(sent, headers=headers, **NOT_ACTING)
     return Message(came_from(properties, queue), body, properties=back)

@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil, floor
 
-from delivery.copies import ATTEMPTS, PREFIX, SCHEDULED_FOR, Source, original, with_history, without_priority
+from delivery.copies import (
+    ATTEMPTS,
+    PREFIX,
+    SCHEDULED_FOR,
+    SCHEDULED_LEVEL_HEADER,
+    Source,
+    original,
+    with_history,
+    without_priority,
+)
 from delivery.delays import levels
 from domain.message import Message
 from domain.timestamps import as_text, from_text
@@ -19,7 +28,7 @@ _DUE_AT = PREFIX + "due-at"
 
 def level_header(level: int) -> str:
     """Return the header by which a delay level takes a scheduled message."""
-    return f"{PREFIX}scheduled-{level}"
+    return f"{SCHEDULED_LEVEL_HEADER}{level}"
 
 
 def seconds_in_levels(due: float, now: float) -> int:
@@ -56,6 +65,7 @@ def as_published(copy: Message, due: float, now: float) -> Message:
     """Return the message as its publisher sent it. Its timestamp becomes the time of its arrival. If the publisher set
     one, keep it, and add the header SCHEDULED_FOR."""
     exchange, routing_key, sent = original("", copy.routing_key, copy.properties)
+    sent = replace(sent, user_id=None)  # forged, because the service sets none; RabbitMQ refuses another user's
     if sent.timestamp is None:
         sent = replace(sent, timestamp=int(max(due, now)))
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from domain.errors import BrokerUnavailable, PublishRefused, PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from gateway.amqp.frames import publish_frames
+from gateway.loop import contained
 from gateway.permissions import ACCESS_REFUSED, PUBLISH, missing_permission
 
 Done = Callable[[WorkerError | None], None]
@@ -25,7 +26,8 @@ class ConfirmChannel:
         self._connection, self._refused = connection, refused
         self._tag = 0
         self._sound = True  # whether the broker has refused no message
-        self._retired = False
+        self.retired = False
+        """whether it closes after its last confirm"""
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
 
     def open(self, ready: Callable[[ConfirmChannel], None]) -> None:
@@ -55,7 +57,7 @@ class ConfirmChannel:
 
     def retire(self) -> None:
         """Close the channel as soon as all its messages are confirmed."""
-        self._retired = True
+        self.retired = True
         self._close_when_done()
 
     def close(self) -> None:
@@ -68,13 +70,14 @@ class ConfirmChannel:
         forgotten, self._unconfirmed = self._unconfirmed, OrderedDict()
         return [sent.done for sent in forgotten.values()]
 
-    def lose(self, event: str, reason: str, *, named_only: bool) -> None:
-        """Give each message its result after the channel was closed. With `named_only`, only exchanges that the reason
-        names count as its cause."""
+    def lose(self, event: str, reason: str, *, blame: bool) -> WorkerError | None:
+        """Give each message its result after the channel was closed. With `blame`, the cause may be the exchange of a
+        message: return its error then."""
         lost, self._unconfirmed = self._unconfirmed, OrderedDict()
-        blamed = _blamed({sent.key[0] for sent in lost.values()}, reason, named_only=named_only)
+        blamed = _blamed({sent.key[0] for sent in lost.values()}, reason) if blame else {}
         for sent in lost.values():
-            sent.done(_lost(sent, event, reason, blamed))
+            contained(sent.done, blamed.get(sent.key[0]) or _lost(event, reason))
+        return next(iter(blamed.values()), None)
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         """Mark the returned message. RabbitMQ returns messages in the order of publishing, each before its confirm, so
@@ -93,18 +96,18 @@ class ConfirmChannel:
         if not method.multiple:
             sent = self._unconfirmed.pop(tag, None)  # None: it got its result when the broker blocked the connection
             if sent is not None:
-                sent.done(_verdict(sent, refused))
+                contained(sent.done, _verdict(sent, refused))
         else:
             while self._unconfirmed and next(iter(self._unconfirmed)) <= tag:
                 _, sent = self._unconfirmed.popitem(last=False)
-                sent.done(_verdict(sent, refused))
+                contained(sent.done, _verdict(sent, refused))
         if refused and self._sound:
             self._sound = False
             self._refused(self)
         self._close_when_done()
 
     def _close_when_done(self) -> None:
-        if self._retired and not self._unconfirmed:
+        if self.retired and not self._unconfirmed:
             self.close()
 
 
@@ -129,27 +132,27 @@ def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
     return Unroutable(f"Exchange {exchange!r} has no queue bound for routing key {routing_key!r}; bind one first.")
 
 
-def _blamed(exchanges: Iterable[str], reason: str, *, named_only: bool) -> set[str]:
-    """Return the exchanges that may have caused the close of the channel: one is missing or internal, or our user lacks
-    permission. The reason truncates a long name; then, unless `named_only`, the result has all exchanges of clients."""
+def _blamed(exchanges: set[str], reason: str) -> dict[str, WorkerError]:
+    """Return the error of each exchange that caused the close of the channel: it is missing or internal, or our user
+    lacks permission. The reason truncates a long name; then a channel's only exchange is the cause."""
     if "NOT_FOUND" not in reason and "ACCESS_REFUSED" not in reason:
-        return set()
+        return {}
     named = {name for name in exchanges if f"'{name or _DEFAULT}'" in reason}
-    if named or named_only:
-        return named
-    return {name for name in exchanges if name and not name.startswith("workerrmq.")}
+    if not named and len(exchanges) == 1:
+        named = exchanges
+    return {name: _refusal(name, missing_permission(reason, PUBLISH) or reason) for name in named}
 
 
-def _lost(sent: _Sent, event: str, reason: str, blamed: set[str]) -> WorkerError:
-    exchange = sent.key[0]
-    if exchange in blamed:
-        reason = missing_permission(reason, PUBLISH) or reason
-        if not exchange:  # the default exchange always exists
-            return BrokerUnavailable(f"{reason}.", code=ACCESS_REFUSED)
-        return Unroutable(
-            f"Cannot publish to exchange {exchange!r}: {reason}. Create the exchange or grant the permission first.",
-            code="exchange_not_found",
-        )
+def _refusal(exchange: str, reason: str) -> WorkerError:
+    if not exchange:  # the default exchange always exists
+        return BrokerUnavailable(f"{reason}.", code=ACCESS_REFUSED)
+    return Unroutable(
+        f"Cannot publish to exchange {exchange!r}: {reason}. Create the exchange or grant the permission first.",
+        code="exchange_not_found",
+    )
+
+
+def _lost(event: str, reason: str) -> WorkerError:
     return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
 
 

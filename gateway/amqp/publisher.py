@@ -4,37 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from domain.errors import BrokerUnavailable, MessageTooLarge, PublishRefused, WorkerError
 from domain.message import Message
-from gateway.amqp.confirm_channel import ConfirmChannel, Done
+from gateway.amqp.confirm_channel import Done
 from gateway.amqp.link import Link
 from gateway.amqp.nodes import BrokerNodes
+from gateway.amqp.outlet import ChannelPeriods, Outlet, Waiting, Wanted
 from gateway.amqp.size_limit import SizeLimit
-from gateway.loop import Loop
+from gateway.loop import Loop, contained
 
 log = structlog.get_logger("workerrmq.amqp")
 
-Wanted = Callable[[], bool]
-"""Returns whether a message that waited for a channel must still be published. If not, its `done` is never called."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelPeriods:
-    """All values are in seconds."""
-
-    renewal: float = 2.0
-    """pause between the first refusal on a channel and the channel's replacement"""
-    drain: float = 60.0
-    """time for the broker to confirm the messages on a replaced channel"""
+_MOST_OUTLETS = 256
+"""Maximum number of exchanges with a channel; the other exchanges use the channel of the default exchange. It is less
+if the broker allows fewer than twice as many channels."""
 
 
 class Publisher:
-    """Publishes messages. Owned by the loop's thread. Without a channel, messages wait in the order of `publish`."""
+    """Publishes messages. Owned by the loop's thread. Without a channel, messages wait.
+
+    Messages to one exchange keep the order of `publish`.
+    """
 
     def __init__(
         self,
@@ -43,7 +37,7 @@ class Publisher:
         name: str,
         *,
         patient: bool = False,
-        periods: ChannelPeriods = ChannelPeriods(),
+        periods: ChannelPeriods = ChannelPeriods(),  # noqa: B008 - immutable
     ) -> None:
         """A `patient` publisher waits for confirms while the broker blocks it, which suits callers without a
         deadline."""
@@ -54,12 +48,11 @@ class Publisher:
         self.on_down: Callable[[], None] = lambda: None
         """called when the connection is lost"""
         self._connection: Any = None
-        self._channel: ConfirmChannel | None = None  # to publish on
-        self._channels: list[ConfirmChannel] = []  # includes replaced ones that wait for their last confirms
         self.blocked: str | None = None
         """why the broker blocks the connection (https://www.rabbitmq.com/docs/alarms), or None"""
         self._sizes = SizeLimit(self._send_waiting)
-        self._waiting: deque[tuple[Message, Done, Wanted]] = deque()
+        self._outlets: dict[str, Outlet] = {}  # of this connection, by exchange; "" is always there
+        self._waiting: deque[Waiting] = deque()  # messages that wait for a connection, or for a probe of the size limit
 
     def open(self) -> None:
         self._link.open()
@@ -69,7 +62,7 @@ class Publisher:
 
     @property
     def up(self) -> bool:
-        return self._channel is not None
+        return bool(self._outlets and self._outlets[""].up)
 
     @property
     def error(self) -> str | None:
@@ -83,7 +76,7 @@ class Publisher:
     @property
     def pending(self) -> int:
         """The number of messages without a result."""
-        return sum(channel.pending for channel in self._channels) + len(self._waiting)
+        return sum(outlet.pending for outlet in self._outlets.values()) + len(self._waiting)
 
     def publish(self, message: Message, done: Done, wanted: Wanted = lambda: True) -> None:
         """Publish a message as soon as there is a channel, if it is `wanted` then.
@@ -91,103 +84,74 @@ class Publisher:
         `done` is always called from the loop. It gets None, Unroutable, PublishRefused (the broker refused),
         Unwritable, MessageTooLarge, or PublishUnconfirmed (the connection was lost before the confirm).
         """
-        if self._channel is None or not self._channel.is_open or self._sizes.learning:
-            self._waiting.append((message, done, wanted))  # another channel follows one that is closing
+        if self._connection is None or not self._connection.is_open or self._sizes.learning:
+            self._waiting.append(Waiting(message, done, wanted))
             return
         allowed = self._sizes.allows(len(message.body))
         if allowed:
-            self._channel.publish(message, done)
+            self._outlet(message.exchange).publish(message, done, wanted)
         elif allowed is None:
-            self._waiting.append((message, done, wanted))
+            self._waiting.append(Waiting(message, done, wanted))
             self._sizes.learn(len(message.body))
         else:
             done(_too_large(len(message.body), self._sizes.limit))
 
     def give_up(self, done: Done) -> bool:
         """Remove a message that waits for a channel. Return False if it was sent, or is unknown."""
-        for item in self._waiting:
-            if item[1] is done:
-                self._waiting.remove(item)
-                return True
+        for waiting in (self._waiting, *(outlet.waiting for outlet in self._outlets.values())):
+            for one in waiting:
+                if one.done is done:
+                    waiting.remove(one)
+                    return True
         return False
+
+    def _outlet(self, exchange: str) -> Outlet:
+        """Return the outlet of an exchange. If there are too many, close one that is idle."""
+        if exchange not in self._outlets:
+            if len(self._outlets) >= min(_MOST_OUTLETS, self._connection.params.channel_max // 2):
+                idle = next((name for name, outlet in self._outlets.items() if name and outlet.idle), None)
+                if idle is None:
+                    return self._outlets[""]
+                self._outlets.pop(idle).close()
+            self._outlets[exchange] = Outlet(self._loop, self._name, exchange, self._connection, self._periods)
+        return self._outlets[exchange]
 
     # --- what pika calls -------------------------------------------------------------------------------------------
 
     def _connected(self, connection: Any) -> None:
         self._connection = connection
-        self._sizes.reset(connection)
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        self._open_channel()
+        self._sizes.reset(connection)
+        self._outlets = {"": Outlet(self._loop, self._name, "", connection, self._periods)}
+        self._sizes.learn()
         self.on_up(connection)
-
-    def _open_channel(self) -> None:
-        if self._connection is not None and self._connection.is_open:
-            self._connection.channel(on_open_callback=self._opened)
 
     def _disconnected(self, reason: str) -> None:
         self._connection, self.blocked = None, None
-        for channel in list(self._channels):
-            self._lose(channel, "The connection to the broker was lost", reason)
+        outlets, self._outlets = self._outlets, {}
+        for outlet in outlets.values():
+            self._waiting += outlet.waiting
+            outlet.disconnected(reason)
         self.on_down()
-
-    def _opened(self, channel: Any) -> None:
-        opened = ConfirmChannel(self._connection, channel, self._refused)
-        channel.add_on_close_callback(lambda _channel, reason: self._channel_closed(opened, reason))
-        opened.open(self._ready)
-
-    def _ready(self, channel: ConfirmChannel) -> None:
-        replaced, self._channel = self._channel, channel
-        self._channels.append(channel)
-        if replaced is not None:
-            replaced.retire()
-            self._loop.call_later(self._periods.drain, replaced.close)
-        elif not self._sizes.learning:
-            self._sizes.learn()
-
-    def _refused(self, channel: ConfirmChannel) -> None:
-        """Replace the channel after a pause. RabbitMQ keeps the state of a quorum queue per channel: if a channel first
-        published to the queue while it had no leader, 3.10 refuses all its messages until the old leader's node is
-        back, but accepts them on a new channel. The pause is for full queues, which refuse on every channel."""
-
-        def replace() -> None:
-            if channel is self._channel:
-                self._open_channel()
-
-        self._loop.call_later(self._periods.renewal, replace)
 
     def _send_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
-        for message, done, wanted in waiting:
-            if wanted():
-                self.publish(message, done, wanted)
-
-    def _channel_closed(self, channel: ConfirmChannel, reason: BaseException) -> None:
-        if channel not in self._channels or self._connection is None or not self._connection.is_open:
-            return
-        if channel is not self._channel:
-            self._lose(channel, "The channel was replaced", str(reason))
-            return
-        text = getattr(reason, "reply_text", "") or str(reason)
-        log.warning("publisher_channel_closed", connection=self._name, reason=text)
-        self._lose(channel, "The broker closed the channel", text)
-        self._loop.call_later(0.25, self._open_channel)
-
-    def _lose(self, channel: ConfirmChannel, event: str, reason: str) -> None:
-        self._channels.remove(channel)
-        if channel is self._channel:
-            self._channel = None
-        channel.lose(event, reason, named_only=not self._patient)
+        for one in waiting:
+            if one.wanted():
+                contained(self.publish, *one)
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self.blocked = frame.method.reason or "resource alarm"
         log.warning("broker_blocked", connection=self._name, reason=self.blocked)
         if self._patient:
             return
-        blocked = [done for channel in self._channels for done in channel.forget()]
-        waiting, self._waiting = self._waiting, deque()  # they wait for a probe of the size limit
-        for done in [*blocked, *(done for _, done, _ in waiting)]:
-            done(refused_while_blocked(self.blocked))
+        waiting, self._waiting = self._waiting, deque()
+        dropped = [one.done for one in waiting]
+        for outlet in self._outlets.values():
+            dropped += outlet.forget()
+        for done in dropped:
+            contained(done, refused_while_blocked(self.blocked))
 
     def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
         self.blocked = None

@@ -16,7 +16,8 @@ from domain.errors import BrokerUnavailable, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import Done
 from gateway.amqp.nodes import BrokerNodes
-from gateway.amqp.publisher import ChannelPeriods, Publisher, refused_while_blocked, unavailable
+from gateway.amqp.outlet import ChannelPeriods
+from gateway.amqp.publisher import Publisher, refused_while_blocked, unavailable
 from gateway.amqp.scheduler import Scheduler
 from gateway.loop import Loop
 

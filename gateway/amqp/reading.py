@@ -24,16 +24,15 @@ from domain.registry import QueueFacts
 from gateway.amqp.connect_errors import reason_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.amqp.size_limit import NOWHERE
 from gateway.management import QueueLookup
 from gateway.permissions import ACCESS_REFUSED, BIND, READ, missing_permission
 
 log = structlog.get_logger("workerrmq.amqp")
 
-_BATCH = 200
-_BATCH_BYTES = 16 * 2**20
+BATCH = 200
+BATCH_BYTES = 16 * 2**20
 """Limit of the bodies of copies that are held in memory before they are published."""
-_NOWHERE = "amq.workerrmq.nowhere"
-"""A routing key that no queue can have (AMQP 0-9-1 §3.1.4.1: `amq.` is reserved)."""
 
 
 class QueueReader:
@@ -86,7 +85,7 @@ class QueueReader:
                 connection.close()
 
     def _check_publishing(self) -> None:
-        [error] = self._publisher.publish([Message(_NOWHERE, b"")], self._confirm_seconds).result()
+        [error] = self._publisher.publish([Message(NOWHERE, b"")], self._confirm_seconds).result()
         if error is not None and not isinstance(error, Unroutable):
             raise error
 
@@ -140,7 +139,7 @@ class Reading:
         exchange = self._exchange(came_by(source.exchange)) if needs_exchange(source) else ""
         self._copies.append((tag, look_copy(source, exchange, self._user)))
         self._bytes += len(source.body)
-        if len(self._copies) >= _BATCH or self._bytes >= _BATCH_BYTES:
+        if len(self._copies) >= BATCH or self._bytes >= BATCH_BYTES:
             self._publish_copies()
 
     def ack(self, tag: int) -> None:

@@ -13,12 +13,8 @@ from domain.names import OWN
 from domain.queue_scope import QueueScope
 from domain.replay import ReplayRequest, fits
 from gateway.amqp.publisher_thread import PublisherThread
-from gateway.amqp.reading import QueueReader, Reading
+from gateway.amqp.reading import BATCH, BATCH_BYTES, QueueReader, Reading
 from gateway.amqp.topology import dead_letter_queue
-
-_BATCH = 200
-_BATCH_BYTES = 16 * 2**20
-"""Limit of the bodies in a batch, which is held in memory."""
 
 
 @dataclass(slots=True)
@@ -103,13 +99,13 @@ class _Run:
 
     def _room(self) -> int:
         limit = self._wanted.limit
-        return _BATCH if limit is None else min(_BATCH, limit - self._progress.matched)
+        return BATCH if limit is None else min(BATCH, limit - self._progress.matched)
 
     def _take(self, room: int) -> list[tuple[int, Source]] | None:
         """Return the next matching messages, at most `room`, with their tags; None if the queue is empty."""
         progress, size = self._progress, 0
         batch: list[tuple[int, Source]] = []
-        for _ in range(min(_BATCH, progress.total - progress.examined)):
+        for _ in range(min(BATCH, progress.total - progress.examined)):
             taken = self._reading.take()
             if taken is None:
                 return batch or None
@@ -125,7 +121,7 @@ class _Run:
             progress.matched += 1
             batch.append((tag, source))
             size += len(source.body)
-            if len(batch) == room or size >= _BATCH_BYTES:
+            if len(batch) == room or size >= BATCH_BYTES:
                 break
         return batch
 

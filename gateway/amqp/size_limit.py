@@ -14,7 +14,7 @@ from typing import Any
 from pika.exceptions import ChannelClosed
 
 _SMALLEST_PROBE = 64 * 1024
-_NOWHERE = "amq.workerrmq.nowhere"
+NOWHERE = "amq.workerrmq.nowhere"
 """A routing key that no queue can have (AMQP 0-9-1 §3.1.4.1: `amq.` is reserved)."""
 _TOO_LARGE = re.compile(r"is larger than configured max size (\d+)")
 
@@ -70,7 +70,7 @@ class SizeLimit:
         def opened(channel: Any) -> None:
             channel.add_on_close_callback(closed)
             channel.confirm_delivery(
-                confirmed, callback=lambda _frame: channel.basic_publish("", _NOWHERE, bytes(probe))
+                confirmed, callback=lambda _frame: channel.basic_publish("", NOWHERE, bytes(probe))
             )
 
         channel = connection.channel(on_open_callback=opened)

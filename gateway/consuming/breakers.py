@@ -139,6 +139,7 @@ class Breakers:
         target = spec.url.target.origin
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
+            self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
             others = [one for one in self._breakers.values() if one.target == target]
             breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
             self._breakers[target, spec.breaker] = breaker
@@ -169,7 +170,5 @@ class Breakers:
         breaker.members.add(member)
 
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
-        """Stop calling the member. A closed breaker without members is removed."""
+        """Stop calling the member. A breaker without members stays until it is not open and another one is made."""
         breaker.members.discard(member)
-        if not breaker.members and breaker.closed:
-            self._breakers = {key: one for key, one in self._breakers.items() if one is not breaker}

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -19,6 +19,7 @@ from domain.otherwise import Destination
 from domain.outcome import Answer
 from domain.registry import Subscription
 from gateway.amqp.confirm_channel import destination
+from gateway.amqp.publisher import unavailable
 from gateway.amqp.topology import dead_letter_queue, entrance
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
@@ -188,6 +189,7 @@ class Copier:
         if not wanted():
             return
         loop, verdicts, copy = self._wiring.loop, 0, make()
+        deadline: Any = None
 
         def published(error: WorkerError | None) -> None:
             """Handle the first result: the broker's, or ours if the broker does not answer in time."""
@@ -206,9 +208,14 @@ class Copier:
                 self._try_again(delivery, partial(again, error))
 
         def overdue() -> None:
-            if self._wiring.publisher.up and self._wiring.publisher.blocked is None:
+            nonlocal deadline
+            publisher = self._wiring.publisher
+            if publisher.blocked is None and publisher.up:
                 place = destination(copy.exchange, copy.routing_key)
                 published(PublishUnconfirmed(f"The broker did not confirm a copy for {place} in time."))
+            elif wanted():
+                self._refused(delivery, unavailable(publisher.blocked or publisher.error))
+                deadline = loop.call_later(self._wiring.periods.confirm, overdue)
 
         deadline = loop.call_later(self._wiring.periods.confirm, overdue)
         # If the channel is lost, the broker redelivers the message, and a copy would be a duplicate.

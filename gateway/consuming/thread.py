@@ -18,6 +18,7 @@ from domain.registry import Report, Subscription
 from gateway.amqp.link import Link
 from gateway.amqp.migration import move_orphans
 from gateway.amqp.nodes import BrokerNodes
+from gateway.amqp.outlet import ChannelPeriods
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Standing
 from gateway.consuming.attempt_log import AttemptLog
@@ -124,7 +125,8 @@ class ConsumerThread:
     def _work(self) -> None:
         self._loop = loop = Loop()
         self._link = Link(loop, self._nodes, self._name, on_up=self._up, on_down=self._down)
-        self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True)
+        channels = ChannelPeriods(refusal=self._periods.look_again)
+        self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True, periods=channels)
         self._wiring = Wiring(
             loop,
             HttpClient(loop, self._guard, self._periods.connection_age, self._egress, self._periods.tokens),
@@ -228,8 +230,8 @@ class ConsumerThread:
     def _end(self, at_the_latest: float) -> None:
         if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
             self._consumers.tell()
-            self._wiring.http.close()
             self._wiring.renderer.close()
+            self._wiring.http.close()  # last: it removes handlers by numbers that others may use since
             self._wiring.loop.finish()
         else:
             self._wiring.loop.call_later(0.02, lambda: self._end(at_the_latest))

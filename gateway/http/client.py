@@ -96,7 +96,7 @@ class HttpClient:
 
     def _unwatch(self, fd: int) -> None:
         del self._watched[fd]
-        with suppress(OSError):  # curl closed the socket, so the kernel has removed it
+        with suppress(OSError, KeyError):  # curl closed the socket; another connection may have used its number since
             self._loop.remove_handler(fd)
 
     def _on_event(self, fd: int, events: int) -> None:

@@ -21,7 +21,6 @@ ERRORS = {
     pycurl.E_SSL_CERTPROBLEM: ErrorClass.CERTIFICATE,
     _E_SSL_CLIENTCERT: ErrorClass.TLS,
     pycurl.E_SSL_CIPHER: ErrorClass.TLS,
-    pycurl.E_SSL_CACERT_BADFILE: ErrorClass.TLS,
     pycurl.E_SSL_ISSUER_ERROR: ErrorClass.TLS,
     pycurl.E_SSL_INVALIDCERTSTATUS: ErrorClass.TLS,
     pycurl.E_SEND_ERROR: ErrorClass.RESET,
@@ -30,6 +29,10 @@ ERRORS = {
     pycurl.E_PARTIAL_FILE: ErrorClass.RESET,
     pycurl.E_SEND_FAIL_REWIND: ErrorClass.RESET,
     pycurl.E_HTTP2: ErrorClass.RESET,
+    pycurl.E_OUT_OF_MEMORY: ErrorClass.INTERNAL,
+    pycurl.E_FAILED_INIT: ErrorClass.INTERNAL,
+    pycurl.E_SSL_CACERT_BADFILE: ErrorClass.INTERNAL,
+    pycurl.E_ABORTED_BY_CALLBACK: ErrorClass.INTERNAL,
 }
 """Error classes by code; any other code is PROTOCOL."""
 

@@ -7,6 +7,7 @@ connections, the guard sees only the URL.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -95,13 +96,16 @@ class _Lent(socket.socket):
     __slots__ = ()
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # else it could not be opened, and has no fields to close
+            self.close()
 
 
 class Easy:
     """One curl handle: one request at a time."""
 
-    __slots__ = ("_body", "_connecting", "_done", "_head", "_objection", "_read", "_ready", "_target", "curl")
+    __slots__ = (
+        "_body", "_connecting", "_done", "_head", "_objection", "_read", "_ready", "_shortage", "_target", "curl",
+    )  # fmt: skip
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -112,6 +116,7 @@ class Easy:
         self._objection: str | None = None  # the guard's reason for refusing the last address
         self._connecting = False  # whether the guard has allowed an address
         self._ready = False  # whether there is a connection for the request, perhaps through the proxy
+        self._shortage = ""  # why the last socket could not be opened, if the target is not the cause
         self.curl = curl = pycurl.Curl()
         curl.owner = self
         endpoint = target.endpoint
@@ -128,14 +133,13 @@ class Easy:
         curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         for option, value in target.options:
             curl.setopt(option, value)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
         if target.guard is not None or target.proxy is not None:
-            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
             curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
-        self._done, self._body, self._read = done, b"", 0
-        self._objection, self._connecting, self._ready = None, False, False
-        self._head.clear()
+        self._done, self._read = done, 0
+        self._objection, self._connecting, self._ready, self._shortage = None, False, False, ""
         if url is not None:
             self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
@@ -149,9 +153,11 @@ class Easy:
             return int(pycurl.SOCKET_BAD)
         self._connecting, self._ready = True, False
         try:
-            return _Lent(address.family, address.socktype, address.protocol)
-        except OSError:
+            opened, self._shortage = _Lent(address.family, address.socktype, address.protocol), ""
+        except OSError as exc:
+            self._shortage = _shortage_of(exc)
             return int(pycurl.SOCKET_BAD)
+        return opened
 
     def _on_connected(self, address: str, _local: str, _port: int, _local_port: int) -> int:
         """Check the address before each request, because another consumer may have opened the connection."""
@@ -169,12 +175,7 @@ class Easy:
         curl, done = self.curl, self._done
         assert done is not None
         if code and not (code == pycurl.E_WRITE_ERROR and self._read > self._target.endpoint.read_limit):
-            error = ERRORS.get(code, ErrorClass.PROTOCOL)
-            if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
-                error, text = ErrorClass.BLOCKED, self._objection
-            elif not self._ready and (proxy := self._target.proxy) and (failure := proxy.failure(curl, code, text)):
-                error, text = ErrorClass.PROXY, failure
-            answer = Answer(None, error, text, curl.getinfo(pycurl.TOTAL_TIME))
+            answer = Answer(None, *self._failure(code, text), curl.getinfo(pycurl.TOTAL_TIME))
         elif self._ends_in_head():  # curl treats a truncated head as complete
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
@@ -183,9 +184,23 @@ class Easy:
             content_type = self._content_type() if self._target.endpoint.typed else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
             answer = Answer(status, None, "", seconds, after, self._body, content_type)
-        self._done = None
+        self._done, self._body = None, b""
+        self._head.clear()
+        curl.setopt(pycurl.POSTFIELDS, b"")  # an idle handle must not keep the body in memory
         self._target.idle.append(self)
         done(answer)
+
+    def _failure(self, code: int, text: str) -> tuple[ErrorClass, str]:
+        """Return the class and the detail of an error: the guard, the service, the proxy or the target caused it."""
+        error = ERRORS.get(code, ErrorClass.PROTOCOL)
+        if self._objection is not None and (code == pycurl.E_ABORTED_BY_CALLBACK or not self._connecting):
+            return ErrorClass.BLOCKED, self._objection
+        shortage = self._shortage or (_shortage() if error is ErrorClass.DNS else "")
+        if shortage or error is ErrorClass.INTERNAL:
+            return ErrorClass.INTERNAL, f"The service could not send the request: {shortage or text}."
+        proxy = None if self._ready else self._target.proxy
+        failure = proxy.failure(self.curl, code, text) if proxy else None
+        return (ErrorClass.PROXY, failure) if failure else (error, text)
 
     def _ends_in_head(self) -> bool:
         """Return whether no empty line follows the last status line; trailers may follow the empty line."""
@@ -209,6 +224,20 @@ class Easy:
         """Return the answer's content type. `getinfo` cannot decode every value that a target may send."""
         value: bytes | None = self.curl.getinfo_raw(pycurl.CONTENT_TYPE)
         return None if value is None else value.decode(errors="replace")
+
+
+def _shortage_of(error: OSError) -> str:
+    """Return the reason if the process or the host has no more descriptors or memory, else an empty text."""
+    return str(error) if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM) else ""
+
+
+def _shortage() -> str:
+    """Return why no socket can be opened now, which the resolver reports as an unknown name; empty if one can."""
+    try:
+        socket.socket().close()
+    except OSError as exc:
+        return _shortage_of(exc)
+    return ""
 
 
 _STATUS_LINE = b"HTTP/"

@@ -10,7 +10,7 @@ import pytest
 from domain.errors import PublishRefused, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway.amqp.nodes import BrokerNodes
-from gateway.amqp.publisher import ChannelPeriods
+from gateway.amqp.outlet import ChannelPeriods
 from gateway.amqp.publisher_thread import PublisherThread
 from tests.support.cluster import Cluster
 from tests.support.processes import wait_until

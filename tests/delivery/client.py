@@ -20,11 +20,11 @@ class Client:
         self.loop.activate_poller()
         self.http = HttpClient(self.loop, guard, egress=egress)
 
-    def post(self, url: str, **fields: Any) -> Answer:
+    def post(self, url: str, body: bytes = b"x", **fields: Any) -> Answer:
         """Send one request by a new consumer, and return the answer."""
         answers: list[Answer] = []
         target = self.http.target(ConsumerSpec(queue_name="q", url=url, **{"timeout": 5} | fields))
-        self.loop.call_later(0, lambda: target.send([], b"x", answers.append))
+        self.loop.call_later(0, lambda: target.send([], body, answers.append))
         while not answers:
             self.loop.poll()
             self.loop.process_timeouts()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
+from gateway.amqp.confirm_channel import ConfirmChannel
 from tests.conftest import REAL_BROKERS
 from tests.delivery.breaking import close_connection
 from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
@@ -145,6 +147,39 @@ def test_a_copy_that_waits_for_a_connection_is_not_made_when_its_message_has_gon
     target.release(422)
     wait_until(lambda: (one := sending.report(queue)) and (one.dead_lettered, one.in_flight) == (1, 0))
     assert ready(channel, f"{queue}.dlq") == 1
+
+
+def test_a_copy_without_a_connection_is_reported_and_its_limit_for_the_confirm_runs_again(
+    make_consumers: Callable[..., Consumers],
+    proxied_url: str,
+    broker: BrokerNode,
+    between: Proxy,
+    channel: BlockingChannel,
+    queue: str,
+    target: Target,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    confirmed, silent = ConfirmChannel._on_confirm, True
+
+    def confirm(self: ConfirmChannel, frame: Any) -> None:
+        if not silent:
+            confirmed(self, frame)
+
+    sending = make_consumers(proxied_url, periods=Periods(confirm=0.2))
+    publish(channel, queue, b"body")
+    sending.deliver(queue, target.url("/hold"))
+    wait_until(lambda: target.held == 1)
+    between.shut_out()
+    close_connection(broker, "test-consumer-copies")
+    target.release(422)
+    wait_until(lambda: (one := sending.report(queue)) and "cannot be reached" in (one.copy_error or ""))
+    monkeypatch.setattr(ConfirmChannel, "_on_confirm", confirm)
+    between.flow()
+    wait_until(lambda: (one := sending.report(queue)) and "did not confirm a copy for" in (one.copy_error or ""), 20)
+    silent = False
+    wait_until(lambda: (one := sending.report(queue)) and (one.dead_lettered, one.in_flight) == (1, 0), 20)
+    assert (report := sending.report(queue))
+    assert report.copy_error is None
 
 
 def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(

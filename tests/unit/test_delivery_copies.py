@@ -40,10 +40,17 @@ names = st.one_of(
     st.sampled_from(["x-death", "x-first-death-queue", "x-delivery-count", "CC", "BCC", "x-delay"]),
     st.binary(max_size=10),  # what a driver makes of a name that is not UTF-8
 )
+
+
+def with_lists_of_keys(headers: dict[Any, Any]) -> dict[Any, Any]:
+    """Return headers that RabbitMQ accepts: it refuses a CC or BCC that is no list."""
+    return {name: [value] if name in ("CC", "BCC") else value for name, value in headers.items()}
+
+
 properties = st.builds(
     Properties,
     content_type=st.none() | short,
-    headers=st.none() | st.dictionaries(names, values, min_size=1, max_size=5),
+    headers=st.none() | st.dictionaries(names, values, min_size=1, max_size=5).map(with_lists_of_keys),
     delivery_mode=st.sampled_from([None, 1, 2]),
     priority=st.none() | st.integers(0, 255),
     correlation_id=st.none() | short,

@@ -65,7 +65,7 @@ def test_jobs_fail_while_the_process_does_not_start_and_none_waits_for_it(make: 
 def test_a_process_that_does_not_answer_is_replaced_and_the_loop_goes_on_meanwhile(
     make: Callable[..., Renderings],
 ) -> None:
-    one, found, turns = make(silence=0.5), [], []
+    one, found, turns = make(silence=4.0), [], []
     for number in range(3):
         assert one.all("warm") == [b"warm"]
         with stopped_renderer():
