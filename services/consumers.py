@@ -73,15 +73,15 @@ class Consumers:
         spec = parsed(ConsumerSpec, wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
         spec = spec.model_copy(update={"routes": wanted.routes})
         targets, warnings = self._checks.check(spec)
-        if wanted.exchange is not None or spec.routes:
-            self._refuse_another(spec, only)  # before a queue is declared
+        # Before a queue is declared, and a route changed.
+        known = (wanted.exchange is not None or bool(spec.routes)) and self._is_known(spec, only)
         name = spec.name or spec.queue_name
         self._routes.refuse_others(name, targets)
         if wanted.exchange is not None:
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
         self._routes.declare(spec)
-        self._routes.write(name, targets)
+        self._routes.write(name, targets, change=not known)
         consumer, new = self._registry.create(router_of(spec))
         if not new:
             warnings += _compared(self._routes.whole([consumer])[0], spec, only)
@@ -189,13 +189,15 @@ class Consumers:
                     code="consumer_is_route",
                 )
 
-    def _refuse_another(self, spec: ConsumerSpec, only: QueueScope | None) -> None:
-        """Raise Conflict when another consumer has the name of a new one."""
+    def _is_known(self, spec: ConsumerSpec, only: QueueScope | None) -> bool:
+        """Return whether there is a consumer like a new one. Raise Conflict when another consumer has its name."""
         name = spec.name or spec.queue_name
         with suppress(NotFound):
             existing = self._registry.get(name)
             if existing.spec.name == name:
                 _compared(self._routes.whole([existing])[0], spec, only)
+                return True
+        return False
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
         return details(consumer, self._routes.whole([consumer])[0], Live(self._heartbeats.live()))

@@ -60,15 +60,15 @@ class Routes:
                         "another name for the route, or delete that consumer."
                     )
 
-    def write(self, router: str, wanted: Iterable[ConsumerSpec]) -> bool:
-        """Create or change the consumers of the routes of `router`. Return whether any differed. Raises what
-        `refuse_others` raises."""
+    def write(self, router: str, wanted: Iterable[ConsumerSpec], *, change: bool = True) -> bool:
+        """Create the consumers of the routes of `router`, and change those that differ unless `change` is false. Return
+        whether any was created or differed. Raises what `refuse_others` raises."""
         differed = False
         for spec in wanted:
             existing, new = self._registry.create(spec, router)
             if existing.router != router:
                 self.refuse_others(router, [spec])
-            if not new and (existing.spec != spec or existing.faults):
+            if change and not new and (existing.spec != spec or existing.faults):
                 self._registry.update(existing.id, spec)
                 new = True
             differed |= new

@@ -79,6 +79,9 @@ def test_the_same_call_again_changes_nothing_and_another_one_conflicts(service: 
     before = service.get("/getConsumers").json
     same = CONSUMER | {"routes": ROUTES, "auth": {"type": "bearer", "token": "tok-own"}}
     assert service.post("/createConsumer", same).status_code == 200
+    guess = same | {"routes": [ROUTES[0] | {"auth": {"type": "bearer", "token": "other"}}, ROUTES[1]]}
+    assert service.post("/createConsumer", guess).status_code == 200
+    assert service.store.consumers.get("orders.large").spec.stored()["auth"]["token"] == "tok-large"
     other = same | {"routes": [ROUTES[0], ROUTES[1] | {"timeout": 7}]}
     assert_problem(service.post("/createConsumer", other), 409, "conflict", "differs in routes")
     assert_problem(service.post("/createConsumer", CONSUMER), 409, "conflict", "routes")
