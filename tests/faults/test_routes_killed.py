@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from requests.exceptions import ChunkedEncodingError
 
 from domain.consumer import ConsumerSpec, RetryPolicy
 from domain.filter_pattern import FilterPattern
@@ -14,9 +22,11 @@ from domain.router import Route, consumers_of, router_of
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.mongo import open_store
+from tests.api.client import Gunicorn, workers_of
 from tests.faults.scene import ids_in
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
+from tests.support.server import running
 from tests.support.store import StoreNode
 from tests.support.target_process import TargetProcess
 from tests.support.worker import SECRET, worker_on
@@ -105,3 +115,55 @@ def waiting(broker: BrokerNode) -> set[str]:
     for queue in ("workerrmq.due", *(f"workerrmq.delay.{level}" for level in range(13))):
         found |= set(ids_in(broker, queue))
     return found
+
+
+def test_a_call_whose_process_is_killed_halfway_is_completed_by_the_same_call(
+    broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str
+) -> None:
+    routes = [{"when": {"body.n": n}, "url": "https://erp.example/"} for n in range(50)]
+    definition = {"queueName": unique_name, "url": "https://erp.example/", "routes": routes}
+    all_of_them = {unique_name, *(f"{unique_name}.{name}" for name in [*range(1, 51), "default"])}
+    uri = store.uri("halfway")
+    registry = open_store(uri, SECRET, tmp_path)
+    settings = broker.settings | {"MONGO_URI": uri, "SECRET_KEY": SECRET}
+
+    def names() -> set[str]:
+        return {one.name for one in registry.consumers.outlines()}
+
+    with running(Gunicorn(tmp_path, settings, "--workers", "1")) as server, ThreadPoolExecutor(1) as client:
+        wait_until(lambda: server.call("GET", "/health/ready").ok, 60, "readiness")
+        token = server.login()
+
+        def call(method: str, path: str, body: dict[str, Any]) -> int:
+            try:
+                return server.call(method, path, token, json=body).status_code
+            except (requests.ConnectionError, ChunkedEncodingError):
+                return 0
+
+        def killed(method: str, path: str, body: dict[str, Any], reached: Callable[[int], bool]) -> None:
+            [worker] = workers_of(server)
+            asked = client.submit(call, method, path, body)
+            until = time.monotonic() + 30
+            while not reached(len(names())):  # without a pause, in which the call could end
+                assert time.monotonic() < until
+            os.kill(worker, signal.SIGKILL)
+            print(f"{path}: answered {asked.result()}, {len(names())} consumers")
+            wait_until(lambda: workers_of(server) not in ([], [worker]), 30, "another worker")
+
+        for enough in (1, 20, 40):
+            killed("POST", "/createConsumer", definition, lambda there, enough=enough: there >= enough)
+            assert unique_name not in names() or names() == all_of_them, "a router has all its routes"
+            assert call("POST", "/createConsumer", definition) in (200, 201)
+            assert names() == all_of_them
+            killed(
+                "DELETE", "/deleteConsumer", {"name": unique_name}, lambda there, enough=enough: there <= 52 - enough
+            )
+            call("DELETE", "/deleteConsumer", {"name": unique_name})
+            assert names() == set()
+        assert call("POST", "/createConsumer", definition) == 201
+        change = {"name": unique_name, "routes": None}
+        killed("PATCH", "/updateConsumer", change, lambda there: there <= 40)
+        assert not registry.consumers.get(unique_name).spec.routes, "the router no longer routes to a removed route"
+        assert call("PATCH", "/updateConsumer", change) == 200
+        assert names() == {unique_name}
+    registry.close()
