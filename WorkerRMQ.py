@@ -15,29 +15,35 @@ import structlog
 
 from config import Settings, load
 from gateway.consuming.thread import ConsumerThread
-from gateway.management import DeadLetterGateway, ManagementClient
+from gateway.management import DeadLetterGateway, ManagementClient, QueueGateway
 from gateway.metrics.instruments import keep_in
 from gateway.mongo import Store, open_store
 from gateway.tracing import Tracing, open_tracing
 from runtime import logs
+from services.complaints import Complaints
+from services.queue_watch import QueueWatch
 from services.reconciler import Reconciler
+from wiring import events_of
 
 log = structlog.get_logger("workerrmq.worker")
 
 
-def reconciler(settings: Settings, store: Store, tracing: Tracing | None) -> Reconciler:
+def reconciler(
+    settings: Settings, store: Store, tracing: Tracing | None, complaints: Complaints | None = None
+) -> Reconciler:
     """Return the reconciler that runs a process's consumers. Web processes use it, too, if CONSUMERS is inline."""
     management = ManagementClient(settings.rabbitmq_management_url)
     return Reconciler(
         store,
         DeadLetterGateway(management),
         lambda: ConsumerThread(settings.rabbitmq_url, guard=settings.guard, tracing=tracing, egress=settings.egress),
+        complaints=complaints,
     )
 
 
-def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
+def main(*, look_every: float = 0.5, last_spans: float = 2.0, last_events: float = 1.0) -> None:
     """Run the worker. Check every `look_every` seconds that its threads run; at the end, send the last spans within
-    `last_spans` seconds."""
+    `last_spans` seconds, and wait `last_events` seconds for the thread that publishes events."""
     settings = load()
     logs.configure(settings.log_level, settings.log_format, settings.data_dir)
     signals = {signal.SIGTERM, signal.SIGINT}
@@ -47,8 +53,12 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
     keep_in(settings.metrics_dir)
     store = open_store(settings.mongo_uri.get_secret_value(), settings.secret_key.get_secret_value(), settings.data_dir)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint.get_secret_value())
-    worker = reconciler(settings, store, tracing)
+    complaints = Complaints()
+    worker = reconciler(settings, store, tracing, complaints)
     worker.start()
+    management = ManagementClient(settings.rabbitmq_management_url)
+    events = events_of(settings, store, management, QueueWatch(QueueGateway(management).outlines), complaints)
+    events.start()
     log.info("worker_started")
     while (received := signal.sigtimedwait(signals, look_every)) is None and worker.fault is None:
         pass
@@ -60,6 +70,7 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0) -> None:
         log.error("worker_failed", reason=fault)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second signal ends the process at once
     worker.stop(settings.drain_timeout)
+    events.stop(last_events)
     if tracing is not None:
         tracing.stop(last_spans)
     store.close()

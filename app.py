@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from commands import service
 from commands import users as user_commands
 from config import Settings, SettingsError, load
+from domain.origins import parse_origins
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.metrics.instruments import count_request
 from gateway.mongo import Store, client_options
@@ -24,11 +25,13 @@ from gateway.mongo.secrets import Sealer
 from gateway.tracing import Tracing, open_tracing
 from middlewares.body_timeout import BodyTimeout
 from middlewares.client_address import ClientAddress
+from middlewares.cors import allow_origins
 from middlewares.request_log import RequestLog
 from middlewares.security_headers import SecurityHeaders
 from routes import (
     api_keys,
     audit_log,
+    configuration,
     connections,
     consumers,
     dashboard,
@@ -39,6 +42,7 @@ from routes import (
     messages,
     metrics,
     overview,
+    policies,
     queues,
     replays,
     schedule,
@@ -59,6 +63,7 @@ APIS = [
     overview.api,
     queues.api,
     exchanges.api,
+    policies.api,
     messages.api,
     schedule.api,
     consumers.api,
@@ -68,6 +73,7 @@ APIS = [
     users.api,
     api_keys.api,
     audit_log.api,
+    configuration.api,
     system.api,
     metrics.api,
     documentation.api,
@@ -97,6 +103,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
+    if settings.cors_origins:
+        allow_origins(app, parse_origins(settings.cors_origins))
     service.install(app, store, settings.data_dir)
     user_commands.install(app, services.users)
     for api in APIS:
@@ -114,7 +122,7 @@ def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings
     wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
     wrapped = ClientAddress(RequestLog(wrapped, count_request))
     if hops := settings.trusted_proxies:
-        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
+        return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
     return wrapped
 
 
@@ -133,7 +141,7 @@ def _parts(
 ) -> list[Part]:
     """Return the parts in their start order. They stop in reverse order."""
     parts: list[Part] = [tracing] if tracing else []
-    parts += [publisher, services.replays, services.audit, services.idempotency]
+    parts += [publisher, services.replays, services.audit, services.idempotency, services.events, services.problems]
     return [*parts, worker] if worker else parts
 
 

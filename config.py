@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from delivery.target_guard import Guard
+from domain.origins import parse_origins
 from domain.url_template import UrlTemplate
 from domain.user import check_password
 from gateway.amqp.nodes import BrokerNodes
@@ -149,6 +150,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="number of reverse proxies in front whose X-Forwarded-* headers are trusted"
     )
+    cors_origins: str = Field("", description="origins of pages that may call the API: https://app.example.com; *: any")
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="maximum size of a request body in bytes")
     body_timeout: float = Field(
         5.0, gt=0, le=600, description="seconds within which each 16 KiB of a request body must arrive; otherwise 408"
@@ -192,9 +194,8 @@ class Settings(BaseSettings):
     @field_validator("rabbitmq_management_url", mode="before")
     @classmethod
     def _management(cls, value: str, info: ValidationInfo) -> ManagementNodes:
-        broker = info.data.get("rabbitmq_url") or BrokerNodes.parse(
-            "amqp://"
-        )  # an invalid RABBITMQ_URL is reported itself
+        # An invalid RABBITMQ_URL is reported itself.
+        broker = info.data.get("rabbitmq_url") or BrokerNodes.parse("amqp://")
         return ManagementNodes.parse(value, broker, _tls_files(info.data))
 
     @field_validator("mongo_uri")
@@ -258,10 +259,10 @@ class Settings(BaseSettings):
             raise ValueError("must have no query and no placeholders: give a key in OTEL_EXPORTER_OTLP_HEADERS")
         return value
 
-    @field_validator("target_allow", "target_deny")
+    @field_validator("target_allow", "target_deny", "cors_origins")
     @classmethod
-    def _targets(cls, value: str) -> str:
-        Guard(value)
+    def _lists(cls, value: str, info: ValidationInfo) -> str:
+        parse_origins(value) if info.field_name == "cors_origins" else Guard(value)
         return value
 
     @property

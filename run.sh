@@ -45,8 +45,8 @@ make_venv() {
 install() {
     local lock="$1" stamp=".venv/installed-$1"
     if [ -f "$stamp" ] && cmp -s "$lock" "$stamp"; then return; fi
-    echo "Installing $lock, please wait …"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$lock" ||
+    echo "Installing $lock …"
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes --requirement "$lock" ||
         fail "pip could not install $lock (see above)"
     cp "$lock" "$stamp"
 }

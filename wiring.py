@@ -7,6 +7,7 @@ from functools import partial
 
 from config import Settings
 from domain.errors import BrokerUnavailable, WorkerError
+from gateway.amqp.event_publisher import EventPublisher
 from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import QueueReader
@@ -18,6 +19,7 @@ from gateway.management import (
     ConnectionGateway,
     ExchangeGateway,
     ManagementClient,
+    PolicyGateway,
     QueueGateway,
     QueueLookup,
 )
@@ -32,8 +34,11 @@ from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.bundle import Services
 from services.complaints import Complaints
+from services.configuration.applying import Configurations
+from services.configuration.reading import Resources
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
@@ -44,13 +49,17 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.policies import Policies
+from services.problems import Problems
 from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
+from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
 from services.routes import Routes
 from services.samples import Samples
 from services.schedule import Schedule
+from services.service_events import ServiceEvents
 from services.target_checks import TargetChecks
 from services.users import UserAccounts
 from services.worker_count import WorkerCount
@@ -105,19 +114,33 @@ def services_of(
     complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
+    queues, users, policies = (
+        Queues(queue_gateway),
+        UserAccounts(store, revocations),
+        Policies(PolicyGateway(management)),
+    )
+    exchange_service = Exchanges(exchanges, bindings)
+    resources = Resources(queues, exchange_service, policies, consumer_service, users, api_keys, store.labels)
+    overviews = Overviews(store.consumers, store.heartbeats, watch, connection_gateway)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
-        queues=Queues(queue_gateway),
-        exchanges=Exchanges(exchanges, bindings),
+        queues=queues,
+        exchanges=exchange_service,
+        policies=policies,
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
-        overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
+        overviews=overviews,
+        problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
+        configurations=Configurations(resources, store.unit_of_work),
+        dead_letters=DeadLetterLooks(held),
+        replays=Replays(
+            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+        ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
-        users=UserAccounts(store, revocations),
+        users=users,
         api_keys=api_keys,
         login=Login(
             store, revocations, api_keys, first_admin, settings.token_ttl, settings.metrics_token.get_secret_value()
@@ -126,4 +149,20 @@ def services_of(
         audit=AuditLog(store.audit, complaints=complaints),
         health=health,
         metrics=Metrics(exposition, health, watch, store.consumers, store.heartbeats, VERSION),
+        events=events_of(settings, store, management, watch, complaints),
+    )
+
+
+def events_of(
+    settings: Settings, store: Store, management: ManagementClient, watch: QueueWatch, complaints: Complaints
+) -> ServiceEvents:
+    """Return the service that tells about conditions; every process runs one."""
+    return ServiceEvents(
+        store,
+        watch,
+        ExchangeGateway(management),
+        BindingGateway(management),
+        QueueLookup(management),
+        EventPublisher(settings.rabbitmq_url).publish,
+        complaints=complaints,
     )

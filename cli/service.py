@@ -46,9 +46,10 @@ class Service:
         body: Any = None,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: tuple[float, float] = TIMEOUT,
     ) -> requests.Response:
-        """Send a request and return the successful answer. `body` is sent as JSON, `data` unchanged. Raises Failed,
-        Unreachable and LoginNeeded.
+        """Send a request and return the successful answer. `body` is sent as JSON, `data` unchanged. `timeout` is as
+        TIMEOUT. Raises Failed, Unreachable and LoginNeeded.
         """
         try:
             answer = self._session.request(
@@ -59,7 +60,7 @@ class Service:
                 data=data,
                 headers=headers,
                 auth=self._bearer,
-                timeout=TIMEOUT,
+                timeout=timeout,
                 allow_redirects=False,  # requests would turn a POST into a GET
             )
         except requests.RequestException as exc:

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from cli import dead_letters, health, publish
+from cli import configuration, dead_letters, health, publish
 from cli.command import check_sample, command, command_path
 from cli.description import Description, Operation
 from cli.names import GROUPS
@@ -15,7 +15,11 @@ from cli.names import GROUPS
 _BUILDERS: dict[str, Callable[[Operation, Description], click.Command]] = {
     "messagePublish": publish.command,
     "replayDeadLetters": dead_letters.replay,
+    "moveDeadLetters": dead_letters.replay,
+    "deleteDeadLetters": dead_letters.replay,
     "healthReady": health.command,
+    "exportConfiguration": configuration.export,
+    "applyConfiguration": configuration.apply,
     "testConsumer": partial(command, finish=check_sample),
 }
 
@@ -43,7 +47,7 @@ def tree(description: Description) -> dict[str, click.Command]:
 
 def returns_data(operation: Operation) -> bool:
     """Return whether the answer is data rather than a part of a page."""
-    return operation.media.partition(";")[0] in ("application/json", "text/plain")
+    return operation.media.partition(";")[0] in ("application/json", "application/x-ndjson", "text/plain")
 
 
 def _group(name: str) -> click.Group:

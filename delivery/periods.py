@@ -32,13 +32,20 @@ class Periods:
     verify: float = 60.0
     """interval between two checks that the delay levels of the running consumers exist"""
     declare_again: float = 5.0
-    """pause before a refused declaration is repeated"""
+    """pause before a refused declaration is repeated; also the time for the broker to answer one"""
+    doubt_again: float = 1.0
+    """minimum interval between two checks of all exchanges and queues because one is missing"""
     settling: float = 5.0
     """time between the declaration of a new queue and its use; see Standing"""
     returned: float = 5.0
-    """time for a queue to accept a due retry, while the broker is up and accepts messages"""
+    """time without any confirm for a queue after which due retries wait elsewhere, while the broker is up and accepts
+    messages; also the time that a retry waits for others of its queue"""
     return_again: float = 30.0
     """pause before a retry that its queue refused is tried again"""
+    requeue: float = 1.0
+    """pause before a due message that cannot be stored for that pause goes to the end of `workerrmq.due`"""
+    clocks_apart: float = 2.0
+    """time by which a scheduled message may be early because the clocks of two hosts differ"""
     confirm: float = 30.0
     """time for the broker to confirm a copy, while it is up and accepts messages"""
     held: float = 600.0

@@ -47,7 +47,7 @@ class CreateApiKey(Model):
 
     name: KeyName
     role: Role = Field(examples=["publisher"])
-    expires_at: Moment | None = Field(None, examples=["2027-01-31T12:00:00Z"])
+    expires_at: Moment | None = Field(None, description="such as 2027-01-31T12:00:00Z")
     queues: tuple[QueuePattern, ...] = Field(
         (),
         strict=False,

@@ -211,7 +211,12 @@ class _Identity(Model):
     """The fields of a consumer that precede those of its target."""
 
     queue_name: QueueName = Field(examples=["orders"])
-    name: str = Field("", max_length=255, description="unique; defaults to the queue's name")
+    name: str = Field("", max_length=255, examples=["orders-erp"], description="unique; defaults to the queue's name")
+
+    @property
+    def effective_name(self) -> str:
+        """Return the name, which is by default that of the queue."""
+        return self.name or self.queue_name
 
 
 class ConsumerSpec(TargetSpec, _Identity):

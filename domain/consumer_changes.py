@@ -13,7 +13,7 @@ from domain.consumer import ROUTES, ConsumerSpec, TargetSpec, Url
 from domain.credentials import carried_along, origin, unmasked_url
 from domain.errors import Invalid
 from domain.model import MASK, Model, revealed
-from domain.names import OpenExchangeName, QueueName, RoutingKey, printable
+from domain.names import QueueName, RoutingKey, SourceExchangeName, printable
 from domain.route import MAX_ROUTES, RoutePattern, named
 from domain.router import Route
 from domain.sentences import joined
@@ -27,7 +27,7 @@ class NewConsumer(ConsumerSpec):
     queue_name: QueueName = Field(  # a factory, because the schema would show an empty default, which is no name
         default_factory=str, examples=["orders"], description="the queue, unless you give an exchange"
     )
-    exchange: OpenExchangeName | None = Field(None, description="create a queue and bind it to this exchange")
+    exchange: SourceExchangeName | None = Field(None, description="create a queue and bind it to this exchange")
     routing_key: RoutingKey = Field("", description="routing key of that binding")
     url: Url = Field(  # type: ignore[assignment]  # empty until the service fills in the setting's URL
         "", description="the target's URL; defaults to the setting DEFAULT_TARGET_URL"
@@ -47,7 +47,7 @@ class NewConsumer(ConsumerSpec):
     @model_validator(mode="after")
     def _name_for_terminals(self) -> Self:
         try:
-            printable(self.name or self.queue_name)
+            printable(self.effective_name)
         except ValueError as exc:
             raise ValueError(f"name (by default the queue's name) {exc}") from None
         return self

@@ -100,3 +100,13 @@ class BindingDetails(Model):
     destination_exchange: str | None
     routing_key: str
     arguments: dict[str, Any]
+
+
+class PolicyDetails(Model):
+    """A policy, as `PolicySpec` describes it."""
+
+    name: str
+    pattern: str
+    apply_to: str
+    definition: dict[str, Any]
+    priority: int

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
-from domain.names import NewName, OpenExchangeName, OpenQueueName, RoutingKey, ShortString
+from domain.names import EVENTS, NewName, OpenExchangeName, OpenQueueName, RoutingKey, ShortString, SourceExchangeName
 
 FIELDS = {"alternate-exchange": "alternateExchange"}
 """Field names of the API by argument name (https://www.rabbitmq.com/docs/ae)."""
@@ -45,15 +46,35 @@ class ExchangeSpec(Model):
         self.amqp_arguments()
         return self
 
+    @classmethod
+    def of(
+        cls, name: str, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Mapping[str, Any]
+    ) -> Self:
+        """Return the definition of an exchange that RabbitMQ describes so. Raises ValidationError for an exchange that
+        the API cannot create."""
+        fields: dict[str, Any] = {
+            "exchange": name, "type": kind, "durable": durable, "autoDelete": auto_delete, "internal": internal,
+        }  # fmt: skip
+        in_fields = {FIELDS[one]: value for one, value in arguments.items() if one in FIELDS}
+        others = {argument: value for argument, value in arguments.items() if argument not in FIELDS}
+        try:
+            return cls.model_validate({**fields, **in_fields, "arguments": others})
+        except ValidationError:
+            return cls.model_validate({**fields, "arguments": dict(arguments)})
+
     def amqp_arguments(self) -> dict[str, Any]:
         """Return the arguments of exchange.declare."""
         return joined(self.arguments, {"alternate-exchange": self.alternate_exchange or None}, FIELDS)
 
 
+EVENTS_EXCHANGE = ExchangeSpec.model_construct(exchange=EVENTS, type="topic")
+"""The exchange of the service's own events. Its name is valid for the service only."""
+
+
 class BindingSpec(Model):
     """A binding from `exchange` to a queue or to another exchange."""
 
-    exchange: OpenExchangeName = Field(examples=["events"])
+    exchange: SourceExchangeName = Field(examples=["events"])
     queue_name: OpenQueueName | None = Field(None, examples=["orders"])
     destination_exchange: OpenExchangeName | None = None
     routing_key: ShortString = ""

@@ -12,6 +12,9 @@ MAX_BYTES = 255  # AMQP 0-9-1 §4.2.5.3: a short string has one octet for its le
 OWN = "workerrmq."
 """Prefix of the service's internal queues and exchanges (gateway/amqp/topology.py)."""
 
+EVENTS = f"{OWN}events"
+"""The topic exchange of the service's own events, which clients may bind to (delivery/service_events.py)."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """C0 and C1 controls, line separators, and characters that change the direction of text (Unicode, UAX #9)."""
 
@@ -28,6 +31,10 @@ def not_own(value: str) -> str:
     if value.startswith(OWN):
         raise ValueError(f"must not start with {OWN!r}: those names are reserved for the service")
     return value
+
+
+def _may_be_bound(value: str) -> str:
+    return value if value == EVENTS else not_own(value)
 
 
 def _fits(value: str) -> str:
@@ -75,7 +82,10 @@ OpenQueueName = Annotated[QueueName, AfterValidator(not_own)]
 """The name of a queue that clients may publish to."""
 
 OpenExchangeName = Annotated[ExchangeName, AfterValidator(not_own)]
-"""The name of an exchange that clients may publish to or bind."""
+"""The name of an exchange that clients may publish to."""
+
+SourceExchangeName = Annotated[ExchangeName, AfterValidator(_may_be_bound)]
+"""The name of an exchange whose messages clients may receive."""
 
 RoutingKey = Annotated[ShortString, AfterValidator(not_own), AfterValidator(printable)]
 """A routing key. It must not be a reserved name: a dead letter may go through the default exchange, which takes the

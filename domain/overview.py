@@ -8,6 +8,7 @@ from typing import Literal
 
 from domain.consumer_details import State
 from domain.model import Model
+from domain.problem import Acknowledgement
 from domain.registry import Desired
 
 TroubleKind = Literal[
@@ -30,9 +31,26 @@ TroubleKind = Literal[
 """Kinds of problems, the most severe first."""
 
 
+TroubleCause = Literal[
+    "credentials",
+    "definition",
+    "certificate",
+    "target_refuses",
+    "target_fails",
+    "target_throttles",
+    "paused",
+    "no_consumer",
+    "queue_missing",
+    "slow",
+]
+"""Causes that an action of the user removes: other credentials, another definition of the consumer …"""
+
+
 class Trouble(Model):
     """One current problem. `name` is the name of the consumer, queue or connection, `reason` a sentence, `messages` the
-    number of messages that wait because of it, `since` its start, if known. `oldestMessageAt` is that of the queue."""
+    number of messages that wait because of it, `since` its start or the time at which it was first seen.
+    `oldestMessageAt` is that of the queue. `cause` is for programs: it says which action helps; null if it is unknown.
+    `acknowledged` names the user who works on it."""
 
     kind: TroubleKind
     name: str
@@ -41,14 +59,16 @@ class Trouble(Model):
     messages: int | None = None
     since: datetime | None = None
     oldest_message_at: datetime | None = None
+    cause: TroubleCause | None = None
+    acknowledged: Acknowledgement | None = None
 
 
 class QueueTotals(Model):
-    """Sums over all queues. Counts are messages, rates are messages per second. `retries` and `scheduled` are the
-    messages in the delay levels, which the other counts and rates exclude. `retriesOverdue` have a delay that is over,
-    but are not back in their queues; `scheduledOverdue` should have left their level. A scheduled message that has left
-    the levels counts as an overdue retry until it is in its queue. These four are null while RabbitMQ does not report
-    them. `messages` includes `deadLetters`."""
+    """Sums over all queues; `queues` does not count the service's own. Counts are messages, rates are messages per
+    second. `retries` and `scheduled` are the messages in the delay levels, which the other counts and rates exclude.
+    `retriesOverdue` have a delay that is over, but are not back in their queues; `scheduledOverdue` should have left
+    their level. A scheduled message that has left the levels counts as an overdue retry until it is in its queue. These
+    four are null while RabbitMQ does not report them. `messages` includes `deadLetters`."""
 
     queues: int
     messages: int
@@ -78,7 +98,8 @@ class Overview(Model):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOutline:
-    """The fields of a registered consumer that show whether it has a problem."""
+    """The fields of a registered consumer that show whether it has a problem. `refused_status` is the HTTP status for
+    which a worker has suspended it."""
 
     id: str
     name: str
@@ -87,6 +108,7 @@ class ConsumerOutline:
     reason: str | None
     updated_at: datetime
     certificate_expires_at: datetime | None = None
+    refused_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class Publication(Model):
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
     deliver_at: Annotated[Moment, AfterValidator(_not_too_late)] | None = Field(
-        None, examples=["2027-01-31T12:00:00Z"], description="when it arrives; up to ten years ahead, now if it is past"
+        None, description="when it arrives, such as 2027-01-31T12:00:00Z; up to ten years ahead, now if it is past"
     )
     delay_seconds: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="the same, in seconds from now")
 

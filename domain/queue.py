@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from domain.field_table import Arguments, joined
 from domain.model import Model
@@ -31,6 +32,8 @@ FIELDS = {
     "x-dead-letter-routing-key": "deadLetterRoutingKey",
 }
 """Field names of the API by argument name."""
+_SWITCHES: dict[str, Any] = {"x-queue-mode": "lazy", "x-single-active-consumer": True}
+"""Arguments whose field is true or false, with the value that is true."""
 
 
 class QueueSpec(Model):
@@ -79,6 +82,20 @@ class QueueSpec(Model):
     def _joined(self) -> Self:
         self.amqp_arguments()
         return self
+
+    @classmethod
+    def of(cls, name: str, kind: str, durable: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> Self:
+        """Return the definition of a queue that RabbitMQ describes so: each argument in its field, if that can hold the
+        value. Raises ValidationError for a queue that the API cannot create."""
+        fields: dict[str, Any] = {"queueName": name, "type": kind, "durable": durable, "autoDelete": auto_delete}
+        given = {argument: value for argument, value in arguments.items() if argument != "x-queue-type"}
+        named = {one for one, value in given.items() if one in FIELDS and _SWITCHES.get(one, value) == value}
+        others = {argument: value for argument, value in given.items() if argument not in named}
+        in_fields = {FIELDS[one]: one in _SWITCHES or given[one] for one in named}
+        try:
+            return cls.model_validate({**fields, **in_fields, "arguments": others})
+        except ValidationError:
+            return cls.model_validate({**fields, "arguments": given})
 
     def amqp_arguments(self) -> dict[str, Any]:
         """Return the x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments). They

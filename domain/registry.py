@@ -137,6 +137,11 @@ class Report(ConsumerCounts):
     state: Actual
     reason: str | None = None
 
+    @property
+    def refused_status(self) -> int | None:
+        """The HTTP status of the last answer, if it is the last error."""
+        return self.last_status if (self.error or "").partition(":")[0] == f"HTTP {self.last_status}" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:

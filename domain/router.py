@@ -48,7 +48,7 @@ def consumers_of(whole: ConsumerSpec) -> list[ConsumerSpec]:
 def _consumer(whole: ConsumerSpec, route: str, target: TargetSpec) -> ConsumerSpec:
     fields = target.stored()
     mine: dict[str, Any] = {field.alias or name: fields[field.alias or name] for name, field in _TARGET.items()}
-    mine |= {"name": below(whole.name or whole.queue_name, route), "queueName": below(whole.queue_name, route)}
+    mine |= {"name": below(whole.effective_name, route), "queueName": below(whole.queue_name, route)}
     return parsed(ConsumerSpec, mine)
 
 
@@ -57,7 +57,7 @@ def whole_of(router: ConsumerSpec, consumers: Mapping[str, ConsumerSpec]) -> Con
     whose consumer is missing has no target."""
     if not router.routes:
         return router
-    name = router.name or router.queue_name
+    name = router.effective_name
     own = consumers.get(below(name, DEFAULT), router)
     routes = tuple(_route(one, consumers.get(below(name, one.name))) for one in router.routes)
     kept = {field: getattr(router, field) for field in ("queue_name", "name", "filter", "otherwise")}

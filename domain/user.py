@@ -13,7 +13,7 @@ from domain.queue_scope import QueueScope
 
 Role = Literal["monitor", "viewer", "publisher", "operator", "admin"]
 """Each role includes the rights of those before it: a monitor reads the metrics, a viewer reads everything, a publisher
-publishes, an operator manages queues, consumers and connections, an admin manages users."""
+publishes, an operator manages queues, consumers and connections, an admin manages users and applies configurations."""
 
 RANKS: dict[Role, int] = {"monitor": 0, "viewer": 1, "publisher": 2, "operator": 3, "admin": 4}
 

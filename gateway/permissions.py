@@ -49,6 +49,8 @@ def needed_by(method: str, path: tuple[str, ...], body: Any) -> str:
         case ["POST" | "DELETE", "bindings", _, "e", source, kind, destination, *_]:
             onto = "queue" if kind == "q" else "exchange"
             return f"write on the {onto} {destination!r} and read on the exchange {source!r}"
+        case [_, "policies", *_]:
+            return "the tag policymaker"
     return ""
 
 

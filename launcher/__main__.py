@@ -24,6 +24,8 @@ from launcher.terminal import print_error, report, say
 from launcher.welcome import welcome
 
 START_SECONDS = 90
+QUIET_SECONDS = 5
+"""A start that takes longer says what it waits for."""
 _PORT_RACES = 3
 
 
@@ -79,7 +81,7 @@ def _run(plan: Plan, supervisor: Supervisor, stop: StopSignal) -> int:
 
 
 def _until_ready(plan: Plan, supervisor: Supervisor, stop: StopSignal, api: Api) -> bool:
-    deadline = time.monotonic() + START_SECONDS
+    began, told = time.monotonic(), False
     while not stop.received:
         _check(supervisor)
         for exited in supervisor.exits():
@@ -89,8 +91,13 @@ def _until_ready(plan: Plan, supervisor: Supervisor, stop: StopSignal, api: Api)
             raise failure(f"{exited.program} exited at the start ({exited.how}): {why} (more in {log})")
         if {program.name for program in plan.programs} <= supervisor.up and api.ready():
             return True
-        if time.monotonic() > deadline:
-            raise StartFailed(f"not ready after {START_SECONDS} s: {api.last} (logs in {plan.data_dir / 'logs'})")
+        waited = time.monotonic() - began
+        if waited > START_SECONDS:
+            reason = api.down() or api.last
+            raise StartFailed(f"not ready after {START_SECONDS} s: {reason} (logs in {plan.data_dir / 'logs'})")
+        if waited > QUIET_SECONDS and not told and (reason := api.down()):
+            report(f"waiting up to {START_SECONDS} s: {reason}")
+            told = True
         time.sleep(0.1)
     return False
 
@@ -101,9 +108,9 @@ def _watch(plan: Plan, supervisor: Supervisor, stop: StopSignal, logs: list[LogT
         for exited in supervisor.exits():
             report(f"{exited.program} exited ({exited.how}) and restarts; logs in {plan.data_dir / 'logs'}")
         for log in logs:
-            if errors := log.new_errors():
-                more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-                report(f"{log.file.stem}: {errors[-1]}{more}")
+            if events := log.new_events():
+                more = f" (and {len(events) - 1} more)" if len(events) > 1 else ""
+                report(f"{log.file.stem}: {events[-1]}{more}")
         time.sleep(0.5)
 
 

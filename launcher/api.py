@@ -5,7 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
+
+_SETTINGS = {
+    "store": "MongoDB (MONGO_URI)",
+    "broker": "RabbitMQ (RABBITMQ_URL)",
+    "management": "RabbitMQ's management API (RABBITMQ_MANAGEMENT_URL)",
+}
 
 
 class Api:
@@ -18,6 +25,15 @@ class Api:
     def ready(self) -> bool:
         """Return whether broker and store answer the web process."""
         return self._ask("GET", "/health/ready") == HTTPStatus.OK
+
+    def down(self) -> str:
+        """Return which dependencies are down and why, by the last answer; empty if it names none."""
+        try:
+            dependencies: dict[str, dict[str, Any]] = json.loads(self.last)["dependencies"]
+        except (ValueError, LookupError, TypeError):
+            return ""
+        found = [(_SETTINGS.get(name, name), str(one["detail"])) for name, one in dependencies.items() if not one["up"]]
+        return "; ".join(f"{name} is down: {detail.rstrip('.')}" for name, detail in found)
 
     def accepts(self, username: str, password: str) -> bool:
         """Return whether this login is valid."""

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 _MAX_READ = 1024 * 1024  # bytes
 _LEVELS = ("error", "critical")
+
+_SENTENCES = {
+    "breaker_opened": "circuit breaker open for {target} ({consumers}): {reason}; next attempt in {open_seconds} s",
+    "breaker_closed": "circuit breaker closed for {target}",
+    "consumer_suspended": "consumer {consumer} suspended: {reason}",
+}
+"""The events that an operator reads in words; of these, any level is shown."""
 
 
 class LogTail:
@@ -28,9 +36,9 @@ class LogTail:
         self._offset = begin + len(whole) + len(newline)
         return whole.splitlines()
 
-    def new_errors(self) -> list[str]:
-        """Return the texts of the new lines of error level."""
-        return [said for line in self.new_lines() if (said := _error_in(line))]
+    def new_events(self) -> list[str]:
+        """Return the texts of the new lines that an operator should see: errors, and the events of `_SENTENCES`."""
+        return [said for line in self.new_lines() if (said := _event_in(line))]
 
     def _size(self) -> int:
         try:
@@ -48,13 +56,17 @@ def last_line(file: Path) -> str:
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
 
-def _error_in(line: bytes) -> str:
-    if not any(f'"{level}"'.encode() in line for level in _LEVELS):
+def _event_in(line: bytes) -> str:
+    if not any(f'"{word}"'.encode() in line for word in (*_LEVELS, *_SENTENCES)):
         return ""
     try:
         entry = json.loads(line)
     except ValueError:
         return ""
-    if not isinstance(entry, dict) or entry.get("level") not in _LEVELS:
+    if not isinstance(entry, dict):
         return ""
-    return " ".join(str(entry[key]) for key in ("event", "reason", "error") if entry.get(key))
+    if sentence := _SENTENCES.get(str(entry.get("event"))):
+        return sentence.format_map(defaultdict(str, entry, consumers=", ".join(entry.get("consumers") or [])))
+    if entry.get("level") not in _LEVELS:
+        return ""
+    return " ".join(str(entry[key]) for key in ("event", "consumer", "reason", "error") if entry.get(key))

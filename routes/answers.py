@@ -28,6 +28,12 @@ class ExchangeDone(Done):
     exchange: str
 
 
+class PolicyDone(Done):
+    """The result of an operation on a policy."""
+
+    name: str
+
+
 class ConnectionDone(Done):
     """The result of an operation on a connection."""
 

@@ -31,7 +31,7 @@ from middlewares.auth import authorize
 from middlewares.request_log import note_route
 from routes.audit import audited
 from routes.idempotency import once
-from routes.inputs import PageQuery, Query, read_body, read_query
+from routes.inputs import PageQuery, Query, read_body, read_query, read_query_or_body
 from routes.scope import NO_QUEUE, Touches
 from services.bundle import Services
 
@@ -62,7 +62,7 @@ class Operation:
     """A registered route. Without `role` it is public. `lines` is the field of the body that an NDJSON body fills.
     `touches` gives the queues that the operation accesses (scope.py), `idempotent` enables Idempotency-Key
     (idempotency.py), and `audit` decides which requests are recorded (audit.py). For the documentation: `answer` is the
-    type of the content, `media` its content type, and `refuses` the error statuses beyond those of its inputs."""
+    type of the content, `media` its content type, and `refuses` the errors (refusals.py) beyond those of its inputs."""
 
     method: str
     path: str
@@ -73,7 +73,7 @@ class Operation:
     answer: Any
     statuses: tuple[int, ...]
     media: str
-    refuses: tuple[int, ...]
+    refuses: tuple[str, ...]
     view: View
     touches: Touches | None = None
     idempotent: bool = False
@@ -102,7 +102,8 @@ class Operation:
             if isinstance(query, PageQuery) and query.fields:
                 query.check_fields(self._fields_of_items())
         if self.body is not None:
-            inputs["body"] = read_body(self.body, self.lines)
+            in_query = self.method == "DELETE"
+            inputs["body"] = read_query_or_body(self.body) if in_query else read_body(self.body, self.lines)
         if allowed:
             touches.check(allowed, inputs.get("body", inputs.get("query")))
         return once(lambda: self._answer(inputs)) if self.idempotent else self._answer(inputs)
@@ -140,7 +141,8 @@ class Api:
         return self.route("PATCH", path, **options)
 
     def delete(self, path: str, **options: Any) -> Callable[[View], View]:
-        """Register a route that deletes something. For the options see `route`."""
+        """Register a route that deletes something. Its `body` may also be sent, and is documented, as query parameters.
+        For the options see `route`."""
         return self.route("DELETE", path, **options)
 
     def route(
@@ -156,7 +158,7 @@ class Api:
         answer: Any = None,
         status: int | tuple[int, ...] = 200,
         media: str = "application/json",
-        refuses: tuple[int, ...] = (),
+        refuses: tuple[str, ...] = (),
         touches: Touches | None = None,
         idempotent: bool = False,
         audit: Literal["always", "refused"] = "always",

@@ -55,7 +55,7 @@ class NewApiKey(Done):
     body=CreateApiKey,
     answer=NewApiKey,
     status=201,
-    refuses=(409,),
+    refuses=("409 conflict",),
     touches=NO_QUEUE,
 )
 def create_api_key(body: CreateApiKey) -> Reply:
@@ -74,7 +74,9 @@ def get_api_keys(query: ApiKeysQuery) -> Reply:
     return paged(services.api_keys.page(query.selection()), query, _details)
 
 
-@api.delete("/deleteApiKey", role="admin", body=ApiKeyNamed, answer=ApiKeyDeleted, refuses=(404,), touches=NO_QUEUE)
+@api.delete(
+    "/deleteApiKey", role="admin", body=ApiKeyNamed, answer=ApiKeyDeleted, refuses=("404 not_found",), touches=NO_QUEUE
+)
 def delete_api_key(body: ApiKeyNamed) -> Reply:
     """Delete an API key. It is rejected at once."""
     services.api_keys.delete(body.name)

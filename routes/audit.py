@@ -26,6 +26,7 @@ _NAMES = (
     "exchange",
     "destination_exchange",
     "dead_letter_queue",
+    "to_queue",
     "consumer_id",
     "name",
     "username",
@@ -49,7 +50,12 @@ def audited(handle: Callable[[], Response], inputs: Mapping[str, Any], only_refu
     return answer
 
 
-def _record(body: Any, status: int) -> None:
+def record_change(action: str, entry: Any, error: WorkerError | None) -> None:
+    """Record a change that the current request makes as the operation `action` would: `entry` is its body."""
+    _record(entry, status_of(error) if error else 200, action)
+
+
+def _record(body: Any, status: int, action: str | None = None) -> None:
     caller: Principal | None = g.get("caller")
     user = caller.username if caller else None
     if isinstance(body, Credentials):
@@ -63,7 +69,7 @@ def _record(body: Any, status: int) -> None:
         entry_id=secrets.token_hex(12),
         at=datetime.now(UTC),
         user=user,
-        action=request.path.lstrip("/"),
+        action=action or request.path.lstrip("/"),
         resource={to_camel(name): value for name, value in named.items() if isinstance(value, str) and value},
         remote=request.remote_addr or "",
         status=status,

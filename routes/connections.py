@@ -12,6 +12,7 @@ from domain.publication import Label
 from routes.answers import ConnectionDone
 from routes.api import Api, Reply, done, services
 from routes.paging import NamedQuery, paged
+from routes.refusals import BROKER
 from routes.scope import NO_QUEUE
 
 api = Api("connections")
@@ -39,20 +40,34 @@ class CloseConnection(Model):
     reason: Label = "closed by an operator of WorkerRMQ"
 
 
-@api.get("/getConnections", role="viewer", touches=NO_QUEUE, query=ConnectionsQuery, answer=list[ConnectionDetails])
+@api.get(
+    "/getConnections",
+    role="viewer",
+    touches=NO_QUEUE,
+    query=ConnectionsQuery,
+    answer=list[ConnectionDetails],
+    refuses=BROKER,
+)
 def get_connections(query: ConnectionsQuery) -> Reply:
     """List the open connections to the broker, the oldest first, including this service's own."""
     return paged(services.connections.page(query.selection()), query)
 
 
-@api.get("/getChannels", role="viewer", touches=NO_QUEUE, query=ChannelsQuery, answer=list[ChannelDetails])
+@api.get(
+    "/getChannels", role="viewer", touches=NO_QUEUE, query=ChannelsQuery, answer=list[ChannelDetails], refuses=BROKER
+)
 def get_channels(query: ChannelsQuery) -> Reply:
     """List the channels to the broker, with their consumers and their unacked and unconfirmed messages."""
     return paged(services.connections.channels(query.selection(), query.connection_id), query)
 
 
 @api.delete(
-    "/closeConnection", role="operator", touches=NO_QUEUE, body=CloseConnection, answer=ConnectionDone, refuses=(404,)
+    "/closeConnection",
+    role="operator",
+    touches=NO_QUEUE,
+    body=CloseConnection,
+    answer=ConnectionDone,
+    refuses=("404 connection_not_found", *BROKER),
 )
 def close_connection(body: CloseConnection) -> Reply:
     """Close a client's connection from the broker's side. A client that reconnects gets a new `connectionId`."""

@@ -19,6 +19,7 @@ from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
 from routes.inputs import PageQuery, Query
 from routes.paging import paged
+from routes.refusals import AMQP, CONSUMER, QUEUE
 from routes.scope import FILTERED, Touches
 from services.samples import DryRun, SampleAnswer
 
@@ -73,6 +74,8 @@ _UPDATED = Touches(
     lambda given: [*(queues := _queue_of(given)), *_added(given, queues), *_forwarded_to(given.otherwise)]
 )
 
+_SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavailable")
+
 
 @api.post(
     "/createConsumer",
@@ -82,7 +85,15 @@ _UPDATED = Touches(
     body=NewConsumer,
     answer=ChangedConsumerAnswer,
     status=(200, 201),
-    refuses=(404, 409),
+    refuses=(
+        "400 url_missing",
+        "400 queue_unfit",
+        "404 exchange_not_found",
+        "409 conflict",
+        "409 queue_exists_otherwise",
+        *_SPEC,
+        *QUEUE,
+    ),
 )
 def create_consumer(body: NewConsumer) -> Reply:
     """Create a consumer, which delivers a queue's messages to a URL.
@@ -111,7 +122,7 @@ def get_consumers(query: ConsumersQuery) -> Reply:
     touches=_ITS_CONSUMER,
     query=ConsumerQuery,
     answer=ConsumerDetails,
-    refuses=(404, 409),
+    refuses=CONSUMER,
 )
 def get_consumer(query: ConsumerQuery) -> Reply:
     """Get a consumer."""
@@ -124,7 +135,7 @@ def get_consumer(query: ConsumerQuery) -> Reply:
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
     answer=ConsumerAnswer,
-    refuses=(404, 409),
+    refuses=CONSUMER,
 )
 def pause_consumer(body: WhichConsumer) -> Reply:
     """Pause a consumer. It finishes its messages in flight and takes no more until it is resumed."""
@@ -137,7 +148,7 @@ def pause_consumer(body: WhichConsumer) -> Reply:
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
     answer=ConsumerAnswer,
-    refuses=(404, 409),
+    refuses=CONSUMER,
 )
 def resume_consumer(body: WhichConsumer) -> Reply:
     """Resume a consumer that is paused or suspended."""
@@ -150,12 +161,13 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     touches=_UPDATED,
     body=ConsumerChanges,
     answer=ChangedConsumerAnswer,
-    refuses=(404, 409, 412),
+    refuses=(*CONSUMER, "409 conflict", "409 consumer_is_route", "412 consumer_changed", *_SPEC),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
     """Change a consumer. Fields that are left out stay as they are; null resets a field to its default.
 
-    The fields that identify the consumer cannot be changed. With `ifRevision`, the answer is 412 if the consumer has
+    The fields that identify the consumer cannot be changed. `routes` are replaced as a whole; change and remove a route
+    by the consumer that has it. With `ifRevision`, the answer is 412 if the consumer has
     another `revision`."""
     consumer, warnings = services.consumers.update(body)
     return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
@@ -167,10 +179,11 @@ def update_consumer(body: ConsumerChanges) -> Reply:
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
     answer=ConsumerDeleted,
-    refuses=(404, 409),
+    refuses=(*CONSUMER, "409 consumer_is_route"),
 )
 def delete_consumer(body: WhichConsumer) -> Reply:
-    """Delete a consumer. Its queue stays; messages in flight are finished, or go back to the queue."""
+    """Delete a consumer, with the consumers of its routes. The queues stay; messages in flight are finished, or go back
+    to the queue."""
     consumer = services.consumers.delete(body)
     return done("Consumer has been deleted successfully.", consumerId=consumer.id, name=consumer.spec.name)
 
@@ -211,7 +224,7 @@ class TestConsumer(WhichConsumer):
     touches=_ITS_CONSUMER,
     body=TestConsumer,
     answer=SampleAnswer | DryRun,
-    refuses=(404, 409, 423),
+    refuses=(*CONSUMER, "404 queue_not_found", "404 queue_empty", "423 locked", "503 renderer_unavailable", *AMQP),
 )
 def test_consumer(body: TestConsumer) -> Reply:
     """Send one sample to a consumer's target and return the target's answer.

@@ -1,4 +1,4 @@
-"""The dashboard: GET / returns a page that uses the public API, and /dashboard/… its files.
+"""The pages: GET / returns the dashboard, GET /docs the documentation, and /dashboard/… the files of both.
 
 Each process reads the files once and caches them compressed. Their URLs contain a digest of all files, so browsers can
 cache them permanently and never mix two releases.
@@ -38,6 +38,9 @@ CSP = (
 """Only our files run as scripts, and no markup is made from strings (https://www.w3.org/TR/trusted-types/). Pico's
 style sheet has images as data: URLs."""
 
+_DOCS_CSP = CSP.partition("; require-trusted-types-for")[0]
+"""Swagger UI makes markup from strings, after DOMPurify has cleaned them."""
+
 _PERMANENT = "public, max-age=31536000, immutable"  # seconds
 _REVALIDATE = "no-cache"
 
@@ -73,9 +76,19 @@ def _version() -> str:
 @api.get("/", public=True, media=_HTML)
 def dashboard() -> Response:
     """Get the dashboard, an HTML page. It logs in with POST /login and uses only this API."""
-    page = render_template("dashboard.html", at=f"dashboard/{_version()}", first=_FIRST)
+    return _page("dashboard.html", CSP)
+
+
+@api.get("/docs", public=True, media=_HTML)
+def docs() -> Response:
+    """Get this document as an HTML page, on which you can try each operation."""
+    return _page("docs.html", _DOCS_CSP)
+
+
+def _page(template: str, policy: str) -> Response:
+    page = render_template(template, at=f"dashboard/{_version()}", first=_FIRST)
     answer = Response(page, content_type=_HTML)
-    answer.headers["Content-Security-Policy"] = CSP
+    answer.headers["Content-Security-Policy"] = policy
     answer.headers["Cache-Control"] = _REVALIDATE
     answer.set_etag(hashlib.sha256(page.encode()).hexdigest()[:16])
     answer.make_conditional(request)

@@ -13,13 +13,14 @@ from domain.model import Model
 from domain.names import ExchangeName, NewName, QueueName
 from routes.answers import Done, ExchangeDone
 from routes.api import Api, Reply, done, services
-from routes.paging import NamedQuery, paged
+from routes.paging import BrokerQuery, paged
+from routes.refusals import BROKER, QUEUE
 from routes.scope import NO_QUEUE
 
 api = Api("exchanges")
 
 
-class ExchangesQuery(NamedQuery):
+class ExchangesQuery(BrokerQuery):
     """Parameters of the list of exchanges."""
 
     sort: Literal["exchange", "type", "publishInRate", "publishOutRate"] = "exchange"
@@ -32,12 +33,15 @@ class DeleteExchange(Model):
     if_unused: bool = Field(False, description="delete only an exchange without bindings; otherwise answer 412")
 
 
-class BindingsQuery(NamedQuery):
+class BindingsQuery(BrokerQuery):
     """Parameters of the list of bindings. `name` matches the exchange, the destination or the routing key."""
 
     sort: Literal["exchange", "queueName", "destinationExchange", "routingKey"] = "exchange"
     exchange: ExchangeName | None = Field(None, description="only bindings from this exchange")
     queue_name: QueueName | None = Field(None, description="only bindings to this queue")
+
+
+_ENDS = ("404 exchange_not_found", "404 queue_not_found")
 
 
 @api.post(
@@ -48,7 +52,7 @@ class BindingsQuery(NamedQuery):
     body=ExchangeSpec,
     answer=ExchangeDone,
     status=(200, 201),
-    refuses=(409,),
+    refuses=("400 refused_by_broker", "409 exchange_exists_otherwise", *BROKER),
 )
 def create_exchange(body: ExchangeSpec) -> Reply:
     """Create an exchange. If it already exists with these settings, the answer is 200; with other settings, the answer
@@ -58,14 +62,21 @@ def create_exchange(body: ExchangeSpec) -> Reply:
     return done("The exchange already exists with these settings.", exchange=body.exchange)
 
 
-@api.get("/getExchanges", role="viewer", touches=NO_QUEUE, query=ExchangesQuery, answer=list[ExchangeDetails])
+@api.get(
+    "/getExchanges", role="viewer", touches=NO_QUEUE, query=ExchangesQuery, answer=list[ExchangeDetails], refuses=BROKER
+)
 def get_exchanges(query: ExchangesQuery) -> Reply:
     """List the exchanges, including RabbitMQ's own."""
-    return paged(services.exchanges.page(query.selection()), query)
+    return paged(services.exchanges.page(query.selection(), internal=query.include_internal), query)
 
 
 @api.delete(
-    "/deleteExchange", role="operator", touches=NO_QUEUE, body=DeleteExchange, answer=ExchangeDone, refuses=(404, 412)
+    "/deleteExchange",
+    role="operator",
+    touches=NO_QUEUE,
+    body=DeleteExchange,
+    answer=ExchangeDone,
+    refuses=("400 refused_by_broker", "404 exchange_not_found", "412 exchange_in_use", *BROKER),
 )
 def delete_exchange(body: DeleteExchange) -> Reply:
     """Delete an exchange and its bindings. The queues stay."""
@@ -81,7 +92,7 @@ def delete_exchange(body: DeleteExchange) -> Reply:
     body=NewBinding,
     answer=Done,
     status=(200, 201),
-    refuses=(404,),
+    refuses=("400 refused_by_broker", *_ENDS, *QUEUE),
 )
 def bind_queue(body: NewBinding) -> Reply:
     """Bind a queue or an exchange to an exchange. If the binding already exists, the answer is 200."""
@@ -90,15 +101,26 @@ def bind_queue(body: NewBinding) -> Reply:
     return done("The binding already exists.")
 
 
-@api.post("/unbindQueue", role="operator", touches=NO_QUEUE, body=BindingSpec, answer=Done, refuses=(404,))
+@api.post(
+    "/unbindQueue",
+    role="operator",
+    touches=NO_QUEUE,
+    body=BindingSpec,
+    answer=Done,
+    refuses=("404 binding_not_found", *_ENDS, *QUEUE),
+)
 def unbind_queue(body: BindingSpec) -> Reply:
     """Remove the binding with exactly this routing key and these arguments."""
     services.exchanges.unbind(body)
     return done("Binding has been removed successfully.")
 
 
-@api.get("/getBindings", role="viewer", touches=NO_QUEUE, query=BindingsQuery, answer=list[BindingDetails])
+@api.get(
+    "/getBindings", role="viewer", touches=NO_QUEUE, query=BindingsQuery, answer=list[BindingDetails], refuses=BROKER
+)
 def get_bindings(query: BindingsQuery) -> Reply:
     """List the bindings, except those of the default exchange."""
-    page = services.exchanges.bindings(query.selection(), query.exchange, query.queue_name)
+    page = services.exchanges.bindings(
+        query.selection(), query.exchange, query.queue_name, internal=query.include_internal
+    )
     return paged(page, query)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from flask import request
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from domain.errors import Invalid
@@ -23,9 +23,7 @@ MAX_PAGE_SIZE = 500
 
 
 class Query(Model):
-    """Base of query parameters. Their text is converted to the fields' types; unknown parameters are errors."""
-
-    model_config = ConfigDict(strict=False)
+    """Base of query parameters. Unknown parameters are errors."""
 
 
 class PageQuery(Query):
@@ -88,22 +86,29 @@ def _json(raw: bytes, what: str) -> Any:
     raise Invalid(sentence, code="malformed_json")
 
 
-Q = TypeVar("Q", bound=Query)
+def read_query_or_body(model: type[M]) -> M:
+    """Return the query string as a model or, without one, the body: proxies and clients may drop the body of a DELETE
+    (RFC 9110 §9.3.5). Raises Invalid and the errors of `read`."""
+    if not request.args:
+        return read_body(model)
+    if read():
+        raise Invalid("Send the parameters either in the query or in the body, not in both.")
+    return read_query(model)
 
 
-def read_query(model: type[Q]) -> Q:
-    """Return the query string as a model. Raises Invalid."""
+def read_query(model: type[M]) -> M:
+    """Return the query string as a model, with its text converted to the fields' types. Raises Invalid."""
     parameters = request.args
     for name, values in parameters.lists():
         if len(values) > 1:
             raise Invalid(f"The query parameter {dotted([name])!r} occurs {len(values)} times. Send it once.")
-    return _validated(model, parameters.to_dict())
+    return _validated(model, parameters.to_dict(), strict=False)
 
 
-def _validated(model: type[M], content: dict[str, Any], lines: Sequence[int] = ()) -> M:
+def _validated(model: type[M], content: dict[str, Any], lines: Sequence[int] = (), *, strict: bool | None = None) -> M:
     """Return `content` as a model. `lines` are the line numbers of its items, if it is NDJSON. Raises Invalid."""
     try:
-        return model.model_validate(content, by_alias=True, by_name=False)
+        return model.model_validate(content, by_alias=True, by_name=False, strict=strict)
     except ValidationError as exc:
         found, count = faults(model, exc)
     told = [(dotted(place), _at_line(place, lines), sentence) for place, sentence in found]

@@ -17,6 +17,7 @@ from domain.trace import trace_headers
 from middlewares.request_log import correlation_id, note
 from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
+from routes.refusals import AMQP, LOOK
 from routes.scope import ITS_QUEUE, Touches
 
 api = Api("messages")
@@ -43,7 +44,14 @@ _PUBLISHED = Touches(_published)
     lines="messages",
     answer=Published | BatchPublished,
     status=(200, 207),
-    refuses=(422, 504),
+    refuses=(
+        "413 message_too_large",
+        "422 unroutable",
+        "422 exchange_not_found",
+        "503 publish_refused",
+        "504 publish_unconfirmed",
+        *AMQP,
+    ),
 )
 def message_publish(body: PublishRequest) -> Reply:
     """Publish one message, or a batch of up to 10,000: as `messages`, or as NDJSON with one message per line.
@@ -70,7 +78,12 @@ def message_publish(body: PublishRequest) -> Reply:
 
 
 @api.post(
-    "/getMessages", role="operator", touches=ITS_QUEUE, body=GetMessages, answer=list[HeldMessage], refuses=(404, 423)
+    "/getMessages",
+    role="operator",
+    touches=ITS_QUEUE,
+    body=GetMessages,
+    answer=list[HeldMessage],
+    refuses=LOOK,
 )
 def get_messages(body: GetMessages) -> Reply:
     """Read messages from the head of a queue, and keep or remove them.

@@ -4,17 +4,21 @@ are the models of the routes, the texts are the docstrings of the views."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
+from pydantic.alias_generators import to_pascal
 from pydantic.json_schema import JsonSchemaMode
 
+from domain.user import Role
 from routes.answers import Problem
 from routes.api import Operation
 from routes.examples import example_of
 from routes.inputs import NDJSON, PageQuery
-from routes.refusals import BODY, LOGIN, REFUSALS
+from routes.paging import NamedQuery
+from routes.refusals import ALWAYS, BODY, IDEMPOTENT, LOGIN, MEANINGS, QUERY, SEARCH
 
 Schema = dict[str, Any]
 Key = tuple[str, str]  # (operation id, "body" | "query" | "answer")
@@ -45,7 +49,8 @@ _ABOUT = """Manages RabbitMQ and pushes messages from queues to HTTP APIs.
 Send a token in the header `Authorization: Bearer …`. People get a token from `POST /login`, programs an API key from
 `POST /createApiKey`. `x-required-role` is the lowest role that may call an operation: a monitor reads the metrics, a
 viewer reads everything, a publisher also publishes, an operator also manages queues, consumers and connections, and an
-admin also manages users. Every error is `application/problem+json` (RFC 9457) with a stable `code`."""
+admin also manages users and applies configurations. Every error is `application/problem+json` (RFC 9457) with a stable
+`code`."""
 
 
 def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str) -> Schema:
@@ -56,16 +61,17 @@ def document(resources: Iterable[tuple[str, Sequence[Operation]]], version: str)
     for tag, operations in resources:
         for one in operations:
             paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, tag, schemas, components)
+    refused = [refusal for _, found in resources for one in found for refusal in _by_status(one)]
     return {
         "openapi": "3.1.0",
         "info": {"title": "WorkerRMQ", "version": version, "description": _ABOUT},
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "."}],  # relative to the document, so that it is right behind a path prefix
         "tags": [{"name": name} for name, _ in resources],
         "paths": paths,
         "components": {
             "schemas": components,
             "headers": _HEADERS,
-            "responses": {f"Refused{status}": _refused(status) for status in REFUSALS},
+            "responses": {_refusal_name(status, codes): _refused(status, codes) for status, codes in refused},
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -92,7 +98,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Key, Schema], dict[s
     for one in operations:
         name = operation_id(one)
         if one.body is not None:
-            inputs.append(((name, "body"), "validation", TypeAdapter(one.body)))
+            inputs.append(((name, _place(one)), "validation", TypeAdapter(one.body)))
         if one.query is not None:
             inputs.append(((name, "query"), "validation", TypeAdapter(one.query)))
         if one.answer is not None:
@@ -106,6 +112,11 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Key, Schema], dict[s
     return schemas, {name: _shown_masked(schema) for name, schema in components.items() if name in referred}
 
 
+def _place(one: Operation) -> str:
+    """Return where clients should send the body's fields: proxies and clients may drop the body of a DELETE."""
+    return "query" if one.method == "DELETE" else "body"
+
+
 def _operation(one: Operation, tag: str, schemas: dict[Key, Schema], components: dict[str, Schema]) -> Schema:
     name = operation_id(one)
     text = " ".join(one.documentation.split("\n\n")[0].split())
@@ -114,7 +125,7 @@ def _operation(one: Operation, tag: str, schemas: dict[Key, Schema], components:
         "operationId": name,
         "tags": [tag],
         "summary": summary,
-        "description": one.documentation,
+        "description": one.documentation + (_ALSO_AS_BODY if one.body and _place(one) == "query" else ""),
         "responses": _responses(one, schemas.get((name, "answer"))),
     }
     if one.role is None:
@@ -122,11 +133,11 @@ def _operation(one: Operation, tag: str, schemas: dict[Key, Schema], components:
     else:
         described["security"] = [{"token": []}]
         described["x-required-role"] = one.role
-    if one.query is not None:
+    if (name, "query") in schemas:
         described["parameters"] = _parameters(schemas[name, "query"])
     if one.idempotent:
         described.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-    if one.body is not None:
+    if (name, "body") in schemas:
         described["requestBody"] = _request_body(one, schemas, components)
     return described
 
@@ -188,9 +199,12 @@ def _responses(one: Operation, answer: Schema | None) -> dict[str, Schema]:
     for status in one.statuses:
         content = {one.media: {"schema": answer or {"type": "string"}}}
         responses[str(status)] = {"description": _MEANINGS[status], "headers": headers, "content": content}
-    for status in sorted(refusals_of(one)):
-        responses[str(status)] = {"$ref": f"#/components/responses/Refused{status}"}
+    for status, codes in _by_status(one):
+        responses[str(status)] = {"$ref": f"#/components/responses/{_refusal_name(status, codes)}"}
     return responses
+
+
+_ALSO_AS_BODY = "\n\nYou can also send the parameters as a JSON body."
 
 
 _MEANINGS = {
@@ -201,37 +215,51 @@ _MEANINGS = {
 }
 
 
-def refusals_of(one: Operation) -> set[int]:
-    """Return all error statuses of an operation."""
-    found = {500, *one.refuses}
-    if one.body is not None:
-        found |= set(BODY)
-    if one.query is not None:
-        found.add(400)
-    if one.role is not None:
-        found |= set(LOGIN)
-    if one.idempotent:
-        found |= {409, 422}
-    return found
+def refusals_of(one: Operation) -> list[str]:
+    """Return all errors of an operation, each as status and code."""
+    named = one.query is not None and issubclass(one.query, NamedQuery)
+    parts = [
+        (one.query is not None, QUERY),
+        (one.body is not None, BODY),
+        (one.role not in (None, get_args(Role)[0]), ("403 forbidden",)),
+        (one.role is not None, LOGIN),
+        (True, one.refuses),
+        (one.idempotent, IDEMPOTENT),
+        (named, SEARCH),
+        (True, ALWAYS),
+    ]
+    return list(dict.fromkeys(refusal for given, refusals in parts if given for refusal in refusals))
 
 
-def _refused(status: int) -> Schema:
-    refusal = REFUSALS[status]
-    codes = ", ".join(f"`{code}`" for code in refusal.codes)
+def _by_status(one: Operation) -> Iterator[tuple[int, list[str]]]:
+    """Yield the statuses of an operation's errors, sorted, with the codes of each."""
+    for status, refusals in groupby(sorted(refusals_of(one), key=_status), key=_status):
+        yield status, [refusal[4:] for refusal in refusals]
+
+
+def _status(refusal: str) -> int:
+    return int(refusal[:3])
+
+
+def _refusal_name(status: int, codes: Iterable[str]) -> str:
+    return f"Refused{status}" + "".join(to_pascal(code) for code in codes)
+
+
+def _refused(status: int, codes: Sequence[str]) -> Schema:
     example = {
-        "type": f"urn:workerrmq:error:{refusal.codes[0]}",
-        "title": refusal.codes[0].replace("_", " ").capitalize(),
+        "type": f"urn:workerrmq:error:{codes[0]}",
+        "title": codes[0].replace("_", " ").capitalize(),
         "status": status,
-        "detail": refusal.meaning,
+        "detail": MEANINGS[status],
         "instance": "/path",
-        "code": refusal.codes[0],
+        "code": codes[0],
         "requestId": "e762559bf26119e0",
         "errors": [],
     }
     names = ["X-Request-ID"]
     names += ["Retry-After"] if status in {429, 503} else ["WWW-Authenticate"] if status == 401 else []
     return {
-        "description": f"{refusal.meaning} Codes: {codes}.",
+        "description": f"{MEANINGS[status]} Codes: {', '.join(f'`{code}`' for code in codes)}.",
         "headers": {name: _header(name) for name in names},
         "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}, "example": example}},
     }

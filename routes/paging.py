@@ -41,6 +41,14 @@ class NamedQuery(PageQuery):
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
 
 
+class BrokerQuery(NamedQuery):
+    """Base of the parameters of lists in which the service's own queues and exchanges would be in the way."""
+
+    include_internal: bool = Field(
+        False, description="also list the service's own, whose names start with `workerrmq.`"
+    )
+
+
 class LogQuery(PageQuery):
     """Base of the parameters of logs, sorted by time, the latest first, by default. Subclasses define the values of
     `sort`."""
@@ -55,8 +63,8 @@ class LogQuery(PageQuery):
 
 
 def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply:
-    """Return a page as an answer, with X-Total-Count and Link (RFC 8288). `shown` converts items that are not
-    Models."""
+    """Return a page as an answer, with X-Total-Count and Link (RFC 8288). `shown` converts items that are not Models.
+    The links are relative to the request's URL, because a proxy may add a path prefix unknown to us."""
     items: list[Any] = page.items if shown is None else [shown(item) for item in page.items]
     if only := query.only():
         items = [_only(only, item) for item in items]
@@ -64,7 +72,7 @@ def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] |
     last = max(1, -(-page.total // query.page_size))
     numbers = {"first": 1, "prev": query.page - 1, "next": query.page + 1, "last": last}
     links = [
-        f'<{request.path}?{urlencode({**request.args.to_dict(), "page": number})}>; rel="{relation}"'
+        f'<{request.path[1:]}?{urlencode({**request.args.to_dict(), "page": number})}>; rel="{relation}"'
         for relation, number in numbers.items()
         if 1 <= number <= last
     ]

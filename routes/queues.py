@@ -14,7 +14,8 @@ from middlewares.auth import caller
 from routes.answers import QueueDone
 from routes.api import Api, Reply, done, services
 from routes.inputs import Query
-from routes.paging import NamedQuery, paged
+from routes.paging import BrokerQuery, paged
+from routes.refusals import BROKER, QUEUE
 from routes.scope import FILTERED, ITS_QUEUE, Touches
 
 api = Api("queues")
@@ -32,7 +33,7 @@ class QueueQuery(Query):
     queue_name: QueueName = Field(examples=["orders"])
 
 
-class QueuesQuery(NamedQuery):
+class QueuesQuery(BrokerQuery):
     """Parameters of the list of queues."""
 
     sort: Literal[
@@ -67,6 +68,7 @@ def _declared(body: QueueSpec) -> list[str | None]:
 
 
 _DECLARED = Touches(_declared)
+_NO_QUEUE = "404 queue_not_found"
 
 
 @api.post(
@@ -77,7 +79,7 @@ _DECLARED = Touches(_declared)
     body=QueueSpec,
     answer=QueueDone,
     status=(200, 201),
-    refuses=(409, 423),
+    refuses=("400 refused_by_broker", "409 queue_exists_otherwise", "423 locked", *QUEUE),
 )
 def create_queue(body: QueueSpec) -> Reply:
     """Create a queue. If it already exists with these settings, the answer is 200; with other settings, the answer is
@@ -87,22 +89,29 @@ def create_queue(body: QueueSpec) -> Reply:
     return done("The queue already exists with these settings.", queueName=body.queue_name)
 
 
-@api.get("/getQueues", role="viewer", touches=FILTERED, query=QueuesQuery, answer=list[QueueDetails])
+@api.get("/getQueues", role="viewer", touches=FILTERED, query=QueuesQuery, answer=list[QueueDetails], refuses=BROKER)
 def get_queues(query: QueuesQuery) -> Reply:
-    """List the queues. Counts are RabbitMQ's statistics, which are up to five seconds old.
-
-    The service's own queues for retries (`workerrmq.delay.…`, `.due`, `.overdue`) are listed only if `name` matches
-    them."""
-    return paged(services.queues.page(query.selection(), caller().queues), query)
+    """List the queues. Counts are RabbitMQ's statistics, which are up to five seconds old."""
+    found = services.queues.page(query.selection(), caller().queues, internal=query.include_internal)
+    return paged(found, query)
 
 
-@api.get("/getQueue", role="viewer", touches=ITS_QUEUE, query=QueueQuery, answer=QueueDetails, refuses=(404,))
+@api.get(
+    "/getQueue", role="viewer", touches=ITS_QUEUE, query=QueueQuery, answer=QueueDetails, refuses=(_NO_QUEUE, *QUEUE)
+)
 def get_queue(query: QueueQuery) -> Reply:
     """Get a queue. Counts are RabbitMQ's statistics, which are up to five seconds old."""
     return Reply(services.queues.get(query.queue_name))
 
 
-@api.post("/purgeQueue", role="operator", touches=ITS_QUEUE, body=QueueNamed, answer=QueueDone, refuses=(404, 423))
+@api.post(
+    "/purgeQueue",
+    role="operator",
+    touches=ITS_QUEUE,
+    body=QueueNamed,
+    answer=QueueDone,
+    refuses=(_NO_QUEUE, "423 locked", *QUEUE),
+)
 def purge_queue(body: QueueNamed) -> Reply:
     """Drop all ready messages of a queue. Unacked messages stay."""
     services.queues.purge(body.queue_name)
@@ -110,7 +119,12 @@ def purge_queue(body: QueueNamed) -> Reply:
 
 
 @api.delete(
-    "/deleteQueue", role="operator", touches=ITS_QUEUE, body=DeleteQueue, answer=QueueDone, refuses=(404, 412, 423)
+    "/deleteQueue",
+    role="operator",
+    touches=ITS_QUEUE,
+    body=DeleteQueue,
+    answer=QueueDone,
+    refuses=("400 refused_by_broker", _NO_QUEUE, "412 queue_not_empty", "412 queue_in_use", "423 locked", *QUEUE),
 )
 def delete_queue(body: DeleteQueue) -> Reply:
     """Delete a queue and its messages. Its consumers wait until it is created again."""

@@ -6,6 +6,7 @@ from domain.schedule import ScheduledLevel
 from routes.api import Api, Reply, services
 from routes.inputs import PageQuery
 from routes.paging import paged
+from routes.refusals import BROKER
 from routes.scope import NO_QUEUE
 
 api = Api("schedule")
@@ -15,7 +16,9 @@ class ScheduledQuery(PageQuery):
     """Page of the list."""
 
 
-@api.get("/getScheduled", role="viewer", touches=NO_QUEUE, query=ScheduledQuery, answer=list[ScheduledLevel])
+@api.get(
+    "/getScheduled", role="viewer", touches=NO_QUEUE, query=ScheduledQuery, answer=list[ScheduledLevel], refuses=BROKER
+)
 def get_scheduled(query: ScheduledQuery) -> Reply:
     """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
 

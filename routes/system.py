@@ -31,7 +31,7 @@ def live() -> Reply:
     return Reply({"status": "alive"})
 
 
-@api.get("/health/ready", public=True, answer=Ready, refuses=(503,))
+@api.get("/health/ready", public=True, answer=Ready, refuses=("503 not_ready",))
 def ready() -> Reply:
     """Check all dependencies and count the live workers.
 

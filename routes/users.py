@@ -49,7 +49,13 @@ class LoggedIn(Done):
     role: Role
 
 
-@api.post("/login", public=True, body=Credentials, answer=LoggedIn, refuses=(401, 429, 503))
+@api.post(
+    "/login",
+    public=True,
+    body=Credentials,
+    answer=LoggedIn,
+    refuses=("401 wrong_credentials", "429 throttled", "503 store_unavailable"),
+)
 def login(body: Credentials) -> Reply:
     """Exchange a user name and password for a bearer token.
 
@@ -61,7 +67,7 @@ def login(body: Credentials) -> Reply:
     return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
 
 
-@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done)
+@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done, refuses=("400 invalid_request",))
 def logout() -> Reply:
     """Revoke the token of this request."""
     services.login.logout(bearer_token())
@@ -76,7 +82,7 @@ def logout() -> Reply:
     body=CreateUser,
     answer=UserDone,
     status=201,
-    refuses=(409,),
+    refuses=("409 conflict",),
 )
 def create_user(body: CreateUser) -> Reply:
     """Create a user. If the name exists, the answer is 409, even with the same password and role."""
@@ -90,7 +96,14 @@ def get_users(query: UsersQuery) -> Reply:
     return paged(services.users.page(query.selection()), query, _details)
 
 
-@api.patch("/updateUser", role="admin", touches=NO_QUEUE, body=UpdateUser, answer=UserDone, refuses=(404, 409))
+@api.patch(
+    "/updateUser",
+    role="admin",
+    touches=NO_QUEUE,
+    body=UpdateUser,
+    answer=UserDone,
+    refuses=("404 not_found", "409 last_admin"),
+)
 def update_user(body: UpdateUser) -> Reply:
     """Change the role or the password of a user, or disable or enable the user.
 
@@ -102,7 +115,14 @@ def update_user(body: UpdateUser) -> Reply:
     return done("User has been updated successfully.", user=_details(user))
 
 
-@api.delete("/deleteUser", role="admin", touches=NO_QUEUE, body=UserNamed, answer=Done, refuses=(404, 409))
+@api.delete(
+    "/deleteUser",
+    role="admin",
+    touches=NO_QUEUE,
+    body=UserNamed,
+    answer=Done,
+    refuses=("404 not_found", "409 last_admin"),
+)
 def delete_user(body: UserNamed) -> Reply:
     """Delete a user and revoke all tokens of the user at once. The last admin cannot be deleted."""
     services.users.delete(body.username)

@@ -52,6 +52,10 @@ class ApiKeys:
         """Return the wanted page of keys, including expired ones. Raises what `selected` raises."""
         return selected(self._keys.all(), wanted, lambda key: (key.name,))
 
+    def all(self) -> list[ApiKey]:
+        """Return all keys, including expired ones, by name."""
+        return self._keys.all()
+
     def delete(self, name: str) -> None:
         """Delete a key; all processes of this host reject it at once. Raises NotFound."""
         self._keys.remove(name)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
+from services.configuration.applying import Configurations
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
@@ -16,10 +18,13 @@ from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
+from services.policies import Policies
+from services.problems import Problems
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
 from services.schedule import Schedule
+from services.service_events import ServiceEvents
 from services.users import UserAccounts
 
 
@@ -29,13 +34,17 @@ class Services:
 
     queues: Queues
     exchanges: Exchanges
+    policies: Policies
     messages: Messages
     consumers: Consumers
     overviews: Overviews
+    problems: Problems
     deliveries: Deliveries
+    dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples
     schedule: Schedule
+    configurations: Configurations
     connections: Connections
     users: UserAccounts
     api_keys: ApiKeys
@@ -44,3 +53,4 @@ class Services:
     audit: AuditLog
     health: Health
     metrics: Metrics
+    events: ServiceEvents

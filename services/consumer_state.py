@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.consumer import ConsumerSpec, TargetSpec
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
 from domain.credentials import masked_auth, masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
-from domain.route import RoutePattern
 from domain.router import Route
+
+Spec = TypeVar("Spec", bound=ConsumerSpec)
 
 _WORST_FIRST: dict[Actual, State] = {
     "suspended": "suspended",  # the worker suspends it in the registry within a second
@@ -51,6 +52,12 @@ class Live:
         reports = [report for _, report in self.of(consumer_id)]
         return min(reports, key=lambda report: _RANKS[report.state], default=None)
 
+    def open_breaker(self, consumer_id: str) -> Report | None:
+        """Return a report that the circuit breaker of the consumer's target is open or half open; None if there is
+        none."""
+        reports = (report for _, report in self.of(consumer_id))
+        return next((report for report in reports if report.state in ("breaker-open", "probing")), None)
+
     def counts(self, consumer_id: str) -> ConsumerCounts:
         """Return the sum of the counts of all its workers."""
         return sum((report for _, report in self.of(consumer_id)), ConsumerCounts())
@@ -83,7 +90,7 @@ def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> Con
     state, reason = live.state(consumer.id, consumer.state, consumer.reason)
     # No validation here: a consumer that a newer release finds invalid must still be visible, so that it can be fixed.
     return ConsumerDetails.model_construct(
-        **_shown_fields(spec),
+        **dict(masked(spec)),
         router=consumer.router,
         consumer_id=consumer.id,
         revision=consumer.revision,
@@ -102,20 +109,19 @@ def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> Con
 
 def shown(spec: ConsumerSpec) -> dict[str, Any]:
     """Return the spec as clients see it: JSON names, masked secrets."""
-    document = ConsumerSpec.model_construct(**_shown_fields(spec)).model_dump(by_alias=True, mode="json")
-    routes = [_shown_route(route).model_dump(by_alias=True, mode="json") for route in spec.routes]
-    return document | {"routes": routes}
+    document = masked(spec).model_dump(by_alias=True, mode="json")
+    return document | {"routes": [route.model_dump(by_alias=True, mode="json") for route in masked(spec).routes]}
 
 
-def _shown_fields(spec: ConsumerSpec) -> dict[str, Any]:
-    return dict(spec) | _masked(spec) | {"routes": tuple(map(_shown_route, spec.routes))}
+def masked(spec: Spec) -> Spec:
+    """Return the spec, with its routes, with its secrets masked. Fields of type SecretStr mask themselves."""
+    routes = tuple(
+        route.model_copy(update=_hidden(route)) if isinstance(route, Route) else route for route in spec.routes
+    )
+    return spec.model_copy(update=_hidden(spec) | {"routes": routes})
 
 
-def _shown_route(route: RoutePattern) -> RoutePattern:
-    return route.model_copy(update=_masked(route)) if isinstance(route, Route) else route
-
-
-def _masked(target: TargetSpec) -> dict[str, Any]:
+def _hidden(target: TargetSpec) -> dict[str, Any]:
     url, headers, auth = masked_url(target.url), masked_headers(target.headers), masked_auth(target.auth)
     return {"url": url, "headers": headers, "auth": auth}
 

@@ -55,8 +55,11 @@ class Consumers:
         self._exchange_queues = exchange_queues
         self._routes = routes
 
-    def create(self, wanted: NewConsumer, only: QueueScope | None = None) -> tuple[ConsumerDetails, bool, list[str]]:
-        """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet.
+    def create(
+        self, wanted: NewConsumer, only: QueueScope | None = None, *, paused: bool = False
+    ) -> tuple[ConsumerDetails, bool, list[str]]:
+        """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet. With `paused`, a new
+        consumer takes no message until it is resumed.
 
         Raises Conflict when another consumer has the name; the error describes that consumer only if `only` admits its
         queue. Raises Invalid when there is no URL, or when consumers cannot use the queue (a stream, an exclusive or
@@ -75,14 +78,14 @@ class Consumers:
         targets, warnings = self._checks.check(spec)
         # Before a queue is declared, and a route changed.
         known = (wanted.exchange is not None or bool(spec.routes)) and self._is_known(spec, only)
-        name = spec.name or spec.queue_name
+        name = spec.effective_name
         self._routes.refuse_others(name, targets)
         if wanted.exchange is not None:
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
         self._routes.declare(spec)
-        self._routes.write(name, targets, change=not known)
-        consumer, new = self._registry.create(router_of(spec))
+        self._routes.write(name, targets, "paused" if paused else "enabled", change=not known)
+        consumer, new = self._registry.create(router_of(spec), "paused" if paused else "enabled")
         if not new:
             warnings += _compared(self._routes.whole([consumer])[0], spec, only)
         hindrances += self._routes.remove(consumer, kept=targets) if spec.routes else []
@@ -153,6 +156,14 @@ class Consumers:
         self._registry.delete(consumer.id)
         return consumer
 
+    def check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
+        """Return warnings about the targets of a definition. Raises what TargetChecks.check raises."""
+        return self._checks.check(spec, before=before)[1]
+
+    def all(self) -> list[RegisteredConsumer]:
+        """Return all consumers, by name, as the registry holds them."""
+        return self._registry.all()
+
     def find_one(self, which: WhichConsumer) -> RegisteredConsumer:
         """Return the consumer that `which` names, as the registry holds it."""
         if which.queue_name is not None:
@@ -191,7 +202,7 @@ class Consumers:
 
     def _is_known(self, spec: ConsumerSpec, only: QueueScope | None) -> bool:
         """Return whether there is a consumer like a new one. Raise Conflict when another consumer has its name."""
-        name = spec.name or spec.queue_name
+        name = spec.effective_name
         with suppress(NotFound):
             existing = self._registry.get(name)
             if existing.spec.name == name:

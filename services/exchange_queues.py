@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from domain.errors import Conflict, Invalid
 from domain.exchange import BindingSpec
+from domain.names import EVENTS
 from domain.queue import QueueSpec
 from domain.sentences import field_faults
 from gateway.management import BindingGateway, ExchangeGateway, QueueGateway
@@ -22,8 +23,11 @@ class ExchangeQueues:
     def declare(self, queue_name: str, exchange: str, routing_key: str) -> None:
         """Declare the durable queue and its binding unless they exist; an existing queue is used as it is. If this
         fails, the same call completes it. Raises NotFound when the exchange does not exist, Invalid for a name that no
-        queue may have, and BrokerUnavailable."""
-        self._exchanges.get(exchange)
+        queue may have, and BrokerUnavailable. The exchange of the service's events is declared if it is missing."""
+        if exchange == EVENTS:
+            self._exchanges.declare_events()
+        else:
+            self._exchanges.get(exchange)
         try:
             spec = QueueSpec(queue_name=queue_name)
         except ValidationError as exc:

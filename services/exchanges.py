@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
+from domain.names import EVENTS, OWN
 from domain.selection import Selection
 from gateway.management import BindingGateway, ExchangeGateway
-from services.selecting import every, selected
+from services.selecting import every, selected, visible
 
 
 class Exchanges:
@@ -21,11 +22,12 @@ class Exchanges:
         other settings."""
         return self._exchanges.declare(spec)
 
-    def page(self, wanted: Selection) -> Page[ExchangeDetails]:
-        """Return the wanted page of exchanges. Raises what `selected` raises."""
+    def page(self, wanted: Selection, *, internal: bool = False) -> Page[ExchangeDetails]:
+        """Return the wanted page of exchanges, with `internal` including the service's own. Raises what `selected`
+        raises."""
         if not wanted.regex:
-            return self._exchanges.page(wanted)
-        found = list(every(self._exchanges.page, Selection()))
+            return self._exchanges.page(visible(wanted, internal))
+        found = list(every(self._exchanges.page, visible(Selection(), internal)))
         return selected(found, wanted, lambda one: (one.exchange,))
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:
@@ -35,7 +37,9 @@ class Exchanges:
 
     def bind(self, spec: BindingSpec) -> bool:
         """Create a binding. Return whether it is new. Raises NotFound when the exchange or the destination is
-        missing."""
+        missing. The exchange of the service's events is declared if it is missing."""
+        if spec.exchange == EVENTS:
+            self._exchanges.declare_events()
         return self._bindings.bind(spec)
 
     def unbind(self, spec: BindingSpec) -> None:
@@ -43,12 +47,14 @@ class Exchanges:
         self._bindings.unbind(spec)
 
     def bindings(
-        self, wanted: Selection, exchange: str | None = None, queue_name: str | None = None
+        self, wanted: Selection, exchange: str | None = None, queue_name: str | None = None, *, internal: bool = False
     ) -> Page[BindingDetails]:
         """Return the wanted page of bindings, filtered by exchange, destination or routing key. `exchange` and
-        `queue_name` restrict the list to their bindings. Raises what `selected` raises."""
+        `queue_name` restrict the list to their bindings; `internal` includes those of the service's own exchanges.
+        Raises what `selected` raises."""
+        found = self._bindings.all(exchange, queue_name)
         return selected(
-            self._bindings.all(exchange, queue_name),
+            [one for one in found if internal or not one.exchange.startswith(OWN)],
             wanted,
             lambda one: (one.exchange, one.queue_name, one.destination_exchange, one.routing_key),
         )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.consumer_details import STATES
 from domain.errors import BrokerUnavailable
+from domain.names import OWN
 from domain.overview import Overview, QueueOutline, QueueTotals, Trouble
 from gateway.amqp.topology import holds_delayed
 from gateway.management import ConnectionGateway
@@ -75,7 +76,7 @@ class Overviews:
             ]
         except BrokerUnavailable as exc:
             troubles.append(Trouble(kind="broker_unavailable", name="broker", reason=exc.detail))
-        ready = {queue.name: queue.ready for queue in queues or ()}
+        ready = None if queues is None else {queue.name: queue.ready for queue in queues}
         troubles += of_certificates(consumers, now, self._notice)
         troubles += of_consumers(consumers, live, ready, now, self._patience)
         states = Counter(live.state(one.id, one.desired)[0] for one in consumers)
@@ -94,7 +95,7 @@ def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:
     queues = [queue for queue in queues if not holds_delayed(queue.name)]
     dead = dead_letter_queues(queues)
     return QueueTotals(
-        queues=len(queues),
+        queues=sum(not queue.name.startswith(OWN) for queue in queues),
         messages=sum(queue.held or 0 for queue in queues),
         ready=sum(queue.ready for queue in queues),
         unacked=sum(queue.unacked for queue in queues),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domain.details import Page, QueueDetails
 from domain.errors import Invalid
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
 from domain.selection import Selection
-from gateway.amqp.topology import NO_LEVEL
 from gateway.management import QueueGateway
-from services.selecting import every, selected
+from services.selecting import every, selected, visible
 
 
 class Queues:
@@ -25,14 +22,14 @@ class Queues:
         settings."""
         return self._gateway.declare(spec)
 
-    def page(self, wanted: Selection, only: QueueScope | None = None) -> Page[QueueDetails]:
-        """Return the wanted page of the queues that `only` admits; without a pattern, exclude our delay levels. Raises
+    def page(self, wanted: Selection, only: QueueScope | None = None, *, internal: bool = False) -> Page[QueueDetails]:
+        """Return the wanted page of the queues that `only` admits, with `internal` including the service's own. Raises
         what `selected` raises."""
-        shown = Selection() if wanted.pattern else Selection(pattern=NO_LEVEL, regex=True)
         if only is None and not wanted.regex:
-            return self._gateway.page(replace(wanted, pattern=wanted.pattern or shown.pattern, regex=shown.regex))
-        # No regular expression goes to RabbitMQ: PCRE may take 0.1 s for each name.
-        found = [queue for queue in every(self._gateway.page, shown) if only is None or only.admits(queue.queue_name)]
+            return self._gateway.page(visible(wanted, internal))
+        # No client's regular expression goes to RabbitMQ: PCRE may take 0.1 s for each name.
+        shown = every(self._gateway.page, visible(Selection(), internal))
+        found = [queue for queue in shown if only is None or only.admits(queue.queue_name)]
         return selected(found, wanted, lambda queue: (queue.queue_name,))
 
     def get(self, name: str) -> QueueDetails:

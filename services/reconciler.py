@@ -58,6 +58,7 @@ class Reconciler:
         queues: DeadLetterGateway,
         consumer_thread: Callable[[], ConsumerThread],
         periods: Periods = Periods(),  # noqa: B008 - immutable
+        complaints: Complaints | None = None,
     ) -> None:
         self._store, self._gateway, self._periods = store, queues, periods
         self._crashes = 0
@@ -74,7 +75,7 @@ class Reconciler:
         self._losses = 0
         self._workers = 1
         self._attempts = AttemptWriter(store.attempts)
-        self._complaints = Complaints()
+        self._complaints = complaints or Complaints()
 
     def start(self) -> None:
         self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -190,7 +191,7 @@ class Reconciler:
         for report in self._consumers.snapshot().consumers:
             if report.state == "suspended":
                 reason = report.reason or "the target refused the messages"
-                self._store.consumers.suspend(report.consumer_id, report.revision, reason)
+                self._store.consumers.suspend(report.consumer_id, report.revision, reason, report.refused_status)
 
     def _write_attempts(self) -> None:
         taken = self._consumers.take_attempts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pydantic.alias_generators import to_snake
 
 from domain.details import Page
 from domain.errors import Invalid
+from domain.names import OWN
 from domain.pattern import Pattern
 from domain.selection import Selection
 from runtime.native_threads import NativeThreads
@@ -29,6 +31,9 @@ _AT_ONCE = 2
 _SEARCHES = Turnstile(_AT_ONCE, 16, retry_after=2)
 _THREADS = NativeThreads(_AT_ONCE)
 """RE2 releases the GIL while it searches."""
+
+_NOT_INTERNAL = rf"^(?!(?-i:{re.escape(OWN)}))[\s\S]*"
+"""A regular expression for all names except the service's own. RabbitMQ ignores case in the rest."""
 
 _PAGE = 500  # the largest page of RabbitMQ's management API
 
@@ -47,6 +52,12 @@ def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Pa
         found.reverse()
     first = (wanted.number - 1) * wanted.size
     return Page(found[first : first + wanted.size], len(found))
+
+
+def visible(wanted: Selection, internal: bool) -> Selection:
+    """Return the selection without the service's own queues or exchanges, unless `internal` is set. Only for lists that
+    RabbitMQ filters."""
+    return wanted if internal else replace(wanted, pattern=_NOT_INTERNAL + re.escape(wanted.pattern), regex=True)
 
 
 def every(page: Callable[[Selection], Page[Item]], wanted: Selection) -> Iterator[Item]:

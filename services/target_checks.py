@@ -47,7 +47,7 @@ class TargetChecks:
             return [], self._check(spec, before)
         check_queues(spec)
         warnings = []
-        own = below(spec.name or spec.queue_name, DEFAULT)
+        own = below(spec.effective_name, DEFAULT)
         for place, one in enumerate(consumers):
             earlier = known.get(one.name)
             with placed("" if one.name == own else f"routes.{place}"):

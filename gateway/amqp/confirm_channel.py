@@ -19,13 +19,13 @@ _DEFAULT = "amq.default"
 
 
 class ConfirmChannel:
-    """Owned by the loop's thread. `refused` is called with this channel when the broker first refuses a message."""
+    """Owned by the loop's thread. `refused` is called with this channel at the first `doubt`."""
 
     def __init__(self, connection: Any, channel: Any, refused: Callable[[ConfirmChannel], None]) -> None:
         self.channel = channel
         self._connection, self._refused = connection, refused
         self._tag = 0
-        self._sound = True  # whether the broker has refused no message
+        self._sound = True  # whether nobody has doubted it
         self.retired = False
         """whether it closes after its last confirm"""
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
@@ -101,10 +101,15 @@ class ConfirmChannel:
             while self._unconfirmed and next(iter(self._unconfirmed)) <= tag:
                 _, sent = self._unconfirmed.popitem(last=False)
                 contained(sent.done, _verdict(sent, refused))
-        if refused and self._sound:
+        if refused:
+            self.doubt()
+        self._close_when_done()
+
+    def doubt(self) -> None:
+        """Have the channel replaced: the broker refuses or does not confirm a message on it."""
+        if self._sound:
             self._sound = False
             self._refused(self)
-        self._close_when_done()
 
     def _close_when_done(self) -> None:
         if self.retired and not self._unconfirmed:

@@ -81,6 +81,11 @@ class Outlet:
     def idle(self) -> bool:
         return self.up and not self.pending
 
+    def doubt(self) -> None:
+        """Have the channel replaced."""
+        if self._channel is not None:
+            self._channel.doubt()
+
     def forget(self) -> list[Done]:
         """Remove all messages and return their callbacks; the caller gives each its result."""
         waiting, self.waiting = self.waiting, deque()

@@ -105,6 +105,12 @@ class Publisher:
                     return True
         return False
 
+    def renew(self, exchange: str) -> None:
+        """Replace the channel of an exchange, because the broker does not confirm a message on it. The message gets its
+        result after `ChannelPeriods.drain`."""
+        if self._outlets:
+            self._outlet(exchange).doubt()
+
     def _outlet(self, exchange: str) -> Outlet:
         """Return the outlet of an exchange. If there are too many, close one that is idle."""
         if exchange not in self._outlets:

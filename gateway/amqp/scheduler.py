@@ -16,10 +16,6 @@ from gateway.amqp.standing import Standing
 from gateway.amqp.topology import entrance
 from gateway.loop import Loop
 
-_NOT_YET = BrokerUnavailable(
-    "The delay levels for scheduled messages are being declared. Publish the message again.", retry_after=5
-)
-
 
 class Scheduler:
     """Declares the levels when the first scheduled message needs them, and checks them again after `Periods.verify`.
@@ -46,7 +42,10 @@ class Scheduler:
         """Drop a message that was not sent yet. Return the reason; None if it was sent, or is unknown."""
         waits = self._waiting.pop(done, None) is not None
         if waits and self._publisher.up:
-            return _NOT_YET
+            return BrokerUnavailable(
+                "The delay levels for scheduled messages are being declared. Publish the message again.",
+                retry_after=self._periods.settling,
+            )
         sent = self._sent.pop(done, None)
         return unavailable(self._publisher.error) if waits or (sent and self._publisher.give_up(sent)) else None
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from cachetools import TTLCache
 
-from delivery.delays import levels
 from delivery.periods import Periods
 from gateway.amqp import topology
 from gateway.amqp.declaring import Declaration, Refused, declare, queue
-from gateway.loop import Loop
+from gateway.loop import Loop, contained
 from gateway.permissions import DECLARE, missing_permission
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -20,6 +20,7 @@ log = structlog.get_logger("workerrmq.delivery")
 Then = Callable[[], None]
 Failed = Callable[[str], bool | None]
 """Gets the reason for which the broker refuses; true when the caller waits no longer."""
+_RETURN = topology.DUE, topology.OVERDUE, topology.ORPHANS
 
 
 class Standing:
@@ -39,6 +40,9 @@ class Standing:
         self._connection: Any = None
         self._quorum: dict[str, Any] = {}
         self._parts: dict[str, _Part] = {}
+        self._doubt_at = 0.0  # earliest time of the next doubt
+        self.unusable: TTLCache[str, str] = TTLCache(len(_RETURN) + 1, periods.return_again)
+        """by exchange: why the broker did not store a due retry that could not return"""
 
     def connected(self, connection: Any) -> None:
         """Use this connection from now on."""
@@ -49,29 +53,33 @@ class Standing:
 
     @property
     def hindrance(self) -> str:
-        """Why messages to retry stay unacked now; empty if nothing prevents their return."""
-        part = self._parts.get(topology.DUE)
-        return part.refused if part else ""
+        """Why due retries cannot return, or cannot be stored after their queue refused them; empty if they can."""
+        refused = (self._parts[name].refused for name in _RETURN if name in self._parts)
+        unusable = (self.unusable.get(name, "") for name in list(self.unusable))  # one may expire meanwhile
+        return next(filter(None, (*refused, *unusable)), "")
 
     def disconnected(self) -> None:
         """Forget all declarations and waiting callers, whose messages the broker redelivers."""
         self._connection, self._parts = None, {}
+        self.unusable.clear()
 
     def need_return(self, then: Then, failed: Failed = lambda _: None) -> None:
         """Call `then` once the queue of due retries exists."""
         self._need(topology.DUE, lambda: topology.due(self._quorum), then, failed)
 
-    def need_overdue(self, then: Then) -> None:
+    def need_overdue(self, then: Then, failed: Failed = lambda _: None) -> None:
         """Call `then` once the queue for refused retries exists."""
         self._need(
             topology.OVERDUE,
             lambda: topology.overdue(self._quorum, self._periods.return_again),
             self._settled(then, topology.OVERDUE),
+            failed,
         )
 
-    def need_orphans(self, then: Then) -> None:
+    def need_orphans(self, then: Then, failed: Failed = lambda _: None) -> None:
         """Call `then` once the queue for orphans exists."""
-        self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), self._settled(then, topology.ORPHANS))
+        ready = self._settled(then, topology.ORPHANS)
+        self._need(topology.ORPHANS, lambda: topology.orphans(self._quorum), ready, failed)
 
     def need_delay(self, delay: int, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
         """Call `then` once the delay levels for a retry after `delay` seconds exist; call `failed` with the reason for
@@ -83,7 +91,7 @@ class Standing:
         self._need_levels(topology.SCHEDULED, delay, then, failed)
 
     def _need_levels(self, kind: topology.Kind, delay: int, then: Then, failed: Failed) -> None:
-        top = max(levels(delay), default=-1)
+        top = delay.bit_length() - 1
         names = [topology.level_queue(kind, number) for number in range(top + 1)]
         self._need_level(kind, top, self._settled(then, topology.DUE, *names), failed)
 
@@ -96,7 +104,11 @@ class Standing:
         self._need(name, lambda: queue(name, arguments), ready, failed)
 
     def doubt(self) -> None:
-        """Check all exchanges and queues again on their next use, because one was missing."""
+        """Check all exchanges and queues again on their next use, because one may be missing. Ignored within
+        `Periods.doubt_again` of the last time."""
+        if time.monotonic() < self._doubt_at:
+            return
+        self._doubt_at = time.monotonic() + self._periods.doubt_again
         self._parts = {name: part for name, part in self._parts.items() if not part.stands}
 
     def _need_level(self, kind: topology.Kind, number: int, then: Then, failed: Failed) -> None:
@@ -129,29 +141,33 @@ class Standing:
         if part is None:
             part = self._parts[name] = _Part(name, declaration)
             self._declare(part)
-        if not (part.refused and failed(part.refused)):
-            part.waiting.append((then, failed))
+        part.add(then, failed)
 
     def _declare(self, part: _Part) -> None:
         if self._connection is None or self._parts.get(part.name) is not part:
             return
 
         def done(refused: Refused | None) -> None:
+            self._loop.remove_timeout(deadline)
             if self._parts.get(part.name) is not part:
                 return
             if refused is None:
                 part.stands, part.refused = True, ""
-                waiting, part.waiting = part.waiting, []
-                for then, _ in waiting:
-                    then()
+                waiting, part.waiting = part.waiting, {}
+                for then in waiting:
+                    contained(then)
                 return
             if not part.refused:
                 log.error("declaration_refused", name=part.name, reason=refused.text)
-            why = missing_permission(refused.text, DECLARE) or refused.text
-            part.refused = f"The broker refuses to declare {part.name!r}: {why}"
-            part.waiting = [one for one in part.waiting if not one[1](part.refused)]
             self._loop.call_later(self._periods.declare_again, lambda: self._declare(part))
+            why = missing_permission(refused.text, DECLARE) or refused.text
+            part.refuse(f"The broker refuses to declare {part.name!r}: {why}")
 
+        def unanswered() -> None:
+            if self._parts.get(part.name) is part:
+                part.refuse(f"The broker does not answer the declaration of {part.name!r}.")
+
+        deadline = self._loop.call_later(self._periods.declare_again, unanswered)
         declare(self._connection, self._noting(part), done)
 
     def _noting(self, part: _Part) -> Declaration:
@@ -179,5 +195,17 @@ class _Part:
         self.name, self.declaration = name, declaration
         self.stands = False
         self.refused = ""
-        """why the broker refused the last declaration; empty if it did not"""
-        self.waiting: list[tuple[Then, Failed]] = []
+        """why the last declaration failed; empty if it did not"""
+        self.waiting: dict[Then, Failed] = {}
+
+    def add(self, then: Then, failed: Failed) -> None:
+        """Let a caller wait, and tell it a refusal; it waits no longer if it says so."""
+        self.waiting[then] = failed
+        if self.refused and failed(self.refused):
+            self.waiting.pop(then, None)
+
+    def refuse(self, reason: str) -> None:
+        """Tell all callers that the declaration failed."""
+        self.refused = reason
+        for then, failed in list(self.waiting.items()):
+            contained(self.add, then, failed)

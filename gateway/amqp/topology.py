@@ -22,7 +22,6 @@ carries out the last hop (gateway/consuming/due_retries.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -44,8 +43,6 @@ OLD_ORPHANED = "workerrmq.orphaned"
 """The classic queue for orphans of earlier versions, and its fanout exchange; see gateway/amqp/migration.py."""
 _SCHEDULED = "workerrmq.scheduled."
 _WAITING = _LEVEL, _SCHEDULED, _OLD_RUNG
-NO_LEVEL = f"^(?!{'|'.join(map(re.escape, _WAITING))}|{re.escape(DUE)}$|{re.escape(OVERDUE)}$)"
-"""A regular expression for the names of all queues except those for delayed messages."""
 _DEAD_LETTERS = ".dlq"
 
 

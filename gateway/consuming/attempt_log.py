@@ -58,7 +58,7 @@ class AttemptObserver:
 
     def __init__(self, attempts: AttemptLog, subscription: Subscription) -> None:
         self._log, self._id, spec = attempts, subscription.id, subscription.spec
-        self._name, self._queue = spec.name or spec.queue_name, spec.queue_name
+        self._name, self._queue = spec.effective_name, spec.queue_name
 
     def decided(self, delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
         kept = fate not in _SAMPLED or random.random() < SAMPLE or _has_failures(delivery)

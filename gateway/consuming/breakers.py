@@ -13,13 +13,16 @@ from delivery.breaker import Breaker, State
 from delivery.consumer_states import Event
 from domain.consumer import BreakerPolicy, ConsumerSpec
 from domain.outcome import NEVER_ASKED, Answer, Outcome
+from domain.registry import Subscription
 from gateway.loop import Loop
 
 log = structlog.get_logger("workerrmq.delivery")
 
 
 class Member(Protocol):
-    """The part of a consumer that its breaker calls."""
+    """The part of a consumer that its breaker uses."""
+
+    subscription: Subscription
 
     def breaker_changed(self, event: Event) -> None:
         """Called when the breaker opens, half opens or closes, and when the probe of a half-open breaker was not
@@ -78,7 +81,11 @@ class TargetBreaker:
             log.info("breaker_closed", target=self.target)
             self._tell(Event.BREAKER_CLOSED)
             return
-        log.warning("breaker_opened", target=self.target, open_seconds=self._policy.open_seconds)
+        consumers = sorted(member.subscription.spec.effective_name for member in self.members)
+        seconds = self._policy.open_seconds
+        log.warning(
+            "breaker_opened", target=self.target, consumers=consumers, reason=answer.reason, open_seconds=seconds
+        )
         self._open(self._policy.open_seconds)
 
     def pause(self, seconds: float, reason: str) -> None:
@@ -139,7 +146,7 @@ class Breakers:
         target = spec.url.target.origin
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
-            self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}
+            self._remove_unused()
             others = [one for one in self._breakers.values() if one.target == target]
             breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
             self._breakers[target, spec.breaker] = breaker
@@ -170,5 +177,11 @@ class Breakers:
         breaker.members.add(member)
 
     def leave(self, member: Member, breaker: TargetBreaker) -> None:
-        """Stop calling the member. A breaker without members stays until it is not open and another one is made."""
+        """Stop calling the member."""
         breaker.members.discard(member)
+        if breaker.closed:
+            self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        """Remove the breakers without members, except open ones, which must stay open for the next member."""
+        self._breakers = {key: one for key, one in self._breakers.items() if one.members or one.state is State.OPEN}

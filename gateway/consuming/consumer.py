@@ -129,7 +129,7 @@ class Consumer:
     def tell(self) -> None:
         """Add the counts since the last call to the instruments."""
         spec = self.subscription.spec
-        self._counters.tell(spec.name or spec.queue_name, spec.queue_name)
+        self._counters.tell(spec.effective_name, spec.queue_name)
 
     # --- states and their actions ------------------------------------------------------------------------------------
 
@@ -305,4 +305,4 @@ class Consumer:
 
     def _who(self) -> dict[str, str]:
         spec = self.subscription.spec
-        return {"consumer": spec.name or spec.queue_name, "queue": spec.queue_name}
+        return {"consumer": spec.effective_name, "queue": spec.queue_name}

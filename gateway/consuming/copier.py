@@ -47,7 +47,7 @@ class Copier:
 
     def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription) -> None:
         self._owner, self._wiring = owner, wiring
-        self._name = subscription.spec.name or subscription.spec.queue_name
+        self._name = subscription.spec.effective_name
         self._queue_type = subscription.queue.type
         self._own = dead_letter_queue(subscription.spec.queue_name)
         self._address: tuple[str, str | None] = subscription.queue.dead_letter or ("", self._own)

@@ -6,25 +6,25 @@ dead-letter worker delays those of all other queues (32 in flight, tried again a
 
 from __future__ import annotations
 
-import random
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 from pika.exceptions import NoFreeChannels
 
-from delivery.backoff import reconnect_delay
 from delivery.copies import due_again, passed
 from delivery.scheduled import as_published, due_at, enter, seconds_in_levels
 from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
 from domain.message import Message
-from gateway.amqp.confirm_channel import destination
-from gateway.amqp.declaring import Refused, declare, look_for, look_for_exchange
+from gateway.amqp.declaring import Refused
 from gateway.amqp.pika_private import cancel
+from gateway.amqp.standing import Failed
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE, entrance
+from gateway.consuming.places import Places
+from gateway.consuming.session import Session
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -32,11 +32,8 @@ log = structlog.get_logger("workerrmq.delivery")
 _WINDOW = 1024
 """Maximum number of messages that a worker holds. It holds a scheduled message for less than a second."""
 
-_CLOCKS_APART = 2
-"""Seconds by which a scheduled message may be early because the clocks of two hosts differ."""
-
-_Address = tuple[str, str]
-"""The exchange and the routing key that a message is published to."""
+Need = Callable[[Callable[[], None], Failed], None]
+"""Declares the queue for a copy; see Standing."""
 
 
 class DueRetries:
@@ -44,27 +41,24 @@ class DueRetries:
 
     A message is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue` if the queue
     refuses it, cannot be used or does not answer in time; in `workerrmq.orphans` if the queue or exchange is gone or
-    the exchange has no matching binding; in the levels if a scheduled message is early. If the worker is killed in
-    between, the message is delivered twice.
+    the exchange has no matching binding; in the levels if a scheduled message is early; at the end of `workerrmq.due`
+    if none of these can be used, so that it does not hold up others. If the worker is killed in between, the message is
+    delivered twice.
     """
 
     def __init__(self, wiring: Wiring) -> None:
-        self._loop, self._publisher, self._standing = wiring.loop, wiring.publisher, wiring.standing
-        self._periods = wiring.periods
+        self._loop, self._standing, self._periods = wiring.loop, wiring.standing, wiring.periods
+        self._places = Places(wiring.loop, wiring.publisher, wiring.periods)
         self._connection: Any = None
         self._channel: Any = None
+        self._session: Session | None = None
         self._tag: str | None = None
-        self._open: set[_Due] = set()
-        self._silent: Counter[_Address] = Counter()  # number of copies without an answer in time
-        self._refusing: set[_Address] = set()  # addresses that refused their last message
-        self._asking: dict[_Address, list[_Due]] = {}  # messages that wait for a check of their queue or exchange
-        self._seen: dict[str, float] = {}  # by exchange: time of the last check that found it
         self._drained: Callable[[], None] | None = None
 
     @property
     def idle(self) -> bool:
         """Whether no retry is in flight."""
-        return not self._open
+        return self._session is None or not self._session.unsettled
 
     def connected(self, connection: Any) -> None:
         """Consume retries on this connection, once their queue exists. The channel opens at once, before consumers use
@@ -82,10 +76,12 @@ class DueRetries:
         self._standing.need_return(self._take)
 
     def drain(self, drained: Callable[[], None]) -> None:
-        """Stop consuming. `drained` is called when the last retry in flight is settled, if there is any."""
+        """Stop consuming. `drained` is called when the last retry in flight is settled or lost."""
         self._drained = drained
-        if self._tag is not None and self._channel.is_open:
-            cancel(self._channel, self._tag, lambda: None)
+        if self._session is not None:
+            self._session.flush()
+            if self._tag is not None and self._session.channel.is_open:
+                cancel(self._session.channel, self._tag, lambda: None)
 
     # --- taking -------------------------------------------------------------------------------------------------------
 
@@ -100,124 +96,98 @@ class DueRetries:
     def _opened(self, channel: Any) -> None:
         channel.add_on_close_callback(self._closed)
         channel.add_on_cancel_callback(lambda _frame: channel.close())
+        self._session = Session(self._loop, channel, _WINDOW, self._rest)
         self._standing.need_return(self._take)
+        self._standing.need_overdue(lambda: None)  # before it is needed: a node that hangs delays its declaration
 
     def _take(self) -> None:
-        if self._tag is None and self._drained is None and self._channel is not None and self._channel.is_open:
-            self._channel.basic_qos(prefetch_count=_WINDOW)
-            self._tag = self._channel.basic_consume(DUE, self._arrived)
+        if self._tag is None and self._drained is None and self._session and self._session.channel.is_open:
+            self._session.channel.basic_qos(prefetch_count=_WINDOW)
+            self._tag = self._session.channel.basic_consume(DUE, partial(self._arrived, self._session))
 
     def _closed(self, channel: Any, _reason: BaseException) -> None:
-        if channel is not self._channel:
-            return
-        self._lose()
-        self._standing.doubt()
-        self._loop.call_later(self._periods.look_again, self._open_channel)
+        if channel is self._channel:
+            self._lose()
+            self._standing.doubt()
+            self._loop.call_later(self._periods.look_again, self._open_channel)
 
     def _lose(self) -> None:
-        self._channel = self._tag = None
-        self._open.clear()
-        self._asking.clear()
+        lost, self._session, self._channel, self._tag = self._session, None, None, None
+        if lost is not None:
+            lost.lose()
+            self._rest()
 
-    def _arrived(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _rest(self) -> None:
+        """End draining, if no message is in flight."""
+        if self._drained and self.idle:
+            if self._session is not None:
+                self._session.close("drained")
+            self._drained()
+
+    def _arrived(self, session: Session, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if self._drained:  # it arrived after the cancel; the broker requeues it when the channel closes
             return
         copy = passed(method.routing_key, properties, body)
         due = due_at(copy)
         message = due_again(copy) if due is None else as_published(copy, due, time.time())
-        one = _Due(channel, method.delivery_tag, copy, message)
-        self._open.add(one)
-        self._forward(one, due or 0.0)
+        self._forward(_Due(session, method.delivery_tag, copy, message), due or 0.0)
 
     # --- one message --------------------------------------------------------------------------------------------------
 
     def _forward(self, one: _Due, due: float) -> None:
         """Publish a message at `due` (Unix seconds), never earlier."""
-        now, exchange = time.time(), one.message.exchange
-        if not self._wanted(one):
+        now, place = time.time(), self._places.of(one.message)
+        if not one.open:
             return
         if delay := seconds_in_levels(due, now):
             self._wait_again(one, delay)
         elif due > now:
             self._loop.call_later(due - now, lambda: self._forward(one, due))
-        elif self._silent[one.address]:
-            self._keep(one, OVERDUE)
-        elif exchange and self._seen.get(exchange, 0.0) < time.monotonic() - self._periods.look_again:
-            self._ask(
-                one
-            )  # publishing to a missing exchange closes the channel and loses the confirms of all other copies
+        elif one.message.exchange and place.seen < time.monotonic() - self._periods.look_again:
+            # Publishing to a missing exchange closes the channel, and the confirms of all other copies are lost.
+            place.look(self._connection, partial(self._looked, one))
         else:
             self._give_back(one)
 
-    def _give_back(self, one: _Due) -> None:
-        """Publish a message to its queue or exchange."""
+    def _give_back(self, one: _Due, *, looked: bool = False) -> None:
+        """Publish a message to its queue or exchange. `looked` tells whether it was just found to exist."""
+        place = self._places.of(one.message)
 
         def answered(error: WorkerError | None) -> None:
-            self._loop.remove_timeout(one.deadline)
-            if one.late:
-                self._silent[one.address] -= 1
-            elif not self._wanted(one):
+            if not one.open:
                 return
-            elif error is None:
-                self._refusing.discard(one.address)
-                self._finish(one)
+            if error is None:
+                place.refusing = False
+                one.finish()
+            elif isinstance(error, PublishUnconfirmed):  # the channel was lost
+                self._forward(one, 0.0)
             elif isinstance(error, Unroutable) and one.message.exchange:
-                self._seen.pop(one.message.exchange, None)
+                place.seen = 0.0
                 self._keep(one, ORPHANS)
-            elif isinstance(error, Unroutable):
-                self._ask(one)
-            elif isinstance(error, PublishUnconfirmed):  # the connection was lost
-                self._give_back(one)
+            elif isinstance(error, Unroutable) and not looked:
+                place.look(self._connection, partial(self._looked, one))
             else:
                 self._refused(one, error.detail)
 
-        self._await(one)
-        self._publisher.publish(one.message, answered, wanted=lambda: one.late or self._wanted(one))
+        place.publish(one.message, answered, lambda: one.open)
 
-    def _await(self, one: _Due) -> None:
-        """Limit the time for the queue to answer. The limit is extended while the broker blocks us or is down."""
-
-        def overdue() -> None:
-            if not self._wanted(one):
-                return
-            if not self._publisher.up or self._publisher.blocked is not None:
-                self._await(one)
-                return
-            one.late = True
-            self._silent[one.address] += 1
-            self._refused(one, f"The broker did not confirm the copy for {destination(*one.address)} in time.")
-
-        one.deadline = self._loop.call_later(self._periods.returned, overdue)
-
-    def _ask(self, one: _Due) -> None:
-        """Check whether the queue or exchange is gone or its node is down, once for all its messages."""
-        waiting = self._asking.setdefault(one.address, [])
-        waiting.append(one)
-        if len(waiting) > 1:
+    def _looked(self, one: _Due, refused: Refused | None) -> None:
+        """Continue after a check whether the queue or exchange is gone, or its node is down."""
+        if not one.open:
             return
-
-        def answered(refused: Refused | None) -> None:
-            if self._asking.get(one.address) is not waiting:
-                return
-            del self._asking[one.address]
-            if refused is None and exchange:
-                self._seen[exchange] = time.monotonic()
-            for each in waiting:
-                if refused is None:  # the queue exists again
-                    self._give_back(each)
-                elif refused.says_missing:
-                    self._keep(each, ORPHANS)
-                else:
-                    self._refused(each, refused.text)
-
-        exchange, routing_key = one.address
-        declare(self._connection, look_for_exchange(exchange) if exchange else look_for(routing_key), answered)
+        if refused is None:
+            self._give_back(one, looked=True)
+        elif refused.says_missing:
+            self._keep(one, ORPHANS)
+        else:
+            self._refused(one, refused.text)
 
     def _refused(self, one: _Due, reason: str) -> None:
-        if one.address not in self._refusing:
-            self._refusing.add(one.address)
-            exchange, routing_key = one.address
-            log.warning("return_refused", exchange=exchange, queue=None if exchange else routing_key, reason=reason)
+        place = self._places.of(one.message)
+        if not place.refusing:
+            place.refusing = True
+            exchange, queue = one.message.exchange, None if one.message.exchange else one.message.routing_key
+            log.warning("return_refused", exchange=exchange, queue=queue, reason=reason)
         self._keep(one, OVERDUE)
 
     def _keep(self, one: _Due, exchange: str) -> None:
@@ -228,53 +198,52 @@ class DueRetries:
     def _wait_again(self, one: _Due, delay: int) -> None:
         """Publish the copy of an early message to the levels again. A level was deleted, or the clocks of two hosts
         differ."""
-        if delay > _CLOCKS_APART:
+        if delay > self._periods.clocks_apart:
             self._standing.doubt()
-        copy = enter(one.copy, delay, entrance(delay))
-        self._store(one, copy, lambda then: self._standing.need_schedule(delay, then))
+        self._store(one, enter(one.copy, delay, entrance(delay)), partial(self._standing.need_schedule, delay))
 
-    def _store(self, one: _Due, copy: Message, need: Callable[[Callable[[], None]], None]) -> None:
-        """Publish a copy once its queue exists, repeat until the broker confirms it, then ack the original."""
-
-        def kept(error: WorkerError | None) -> None:
-            if error is None:
-                if self._wanted(one):
-                    self._finish(one)
-                return
-            self._standing.doubt()
-            one.tries += 1
-            self._loop.call_later(reconnect_delay(one.tries, random.random()), publish)
+    def _store(self, one: _Due, copy: Message, need: Need) -> None:
+        """Publish a copy once its queue exists, and ack the original after the confirm. If the broker does not store
+        the copy, publish it to the end of `workerrmq.due` after a pause, to try all again."""
 
         def publish() -> None:
-            if self._wanted(one):
-                need(lambda: self._publisher.publish(copy, kept, wanted=lambda: self._wanted(one)))
+            self._places.of(copy).publish(copy, stored, lambda: one.open)
 
-        publish()
+        def stored(error: WorkerError | None) -> None:
+            if error is None:
+                self._standing.unusable.pop(copy.exchange, None)
+                if one.open:
+                    one.finish()
+            else:
+                self._standing.doubt()
+                failed(error.detail)
 
-    def _wanted(self, one: _Due) -> bool:
-        """Return whether a message can still be acked. If not, the broker redelivers it."""
-        return one in self._open and one.channel.is_open
+        def failed(reason: str) -> bool:
+            self._standing.unusable[copy.exchange] = reason
+            self._loop.call_later(self._periods.requeue, requeue)
+            return True
 
-    def _finish(self, one: _Due) -> None:
-        one.channel.basic_ack(one.tag)
-        self._open.discard(one)
-        if self._drained and self.idle:
-            self._drained()
+        def requeue() -> None:
+            if one.open:
+                self._store(one, replace(one.copy, exchange=DUE), self._standing.need_return)
+
+        need(publish, failed)
 
 
 class _Due:
     """A message in flight to its queue. If the queue refuses it, its `copy` waits again."""
 
-    __slots__ = ("channel", "copy", "deadline", "late", "message", "tag", "tries")
+    __slots__ = ("_session", "_tag", "copy", "message")
 
-    def __init__(self, channel: Any, tag: int, copy: Message, message: Message) -> None:
-        self.channel, self.tag, self.copy, self.message = channel, tag, copy, message
-        self.deadline: Any = None
-        self.late = False
-        """whether its queue did not answer in time"""
-        self.tries = 0
-        """number of refusals by `workerrmq.overdue` or `workerrmq.orphans`"""
+    def __init__(self, session: Session, tag: int, copy: Message, message: Message) -> None:
+        self._session, self._tag, self.copy, self.message = session, tag, copy, message
+        session.unsettled[tag] = self
 
     @property
-    def address(self) -> _Address:
-        return self.message.exchange, self.message.routing_key
+    def open(self) -> bool:
+        """Whether the message can still be acked. If not, the broker redelivers it."""
+        return self._session.alive and self._tag in self._session.unsettled
+
+    def finish(self) -> None:
+        """Ack the message."""
+        self._session.finish(self._tag)

@@ -75,7 +75,7 @@ class Returns:
             if not times_returned(headers):
                 return False
             spec = self.subscription.spec
-            name = spec.name or spec.queue_name
+            name = spec.effective_name
             log.warning("order_lost", message_id=delivery.source.message_id, consumer=name, queue=spec.queue_name)
         return True
 

@@ -26,8 +26,8 @@ class Session:
         self.channel = channel
         self.alive = True
         """whether the channel can still settle deliveries"""
-        self.unsettled: dict[int, Delivery] = {}
-        """open deliveries, by tag"""
+        self.unsettled: dict[int, Any] = {}
+        """open deliveries by tag: a Delivery for a consumer, a due message for DueRetries"""
 
     def finish(self, tag: int) -> None:
         """Ack a delivery, at the end of this turn or soon after. A delivery is settled once: a second time does

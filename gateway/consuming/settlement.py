@@ -86,7 +86,7 @@ class Settlement:
         self._ordered = spec.ordering != "none"
         self._otherwise, self._destination = _taken_apart(spec.otherwise)
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
-        spans = Spans(wiring.tracing, spec.name or spec.queue_name) if wiring.tracing else None
+        spans = Spans(wiring.tracing, spec.effective_name) if wiring.tracing else None
         self.sending = Sending(self, wiring, subscription, spans)
         self.batches = Batches(self, wiring, subscription, spans) if spec.batch else None
         self._on_answer: list[OnAnswer] = [counters.answered, *([spans.answered] if spans else [])]

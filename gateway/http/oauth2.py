@@ -94,7 +94,7 @@ class OAuth2:
         self._ask, self._requests = ask(endpoint), TokenRequest(auth)
         self._place = str(auth.token_url)
         self._periods = periods
-        self._consumer, self._queue = spec.name or spec.queue_name, spec.queue_name
+        self._consumer, self._queue = spec.effective_name, spec.queue_name
         self._token: Token | None = None
         self._accepted = True  # false after the target refused a new token, until it accepts one
         self._fetching = False

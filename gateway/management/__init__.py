@@ -7,6 +7,7 @@ from gateway.management.client import ManagementClient
 from gateway.management.connections import ConnectionGateway
 from gateway.management.dead_letters import DeadLetterGateway
 from gateway.management.exchanges import ExchangeGateway
+from gateway.management.policies import PolicyGateway
 from gateway.management.queue_lookup import QueueLookup
 from gateway.management.queues import QueueGateway
 
@@ -17,6 +18,7 @@ __all__ = [
     "DeadLetterGateway",
     "ExchangeGateway",
     "ManagementClient",
+    "PolicyGateway",
     "QueueGateway",
     "QueueLookup",
 ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from domain.details import ExchangeDetails, Page
-from domain.exchange import ExchangeSpec
+from domain.errors import NotFound
+from domain.exchange import EVENTS_EXCHANGE, ExchangeSpec
+from domain.names import EVENTS
 from domain.selection import Selection
 from gateway.management.client import ManagementClient
 from gateway.management.pages import read_page
@@ -38,6 +40,14 @@ class ExchangeGateway:
             "arguments": spec.amqp_arguments(),
         }
         return self._call("PUT", spec.exchange, body=wanted)[0] == 201
+
+    def declare_events(self) -> None:
+        """Declare the exchange of the service's events, unless an exchange of that name exists: this needs no
+        permission then, and an operator's exchange may have other properties."""
+        try:
+            self.get(EVENTS)
+        except NotFound:
+            self.declare(EVENTS_EXCHANGE)
 
     def page(self, wanted: Selection) -> Page[ExchangeDetails]:
         """Return one page of exchanges. A regular expression must be the service's own (see read_page)."""

@@ -19,7 +19,7 @@ from domain.errors import (
 from gateway.management.arguments import explained, in_one_line
 from gateway.permissions import ACCESS_REFUSED, missing_permission
 
-Subject = Literal["virtual host", "queue", "exchange", "binding", "connection"]
+Subject = Literal["virtual host", "queue", "exchange", "binding", "connection", "policy"]
 
 PAGE_OUT_OF_RANGE = "page_out_of_range"
 _INEQUIVALENT = re.compile(
@@ -28,6 +28,7 @@ _INEQUIVALENT = re.compile(
 _ABSENT = re.compile(r"no (?P<subject>queue|exchange) '(?P<name>.*)' in vhost '", re.DOTALL)
 """Also the reason for a binding, of which either end may be missing."""
 _DOWN = re.compile(r"home node '[^']*' of durable queue '(?P<name>.*)' in vhost '.*' is down", re.DOTALL)
+_NO_RIGHT = ("Access refused.", "User not authorised to access object")
 _TAG = re.compile(r"Not (\w+) user")
 _VALUE = re.compile(r"^(?:the value )?'(?P<value>.*?)'(?: of type '\w+')?$", re.DOTALL)
 
@@ -77,7 +78,7 @@ def _no_access(refusal: Refusal, user: str, needed: str) -> str:
         return f"RabbitMQ's user {user!r} lacks the tag {tag!r}. Set it: rabbitmqctl set_user_tags {user} {tag}"
     if refusal.reason == "User not authorised to access virtual host":
         return f"RabbitMQ's user {user!r} has no permissions in the virtual host of RABBITMQ_URL."
-    if refusal.reason == "Access refused." and needed:
+    if refusal.reason in _NO_RIGHT and needed:
         return f"RabbitMQ's user {user!r} lacks a permission. The operation needs {needed}."
     return missing_permission(refusal.reason) or f"RabbitMQ refuses this to its user {user!r}: {refusal.reason}"
 

@@ -14,11 +14,14 @@ from gateway.mongo.api_keys import ApiKeys
 from gateway.mongo.attempts import Attempts
 from gateway.mongo.audit import AuditEntries
 from gateway.mongo.collection import Document, store_call
+from gateway.mongo.conditions import Conditions
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
 from gateway.mongo.idempotency import IdempotentAnswers
+from gateway.mongo.labels import Labels
 from gateway.mongo.login_failures import LoginFailures
+from gateway.mongo.problems import Problems
 from gateway.mongo.replays import Replays
 from gateway.mongo.retention import Retention
 from gateway.mongo.secrets import Sealer
@@ -58,7 +61,10 @@ class Store:
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
         self.attempts = Attempts(database, retention.attempts)
+        self.labels = Labels(database)
+        self.problems = Problems(database)
         self.replays = Replays(database, retention.replays)
+        self.conditions = Conditions(database)
 
     @store_call
     def ping(self, timeout: float = 1.0) -> None:

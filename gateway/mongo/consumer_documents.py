@@ -33,11 +33,13 @@ _TOGETHER = {"filter", "otherwise"}
 """Neither is valid without the other."""
 CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
 """The field for the end of `tls`, so that watching it needs no unsealing."""
+REFUSED_STATUS = "refusedStatus"
+"""The field for the HTTP status that suspended the consumer."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 MISSING: Document = {
     "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
     "queueName": "", "spec": {}, "sealed": None,
-    CERTIFICATE_EXPIRES_AT: None, "router": None,
+    CERTIFICATE_EXPIRES_AT: None, REFUSED_STATUS: None, "router": None,
 }  # fmt: skip
 """For what somebody who edits a document may have left out: one document must not hide the others."""
 

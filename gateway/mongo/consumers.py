@@ -19,7 +19,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, ConsumerDocuments
+from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, REFUSED_STATUS, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -52,18 +52,15 @@ class ConsumerRegistry(IndexedCollection):
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @store_call
-    def create(self, spec: ConsumerSpec, router: str | None = None) -> tuple[RegisteredConsumer, bool]:
-        """Create a consumer unless one of its name (by default the queue's) exists. Return the created or existing
-        consumer, and whether it is new. `router` is the name of the consumer that has this one as a route."""
+    def create(
+        self, spec: ConsumerSpec, state: Desired = "enabled", router: str | None = None
+    ) -> tuple[RegisteredConsumer, bool]:
+        """Create a consumer in this state unless one of its name (by default the queue's) exists. Return the created or
+        existing consumer, and whether it is new. `router` is the name of the consumer that has this one as a route."""
         spec = _named(spec)
         now = _now()
-        document: Document = {
-            "_id": secrets.token_hex(8),
-            "revision": 1,
-            "state": "enabled",
-            "reason": None,
-            "router": router,
-        }
+        document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": state, "reason": None}
+        document["router"] = router
         document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(document["_id"], spec)}
         if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
             self._touch()
@@ -71,7 +68,7 @@ class ConsumerRegistry(IndexedCollection):
             self._collection().insert_one(document)
         except DuplicateKeyError:
             existing = self._collection().find_one({"name": spec.name})
-            return (self._documents.loaded(existing), False) if existing else self.create(spec, router)
+            return (self._documents.loaded(existing), False) if existing else self.create(spec, state, router)
         self._touch()
         return self._documents.loaded(document), True
 
@@ -90,9 +87,14 @@ class ConsumerRegistry(IndexedCollection):
         return page_of(self._collection(), _query(wanted), [("name", 1)], number, size, self._documents.loaded)
 
     @store_call
+    def all(self) -> list[RegisteredConsumer]:
+        """Return all consumers, by name."""
+        return [self._documents.loaded(document) for document in self._collection().find().sort("name", 1)]
+
+    @store_call
     def outlines(self) -> list[ConsumerOutline]:
         """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
-        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT)
+        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT, REFUSED_STATUS)
         found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
         return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 
@@ -142,12 +144,12 @@ class ConsumerRegistry(IndexedCollection):
         return self.get(consumer_id)
 
     @store_call
-    def suspend(self, consumer_id: str, revision: int, reason: str) -> bool:
-        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it. Return
-        whether it was suspended."""
+    def suspend(self, consumer_id: str, revision: int, reason: str, status: int | None = None) -> bool:
+        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it.
+        `status` is the answer of its target. Return whether it was suspended."""
         wanted = {"_id": consumer_id, "revision": revision, "state": "enabled"}
         try:
-            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason})
+            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason, REFUSED_STATUS: status})
         except NotFound:
             return False
         return True

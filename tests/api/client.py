@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import bcrypt
 import requests
@@ -16,7 +17,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app import APIS
 from domain.user import Role, User
+from routes.openapi import refusals_of
 from tests.support.embedded import EmbeddedNode
 from tests.support.processes import Process, free_port
 from tests.support.server import Server, running
@@ -59,7 +62,16 @@ class Api:
         headers = dict(options.pop("headers", {}))
         if self.token:
             headers.setdefault("Authorization", f"Bearer {self.token}")
-        return self._client.open(path, method=method, headers=headers, **options)
+        answer = self._client.open(path, method=method, headers=headers, **options)
+        if answer.content_type == "application/problem+json":
+            assert_documented(method, urlsplit(path).path, answer.status_code, answer.get_json()["code"])
+        return answer
+
+
+def assert_documented(method: str, path: str, status: int, code: str) -> None:
+    """The OpenAPI document lists this error of a route."""
+    for one in (one for routes in APIS for one in routes.operations if (one.method, one.path) == (method, path)):
+        assert f"{status} {code}" in refusals_of(one), f"undocumented: {method} {path} answers {status} {code}"
 
 
 class Gunicorn(Server):
@@ -93,7 +105,10 @@ class Gunicorn(Server):
         """Send one request over a new connection."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= options.pop("headers", {})
-        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+        answer = requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+        if answer.headers.get("Content-Type") == "application/problem+json":
+            assert_documented(method, urlsplit(path).path, answer.status_code, answer.json()["code"])
+        return answer
 
     def login(self, username: str = ADMIN, password: str = PASSWORD) -> str:
         """A new token."""

@@ -23,7 +23,7 @@ from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
-PUBLIC = {"/", "/login", "/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/style.css"}
+PUBLIC = {"/", "/login", "/health/live", "/health/ready", "/openapi.json", "/postman.json", "/docs"}
 
 
 def named(operation: Operation) -> str:

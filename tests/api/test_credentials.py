@@ -41,7 +41,7 @@ def named(operation: Operation) -> str:
 def wanted_of(operation: Operation, document: dict[str, Any]) -> dict[str, Any]:
     """A request that would be carried out, from the example of the document."""
     described = document["paths"][operation.path][operation.method.lower()]
-    if operation.body is not None:
+    if "requestBody" in described:
         return {"json": described["requestBody"]["content"]["application/json"]["example"]}
     needed = [one for one in described.get("parameters", []) if one["required"] or "example" in one]
     return {"query_string": {one["name"]: one.get("example", "x") for one in needed}}
@@ -50,7 +50,7 @@ def wanted_of(operation: Operation, document: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def furnished(service: Service) -> Service:
     """The service with what the examples of the document speak of."""
-    for queue in ("orders", "orders.dead"):
+    for queue in ("orders", "orders.dlq"):
         assert service.post("/createQueue", {"queueName": queue}).status_code == 201
         assert service.post("/messagePublish", {"queueName": queue, "message": "canary"}).status_code == 200
     consumer = {"queueName": "orders", "name": "orders-erp", "url": "https://erp.example/canary"}

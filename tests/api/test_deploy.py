@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -63,9 +64,9 @@ def behind_nginx(
     program = require("NGINX", "nginx")
     with ExitStack() as stack:
 
-        def start(**settings: str) -> Behind:
+        def start(prefix: str = "", **settings: str) -> Behind:
             server = gunicorn("--workers", "1", **embedded.settings, **settings)
-            nginx = stack.enter_context(running(Nginx(tmp_path / "nginx", program, server.port)))
+            nginx = stack.enter_context(running(Nginx(tmp_path / "nginx", program, server.port, prefix)))
             client = Behind(nginx)
             stack.enter_context(client.session)
             return client
@@ -92,6 +93,26 @@ def test_the_service_works_behind_the_nginx_of_the_example(behind_nginx: Callabl
     head = behind.call("GET", "/getQueues").headers
     assert "Strict-Transport-Security" in head, "it knows that the client came by https"
     assert head["Server"] == "nginx" or head["Server"].startswith("nginx/")
+
+
+def test_every_url_that_the_service_gives_is_right_behind_a_path_prefix(behind_nginx: Callable[..., Behind]) -> None:
+    behind = behind_nginx("/rmq", TRUSTED_PROXIES="1")
+    for name in ("a", "b"):
+        assert behind.call("POST", "/createQueue", json={"queueName": name}).status_code == 201
+    answer = behind.call("GET", "/getQueues", params={"pageSize": 1})
+    following = urljoin(answer.url, answer.links["next"]["url"])
+    assert [one["queueName"] for one in behind.session.get(following, timeout=30).json()] == ["b"]
+
+    document = behind.call("GET", "/openapi.json")
+    [server] = document.json()["servers"]
+    assert urljoin(document.url, server["url"]).rstrip("/") == behind.nginx.url
+    collection = behind.call("GET", "/postman.json").json()
+    assert {"key": "baseUrl", "value": behind.nginx.url} in collection["variable"]
+    for page in ("/", "/docs"):
+        answer = behind.call("GET", page)
+        files = re.findall(r'(?:src|href)="(dashboard/[^"]+)"', answer.text)
+        assert files
+        assert all(behind.session.get(urljoin(answer.url, file), timeout=30).ok for file in files)
 
 
 @pytest.mark.parametrize(("trusted", "remote"), [("1", "127.0.0.2"), ("0", "127.0.0.1")])

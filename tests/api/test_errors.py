@@ -270,10 +270,10 @@ def test_lists_are_paged_with_a_total_and_links(api: Api) -> None:
     assert answer.headers["X-Total-Count"] == "5"
     links = dict(reversed(link.split("; rel=")) for link in answer.headers["Link"].split(", "))
     assert links == {
-        '"first"': "</getUsers?page=1&pageSize=2>",
-        '"prev"': "</getUsers?page=1&pageSize=2>",
-        '"next"': "</getUsers?page=3&pageSize=2>",
-        '"last"': "</getUsers?page=3&pageSize=2>",
+        '"first"': "<getUsers?page=1&pageSize=2>",
+        '"prev"': "<getUsers?page=1&pageSize=2>",
+        '"next"': "<getUsers?page=3&pageSize=2>",
+        '"last"': "<getUsers?page=3&pageSize=2>",
     }
     beyond = api("GET", "/getUsers?page=9&pageSize=2")
     assert (beyond.json, beyond.headers["X-Total-Count"]) == ([], "5")

@@ -56,7 +56,7 @@ def test_one_that_exists_otherwise_is_a_conflict_that_says_in_what(
 def test_exchanges_are_listed_by_name(service: Service) -> None:
     for name in ("events-b", "events-a"):
         service.post("/createExchange", {"exchange": name, "type": "headers", "internal": True})
-    listed = service.get("/getExchanges", name="EVENTS").get_json()
+    listed = service.get("/getExchanges", name="EVENTS-").get_json()
     assert [one["exchange"] for one in listed] == ["events-a", "events-b"]
     assert listed[0] == {
         "exchange": "events-a",
@@ -71,6 +71,21 @@ def test_exchanges_are_listed_by_name(service: Service) -> None:
     every = service.get("/getExchanges", pageSize=3)
     assert [one["exchange"] for one in every.get_json()] == ["", "amq.direct", "amq.fanout"]
     assert int(every.headers["X-Total-Count"]) > 6
+
+
+def test_the_services_own_exchanges_and_bindings_are_listed_only_on_request(
+    service: Service, queue: str, broker: BrokerNode
+) -> None:
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.exchange_declare("workerrmq.own", "direct", durable=True)
+        channel.queue_bind(queue, "workerrmq.own", "key")
+    for path in ("/getExchanges", "/getBindings"):
+        for options in ({"name": "WORKERRMQ.own"}, {"name": "^workerrmq.own", "useRegex": "true"}):
+            assert service.get(path, **options).get_json() == []
+            [found] = service.get(path, **options, includeInternal="true").get_json()
+            assert found["exchange"] == "workerrmq.own"
+        assert "workerrmq.own" not in service.get(path).text
 
 
 def test_an_exchange_with_bindings_is_kept_when_asked(service: Service, queue: str) -> None:

@@ -249,3 +249,19 @@ def test_an_ordered_consumer_without_the_right_to_read_is_not_taken_for_a_standb
 
     [one] = wait_until(workers, 20, "the reason")
     assert one["state"] == "waiting"
+
+
+def test_policies_can_be_read_and_the_missing_tag_to_change_them_is_named(
+    make_user: MakeService, broker: BrokerNode, unique_name: str
+) -> None:
+    service = make_user(MANAGE)
+    policy = {"name": "short", "pattern": "^orders$", "definition": {"max-length": 5}}
+    for method, path, body in (("POST", "/createPolicy", policy), ("DELETE", "/deletePolicy", {"name": "short"})):
+        answer = service.call(method, path, body)
+        assert (answer.status_code, answer.json["code"]) == (503, "broker_access_refused")
+        assert "policymaker" in answer.json["detail"]
+    assert service.get("/getPolicies").json == []
+    name = unique_name[-20:]
+    body = {"password": "secret", "tags": "management,policymaker"}
+    assert broker.management.put("users", name, body=body).ok
+    assert service.post("/createPolicy", policy).status_code == 201

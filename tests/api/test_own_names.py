@@ -7,7 +7,7 @@ import pytest
 from tests.api.client import Api
 from tests.api.service import assert_problem
 
-LEVEL, DUE = "workerrmq.delay.3", "workerrmq.due"
+LEVEL, DUE, EVENTS = "workerrmq.delay.3", "workerrmq.due", "workerrmq.events"
 TO_LEVEL = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": LEVEL}
 WAYS = [
     ("/messagePublish", {"queueName": LEVEL, "message": "x"}, "queueName"),
@@ -24,7 +24,12 @@ WAYS = [
      "properties.headers"),
     ("/messagePublish", {"queueName": "a", "message": "x", "properties": {"headers": {"WorkerRMQ-queue": LEVEL}}},
      "properties.headers"),
+    ("/messagePublish", {"exchange": EVENTS, "routingKey": "worker.none", "message": "forged"}, "exchange"),
     ("/createQueue", {"queueName": LEVEL}, "queueName"),
+    ("/createQueue", {"queueName": "q", "deadLetterExchange": EVENTS}, ""),
+    ("/createExchange", {"exchange": EVENTS}, "exchange"),
+    ("/createExchange", {"exchange": "e", "alternateExchange": EVENTS}, ""),
+    ("/bindQueue", {"exchange": "amq.fanout", "destinationExchange": EVENTS}, "destinationExchange"),
     ("/createQueue", {"queueName": "q", "deadLetterExchange": LEVEL}, ""),
     ("/createQueue", {"queueName": "q", "deadLetterExchange": "", "deadLetterRoutingKey": LEVEL},
      "deadLetterRoutingKey"),
@@ -51,7 +56,7 @@ def test_no_way_leads_into_the_services_own_queues(api: Api, path: str, body: di
 
 
 def test_the_services_own_exchanges_are_not_deleted(api: Api) -> None:
-    for name in (DUE, LEVEL):
+    for name in (DUE, LEVEL, EVENTS):
         assert_problem(api("DELETE", "/deleteExchange", json={"exchange": name}), 400, "invalid_request", "workerrmq.")
 
 

@@ -150,7 +150,7 @@ def test_pages_of_queues_say_how_many_there_are_and_where_the_next_is(service: S
     second = service.get("/getQueues", name="A", page=2, pageSize=2)
     assert [queue["queueName"] for queue in second.get_json()] == ["a3"]
     assert second.headers["X-Total-Count"] == "3"
-    assert '</getQueues?name=A&page=1&pageSize=2>; rel="prev"' in second.headers["Link"]
+    assert '<getQueues?name=A&page=1&pageSize=2>; rel="prev"' in second.headers["Link"]
     beyond = service.get("/getQueues", page=99)
     assert (beyond.status_code, beyond.get_json(), beyond.headers["X-Total-Count"]) == (200, [], "4")
 
@@ -206,18 +206,37 @@ def test_no_regular_expression_of_a_client_takes_long_or_much(service: Service, 
     assert getrusage(RUSAGE_SELF).ru_maxrss - largest < 100_000, "KiB"
 
 
-def test_delay_levels_are_listed_only_by_name(service: Service, broker: BrokerNode) -> None:
+def test_the_services_own_queues_are_listed_only_on_request(service: Service, broker: BrokerNode) -> None:
     with broker.connect() as connection:
-        for name in ("orders", "workerrmq.delay.5", "workerrmq.delayed"):
+        for name in (
+            "orders",
+            "workerrmq.delay.5",
+            "workerrmq.orphans",
+            "workerrmqs",
+            "WorkerRMQ.shop",
+            "a.workerrmq.",
+        ):
             connection.channel().queue_declare(name, durable=True)
 
     def names(**query: str) -> list[str]:
         return [queue["queueName"] for queue in service.get("/getQueues", **query).get_json()]
 
-    assert names() == ["orders", "workerrmq.delayed"]
-    assert service.get("/getQueues").headers["X-Total-Count"] == "2"
-    assert names(name="DELAY") == ["workerrmq.delay.5", "workerrmq.delayed"]
-    assert names(name="s$", useRegex="true") == ["orders"]
+    own, others = ["workerrmq.delay.5", "workerrmq.orphans"], ["WorkerRMQ.shop", "a.workerrmq.", "orders", "workerrmqs"]
+    assert sorted(names()) == others
+    assert service.get("/getQueues").headers["X-Total-Count"] == "4"
+    assert sorted(names(name="workerrmq.")) == ["WorkerRMQ.shop", "a.workerrmq."]
+    assert names(name="S$", useRegex="true") == ["orders", "workerrmqs"]
+    assert sorted(names(includeInternal="true")) == sorted([*own, *others])
+    assert names(name="DELAY", includeInternal="true") == ["workerrmq.delay.5"]
+    assert names(name="^workerrmq[.]d", useRegex="true", includeInternal="true") == own[:1]
+
+
+@pytest.mark.parametrize("part", ["a-b c", "#&~", "é", "a.b", "[x]", "\\"])
+def test_a_part_of_a_name_is_searched_as_it_is(service: Service, broker: BrokerNode, part: str) -> None:
+    with broker.connect() as connection:
+        for name in (f"before {part} after", "another"):
+            connection.channel().queue_declare(name, durable=True)
+    assert [one["queueName"] for one in service.get("/getQueues", name=part).get_json()] == [f"before {part} after"]
 
 
 def test_a_list_shows_only_the_fields_that_are_asked_for(service: Service) -> None:

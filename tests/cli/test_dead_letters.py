@@ -77,7 +77,7 @@ def test_a_retry_that_lost_its_queue_comes_back_to_one_that_is_created_again(
     target.answer = 503
     shell.done("consumers", "create", queue, "--url", target.url(), "--retry-schedule", "3", "--retry-jitter", "0")
     shell.done("publish", queue, "orphan")
-    level = ("queues", "list", "--name", "workerrmq.delay.")
+    level = ("queues", "list", "--include-internal", "--name", "workerrmq.delay.")
     wait_until(lambda: [one for one in shell.json(*level) if one["messages"]], message="the retry in a level")
     shell.done("consumers", "delete", queue)
     shell.done("queues", "delete", queue)

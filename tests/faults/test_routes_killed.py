@@ -75,7 +75,7 @@ def test_each_message_reaches_its_route_though_worker_and_broker_are_killed_and_
         whole = ConsumerSpec(queue_name=unique_name, url=own.url("/random?fail=0.10"), retry=RETRY, timeout=2)
         whole = whole.model_copy(update={"routes": routes})
         for spec in consumers_of(whole):
-            registry.consumers.create(spec, unique_name)
+            registry.consumers.create(spec, router=unique_name)
         registry.consumers.create(router_of(whole))
         process.start()
         for share, victim in ((0.15, process), (0.4, broker), (0.7, process)):

@@ -17,16 +17,20 @@ BLOCK = re.compile(r"^```bash\n(?P<commands>.*?)^```\n(?:```\n(?P<output>.*?)^``
 ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
 """What the fixture does before, and what runs this very test."""
 
+_DELIVERED = "delivered from"
 
+
+@pytest.mark.parametrize("pause", [0, 20])  # seconds between blocks: some paste all at once, others read first
 @pytest.mark.parametrize("document", ["README.md", "docs/TUTORIAL.md"])
-def test_every_block_prints_the_documented_output(installation: Installation, document: str) -> None:
+def test_every_block_prints_the_documented_output(installation: Installation, document: str, pause: int) -> None:
     installation.start()
     text = (PROJECT / document).read_text()
     target = free_port()
     text = text.replace(":5000", f":{installation.port}").replace("8099", str(target))
     text = re.sub(r"PASSWORD='.*'", f"PASSWORD='{installation.password}'", text)
     blocks = [(ELSEWHERE.sub("", block["commands"]), block["output"] or "") for block in BLOCK.finditer(text)]
-    script = "".join(_patient(_paced(commands, target), output) + _reading(output) for commands, output in blocks)
+    pasted_blocks = [_patient(_paced(commands, target), output) + _reading(output) for commands, output in blocks]
+    script = f"sleep {pause}\n".join(pasted_blocks)
     pasted = installation.as_newcomer(
         "bash", "-c", f"{script}\necho; echo done; wait", log="pasted.log", WORKERRMQ_URL=installation.url
     )
@@ -34,7 +38,7 @@ def test_every_block_prints_the_documented_output(installation: Installation, do
     pasted.start()
 
     try:
-        wait_until(lambda: "\ndone\n" in pasted.output(), 60, "the end of what was pasted")
+        wait_until(lambda: "\ndone\n" in pasted.output(), 60 + pause * len(blocks), "the end of what was pasted")
     except AssertionError as late:
         raise AssertionError(f"{late}, it showed:\n{pasted.output()}") from None
     finally:
@@ -52,7 +56,7 @@ def _paced(commands: str, target: int) -> str:
 
 def _patient(commands: str, output: str) -> str:
     """Repeat what a document says to do after some seconds until it shows the documented line."""
-    line = output.strip().rpartition("\n")[2]
+    line = next((line for line in reversed(output.splitlines()) if not line.startswith(_DELIVERED)), "")
     shown = " | ".join(f"grep -F {shlex.quote(part)}" for part in line.split("…") if part)
     again = lambda said: f"until {said[1]} | {shown}; do sleep 0.1; done\n"  # noqa: E731
     return re.sub(r"^sleep \d+; (.+)\n", again, commands, flags=re.MULTILINE)
@@ -60,8 +64,8 @@ def _patient(commands: str, output: str) -> str:
 
 def _reading(output: str) -> str:
     """Wait for the deliveries, as a reader does."""
-    lines = [line for line in output.splitlines() if line.startswith("delivered from")]
-    return "".join(f"until grep -qF {shlex.quote(line)} ../pasted.log; do sleep 0.1; done\n" for line in lines)
+    lines = [_pattern(line) for line in output.splitlines() if line.startswith(_DELIVERED)]
+    return "".join(f"until grep -qP {shlex.quote(line)} ../pasted.log; do sleep 0.1; done\n" for line in lines)
 
 
 def _pattern(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Installation
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 
 # Not one under somebody's home: run.sh runs as nobody when the tests run as root.
 _SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or os.path.realpath(sys.executable)
@@ -84,6 +85,26 @@ def test_a_program_that_exits_at_the_start_is_reported(installation: Installatio
     assert "exited at the start" in said
     assert said.count("\n") == 1
     assert installation.pids() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "url", "named"),
+    [
+        ("MONGO_URI", "mongodb://127.0.0.1:{port}/workerrmq", "MongoDB (MONGO_URI) is down: "),
+        ("RABBITMQ_URL", "amqp://127.0.0.1:{port}/", "RabbitMQ (RABBITMQ_URL) is down: "),
+    ],
+)
+def test_a_server_that_is_down_is_named_in_one_sentence(
+    installation: Installation, setting: str, url: str, named: str
+) -> None:
+    process = installation.run(**{setting: url.format(port=free_port())})
+    wait_until(lambda: "waiting up to" in process.output(), 60, "the sentence")
+
+    [line] = process.output().splitlines()
+    assert re.match(r"\d\d:\d\d:\d\d waiting up to 90 s: ", line), line
+    assert named in line
+    assert "{" not in line
+    installation.stop()
 
 
 def test_a_wrong_setting_is_refused(installation: Installation) -> None:

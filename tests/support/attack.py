@@ -37,7 +37,7 @@ ATTACKS = {
     "bodies without end": Attack(24, HEAD + b"Content-Length: 1000000000000\r\n\r\n", b" " * 1_000_000),
     "half heads": Attack(800, HEAD),
     "idle keep-alive connections": Attack(1000, GET),
-    "readers that do not read": Attack(100, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 50, reads=False),
+    "readers that do not read": Attack(100, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50, reads=False),
 }
 
 

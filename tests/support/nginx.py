@@ -31,11 +31,12 @@ http {{
 class Nginx(Server):
     """nginx with the example configuration; only ports and paths are changed."""
 
-    def __init__(self, place: Path, program: str, service_port: int) -> None:
-        """Put all files in `place`. Only clients that have `certificate` trust it."""
+    def __init__(self, place: Path, program: str, service_port: int, prefix: str = "") -> None:
+        """Put all files in `place`. Only clients that have `certificate` trust it. With a `prefix` the service is below
+        that path, changed as the example says."""
         place.mkdir()
         self.port = free_port()
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.url = f"https://127.0.0.1:{self.port}{prefix}"
         self.certificate = place / "workerrmq.pem"
         certify(self.certificate)
         config = _EXAMPLE.read_text()
@@ -44,6 +45,9 @@ class Nginx(Server):
             ("listen 443 ", f"listen 127.0.0.1:{self.port} "),
             ("/etc/ssl/certs/", f"{place}/"),
             ("/etc/ssl/private/", f"{place}/"),
+            ("location / {", f"location {prefix}/ {{"),
+            ("proxy_pass http://workerrmq;", f"proxy_pass http://workerrmq{'/' if prefix else ''};"),
+            ('X-Forwarded-Prefix "";', f'X-Forwarded-Prefix "{prefix}";'),
         ):
             assert theirs in config, f"the example has no {theirs!r} any more"
             config = config.replace(theirs, ours)

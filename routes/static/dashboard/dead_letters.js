@@ -23,7 +23,7 @@ export function show(place) {
 
   async function refresh(signal) {
     const query = { name: CALLED, useRegex: "true", sort: "messages", descending: "true" };
-    const { data, total } = await get("getQueues", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    const { data, total } = await get("getQueues", { ...query, includeInternal: true, page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
   }

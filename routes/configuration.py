@@ -1,0 +1,146 @@
+"""Configuration as code: GET /exportConfiguration, POST /applyConfiguration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from domain.configuration import Change, Configuration, Label
+from domain.errors import WorkerError
+from domain.model import Model
+from middlewares.auth import caller
+from routes.answers import Done
+from routes.api import Api, Reply, services
+from routes.audit import record_change
+from routes.inputs import Query
+from routes.refusals import QUEUE
+from routes.scope import NO_QUEUE
+from services.configuration import applying
+from services.configuration.planning import Action, Step
+
+api = Api("configuration")
+
+
+class ExportQuery(Query):
+    """What to export."""
+
+    label: Label | None = Field(None, description="only the objects with this label")
+
+
+class NotExported(Model):
+    """An object that the configuration leaves out, and the reason."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+class Exported(Model):
+    """The configuration, without fields that have their defaults and with masked secrets, and the objects that it
+    leaves out."""
+
+    configuration: Configuration
+    not_exported: list[NotExported]
+
+
+class ApplyConfiguration(Model):
+    """The configuration to establish."""
+
+    configuration: Configuration = Field(
+        examples=[{"queues": [{"queueName": "orders"}]}], description="as GET /exportConfiguration returns it"
+    )
+    dry_run: bool = Field(False, description="change nothing; return the plan")
+    prune: bool = Field(
+        False, description="also delete the objects with the label of the configuration that it does not list"
+    )
+
+
+class PlannedStep(Model):
+    """A change of one object. `detail` says why it is blocked or failed, and what to do, or has warnings. `key` is the
+    secret of a new API key, which is never shown again."""
+
+    action: Action
+    kind: str
+    name: str
+    changes: tuple[Change, ...]
+    state: Literal["planned", "blocked", "done", "failed"]
+    detail: str | None = None
+    key: str | None = None
+
+
+class Applied(Done):
+    """The steps from the installation to the configuration; none if they are equal."""
+
+    steps: list[PlannedStep]
+
+
+@api.get("/exportConfiguration", role="admin", touches=NO_QUEUE, query=ExportQuery, answer=Exported, refuses=QUEUE)
+def export_configuration(query: ExportQuery) -> Reply:
+    """Export exchanges, queues, bindings, policies, consumers, API keys and users as a configuration.
+
+    Secrets are masked or left out. To apply the configuration where the objects exist, leave the masks: they keep the
+    current values."""
+    configuration, not_exported = services.configurations.export(query.label)
+    content = configuration.model_dump(by_alias=True, mode="json", exclude_defaults=True)
+    left_out = [NotExported(kind=one.kind, name=one.name, reason=one.reason) for one in not_exported]
+    return Reply({"configuration": content, "notExported": left_out})
+
+
+@api.post(
+    "/applyConfiguration",
+    role="admin",
+    touches=NO_QUEUE,
+    body=ApplyConfiguration,
+    answer=Applied,
+    status=(200, 207),
+    refuses=QUEUE,
+)
+def apply_configuration(body: ApplyConfiguration) -> Reply:
+    """Make the installation equal to a configuration: create and change what differs.
+
+    With `dryRun`, the answer is the plan. Objects that the configuration does not list stay, unless `prune` deletes
+    those with its label; a queue with messages is never deleted. A step that cannot be made is blocked, with the
+    reason; the others are made, and the answer is 207. To complete an interrupted request, repeat it."""
+    if body.dry_run:
+        planned = [_shown(step) for step in services.configurations.plan(body.configuration, body.prune)]
+        return _answer(planned, "Nothing was changed.")
+    done = services.configurations.apply(body.configuration, body.prune, caller().username, record_change)
+    steps = [_shown(one.step, one) for one in done]
+    left = any(step.state != "done" for step in steps)
+    return _answer(steps, "Not all steps were made." if left else "All steps were made.", 207 if left else 200)
+
+
+def _answer(steps: list[PlannedStep], message: str, status: int = 200) -> Reply:
+    equal = "The installation already has this configuration."
+    return Reply(Applied(message=message if steps else equal, steps=steps), status)
+
+
+def _shown(step: Step, done: applying.Done | None = None) -> PlannedStep:
+    state: Literal["planned", "blocked", "done", "failed"] = "planned" if done is None else "done"
+    detail = step.blocked or (" ".join(done.warnings) if done else None) or None
+    if step.blocked:
+        state = "blocked"
+    elif done and done.error:
+        state, detail = "failed", _advice(done.error)
+    return PlannedStep(
+        action=step.action,
+        kind=step.kind.name,
+        name=step.kind.title(step.entry),
+        changes=step.changes,
+        state=state,
+        detail=detail,
+        key=done.secret if done else None,
+    )
+
+
+def _advice(error: WorkerError) -> str:
+    return _ADVICE.get(error.code, error.detail)
+
+
+_ADVICE = {
+    "queue_in_use": "The queue has consumers. Stop them, then apply again.",
+    "queue_not_empty": "The queue has messages. Empty or purge it (POST /purgeQueue), then apply again.",
+    "exchange_in_use": "The exchange has other bindings. Remove them (POST /unbindQueue), then apply again.",
+}
+"""For errors whose text is about a field of another route."""

@@ -1,0 +1,73 @@
+"""Policies: POST /createPolicy, GET /getPolicies, DELETE /deletePolicy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from domain.details import PolicyDetails
+from domain.model import Model
+from domain.names import ShortString
+from domain.policy import PolicySpec
+from routes.answers import PolicyDone
+from routes.api import Api, Reply, done, services
+from routes.paging import NamedQuery, paged
+from routes.refusals import BROKER
+from routes.scope import NO_QUEUE
+
+api = Api("policies")
+
+
+class PoliciesQuery(NamedQuery):
+    """Parameters of the list of policies."""
+
+    sort: Literal["name", "pattern", "applyTo", "priority"] = "name"
+
+
+class PolicyNamed(Model):
+    """Identifies a policy."""
+
+    name: ShortString = Field(min_length=1, examples=["orders-ttl"])
+
+
+@api.post(
+    "/createPolicy",
+    role="operator",
+    idempotent=True,
+    touches=NO_QUEUE,
+    body=PolicySpec,
+    answer=PolicyDone,
+    status=(200, 201),
+    refuses=("400 refused_by_broker", *BROKER),
+)
+def create_policy(body: PolicySpec) -> Reply:
+    """Create or replace a policy, which applies settings to all queues and exchanges whose names match.
+
+    If a policy of this name exists, it is replaced, and the answer is 200. RabbitMQ's user needs the tag
+    `policymaker`."""
+    if services.policies.put(body):
+        return done("Policy has been created successfully.", status=201, name=body.name)
+    return done("Policy has been replaced successfully.", name=body.name)
+
+
+@api.get(
+    "/getPolicies", role="viewer", touches=NO_QUEUE, query=PoliciesQuery, answer=list[PolicyDetails], refuses=BROKER
+)
+def get_policies(query: PoliciesQuery) -> Reply:
+    """List the policies."""
+    return paged(services.policies.page(query.selection()), query)
+
+
+@api.delete(
+    "/deletePolicy",
+    role="operator",
+    touches=NO_QUEUE,
+    body=PolicyNamed,
+    answer=PolicyDone,
+    refuses=("404 policy_not_found", *BROKER),
+)
+def delete_policy(body: PolicyNamed) -> Reply:
+    """Delete a policy. Its settings no longer apply."""
+    services.policies.delete(body.name)
+    return done("Policy has been deleted successfully.", name=body.name)

@@ -1,0 +1,1 @@
+"""Configuration as code: reading the installation, planning changes (pure), and applying them."""
