@@ -287,3 +287,19 @@ def test_a_route_with_ordering_needs_it_in_the_consumer_too(service: Service) ->
     assert any("'orders.a' has ordering" in one for one in told)
     told = service.patch("/updateConsumer", {"name": "orders", "ordering": "queue"}).json["warnings"]
     assert not any("ordering" in one for one in told)
+
+
+def test_a_configuration_leaves_out_consumers_with_routes_and_changes_none(service: Service) -> None:
+    routed(service)
+    told = service.get("/exportConfiguration").json
+    assert sorted(one["name"] for one in told["notExported"] if one["kind"] == "consumer") == NAMES
+    assert "consumers" not in told["configuration"]
+    before = service.get("/getConsumers").json
+    body = {"configuration": {"consumers": [CONSUMER]}}
+    [step] = service.post("/applyConfiguration", body).json["steps"]
+    assert step["state"] == "blocked", step
+    assert service.get("/getConsumers").json == before
+    body = {"configuration": {"consumers": [CONSUMER | {"routes": [{"when": LARGE}]}]}}
+    assert_problem(
+        service.post("/applyConfiguration", body), 400, "invalid_request", "not supported in a configuration"
+    )
