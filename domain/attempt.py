@@ -9,10 +9,20 @@ from typing import Literal
 from domain.queue_scope import QueueScope
 
 Result = Literal[
-    "delivered", "retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded"
+    "delivered",
+    "retried",
+    "requeued",
+    "rejected",
+    "exhausted",
+    "expired",
+    "filtered",
+    "forwarded",
+    "discarded",
+    "routed",
 ]
-"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the last three: the
-consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone."""
+"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the next three: the
+consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone;
+`routed`: published to the queue of a route."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,9 @@ _RESULTS: dict[Fate, Result] = {
     Fate.SET_ASIDE: "filtered",
     Fate.FORWARD: "forwarded",
     Fate.DISCARD: "discarded",
+    Fate.ROUTE: "routed",
 }
-_SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD)
+_SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD, Fate.ROUTE)
 """Fates that are not failures. Most messages have one of them, so only a sample is stored."""
 
 
@@ -90,6 +91,8 @@ class AttemptObserver:
         elif answer.error is ErrorClass.FILTERED:
             level = logging.INFO if fate is Fate.SET_ASIDE else logging.DEBUG
             log.log(level, "filtered", **fields, result=attempt.result)
+        elif answer.error is ErrorClass.ROUTED:
+            log.debug("routed", **fields, route=answer.detail)
         else:
             failure = {"result": attempt.result, "error": attempt.error, "reason": attempt.reason}
             log.warning("delivery_failed", **fields, **failure, retry_in_seconds=delay)

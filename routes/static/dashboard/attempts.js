@@ -5,7 +5,7 @@ import { el, link } from "./dom.js";
 import { badge, milliseconds, time } from "./format.js";
 import { PAGE_SIZE, choice, ordering, pager, search, table } from "./table.js";
 
-const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "delivered"].map((one) => [one, one])];
+const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered"].map((one) => [one, one])];
 
 // The reason, and the start of the body in which the target says more.
 function answer(one) {

@@ -9,7 +9,7 @@ import { address, button, el, fill, fillOn, link } from "./dom.js";
 import { ago, badge, count, milliseconds, percent, reasonOf, stateOf } from "./format.js";
 import { table } from "./table.js";
 
-const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "filter", "otherwise", "ordering", "retry", "outcomes",
+const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "filter", "otherwise", "routes", "router", "ordering", "retry", "outcomes",
   "rateLimit", "breaker", "headers", "forwardHeaders", "auth", "signingSecret", "reply", "createdAt", "updatedAt"];
 
 export function show(place) {
@@ -80,7 +80,7 @@ function figures(consumer) {
     ["p50", milliseconds(consumer.latencyP50Ms)], ["p99", milliseconds(consumer.latencyP99Ms)],
     ["delivered", count(consumer.delivered)], ["retried", count(consumer.retried)],
     ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)],
-    ["filtered", count(consumer.filtered)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
+    ["filtered", count(consumer.filtered)], ["routed", count(consumer.routed)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
 }
 
