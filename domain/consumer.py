@@ -220,6 +220,11 @@ class _Identity(Model):
         """Return the name, which is by default that of the queue."""
         return self.name or self.queue_name
 
+    @property
+    def who(self) -> dict[str, str]:
+        """Return the fields of log lines that name the consumer."""
+        return {"consumer": self.effective_name, "queue": self.queue_name}
+
 
 class ConsumerSpec(TargetSpec, _Identity):
     """The definition of a consumer. Times are in seconds."""

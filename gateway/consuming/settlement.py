@@ -121,7 +121,7 @@ class Settlement:
             situation = self.heard(delivery, answer, outcome)
             self.settle(delivery, answer, self.fate(delivery, outcome, situation))
         except Exception as exc:
-            log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            log.exception("settlement_crashed", message_id=delivery.source.message_id, **self._spec.who)
             if delivery.open:
                 delivery.claim()
                 self._refusals.unsent(time.monotonic())
