@@ -44,6 +44,7 @@ from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
 from services.health import Health
+from services.history import Histories, Recorder
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
@@ -134,6 +135,7 @@ def services_of(
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
+        histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
         dead_letters=DeadLetterLooks(held),
         replays=Replays(
@@ -164,5 +166,6 @@ def events_of(
         BindingGateway(management),
         QueueLookup(management),
         EventPublisher(settings.rabbitmq_url).publish,
+        Recorder(store.history),
         complaints=complaints,
     )

@@ -59,6 +59,7 @@ NAMES = {
     "deleteConsumer": Name("consumers delete", argument="name"),
     "testConsumer": Name("consumers test", argument="name"),
     "getDeliveries": Name("deliveries list", "at consumer queueName messageId attempt result status error durationMs"),
+    "getHistory": Name("history"),
     "replayDeadLetters": Name("dead-letters replay"),
     "getDeadLetters": Name("dead-letters groups"),
     "exportDeadLetters": Name("dead-letters export"),

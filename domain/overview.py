@@ -119,6 +119,7 @@ class QueueOutline:
     dead-lettered them yet (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering); `ready` and `unacked` exclude
     them. In the queue of due retries, all messages count as `dead_lettering`. Both are None while RabbitMQ does not
     report them, for example for a queue without a leader. `dead_lettering` is also None for a classic queue.
+    `counted` are the messages published to it, delivered and acked, as RabbitMQ has counted them since its start.
     `oldest_at` is the time at which the first ready message was published, or None if unknown.
     """
 
@@ -133,6 +134,7 @@ class QueueOutline:
     ack_rate: float
     dead_letter_queue: str | None
     oldest_at: datetime | None
+    counted: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

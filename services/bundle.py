@@ -13,6 +13,7 @@ from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
+from services.history import Histories
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
@@ -40,6 +41,7 @@ class Services:
     overviews: Overviews
     problems: Problems
     deliveries: Deliveries
+    histories: Histories
     dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples

@@ -22,6 +22,7 @@ class Counters:
     def __init__(self) -> None:
         self.failing = False
         """whether the last answer was not a success"""
+        self._since = datetime.now(UTC)
         self._settled = dict.fromkeys(_SETTLED, 0)
         self._last_status: int | None = None
         self._error: str | None = None
@@ -72,6 +73,7 @@ class Counters:
         for delivery in [one for one in self._refused if not one.open]:
             del self._refused[delivery]
         return {
+            "since": self._since,
             **self._settled,
             **self._recent.summary()._asdict(),
             "last_status": self._last_status,

@@ -18,6 +18,7 @@ from gateway.mongo.conditions import Conditions
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
+from gateway.mongo.history import History
 from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.labels import Labels
 from gateway.mongo.login_failures import LoginFailures
@@ -60,6 +61,7 @@ class Store:
         self.login_failures = LoginFailures(database)
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
+        self.history = History(database)
         self.attempts = Attempts(database, retention.attempts)
         self.labels = Labels(database)
         self.problems = Problems(database)

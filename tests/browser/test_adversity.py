@@ -286,7 +286,7 @@ def test_charts_that_one_has_left_are_let_go(dashboard: Dashboard, service: Serv
     def listeners() -> int:
         for _ in range(4):
             dashboard.open("queue/charted", "Queue charted")
-            expect(dashboard.page.locator(".canvas canvas")).to_be_visible()
+            expect(dashboard.page.locator(".canvas canvas").first).to_be_visible(timeout=30_000)
             dashboard.open("users", "Users")
         browser.send("HeapProfiler.collectGarbage")
         return int(browser.send("Memory.getDOMCounters")["jsEventListeners"])

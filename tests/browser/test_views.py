@@ -249,3 +249,28 @@ def test_a_deep_link_in_a_new_tab_needs_no_login_and_a_logout_ends_all_tabs(
     another = dashboard.context.new_page()
     another.goto(f"{dashboard.url}/#/queue/views")
     expect(another.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_the_history_of_a_queue_and_a_consumer_is_drawn_when_the_page_opens(
+    service: Service, dashboard: Dashboard
+) -> None:
+    """The first request of the page has all points; there is nothing to wait for."""
+    with Target() as target:
+        service.post("/createQueue", queueName="past")
+        service.post("/createConsumer", queueName="past", url=target.url("/status/200"))
+        for _ in range(5):
+            service.post("/messagePublish", queueName="past", message="m")
+
+        def recorded() -> bool:
+            history = service.get("/getHistory", consumer="past")
+            return any(history["series"]["deliveredRate"])
+
+        wait_until(recorded, 40, "a measurement after the deliveries")
+    for place, heading in (("queue/past", "Queue past"), ("consumer/past", "Consumer past")):
+        dashboard.open(place, heading)
+        expect(dashboard.page.locator(".canvas canvas")).to_have_count(2)
+        for period in ("day", "week", "hour"):
+            with dashboard.page.expect_response(re.compile(f"getHistory.*period={period}")):
+                dashboard.page.get_by_label("Period").select_option(period)
+            expect(dashboard.page.locator(".canvas canvas")).to_have_count(2)
+    expect(dashboard.page.get_by_text(re.compile(r"^5 since 20\d\d-"))).to_be_visible()
