@@ -21,7 +21,7 @@ api = Api("history")
 class HistoryQuery(Query):
     """Identifies a queue or a consumer, and the period."""
 
-    queue_name: QueueName | None = None
+    queue_name: QueueName | None = Field(None, examples=["orders"])
     consumer: str | None = Field(None, min_length=1, max_length=255, description="the consumer's name")
     period: PeriodName = "hour"
 
