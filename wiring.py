@@ -57,9 +57,11 @@ from services.queues import Queues
 from services.reconciler import Reconciler
 from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
+from services.routes import Routes
 from services.samples import Samples
 from services.schedule import Schedule
 from services.service_events import ServiceEvents
+from services.target_checks import TargetChecks
 from services.users import UserAccounts
 from services.worker_count import WorkerCount
 
@@ -100,14 +102,15 @@ def services_of(
         probes["consumers"] = consumers
     renderers = OnceRenderers()
     exchanges, bindings = ExchangeGateway(management), BindingGateway(management)
+    target_names = TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of)
     consumer_service = Consumers(
         store.consumers,
         store.heartbeats,
         lookup,
-        TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of),
+        TargetChecks(target_names, renderers.template_fault),
         settings.default_target_url,
         ExchangeQueues(exchanges, queue_gateway, bindings),
-        renderers.template_fault,
+        Routes(store.consumers, queue_gateway, lookup),
     )
     complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, get_args
 
-from domain.consumer import ConsumerSpec
+from pydantic import Field
+
+from domain.consumer import ROUTES, ConsumerSpec
 from domain.model import Model
 from domain.registry import Desired
+from domain.route import RoutePattern
+from domain.router import Route
 
 State = Literal["running", "failing", "waiting", "paused", "suspended"]
 STATES: tuple[State, ...] = get_args(State)
@@ -22,6 +26,7 @@ class ConsumerFigures(Model):
     dead_lettered: int
     requeued: int
     filtered: int
+    routed: int
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None
@@ -54,6 +59,10 @@ class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
     those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets."""
 
+    routes: tuple[Route | RoutePattern, ...] = Field(
+        (), description=f"{ROUTES}; without targets that are not permitted"
+    )
+    router: str | None = Field(description="name of the consumer that has this one as a route")
     consumer_id: str
     revision: int
     desired_state: Desired

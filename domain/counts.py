@@ -25,6 +25,7 @@ class ConsumerCounts:
     dead_lettered: int = 0
     requeued: int = 0
     filtered: int = 0
+    routed: int = 0
     last_status: int | None = None
     error: str | None = None
     error_at: datetime | None = None
@@ -47,6 +48,7 @@ class ConsumerCounts:
             dead_lettered=self.dead_lettered + other.dead_lettered,
             requeued=self.requeued + other.requeued,
             filtered=self.filtered + other.filtered,
+            routed=self.routed + other.routed,
             last_status=latest.last_status or earlier.last_status,
             error=latest.error,
             error_at=latest.error_at,
@@ -68,6 +70,7 @@ class ConsumerCounts:
             "dead_lettered": self.dead_lettered,
             "requeued": self.requeued,
             "filtered": self.filtered,
+            "routed": self.routed,
             "last_status": self.last_status,
             "last_error": self.error,
             "last_error_at": self.error_at,

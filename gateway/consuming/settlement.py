@@ -17,6 +17,7 @@ from delivery.unsendable import Failed
 from domain.otherwise import Destination, Forward
 from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
+from domain.route import below
 from gateway.consuming.attempt_log import AttemptObserver
 from gateway.consuming.batches import Batches
 from gateway.consuming.breakers import TargetBreaker
@@ -120,7 +121,7 @@ class Settlement:
             situation = self.heard(delivery, answer, outcome)
             self.settle(delivery, answer, self.fate(delivery, outcome, situation))
         except Exception as exc:
-            log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            log.exception("settlement_crashed", message_id=delivery.source.message_id, **self._spec.who)
             if delivery.open:
                 delivery.claim()
                 self._refusals.unsent(time.monotonic())
@@ -261,6 +262,14 @@ class Settlement:
             unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
         )
 
+    def _route(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        self.copier.route(
+            delivery,
+            below(self._spec.queue_name, answer.detail),
+            safe=lambda: self._finish(delivery, "routed"),
+            unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
+        )
+
     def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
         self._finish(delivery, "filtered")
 
@@ -312,4 +321,5 @@ _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] 
     Fate.SET_ASIDE: Settlement._set_aside,
     Fate.FORWARD: Settlement._forward,
     Fate.DISCARD: Settlement._discard,
+    Fate.ROUTE: Settlement._route,
 }

@@ -32,7 +32,9 @@ class ConsumerRegistry(IndexedCollection):
         self, database: Database[Document], sealer: Sealer, *, signing_overlap: timedelta = timedelta(hours=24)
     ) -> None:
         """A replaced signing secret signs for `signing_overlap` more."""
-        super().__init__(database, "consumers", IndexModel("name", unique=True), IndexModel("queueName"))
+        super().__init__(
+            database, "consumers", IndexModel("name", unique=True), IndexModel("queueName"), IndexModel("router")
+        )
         self._signing_overlap = signing_overlap
         self._documents = ConsumerDocuments(sealer)
         self._versions = database["versions"]
@@ -50,12 +52,15 @@ class ConsumerRegistry(IndexedCollection):
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @store_call
-    def create(self, spec: ConsumerSpec, state: Desired = "enabled") -> tuple[RegisteredConsumer, bool]:
+    def create(
+        self, spec: ConsumerSpec, state: Desired = "enabled", router: str | None = None
+    ) -> tuple[RegisteredConsumer, bool]:
         """Create a consumer in this state unless one of its name (by default the queue's) exists. Return the created or
-        existing consumer, and whether it is new."""
+        existing consumer, and whether it is new. `router` is the name of the consumer that has this one as a route."""
         spec = _named(spec)
         now = _now()
         document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": state, "reason": None}
+        document["router"] = router
         document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(document["_id"], spec)}
         if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
             self._touch()
@@ -63,7 +68,7 @@ class ConsumerRegistry(IndexedCollection):
             self._collection().insert_one(document)
         except DuplicateKeyError:
             existing = self._collection().find_one({"name": spec.name})
-            return (self._documents.loaded(existing), False) if existing else self.create(spec, state)
+            return (self._documents.loaded(existing), False) if existing else self.create(spec, state, router)
         self._touch()
         return self._documents.loaded(document), True
 
@@ -201,6 +206,8 @@ def _query(wanted: ConsumerFilter) -> Document:
         query["queueName"] = {"$regex": wanted.only.regex}
     if wanted.name:
         query["name"] = {"$regex": re.escape(wanted.name), "$options": "i"}
+    if wanted.routers is not None:
+        query["router"] = {"$in": sorted(wanted.routers)}
     if wanted.desired:
         query["state"] = wanted.desired
     if wanted.ids is not None:

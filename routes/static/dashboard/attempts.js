@@ -5,7 +5,13 @@ import { el, link } from "./dom.js";
 import { badge, milliseconds, time } from "./format.js";
 import { PAGE_SIZE, choice, ordering, pager, search, table } from "./table.js";
 
-const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "delivered"].map((one) => [one, one])];
+const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered"].map((one) => [one, one])];
+
+// The reason, and the start of the body in which the target says more.
+function answer(one) {
+  const body = (one.answer ?? "").trim();
+  return body ? `${one.reason}: ${body.slice(0, 300)}` : one.reason;
+}
 
 export function attemptTable(caption, empty, place) {
   return table({
@@ -16,7 +22,7 @@ export function attemptTable(caption, empty, place) {
     columns: [
       { title: "At", sort: "at", falling: true, value: (one) => one.at, cell: (one) => time(one.at) },
       { title: "Result", sort: "result", value: (one) => one.result, cell: (one) => badge(one.result) },
-      { title: "Answer", value: (one) => one.reason, kind: "wide" },
+      { title: "Answer", value: (one) => answer(one), kind: "wide" },
       { title: "Duration", sort: "durationMs", value: (one) => milliseconds(one.durationMs), kind: "number" },
       { title: "Attempt", sort: "attempt", value: (one) => one.attempt, kind: "number" },
       { title: "Next attempt", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },

@@ -9,8 +9,8 @@ import { ago, badge, count, milliseconds, percent, reasonOf, stateOf, time } fro
 import { history } from "./history.js";
 import { table } from "./table.js";
 
-const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "filter", "otherwise", "ordering", "retry", "outcomes",
-  "rateLimit", "breaker", "headers", "forwardHeaders", "auth", "signingSecret", "reply", "createdAt", "updatedAt"];
+const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "filter", "otherwise", "routes", "router", "ordering", "retry", "outcomes",
+  "rateLimit", "concurrency", "batch", "breaker", "attemptLog", "headers", "forwardHeaders", "auth", "signingSecret", "reply", "createdAt", "updatedAt"];
 
 export function show(place) {
   const name = place.path[1];
@@ -82,7 +82,7 @@ function figures(consumer) {
     ["p50", milliseconds(consumer.latencyP50Ms)], ["p99", milliseconds(consumer.latencyP99Ms)],
     ["delivered", [count(consumer.delivered), ...sinceOf(consumer)]], ["retried", count(consumer.retried)],
     ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)],
-    ["filtered", count(consumer.filtered)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
+    ["filtered", count(consumer.filtered)], ["routed", count(consumer.routed)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, ...[value].flat())));
 }
 
