@@ -4,7 +4,7 @@ import { el, fill, svg } from "./dom.js";
 import { rate } from "./format.js";
 
 const REMEMBERED = 180; // points: 15 minutes at one per 5 seconds
-const SHOWN = 120; // seconds: the least width of a chart
+const AROUND = 60; // seconds on both sides of a single point
 const TONES = ["--line-1", "--line-2", "--line-3"];
 const seen = new Map();
 
@@ -60,7 +60,7 @@ export function chart(label, titles, format = rate) {
     plot = new UPlot({
       width: Math.max(canvas.clientWidth, 200), height: 180,
       legend: { show: false }, cursor: { show: false },
-      scales: { x: { range: () => [Math.min(latest.times[0], latest.times.at(-1) - SHOWN), latest.times.at(-1)] }, y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
+      scales: { x: { range: () => (latest.times.length > 1 ? [latest.times[0], latest.times.at(-1)] : [latest.times[0] - AROUND, latest.times[0] + AROUND]) }, y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
       series: [{}, ...lines],
       axes: [{ ...axis, values: (_, ticks) => ticks.map(moment), space: 90, size: 28 },
         { ...axis, size: 56, values: (_, ticks) => ticks.map(format) }],
