@@ -58,8 +58,9 @@ class BatchDispatcher:
             self._loop.at_turn_end(self._pump)
 
     def not_sent(self, delivery: Delivery) -> None:
-        """Note that a request that had begun was not sent."""
+        """Note that a request that had begun was not sent, so that another may be."""
         self._limits.drop(delivery)
+        self._loop.at_turn_end(self._pump)
 
     def slow_start(self) -> None:
         """Begin with one request, because the target was down."""

@@ -57,8 +57,9 @@ class Dispatcher:
                 self._loop.at_turn_end(self._again)
 
     def not_sent(self, delivery: Delivery) -> None:
-        """Note that a request that had begun was not sent."""
+        """Note that a request that had begun was not sent, so that another may be."""
         self._limits.drop(delivery)
+        self._loop.at_turn_end(self._again)
 
     def slow_start(self) -> None:
         """Begin with one request, because the target was down."""
@@ -98,11 +99,11 @@ class Dispatcher:
         self._held.append(delivery)
 
     def release(self) -> None:
-        """Send the held deliveries."""
+        """Send the held deliveries before the others, within the limits."""
         held, self._held = self._held, []
-        for delivery in held:
-            self.sending += 1
-            self._send(delivery)
+        self._here.update((delivery.tag, delivery) for delivery in held)
+        self._ready.extendleft(reversed(held))
+        self._again()
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt a delivery again after `seconds`; until then its lane waits. For ordered consumers only."""
