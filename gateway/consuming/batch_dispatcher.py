@@ -117,7 +117,7 @@ class BatchDispatcher:
         """Send parts of a batch as smaller batches, before all others."""
         self.sending -= sum(map(len, parts))
         self._parts.extendleft(part for part in reversed(parts) if part)
-        self._pump()
+        self._loop.at_turn_end(self._pump)  # later, because a batch may have more parts than calls can be nested
 
     @property
     def unsent(self) -> Iterable[Delivery]:

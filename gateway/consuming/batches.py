@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import structlog
@@ -107,12 +108,13 @@ class Batches:
         if sent and sent[0] is not batch[0]:
             batch[0].hand_over(sent[0])
         if sent:
-            count, (headers, body, url) = self._builder.request(elements, time.time())
-            sent, rest = sent[:count], sent[count:]
+            left = iter(sent)
+            sent, *rest = [list(islice(left, count)) for count in self._builder.counts(elements)]
+            headers, body, url = self._builder.request(elements[: len(sent)], time.time())
             if self._spans is not None:
                 headers = self._spans.start(sent[0], headers)
             self._target.send(headers, body, partial(self._answered, sent), url, partial(self._wanted, sent))
-            self._send_again(rest)
+            self._send_again(*rest)
         for delivery, element in unsendable:
             delivery.awaited = False
             self._owner.answered(delivery, element.answer)

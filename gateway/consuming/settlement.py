@@ -113,18 +113,24 @@ class Settlement:
         self._owner.put_back(delivery)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
-        """Settle a delivery by the outcome of its attempt. An exception is a failure of the service: the message is
-        given back."""
+        """Settle a delivery by the outcome of its attempt."""
         try:
             outcome = self.outcome(answer)
-            situation = self.heard(delivery, answer, outcome)
-            self.settle(delivery, answer, self.fate(delivery, outcome, situation))
+            fate = self.fate(delivery, outcome, self.heard(delivery, answer, outcome))
         except Exception as exc:
-            log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
-            if delivery.open:
-                delivery.claim()
-                self._refusals.unsent(time.monotonic())
-                self._rest(delivery, Failed.by(exc).answer, None)
+            self._crashed(delivery, exc)
+        else:
+            self.settle(delivery, answer, fate)
+
+    def _crashed(self, delivery: Delivery, error: Exception) -> None:
+        """Give back a delivery after an exception, which is a failure of the service."""
+        log.error(
+            "settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue, exc_info=error
+        )
+        if delivery.open:
+            delivery.claim()
+            self._refusals.unsent(time.monotonic())
+            self._rest(delivery, Failed.by(error).answer, None)
 
     def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
         """Record the answer to the request of a delivery, or of a batch that begins with it. Return the situation, as
@@ -173,15 +179,18 @@ class Settlement:
         return self._owner.settlement is self
 
     def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
-        """Carry out the fate of a delivery."""
+        """Carry out the fate of a delivery. If that fails, give it back."""
         if fate is Fate.FORGET:
             return
-        delay = None
-        if fate is Fate.RETRY:
-            policy, left = self._spec.retry, self._seconds_left(delivery)
-            delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
-        tell(self._on_fate, delivery, answer, fate, delay)
-        _SETTLE[fate](self, delivery, answer, delay)
+        try:
+            delay = None
+            if fate is Fate.RETRY:
+                policy, left = self._spec.retry, self._seconds_left(delivery)
+                delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
+            tell(self._on_fate, delivery, answer, fate, delay)
+            _SETTLE[fate](self, delivery, answer, delay)
+        except Exception as exc:
+            self._crashed(delivery, exc)
 
     def _charged(self, delivery: Delivery) -> int:
         """Return the number of the attempt to charge. Unless the consumer is ordered, a probe of a target that is down
