@@ -33,6 +33,7 @@ class Dispatcher:
         self._waits = Waits()
         self._limits = Limits(subscription)
         self._timer: Any = None  # runs until there is a token, while ready deliveries wait for one
+        self._pumping = False  # because a delivery that is sent may be settled at once, and so cause the next
         self.sending = 0
         """number of requests and copies in flight"""
 
@@ -155,6 +156,14 @@ class Dispatcher:
 
     def _pump(self) -> None:
         self._timer = None
+        if not self._pumping:
+            self._pumping = True
+            try:
+                self._send_ready()
+            finally:
+                self._pumping = False
+
+    def _send_ready(self) -> None:
         while self._ready:
             seconds = self._limits.take()
             if seconds is None:

@@ -16,7 +16,7 @@ from domain.payload import PayloadTemplate
 from domain.signing_secret import SigningSecret
 from gateway.consuming.copier import Copier
 from gateway.consuming.session import Delivery
-from tests.delivery.running import ONE_SECOND, Consumers
+from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, ready, wait_ready
 from tests.support.batch_target import BatchTarget, Received
 from tests.support.processes import wait_until
@@ -274,3 +274,17 @@ def test_a_batch_may_need_hundreds_of_requests(consumers: Consumers, channel: Bl
         wait_until(lambda: consumers.report(queue).delivered == 500, 60, "500 delivered")
         assert (set(quick.delivered().values()), quick.count) == ({1}, 500)
     assert (consumers.report(queue).requeued, consumers.report(queue).retried) == (0, 0)
+
+
+def test_a_poisoned_message_probes_the_target_alone(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: BatchTarget
+) -> None:
+    """If all messages of an ordered consumer were sent with it, the target would seem to be down forever."""
+    target.answer = lambda request: (500 if "0" in request.ids else 200, {})
+    for number in range(6):
+        publish(channel, queue, json.dumps({"key": number}), message_id=str(number))
+    fields = batch(6) | {"ordering": {"jsonPath": "key"}, "payload": "envelope", "retry": AT_ONCE}
+    consumers.run(queue, target.url, **fields, breaker={"failures": 1, "openSeconds": 1})
+    target.wait_delivered(set("12345"))
+    wait_ready(channel, f"{queue}.dlq", 1)
+    assert target.sizes() == [6, 1, 1, 4]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from domain.filter_pattern import FilterPattern
 from tests.delivery.oracle import publish_ids
 from tests.delivery.running import Consumers
 from tests.support.processes import wait_until
@@ -147,3 +148,24 @@ def test_an_ordered_consumer_begins_with_one_request_as_well(
     for in_flight in (1, 1, 2, 4, 8):  # the first is the probe
         wait_held(target, in_flight)
         target.release()
+
+
+@pytest.mark.parametrize("batch", [None, {"maxMessages": 1, "maxWaitMs": 0}])
+def test_hundreds_of_held_messages_that_are_not_sent_follow_each_other(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, batch: dict[str, int] | None
+) -> None:
+    """Each could be the probe of the half-open circuit breaker, but the filter does not admit it."""
+    target.answer = 500
+    for number in range(400):
+        channel.basic_publish("", queue, b'{"key": %d}' % number)
+    fields: dict[str, Any] = {
+        "ordering": {"jsonPath": "key"}, "retry": {"schedule": (60,)}, "breaker": {"failures": 1, "openSeconds": 2},
+        "filter": FilterPattern({"body": {"key": 0}}), "otherwise": "discard", "prefetch": 500, "batch": batch,
+        "rate_limit": {"perSecond": 0.5, "burst": 1}, "payload": "envelope",
+    }  # fmt: skip
+    consumers.run(queue, target.url(), **fields)
+    consumers.wait(queue, "breaker-open")
+    wait_until(lambda: consumers.report(queue).in_flight == 400, 10, "all messages at the worker")
+    consumers.run(queue, target.url(), **(fields | {"rate_limit": None}))
+    wait_until(lambda: consumers.report(queue).filtered == 399, 20, "399 filtered")
+    assert (consumers.report(queue).requeued, consumers.report(queue).dead_lettered) == (1, 0)  # the first, uncharged
