@@ -39,6 +39,7 @@ from routes import (
     documentation,
     errors,
     exchanges,
+    history,
     messages,
     metrics,
     overview,
@@ -68,6 +69,7 @@ APIS = [
     schedule.api,
     consumers.api,
     deliveries.api,
+    history.api,
     replays.api,
     connections.api,
     users.api,
@@ -141,7 +143,7 @@ def _parts(
 ) -> list[Part]:
     """Return the parts in their start order. They stop in reverse order."""
     parts: list[Part] = [tracing] if tracing else []
-    parts += [publisher, services.replays, services.audit, services.idempotency, services.events]
+    parts += [publisher, services.replays, services.audit, services.idempotency, services.events, services.problems]
     return [*parts, worker] if worker else parts
 
 

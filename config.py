@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     consumers: Literal["inline", "external"] = Field(
         "inline", description="inline: web workers also run the consumers; external: only WorkerRMQ.py runs them"
     )
+    worker_bind: str = Field(
+        "", description="address and port of a worker's /health/live, /health/ready and /metrics; empty: none"
+    )
     data_dir: Path = Field(
         Path("var"), description="directory for the embedded broker and store and for the files of this host"
     )
@@ -146,6 +149,7 @@ class Settings(BaseSettings):
         description="OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318, with user:password@ if it needs a "
         "login; empty: no tracing",
     )
+    workers: int = Field(1, ge=1, le=64, description="number of WorkerRMQ.py processes that ./run.sh starts")
     web_workers: int = Field(1, ge=1, le=256, description="number of gunicorn worker processes")
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="number of reverse proxies in front whose X-Forwarded-* headers are trusted"
@@ -238,10 +242,12 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {MIN_TOKEN} characters. Generate one with `openssl rand -hex 32`")
         return value
 
-    @field_validator("bind")
+    @field_validator("bind", "worker_bind")
     @classmethod
-    def _bind(cls, value: str) -> str:
+    def _bind(cls, value: str, info: ValidationInfo) -> str:
         host, _, port = value.rpartition(":")
+        if not value and info.field_name == "worker_bind":
+            return value
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("must be host:port, such as 127.0.0.1:5000")
         return value

@@ -38,24 +38,30 @@ from services.configuration.applying import Configurations
 from services.configuration.reading import Resources
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
 from services.health import Health
+from services.history import Histories, Recorder
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
 from services.policies import Policies
+from services.problems import Problems
 from services.queue_watch import QueueWatch
 from services.queues import Queues
 from services.reconciler import Reconciler
+from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
+from services.routes import Routes
 from services.samples import Samples
 from services.schedule import Schedule
 from services.service_events import ServiceEvents
+from services.target_checks import TargetChecks
 from services.users import UserAccounts
 from services.worker_count import WorkerCount
 
@@ -96,14 +102,15 @@ def services_of(
         probes["consumers"] = consumers
     renderers = OnceRenderers()
     exchanges, bindings = ExchangeGateway(management), BindingGateway(management)
+    target_names = TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of)
     consumer_service = Consumers(
         store.consumers,
         store.heartbeats,
         lookup,
-        TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of),
+        TargetChecks(target_names, renderers.template_fault),
         settings.default_target_url,
         ExchangeQueues(exchanges, queue_gateway, bindings),
-        renderers.template_fault,
+        Routes(store.consumers, queue_gateway, lookup),
     )
     complaints, held = Complaints(), HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
@@ -115,6 +122,7 @@ def services_of(
     )
     exchange_service = Exchanges(exchanges, bindings)
     resources = Resources(queues, exchange_service, policies, consumer_service, users, api_keys, store.labels)
+    overviews = Overviews(store.consumers, store.heartbeats, watch, connection_gateway)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=queues,
@@ -122,12 +130,17 @@ def services_of(
         policies=policies,
         messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
         consumers=consumer_service,
-        overviews=Overviews(store.consumers, store.heartbeats, watch, connection_gateway),
+        overviews=overviews,
+        problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
-        replays=Replays(DeadLetterReplay(reader, publisher), store.replays),
+        histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
+        dead_letters=DeadLetterLooks(held),
+        replays=Replays(
+            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+        ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=users,
         api_keys=api_keys,
@@ -153,5 +166,6 @@ def events_of(
         BindingGateway(management),
         QueueLookup(management),
         EventPublisher(settings.rabbitmq_url).publish,
+        Recorder(store.history),
         complaints=complaints,
     )

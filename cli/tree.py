@@ -15,6 +15,8 @@ from cli.names import GROUPS
 _BUILDERS: dict[str, Callable[[Operation, Description], click.Command]] = {
     "messagePublish": publish.command,
     "replayDeadLetters": dead_letters.replay,
+    "moveDeadLetters": dead_letters.replay,
+    "deleteDeadLetters": dead_letters.replay,
     "healthReady": health.command,
     "exportConfiguration": configuration.export,
     "applyConfiguration": configuration.apply,
@@ -45,7 +47,7 @@ def tree(description: Description) -> dict[str, click.Command]:
 
 def returns_data(operation: Operation) -> bool:
     """Return whether the answer is data rather than a part of a page."""
-    return operation.media.partition(";")[0] in ("application/json", "text/plain")
+    return operation.media.partition(";")[0] in ("application/json", "application/x-ndjson", "text/plain")
 
 
 def _group(name: str) -> click.Group:

@@ -207,6 +207,12 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
     return with_history(source, history, "", source.queue)
 
 
+def routed_copy(source: Source, queue: str) -> Message:
+    """Return a copy for the queue of a route. `original` restores the publisher's exchange, routing key and properties
+    from it. The charged attempts are those of the message."""
+    return replace(returned_copy(source), routing_key=queue)
+
+
 def known_since(properties: PropertiesView, now: float) -> float | None:
     """Return the time in Unix seconds since which a message is known: the latest plausible one of its timestamp, the
     time that it was scheduled for, and its replay; else its first failed attempt, else None. `now` is in Unix

@@ -1,4 +1,4 @@
-"""Builds dead letters, and the messages that replay them.
+"""Builds dead letters, and the messages that replay or move them.
 
 A dead letter keeps its history in headers (delivery/copies.py). A message without room for them becomes a bare dead
 letter.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from delivery.answer_text import sentence_of
 from delivery.copies import (
     ATTEMPTS,
     BROKER_HEADERS,
@@ -22,7 +23,8 @@ from delivery.copies import (
     failed_copy,
     original,
 )
-from domain.message import Message, PropertiesView
+from delivery.delivery_limit import COUNTING_HEADERS
+from domain.message import Message, Properties, PropertiesView
 from domain.outcome import Answer
 from domain.timestamps import as_text
 
@@ -49,6 +51,8 @@ def dead_letter(
     `outcome` is the reason: `rejected`, `exhausted`, `expired` or `filtered`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
+    if answer_text := sentence_of(answer):
+        extra[PREFIX + "answer"] = answer_text
     if outcome == "filtered":  # it was not sent, so no attempt is charged
         extra[ATTEMPTS] = attempts_charged(source.properties.headers)
     if earlier:
@@ -95,3 +99,12 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
     headers = {**kept, REPLAYED_AT: as_text(now)}
     back = replace(sent, headers=headers, **NOT_ACTING)
     return Message(came_from(properties, queue), body, properties=back)
+
+
+def moved(source: Source, queue: str) -> Message:
+    """Return a dead letter for another queue, with its history. It is persistent and does not expire."""
+    dropped = {*COUNTING_HEADERS, "CC", "BCC"}  # the copy goes to no other queue
+    kept = {name: value for name, value in (source.properties.headers or {}).items() if name not in dropped}
+    fields = {name: getattr(source.properties, name) for name in Properties.__slots__}
+    acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
+    return Message(queue, source.body, properties=Properties(**{**fields, **acting, "headers": kept or None}))

@@ -41,6 +41,8 @@ class Fate(Enum):
     """publish the message elsewhere, for the same reason"""
     DISCARD = "discard"
     """ack the message, for the same reason"""
+    ROUTE = "route"
+    """publish the message to the queue of a route of the consumer"""
 
 
 Otherwise = Literal["deadLetter", "forward", "discard"]
@@ -101,6 +103,7 @@ TABLE: tuple[tuple[Outcome | None, _Condition, Fate], ...] = (
     (Outcome.FILTERED, lambda s: s.otherwise == "discard", Fate.DISCARD),
     (Outcome.FILTERED, lambda s: s.otherwise == "forward" and not s.forwarded_enough, Fate.FORWARD),
     (Outcome.FILTERED, _always, Fate.SET_ASIDE),
+    (Outcome.ROUTED, _always, Fate.ROUTE),
 )
 
 _ROWS = {outcome: [(applies, fate) for of, applies, fate in TABLE if of in (None, outcome)] for outcome in Outcome}

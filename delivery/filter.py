@@ -6,7 +6,7 @@ elements. `$ne` and `$nin` negate `$eq` and `$in`. Values of different JSON type
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -36,15 +36,23 @@ MISSING = _Missing()
 def predicate(pattern: FilterPattern) -> Predicate:
     """Return a function that checks whether a message, as it was published, matches the pattern. A message whose body
     is not JSON has no `body`. The function raises Unsendable for a message that is too large or too deep to check."""
-    check = _compiled(pattern.condition)
+    first = first_match([pattern])
+    return lambda source: first(source) is not None
 
-    def matches(source: Source) -> bool:
+
+def first_match(patterns: Iterable[FilterPattern]) -> Callable[[Source], int | None]:
+    """Return a function that finds the first pattern that a message matches, and returns its position from 0; None
+    without a match. It raises what `predicate`'s raises."""
+    checks = [_compiled(pattern.condition) for pattern in patterns]
+
+    def first(source: Source) -> int | None:
+        message = _Message(source)
         try:
-            return check(_Message(source))
+            return next((place for place, check in enumerate(checks) if check(message)), None)
         except RecursionError:
             raise Unsendable("the filter cannot be applied: the message is nested too deeply") from None
 
-    return matches
+    return first
 
 
 class _Message:

@@ -63,5 +63,7 @@ class Periods:
     """maximum age of a reused connection to a target (whole seconds), so that changes in DNS take effect"""
     tokens: TokenPeriods = TokenPeriods()  # noqa: RUF009 - immutable
     """periods of OAuth 2 tokens"""
+    stalled: float = 60.0
+    """time without progress after which a thread counts as hung; longer than several timeouts of MongoDB"""
     closing: float = 2.0
     """time for the connections to close"""

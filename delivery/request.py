@@ -8,15 +8,16 @@ from typing import NamedTuple
 from delivery.cloud_events import CloudEvent
 from delivery.content_encoding import encoding_of, with_charset
 from delivery.copies import Source
-from delivery.filter import predicate
+from delivery.filter import first_match, predicate
 from delivery.header_values import field_value, text_of
 from delivery.payload import envelope
 from delivery.signing import Signer
 from delivery.template import UrlExpansion
-from delivery.unsendable import Filtered
+from delivery.unsendable import Filtered, Routed
 from domain.consumer import ConsumerSpec
 from domain.message import PropertiesView
 from domain.payload import PayloadTemplate
+from domain.route import DEFAULT
 from domain.signing_secret import RetiringSecret
 
 JSON = "application/json"
@@ -47,6 +48,8 @@ class RequestBuilder:
         self._event = CloudEvent(spec.queue_name, spec.forward_headers, spec.headers)
         self._url = None if spec.url.fixed else UrlExpansion(spec.url)
         self._admits = None if spec.filter is None else predicate(spec.filter)
+        self._routes = [route.name for route in spec.routes]
+        self._first_match = first_match(route.when for route in spec.routes)
         template = spec.payload if isinstance(spec.payload, PayloadTemplate) else None
         self.template = template.template if template else None
         """what renders the body; None when `build` makes requests by itself"""
@@ -55,12 +58,16 @@ class RequestBuilder:
 
     @property
     def _plain(self) -> bool:
-        return self._payload == "raw" and self._url is None and self._admits is None
+        return self._payload == "raw" and self._url is None and self._admits is None and not self._routes
 
     def admit(self, source: Source) -> None:
-        """Raise Filtered when the consumer's filter does not admit a message, and Unsendable when it cannot tell."""
+        """Raise Filtered when the consumer's filter does not admit a message, Routed when the consumer has routes, and
+        Unsendable when a pattern cannot be applied."""
         if self._admits is not None and not self._admits(source):
             raise Filtered("the consumer's filter does not admit the message")
+        if self._routes:
+            place = self._first_match(source)
+            raise Routed(DEFAULT if place is None else self._routes[place])
 
     def rendered(self, body: bytes) -> Content:
         """Return the payload whose body `template` has made."""

@@ -23,6 +23,13 @@ class Filtered(Unsendable):
     error = ErrorClass.FILTERED
 
 
+class Routed(Unsendable):
+    """No request is made for a message by this consumer, because it has routes. The text is the name of the route that
+    the message takes."""
+
+    error = ErrorClass.ROUTED
+
+
 class BadTemplate(Unsendable):
     """No request can be made for any message, because the payload's template has a syntax error."""
 

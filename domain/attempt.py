@@ -9,16 +9,27 @@ from typing import Literal
 from domain.queue_scope import QueueScope
 
 Result = Literal[
-    "delivered", "retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded"
+    "delivered",
+    "retried",
+    "requeued",
+    "rejected",
+    "exhausted",
+    "expired",
+    "filtered",
+    "forwarded",
+    "discarded",
+    "routed",
 ]
-"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the last three: the
-consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone."""
+"""`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the next three: the
+consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone;
+`routed`: published to the queue of a route."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt. `status` is the target's HTTP status; without an answer, `error` is the ErrorClass. `next_at` is the
-    time of the next attempt, if there is one. `sampled`: the entry stands for many similar ones that the log omits."""
+    time of the next attempt, if there is one. `sampled`: the entry stands for many similar ones that the log omits.
+    `answer` is the start of the answer's body, for failed attempts if the consumer's policy permits."""
 
     at: datetime
     consumer_id: str
@@ -33,6 +44,7 @@ class Attempt:
     duration_ms: int
     next_at: datetime | None
     sampled: bool = False
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

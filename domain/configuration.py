@@ -17,6 +17,7 @@ from domain.exchange import ExchangeSpec, NewBinding
 from domain.model import Model
 from domain.policy import PolicySpec
 from domain.queue import QueueSpec
+from domain.route import RoutePattern
 from domain.user import NewPassword, Role, Username
 
 Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$", examples=["shop"])]
@@ -39,6 +40,13 @@ class ConfiguredConsumer(ConsumerSpec):
 
     signing_secret: SecretStr | None = None  # type: ignore[assignment]  # may be the mask
     paused: bool | None = Field(None, description="whether the consumer is paused; without it, it stays as it is")
+
+    @field_validator("routes")
+    @classmethod
+    def _no_routes(cls, value: tuple[RoutePattern, ...]) -> tuple[RoutePattern, ...]:
+        if value:
+            raise ValueError("are not supported in a configuration. Use POST /createConsumer or PATCH /updateConsumer")
+        return value
 
     @model_validator(mode="after")
     def _references(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -13,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from domain.attempt_policy import AttemptPolicy, JsonPath
 from domain.auth import Auth
 from domain.batch import Batch
 from domain.concurrency import Concurrency
@@ -23,6 +25,7 @@ from domain.names import QueueName
 from domain.otherwise import Forward, Otherwise
 from domain.outcome_rules import OutcomeRules
 from domain.payload import Payload
+from domain.route import MAX_ROUTES, RoutePattern, below, named, route_names
 from domain.signing_secret import SigningSecret
 from domain.tls import TargetTls
 from domain.url_template import UrlTemplate
@@ -58,7 +61,7 @@ class ByJsonPath(Model):
     """Messages with the same value at this path in their JSON body keep their order. A path is field names and array
     indexes, separated by dots: `customer.id`, `items.0.sku`."""
 
-    json_path: str = Field(min_length=1, max_length=255, pattern=r"^[^.]+(\.[^.]+)*$")
+    json_path: JsonPath
 
 
 def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
@@ -90,12 +93,17 @@ class BreakerPolicy(Model):
     open_seconds: float = Field(30, ge=1, le=3600)
 
 
-class ConsumerSpec(Model):
-    """The definition of a consumer. Times are in seconds."""
+ROUTES = (
+    "further targets, each with a pattern and a queue of its own; the first route that matches gets the message, and "
+    "url gets the messages that match none"
+)
+"""The description of `routes`, which the models of requests and answers repeat."""
 
-    queue_name: QueueName = Field(examples=["orders"])
+
+class TargetSpec(Model):
+    """A target, and the rules of delivery to it. Times are in seconds."""
+
     url: Url
-    name: str = Field("", max_length=255, examples=["orders-erp"], description="unique; defaults to the queue's name")
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, max_length=50)
     timeout: Seconds = Field(30, le=600)
@@ -115,29 +123,14 @@ class ConsumerSpec(Model):
     forward_headers: tuple[ForwardedHeader, ...] = Field(
         (), max_length=50, strict=False, description="headers of the message (x-…) to send to the target"
     )
-    filter: FilterPattern | None = Field(
-        None,
-        description='the messages to send, for example {"body": {"total": {"$gte": 100}}}: '
-        "a pattern over body (JSON), headers, properties and routingKey",
-    )
-    otherwise: Otherwise | None = Field(
-        None,
-        validate_default=True,
-        description='required with filter: what to do with the other messages; deadLetter, discard, or {"forward": '
-        '{"exchange": "…", "routingKey": "…"}}',
-    )
     reply: bool = Field(False, description="publish the target's answer to the message's replyTo")
     batch: Batch | None = None
+    attempt_log: AttemptPolicy = AttemptPolicy()
     auth: Auth | None = Field(None, validate_default=True)
     tls: TargetTls | None = None
     signing_secret: SigningSecret | None = Field(
         None, description="whsec_…; write-only. After you replace it, requests carry both signatures for 24 hours."
     )
-
-    @property
-    def effective_name(self) -> str:
-        """Return the name, which is by default that of the queue."""
-        return self.name or self.queue_name
 
     @field_validator("headers")
     @classmethod
@@ -204,6 +197,53 @@ class ConsumerSpec(Model):
             raise ValueError("needs a url that starts with https://")
         return value
 
+    def stored(self) -> dict[str, Any]:
+        """Return the document for the registry, with secrets in plain text; gateway/mongo encrypts them."""
+        document = self.model_dump(by_alias=True, mode="json")
+        if self.signing_secret:
+            document["signingSecret"] = self.signing_secret.get_secret_value()
+        if self.auth:
+            document["auth"] = self.auth.revealed()
+        if self.tls:
+            document["tls"] = self.tls.revealed()
+        return document
+
+
+class _Identity(Model):
+    """The fields of a consumer that precede those of its target."""
+
+    queue_name: QueueName = Field(examples=["orders"])
+    name: str = Field("", max_length=255, examples=["orders-erp"], description="unique; defaults to the queue's name")
+
+    @property
+    def effective_name(self) -> str:
+        """Return the name, which is by default that of the queue."""
+        return self.name or self.queue_name
+
+    @property
+    def who(self) -> dict[str, str]:
+        """Return the fields of log lines that name the consumer."""
+        return {"consumer": self.effective_name, "queue": self.queue_name}
+
+
+class ConsumerSpec(TargetSpec, _Identity):
+    """The definition of a consumer. Times are in seconds."""
+
+    filter: FilterPattern | None = Field(
+        None,
+        description='the messages to send, for example {"body": {"total": {"$gte": 100}}}: '
+        "a pattern over body (JSON), headers, properties and routingKey",
+    )
+    otherwise: Otherwise | None = Field(
+        None,
+        validate_default=True,
+        description='required with filter: what to do with the other messages; deadLetter, discard, or {"forward": '
+        '{"exchange": "…", "routingKey": "…"}}',
+    )
+    routes: Annotated[tuple[RoutePattern, ...], AfterValidator(named)] = Field(
+        (), max_length=MAX_ROUTES, strict=False, description=ROUTES
+    )
+
     @field_validator("otherwise")
     @classmethod
     def _with_filter(cls, value: Otherwise | None, info: ValidationInfo) -> Otherwise | None:
@@ -219,13 +259,7 @@ class ConsumerSpec(Model):
             raise ValueError("must not forward to the consumer's own queue")
         return value
 
-    def stored(self) -> dict[str, Any]:
-        """Return the document for the registry, with secrets in plain text; gateway/mongo encrypts them."""
-        document = self.model_dump(by_alias=True, mode="json")
-        if self.signing_secret:
-            document["signingSecret"] = self.signing_secret.get_secret_value()
-        if self.auth:
-            document["auth"] = self.auth.revealed()
-        if self.tls:
-            document["tls"] = self.tls.revealed()
-        return document
+    @property
+    def route_queues(self) -> list[str]:
+        """The queues of its routes, with that of the default route; none without routes."""
+        return [below(self.queue_name, name) for name in route_names(self.routes)]

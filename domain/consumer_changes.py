@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, SecretStr, create_model, model_validator
+from pydantic import AfterValidator, Field, SecretStr, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from domain import exchange_queue
-from domain.consumer import ConsumerSpec, Url
+from domain.consumer import ROUTES, ConsumerSpec, TargetSpec, Url
 from domain.credentials import carried_along, origin, unmasked_url
 from domain.errors import Invalid
 from domain.model import MASK, Model, revealed
 from domain.names import QueueName, RoutingKey, SourceExchangeName, printable
+from domain.route import MAX_ROUTES, RoutePattern, named
+from domain.router import Route
 from domain.sentences import joined
 from domain.url_template import UrlTemplate
 
@@ -29,6 +31,9 @@ class NewConsumer(ConsumerSpec):
     routing_key: RoutingKey = Field("", description="routing key of that binding")
     url: Url = Field(  # type: ignore[assignment]  # empty until the service fills in the setting's URL
         "", description="the target's URL; defaults to the setting DEFAULT_TARGET_URL"
+    )
+    routes: Annotated[tuple[Route, ...], AfterValidator(named)] = Field(
+        (), max_length=MAX_ROUTES, strict=False, description=ROUTES
     )
 
     @model_validator(mode="after")
@@ -50,8 +55,13 @@ class NewConsumer(ConsumerSpec):
     def spec(self, url: UrlTemplate) -> dict[str, Any]:
         """Return the fields of the consumer that delivers to `url`, to validate as a ConsumerSpec."""
         queue = self.queue_name or exchange_queue.queue_name(self.exchange or "", self.routing_key, self.name, url)
-        fields = self.stored() | {"url": url, "queueName": queue}
+        fields = self.stored() | {"url": url, "queueName": queue, "routes": patterns(self.routes)}
         return {name: value for name, value in fields.items() if name not in ("exchange", "routingKey")}
+
+
+def patterns(routes: Sequence[RoutePattern]) -> list[dict[str, Any]]:
+    """Return the names and patterns of routes, which are what a consumer stores of them."""
+    return [{"name": route.name, "when": route.when} for route in routes]
 
 
 class WhichConsumer(Model):
@@ -70,9 +80,15 @@ class WhichConsumer(Model):
 
 class _Changes(WhichConsumer):
     """Changes to a consumer. A field that is left out keeps its value; null resets it to its default. `headers` and
-    policies merge field by field in the same way (JSON Merge Patch, RFC 7396). A masked value keeps the stored one."""
+    policies merge field by field in the same way (JSON Merge Patch, RFC 7396); `routes` are replaced as a whole. A
+    masked value keeps the stored one."""
 
     if_revision: int | None = Field(None, ge=1, description="change the consumer only if this is still its `revision`")
+
+    @property
+    def routes_given(self) -> Sequence[RoutePattern] | None:
+        """The new routes, which are RouteDefinitions; None if they do not change."""
+        return (getattr(self, "routes", None) or ()) if "routes" in self.model_fields_set else None
 
     def applied_to(self, spec: ConsumerSpec, faults: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
         """Return the stored form of `spec` with the changes, for validation as a ConsumerSpec.
@@ -80,26 +96,35 @@ class _Changes(WhichConsumer):
         Raises Invalid if the URL's origin changes and a credential is not given again, or if a field with a fault is
         not among the changes. `faults` are pairs of field and sentence.
         """
-        after = spec.stored()
-        changes = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(_Changes.model_fields))
+        changes = self.model_dump(by_alias=True, exclude_unset=True, exclude={*_Changes.model_fields, "routes"})
+        if self.routes_given is not None:
+            changes["routes"] = patterns(self.routes_given)
         if left := [fault for fault in faults if fault[0].partition(".")[0] not in changes]:
             raise Invalid(f"The stored definition is invalid. Give these fields, too: {joined(left)}", fields=left)
-        given = {name: revealed(value) for name, value in changes.items()}
-        if isinstance(changes.get("url"), str):
-            changes["url"] = unmasked_url(changes["url"], spec.url)
-        for name, change in changes.items():
-            value = _unmasked(change, after.get(name))
-            after[name] = {**after[name], **value} if name in _MERGED and isinstance(value, dict) else value
-        after = _without_nulls(after)
-        if carried := carried_along(spec, {"url": spec.url, "headers": {}, "auth": None} | after, given):
-            moved = origin(spec.url) != origin(after["url"])
-            what = "The new URL has another scheme, host or port" if moved else "auth has another tokenUrl"
-            raise Invalid(
-                f"{what}. Give {' and '.join(carried)} again, or null to remove them: credentials are not sent to "
-                "another place unless you give them again.",
-                fields=[(field, "must be given again, because it would be sent elsewhere") for field in carried],
-            )
-        return after
+        return _applied(changes, spec, spec.stored())
+
+
+def _applied(changes: dict[str, Any], before: ConsumerSpec, start: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored form `start` with the changes to `before`, and with masked values as in `before`. Raises
+    Invalid if the changes would send credentials elsewhere."""
+    known, after = before.stored(), dict(start)
+    given = {name: revealed(value) for name, value in changes.items()}
+    if isinstance(changes.get("url"), str):
+        changes["url"] = unmasked_url(changes["url"], before.url)
+    for name, change in changes.items():
+        value = _unmasked(change, known.get(name))
+        merges = name in _MERGED and isinstance(value, dict)
+        after[name] = {**after.get(name, {}), **value} if merges else value
+    after = _without_nulls(after)
+    if carried := carried_along(before, {"url": before.url, "headers": {}, "auth": None} | after, given):
+        moved = origin(before.url) != origin(after["url"])
+        what = "The new URL has another scheme, host or port" if moved else "auth has another tokenUrl"
+        raise Invalid(
+            f"{what}. Give {' and '.join(carried)} again, or null to remove them: credentials are not sent to "
+            "another place unless you give them again.",
+            fields=[(field, "must be given again, because it would be sent elsewhere") for field in carried],
+        )
+    return after
 
 
 def _unmasked(value: Any, before: Any) -> Any:
@@ -122,6 +147,15 @@ def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def defined(route: RoutePattern, before: ConsumerSpec | None) -> dict[str, Any]:
+    """Return the stored form of a RouteDefinition, whose masked values are those of the route's consumer `before`.
+    Raises Invalid if it would send credentials elsewhere."""
+    changes = route.model_dump(by_alias=True, exclude_unset=True, exclude=set(RoutePattern.model_fields))
+    if before is None:
+        return _without_nulls({name: revealed(value) for name, value in changes.items()})
+    return _applied(changes, before, {})
+
+
 _MERGED = {field.alias for field in ConsumerSpec.model_fields.values() if isinstance(field.default, Model)} | {
     "headers"
 }
@@ -138,16 +172,32 @@ def _optional(name: str, field: FieldInfo) -> Any:
     return Annotated[(field.annotation, Field(), *field.metadata)] | None
 
 
+def _change(name: str, field: FieldInfo) -> tuple[Any, Any]:
+    return _optional(name, field), Field(None, description=field.description, examples=field.examples)
+
+
 if TYPE_CHECKING:
     ConsumerChanges = _Changes
+    RouteDefinition = RoutePattern
 else:
+    # A route in a change: complete, except that a masked value keeps the one of the route with the same name.
+    RouteDefinition = create_model(
+        "RouteDefinition",
+        __base__=RoutePattern,
+        __doc__="A route, complete: it replaces the route of the same name. A masked value keeps that route's value.",
+        url=(Url, Field()),
+        **{name: _change(name, field) for name, field in TargetSpec.model_fields.items() if name != "url"},
+    )
+    _SENT_AS["routes"] = Annotated[
+        tuple[RouteDefinition, ...], AfterValidator(named), Field(max_length=MAX_ROUTES, strict=False)
+    ]
     # All fields of a consumer except those that identify it. Validators of the whole run after the merge.
     ConsumerChanges = create_model(
         "ConsumerChanges",
         __base__=_Changes,
         __doc__=_Changes.__doc__,
         **{
-            name: (_optional(name, field), Field(None, description=field.description, examples=field.examples))
+            name: _change(name, field)
             for name, field in ConsumerSpec.model_fields.items()
             if name not in WhichConsumer.model_fields
         },

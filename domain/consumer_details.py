@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, get_args
 
-from domain.consumer import ConsumerSpec
+from pydantic import Field
+
+from domain.consumer import ROUTES, ConsumerSpec
 from domain.model import Model
 from domain.registry import Desired
+from domain.route import RoutePattern
+from domain.router import Route
 
 State = Literal["running", "failing", "waiting", "paused", "suspended"]
 STATES: tuple[State, ...] = get_args(State)
@@ -22,6 +26,7 @@ class ConsumerFigures(Model):
     dead_lettered: int
     requeued: int
     filtered: int
+    routed: int
     last_status: int | None
     last_error: str | None
     last_error_at: datetime | None
@@ -30,10 +35,11 @@ class ConsumerFigures(Model):
     success_rate: float | None
     latency_p50_ms: float | None
     latency_p99_ms: float | None
+    counted_since: datetime | None
 
 
 class WorkerReport(ConsumerFigures):
-    """The report of one worker process on a consumer, with counts since that process started it.
+    """The report of one worker process on a consumer, with counts since that process started it, at `countedSince`.
 
     `successRate` (0 to 1) and the latencies cover its last 200 answers, and are null before the first. `refusedCopies`
     counts the messages whose copy (a retry or a dead letter) the broker refuses now; `copyError` is the last reason.
@@ -47,11 +53,16 @@ class WorkerReport(ConsumerFigures):
 
 class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     """`desiredState` is the state that users or workers set, `state` the actual one on the live workers, and `reason`
-    says why the consumer does not run. Counts are sums over those workers. `refusedCopies` counts the messages that
+    says why the consumer does not run. Counts are sums over those workers, since the first of them began to count, at
+    `countedSince`. `refusedCopies` counts the messages that
     stay unacked because the broker refuses their copies (a retry or a dead letter); `copyError` is the last reason.
     `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
     those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets."""
 
+    routes: tuple[Route | RoutePattern, ...] = Field(
+        (), description=f"{ROUTES}; without targets that are not permitted"
+    )
+    router: str | None = Field(description="name of the consumer that has this one as a route")
     consumer_id: str
     revision: int
     desired_state: Desired

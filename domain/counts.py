@@ -16,7 +16,7 @@ class ConsumerCounts:
     `last_status` is the last HTTP status, `error` the last failure. `refused_copies` counts the retries and dead
     letters that the broker refuses now; `copy_error` is the last reason. `succeeded` of the last `answers` (at most 200
     for each worker) were successes; `p50_ms` and `p99_ms` are their latencies in milliseconds (median, 99th
-    percentile).
+    percentile). It counts since `since`.
     """
 
     in_flight: int = 0
@@ -25,6 +25,7 @@ class ConsumerCounts:
     dead_lettered: int = 0
     requeued: int = 0
     filtered: int = 0
+    routed: int = 0
     last_status: int | None = None
     error: str | None = None
     error_at: datetime | None = None
@@ -34,6 +35,7 @@ class ConsumerCounts:
     succeeded: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
+    since: datetime | None = None
 
     def __add__(self, other: ConsumerCounts) -> ConsumerCounts:
         """Return the sum. The error is the most recent one, the latencies are those of the slower worker."""
@@ -46,6 +48,7 @@ class ConsumerCounts:
             dead_lettered=self.dead_lettered + other.dead_lettered,
             requeued=self.requeued + other.requeued,
             filtered=self.filtered + other.filtered,
+            routed=self.routed + other.routed,
             last_status=latest.last_status or earlier.last_status,
             error=latest.error,
             error_at=latest.error_at,
@@ -55,6 +58,7 @@ class ConsumerCounts:
             succeeded=self.succeeded + other.succeeded,
             p50_ms=max((ms for ms in (self.p50_ms, other.p50_ms) if ms is not None), default=None),
             p99_ms=max((ms for ms in (self.p99_ms, other.p99_ms) if ms is not None), default=None),
+            since=min((at for at in (self.since, other.since) if at is not None), default=None),
         )
 
     def figures(self) -> dict[str, Any]:
@@ -66,6 +70,7 @@ class ConsumerCounts:
             "dead_lettered": self.dead_lettered,
             "requeued": self.requeued,
             "filtered": self.filtered,
+            "routed": self.routed,
             "last_status": self.last_status,
             "last_error": self.error,
             "last_error_at": self.error_at,
@@ -74,4 +79,5 @@ class ConsumerCounts:
             "success_rate": self.succeeded / self.answers if self.answers else None,
             "latency_p50_ms": self.p50_ms,
             "latency_p99_ms": self.p99_ms,
+            "counted_since": self.since,
         }

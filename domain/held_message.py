@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from domain.dead_letter import MAX_EXAMINED
 from domain.model import Model
 from domain.names import QueueName
+from domain.replay import EVERY, DeadLetterFilter
 
 AckMode = Literal["peek", "take", "reject"]
 
@@ -36,4 +38,5 @@ class GetMessages(Model):
     ack_mode: AckMode = Field(
         "peek", description="peek: the messages stay in the queue; take: remove them; reject: dead-letter them"
     )
+    filter: DeadLetterFilter = Field(EVERY, description=f"only these, of the first {MAX_EXAMINED} in the queue")
     truncate_bytes: int = Field(65_536, ge=0, le=1_000_000, description="maximum bytes of each body in a peek")

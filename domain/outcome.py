@@ -22,6 +22,8 @@ class Outcome(Enum):
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
     FILTERED = "filtered"
     """settle by the consumer's `otherwise`: its filter does not admit the message"""
+    ROUTED = "routed"
+    """publish to the queue of a route, ack after the confirm: the consumer has routes"""
 
 
 class ErrorClass(Enum):
@@ -40,6 +42,8 @@ class ErrorClass(Enum):
     """no request can be built from the message, for example because it lacks a value that the URL needs"""
     FILTERED = "filtered"
     """the consumer's filter does not admit the message"""
+    ROUTED = "routed"
+    """the consumer has routes, and one of them sends the message"""
     TEMPLATE = "template"
     """the template of the consumer's payload has a syntax error"""
     TOKEN = "token"
@@ -55,8 +59,8 @@ class ErrorClass(Enum):
 
 
 NEVER_ASKED = frozenset({
-    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.TEMPLATE, ErrorClass.TOKEN,
-    ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY, ErrorClass.INTERNAL,
+    ErrorClass.BLOCKED, ErrorClass.UNSENDABLE, ErrorClass.FILTERED, ErrorClass.ROUTED, ErrorClass.TEMPLATE,
+    ErrorClass.TOKEN, ErrorClass.TOKEN_REFUSED, ErrorClass.CERTIFICATE, ErrorClass.PROXY, ErrorClass.INTERNAL,
 })  # fmt: skip
 """Errors that say nothing about the target, because no request reached it, or the service failed."""
 
@@ -74,7 +78,7 @@ class Answer(NamedTuple):
     seconds: float
     retry_after: float | None = None
     body: bytes = b""
-    """the first kilobyte; all that was read if the consumer replies, or if the answer names the failed of a batch"""
+    """the first 4 KiB; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
 
     @property

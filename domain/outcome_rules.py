@@ -13,12 +13,13 @@ from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 _UNRULED = {
     ErrorClass.UNSENDABLE: Outcome.REJECT,  # the message is at fault, not the consumer
     ErrorClass.FILTERED: Outcome.FILTERED,
+    ErrorClass.ROUTED: Outcome.ROUTED,
     ErrorClass.TOKEN: Outcome.UNSENT,
     ErrorClass.PROXY: Outcome.UNSENT,
     ErrorClass.INTERNAL: Outcome.UNSENT,
 }
 """Outcomes of errors that no rule names, if that is not SUSPEND."""
-_FIXED = (ErrorClass.FILTERED, ErrorClass.TEMPLATE, ErrorClass.INTERNAL)
+_FIXED = (ErrorClass.FILTERED, ErrorClass.ROUTED, ErrorClass.TEMPLATE, ErrorClass.INTERNAL)
 """Errors that no rule can name."""
 _NETWORK = tuple(error.value for error in ErrorClass if error not in NEVER_ASKED)
 """The errors that the rule `network` covers: a request was sent, or the target could not be reached."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from domain.consumer_details import State
 from domain.model import Model
+from domain.problem import Acknowledgement
 from domain.registry import Desired
 
 TroubleKind = Literal[
@@ -30,9 +31,26 @@ TroubleKind = Literal[
 """Kinds of problems, the most severe first."""
 
 
+TroubleCause = Literal[
+    "credentials",
+    "definition",
+    "certificate",
+    "target_refuses",
+    "target_fails",
+    "target_throttles",
+    "paused",
+    "no_consumer",
+    "queue_missing",
+    "slow",
+]
+"""Causes that an action of the user removes: other credentials, another definition of the consumer …"""
+
+
 class Trouble(Model):
     """One current problem. `name` is the name of the consumer, queue or connection, `reason` a sentence, `messages` the
-    number of messages that wait because of it, `since` its start, if known. `oldestMessageAt` is that of the queue."""
+    number of messages that wait because of it, `since` its start or the time at which it was first seen.
+    `oldestMessageAt` is that of the queue. `cause` is for programs: it says which action helps; null if it is unknown.
+    `acknowledged` names the user who works on it."""
 
     kind: TroubleKind
     name: str
@@ -41,6 +59,8 @@ class Trouble(Model):
     messages: int | None = None
     since: datetime | None = None
     oldest_message_at: datetime | None = None
+    cause: TroubleCause | None = None
+    acknowledged: Acknowledgement | None = None
 
 
 class QueueTotals(Model):
@@ -78,7 +98,8 @@ class Overview(Model):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOutline:
-    """The fields of a registered consumer that show whether it has a problem."""
+    """The fields of a registered consumer that show whether it has a problem. `refused_status` is the HTTP status for
+    which a worker has suspended it."""
 
     id: str
     name: str
@@ -87,6 +108,7 @@ class ConsumerOutline:
     reason: str | None
     updated_at: datetime
     certificate_expires_at: datetime | None = None
+    refused_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +119,7 @@ class QueueOutline:
     dead-lettered them yet (https://www.rabbitmq.com/docs/quorum-queues#dead-lettering); `ready` and `unacked` exclude
     them. In the queue of due retries, all messages count as `dead_lettering`. Both are None while RabbitMQ does not
     report them, for example for a queue without a leader. `dead_lettering` is also None for a classic queue.
+    `counted` are the messages published to it, delivered and acked, as RabbitMQ has counted them since its start.
     `oldest_at` is the time at which the first ready message was published, or None if unknown.
     """
 
@@ -111,6 +134,7 @@ class QueueOutline:
     ack_rate: float
     dead_letter_queue: str | None
     oldest_at: datetime | None
+    counted: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ pause; `probing`: one message probes the target; `failing`: running, but the las
 @dataclass(frozen=True, slots=True)
 class RegisteredConsumer:
     """`revision` grows by one with every change that a worker must act on; `reason` says why the consumer is suspended.
-    `retiring_secrets` are replaced signing secrets that still sign.
+    `retiring_secrets` are replaced signing secrets that still sign. `router` is the name of the consumer that has this
+    one as a route.
 
     `faults` are the fields whose stored values are invalid or cannot be unsealed, each with a sentence. A consumer with
     faults is suspended. Its `spec` serves only to show and change it: those fields have their defaults, and the URL is
@@ -50,12 +51,14 @@ class RegisteredConsumer:
     updated_at: datetime
     retiring_secrets: tuple[RetiringSecret, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
+    router: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerFilter:
     """Selects consumers that match every given field, of queues that `only` admits. `name` is a part of the consumer's
-    name, in any case; `ids`, if given, are the only ids to include; `not_ids` are ids to exclude."""
+    name, in any case; `ids`, if given, are the only ids to include; `not_ids` are ids to exclude. `routers` are the
+    names of the consumers whose routes to include."""
 
     queue_name: str | None = None
     name: str = ""
@@ -63,6 +66,7 @@ class ConsumerFilter:
     ids: frozenset[str] | None = None
     not_ids: frozenset[str] = frozenset()
     only: QueueScope | None = None
+    routers: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,11 @@ class Report(ConsumerCounts):
     revision: int
     state: Actual
     reason: str | None = None
+
+    @property
+    def refused_status(self) -> int | None:
+        """The HTTP status of the last answer, if it is the last error."""
+        return self.last_status if (self.error or "").partition(":")[0] == f"HTTP {self.last_status}" else None
 
 
 @dataclass(frozen=True, slots=True)

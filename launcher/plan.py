@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import Settings
-from launcher import ports
+from launcher import command, ports
 from launcher.admin import FirstAdmin
+from launcher.errors import StartFailed
 from launcher.secret_files import stored_secret
 
 BROKER_USER = "workerrmq"
@@ -81,11 +82,13 @@ def make_plan(settings: Settings, data_dir: Path) -> Plan:
         if "target_allow" not in settings.model_fields_set:
             environment["TARGET_ALLOW"] = LOCAL_TARGETS
     drain = round(settings.drain_timeout) + 1
-    programs.append(Program("worker", (_python(), "WorkerRMQ.py"), stage=3, stop_timeout=drain))
+    if settings.worker_bind and settings.workers > 1:
+        raise StartFailed("WORKER_BIND is the address of one worker. Unset it, or set WORKERS=1")
+    for number in range(1, settings.workers + 1):
+        name = "worker" if number == 1 else f"worker-{number}"
+        programs.append(Program(name, (_python(), *command.worker()), stage=3, stop_timeout=drain))
     answers = math.ceil(settings.publish_timeout) + 10  # gunicorn.conf.py: open connections, then the master's exit
-    programs.append(
-        Program("web", (_python(), "-m", "gunicorn", "wsgi:app"), stage=3, stop_timeout=max(drain, answers))
-    )
+    programs.append(Program("web", (_python(), *command.web()), stage=3, stop_timeout=max(drain, answers)))
     return Plan(tuple(programs), environment, data_dir, host, int(port), broker, store, admin)
 
 
@@ -106,8 +109,8 @@ def _embed_broker(programs: list[Program], environment: dict[str, str], data_dir
     port, management = ports.usual_or_free(5672), ports.usual_or_free(15672)
     password = stored_secret(data_dir / "broker_password")
     listen = ("--host", ports.LOOPBACK, "--port", str(port), "--management-port", str(management))
-    command = (_python(), "-m", "broker", *listen, "--data-dir", str(data_dir / "broker"))
-    programs.append(Program("broker", command, stage=2, stop_timeout=2))
+    files = ("--data-dir", str(data_dir / "broker"))
+    programs.append(Program("broker", (_python(), "-m", "broker", *listen, *files), stage=2, stop_timeout=2))
     environment["BROKER_USER"] = f"{BROKER_USER}:{password}"  # not an argument: all local users can read those
     environment["RABBITMQ_URL"] = f"amqp://{BROKER_USER}:{password}@{ports.LOOPBACK}:{port}/"
     environment["RABBITMQ_MANAGEMENT_URL"] = f"http://{ports.LOOPBACK}:{management}"
@@ -115,6 +118,5 @@ def _embed_broker(programs: list[Program], environment: dict[str, str], data_dir
 
 
 def _python() -> str:
-    """Return this virtualenv's python, relative to the project if inside it: such a path needs no escaping."""
-    python = Path(sys.executable)
-    return str(python.relative_to(Path.cwd())) if python.is_relative_to(Path.cwd()) else str(python)
+    """Return the path of this virtual environment's Python."""
+    return command.short(Path(sys.executable))

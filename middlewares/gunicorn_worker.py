@@ -1,7 +1,7 @@
 """gunicorn's gevent worker with one difference: it answers malformed requests as problem+json instead of HTML.
 
 gunicorn has no setting for its error pages. This file overrides `Worker.handle_error`, which its documentation does not
-name; requirements.in bounds gunicorn's version, and tests/api/test_gunicorn_errors.py checks the signature.
+name; pyproject.toml bounds gunicorn's version, and tests/api/test_gunicorn_errors.py checks the signature.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ _NAMES = (
     "exchange",
     "destination_exchange",
     "dead_letter_queue",
+    "to_queue",
     "consumer_id",
     "name",
     "username",

@@ -8,11 +8,12 @@ from pydantic import Field, model_validator
 
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.names import QueueName
 from domain.otherwise import Forward, Otherwise
 from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
 from domain.registry import ConsumerFilter
+from domain.route import below, route_names
 from middlewares.auth import caller
 from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
@@ -50,12 +51,17 @@ class ChangedConsumerAnswer(ConsumerAnswer):
 
 
 def _queue_of(which: WhichConsumer) -> list[str | None]:
-    if which.queue_name is not None:
-        return [which.queue_name]
+    """Return the consumer's queue, and the queues of its routes."""
     try:
-        return [services.consumers.find_one(which).spec.queue_name]
-    except NotFound:  # the answer is the same as for a consumer of a forbidden queue
-        return [None]
+        spec = services.consumers.find_one(which).spec
+    except (NotFound, Conflict):  # without a queue, the answer is the same as for a consumer of a forbidden queue
+        return [which.queue_name]
+    return [spec.queue_name, *spec.route_queues]
+
+
+def _added(changes: ConsumerChanges, queues: list[str | None]) -> list[str | None]:
+    """Return the queues of new routes; the first of `queues` is the consumer's."""
+    return [below(queues[0] or "", name) for name in route_names(changes.routes_given or ())]
 
 
 def _forwarded_to(otherwise: Otherwise | None) -> list[str | None]:
@@ -63,8 +69,10 @@ def _forwarded_to(otherwise: Otherwise | None) -> list[str | None]:
 
 
 _ITS_CONSUMER = Touches(_queue_of)
-_CREATED = Touches(lambda given: [given.queue_name or None, *_forwarded_to(given.otherwise)])
-_UPDATED = Touches(lambda given: [*_queue_of(given), *_forwarded_to(given.otherwise)])
+_CREATED = Touches(lambda given: [given.queue_name or None, *given.route_queues, *_forwarded_to(given.otherwise)])
+_UPDATED = Touches(
+    lambda given: [*(queues := _queue_of(given)), *_added(given, queues), *_forwarded_to(given.otherwise)]
+)
 
 _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavailable")
 
@@ -153,12 +161,13 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     touches=_UPDATED,
     body=ConsumerChanges,
     answer=ChangedConsumerAnswer,
-    refuses=(*CONSUMER, "412 consumer_changed", *_SPEC),
+    refuses=(*CONSUMER, "409 conflict", "409 consumer_is_route", "412 consumer_changed", *_SPEC),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
     """Change a consumer. Fields that are left out stay as they are; null resets a field to its default.
 
-    The fields that identify the consumer cannot be changed. With `ifRevision`, the answer is 412 if the consumer has
+    The fields that identify the consumer cannot be changed. `routes` are replaced as a whole; change and remove a route
+    by the consumer that has it. With `ifRevision`, the answer is 412 if the consumer has
     another `revision`."""
     consumer, warnings = services.consumers.update(body)
     return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
@@ -170,10 +179,11 @@ def update_consumer(body: ConsumerChanges) -> Reply:
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
     answer=ConsumerDeleted,
-    refuses=CONSUMER,
+    refuses=(*CONSUMER, "409 consumer_is_route"),
 )
 def delete_consumer(body: WhichConsumer) -> Reply:
-    """Delete a consumer. Its queue stays; messages in flight are finished, or go back to the queue."""
+    """Delete a consumer, with the consumers of its routes. The queues stay; messages in flight are finished, or go back
+    to the queue."""
     consumer = services.consumers.delete(body)
     return done("Consumer has been deleted successfully.", consumerId=consumer.id, name=consumer.spec.name)
 

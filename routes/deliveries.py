@@ -45,6 +45,10 @@ class AttemptDetails(Model):
     duration_ms: int
     next_at: datetime | None
     sampled: bool
+    answer: str | None = Field(
+        description="start of the body of the answer to a failed attempt; null for viewers, because it may repeat the "
+        "message, and if the consumer's attemptLog keeps none"
+    )
 
 
 @api.get("/getDeliveries", role="viewer", touches=FILTERED, query=WhichDeliveries, answer=list[AttemptDetails])
@@ -58,4 +62,6 @@ def get_deliveries(query: WhichDeliveries) -> Reply:
 
 def _shown(attempt: Attempt) -> AttemptDetails:
     fields: dict[str, Any] = {name: getattr(attempt, name) for name in Attempt.__slots__ if name != "queue"}
+    if not caller().may("operator"):
+        fields["answer"] = None
     return AttemptDetails(**fields, queue_name=attempt.queue)

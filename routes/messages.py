@@ -17,7 +17,7 @@ from domain.trace import trace_headers
 from middlewares.request_log import correlation_id, note
 from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
-from routes.refusals import AMQP
+from routes.refusals import AMQP, LOOK
 from routes.scope import ITS_QUEUE, Touches
 
 api = Api("messages")
@@ -83,7 +83,7 @@ def message_publish(body: PublishRequest) -> Reply:
     touches=ITS_QUEUE,
     body=GetMessages,
     answer=list[HeldMessage],
-    refuses=("400 stream_queue", "404 queue_not_found", "423 locked", *AMQP),
+    refuses=LOOK,
 )
 def get_messages(body: GetMessages) -> Reply:
     """Read messages from the head of a queue, and keep or remove them.

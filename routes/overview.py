@@ -1,9 +1,12 @@
-"""The overview: GET /getOverview."""
+"""The overview and its problems: GET /getOverview, POST /acknowledgeProblem, DELETE /deleteAcknowledgement."""
 
 from __future__ import annotations
 
 from domain.overview import Overview
-from routes.api import Api, Reply, services
+from domain.problem import AcknowledgeProblem, ProblemNamed
+from middlewares.auth import caller
+from routes.answers import Done
+from routes.api import Api, Reply, done, services
 from routes.scope import NO_QUEUE
 
 api = Api("overview")
@@ -11,8 +14,38 @@ api = Api("overview")
 
 @api.get("/getOverview", role="viewer", touches=NO_QUEUE, answer=Overview)
 def get_overview() -> Reply:
-    """Get the current troubles, the worst first, and totals of queues, messages and rates.
+    """Get the current problems, the most severe first and the acknowledged ones last, and totals of queues, messages
+    and rates.
 
     The answer is at most two seconds old. Counts of messages are RabbitMQ's statistics, which are up to five seconds
     old."""
-    return Reply(services.overviews.now())
+    return Reply(services.problems.in_context(services.overviews.now()))
+
+
+@api.post(
+    "/acknowledgeProblem",
+    role="operator",
+    touches=NO_QUEUE,
+    body=AcknowledgeProblem,
+    answer=Done,
+    refuses=("404 problem_not_found",),
+)
+def acknowledge_problem(body: AcknowledgeProblem) -> Reply:
+    """Acknowledge a current problem, with a note for the other users. It moves to the end of the list until it is over,
+    that is, until it has not been seen for two minutes."""
+    services.problems.acknowledge(body, caller().username)
+    return done("Problem has been acknowledged successfully.")
+
+
+@api.delete(
+    "/deleteAcknowledgement",
+    role="operator",
+    touches=NO_QUEUE,
+    body=ProblemNamed,
+    answer=Done,
+    refuses=("404 problem_not_found",),
+)
+def delete_acknowledgement(body: ProblemNamed) -> Reply:
+    """Withdraw the acknowledgement of a problem."""
+    services.problems.withdraw(body)
+    return done("Acknowledgement has been deleted successfully.")

@@ -1,18 +1,39 @@
-"""Replays of dead letters: POST /replayDeadLetters, GET /getReplay."""
+"""Dead letters: GET /getDeadLetters, GET /exportDeadLetters, POST /replayDeadLetters, POST /moveDeadLetters, POST
+/deleteDeadLetters, GET /getReplay."""
 
 from __future__ import annotations
 
+from flask import Response
 from pydantic import Field
+from pydantic_core import to_json
 
+from domain.dead_letter import MAX_EXAMINED, DeadLetters
 from domain.errors import NotFound
-from domain.replay import Replay, ReplayRequest
+from domain.names import QueueName
+from domain.replay import DeadLetterFilter, DeadLetterSelection, DeleteRequest, MoveRequest, Replay, ReplayRequest
 from middlewares.auth import caller
 from routes.api import Api, Reply, services
-from routes.inputs import Query
-from routes.refusals import QUEUE
+from routes.inputs import NDJSON, Query
+from routes.refusals import LOOK, QUEUE
 from routes.scope import Touches
 
-api = Api("replays")
+api = Api("dead_letters")
+
+
+class DeadLettersQuery(Query):
+    """Parameters of a look into a dead-letter queue."""
+
+    dead_letter_queue: QueueName = Field(examples=["orders.dlq"])
+    examine: int = Field(
+        1000, ge=1, le=MAX_EXAMINED, description="maximum number of messages to examine, from the head of the queue"
+    )
+
+
+class ExportQuery(Query):
+    """Parameters of an export."""
+
+    dead_letter_queue: QueueName = Field(examples=["orders.dlq"])
+    group: str | None = Field(None, description="only this group of `GET /getDeadLetters`")
 
 
 class WhichReplay(Query):
@@ -29,12 +50,52 @@ def _queues_of(query: WhichReplay) -> list[str | None]:
     return [replay.queue_name, replay.dead_letter_queue]
 
 
-def _both_queues(body: ReplayRequest) -> list[str]:
-    return services.replays.queues_of(body)
+def _both_queues(body: DeadLetterSelection) -> list[str]:
+    moved_to = [body.to_queue] if isinstance(body, MoveRequest) else []
+    return [*services.replays.queues_of(body), *moved_to]
 
 
+_BEGUN = ("400 stream_queue", "404 queue_not_found", "409 busy", "423 locked", *QUEUE)
+_LETTERS = Touches(lambda query: [query.dead_letter_queue])
 _BOTH_QUEUES = Touches(_both_queues)
 _ITS_REPLAY = Touches(_queues_of)
+
+
+@api.get(
+    "/getDeadLetters",
+    role="operator",
+    touches=_LETTERS,
+    query=DeadLettersQuery,
+    answer=DeadLetters,
+    refuses=LOOK,
+)
+def get_dead_letters(query: DeadLettersQuery) -> Reply:
+    """Group the dead letters of a queue by consumer, reason and answer of the target: the number of each group, since
+    when, and the rate.
+
+    The look examines the first messages, and they stay in their queue, marked as redelivered. Use `filter.group` to
+    read, replay, move or delete the messages of one group."""
+    return Reply(services.dead_letters.groups(query.dead_letter_queue, query.examine))
+
+
+@api.get(
+    "/exportDeadLetters",
+    role="operator",
+    touches=_LETTERS,
+    query=ExportQuery,
+    media=NDJSON,
+    refuses=LOOK,
+)
+def export_dead_letters(query: ExportQuery) -> Response:
+    """Get dead letters with their whole bodies, as NDJSON: one message per line, in the form of `POST /getMessages`.
+    They stay in their queue.
+
+    The export has the first 10,000 messages of the queue and 64 MiB of bodies at most."""
+    wanted = DeadLetterFilter(group=(query.group,) if query.group else ())
+    found = services.dead_letters.export(query.dead_letter_queue, wanted)
+    return Response(
+        b"".join(to_json(one, by_alias=True) + b"\n" for one in found), content_type=f"{NDJSON}; charset=utf-8"
+    )
 
 
 @api.post(
@@ -45,20 +106,60 @@ _ITS_REPLAY = Touches(_queues_of)
     body=ReplayRequest,
     answer=Replay,
     status=(200, 202),
-    refuses=("400 stream_queue", "404 queue_not_found", "409 busy", "423 locked", *QUEUE),
+    refuses=_BEGUN,
 )
 def replay_dead_letters(body: ReplayRequest) -> Reply:
     """Publish dead letters to their queues again: all of them, or those that match a filter.
 
-    The answer is 202 with a `replayId`; get the progress with `GET /getReplay`. A `dryRun` answers 200 with the count.
-    An interrupted replay loses no message: the remaining ones stay in the dead-letter queue. Each message goes back to
-    the queue that it came from, with all its attempts restored and the header `x-replayed-at`. Messages of queues that
-    the API key may not access stay, and are counted as `skipped`."""
+    The answer is 202 with a `replayId`; get the progress with `GET /getReplay`. A `dryRun` answers 200 with the count,
+    the `destinations`, and `warnings` if the messages would fail again. An interrupted replay loses no message: the
+    remaining ones stay in the dead-letter queue. Each message goes back to the queue that it came from, with all its
+    attempts restored and the header `x-replayed-at`. Messages of queues that the API key may not access stay, and are
+    counted as `skipped`."""
+    return _begun(body)
+
+
+@api.post(
+    "/moveDeadLetters",
+    role="operator",
+    idempotent=True,
+    touches=_BOTH_QUEUES,
+    body=MoveRequest,
+    answer=Replay,
+    status=(200, 202),
+    refuses=_BEGUN,
+)
+def move_dead_letters(body: MoveRequest) -> Reply:
+    """Move dead letters to another queue, with their reasons: all of them, or those that match a filter.
+
+    The answers are those of `POST /replayDeadLetters`. A dead letter is removed after the broker has confirmed it in
+    the other queue."""
+    return _begun(body)
+
+
+@api.post(
+    "/deleteDeadLetters",
+    role="operator",
+    idempotent=True,
+    touches=_BOTH_QUEUES,
+    body=DeleteRequest,
+    answer=Replay,
+    status=(200, 202),
+    refuses=_BEGUN,
+)
+def delete_dead_letters(body: DeleteRequest) -> Reply:
+    """Delete dead letters for good: all of them, or those that match a filter.
+
+    The answers are those of `POST /replayDeadLetters`."""
+    return _begun(body)
+
+
+def _begun(body: DeadLetterSelection) -> Reply:
     replay = services.replays.begin(body, caller().queues)
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
 @api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, query=WhichReplay, answer=Replay, refuses=("404 not_found",))
 def get_replay(query: WhichReplay) -> Reply:
-    """Get a replay with its progress."""
+    """Get a replay, a move or a deletion with its progress."""
     return Reply(services.replays.get(query.replay_id))

@@ -9,15 +9,18 @@ from services.audit import AuditLog
 from services.configuration.applying import Configurations
 from services.connections import Connections
 from services.consumers import Consumers
+from services.dead_letters import DeadLetterLooks
 from services.deliveries import Deliveries
 from services.exchanges import Exchanges
 from services.health import Health
+from services.history import Histories
 from services.idempotency import Idempotency
 from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
 from services.policies import Policies
+from services.problems import Problems
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
@@ -36,7 +39,10 @@ class Services:
     messages: Messages
     consumers: Consumers
     overviews: Overviews
+    problems: Problems
     deliveries: Deliveries
+    histories: Histories
+    dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples
     schedule: Schedule

@@ -8,11 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from domain.consumer import ConsumerSpec
+from domain.consumer import ConsumerSpec, TargetSpec
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
 from domain.credentials import masked_auth, masked_headers, masked_url
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
+from domain.router import Route
 
 Spec = TypeVar("Spec", bound=ConsumerSpec)
 
@@ -83,14 +84,14 @@ class Live:
         return replace(wanted, desired="enabled", ids=frozenset(key for key, found in states.items() if found == state))
 
 
-def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
-    """Return a consumer's definition, with masked secrets, and its state."""
+def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> ConsumerDetails:
+    """Return a consumer's definition, with masked secrets, and its state. `spec` is the definition with the routes."""
     found = live.of(consumer.id)
     state, reason = live.state(consumer.id, consumer.state, consumer.reason)
-    spec = consumer.spec
     # No validation here: a consumer that a newer release finds invalid must still be visible, so that it can be fixed.
     return ConsumerDetails.model_construct(
         **dict(masked(spec)),
+        router=consumer.router,
         consumer_id=consumer.id,
         revision=consumer.revision,
         desired_state=consumer.state,
@@ -108,13 +109,21 @@ def details(consumer: RegisteredConsumer, live: Live) -> ConsumerDetails:
 
 def shown(spec: ConsumerSpec) -> dict[str, Any]:
     """Return the spec as clients see it: JSON names, masked secrets."""
-    return masked(spec).model_dump(by_alias=True, mode="json")
+    document = masked(spec).model_dump(by_alias=True, mode="json")
+    return document | {"routes": [route.model_dump(by_alias=True, mode="json") for route in masked(spec).routes]}
 
 
 def masked(spec: Spec) -> Spec:
-    """Return the spec with its secrets masked. Fields of type SecretStr mask themselves."""
-    hidden = {"url": masked_url(spec.url), "headers": masked_headers(spec.headers), "auth": masked_auth(spec.auth)}
-    return spec.model_copy(update=hidden)
+    """Return the spec, with its routes, with its secrets masked. Fields of type SecretStr mask themselves."""
+    routes = tuple(
+        route.model_copy(update=_hidden(route)) if isinstance(route, Route) else route for route in spec.routes
+    )
+    return spec.model_copy(update=_hidden(spec) | {"routes": routes})
+
+
+def _hidden(target: TargetSpec) -> dict[str, Any]:
+    url, headers, auth = masked_url(target.url), masked_headers(target.headers), masked_auth(target.auth)
+    return {"url": url, "headers": headers, "auth": auth}
 
 
 def _shown(worker: str, report: Report) -> WorkerReport:

@@ -5,17 +5,11 @@ This module never starts or stops a delivery: workers read the registry and appl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
-from domain.auth import OAuth2Auth
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
-from domain.credentials import left_masked
 from domain.details import Page
 from domain.errors import (
     BrokerUnavailable,
@@ -24,20 +18,19 @@ from domain.errors import (
     NotFound,
     PreconditionFailed,
     QueueUnavailable,
-    TargetRefused,
 )
-from domain.payload import PayloadTemplate
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
-from domain.sentences import field_faults, joined
+from domain.router import parsed, router_of
 from domain.url_template import UrlTemplate
 from gateway.amqp.topology import holds_delayed
-from gateway.http.target_names import TargetNames
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live, details, shown
 from services.exchange_queues import ExchangeQueues
+from services.routes import Routes, changed
+from services.target_checks import TargetChecks
 
 
 class Consumers:
@@ -49,19 +42,18 @@ class Consumers:
         registry: ConsumerRegistry,
         heartbeats: Heartbeats,
         queues: QueueLookup,
-        targets: TargetNames,
+        checks: TargetChecks,
         default_target_url: str,
         exchange_queues: ExchangeQueues,
-        template_fault: Callable[[str], str | None],
+        routes: Routes,
     ) -> None:
-        """`template_fault` returns the syntax error of a template."""
         self._registry = registry
         self._heartbeats = heartbeats
         self._queues = queues
-        self._targets = targets
+        self._checks = checks
         self._default_target_url = default_target_url
         self._exchange_queues = exchange_queues
-        self._template_fault = template_fault
+        self._routes = routes
 
     def create(
         self, wanted: NewConsumer, only: QueueScope | None = None, *, paused: bool = False
@@ -81,22 +73,30 @@ class Consumers:
                 code="url_missing",
                 fields=[("url", "is required, because DEFAULT_TARGET_URL is not set")],
             )
-        spec = _parsed(wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
-        warnings = self.check(spec)
+        spec = parsed(ConsumerSpec, wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
+        spec = spec.model_copy(update={"routes": wanted.routes})
+        targets, warnings = self._checks.check(spec)
+        # Before a queue is declared, and a route changed.
+        known = (wanted.exchange is not None or bool(spec.routes)) and self._is_known(spec, only)
+        name = spec.effective_name
+        self._routes.refuse_others(name, targets)
         if wanted.exchange is not None:
-            self._refuse_another(spec, only)  # before a queue is declared
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
-        consumer, new = self._registry.create(spec, "paused" if paused else "enabled")
+        self._routes.declare(spec)
+        self._routes.write(name, targets, "paused" if paused else "enabled", change=not known)
+        consumer, new = self._registry.create(router_of(spec), "paused" if paused else "enabled")
         if not new:
-            warnings += _compared(consumer.spec, spec, only)
+            warnings += _compared(self._routes.whole([consumer])[0], spec, only)
+        hindrances += self._routes.remove(consumer, kept=targets) if spec.routes else []
         return self._details(consumer), new, [*hindrances, *warnings]
 
     def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
         """Return page `number` (from 1) of the consumers that match and are in `state`, sorted by name."""
         live = Live(self._heartbeats.live())
         found = self._registry.find(number, size, live.narrowed(wanted, state) if state else wanted)
-        return Page([details(consumer, live) for consumer in found.items], found.total)
+        specs = self._routes.whole(found.items, wanted.only)
+        return Page([details(one, spec, live) for one, spec in zip(found.items, specs, strict=True)], found.total)
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
         """Return one consumer."""
@@ -128,18 +128,37 @@ class Consumers:
                     f"Consumer {consumer.spec.name!r} has changed. It now has revision {consumer.revision}.",
                     code="consumer_changed",
                 )
-            spec = _parsed(changes.applied_to(consumer.spec, consumer.faults))
-            warnings = self.check(spec, consumer.spec)
+            self._refuse_route(consumer)
+            before = self._routes.of(consumer)
+            spec = changed(consumer, before, changes)
+            targets, warnings = self._checks.check(spec, before, consumer.spec)
             with suppress(PreconditionFailed):
-                if spec != consumer.spec or consumer.faults:
-                    consumer = self._registry.update(consumer.id, spec, consumer.revision)
-                return self._details(consumer), warnings
+                return self._changed(consumer, spec, targets, warnings)
+
+    def _changed(
+        self, consumer: RegisteredConsumer, spec: ConsumerSpec, targets: list[ConsumerSpec], warnings: list[str]
+    ) -> tuple[ConsumerDetails, list[str]]:
+        """Store a changed consumer and the consumers of its routes. Raises PreconditionFailed if another client has
+        changed the consumer."""
+        self._routes.refuse_others(consumer.spec.name, targets)
+        self._routes.declare(spec)
+        differed, router = self._routes.write(consumer.spec.name, targets), router_of(spec)
+        if differed or router != consumer.spec or consumer.faults:
+            consumer = self._registry.update(consumer.id, router, consumer.revision)
+        return self._details(consumer), [*warnings, *self._routes.remove(consumer, kept=targets)]
 
     def delete(self, which: WhichConsumer) -> RegisteredConsumer:
-        """Delete a consumer and return it as it was. Its messages in flight are finished or go back to the queue."""
+        """Delete a consumer, with the consumers of its routes, and return it as it was. Its messages in flight are
+        finished or go back to the queue. Raises Conflict for a route of another consumer."""
         consumer = self.find_one(which)
+        self._refuse_route(consumer)
+        self._routes.remove(consumer)  # first, so that the same call completes a failed one
         self._registry.delete(consumer.id)
         return consumer
+
+    def check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
+        """Return warnings about the targets of a definition. Raises what TargetChecks.check raises."""
+        return self._checks.check(spec, before=before)[1]
 
     def all(self) -> list[RegisteredConsumer]:
         """Return all consumers, by name, as the registry holds them."""
@@ -170,38 +189,29 @@ class Consumers:
             )
         return found.items[0]
 
-    def check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
-        """Return warnings about the target that do not prevent the change. Raises Invalid when a secret's value is the
-        mask, the template has a syntax error, or a certificate that the consumer did not have `before` is out of date,
-        and TargetRefused when the URL or the token URL is not allowed."""
-        if masked := left_masked(spec.stored()):
-            wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
-            raise _invalid(wrong)
-        if isinstance(spec.payload, PayloadTemplate) and (fault := self._template_fault(spec.payload.template)):
-            raise _invalid([("payload.template", fault)])
-        if spec.tls and (before is None or spec.tls != before.tls) and (bad := spec.tls.unusable(datetime.now(UTC))):
-            raise _invalid([bad])
-        urls = {"url": spec.url}
-        if isinstance(spec.auth, OAuth2Auth):
-            urls["auth.tokenUrl"] = spec.auth.token_url
-        warnings = []
-        for field, url in urls.items():
-            refusal, warning = self._targets.judge(url.target)
-            if refusal:
-                raise TargetRefused(refusal, fields=[(field, refusal)])
-            warnings += [warning] if warning else []
-        return warnings
+    def _refuse_route(self, consumer: RegisteredConsumer) -> None:
+        """Raise Conflict if a consumer is a route of another one."""
+        if consumer.router is not None:
+            with suppress(NotFound):
+                self.find_one(WhichConsumer(name=consumer.router))
+                raise Conflict(
+                    f"The consumer {consumer.spec.name!r} is a route of {consumer.router!r}. Use PATCH "
+                    f"/updateConsumer of {consumer.router!r} to change or remove the route.",
+                    code="consumer_is_route",
+                )
 
-    def _refuse_another(self, spec: ConsumerSpec, only: QueueScope | None) -> None:
-        """Raise Conflict when another consumer has the name of a new one."""
+    def _is_known(self, spec: ConsumerSpec, only: QueueScope | None) -> bool:
+        """Return whether there is a consumer like a new one. Raise Conflict when another consumer has its name."""
         name = spec.effective_name
         with suppress(NotFound):
             existing = self._registry.get(name)
             if existing.spec.name == name:
-                _compared(existing.spec, spec, only)
+                _compared(self._routes.whole([existing])[0], spec, only)
+                return True
+        return False
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
-        return details(consumer, Live(self._heartbeats.live()))
+        return details(consumer, self._routes.whole([consumer])[0], Live(self._heartbeats.live()))
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         if holds_delayed(spec.queue_name):
@@ -242,16 +252,5 @@ def _compared(existing: ConsumerSpec, wanted: ConsumerSpec, only: QueueScope | N
     return [f"{field}: credentials are not compared; change them with PATCH /updateConsumer." for field in hidden]
 
 
-def _invalid(wrong: Sequence[tuple[str, str]]) -> Invalid:
-    return Invalid(joined(wrong), fields=wrong)
-
-
 def _unfit(sentence: str) -> Invalid:
     return Invalid(f"queueName: {sentence}", code="queue_unfit", fields=[("queueName", sentence)])
-
-
-def _parsed(fields: dict[str, object]) -> ConsumerSpec:
-    try:
-        return ConsumerSpec.model_validate(fields)
-    except ValidationError as exc:
-        raise _invalid(field_faults(ConsumerSpec, exc)) from None

@@ -85,7 +85,7 @@ class Messages:
         """Return messages from the head of a queue. `wanted.ack_mode` decides whether they stay in the queue; removed
         messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream, and
         BrokerUnavailable."""
-        return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes)
+        return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes, wanted.filter)
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         refusals = {address: self._refusal(address) for address in set(map(_required, messages))}

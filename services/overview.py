@@ -76,7 +76,7 @@ class Overviews:
             ]
         except BrokerUnavailable as exc:
             troubles.append(Trouble(kind="broker_unavailable", name="broker", reason=exc.detail))
-        ready = {queue.name: queue.ready for queue in queues or ()}
+        ready = None if queues is None else {queue.name: queue.ready for queue in queues}
         troubles += of_certificates(consumers, now, self._notice)
         troubles += of_consumers(consumers, live, ready, now, self._patience)
         states = Counter(live.state(one.id, one.desired)[0] for one in consumers)

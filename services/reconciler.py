@@ -31,6 +31,7 @@ from services.attempt_writer import AttemptWriter
 from services.complaints import Complaints
 from services.fresh import Fresh
 from services.registry_copy import RegistryCopy
+from services.worker_health import Progress
 
 log = structlog.get_logger("workerrmq.worker")
 
@@ -46,7 +47,7 @@ class _Queues:
 class Reconciler:
     """Owns three threads: the ConsumerThread; the thread that applies the registry to it and stores its attempts; and
     the heartbeat thread, which accesses nothing but the heartbeats, so that slow writes do not make this worker look
-    dead. Others may call `start` and `stop`, and read `fault`.
+    dead. Others may call `start`, `stop` and `progress`, and read `fault`.
 
     While the store is down, the consumers run on unchanged. While the management API is down, the latest facts about
     their queues are used.
@@ -64,6 +65,7 @@ class Reconciler:
         self._crashes = 0
         self._restart_at: float | None = None
         self._running_since = 0.0
+        self._steered_at = float("inf")
         self.fault: str | None = None
         """why this process may not consume, as a sentence; None while its threads run"""
         self._consumer_thread = consumer_thread
@@ -90,6 +92,18 @@ class Reconciler:
         self._steering.start()
         self._beating.start()
 
+    def progress(self) -> Progress:
+        """Return the progress of the threads since `start`."""
+        snapshot = self._consumers.snapshot()
+        return Progress(
+            looped_at=snapshot.at,
+            steered_at=self._steered_at,
+            fault=self.fault,
+            not_connected=None if snapshot.connected else snapshot.error or "not connected",
+            registry_read=self._desired is not None,
+            stopping=self._stopping.is_set(),
+        )
+
     def stop(self, timeout: float) -> None:
         """Take no more messages, give those in flight `timeout` seconds, and give back the rest."""
         turn = self._periods.turn
@@ -115,6 +129,7 @@ class Reconciler:
                 return
 
     def _turn(self) -> None:
+        self._steered_at = time.monotonic()
         self._look_after_thread(time.monotonic())
         self._complaints.attempt("store", "registry", self._steer)
         self._complaints.attempt("store", "suspensions", self._suspend)
@@ -191,7 +206,7 @@ class Reconciler:
         for report in self._consumers.snapshot().consumers:
             if report.state == "suspended":
                 reason = report.reason or "the target refused the messages"
-                self._store.consumers.suspend(report.consumer_id, report.revision, reason)
+                self._store.consumers.suspend(report.consumer_id, report.revision, reason, report.refused_status)
 
     def _write_attempts(self) -> None:
         taken = self._consumers.take_attempts()

@@ -1,4 +1,4 @@
-"""Replays of dead letters. Each has its own thread, and stores its progress."""
+"""Replays, moves and deletions of dead letters. Each has its own thread, and stores its progress."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import time
 import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import structlog
 
 from domain.errors import Conflict, NotFound, StoreUnavailable, WorkerError
 from domain.queue_scope import QueueScope
-from domain.replay import Replay, ReplayRequest
+from domain.replay import DeadLetterSelection, DeleteRequest, MoveRequest, Replay, ReplayDestination, ReplayRequest
 from gateway.amqp.replay import DeadLetterReplay, Progress, source_of
 from gateway.mongo.replays import Replays as ReplayStore
+from services.replay_warnings import ReplayWarnings
 
 log = structlog.get_logger("workerrmq.replay")
 
 _AT_ONCE = 4
+_ACTIONS: dict[type[DeadLetterSelection], Literal["replay", "move", "delete"]] = {
+    ReplayRequest: "replay", MoveRequest: "move", DeleteRequest: "delete",
+}  # fmt: skip
 
 
 class Replays:
@@ -28,13 +33,15 @@ class Replays:
         self,
         gateway: DeadLetterReplay,
         store: ReplayStore,
+        warnings: ReplayWarnings,
         *,
         stored_every: float = 0.5,
         silent: timedelta = timedelta(seconds=90),
     ) -> None:
         """Store the progress at most every `stored_every` seconds. A running replay without an update for longer than
         `silent` counts as interrupted: its process has ended."""
-        self._gateway, self._store, self._stored_every, self._silent = gateway, store, stored_every, silent
+        self._gateway, self._store, self._warnings = gateway, store, warnings
+        self._stored_every, self._silent = stored_every, silent
         self._unstored: dict[str, str] = {}  # by replay: the logged reason why its progress is not stored
         self._stopping = threading.Event()
         self._running: dict[str, threading.Thread] = {}
@@ -50,7 +57,7 @@ class Replays:
         for thread in list(self._running.values()):
             thread.join(max(0.1, until - time.monotonic()))
 
-    def begin(self, wanted: ReplayRequest, only: QueueScope | None = None) -> Replay:
+    def begin(self, wanted: DeadLetterSelection, only: QueueScope | None = None) -> Replay:
         """Start a replay to the queues that `only` admits. Return it; `get` returns its progress. A dry run has
         finished on return.
 
@@ -60,6 +67,7 @@ class Replays:
         self._check(wanted)
         now = datetime.now(UTC)
         replay = Replay(
+            action=_ACTIONS[type(wanted)],
             replay_id=uuid.uuid4().hex[:16],
             queue_name=wanted.queue_name,
             dead_letter_queue=self.queues_of(wanted)[1],
@@ -70,7 +78,7 @@ class Replays:
         )
         if wanted.dry_run:
             progress = self._gateway.run(wanted, self._stopping, lambda _progress: None, only)
-            return replay.model_copy(update={**asdict(progress), "state": "finished"})
+            return replay.model_copy(update={**_counts(progress), **self._foreseen(wanted, progress)})
         with self._lock:
             if len(self._running) >= _AT_ONCE:
                 raise Conflict(f"{_AT_ONCE} replays are already running. Wait until one has finished.", code="busy")
@@ -82,7 +90,16 @@ class Replays:
         thread.start()
         return replay
 
-    def _check(self, wanted: ReplayRequest) -> None:
+    def _foreseen(self, wanted: DeadLetterSelection, progress: Progress) -> dict[str, Any]:
+        """Return the fields that only a dry run has."""
+        queues = progress.destinations.most_common()
+        return {
+            "state": "finished",
+            "destinations": [ReplayDestination(queue_name=name, messages=count) for name, count in queues],
+            "warnings": self._warnings.of({name for name, _ in queues}) if type(wanted) is ReplayRequest else [],
+        }
+
+    def _check(self, wanted: DeadLetterSelection) -> None:
         letters = source_of(wanted)
         try:
             self._gateway.check(wanted)
@@ -93,7 +110,7 @@ class Replays:
                 code="queue_not_found",
             ) from None
 
-    def queues_of(self, wanted: ReplayRequest) -> list[str]:
+    def queues_of(self, wanted: DeadLetterSelection) -> list[str]:
         """Return the queue that messages go back to, and their dead-letter queue."""
         return [wanted.queue_name, source_of(wanted)]
 
@@ -104,7 +121,7 @@ class Replays:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
         return replay
 
-    def _run(self, replay: Replay, wanted: ReplayRequest, only: QueueScope | None) -> None:
+    def _run(self, replay: Replay, wanted: DeadLetterSelection, only: QueueScope | None) -> None:
         latest, stored_at = Progress(), time.monotonic()
 
         def report(progress: Progress) -> None:
@@ -120,7 +137,7 @@ class Replays:
             log.warning("replay_failed", replay_id=replay.replay_id, reason=exc.detail)
             self._put(replay, latest, "failed", exc.detail)
         else:
-            log.info("replay_finished", replay_id=replay.replay_id, **asdict(latest))
+            log.info("replay_finished", replay_id=replay.replay_id, **_counts(latest))
             self._put(replay, latest, "interrupted" if self._stopping.is_set() else "finished")
         finally:
             with self._lock:
@@ -128,7 +145,7 @@ class Replays:
                 self._unstored.pop(replay.replay_id, None)
 
     def _put(self, replay: Replay, progress: Progress, state: str, reason: str | None = None) -> None:
-        changes = {**asdict(progress), "state": state, "reason": reason, "updated_at": datetime.now(UTC)}
+        changes = {**_counts(progress), "state": state, "reason": reason, "updated_at": datetime.now(UTC)}
         latest = replay.model_copy(update=changes)
         try:
             self._store.put(latest)
@@ -138,3 +155,9 @@ class Replays:
             self._unstored[replay.replay_id] = exc.detail
         else:
             self._unstored.pop(replay.replay_id, None)
+
+
+def _counts(progress: Progress) -> dict[str, int]:
+    counts = asdict(progress)
+    del counts["destinations"]
+    return counts

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from delivery.copies import Source
 from delivery.header_values import text_or_base64
+from delivery.request import RequestBuilder
 from delivery.target_guard import Guard
-from delivery.unsendable import Unsendable
+from delivery.unsendable import Routed, Unsendable
 from domain.consumer_changes import WhichConsumer
 from domain.credentials import redacted
 from domain.errors import Invalid, NotFound
 from domain.model import Model
 from domain.publication import Publication
 from domain.registry import RegisteredConsumer
+from domain.route import below
 from gateway.amqp.held_messages import HeldMessages
 from gateway.http.egress import Egress
 from gateway.http.sample import request_of, send_sample
@@ -23,9 +27,10 @@ class SampleAnswer(Model):
     """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
     masked. `outcome` is the outcome of a delivery with this answer: success, retry, throttle, reject or suspend. It is
     unsent if there is no token or the egress proxy failed, and filtered if the consumer's filter does not admit the
-    sample; then no sample was sent."""
+    sample; then no sample was sent. `route` is the route that the sample took, if the consumer has routes."""
 
     message_id: str
+    route: str | None
     status: int | None
     error: str | None
     reason: str
@@ -47,9 +52,11 @@ class SampleRequest(Model):
 
 class DryRun(Model):
     """The request that a worker would send for a message. If it would send none, `error` and `reason` give the cause,
-    and `outcome` the outcome of the message."""
+    and `outcome` the outcome of the message. `route` is the route that the message would take, if the consumer has
+    routes; then the request is that of the route."""
 
     message_id: str
+    route: str | None
     request: SampleRequest | None
     error: str | None
     reason: str
@@ -69,10 +76,11 @@ class Samples:
     def send(self, which: WhichConsumer, publication: Publication) -> SampleAnswer:
         """Send one sample like a delivery, signed, without retries, and return the answer."""
         consumer = self._find(which)
-        source = _sample(consumer, publication)
+        consumer, source, route = self._routed(consumer, _sample(consumer, publication))
         answer = send_sample(consumer, source, self._renderers, self._guard, egress=self._egress)
         return SampleAnswer(
             message_id=source.message_id,
+            route=route,
             status=answer.status,
             error=answer.error.value if answer.error else None,
             reason=redacted(answer.reason, consumer.spec),
@@ -87,12 +95,12 @@ class Samples:
         empty."""
         consumer = self._find(which)
         source = self._first(consumer.spec.queue_name) if publication is None else _sample(consumer, publication)
+        consumer, source, route = self._routed(consumer, source)
         made = request_of(consumer, source, self._renderers)
+        told: dict[str, Any] = {"message_id": source.message_id, "route": route}
         if isinstance(made, Unsendable):
             outcome = consumer.spec.outcomes.table.outcome_of(made.answer).value
-            return DryRun(
-                message_id=source.message_id, request=None, error=made.error.value, reason=str(made), outcome=outcome
-            )
+            return DryRun(**told, request=None, error=made.error.value, reason=str(made), outcome=outcome)
         encoding, body = text_or_base64(made.body)
         request = SampleRequest(
             method=consumer.spec.method,
@@ -101,7 +109,19 @@ class Samples:
             body=body if encoding == "text" else None,
             body_base64=body if encoding != "text" else None,
         )
-        return DryRun(message_id=source.message_id, request=request, error=None, reason="not sent", outcome="send")
+        return DryRun(**told, request=request, error=None, reason="not sent", outcome="send")
+
+    def _routed(self, consumer: RegisteredConsumer, source: Source) -> tuple[RegisteredConsumer, Source, str | None]:
+        """Return the consumer that sends a message, the message as that one gets it, and the name of its route. It is
+        `consumer` itself if this has no routes, or if its filter does not admit the message."""
+        try:
+            RequestBuilder(consumer.spec).admit(source)
+        except Routed as routed:
+            target = self._find(WhichConsumer(name=below(consumer.spec.name, str(routed))))
+            return target, source._replace(queue=target.spec.queue_name), str(routed)
+        except Unsendable:  # the request that cannot be made gives the reason
+            pass
+        return consumer, source, None
 
     def _find(self, which: WhichConsumer) -> RegisteredConsumer:
         consumer = self._consumers.find_one(which)

@@ -1,4 +1,4 @@
-"""Tells about conditions of the service: publishes events about their beginnings and ends.
+"""Tells about conditions of the service: publishes events about their beginnings and ends. Also records the history.
 
 Every process runs this service, and one of them at a time observes: the one with the lease in the store. A change and
 its event are stored in the same write. An event stays in the outbox until the broker has confirmed it, so a process
@@ -29,6 +29,7 @@ from gateway.mongo import Store
 from services.complaints import Complaints
 from services.conditions import UNKNOWN_WITHOUT_BROKER, observed
 from services.consumer_state import Live
+from services.history import Recorder
 from services.queue_watch import QueueWatch
 from services.registry_copy import RegistryCopy
 from services.returned_messages import ReturnedMessages
@@ -64,15 +65,17 @@ class ServiceEvents:
         bindings: BindingGateway,
         lookup: QueueLookup,
         publish: Publish,
+        recorder: Recorder,
         *,
         rules: Mapping[Kind, Rule] = RULES,
         periods: EventPeriods = EventPeriods(),
         complaints: Complaints | None = None,
     ) -> None:
-        """`publish` publishes messages and returns a result for each."""
+        """`publish` publishes messages and returns a result for each. `recorder` records the history."""
         self._store, self._conditions, self._watch = store, store.conditions, watch
         self._exchanges, self._bindings = exchanges, bindings
         self._returned = ReturnedMessages(lookup)
+        self._recorder = recorder
         self._publish, self._rules, self._periods = publish, rules, periods
         self._complaints = complaints or Complaints()
         self._refused: dict[Key, tuple[float, float]] = {}  # when to publish again (monotonic time), after which pause
@@ -108,7 +111,7 @@ class ServiceEvents:
         last = self._conditions.claim(self._process, now, self._periods.lease)
         if last is None:
             return
-        found, alerted = self._observe()
+        found, alerted = self._observe(now)
         unknown = UNKNOWN_WITHOUT_BROKER if alerted is None else frozenset()
         first, gap = not last, now - last > self._periods.lease
         for key, condition in advance(
@@ -120,10 +123,10 @@ class ServiceEvents:
         elif not self._tell(anybody=bool(alerted)):
             self._conditions.release(self._process)
 
-    def _observe(self) -> tuple[dict[Key, Observed | None], set[str] | None]:
+    def _observe(self, now: float) -> tuple[dict[Key, Observed | None], set[str] | None]:
         """Return the observed conditions, and the queues that receive events; None for both parts that only the
-        management API knows."""
-        consumers, live = self._consumers.now(), Live(self._store.heartbeats.live())
+        management API knows. Record the history."""
+        consumers, workers = self._consumers.now(), self._store.heartbeats.live()
         seen, alerted = None, None
 
         def look() -> None:
@@ -132,7 +135,9 @@ class ServiceEvents:
 
         if not self._complaints.attempt("management", "events", look):
             seen, alerted = None, None
-        return observed(consumers, live, seen, alerted or ()), alerted
+        queues = None if seen is None else seen.queues
+        self._complaints.attempt("store", "history", lambda: self._recorder.record(now, workers, queues))
+        return observed(consumers, Live(workers), seen, alerted or ()), alerted
 
     def _alerted(self) -> set[str]:
         """Return the queues that receive events, directly or through other exchanges. Declare the exchange if it is

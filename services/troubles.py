@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import get_args
+from typing import NamedTuple, get_args
 
-from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleKind
+from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleCause, TroubleKind
 from domain.registry import Report
 from domain.tls import written
 from gateway.amqp.topology import DUE, OVERDUE, holds_delayed, is_dead_letter_queue, scheduled_level
@@ -41,6 +41,17 @@ _UNKNOWN = (
     "quorum_status`; no message leaves a queue without a leader. If all its nodes are up and it has no leader, "
     "delete it: it is declared again."
 )
+_CAUSES: dict[str, TroubleCause] = {
+    "breaker-open": "target_fails",
+    "probing": "target_fails",
+    "failing": "target_fails",
+    "resting": "target_refuses",
+    "suspended": "target_refuses",
+    "throttled": "target_throttles",
+}
+"""The cause of a consumer's problem, by its state on a worker."""
+_CREDENTIALS = {401, 403, 407}
+"""Statuses with which a target rejects credentials (RFC 9110 §15.5)."""
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
 
 
@@ -56,10 +67,10 @@ def dead_letter_queues(queues: Sequence[QueueOutline]) -> set[str]:
 
 
 def of_consumers(
-    consumers: Sequence[ConsumerOutline], live: Live, ready: dict[str, int], now: datetime, patience: timedelta
+    consumers: Sequence[ConsumerOutline], live: Live, ready: dict[str, int] | None, now: datetime, patience: timedelta
 ) -> Iterator[Trouble]:
-    """Yield the troubles of consumers. `ready` is the number of ready messages by queue. A consumer without a worker is
-    no trouble until `patience` after its last change."""
+    """Yield the troubles of consumers. `ready` is the number of ready messages by queue, if known. A consumer without
+    a worker is no trouble until `patience` after its last change."""
     if not live.any_worker and any(one.desired == "enabled" for one in consumers):
         yield Trouble(kind="no_worker", name="workers", reason="No worker is alive, so no message is delivered.")
         return
@@ -76,34 +87,49 @@ def of_consumers(
             )
         found = _of_consumer(one, live, now, patience)
         if found is not None and not (refused and found[:2] == ("consumer_failing", copy_error)):
-            kind, reason, since = found
+            missing = found.kind == "consumer_waiting" and ready is not None and one.queue_name not in ready
             yield Trouble(
-                kind=kind,
+                kind=found.kind,
                 name=one.name,
                 queue_name=one.queue_name,
-                reason=reason,
-                messages=ready.get(one.queue_name),
-                since=since,
+                reason=found.reason,
+                messages=ready.get(one.queue_name) if ready else None,
+                since=found.since,
+                cause="queue_missing" if missing else found.cause,
             )
 
 
-def _of_consumer(
-    one: ConsumerOutline, live: Live, now: datetime, patience: timedelta
-) -> tuple[TroubleKind, str, datetime | None] | None:
+class _Found(NamedTuple):
+    kind: TroubleKind
+    reason: str
+    since: datetime | None
+    cause: TroubleCause | None = None
+
+
+def _of_consumer(one: ConsumerOutline, live: Live, now: datetime, patience: timedelta) -> _Found | None:
     if one.desired == "suspended":
-        return "consumer_suspended", one.reason or "the target refused the messages", one.updated_at
+        reason = one.reason or "the target refused the messages"
+        return _Found("consumer_suspended", reason, one.updated_at, _cause_of_suspension(one.refused_status))
     if one.desired == "paused":
         return None
     worst: Report | None = live.worst(one.id)
     if worst is None:
         waiting = now - one.updated_at > patience
-        return ("consumer_waiting", "no worker has started it", one.updated_at) if waiting else None
-    reason, at = worst.reason or worst.error or "", worst.error_at
+        return _Found("consumer_waiting", "no worker has started it", one.updated_at) if waiting else None
+    reason, at, cause = worst.reason or worst.error or "", worst.error_at, _CAUSES.get(worst.state)
+    if cause == "target_refuses" and worst.refused_status in _CREDENTIALS:
+        cause = "credentials"
     if worst.state in ("breaker-open", "probing"):
-        return "breaker_open", reason, at
+        return _Found("breaker_open", reason, at, cause)
     if worst.state in ("failing", "resting", "suspended"):
-        return "consumer_failing", reason, at
-    return ("consumer_waiting", reason, None) if worst.state in ("waiting", "throttled") else None
+        return _Found("consumer_failing", reason, at, cause)
+    return _Found("consumer_waiting", reason, None, cause) if worst.state in ("waiting", "throttled") else None
+
+
+def _cause_of_suspension(status: int | None) -> TroubleCause:
+    if status is None:  # no token, an invalid certificate, or an invalid stored definition
+        return "definition"
+    return "credentials" if status in _CREDENTIALS else "target_refuses"
 
 
 def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice: timedelta) -> Iterator[Trouble]:
@@ -113,7 +139,9 @@ def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice:
         if end is not None and end - now < notice:
             when = f"{'expired' if end <= now else 'expires'} on {written(end)}"
             reason = f"A certificate of the consumer's `tls` {when}. Give it a new one by PATCH /updateConsumer."
-            yield Trouble(kind="certificate_expires", name=one.name, queue_name=one.queue_name, reason=reason)
+            yield Trouble(
+                kind="certificate_expires", name=one.name, queue_name=one.queue_name, reason=reason, cause="certificate"
+            )
 
 
 def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> Iterator[Trouble]:
@@ -134,9 +162,10 @@ def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live
                 reason = "These messages could not be delivered. Fix the cause, then replay them."
                 yield _of_queue("dead_letters", queue, reason, queue.ready + queue.unacked)
         elif reason := _unconsumed(queue, registered.get(queue.name, [])):
-            yield _of_queue("queue_unconsumed", queue, reason, queue.ready)
+            cause: TroubleCause = "paused" if registered.get(queue.name) else "no_consumer"
+            yield _of_queue("queue_unconsumed", queue, reason, queue.ready, cause)
         elif reason := _growing(queue, seen, registered.get(queue.name, []), live):
-            yield _of_queue("queue_growing", queue, reason, queue.ready + queue.unacked)
+            yield _of_queue("queue_growing", queue, reason, queue.ready + queue.unacked, "slow")
 
 
 def _stuck_kind(queue_name: str) -> TroubleKind:
@@ -145,7 +174,9 @@ def _stuck_kind(queue_name: str) -> TroubleKind:
     return "retries_overdue" if holds_delayed(queue_name) else "dead_lettering_stuck"
 
 
-def _of_queue(kind: TroubleKind, queue: QueueOutline, reason: str, messages: int | None) -> Trouble:
+def _of_queue(
+    kind: TroubleKind, queue: QueueOutline, reason: str, messages: int | None, cause: TroubleCause | None = None
+) -> Trouble:
     return Trouble(
         kind=kind,
         name=queue.name,
@@ -153,6 +184,7 @@ def _of_queue(kind: TroubleKind, queue: QueueOutline, reason: str, messages: int
         reason=reason,
         messages=messages,
         oldest_message_at=queue.oldest_at,
+        cause=cause,
     )
 
 

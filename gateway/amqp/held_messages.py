@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -9,10 +10,15 @@ from pydantic.alias_generators import to_camel
 from delivery.copies import Source, came_by
 from delivery.delivery_limit import COUNTING_HEADERS
 from delivery.header_values import json_value, text_or_base64
+from domain.dead_letter import MAX_EXAMINED
 from domain.held_message import AckMode, HeldMessage
 from domain.message import Properties, PropertiesView
+from domain.replay import EVERY, DeadLetterFilter, fits
 from gateway.amqp.reading import QueueReader
+from gateway.amqp.topology import is_dead_letter_queue
 
+_NAME = "workerrmq-get-messages"
+_LEAST_TAKEN = 1000
 _MOST_BYTES = 64 * 2**20
 """Limit of the bodies in one answer."""
 
@@ -24,23 +30,33 @@ class HeldMessages:
         """`heartbeat` is in seconds, and closes the connection to a stalled broker as in `Link`."""
         self._reader, self._heartbeat = reader, heartbeat
 
-    def get(self, queue_name: str, count: int, mode: AckMode, truncate_bytes: int) -> list[HeldMessage]:
-        """Return up to `count` messages from the head of a queue. Taken and rejected messages are gone even if the
-        answer does not reach the client. Raises what QueueReader.reading raises."""
+    def get(
+        self,
+        queue_name: str,
+        count: int,
+        mode: AckMode,
+        truncate_bytes: int,
+        wanted: DeadLetterFilter = EVERY,
+    ) -> list[HeldMessage]:
+        """Return up to `count` messages that match `wanted`, of the first MAX_EXAMINED in a queue. Taken and rejected
+        messages are gone even if the answer does not reach the client. Raises what QueueReader.reading raises."""
         held: list[HeldMessage] = []
         tags: list[int] = []
         size = 0
-        with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
+        window = _window(queue_name, count if wanted == EVERY else MAX_EXAMINED) if mode == "peek" else 1
+        with self._reader.reading(queue_name, _NAME, self._heartbeat, look=window) as reading:
             # Not more than there were at the beginning: behind them are the copies that this look publishes.
-            while len(held) < min(count, reading.total) and size < _MOST_BYTES:
-                taken = reading.take()
+            for _ in range(min(reading.total, MAX_EXAMINED)):
+                taken = reading.take() if len(held) < count and size < _MOST_BYTES else None
                 if taken is None:
                     break
                 tag, redelivered, source = taken
                 size += len(source.body)
-                held.append(_held(source, redelivered, truncate_bytes if mode == "peek" else None))
-                tags.append(tag)
-                if mode == "peek":
+                chosen = fits(wanted, source.properties.headers or {}, source.properties.message_id)
+                if chosen:
+                    held.append(_held(source, redelivered, truncate_bytes if mode == "peek" else None))
+                    tags.append(tag)
+                if mode == "peek" or not chosen:
                     reading.leave(tag, source)
             if mode != "peek":
                 settle = reading.ack if mode == "take" else reading.reject
@@ -48,14 +64,32 @@ class HeldMessages:
                     settle(tag)
         return held
 
+    def examine(self, queue_name: str, most: int, see: Callable[[Source], None]) -> tuple[int, int]:
+        """Call `see` with at most `most` messages from the head of a queue, which stay there. Return the number of
+        ready messages, and of those that were examined: fewer if their bodies are large. Raises what
+        QueueReader.reading raises."""
+        examined = size = 0
+        with self._reader.reading(queue_name, _NAME, self._heartbeat, look=_window(queue_name, most)) as reading:
+            total = reading.total
+            while examined < min(most, total) and size < _MOST_BYTES and (taken := reading.take()) is not None:
+                examined, size = examined + 1, size + len(taken.source.body)
+                see(taken.source)
+                reading.leave(taken.tag, taken.source)
+        return total, examined
+
     def first(self, queue_name: str) -> Source | None:
         """The message at the head of a queue, which stays there; None when there is none. Raises what
         QueueReader.reading raises."""
-        with self._reader.reading(queue_name, "workerrmq-get-messages", self._heartbeat) as reading:
-            taken = reading.take()
-            if taken is not None:
-                reading.leave(taken.tag, taken.source)
-        return taken.source if taken else None
+        found: list[Source] = []
+        self.examine(queue_name, 1, found.append)
+        return found[0] if found else None
+
+
+def _window(queue_name: str, most: int) -> int:
+    """Return how many messages a look that needs `most` takes. RabbitMQ puts a message that returns to a quorum queue
+    behind those that have returned before, so that a look into a dead-letter queue takes at least as many as the look
+    before it."""
+    return max(most, _LEAST_TAKEN) if is_dead_letter_queue(queue_name) else most
 
 
 def _held(source: Source, redelivered: bool, shown: int | None) -> HeldMessage:

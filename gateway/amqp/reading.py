@@ -8,8 +8,10 @@ the broker has confirmed the copy.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any, NamedTuple
 
 import structlog
@@ -33,17 +35,28 @@ log = structlog.get_logger("workerrmq.amqp")
 BATCH = 200
 BATCH_BYTES = 16 * 2**20
 """Limit of the bodies of copies that are held in memory before they are published."""
+_LOOK_BYTES = 64 * 2**20
+_IDLE_SECONDS = 1.0
+"""How long a look waits for a message that another client may have taken."""
 
 
 class QueueReader:
     """Reads queues, with a connection for each reading. Thread-safe."""
 
     def __init__(
-        self, nodes: BrokerNodes, publisher: PublisherThread, lookup: QueueLookup, confirm_seconds: float = 10.0
+        self,
+        nodes: BrokerNodes,
+        publisher: PublisherThread,
+        lookup: QueueLookup,
+        confirm_seconds: float = 10.0,
+        turn_seconds: float = 10.0,
     ) -> None:
-        """The broker has `confirm_seconds` to confirm a copy."""
+        """The broker has `confirm_seconds` to confirm a copy. A reading waits for at most `turn_seconds` until the
+        looks of this process into the same queue have ended, because they hold messages back."""
         self._nodes, self._publisher, self._lookup = nodes, publisher, lookup
         self._confirm_seconds = confirm_seconds
+        self._turn_seconds = turn_seconds
+        self._turns: defaultdict[str, Lock] = defaultdict(Lock)
         self._proven: set[str] = set()
 
     def check(self, queue: str) -> QueueFacts:
@@ -55,21 +68,45 @@ class QueueReader:
         return facts
 
     @contextmanager
-    def reading(self, queue: str, name: str, heartbeat: int | None = None) -> Iterator[Reading]:
-        """Read messages on a connection called `name`. `heartbeat` is in seconds.
+    def reading(
+        self, queue: str, name: str, heartbeat: int | None = None, *, look: int | None = None
+    ) -> Iterator[Reading]:
+        """Read messages on a connection called `name`. `heartbeat` is in seconds. `look` is the maximum number of
+        messages if this is a look, which is short: other readings of the queue wait for it.
 
         Raises what `check` raises, Locked, and, if the queue has a delivery limit, what publishing a copy raises. No
         message has been taken then.
         """
-        limit = self.check(queue).delivery_limit
-        if limit is not None:
+        facts = self.check(queue)
+        if facts.delivery_limit is not None:
             self._check_publishing()
+        with self._turn(queue, look is not None):
+            yield from self._read(queue, facts, name, heartbeat, look)
+
+    @contextmanager
+    def _turn(self, queue: str, look: bool) -> Iterator[None]:
+        turn = self._turns[queue]
+        mine = turn.acquire(timeout=self._turn_seconds)
+        if mine and not look:
+            turn.release()
+        try:
+            yield
+        finally:
+            if mine and look:
+                turn.release()
+
+    def _read(
+        self, queue: str, facts: QueueFacts, name: str, heartbeat: int | None, look: int | None
+    ) -> Iterator[Reading]:
+        limit = facts.delivery_limit
         connection = self._nodes.connect(name, heartbeat)
         try:
             if limit is not None and queue not in self._proven:
                 _prove_copies(connection.channel(), queue)
                 self._proven.add(queue)
             reading = Reading(connection.channel(), self._publisher, queue, limit, self._confirm_seconds, self._user())
+            if look is not None and facts.type == "quorum" and limit is None and not facts.single_active:
+                reading.consume(look)
             try:
                 yield reading
             finally:
@@ -113,10 +150,27 @@ class Reading:
         self._copies: list[tuple[int, Message]] = []
         self._bytes = self._left = 0
         self._exchanges: dict[str, str] = {}  # names of our exchanges, by the messages' own exchange
+        self._pushed: Iterator[Any] = iter(())
+        self._to_push: int | None = None  # None: messages are taken by basic.get
+        self._pushing: Any = None
         self._first = self._get()
         self.total = 0 if self._first is None else 1 + self._left
         """Number of ready messages at the beginning, from the answer to the first basic.get. RabbitMQ sends that answer
         after all earlier settlements took effect, which a passive declare does not guarantee."""
+
+    def consume(self, most: int) -> None:
+        """Take up to `most` messages by basic.consume instead of basic.get, and then no more.
+
+        RabbitMQ 3.10 returns messages of basic.get to a quorum queue in any order if there are more than 32, and those
+        of a consumer in theirs. The broker sends messages before it is known how large they are, so their number is
+        limited as if all were as large as the first. They cannot be settled: they stay in the queue. They have another
+        channel than the first message, because the order between get and consumer differs from version to version."""
+        first = len(self._first.source.body) if self._first else 0
+        wanted = min(most, self.total, _LOOK_BYTES // max(first, 1) + 1) - 1
+        if wanted > 0:
+            self._to_push, self._pushing = wanted, self._channel.connection.channel()
+            self._pushing.basic_qos(prefetch_count=wanted)
+            self._pushed = self._pushing.consume(self._queue, inactivity_timeout=_IDLE_SECONDS)
 
     def take(self) -> Taken | None:
         """Return the next message, or None. Call `leave` for each message that must stay in the queue."""
@@ -124,11 +178,17 @@ class Reading:
         return taken
 
     def _get(self) -> Taken | None:
-        method, properties, body = self._channel.basic_get(self._queue)
+        if self._to_push is None:
+            method, properties, body = self._channel.basic_get(self._queue)
+        elif self._to_push > 0:
+            self._to_push -= 1
+            method, properties, body = next(self._pushed)
+        else:
+            return None
         if method is None:
             return None
         source = Source(self._queue, method.exchange, method.routing_key, properties, body, properties.message_id or "")
-        self._left = method.message_count
+        self._left = getattr(method, "message_count", 0)  # basic.deliver has none
         return Taken(method.delivery_tag, method.redelivered, source)
 
     def leave(self, tag: int, source: Source) -> None:
@@ -164,12 +224,17 @@ class Reading:
             if self._first is not None:
                 self.leave(self._first.tag, self._first.source)
             self._publish_copies()
+            # pika returns messages that it has not passed on by a nack, which moves them to the end of the queue.
+            while self._to_push and self._get() is not None:
+                pass
         finally:
             if self._limit is not None:
                 self._channel.basic_nack(0, multiple=True, requeue=True)
             for name in self._exchanges.values():
                 self._channel.exchange_delete(name)
             self._channel.close()
+            if self._pushing is not None:
+                self._pushing.close()
 
     def _exchange(self, original: str) -> str:
         """Return a fanout exchange that is bound to this queue only, so that a copy keeps its routing key."""

@@ -1,17 +1,20 @@
-"""Replays dead letters: publishes them to their queues, and acks each after the broker has confirmed its copy."""
+"""Replays, moves and deletes dead letters. Each is acked after the broker has confirmed its copy, if it has one."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 
 from delivery.copies import Source, came_from
-from delivery.dead_letters import replayed
+from delivery.dead_letters import moved, replayed
+from domain.dead_letter import MAX_EXAMINED
+from domain.message import Message
 from domain.names import OWN
 from domain.queue_scope import QueueScope
-from domain.replay import ReplayRequest, fits
+from domain.replay import DeadLetterSelection, DeleteRequest, MoveRequest, ReplayRequest, fits
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import BATCH, BATCH_BYTES, QueueReader, Reading
 from gateway.amqp.topology import dead_letter_queue
@@ -19,7 +22,7 @@ from gateway.amqp.topology import dead_letter_queue
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of dead letters."""
+    """Counts of dead letters. `destinations` has the number of matching ones by the queue that they go to."""
 
     total: int = 0
     examined: int = 0
@@ -27,10 +30,12 @@ class Progress:
     replayed: int = 0
     failed: int = 0
     skipped: int = 0
+    destinations: Counter[str] = field(default_factory=Counter, compare=False)
 
 
 class DeadLetterReplay:
-    """Replays dead letters from a reader through a publisher. `run` blocks its thread until the replay is done."""
+    """Replays, moves or deletes dead letters, as the type of the request says. `run` blocks its thread until all is
+    done."""
 
     def __init__(
         self, reader: QueueReader, publisher: PublisherThread, *, confirm: float = 30.0, pace: float = 1.0
@@ -39,31 +44,33 @@ class DeadLetterReplay:
         reports every `pace` seconds."""
         self._reader, self._publisher, self._confirm, self._pace = reader, publisher, confirm, pace
 
-    def check(self, wanted: ReplayRequest) -> None:
+    def check(self, wanted: DeadLetterSelection) -> None:
         """Check that the dead-letter queue can be read. Raises what QueueReader.check raises."""
         self._reader.check(source_of(wanted))
 
     def run(
         self,
-        wanted: ReplayRequest,
+        wanted: DeadLetterSelection,
         stopping: Event,
         report: Callable[[Progress], None],
         only: QueueScope | None = None,
     ) -> Progress:
-        """Replay the dead letters that are ready at the start. Return the final progress.
+        """Process the dead letters that are ready at the start. Return the final progress. A dry run examines only the
+        first MAX_EXAMINED.
 
         A dead letter stays in its queue if it does not match the filter, came from a queue that `only` does not admit,
         or cannot be published. `report` is called after each batch and, while the rate limit delays the next one, every
         `pace` seconds.
 
-        Raises what QueueReader.reading raises; the messages that were not replayed are still in the queue then. If the
+        Raises what QueueReader.reading raises; the other messages are still in the queue then. If the
         process is killed, at most one batch is in both queues and nothing is lost.
         """
-        with self._reader.reading(source_of(wanted), "workerrmq-replay") as reading:
+        look = MAX_EXAMINED if wanted.dry_run else None
+        with self._reader.reading(source_of(wanted), "workerrmq-replay", look=look) as reading:
             return _Run(self._publisher, reading, wanted, only, self._confirm, self._pace).run(stopping, report)
 
 
-def source_of(wanted: ReplayRequest) -> str:
+def source_of(wanted: DeadLetterSelection) -> str:
     """Return the name of the dead-letter queue to replay."""
     return wanted.dead_letter_queue or dead_letter_queue(wanted.queue_name)
 
@@ -73,7 +80,7 @@ class _Run:
         self,
         publisher: PublisherThread,
         reading: Reading,
-        wanted: ReplayRequest,
+        wanted: DeadLetterSelection,
         only: QueueScope | None,
         confirm: float,
         pace: float,
@@ -81,11 +88,12 @@ class _Run:
         self._publisher, self._reading, self._wanted, self._only = publisher, reading, wanted, only
         self._confirm, self._pace = confirm, pace
         self._progress = Progress(reading.total)
+        self._most = min(reading.total, MAX_EXAMINED) if wanted.dry_run else reading.total
         self._began = time.monotonic()
 
     def run(self, stopping: Event, report: Callable[[Progress], None]) -> Progress:
         progress = self._progress
-        while progress.examined < progress.total and not stopping.is_set():
+        while progress.examined < self._most and not stopping.is_set():
             room = self._room()
             if room == 0:
                 break
@@ -105,7 +113,7 @@ class _Run:
         """Return the next matching messages, at most `room`, with their tags; None if the queue is empty."""
         progress, size = self._progress, 0
         batch: list[tuple[int, Source]] = []
-        for _ in range(min(BATCH, progress.total - progress.examined)):
+        for _ in range(min(BATCH, self._most - progress.examined)):
             taken = self._reading.take()
             if taken is None:
                 return batch or None
@@ -114,7 +122,7 @@ class _Run:
             if not fits(self._wanted.filter, source.properties.headers or {}, source.properties.message_id):
                 self._reading.leave(tag, source)
                 continue
-            if not self._may_go_to(came_from(source.properties, self._wanted.queue_name)):
+            if not self._may_settle(source):
                 progress.skipped += 1
                 self._reading.leave(tag, source)
                 continue
@@ -125,19 +133,28 @@ class _Run:
                 break
         return batch
 
-    def _may_go_to(self, queue: str) -> bool:
-        return not queue.startswith(OWN) and (self._only is None or self._only.admits(queue))
+    def _may_settle(self, source: Source) -> bool:
+        origin = came_from(source.properties, self._wanted.queue_name)
+        replays = isinstance(self._wanted, ReplayRequest)
+        return not (replays and origin.startswith(OWN)) and (self._only is None or self._only.admits(origin))
+
+    def _copy(self, source: Source, now: float) -> Message:
+        match self._wanted:
+            case MoveRequest(to_queue=queue):
+                return moved(source, queue)
+            case ReplayRequest(replacement=str(body)):
+                return replayed(source.properties, body.encode(), self._wanted.queue_name, now)
+        return replayed(source.properties, source.body, self._wanted.queue_name, now)
 
     def _replay(self, batch: list[tuple[int, Source]]) -> None:
-        if not batch:
-            return
+        deletes = isinstance(self._wanted, DeleteRequest)
+        copies = [] if deletes else [self._copy(source, time.time()) for _, source in batch]
+        self._progress.destinations.update(copy.routing_key for copy in copies)
         if self._wanted.dry_run:
             for tag, source in batch:
                 self._reading.leave(tag, source)
             return
-        back, now = self._wanted.queue_name, time.time()
-        messages = [replayed(source.properties, source.body, back, now) for _, source in batch]
-        results = self._publisher.publish(messages, self._confirm).result()
+        results = self._publisher.publish(copies, self._confirm).result() if copies else [None] * len(batch)
         for (tag, source), error in zip(batch, results, strict=True):
             if error is None:
                 self._reading.ack(tag)

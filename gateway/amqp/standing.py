@@ -11,7 +11,7 @@ from cachetools import TTLCache
 
 from delivery.periods import Periods
 from gateway.amqp import topology
-from gateway.amqp.declaring import Declaration, Refused, declare
+from gateway.amqp.declaring import Declaration, Refused, declare, queue
 from gateway.loop import Loop, contained
 from gateway.permissions import DECLARE, missing_permission
 
@@ -95,15 +95,13 @@ class Standing:
         names = [topology.level_queue(kind, number) for number in range(top + 1)]
         self._need_level(kind, top, self._settled(then, topology.DUE, *names), failed)
 
-    def need_dead_letter_queue(
-        self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None
-    ) -> None:
-        """Call `then` once the dead-letter queue exists. It is a classic queue if `kind` is classic, else a quorum
-        queue."""
+    def need_queue(self, name: str, kind: str, then: Then = lambda: None, failed: Failed = lambda _: None) -> None:
+        """Call `then` once a durable queue of this name exists, for dead letters or for a route. It is declared as a
+        classic queue if `kind` is classic, else as a quorum queue."""
         classic = kind == "classic"
         arguments = topology.classic_arguments() if classic else self._quorum
         ready = then if classic else self._settled(then, name)
-        self._need(name, lambda: topology.dead_letters(name, arguments), ready, failed)
+        self._need(name, lambda: queue(name, arguments), ready, failed)
 
     def doubt(self) -> None:
         """Check all exchanges and queues again on their next use, because one may be missing. Ignored within

@@ -119,11 +119,6 @@ def level(kind: Kind, number: int, arguments: Mapping[str, Any]) -> Declaration:
     return made
 
 
-def dead_letters(name: str, arguments: Mapping[str, Any]) -> Declaration:
-    """Declare a dead-letter queue, unless a queue of that name exists."""
-    return (yield from queue(name, arguments))
-
-
 def quorum_arguments(server: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a quorum queue that never drops a message, for a broker with these server properties.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from delivery.answer_body import answer_body
 from delivery.attempts import SAMPLE, AttemptBuffer
 from delivery.copies import FIRST_FAILED, REPLAYED_AT
 from delivery.fate import Fate
@@ -34,8 +35,9 @@ _RESULTS: dict[Fate, Result] = {
     Fate.SET_ASIDE: "filtered",
     Fate.FORWARD: "forwarded",
     Fate.DISCARD: "discarded",
+    Fate.ROUTE: "routed",
 }
-_SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD)
+_SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD, Fate.ROUTE)
 """Fates that are not failures. Most messages have one of them, so only a sample is stored."""
 
 
@@ -57,10 +59,11 @@ class AttemptObserver:
 
     def __init__(self, attempts: AttemptLog, subscription: Subscription) -> None:
         self._log, self._id, spec = attempts, subscription.id, subscription.spec
-        self._name, self._queue = spec.effective_name, spec.queue_name
+        self._name, self._queue, self._spec = spec.effective_name, spec.queue_name, spec
+        self._every = spec.attempt_log.successes == "all"
 
     def decided(self, delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
-        kept = fate not in _SAMPLED or random.random() < SAMPLE or _has_failures(delivery)
+        kept = fate not in _SAMPLED or self._every or random.random() < SAMPLE or _has_failures(delivery)
         if not kept and not self._log.verbose:
             return
         now = datetime.now(UTC)
@@ -77,7 +80,8 @@ class AttemptObserver:
             reason=answer.reason,
             duration_ms=round(answer.seconds * 1000),
             next_at=None if delay is None else now + timedelta(seconds=delay),
-            sampled=fate in _SAMPLED,
+            sampled=fate in _SAMPLED and not self._every,
+            answer=None if fate in _SAMPLED else answer_body(answer.body, self._spec),
         )
         if kept:
             self._log.buffer.add(attempt)
@@ -87,6 +91,8 @@ class AttemptObserver:
         elif answer.error is ErrorClass.FILTERED:
             level = logging.INFO if fate is Fate.SET_ASIDE else logging.DEBUG
             log.log(level, "filtered", **fields, result=attempt.result)
+        elif answer.error is ErrorClass.ROUTED:
+            log.debug("routed", **fields, route=answer.detail)
         else:
             failure = {"result": attempt.result, "error": attempt.error, "reason": attempt.reason}
             log.warning("delivery_failed", **fields, **failure, retry_in_seconds=delay)

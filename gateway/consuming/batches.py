@@ -77,6 +77,7 @@ class Batches:
         assert spec.batch is not None
         self._resender = resender
         self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
+        self._who = spec.who
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._builder = BatchBuilder(spec, subscription.retiring_secrets)
         self._target = wiring.http.target(spec)
@@ -182,8 +183,7 @@ class Batches:
         try:
             step(batch, *arguments)
         except Exception as exc:
-            queue, ids = batch[0].source.queue, [delivery.source.message_id for delivery in batch]
-            log.exception("delivery_crashed", message_id=ids, queue=queue)
+            log.exception("delivery_crashed", message_id=batch[0].source.message_id, **self._who)
             self._owner.not_sent(batch[0])
             for delivery in batch:
                 if delivery.awaited:

@@ -165,7 +165,7 @@ class Consumer:
         self._tries = 0
         if self._enter(Event.CONSUMING):
             if self._state == "running":
-                log.info("consumer_running", **self._who())
+                log.info("consumer_running", **self.subscription.spec.who)
             self.taking.obey()
 
     def arrived(self, delivery: Delivery) -> None:
@@ -188,7 +188,9 @@ class Consumer:
             if self._tries == 0:
                 self.losses += 1
                 log.warning(
-                    "consumer_standby" if self._state == "standby" else "consumer_waiting", reason=reason, **self._who()
+                    "consumer_standby" if self._state == "standby" else "consumer_waiting",
+                    reason=reason,
+                    **self.subscription.spec.who,
                 )
             self._tries += 1
             longest = self.wiring.periods.look_again
@@ -290,9 +292,5 @@ class Consumer:
     def suspend(self, reason: str) -> None:
         """Take no messages until the consumer is changed or resumed."""
         if self._enter(Event.MISCONFIGURED, reason):
-            log.error("consumer_suspended", reason=reason, **self._who())
+            log.error("consumer_suspended", reason=reason, **self.subscription.spec.who)
             self.taking.obey()
-
-    def _who(self) -> dict[str, str]:
-        spec = self.subscription.spec
-        return {"consumer": spec.effective_name, "queue": spec.queue_name}

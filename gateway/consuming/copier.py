@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from delivery.backoff import reconnect_delay
-from delivery.copies import forwarded, reply, retry_copy, returned_copy
+from delivery.copies import forwarded, reply, retry_copy, returned_copy, routed_copy
 from delivery.dead_letters import Earlier, bare_dead_letter, dead_letter, leads_back
 from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
 from domain.message import Message
@@ -99,7 +99,7 @@ class Copier:
                 self._wiring.standing.doubt()
                 self._address = ("", self._own)
             if address() == ("", self._own):
-                self._wiring.standing.need_dead_letter_queue(
+                self._wiring.standing.need_queue(
                     self._own, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
                 )
             else:
@@ -121,6 +121,23 @@ class Copier:
         def publish(_error: WorkerError | None = None) -> None:
             make = partial(forwarded, delivery.source, to.exchange, to.routing_key)
             self._publish(delivery, wanted, make, safe, publish, unfit)
+
+        publish()
+
+    def route(self, delivery: Delivery, queue: str, safe: Safe, unfit: Safe) -> None:
+        """Publish a copy to the queue of a route. If the queue is missing, declare it with the type of the consumer's
+        queue. `unfit` is called instead if the headers have no room for a copy's history."""
+        wanted, standing = delivery.claim(), self._wiring.standing
+        make = partial(routed_copy, delivery.source, queue)
+
+        def publish(error: WorkerError | None = None) -> None:
+            if isinstance(error, Unroutable):
+                standing.doubt()
+                standing.need_queue(
+                    queue, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
+                )
+            else:
+                self._publish(delivery, wanted, make, safe, publish, unfit)
 
         publish()
 

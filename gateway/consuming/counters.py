@@ -12,7 +12,7 @@ from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from gateway.consuming.session import Delivery
 from gateway.metrics.instruments import ATTEMPT_BUCKETS, ATTEMPT_SECONDS, DELIVERIES, series_of
 
-_SETTLED = ("delivered", "retried", "dead_lettered", "requeued", "filtered")
+_SETTLED = ("delivered", "retried", "dead_lettered", "requeued", "filtered", "routed")
 _NO_ATTEMPTS = [0] * (len(ATTEMPT_BUCKETS) + 1)
 
 
@@ -22,6 +22,7 @@ class Counters:
     def __init__(self) -> None:
         self.failing = False
         """whether the last answer was not a success"""
+        self._since = datetime.now(UTC)
         self._settled = dict.fromkeys(_SETTLED, 0)
         self._last_status: int | None = None
         self._error: str | None = None
@@ -37,7 +38,7 @@ class Counters:
             self._seconds += answer.seconds
 
     def decided(self, _delivery: Delivery, answer: Answer, fate: Fate, _delay: int | None) -> None:
-        if answer.error is ErrorClass.FILTERED:  # which tells nothing of the target
+        if answer.error in (ErrorClass.FILTERED, ErrorClass.ROUTED):  # which tells nothing of the target
             return
         self._last_status = answer.status
         self._recent.add(answer.seconds, fate is Fate.ACK)
@@ -50,7 +51,8 @@ class Counters:
         self.failing, self._error, self._error_at = True, reason, datetime.now(UTC)
 
     def settled(self, delivery: Delivery, result: str) -> None:
-        """Count a settled delivery: `delivered`, `retried`, `dead_lettered`, `requeued` or `filtered`."""
+        """Count a settled delivery: `delivered`, `retried`, `dead_lettered`, `requeued`, `filtered` or
+        `routed`."""
         self._settled[result] += 1
         if self._refused:
             self._refused.pop(delivery, None)
@@ -71,6 +73,7 @@ class Counters:
         for delivery in [one for one in self._refused if not one.open]:
             del self._refused[delivery]
         return {
+            "since": self._since,
             **self._settled,
             **self._recent.summary()._asdict(),
             "last_status": self._last_status,

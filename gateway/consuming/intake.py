@@ -97,7 +97,7 @@ class Intake:
         waits for it, because it may be on a node that is down."""
         facts = self.subscription.queue
         if facts.dead_letter is None and facts.described:
-            self._standing.need_dead_letter_queue(dead_letter_queue(self.subscription.spec.queue_name), facts.type)
+            self._standing.need_queue(dead_letter_queue(self.subscription.spec.queue_name), facts.type)
 
     def cancel(self, then: Callable[[], None]) -> None:
         """Cancel the subscription, then call `then`. A message that arrives meanwhile is `late`."""

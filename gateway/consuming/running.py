@@ -132,7 +132,7 @@ class RunningConsumers:
         key, spec = subscription.id, subscription.spec
         if key in self._consumers:
             self._drain(key)
-        log.error("consumer_suspended", consumer=spec.effective_name, queue=spec.queue_name, reason=reason)
+        log.error("consumer_suspended", reason=reason, **spec.who)
         self._invalid[key] = subscription, Report(key, subscription.revision, "suspended", reason)
 
     def _drain(self, key: str) -> None:

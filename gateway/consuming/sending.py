@@ -48,6 +48,7 @@ class Sending:
         gives it back."""
         self._send_again = send_again
         self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
+        self._who = subscription.spec.who
         self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
         self._made = self._start if self._requests.template is None else self._rendered
         self._target = wiring.http.target(subscription.spec)
@@ -94,5 +95,5 @@ class Sending:
         try:
             step(*arguments)
         except Exception as exc:
-            log.exception("delivery_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who)
             self._answered(delivery, Failed.by(exc).answer)

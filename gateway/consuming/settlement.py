@@ -18,6 +18,7 @@ from delivery.unsendable import Failed
 from domain.otherwise import Forward
 from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
+from domain.route import below
 from gateway.consuming.attempt_log import AttemptObserver
 from gateway.consuming.batch_dispatcher import BatchDispatcher
 from gateway.consuming.batches import Batches, Resender
@@ -111,7 +112,7 @@ class Settlement:
         try:
             step(delivery, *arguments)
         except Exception as exc:
-            log.exception("settlement_crashed", message_id=delivery.source.message_id, queue=delivery.source.queue)
+            log.exception("settlement_crashed", message_id=delivery.source.message_id, **self._spec.who)
             if delivery.open:
                 delivery.claim()
                 self._refusals.unsent(time.monotonic())
@@ -249,6 +250,14 @@ class Settlement:
             unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
         )
 
+    def _route(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
+        self.copier.route(
+            delivery,
+            below(self._spec.queue_name, answer.detail),
+            safe=lambda: self._finish(delivery, "routed"),
+            unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
+        )
+
     def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
         self._finish(delivery, "filtered")
 
@@ -294,4 +303,5 @@ _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] 
     Fate.SET_ASIDE: Settlement._set_aside,
     Fate.FORWARD: Settlement._forward,
     Fate.DISCARD: Settlement._discard,
+    Fate.ROUTE: Settlement._route,
 }

@@ -39,12 +39,14 @@ log = structlog.get_logger("workerrmq.delivery")
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The last report of the thread. `error` is why it is not connected. `losses` changes when a queue may have been
-    replaced: when a consumer lost it, or the connection was lost."""
+    replaced: when a consumer lost it, or the connection was lost. `at` is when the loop made it, in seconds of
+    time.monotonic(); infinity before the loop runs and after it ended."""
 
     connected: bool = False
     error: str | None = "not connected yet"
     consumers: tuple[Report, ...] = ()
     losses: int = 0
+    at: float = float("inf")
 
 
 class ConsumerThread:
@@ -184,7 +186,8 @@ class ConsumerThread:
 
     def _take_snapshot(self) -> None:
         losses = self._connections + self._consumers.losses
-        self._snapshot = Snapshot(self._connection is not None, self._link.error, self._consumers.reports(), losses)
+        reports, connected = self._consumers.reports(), self._connection is not None
+        self._snapshot = Snapshot(connected, self._link.error, reports, losses, time.monotonic())
         self._consumers.tell()
         self._wiring.log.refresh()
         self._wiring.loop.call_later(self._periods.snapshot, self._take_snapshot)

@@ -17,7 +17,7 @@ READ_LIMIT = 64 * 1024
 """Maximum bytes to read of an answer's body. Then the connection is closed; the status remains valid."""
 LIST_LIMIT = 1024 * 1024
 """The same for an answer that names the failed messages of a batch."""
-KEPT = 1024
+KEPT = 4096
 """Bytes of an answer's body to keep as the reason of a failure."""
 
 Done = Callable[[Answer], None]

@@ -20,6 +20,7 @@ from gateway.management.queue_lookup import COLUMNS, STATE_COLUMNS, QueueLookup,
 
 _OUTLINE_COLUMNS = (
     f"{STATE_COLUMNS},arguments,messages,messages_ready,messages_unacknowledged,messages_dlx,consumers,head_message_timestamp,"
+    "message_stats.publish,message_stats.deliver_get,message_stats.ack,"
     "message_stats.publish_details,message_stats.deliver_get_details,message_stats.ack_details"
 )
 
@@ -130,8 +131,15 @@ def _outline(queue: dict[str, Any]) -> QueueOutline:
         dead_lettering=queue.get("messages" if holds_due(queue["name"]) else "messages_dlx") if known else None,
         oldest_at=_oldest_at(queue),
         dead_letter_queue=arguments.get("x-dead-letter-routing-key") if to_a_queue else None,
+        counted=_counted(queue) if known else None,
         **_figures(queue),
     )
+
+
+def _counted(queue: dict[str, Any]) -> tuple[int, ...]:
+    """Return the counts of messages published, delivered and acked. RabbitMQ leaves out what it has not counted."""
+    stats = queue.get("message_stats") or {}
+    return tuple(int(stats.get(name, 0)) for name in ("publish", "deliver_get", "ack"))
 
 
 def _figures(queue: dict[str, Any]) -> dict[str, Any]:

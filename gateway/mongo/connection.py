@@ -18,9 +18,11 @@ from gateway.mongo.conditions import Conditions
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.deadline import unit_of_work
 from gateway.mongo.heartbeats import Heartbeats
+from gateway.mongo.history import History
 from gateway.mongo.idempotency import IdempotentAnswers
 from gateway.mongo.labels import Labels
 from gateway.mongo.login_failures import LoginFailures
+from gateway.mongo.problems import Problems
 from gateway.mongo.replays import Replays
 from gateway.mongo.retention import Retention
 from gateway.mongo.secrets import Sealer
@@ -59,8 +61,10 @@ class Store:
         self.login_failures = LoginFailures(database)
         self.consumers = ConsumerRegistry(database, sealer)
         self.heartbeats = Heartbeats(database)
+        self.history = History(database)
         self.attempts = Attempts(database, retention.attempts)
         self.labels = Labels(database)
+        self.problems = Problems(database)
         self.replays = Replays(database, retention.replays)
         self.conditions = Conditions(database)
 

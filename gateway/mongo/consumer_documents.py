@@ -26,18 +26,20 @@ _SEALED = ("headers", "auth", "tls", "signingSecret")
 """Fields that may contain credentials, which the database never has in plain text. So may the user info and query of
 `url`."""
 _RETIRING = "retiringSecrets"
-_FILTER = "filter"
+_AS_JSON = ("filter", "routes")
 """Stored as JSON: MongoDB restricts names that begin with `$` or contain a dot
 (https://www.mongodb.com/docs/manual/core/dot-dollar-considerations/)."""
-_TOGETHER = {_FILTER, "otherwise"}
+_TOGETHER = {"filter", "otherwise"}
 """Neither is valid without the other."""
 CERTIFICATE_EXPIRES_AT = "certificateExpiresAt"
 """The field for the end of `tls`, so that watching it needs no unsealing."""
+REFUSED_STATUS = "refusedStatus"
+"""The field for the HTTP status that suspended the consumer."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 MISSING: Document = {
     "revision": 0, "state": "suspended", "reason": None, "createdAt": _NEVER, "updatedAt": _NEVER, "name": "",
     "queueName": "", "spec": {}, "sealed": None,
-    CERTIFICATE_EXPIRES_AT: None,
+    CERTIFICATE_EXPIRES_AT: None, REFUSED_STATUS: None, "router": None,
 }  # fmt: skip
 """For what somebody who edits a document may have left out: one document must not hide the others."""
 
@@ -88,6 +90,7 @@ class ConsumerDocuments:
             updated_at=document["updatedAt"],
             retiring_secrets=replaced,
             faults=shut + wrong,
+            router=document["router"],
         )
 
     def resealed(self, document: Document) -> Document:
@@ -97,10 +100,11 @@ class ConsumerDocuments:
     def _parted(self, consumer_id: str, fields: Document, retiring: list[Any]) -> Document:
         shown = {name: value for name, value in fields.items() if name not in _SEALED}
         shown["url"] = masked_url(fields["url"])
-        if isinstance(shown.get(_FILTER), dict):
-            shown[_FILTER] = orjson.dumps(shown[_FILTER]).decode()
+        for name in _AS_JSON:
+            if isinstance(shown.get(name), dict | list):
+                shown[name] = orjson.dumps(shown[name]).decode()
         sealed = {
-            name: value for name, value in fields.items() if value and name != _FILTER and shown.get(name) != value
+            name: value for name, value in fields.items() if value and name not in _AS_JSON and shown.get(name) != value
         }
         if retiring:
             sealed[_RETIRING] = retiring
@@ -123,10 +127,13 @@ def _place(consumer_id: str, url: str) -> tuple[str, str, str]:
 
 
 def _shown_in(document: Document) -> Document:
-    """Return the fields of the spec that are not sealed. A filter that is not JSON is reported as invalid later."""
-    shown: Document = document["spec"] if isinstance(document["spec"], dict) else {}
-    with suppress(ValueError):
-        return shown | {_FILTER: orjson.loads(shown[_FILTER])} if isinstance(shown.get(_FILTER), str) else shown
+    """Return the fields of the spec that are not sealed. A filter or a route that is not JSON is reported as invalid
+    later."""
+    shown: Document = dict(document["spec"]) if isinstance(document["spec"], dict) else {}
+    for name in _AS_JSON:
+        if isinstance(shown.get(name), str):
+            with suppress(ValueError):
+                shown[name] = orjson.loads(shown[name])
     return shown
 
 

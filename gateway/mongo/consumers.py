@@ -19,7 +19,7 @@ from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.overview import ConsumerOutline
 from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
 from gateway.mongo.collection import Document, IndexedCollection, change, page_of, store_call
-from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, ConsumerDocuments
+from gateway.mongo.consumer_documents import CERTIFICATE_EXPIRES_AT, MISSING, REFUSED_STATUS, ConsumerDocuments
 from gateway.mongo.secrets import Sealer, Unreadable
 
 _ALL = ConsumerFilter()
@@ -32,7 +32,9 @@ class ConsumerRegistry(IndexedCollection):
         self, database: Database[Document], sealer: Sealer, *, signing_overlap: timedelta = timedelta(hours=24)
     ) -> None:
         """A replaced signing secret signs for `signing_overlap` more."""
-        super().__init__(database, "consumers", IndexModel("name", unique=True), IndexModel("queueName"))
+        super().__init__(
+            database, "consumers", IndexModel("name", unique=True), IndexModel("queueName"), IndexModel("router")
+        )
         self._signing_overlap = signing_overlap
         self._documents = ConsumerDocuments(sealer)
         self._versions = database["versions"]
@@ -50,12 +52,15 @@ class ConsumerRegistry(IndexedCollection):
         self._versions.update_one({"_id": "consumers"}, {"$inc": {"number": 1}}, upsert=True)
 
     @store_call
-    def create(self, spec: ConsumerSpec, state: Desired = "enabled") -> tuple[RegisteredConsumer, bool]:
+    def create(
+        self, spec: ConsumerSpec, state: Desired = "enabled", router: str | None = None
+    ) -> tuple[RegisteredConsumer, bool]:
         """Create a consumer in this state unless one of its name (by default the queue's) exists. Return the created or
-        existing consumer, and whether it is new."""
+        existing consumer, and whether it is new. `router` is the name of the consumer that has this one as a route."""
         spec = _named(spec)
         now = _now()
         document: Document = {"_id": secrets.token_hex(8), "revision": 1, "state": state, "reason": None}
+        document["router"] = router
         document |= {"createdAt": now, "updatedAt": now, **self._documents.resting(document["_id"], spec)}
         if self._collection().find_one({"name": spec.name}, {"_id": 1}) is None:
             self._touch()
@@ -63,7 +68,7 @@ class ConsumerRegistry(IndexedCollection):
             self._collection().insert_one(document)
         except DuplicateKeyError:
             existing = self._collection().find_one({"name": spec.name})
-            return (self._documents.loaded(existing), False) if existing else self.create(spec, state)
+            return (self._documents.loaded(existing), False) if existing else self.create(spec, state, router)
         self._touch()
         return self._documents.loaded(document), True
 
@@ -89,7 +94,7 @@ class ConsumerRegistry(IndexedCollection):
     @store_call
     def outlines(self) -> list[ConsumerOutline]:
         """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
-        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT)
+        fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT, REFUSED_STATUS)
         found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
         return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 
@@ -139,12 +144,12 @@ class ConsumerRegistry(IndexedCollection):
         return self.get(consumer_id)
 
     @store_call
-    def suspend(self, consumer_id: str, revision: int, reason: str) -> bool:
-        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it. Return
-        whether it was suspended."""
+    def suspend(self, consumer_id: str, revision: int, reason: str, status: int | None = None) -> bool:
+        """Suspend an enabled consumer for a worker, unless its `revision` has changed since the worker read it.
+        `status` is the answer of its target. Return whether it was suspended."""
         wanted = {"_id": consumer_id, "revision": revision, "state": "enabled"}
         try:
-            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason})
+            self._changed(wanted, lambda _: {"state": "suspended", "reason": reason, REFUSED_STATUS: status})
         except NotFound:
             return False
         return True
@@ -201,6 +206,8 @@ def _query(wanted: ConsumerFilter) -> Document:
         query["queueName"] = {"$regex": wanted.only.regex}
     if wanted.name:
         query["name"] = {"$regex": re.escape(wanted.name), "$options": "i"}
+    if wanted.routers is not None:
+        query["router"] = {"$in": sorted(wanted.routers)}
     if wanted.desired:
         query["state"] = wanted.desired
     if wanted.ids is not None:

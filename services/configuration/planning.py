@@ -161,6 +161,8 @@ def _consumer(there: Installed, entry: ConfiguredConsumer) -> Differences:
     current = there.consumer
     assert current is not None
     before = current.spec
+    if before.routes or current.router:
+        return [], "The consumer has routes, or is a route, which a configuration cannot describe. Use the API."
     if entry.queue_name != before.queue_name:
         moved = Change(field="queueName", from_=before.queue_name, to=entry.queue_name)
         return [moved], (

@@ -143,9 +143,10 @@ def _user(user: User) -> Installed:
 
 
 def _consumer(consumer: RegisteredConsumer) -> Installed:
-    if consumer.faults:
+    routed = "It has routes, or is a route." if consumer.spec.routes or consumer.router else None
+    if consumer.faults or routed:
         entry = ConfiguredConsumer.model_construct(**dict(consumer.spec))
-        return Installed(entry, not_exported=consumer.reason, consumer=consumer)
+        return Installed(entry, not_exported=routed or consumer.reason, consumer=consumer)
     paused = {"paused": True} if consumer.state == "paused" else {}
     return Installed(ConfiguredConsumer.model_validate(shown(consumer.spec) | paused), consumer=consumer)
 

@@ -136,6 +136,9 @@ def test_the_log_of_attempts_says_what_became_of_each_failure(
     wait_until(lambda: len(logged()) == 6)
     [one] = logged(messageId="3")
     assert (one["consumer"], one["attempt"], one["result"], one["status"]) == (unique_name, 1, "rejected", 422)
+    assert one["answer"] == "status 422"
+    [for_viewer] = consuming.call("GET", "/getDeliveries", role="viewer", queueName=unique_name, messageId="3").json
+    assert for_viewer == one | {"answer": None}
     assert one["durationMs"] >= 0
     assert len(logged(result="rejected", pageSize=2)) == 2
     assert logged(result="retried") == []

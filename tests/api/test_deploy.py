@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -181,8 +183,8 @@ def test_the_compose_file_gives_each_service_the_secrets_that_it_names(
     assert f"default_pass = {login.password}\n" in (folder / "rabbitmq.conf").read_text()
     assert (folder / "mongo_password").read_text().strip() in settings.mongo_uri.get_secret_value()
     assert settings.admin_password.get_secret_value()
-    for ignored in (".gitignore", ".dockerignore"):
-        assert "docs/deploy/secrets" in (ROOT / ignored).read_text(), "they would be published"
+    assert "docs/deploy/secrets" in (ROOT / ".gitignore").read_text(), "they would be published"
+    assert "docs" in (ROOT / ".dockerignore").read_text().splitlines(), "they would be in the image"
 
 
 @pytest.mark.parametrize("unit", sorted(DEPLOY.glob("*.service")), ids=lambda path: path.name)
@@ -218,3 +220,29 @@ def test_the_image_installs_what_is_locked_and_runs_the_service() -> None:
     [settings] = [line.removeprefix("ENV ") for line in lines if line.startswith("ENV ")]
     assert {part.partition("=")[0] for part in settings.split()} <= SETTINGS
     assert lines[-1] == 'CMD ["gunicorn", "wsgi:app"]'
+
+
+def test_the_health_check_of_the_image_passes_only_while_the_process_answers(
+    gunicorn: Callable[..., Gunicorn], embedded: EmbeddedNode
+) -> None:
+    [check] = re.findall(r"^HEALTHCHECK .*CMD (\[.+\])$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    server = gunicorn("--workers", "1", **embedded.settings)
+    program, *arguments = json.loads(check.replace("5000", str(server.port)))
+    assert program == "python"
+
+    def healthy() -> bool:
+        return (
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=False, timeout=10).returncode == 0
+        )
+
+    assert healthy()
+    server.stop()
+    assert not healthy()
+
+
+def test_services_of_the_compose_file_wait_only_for_services_with_a_health_check() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for one in services.values():
+        for name, wanted in one.get("depends_on", {}).items():
+            assert wanted == {"condition": "service_healthy"}
+            assert "healthcheck" in services[name] or "build" in services[name], "the image has its own check"

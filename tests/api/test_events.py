@@ -38,7 +38,7 @@ def service(service: Service) -> Service:
 def test_the_exchange_is_declared_when_an_operator_binds_to_it(service: Service, broker: BrokerNode) -> None:
     broker.management.delete("exchanges", "/", "workerrmq.events")
     assert service.post("/bindQueue", BINDING, role="operator").status_code == 201
-    found = service.get("/getExchanges", name="workerrmq.events").json
+    found = service.get("/getExchanges", name="workerrmq.events", includeInternal=True).json
     assert [(one["type"], one["durable"], one["autoDelete"]) for one in found] == [("topic", True, False)]
     assert service.post("/unbindQueue", BINDING, role="operator").status_code == 200
 

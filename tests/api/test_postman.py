@@ -70,6 +70,7 @@ _EXPECTED = (
     "consumer_not_found",
     "exchange_not_found",
     "not_found",
+    "problem_not_found",
     "queue_not_found",
     "unroutable",
 )

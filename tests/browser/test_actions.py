@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from domain.model import MASK
 from tests.api.client import PASSWORD
@@ -29,13 +30,19 @@ def dead_letters(service: Service, target: Target, queue: str, *statuses: int) -
     target.clear()
 
 
+def letter(dashboard: Dashboard, reason: str) -> Locator:
+    """The row of a dead letter; its group has a row with the same reason."""
+    return dashboard.row(reason).filter(has=dashboard.page.get_by_role("checkbox"))
+
+
 def test_dead_letters_that_are_chosen_are_replayed_and_no_others(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     dead_letters(service, target, "chosen", 400, 413, 422)
     dashboard.open("dead-letter-queue/chosen.dlq", "Dead letters in chosen.dlq")
-    dashboard.row("HTTP 413").get_by_role("checkbox").check()
-    expect(dashboard.field("Messages")).to_have_value("chosen")
+    letter(dashboard, "HTTP 413").get_by_role("checkbox").check()
+    dashboard.button("Replay 1 selected").click()
+    expect(dashboard.page.get_by_role("dialog")).to_contain_text("1 dead letter. 1 to chosen")
     dashboard.button("Replay").click()
     expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
     assert [request.body for request in target.wait_for(1)] == [b"413"]
@@ -43,21 +50,82 @@ def test_dead_letters_that_are_chosen_are_replayed_and_no_others(
     assert service.messages("chosen.dlq") == 2
 
 
-def test_dead_letters_that_fit_a_filter_are_counted_and_replayed(
+def test_dead_letters_of_one_cause_are_read_replayed_moved_exported_and_deleted(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
-    dead_letters(service, target, "filtered", 400, 422, 500)
-    dashboard.open("dead-letter-queue/filtered.dlq", "Dead letters in filtered.dlq")
-    dashboard.field("Messages").select_option("filtered")
-    dashboard.field("HTTP status").fill("400, 500")
-    dashboard.field("Only count them").check()
+    dead_letters(service, target, "caused", 400, 413, 422, 500)
+    service.queue("parked")
+    dashboard.open("dead-letter-queue/caused.dlq", "Dead letters in caused.dlq")
+    dialog = dashboard.page.get_by_role("dialog")
+    dashboard.button("Messages HTTP 413 status 413").click()
+    expect(dashboard.heading("Messages: HTTP 413 status 413")).to_be_visible()
+    expect(dashboard.page.get_by_role("checkbox")).to_have_count(1)
+    with dashboard.page.expect_download() as saved:
+        dashboard.button("Export HTTP 413 status 413").click()
+    assert saved.value.suggested_filename.startswith("caused.dlq.")
+    [line] = saved.value.path().read_text().splitlines()
+    assert json.loads(line)["message"] == "413"
+
+    dashboard.button("Replay HTTP 413 status 413").click()
+    expect(dialog).to_contain_text("1 dead letter. 1 to caused, each as it was published first")
     dashboard.button("Replay").click()
-    expect(dashboard.notice("2 dead letters of 3 would be replayed.")).to_be_visible()
+    expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
+    assert [request.body for request in target.wait_for(1)] == [b"413"]
+    expect(dashboard.button("Replay HTTP 413 status 413")).to_have_count(0)
+
+    dashboard.button("Show all groups").click()
+    dashboard.button("Move HTTP 400 status 400").click()
+    expect(dialog).to_contain_text("1 dead letter. They keep their reasons")
+    dashboard.field("To the queue").fill("parked")
+    dashboard.button("Move").click()
+    expect(dashboard.notice("1 dead letter moved.")).to_be_visible()
+    wait_until(lambda: service.messages("parked") == 1, 15)
+
+    dashboard.button("Delete HTTP 422 status 422").click()
+    expect(dialog).to_contain_text("1 dead letter. You cannot undo this.")
+    dashboard.field("Type caused.dlq to confirm").fill("caused")
+    dashboard.button("Delete").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="is not the name of the queue")).to_be_visible()
+    dashboard.field("Type caused.dlq to confirm").fill("caused.dlq")
+    dashboard.button("Delete").click()
+    expect(dashboard.notice("1 dead letter deleted.")).to_be_visible()
+    wait_until(lambda: service.messages("caused.dlq") == 1, 15)
+    assert target.count == 1, "only the replayed message was sent"
+
+
+def test_a_dead_letter_is_edited_and_resent(dashboard: Dashboard, service: Service, target: Target) -> None:
+    dead_letters(service, target, "edited-letter", 400, 422)
+    dashboard.open("dead-letter-queue/edited-letter.dlq", "Dead letters in edited-letter.dlq")
+    letter(dashboard, "HTTP 422").get_by_role("button", name="Edit and resend").click()
+    dashboard.field("Body").fill("{")
+    dashboard.button("Resend").click()
+    expect(dashboard.page.get_by_role("alert").filter(has_text="is not JSON, but was")).to_be_visible()
+    dashboard.field("Body").fill('{"iban": "DE02"}')
+    dashboard.button("Resend").click()
+    expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
+    assert [request.body for request in target.wait_for(1)] == [b'{"iban": "DE02"}']
+    expect(dashboard.row("HTTP 422")).to_have_count(0)
+    wait_until(lambda: service.messages("edited-letter.dlq") == 1, 15)
+
+
+def test_replay_all_asks_first_and_warns_if_the_target_still_fails(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    dead_letters(service, target, "still", 400, 422)
+    wait_until(lambda: service.get("/getConsumer", name="still")["state"] == "failing", 15)
+    dashboard.open("dead-letter-queue/still.dlq", "Dead letters in still.dlq")
+    dashboard.button("Replay all").click()
+    dialog = dashboard.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("2 dead letters. 2 to still")
+    expect(dialog.get_by_role("alert").first).to_contain_text("The consumer 'still' is failing")
+    assert dashboard.axe() == []
+    dashboard.page.keyboard.press("Escape")
     assert target.count == 0
-    dashboard.field("Only count them").uncheck()
+    assert service.messages("still.dlq") == 2
+    dashboard.button("Replay all").click()
     dashboard.button("Replay").click()
     expect(dashboard.notice("2 dead letters replayed.")).to_be_visible()
-    assert {request.body for request in target.wait_for(2)} == {b"400", b"500"}
+    target.wait_for(2)
 
 
 def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_there(
@@ -287,3 +355,34 @@ def test_an_api_key_is_shown_once_and_deleted(dashboard: Dashboard, service: Ser
     dashboard.button("Delete API key").click()
     expect(dashboard.row("robot")).to_have_count(0)
     assert "robot" not in [one["name"] for one in service.get("/getApiKeys")]
+
+
+def test_the_credentials_of_a_suspended_consumer_are_changed_on_the_first_screen(
+    dashboard: Dashboard, service: Service, target: Target
+) -> None:
+    target.answer = lambda request: 200 if request.headers.get("authorization") == "Bearer new" else 401
+    service.queue("payments", "x")
+    service.post("/createConsumer", queueName="payments", url=target.url(), auth={"type": "bearer", "token": "old"})
+    trouble = dashboard.trouble("Suspended", "payments").filter(has_text="401")
+    dashboard.see(trouble, 60)
+    trouble.get_by_role("button", name="Edit credentials payments").click()
+    dashboard.field("Authorization").fill('{"type": "bearer", "token": "new"}')
+    dashboard.button("Save").click()
+    expect(dashboard.notice("Changed payments.")).to_be_visible()
+    wait_until(lambda: len(target.delivered()) == 1, 20)
+
+
+def test_a_problem_is_acknowledged_with_a_note_and_taken_back(dashboard: Dashboard, service: Service) -> None:
+    service.queue("noted", "x")
+    trouble = dashboard.trouble("No active consumer", "noted")
+    dashboard.see(trouble, 20)
+    trouble.get_by_role("button", name="Acknowledge noted", exact=True).click()
+    dashboard.field("Note").fill("Ticket 17")
+    dashboard.button("Acknowledge").click()
+    expect(trouble).to_contain_text("Acknowledged by admin: Ticket 17")
+    expect(dashboard.page.locator(".verdict")).to_contain_text("1 acknowledged")
+    expect(dashboard.page.locator(".troubles > li").last).to_contain_text("noted")
+    assert dashboard.axe() == []
+    trouble.get_by_role("button", name="Unacknowledge noted").click()
+    expect(trouble).not_to_contain_text("Acknowledged by")
+    service.call("DELETE", "/deleteQueue", json={"queueName": "noted"})

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from playwright.sync_api import Route, expect
 
-from domain.overview import TroubleKind
+from domain.overview import TroubleCause, TroubleKind
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
 from tests.browser.test_actions import dead_letters
@@ -140,6 +140,49 @@ def test_every_kind_of_trouble_has_a_title_and_says_why(dashboard: Dashboard) ->
         expect(items.nth(number)).to_contain_text("oldest message")
 
 
+ACTIONS = {
+    "credentials": ["Edit credentials", "Test", "Attempts", "Acknowledge"],
+    "definition": ["Edit", "Test", "Attempts", "Acknowledge"],
+    "certificate": ["Edit certificate", "Acknowledge"],
+    "target_refuses": ["Edit", "Test", "Resume", "Attempts", "Acknowledge"],
+    "target_fails": ["Test", "Attempts", "Acknowledge"],
+    "target_throttles": ["Attempts", "Acknowledge"],
+    "paused": ["Resume", "Acknowledge"],
+    "no_consumer": ["Create consumer", "Acknowledge"],
+    "queue_missing": ["Create queue", "Acknowledge"],
+    "slow": ["View", "Acknowledge"],
+}
+
+
+def test_the_first_button_of_a_problem_removes_its_cause(dashboard: Dashboard) -> None:
+    """The page reads the cause, not the words of the reason."""
+    assert set(ACTIONS) == set(get_args(TroubleCause))
+    answer = troubled(*ACTIONS)
+    for trouble in answer["troubles"]:
+        trouble |= {"cause": trouble["name"], "reason": "there is no queue; it is paused"}
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=answer))
+    dashboard.look_back()
+    for cause, actions in ACTIONS.items():
+        buttons = dashboard.trouble("Suspended", cause).get_by_role("button")
+        expect(buttons).to_have_text([f"{action} {cause}" for action in actions])
+        expect(buttons.first).not_to_have_class("quiet")
+
+
+def test_ten_problems_and_the_totals_fit_on_one_screen(dashboard: Dashboard) -> None:
+    names = [f"consumer-number-{number}" for number in range(10)]
+    answer = troubled(*names, since="2026-01-31T12:00:00Z")
+    for trouble in answer["troubles"]:
+        reason = "Circuit breaker open for https://bank.example/payments; last error: HTTP 503; next attempt in 18 s."
+        trouble |= {"kind": "breaker_open", "cause": "target_fails", "reason": reason}
+    known = ("queues", "messages", "ready", "unacked", "deadLetters", "publishRate", "deliverRate", "ackRate")
+    answer |= {"totals": dict.fromkeys(known, 7)}
+    dashboard.page.route("**/getOverview", lambda route: route.fulfill(json=answer))
+    dashboard.look_back()
+    expect(dashboard.trouble("Circuit breaker open", names[9])).to_be_visible()
+    bottom = dashboard.page.locator("dl.figures").evaluate("node => node.getBoundingClientRect().bottom")
+    assert bottom <= 900
+
+
 def test_numbers_that_are_not_known_are_not_shown_as_zero(dashboard: Dashboard) -> None:
     known = ("queues", "messages", "ready", "unacked", "deadLetters", "publishRate", "deliverRate", "ackRate")
     totals = {**dict.fromkeys(known, 0), "retries": None, "retriesOverdue": None}
@@ -163,12 +206,10 @@ def test_a_consumer_whose_target_asked_for_a_pause_is_throttled_and_says_until_w
     expect(row).to_contain_text("next attempt in")
 
 
-def test_a_filter_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:
+def test_a_time_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:
     service.queue("half.dlq", "1")
     dashboard.open("dead-letter-queue/half.dlq", "Dead letters in half.dlq")
-    dashboard.field("Messages").select_option("filtered")
-    dashboard.button("Replay").click()
-    expect(dashboard.page.get_by_role("alert").filter(has_text="The filter is empty")).to_be_visible()
+    dashboard.button("Replay all").click()
     dashboard.field("Failed since").click()
     dashboard.page.keyboard.type("0101")
     dashboard.button("Replay").click()
@@ -182,6 +223,8 @@ def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
     dead_letters(service, target, "followed", 400)
     dashboard.open("dead-letter-queue/followed.dlq", "Dead letters in followed.dlq")
     running = {"state": "running", "replayId": "x"}
+    dashboard.button("Replay all").click()
+    expect(dashboard.page.get_by_role("dialog")).to_contain_text("1 dead letter. 1 to followed")
     dashboard.page.route("**/replayDeadLetters", lambda route: route.fulfill(
         json={**route.fetch().json(), **running}))  # fmt: skip
     finished = {"state": "finished", "replayed": 1, "failed": 0, "total": 1, "examined": 1, "matched": 1}
@@ -189,7 +232,7 @@ def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
 
     def once(route: Route) -> None:
         if aborted:
-            route.fulfill(json={**finished, "dryRun": False})
+            route.fulfill(json={**finished, "action": "replay"})
         else:
             aborted.append(route)
             route.abort()
@@ -227,6 +270,7 @@ def test_a_message_is_looked_at_as_it_is_now_though_another_without_an_id_stood_
     waiting = [letter("old")]
     page = dashboard.page
     page.route("**/getQueue?*", lambda route: route.fulfill(json={"messages": 1}))
+    page.route("**/getDeadLetters?*", lambda route: route.fulfill(json={"messages": 1, "examined": 1, "groups": []}))
     page.route("**/getMessages", lambda route: route.fulfill(json=waiting))
     dashboard.open("dead-letter-queue/shifting", "Dead letters in shifting")
     expect(dashboard.row("old")).to_be_visible()
@@ -242,7 +286,7 @@ def test_charts_that_one_has_left_are_let_go(dashboard: Dashboard, service: Serv
     def listeners() -> int:
         for _ in range(4):
             dashboard.open("queue/charted", "Queue charted")
-            expect(dashboard.page.locator(".canvas canvas")).to_be_visible()
+            expect(dashboard.page.locator(".canvas canvas").first).to_be_visible(timeout=30_000)
             dashboard.open("users", "Users")
         browser.send("HeapProfiler.collectGarbage")
         return int(browser.send("Memory.getDOMCounters")["jsEventListeners"])

@@ -94,6 +94,7 @@ def test_while_the_service_is_away_the_page_says_so_and_goes_on_when_it_is_back(
 ) -> None:
     dashboard = open_dashboard()
     dashboard.log_in()
+    expect(dashboard.page.locator(".canvas canvas")).to_be_visible()
     dashboard.context.set_offline(True)
     dashboard.look_back()
     expect(dashboard.page.get_by_role("alert")).to_contain_text("does not answer")

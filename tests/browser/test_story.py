@@ -69,13 +69,18 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
 
     target.answer = 200
     do.press(dead_letters.get_by_role("button", name="View and replay"))
-    why = dashboard.row("exhausted: HTTP 500").filter(has_text="this one fails")
+    group = dashboard.row("HTTP 500 status 500").filter(has_text="Replay")
+    expect(group).to_contain_text("exhausted")
+    expect(group).to_contain_text(name)
+    why = dashboard.row("exhausted: HTTP 500 status 500").filter(has_text="this one fails")
     expect(why).to_be_visible()
     if not dark:
         picture(dashboard, "dead-letters")
     do.press(why.get_by_role("button", name="View"))
     expect(page.locator("dialog pre")).to_have_text("this one fails")
     do.press(dashboard.button("Close"))
+    do.press(dashboard.button("Replay HTTP 500 status 500"))
+    expect(page.get_by_role("dialog")).to_contain_text(f"1 dead letter. 1 to {name}")
     do.press(dashboard.button("Replay"))
     expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
     target.wait_for(3)

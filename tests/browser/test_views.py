@@ -175,3 +175,102 @@ def test_who_is_logged_out_elsewhere_is_asked_to_log_in_and_comes_back_to_the_sa
     dashboard.field("Password").fill(PASSWORD)
     dashboard.button("Log in").click()
     expect(dashboard.heading("Consumers")).to_be_visible()
+
+
+def test_a_list_is_sorted_by_its_columns_and_the_address_remembers_it(service: Service, dashboard: Dashboard) -> None:
+    for name, count in (("sorted-a", 1), ("sorted-b", 3), ("sorted-c", 2)):
+        service.queue(name, *("x" * count))
+    wait_until(lambda: [service.messages(f"sorted-{one}") for one in "abc"] == [1, 3, 2], 15)
+    dashboard.open("queues?name=sorted-", "Queues")
+    names = dashboard.page.locator("tbody th")
+    expect(names).to_have_text(["sorted-a", "sorted-b", "sorted-c"])
+    dashboard.button("Ready").click()
+    expect(names).to_have_text(["sorted-b", "sorted-c", "sorted-a"])
+    expect(dashboard.page.locator("th[aria-sort=descending]")).to_have_text("Ready")
+    dashboard.page.reload()
+    expect(names).to_have_text(["sorted-b", "sorted-c", "sorted-a"])
+    dashboard.button("Ready").click()
+    expect(names).to_have_text(["sorted-a", "sorted-c", "sorted-b"])
+    expect(dashboard.row("sorted-a").locator("td.zero").first).to_have_text("0")
+    for view, heading, column in (
+        ("connections", "Connections", "Since"),
+        ("attempts", "Attempts", "Duration"),
+        ("users", "Users", "Role"),
+        ("keys", "API keys", "Key"),
+        ("audit", "Audit log", "Action"),
+    ):
+        dashboard.open(view, heading)
+        if dashboard.button(column).count():
+            dashboard.button(column).click()
+            expect(dashboard.page.locator("th[aria-sort]")).to_have_text(column)
+            dashboard.settle()
+
+
+def test_back_closes_a_dialog_and_the_next_back_leaves_the_view(service: Service, dashboard: Dashboard) -> None:
+    service.queue("backed", "x")
+    dashboard.open("queues", "Queues")
+    dashboard.open("queue/backed", "Queue backed")
+    dialog = dashboard.page.get_by_role("dialog")
+    for close in (dashboard.page.go_back, lambda: dashboard.page.keyboard.press("Escape")):
+        dashboard.button("Purge").click()
+        expect(dialog).to_be_visible()
+        dashboard.page.wait_for_function("history.state?.dialog")
+        close()
+        expect(dialog).to_have_count(0)
+        dashboard.page.wait_for_function("!history.state?.dialog")
+        expect(dashboard.heading("Queue backed")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Queues")).to_be_visible()
+
+
+def test_a_question_mark_shows_the_keys(dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    dashboard.page.keyboard.press("?")
+    dialog = dashboard.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Search the list")
+    assert dashboard.axe() == []
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.field("Search").press("?")
+    expect(dialog).to_have_count(0)
+
+
+def test_a_deep_link_in_a_new_tab_needs_no_login_and_a_logout_ends_all_tabs(
+    furnished: Service, open_dashboard: Open
+) -> None:
+    dashboard = open_dashboard()
+    dashboard.log_in("viewer")
+    other = dashboard.context.new_page()
+    other.goto(f"{dashboard.url}/#/queue/views")
+    expect(other.get_by_role("heading", name="Queue views", exact=True)).to_be_visible()
+    other.get_by_role("button", name="Log out").click()
+    expect(other.get_by_role("button", name="Log in")).to_be_visible()
+    expect(dashboard.button("Log in")).to_be_visible()
+    another = dashboard.context.new_page()
+    another.goto(f"{dashboard.url}/#/queue/views")
+    expect(another.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_the_history_of_a_queue_and_a_consumer_is_drawn_when_the_page_opens(
+    service: Service, dashboard: Dashboard
+) -> None:
+    """The first request of the page has all points; there is nothing to wait for."""
+    with Target() as target:
+        service.post("/createQueue", queueName="past")
+        service.post("/createConsumer", queueName="past", url=target.url("/status/200"))
+        for _ in range(5):
+            service.post("/messagePublish", queueName="past", message="m")
+
+        def recorded() -> bool:
+            history = service.get("/getHistory", consumer="past")
+            return any(history["series"]["deliveredRate"])
+
+        wait_until(recorded, 40, "a measurement after the deliveries")
+    for place, heading in (("queue/past", "Queue past"), ("consumer/past", "Consumer past")):
+        dashboard.open(place, heading)
+        expect(dashboard.page.locator(".canvas canvas")).to_have_count(2)
+        for period in ("day", "week", "hour"):
+            with dashboard.page.expect_response(re.compile(f"getHistory.*period={period}")):
+                dashboard.page.get_by_label("Period").select_option(period)
+            expect(dashboard.page.locator(".canvas canvas")).to_have_count(2)
+    expect(dashboard.page.get_by_text(re.compile(r"^5 since 20\d\d-"))).to_be_visible()

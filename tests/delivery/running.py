@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from delivery.periods import Periods
 from delivery.target_guard import Guard
 from domain.consumer import ConsumerSpec
 from domain.registry import QueueFacts, Report, Subscription
+from domain.router import Route, consumers_of, router_of
 from domain.signing_secret import RetiringSecret
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
@@ -56,13 +58,34 @@ class Consumers:
     ) -> None:
         """Run a consumer of `queue`, or change the one that runs; see `wait`."""
         key = key or queue
-        before = self._desired.get(key)
         fields.setdefault("breaker", NEVER_OPEN)
-        spec = ConsumerSpec(queue_name=queue, url=url, **fields)
-        self._desired[key] = Subscription(
-            key, before.revision + 1 if before else 1, spec, facts, retiring_secrets=retiring
-        )
+        self._want(key, ConsumerSpec(queue_name=queue, url=url, **fields), facts, retiring)
         self.apply()
+
+    def route(
+        self,
+        queue: str,
+        url: str,
+        routes: Sequence[Route],
+        *,
+        facts: QueueFacts = QueueFacts(),  # noqa: B008
+        **fields: Any,
+    ) -> None:
+        """Run a consumer with routes, and those of the routes, or change them; does not wait. Their keys are their
+        queues. A route that is not given again runs no more."""
+        whole = ConsumerSpec(queue_name=queue, url=url, **fields).model_copy(update={"routes": tuple(routes)})
+        wanted = [*consumers_of(whole), router_of(whole)]
+        for key in [one for one in self._desired if one.startswith(f"{queue}.")]:
+            if key not in {spec.queue_name for spec in wanted}:
+                del self._desired[key]
+        for spec in wanted:
+            self._want(spec.queue_name, spec, facts, ())
+        self.apply()
+
+    def _want(self, key: str, spec: ConsumerSpec, facts: QueueFacts, retiring: tuple[RetiringSecret, ...]) -> None:
+        before = self._desired.get(key)
+        revision = before.revision + 1 if before else 1
+        self._desired[key] = Subscription(key, revision, spec, facts, retiring_secrets=retiring)
 
     def spec(self, key: str) -> ConsumerSpec:
         """Return the latest definition of a consumer."""

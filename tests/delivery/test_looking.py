@@ -255,3 +255,23 @@ def test_a_stream_is_refused_and_a_missing_queue_is_missing(
         HeldMessages(reader).get(unique_name, 1, "peek", 0)
     with pytest.raises(NotFound):
         HeldMessages(reader).get(f"{unique_name}-not", 1, "peek", 0)
+
+
+def test_looks_at_many_dead_letters_in_a_quorum_queue_keep_their_order(
+    broker: BrokerNode, reader: QueueReader, channel: BlockingChannel, unique_name: str
+) -> None:
+    """RabbitMQ 3.10 returns more than 32 messages of basic.get in any order."""
+    queue = f"{unique_name}.dlq"
+    unlimited = {"x-delivery-limit": -1} if broker.name == "rabbitmq4" else {}
+    channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum", **unlimited})
+    channel.confirm_delivery()
+    for number in range(300):
+        channel.basic_publish("", queue, str(number).encode())
+    held = HeldMessages(reader)
+    for most in (200, 300, 1, 1000, 40):
+        seen: list[int] = []
+        total, examined = held.examine(queue, most, lambda source, seen=seen: seen.append(int(source.body)))
+        assert (total, examined) == (300, min(most, 300))
+        assert seen == list(range(min(most, 300)))
+        assert [one.message for one in held.get(queue, 2, "peek", 9)] == ["0", "1"]
+    assert [int(one.message or "") for one in held.get(queue, 300, "take", 9)] == list(range(300))

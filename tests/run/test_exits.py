@@ -35,3 +35,23 @@ def test_a_killed_program_restarts(
 
     wait_until(published, 30, "the API taking messages again")
     target.wait_for(1, 30)
+
+
+def test_several_workers_share_the_messages_and_restart(
+    installation: Installation, target: Target, unique_name: str
+) -> None:
+    installation.start(WORKERS="2")
+    assert installation.call("POST", "/createQueue", {"queueName": unique_name}).ok
+    consumer = {"queueName": unique_name, "url": target.url()}
+    assert installation.call("POST", "/createConsumer", consumer).ok
+
+    def delivering() -> bool:
+        one = installation.call("GET", f"/getConsumer?name={unique_name}").json()
+        return len(one["workers"]) == 2
+
+    wait_until(delivering, 20, "two workers")
+    os.kill(installation.pids("WorkerRMQ.py")[-1], signal.SIGKILL)
+    wait_until(lambda: len(installation.pids("WorkerRMQ.py")) == 2, 20, "the killed worker")
+    assert " exited (terminated by SIGKILL) and restarts" in (installation.directory / "run.log").read_text()
+    installation.call("POST", "/messagePublish", {"queueName": unique_name, "message": "x"})
+    target.wait_for(1, 30)

@@ -23,7 +23,8 @@ from collections.abc import Callable
 
 from tests.support.target_http import Connection, Request, response
 
-Answer = int | Callable[[Request], int]
+Answer = int | Callable[[Request], int | tuple[int, bytes]]
+"""A status, or a function from the request to a status, or to a status and a body."""
 OK = response(200, b"ok")
 
 
@@ -65,12 +66,13 @@ class Paths:
         else:
             self.settle(request, connection, self.answer if isinstance(self.answer, int) else self.answer(request))
 
-    def settle(self, request: Request, connection: Connection, status: int, **headers: str) -> None:
+    def settle(self, request: Request, connection: Connection, answer: int | tuple[int, bytes], **headers: str) -> None:
         """Answer with a status; a 2xx that reaches an open connection counts as delivered."""
+        status, body = answer if isinstance(answer, tuple) else (answer, f"status {answer}".encode())
         if 200 <= status < 300 and connection.open:
             self.delivered.update(request.ids)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.answer(OK if status == 200 else response(status, f"status {status}".encode(), named))
+        connection.answer(OK if status == 200 else response(status, body, named))
 
     def _turn(self, request: Request, status: int) -> int:
         key = (request.url, request.id)

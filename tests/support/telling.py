@@ -14,6 +14,7 @@ from gateway.amqp.event_publisher import EventPublisher
 from gateway.amqp.nodes import BrokerNodes
 from gateway.management import BindingGateway, ExchangeGateway, ManagementClient, QueueGateway, QueueLookup
 from gateway.mongo import Store, open_store
+from services.history import Recorder
 from services.queue_watch import QueueWatch
 from services.service_events import EventPeriods, ServiceEvents
 from tests.support.management import management_nodes
@@ -35,13 +36,15 @@ def telling(
     *,
     rules: Mapping[Kind, Rule] = SHORT,
     periods: EventPeriods = PERIODS,
+    every: float = 10.0,
 ) -> ServiceEvents:
     """Return one that is not started."""
     management = ManagementClient(management_nodes(management_url))
     watch = QueueWatch(QueueGateway(management).outlines, growing=2.0, overdue=1.0)
     exchanges, bindings, lookup = ExchangeGateway(management), BindingGateway(management), QueueLookup(management)
+    recorder = Recorder(store.history, every=every)
     publish = EventPublisher(BrokerNodes.parse(amqp_url), timeout=5.0).publish
-    return ServiceEvents(store, watch, exchanges, bindings, lookup, publish, rules=rules, periods=periods)
+    return ServiceEvents(store, watch, exchanges, bindings, lookup, publish, recorder, rules=rules, periods=periods)
 
 
 def telling_process(store_uri: str, broker: BrokerNode, directory: Path, *, amqp_port: int = 0) -> Process:

@@ -39,6 +39,7 @@ LEFT, LAST = Situation(attempts_left=True), Situation(attempts_left=False)
         (19, Outcome.FILTERED, LAST._replace(otherwise="forward", too_old=True), Fate.FORWARD),
         (20, Outcome.FILTERED, LEFT._replace(otherwise="forward", forwarded_enough=True), Fate.SET_ASIDE),
         (20, Outcome.FILTERED, LEFT, Fate.SET_ASIDE),
+        (21, Outcome.ROUTED, LAST._replace(target_down=True, too_old=True, otherwise="discard"), Fate.ROUTE),
     ],
 )
 def test_a_row_decides(row: int, outcome: Outcome, situation: Situation, fate: Fate) -> None:

@@ -34,6 +34,7 @@ def test_no_answer_is_tried_again_unless_the_target_was_never_asked(error: Error
         ErrorClass.BLOCKED: Outcome.SUSPEND,
         ErrorClass.UNSENDABLE: Outcome.REJECT,
         ErrorClass.FILTERED: Outcome.FILTERED,
+        ErrorClass.ROUTED: Outcome.ROUTED,
         ErrorClass.TEMPLATE: Outcome.SUSPEND,
         ErrorClass.TOKEN: Outcome.UNSENT,
         ErrorClass.TOKEN_REFUSED: Outcome.SUSPEND,

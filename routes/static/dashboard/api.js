@@ -1,7 +1,8 @@
 // The client of the public API, and the login session. All requests of the dashboard use this module.
 //
 // The token is kept in sessionStorage and sent in the Authorization header. The API uses no cookies, so CSRF is impossible;
-// the token is deleted with its tab, and no other tab or site can read it. A foreign script in this page could, but the
+// the token is deleted with its last tab, and no other site can read it. A new tab gets the token from an open one, so that
+// a deep link needs no login. A foreign script in this page could, but the
 // content security policy blocks such scripts, and the page never makes markup from text.
 
 const KEPT = "workerrmq.session";
@@ -22,10 +23,32 @@ export const session = {
     return JSON.parse(sessionStorage.getItem(KEPT) || "null");
   },
   end() {
-    sessionStorage.removeItem(KEPT);
-    dispatchEvent(new Event("loggedout"));
+    tabs.postMessage({ ended: session.current?.token });
+    forget();
+  },
+  // Takes over the session of another tab. Resolves when a tab has answered, or after `wait` milliseconds.
+  fromOtherTab(wait = 150) {
+    if (session.current) return Promise.resolve();
+    tabs.postMessage({ asks: true });
+    return new Promise((resolve) => { answered = resolve; setTimeout(() => { answered = null; resolve(); }, wait); });
   },
 };
+
+// Browsers deliver its messages only to pages of the same origin.
+const tabs = new BroadcastChannel(KEPT);
+let answered = null;
+tabs.onmessage = ({ data: { asks, given, ended } }) => {
+  if (asks && session.current) tabs.postMessage({ given: session.current });
+  if (given && answered && !session.current) sessionStorage.setItem(KEPT, JSON.stringify(given));
+  if (given) answered?.();
+  if (ended && ended === session.current?.token) forget();
+};
+
+function forget() {
+  answered = null;
+  sessionStorage.removeItem(KEPT);
+  dispatchEvent(new Event("loggedout"));
+}
 
 export function may(role) {
   return RANKS.indexOf(session.current?.role) >= RANKS.indexOf(role);
@@ -61,8 +84,16 @@ export async function all(path, query, signal) {
   }
 }
 
+// Saves the answer as a file. Throws Refused.
+export async function download(path, query, filename) {
+  const { data } = await send("GET", path, { query, read: (answer) => answer.blob() });
+  const file = URL.createObjectURL(data);
+  Object.assign(document.createElement("a"), { href: file, download: filename }).click();
+  URL.revokeObjectURL(file);
+}
+
 // Returns { data, total }. Throws Refused, or AbortError if the signal aborts.
-async function send(method, path, { query, body, signal } = {}) {
+async function send(method, path, { query, body, signal, read } = {}) {
   const given = Object.entries(query || {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   const headers = {};
@@ -76,7 +107,7 @@ async function send(method, path, { query, body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { detail: "The service does not answer. Is it running, and is the network up?" });
   }
-  const data = await contentOf(answer);
+  const data = answer.ok && read ? await read(answer) : await contentOf(answer);
   if (answer.ok) return { data, total: Number(answer.headers.get("X-Total-Count") || 0) };
   if (answer.status === 401 && token && token === session.current?.token) session.end(); // unless the user has logged in again meanwhile
   throw new Refused(answer.status, data);

@@ -3,35 +3,42 @@
 import { get } from "./api.js";
 import { el, link } from "./dom.js";
 import { badge, milliseconds, time } from "./format.js";
-import { PAGE_SIZE, choice, pager, search, table } from "./table.js";
+import { PAGE_SIZE, choice, ordering, pager, search, table } from "./table.js";
 
-const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "delivered"].map((one) => [one, one])];
+const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered"].map((one) => [one, one])];
 
-export function attemptTable(caption, empty) {
+// The reason, and the start of the body in which the target says more.
+function answer(one) {
+  const body = (one.answer ?? "").trim();
+  return body ? `${one.reason}: ${body.slice(0, 300)}` : one.reason;
+}
+
+export function attemptTable(caption, empty, place) {
   return table({
     caption,
+    place,
     empty,
     key: (one) => `${one.at} ${one.consumerId} ${one.messageId} ${one.attempt}`,
     columns: [
-      { title: "At", value: (one) => one.at, cell: (one) => time(one.at) },
-      { title: "Result", value: (one) => one.result, cell: (one) => badge(one.result) },
-      { title: "Answer", value: (one) => one.reason, kind: "wide" },
-      { title: "Duration", value: (one) => milliseconds(one.durationMs), kind: "number" },
-      { title: "Attempt", value: (one) => one.attempt, kind: "number" },
+      { title: "At", sort: "at", falling: true, value: (one) => one.at, cell: (one) => time(one.at) },
+      { title: "Result", sort: "result", value: (one) => one.result, cell: (one) => badge(one.result) },
+      { title: "Answer", value: (one) => answer(one), kind: "wide" },
+      { title: "Duration", sort: "durationMs", value: (one) => milliseconds(one.durationMs), kind: "number" },
+      { title: "Attempt", sort: "attempt", value: (one) => one.attempt, kind: "number" },
       { title: "Next attempt", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
-      { title: "Consumer", value: (one) => one.consumer, cell: (one) => link(one.consumer, ["consumer", one.consumer]) },
+      { title: "Consumer", sort: "consumer", value: (one) => one.consumer, cell: (one) => link(one.consumer, ["consumer", one.consumer]) },
       { title: "Message", value: (one) => one.messageId, cell: (one) => link(one.messageId, ["attempts"], { messageId: one.messageId }), kind: "wide" },
     ],
   });
 }
 
 export function show(place) {
-  const list = attemptTable("Attempts", "No attempts in the last seven days.");
+  const list = attemptTable("Attempts", "No attempts in the last seven days.", place);
   const pages = pager(place);
 
   async function refresh(signal) {
     const query = Object.fromEntries(["consumer", "queueName", "messageId", "result"].map((name) => [name, place.query.get(name)]));
-    const { data, total } = await get("getDeliveries", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    const { data, total } = await get("getDeliveries", { ...query, ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
   }

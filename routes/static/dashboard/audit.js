@@ -3,27 +3,28 @@
 import { get } from "./api.js";
 import { el } from "./dom.js";
 import { time } from "./format.js";
-import { PAGE_SIZE, pager, search, table } from "./table.js";
+import { PAGE_SIZE, ordering, pager, search, table } from "./table.js";
 
 export function show(place) {
   const list = table({
     caption: "Audit log",
+    place,
     empty: "No entries match.",
     key: (entry) => entry.requestId + entry.at,
     columns: [
-      { title: "At", value: (entry) => entry.at, cell: (entry) => time(entry.at) },
-      { title: "User", value: (entry) => entry.user || "" },
-      { title: "Action", value: (entry) => entry.action },
+      { title: "At", sort: "at", falling: true, value: (entry) => entry.at, cell: (entry) => time(entry.at) },
+      { title: "User", sort: "user", value: (entry) => entry.user || "" },
+      { title: "Action", sort: "action", value: (entry) => entry.action },
       { title: "Resource", value: (entry) => Object.values(entry.resource).join(", "), kind: "wide" },
-      { title: "Status", value: (entry) => entry.status, kind: "number" },
-      { title: "From", value: (entry) => entry.remote },
+      { title: "Status", sort: "status", value: (entry) => entry.status, kind: "number" },
+      { title: "From", sort: "remote", value: (entry) => entry.remote },
     ],
   });
   const pages = pager(place);
 
   async function refresh(signal) {
     const query = Object.fromEntries(["user", "action", "resource"].map((name) => [name, place.query.get(name)]));
-    const { data, total } = await get("getAuditLog", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    const { data, total } = await get("getAuditLog", { ...query, ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
   }

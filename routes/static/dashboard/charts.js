@@ -1,4 +1,4 @@
-// Live charts. The API returns current values only, so the page keeps their history while it is open.
+// Charts. Where the API returns current values only, the page keeps their history while it is open.
 
 import { el, fill, svg } from "./dom.js";
 import { rate } from "./format.js";
@@ -24,16 +24,6 @@ export function remember(key, values) {
   return past;
 }
 
-// Converts counters to rates per second since the previous call. A counter that was reset has the rate 0.
-const counters = new Map();
-export function perSecond(key, values) {
-  const now = Date.now() / 1000;
-  const before = counters.get(key);
-  counters.set(key, { now, values });
-  if (!before || now <= before.now) return values.map(() => 0);
-  return values.map((value, line) => Math.max(0, (value - before.values[line]) / (now - before.now)));
-}
-
 // A small inline chart. It is hidden from screen readers, because the numbers are in the same row.
 export function sparkline(past) {
   const width = 96, height = 22;
@@ -47,8 +37,9 @@ export function sparkline(past) {
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...lines);
 }
 
-// A chart with one line per title. `show` takes the result of `remember`.
-export function chart(label, titles) {
+// A chart with one line per title, whose values are shown in `format`. `show` takes times and lines as `remember` returns
+// them; null is a gap.
+export function chart(label, titles, format = rate) {
   const figures = titles.map(() => el("b"));
   const legend = el("ul", { class: "legend" }, ...titles.map((title, line) =>
     el("li", {}, el("span", { class: `key line-${line + 1}`, "aria-hidden": "true" }), `${title} `, figures[line])));
@@ -61,7 +52,7 @@ export function chart(label, titles) {
     const { default: UPlot } = await import("./vendor/uPlot.min.js");
     const colour = (name) => getComputedStyle(node).getPropertyValue(name).trim();
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
-    const lines = titles.map((_, line) => ({ stroke: colour(TONES[line]), width: 2, points: { show: () => latest.times.length < 2 } }));
+    const lines = titles.map((_, line) => ({ stroke: colour(TONES[line]), width: 2, points: { show: true, filter: (_, index) => alone(latest.lines[index - 1]) } }));
     drawn.forEach((one) => one.node.isConnected || one.forget());
     drawn.add(mine);
     plot?.destroy();
@@ -71,8 +62,8 @@ export function chart(label, titles) {
       legend: { show: false }, cursor: { show: false },
       scales: { x: { range: () => [Math.min(latest.times[0], latest.times.at(-1) - SHOWN), latest.times.at(-1)] }, y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
       series: [{}, ...lines],
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString("sv-SE")), space: 90, size: 28 },
-        { ...axis, size: 56, values: (_, ticks) => ticks.map(rate) }],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map(moment), space: 90, size: 28 },
+        { ...axis, size: 56, values: (_, ticks) => ticks.map(format) }],
     }, [latest.times, ...latest.lines], canvas);
   }
 
@@ -87,11 +78,26 @@ export function chart(label, titles) {
 
   function show(past) {
     latest = past;
-    figures.forEach((figure, line) => { figure.textContent = rate(past.lines[line].at(-1)); });
-    if (plot) plot.setData([past.times, ...past.lines]);
+    figures.forEach((figure, line) => { figure.textContent = format(past.lines[line].slice(-2).findLast((value) => value !== null)); });
+    if (!past.times.length) {
+      if (!plot) fill(canvas, "No measurement yet.");
+    } else if (plot) plot.setData([past.times, ...past.lines]);
     else draw();
+  }
+
+  // With the date if the chart shows more than a day.
+  function moment(at) {
+    const shown = new Date(at * 1000);
+    if (latest.times.at(-1) - latest.times[0] <= 86400) return shown.toLocaleTimeString("sv-SE");
+    return shown.toLocaleString("sv-SE", { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
   }
 
   const mine = { node, draw, forget };
   return { node, show };
+}
+
+// The indices of the values between gaps, which no line joins to others.
+function alone(values) {
+  const known = (at) => values[at] !== null && values[at] !== undefined;
+  return [...values.keys()].filter((at) => known(at) && !known(at - 1) && !known(at + 1));
 }

@@ -4,27 +4,28 @@ import { get, may, remove } from "./api.js";
 import { confirm } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { badge, time } from "./format.js";
-import { PAGE_SIZE, pager, table } from "./table.js";
+import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 
 export function show(place) {
   const list = table({
     caption: "Connections",
+    place,
     empty: "No connections.",
     key: (one) => one.connectionId,
     columns: [
-      { title: "Connection", value: (one) => [one.connectionId, one.connectionName], cell: name, kind: "wide" },
-      { title: "State", value: (one) => one.state, cell: (one) => badge(one.state) },
-      { title: "User", value: (one) => one.user },
-      { title: "Channels", value: (one) => one.channels, kind: "number" },
+      { title: "Connection", sort: "connectionName", value: (one) => [one.connectionId, one.connectionName], cell: name, kind: "wide" },
+      { title: "State", sort: "state", value: (one) => one.state, cell: (one) => badge(one.state) },
+      { title: "User", sort: "user", value: (one) => one.user },
+      { title: "Channels", sort: "channels", value: (one) => one.channels, kind: "number" },
       { title: "TLS", value: (one) => (one.tls ? "yes" : "no") },
-      { title: "Since", value: (one) => one.connectedAt, cell: (one) => time(one.connectedAt) },
+      { title: "Since", sort: "connectedAt", falling: true, value: (one) => one.connectedAt, cell: (one) => time(one.connectedAt) },
       { title: "Actions", value: () => "", cell: (one) => (may("operator") ? closer(one) : ""), kind: "actions" },
     ],
   });
   const pages = pager(place);
 
   async function refresh(signal) {
-    const { data, total } = await get("getConnections", { page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    const { data, total } = await get("getConnections", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
   }

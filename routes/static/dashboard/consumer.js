@@ -1,16 +1,16 @@
 // One consumer: state, target statistics, latest attempts and actions.
 
 import { get, may } from "./api.js";
-import { chart, perSecond, remember } from "./charts.js";
 import { attemptTable } from "./attempts.js";
 import { askToDelete, pauseOrResume } from "./consumer_actions.js";
 import { editConsumer } from "./consumer_form.js";
 import { address, button, el, fill, fillOn, link } from "./dom.js";
-import { ago, badge, count, milliseconds, percent, reasonOf, stateOf } from "./format.js";
+import { ago, badge, count, milliseconds, percent, reasonOf, stateOf, time } from "./format.js";
+import { history } from "./history.js";
 import { table } from "./table.js";
 
-const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "filter", "otherwise", "ordering", "retry", "outcomes",
-  "rateLimit", "breaker", "headers", "forwardHeaders", "auth", "signingSecret", "reply", "createdAt", "updatedAt"];
+const SHOWN = ["method", "url", "queueName", "timeout", "connectTimeout", "prefetch", "payload", "filter", "otherwise", "routes", "router", "ordering", "retry", "outcomes",
+  "rateLimit", "concurrency", "batch", "breaker", "attemptLog", "headers", "forwardHeaders", "auth", "signingSecret", "reply", "createdAt", "updatedAt"];
 
 export function show(place) {
   const name = place.path[1];
@@ -18,7 +18,10 @@ export function show(place) {
   const state = el("p", { class: "verdict", role: "status" });
   const actions = el("div", { class: "tools" });
   const totals = el("dl", { class: "figures" });
-  const lines = chart("Messages per second", ["delivered", "retried", "dead-lettered"]);
+  const past = history({ consumer: name }, [
+    { label: "Messages per second", lines: { deliveredRate: "delivered", retriedRate: "retried", deadLetteredRate: "dead-lettered" } },
+    { label: "Latency", format: milliseconds, lines: { latencyP50Ms: "p50", latencyP99Ms: "p99" } },
+  ]);
   const attempts = attemptTable("Latest attempts: failures, and a sample of the successes", "No attempts in the last seven days.");
   const workers = table({
     caption: "Workers",
@@ -40,12 +43,11 @@ export function show(place) {
     const [{ data: consumer }, { data: tried }] = await Promise.all([
       get("getConsumer", { name }, signal),
       get("getDeliveries", { consumer: name, pageSize: 10 }, signal),
+      past.refresh(signal),
     ]);
     latest = consumer;
     fillOn(state, [stateOf(consumer), reasonOf(consumer)], () => [badge(stateOf(consumer)), " ", reasonOf(consumer)]);
     fillOn(actions, consumer.desiredState, () => buttons(consumer.desiredState));
-    const counts = [consumer.delivered, consumer.retried, consumer.deadLettered];
-    lines.show(remember(`consumer ${name}`, perSecond(`consumer ${name}`, counts)));
     fill(totals, ...figures(consumer));
     attempts.show(tried);
     workers.show(consumer.workers);
@@ -67,7 +69,7 @@ export function show(place) {
   const heading = el("h1", {}, "Consumer ", el("span", { class: "name" }, name));
   return {
     title: name,
-    content: [heading, state, actions, totals, lines.node, el("h2", {}, "Attempts"), ...attempts.content,
+    content: [heading, state, actions, totals, ...past.content, el("h2", {}, "Attempts"), ...attempts.content,
       el("h2", {}, "Workers"), ...workers.content, el("h2", {}, "Settings"), facts],
     refresh,
   };
@@ -78,10 +80,14 @@ function figures(consumer) {
   return [
     ["in flight", count(consumer.inFlight)], ["success", percent(consumer.successRate)],
     ["p50", milliseconds(consumer.latencyP50Ms)], ["p99", milliseconds(consumer.latencyP99Ms)],
-    ["delivered", count(consumer.delivered)], ["retried", count(consumer.retried)],
+    ["delivered", [count(consumer.delivered), ...sinceOf(consumer)]], ["retried", count(consumer.retried)],
     ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)],
-    ["filtered", count(consumer.filtered)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
-  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+    ["filtered", count(consumer.filtered)], ["routed", count(consumer.routed)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
+  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, ...[value].flat())));
+}
+
+function sinceOf({ countedSince }) {
+  return countedSince ? [" ", el("small", {}, "since ", time(countedSince))] : [];
 }
 
 function fact(field, value) {

@@ -7,16 +7,17 @@ import { refreshNow } from "./live.js";
 import { complain, tell } from "./notice.js";
 
 export function pause(name) {
-  return change("pauseConsumer", name, `Paused ${name}. It finishes its messages in flight and takes no more.`);
+  return change("pauseConsumer", { name }, `Paused ${name}. It finishes its messages in flight and takes no more.`);
 }
 
-export function resume(name) {
-  return change("resumeConsumer", name, `Resumed ${name}.`);
+// `consumer` has its name, or the queueName if the queue has only one consumer.
+export function resume(consumer) {
+  return change("resumeConsumer", consumer, `Resumed ${consumer.name || consumer.queueName}.`);
 }
 
-async function change(path, name, said) {
+async function change(path, consumer, said) {
   try {
-    await post(path, { name });
+    await post(path, consumer);
     tell(said);
     await refreshNow();
   } catch (error) {
@@ -45,7 +46,7 @@ export function askToDelete(name, gone) {
 // Returns a button to pause an enabled consumer, or to resume a paused or suspended one.
 export function pauseOrResume(name, desired) {
   if (!may("operator")) return null;
-  const act = desired === "enabled" ? () => pause(name) : () => resume(name);
+  const act = desired === "enabled" ? () => pause(name) : () => resume({ name });
   const verb = desired === "enabled" ? "Pause" : "Resume";
   return button(of(verb, name), act, { class: desired === "enabled" ? "quiet" : "" });
 }

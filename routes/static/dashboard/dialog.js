@@ -1,18 +1,36 @@
-// Dialogs for forms, confirmations and details. The browser's <dialog> traps the focus and closes on Esc.
+// Dialogs for forms, confirmations and details. The browser's <dialog> traps the focus and closes on Esc. An open dialog has
+// an entry in the browser's history, so Back closes it.
 
 import { button, el } from "./dom.js";
 import { form } from "./form.js";
 import { refreshNow } from "./live.js";
 import { tell } from "./notice.js";
 
+let leaving = Promise.resolve(); // until the entry of the last dialog is gone
+let left = null;
+
 export function open(title, ...content) {
   const heading = el("h2", { id: "dialog-title" }, title);
   const box = el("article", {}, heading, ...content);
-  const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, box);
+  const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); leave(); } }, box);
   document.body.append(dialog);
   dialog.showModal();
+  leaving.then(() => dialog.isConnected && history.pushState({ dialog: true }, ""));
   return dialog;
 }
+
+function leave() {
+  if (!history.state?.dialog) return;
+  leaving = new Promise((resolve) => { left = resolve; });
+  history.back();
+}
+
+// The next dialog may be open already when the entry of the last one goes. Only the user's Back closes it.
+addEventListener("popstate", () => {
+  if (left) left();
+  else document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+  left = null;
+});
 
 export function look(title, ...content) {
   const dialog = open(title, ...content, el("div", { class: "buttons" }, button("Close", () => dialog.close())));

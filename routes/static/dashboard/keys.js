@@ -4,28 +4,29 @@ import { get, post, remove } from "./api.js";
 import { ask, confirmByName, look } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { ago, time } from "./format.js";
-import { PAGE_SIZE, pager, table } from "./table.js";
+import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 import { ROLES } from "./users.js";
 
 export function show(place) {
   const list = table({
     caption: "API keys",
+    place,
     empty: "No API keys.",
     key: (key) => key.name,
     columns: [
-      { title: "Key", value: (key) => key.name, kind: "wide" },
-      { title: "Role", value: (key) => key.role },
+      { title: "Key", sort: "name", value: (key) => key.name, kind: "wide" },
+      { title: "Role", sort: "role", value: (key) => key.role },
       { title: "Queues", value: (key) => key.queues.join(", ") || "all", kind: "wide" },
-      { title: "Expires", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
-      { title: "Last used", value: (key) => ago(key.lastUsedAt) },
-      { title: "Created by", value: (key) => key.createdBy },
+      { title: "Expires", sort: "expiresAt", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
+      { title: "Last used", sort: "lastUsedAt", falling: true, value: (key) => ago(key.lastUsedAt) },
+      { title: "Created by", sort: "createdBy", value: (key) => key.createdBy },
       { title: "Actions", value: () => "", cell: (key) => button("Delete", () => askToDelete(key), { class: "quiet", "aria-label": `Delete ${key.name}` }), kind: "actions" },
     ],
   });
   const pages = pager(place);
 
   async function refresh(signal) {
-    const { data, total } = await get("getApiKeys", { page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    const { data, total } = await get("getApiKeys", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
   }

@@ -1,6 +1,7 @@
 // The page: login, navigation and the current view.
 
 import { logOut, may, session } from "./api.js";
+import { look } from "./dialog.js";
 import { button, el, fill } from "./dom.js";
 import { stop } from "./live.js";
 import { showLogin } from "./login.js";
@@ -45,11 +46,16 @@ document.getElementById("skip").addEventListener("click", (event) => {
   document.querySelector("main h1").focus();
 });
 addEventListener("unhandledrejection", (event) => complain(event.reason));
+const KEYS = [["/", "Search the list"], ["Esc, or Back", "Close a dialog"], ["Tab, Shift+Tab", "Next, previous field or button"], ["?", "Show the keys"]];
 addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.target.closest("input, textarea, select, dialog")) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
+  if (event.key === "?" && session.current) {
+    look("Keys", el("dl", { class: "facts" }, ...KEYS.map(([key, does]) => el("div", {}, el("dt", {}, key), el("dd", {}, does)))));
+  }
+  if (event.key !== "/") return;
   const box = document.querySelector("main input[type=search]");
   if (!box) return;
   event.preventDefault();
   box.focus();
 });
-start();
+session.fromOtherTab().then(start);

@@ -6,8 +6,8 @@ import { el } from "./dom.js";
 import { bytes, count, plural } from "./format.js";
 import { complain } from "./notice.js";
 
-export async function peek(queueName, number, signal) {
-  const wanted = { queueName, count: number, ackMode: "peek", truncateBytes: 65536 };
+export async function peek(queueName, number, signal, filter = {}) {
+  const wanted = { queueName, count: number, ackMode: "peek", truncateBytes: 65536, filter };
   return (await post("getMessages", wanted, signal)).data;
 }
 

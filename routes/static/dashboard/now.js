@@ -1,11 +1,13 @@
 // The start page: current problems, the worst first, with buttons to fix them; then totals and rates.
 
-import { get, may } from "./api.js";
+import { get, may, post, remove } from "./api.js";
 import { chart, remember } from "./charts.js";
 import { resume } from "./consumer_actions.js";
-import { createConsumer } from "./consumer_form.js";
+import { createConsumer, editConsumer } from "./consumer_form.js";
+import { ask } from "./dialog.js";
 import { address, button, el, fill, fillOn, link, of } from "./dom.js";
 import { badge, count, plural, rate, since } from "./format.js";
+import { refreshNow } from "./live.js";
 import { createQueue } from "./queues.js";
 
 const SHOWN = 25;
@@ -38,7 +40,7 @@ export function show() {
 
   async function refresh(signal) {
     const { data } = await get("getOverview", {}, signal);
-    fillOn(verdict, [data.troubleCount, data.troubles.some(isBad)], () => judge(data));
+    fillOn(verdict, [data.troubleCount, data.troubles.filter(isBad).length, data.troubles.filter((one) => one.acknowledged).length], () => judge(data));
     fillOn(list, data.troubles, () => data.troubles.slice(0, SHOWN).map(item).concat(rest(data.troubleCount)));
     fillOn(states, data.consumers, () => Object.entries(data.consumers).map(state));
     fill(totals, ...figures(data));
@@ -58,41 +60,90 @@ const isBad = (trouble) => KINDS[trouble.kind][1] === "bad";
 function judge(data) {
   if (!data.troubleCount) return el("span", { class: "good" }, "● No problems.");
   const tone = data.troubles.some(isBad) ? "bad" : "warn";
-  return el("span", { class: tone }, `▲ ${plural(data.troubleCount, "problem")}.`);
+  const known = data.troubles.filter((one) => one.acknowledged).length;
+  return el("span", { class: tone }, `▲ ${plural(data.troubleCount, "problem")}${known ? `, ${count(known)} acknowledged` : ""}.`);
 }
 
 function item(trouble) {
   const [title, tone, view] = KINDS[trouble.kind];
   const name = view ? link(trouble.name, [view, trouble.name]) : trouble.name;
+  const { messages, queueName, acknowledged } = trouble;
   const facts = [
-    trouble.messages ? `${plural(trouble.messages, "message")} ${trouble.messages === 1 ? "waits" : "wait"}` : "",
-    view === "consumer" && trouble.queueName !== trouble.name ? `queue ${trouble.queueName}` : "",
+    messages ? `${plural(messages, "message")} ${messages === 1 ? "waits" : "wait"}` : "",
     trouble.since && since(trouble.since),
     trouble.oldestMessageAt && el("span", {}, "oldest message ", since(trouble.oldestMessageAt)),
+    view === "consumer" && queueName !== trouble.name ? `queue ${queueName}` : "",
   ].filter(Boolean);
+  const noted = acknowledged && el("p", { class: "noted" }, `Acknowledged by ${acknowledged.by}`, acknowledged.note ? `: ${acknowledged.note}` : "");
   const what = el("p", { class: "what" }, el("span", { class: `tag ${tone}` }, title), " ", el("strong", {}, name));
-  const why = el("p", { class: "why" }, trouble.reason);
+  const why = el("p", { class: "why", title: trouble.reason }, trouble.reason);
   const about = facts.length ? el("p", { class: "facts" }, ...facts.flatMap((one, at) => (at ? [" · ", one] : [one]))) : null;
-  return el("li", { class: tone }, el("div", {}, what, why, about), el("div", { class: "buttons" }, ...helps(trouble)));
+  return el("li", { class: acknowledged ? `${tone} acknowledged` : tone }, what, el("div", {}, why, noted), about, el("div", { class: "buttons" }, ...helps(trouble)));
 }
 
-function helps({ kind, name, queueName, reason }) {
-  const operator = may("operator");
-  const log = el("a", { href: address(["attempts"], { consumer: name }), role: "button", class: "quiet" }, ...of("Attempts", name));
-  const test = operator && el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, ...of("Test", name));
-  if (kind === "consumer_suspended") return [operator && button(of("Resume", name), () => resume(name)), test, log];
-  if (kind === "breaker_open" || kind === "consumer_failing") return [test, log];
-  if (kind === "copies_refused") return [log];
-  if (kind === "consumer_waiting" && operator && reason.includes("no queue")) {
-    return [button(of("Create queue", queueName), () => createQueue(queueName))];
+// The actions that remove each cause; the first one is the primary.
+const HELP = {
+  credentials: [edit("Edit credentials"), test, attempts],
+  definition: [edit("Edit"), test, attempts],
+  certificate: [edit("Edit certificate")],
+  target_refuses: [edit("Edit"), test, resumed, attempts],
+  target_fails: [test, attempts],
+  target_throttles: [attempts],
+  paused: [({ queueName }) => action("Resume", queueName, () => resume({ queueName }))],
+  no_consumer: [({ queueName }) => action("Create consumer", queueName, () => createConsumer(queueName))],
+  queue_missing: [({ queueName }) => action("Create queue", queueName, () => createQueue(queueName))],
+  slow: [({ queueName }) => to(["queue", queueName], {}, "View", queueName)],
+};
+const HELP_OF_KIND = { consumer_suspended: [resumed, test, attempts], dead_letters: [letters], copies_refused: [attempts] };
+
+function helps(trouble) {
+  const made = (HELP[trouble.cause] || HELP_OF_KIND[trouble.kind] || []).map((make) => make(trouble)).filter(Boolean);
+  made.slice(1).forEach((one) => one.classList.add("quiet"));
+  return [...made, may("operator") && acknowledge(trouble)];
+}
+
+function action(verb, name, run) {
+  return may("operator") && button(of(verb, name), run);
+}
+
+function to(path, query, verb, name) {
+  return el("a", { href: address(path, query), role: "button" }, ...of(verb, name));
+}
+
+function edit(verb) {
+  return ({ name }) => action(verb, name, async () => editConsumer((await get("getConsumer", { name })).data));
+}
+
+function test({ name }) {
+  return may("operator") && to(["publish"], { consumer: name }, "Test", name);
+}
+
+function attempts({ name }) {
+  return to(["attempts"], { consumer: name }, "Attempts", name);
+}
+
+function resumed({ name }) {
+  return action("Resume", name, () => resume({ name }));
+}
+
+function letters({ name }) {
+  return to(["dead-letter-queue", name], {}, may("operator") ? "View and replay" : "View", name);
+}
+
+function acknowledge({ kind, name, acknowledged }) {
+  if (acknowledged) {
+    return button(of("Unacknowledge", name), async () => {
+      await remove("deleteAcknowledgement", { kind, name });
+      await refreshNow();
+    }, { class: "quiet" });
   }
-  if (kind === "dead_letters") {
-    return [el("a", { href: address(["dead-letter-queue", name]), role: "button" }, ...of(operator ? "View and replay" : "View", name))];
-  }
-  if (kind === "queue_unconsumed" && operator && !reason.includes("paused")) {
-    return [button(of("Create consumer", queueName), () => createConsumer(queueName))];
-  }
-  return [];
+  return button(of("Acknowledge", name), () => ask({
+    title: `Acknowledge: ${KINDS[kind][0]}, ${name}`,
+    about: [el("p", {}, "The others see your name and the note. The problem moves to the end of the list until it is over.")],
+    fields: [{ name: "note", label: "Note", hint: "such as the ticket, or who fixes it by when" }],
+    submit: "Acknowledge",
+    run: async ({ note }) => { await post("acknowledgeProblem", { kind, name, note }); },
+  }), { class: "quiet" });
 }
 
 function rest(total) {

@@ -1,18 +1,21 @@
 // One queue: counts and rates, consumers, settings and actions.
 
 import { get, may, post, remove } from "./api.js";
-import { chart, perSecond, remember } from "./charts.js";
 import { createConsumer } from "./consumer_form.js";
 import { confirmByName } from "./dialog.js";
 import { address, button, el, fill, fillOn, link } from "./dom.js";
 import { ago, badge, bytes, count, percent, rate, reasonOf, stateOf } from "./format.js";
+import { history } from "./history.js";
 import { lookInto } from "./messages.js";
 import { table } from "./table.js";
 
 export function show(place) {
   const name = place.path[1];
   const totals = el("dl", { class: "figures" });
-  const lines = chart("Messages per second", ["in", "out", "delivered to targets"]);
+  const past = history({ queueName: name }, [
+    { label: "Messages per second", lines: { publishRate: "in", deliverRate: "out", ackRate: "acked" } },
+    { label: "Messages", format: count, lines: { ready: "ready", unacked: "unacked" } },
+  ]);
   const facts = el("dl", { class: "facts" });
   const consumers = table({
     caption: "Consumers of this queue",
@@ -31,10 +34,8 @@ export function show(place) {
     const [{ data: queue }, { data: found }] = await Promise.all([
       get("getQueue", { queueName: name }, signal),
       get("getConsumers", { queueName: name, pageSize: 500 }, signal),
+      past.refresh(signal),
     ]);
-    const delivered = found.reduce((sum, one) => sum + one.delivered, 0);
-    const [done] = perSecond(`queue ${name}`, [delivered]);
-    lines.show(remember(`lines ${name}`, [queue.publishRate, queue.deliverRate, done]));
     fill(totals, ...figures(queue));
     consumers.show(found);
     fillOn(facts, [queue.arguments, queue.policy, queue.type, queue.durable], () => about(queue));
@@ -45,7 +46,7 @@ export function show(place) {
   const what = el("h2", {}, "Settings");
   return {
     title: name,
-    content: [heading, el("div", { class: "tools" }, ...actions(name)), totals, lines.node, whose, ...consumers.content, what, facts],
+    content: [heading, el("div", { class: "tools" }, ...actions(name)), totals, ...past.content, whose, ...consumers.content, what, facts],
     refresh,
   };
 }

@@ -5,37 +5,32 @@ import { remember, sparkline } from "./charts.js";
 import { ask } from "./dialog.js";
 import { button, el, link } from "./dom.js";
 import { bytes, count, rate } from "./format.js";
-import { PAGE_SIZE, choice, pager, search, table } from "./table.js";
+import { PAGE_SIZE, ordering, pager, search, table } from "./table.js";
 
 const FIELDS = "queueName,type,ready,unacked,messageBytes,consumers,publishRate,deliverRate,ackRate";
-const ORDERS = [
-  ["", "by name"], ["ready", "most ready"], ["unacked", "most unacked"], ["messageBytes", "most bytes"],
-  ["publishRate", "highest in/s"], ["deliverRate", "highest out/s"], ["ackRate", "highest acked/s"],
-];
-
 export function show(place) {
   const list = table({
     caption: "Queues",
+    place,
     empty: "No queues match.",
     key: (queue) => queue.queueName,
     columns: [
-      { title: "Queue", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["queue", one.queueName]), kind: "wide" },
-      { title: "Ready", value: (one) => one.ready, cell: (one) => count(one.ready), kind: "number" },
-      { title: "Unacked", value: (one) => one.unacked, cell: (one) => count(one.unacked), kind: "number" },
-      { title: "In/s", value: (one) => one.publishRate, cell: (one) => rate(one.publishRate), kind: "number line-1" },
-      { title: "Out/s", value: (one) => one.deliverRate, cell: (one) => rate(one.deliverRate), kind: "number line-2" },
-      { title: "Acked/s", value: (one) => one.ackRate, cell: (one) => rate(one.ackRate), kind: "number line-3" },
+      { title: "Queue", sort: "queueName", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["queue", one.queueName]), kind: "wide" },
+      { title: "Ready", sort: "ready", value: (one) => one.ready, cell: (one) => count(one.ready), kind: "number" },
+      { title: "Unacked", sort: "unacked", value: (one) => one.unacked, cell: (one) => count(one.unacked), kind: "number" },
+      { title: "In/s", sort: "publishRate", value: (one) => one.publishRate, cell: (one) => rate(one.publishRate), kind: "number line-1" },
+      { title: "Out/s", sort: "deliverRate", value: (one) => one.deliverRate, cell: (one) => rate(one.deliverRate), kind: "number line-2" },
+      { title: "Acked/s", sort: "ackRate", value: (one) => one.ackRate, cell: (one) => rate(one.ackRate), kind: "number line-3" },
       { title: "Trend", value: (one) => one.past.times.at(-1), cell: (one) => sparkline(one.past), kind: "lines" },
-      { title: "Consumers", value: (one) => one.consumers, cell: (one) => count(one.consumers), kind: "number" },
-      { title: "Size", value: (one) => one.messageBytes, cell: (one) => bytes(one.messageBytes), kind: "number" },
+      { title: "Consumers", sort: "consumers", value: (one) => one.consumers, cell: (one) => count(one.consumers), kind: "number" },
+      { title: "Size", sort: "messageBytes", value: (one) => one.messageBytes, cell: (one) => bytes(one.messageBytes), kind: "number" },
       { title: "Type", value: (one) => one.type },
     ],
   });
   const pages = pager(place);
 
   async function refresh(signal) {
-    const sort = place.query.get("sort");
-    const query = { name: place.query.get("name") || "", sort, descending: sort ? "true" : "", fields: FIELDS };
+    const query = { name: place.query.get("name") || "", ...ordering(place), fields: FIELDS };
     const { data, total } = await get("getQueues", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
     const rows = data.map((one) => ({
       ...one,
@@ -46,7 +41,7 @@ export function show(place) {
   }
 
   const create = may("operator") && button("Create queue", () => createQueue());
-  const tools = el("div", { class: "tools" }, search(place, "Search"), choice(place, "Sort", "sort", ORDERS), create);
+  const tools = el("div", { class: "tools" }, search(place, "Search"), create);
   return { title: "Queues", content: [el("h1", {}, "Queues"), tools, ...list.content, pages.node], refresh };
 }
 

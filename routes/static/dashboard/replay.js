@@ -1,66 +1,103 @@
-// The replay of dead letters: all, the selected ones, or those that match a filter; with its progress.
+// Replays, moves and deletes dead letters. A dialog says first how many, where they go and whether they would fail again.
 
-import { Refused, get, may, post } from "./api.js";
+import { Refused, get, post } from "./api.js";
+import { ask } from "./dialog.js";
 import { el, fill } from "./dom.js";
-import { form } from "./form.js";
 import { count, plural } from "./format.js";
 import { complain, tell } from "./notice.js";
 
 const EVERY = 400; // milliseconds
 
-export function replayForm(deadLetterQueue, { done }) {
-  if (!may("operator")) return { choose() {} };
-  let ids = [];
+const ACTIONS = {
+  replay: {
+    path: "replayDeadLetters", verb: "Replay", done: "replayed",
+    does: (told) => `${told.destinations.map((one) => `${count(one.messages)} to ${one.queueName}`).join(", ") || "none"}, each as it was published first and with all its attempts.`,
+  },
+  move: { path: "moveDeadLetters", verb: "Move", done: "moved", does: () => "They keep their reasons, and you can replay them from there." },
+  delete: { path: "deleteDeadLetters", verb: "Delete", done: "deleted", danger: true, does: () => "You cannot undo this. Export them first if in doubt." },
+};
+
+// `filter` selects the dead letters, `which` names them in the title, and `queueName` is the queue of those that do not name theirs.
+export function askTo(action, { deadLetterQueue, queueName, filter, which, done }) {
+  const { path, verb, danger, does } = ACTIONS[action];
+  const plan = el("p", { class: "plan", role: "status" }, "Counting …");
+  const warnings = el("div", { class: "warnings", role: "alert" });
   const progress = el("div", { class: "progress", role: "status" });
-  const asked = form({
-    fields: [
-      { name: "queueName", label: "Queue", required: true, value: deadLetterQueue.replace(/\.dlq$/, ""), hint: "for messages that do not name their queue" },
-      { name: "which", label: "Messages", kind: "select", options: [["all", "all"], ["chosen", "selected below (none yet)"], ["filtered", "matching a filter"]] },
-      { name: "status", label: "HTTP status", read: numbers, hint: "any of these, such as 500, 503" },
-      { name: "error", label: "Error", read: words, hint: "any of these: timeout, connect, dns, tls …" },
-      { name: "since", label: "Failed since", kind: "datetime-local", read: moment },
-      { name: "until", label: "Failed before", kind: "datetime-local", read: moment },
-      { name: "perSecond", label: "Rate limit", hint: "messages per second", kind: "number" },
-      { name: "dryRun", label: "Only count them", kind: "check" },
-    ],
-    submit: "Replay",
+  const { dialog, asked } = ask({
+    title: `${verb} ${which}`, about: [plan, warnings], fields: FIELDS[action](queueName, deadLetterQueue), submit: verb, danger,
     async run(values) {
-      const { data } = await post("replayDeadLetters", request(deadLetterQueue, values, ids));
-      await follow(data, progress);
+      const { data } = await post(path, request(values));
+      const ended = await follow(data, progress);
+      done();
+      return ended;
+    },
+  });
+  asked.node.before(progress);
+
+  function request({ toQueue, perSecond, since, until, queueName: given = queueName }) {
+    return { queueName: given, deadLetterQueue, toQueue, perSecond, filter: { ...filter, since, until } };
+  }
+
+  // A dry run of a replay also finds the destinations and warnings; the count is the same for all actions.
+  async function recount() {
+    try {
+      const counted = action === "replay" ? path : ACTIONS.delete.path;
+      const { data: told } = await post(counted, { ...request({ ...read("since"), ...read("until"), toQueue: undefined }), dryRun: true });
+      const of = told.examined < told.total ? ` among the first ${count(told.examined)} of ${count(told.total)}` : "";
+      fill(plan, el("strong", {}, `${plural(told.matched, "dead letter")}${of}.`), ` ${does(told)}`, skipped(told));
+      fill(warnings, ...told.warnings.map((text) => el("p", {}, `▲ ${text}`)));
+    } catch (error) {
+      if (dialog.isConnected) fill(plan, error.message);
+    }
+  }
+
+  function read(name) {
+    const field = asked.value(name);
+    return field?.control.value ? { [name]: field.read() } : {};
+  }
+
+  for (const name of ["since", "until"]) asked.value(name)?.control.addEventListener("change", recount);
+  return recount();
+}
+
+const TIMES = [
+  { name: "since", label: "Failed since", kind: "datetime-local", read: moment },
+  { name: "until", label: "Failed before", kind: "datetime-local", read: moment },
+];
+const FIELDS = {
+  replay: (queueName) => [
+    { name: "queueName", label: "Queue", required: true, value: queueName, hint: "for messages that do not name their queue" },
+    ...TIMES,
+    { name: "perSecond", label: "Rate limit", hint: "messages per second; empty: no limit", kind: "number" },
+  ],
+  move: () => [{ name: "toQueue", label: "To the queue", required: true }, ...TIMES],
+  delete: (_, deadLetterQueue) => [...TIMES, { name: "typed", label: `Type ${deadLetterQueue} to confirm`, required: true, read(text) {
+    if (text !== deadLetterQueue) throw new Error("is not the name of the queue");
+  } }],
+};
+
+// Publishes one dead letter with another body. It is removed after the broker has confirmed the new message.
+export function editAndResend(message, { deadLetterQueue, queueName, done }) {
+  const json = isJson(message.message);
+  ask({
+    title: `Edit and resend ${message.properties.messageId}`,
+    about: [el("p", {}, `The edited message goes to ${queueName}, with the same headers and with all its attempts. After RabbitMQ has confirmed it, this dead letter is removed.`)],
+    fields: [{ name: "replacement", label: "Body", kind: "area", rows: 12, value: message.message, read(text) {
+      if (json && !isJson(text)) throw new Error("is not JSON, but was");
+      return text;
+    } }],
+    submit: "Resend",
+    async run({ replacement }) {
+      const one = { messageIds: [message.properties.messageId] };
+      const { data } = await post("replayDeadLetters", { queueName, deadLetterQueue, filter: one, limit: 1, replacement });
+      await follow(data, el("div"));
       done();
     },
   });
-  const which = asked.value("which").control;
-  const filters = ["status", "error", "since", "until"].map((name) => asked.value(name).node);
-  const chosenOption = which.querySelector("[value=chosen]");
-  const update = () => filters.forEach((node) => { node.hidden = which.value !== "filtered"; });
-  which.addEventListener("change", update);
-  update();
-
-  function choose(chosen) {
-    const before = ids.length;
-    ids = [...chosen];
-    chosenOption.textContent = `selected below (${ids.length || "none yet"})`;
-    if (ids.length && !before && which.value === "all") which.value = "chosen";
-    if (!ids.length && which.value === "chosen") which.value = "all";
-    update();
-  }
-
-  const node = el("section", { class: "replay", "aria-labelledby": "replay" }, el("h2", { id: "replay" }, "Replay"), asked.node, progress);
-  return { node, choose };
-}
-
-function request(deadLetterQueue, { queueName, which, perSecond, dryRun, ...filter }, ids) {
-  if (which === "chosen" && !ids.length) throw new Refused(0, { detail: "Select messages below first." });
-  if (which === "filtered" && !Object.values(filter).some((given) => given?.length)) {
-    throw new Refused(0, { detail: "The filter is empty. Fill in a status, an error or a time, or choose all." });
-  }
-  const wanted = { all: {}, chosen: { messageIds: ids }, filtered: filter }[which];
-  return { queueName, deadLetterQueue, filter: wanted, perSecond, dryRun };
 }
 
 async function follow(begun, place) {
-  const bar = el("progress", { "aria-label": "Replay", max: 1, value: 0 });
+  const bar = el("progress", { "aria-label": "Progress", max: 1, value: 0 });
   const text = el("span", {}, "Starting …");
   fill(place, bar, text);
   let replay = begun;
@@ -70,34 +107,36 @@ async function follow(begun, place) {
       replay = (await get("getReplay", { replayId: begun.replayId })).data;
     } catch (error) {
       if (!(error instanceof Refused) || (error.status >= 400 && error.status < 500 && error.status !== 429)) throw error;
-      text.textContent = `${error.message} The replay continues in the service.`;
+      text.textContent = `${error.message} The service continues.`;
       continue;
     }
     bar.max = Math.max(1, replay.total);
     bar.value = replay.examined;
-    text.textContent = `${count(replay.replayed)} replayed; ${count(replay.examined)} of ${count(replay.total)} examined.`;
+    text.textContent = `${count(replay.replayed)} done; ${count(replay.examined)} of ${count(replay.total)} examined.`;
   }
   const said = result(replay);
-  fill(place, el("span", {}, said));
   if (replay.state === "finished") tell(said);
   else complain(new Error(said));
 }
 
 function result(replay) {
-  if (replay.dryRun) return `${plural(replay.matched, "dead letter")} of ${count(replay.total)} would be replayed.`;
-  const skipped = replay.skipped ? ` ${count(replay.skipped)} came from queues that you may not access, and stay.` : "";
   const failed = replay.failed ? ` ${count(replay.failed)} could not be published, and stay.` : "";
   const why = replay.reason ? ` ${replay.reason}` : "";
-  const state = replay.state === "finished" ? "" : ` The replay is ${replay.state}.`;
-  return `${plural(replay.replayed, "dead letter")} replayed.${failed}${skipped}${state}${why}`;
+  const state = replay.state === "finished" ? "" : ` The action is ${replay.state}.`;
+  return `${plural(replay.replayed, "dead letter")} ${ACTIONS[replay.action].done}.${failed}${skipped(replay)}${state}${why}`;
 }
 
-const words = (given) => given.split(/[\s,]+/).filter(Boolean);
+function skipped(replay) {
+  return replay.skipped ? ` ${count(replay.skipped)} came from queues that you may not access, and stay.` : "";
+}
 
-function numbers(given) {
-  const found = words(given).map(Number);
-  if (found.some(Number.isNaN)) throw new Error("must be numbers, such as 500, 503");
-  return found;
+function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function moment(given) {

@@ -1,17 +1,17 @@
 // A table that is updated in place: only cells whose value has changed are rebuilt, so that focus, selection and scroll
 // position survive a refresh. The pager and the search use the API's page, pageSize and name.
 
-import { el, fill } from "./dom.js";
+import { button, el, fill } from "./dom.js";
 import { count } from "./format.js";
 
 export const PAGE_SIZE = 50;
 
-// `columns`: { title, value(row), cell(row), kind }. `value` is compared, and shown unless there is a `cell`. `kind` is
+// `columns`: { title, value(row), cell(row), kind, sort }. With a `place`, the API sorts by the field `sort` of a column. `value` is compared, and shown unless there is a `cell`. `kind` is
 // "number" (right-aligned), "wide" (may wrap) or "actions".
-export function table({ caption, columns, key, empty }) {
+export function table({ caption, columns, key, empty, place }) {
   const shown = new Map();
   const body = el("tbody");
-  const head = columns.map((one) => el("th", { scope: "col", class: one.kind || "" }, one.title));
+  const head = columns.map((one) => el("th", { scope: "col", class: one.kind || "" }, one.sort && place ? sorter(place, one) : one.title));
   const name = el("caption", { class: "hidden" }, caption);
   const nothing = el("p", { class: "empty", hidden: true }, empty);
   const frame = el("table", {}, name, el("thead", {}, el("tr", {}, ...head)), body);
@@ -34,6 +34,7 @@ export function table({ caption, columns, key, empty }) {
       line.node.remove();
       shown.delete(id);
     }
+    if (place) columns.forEach((one, at) => mark(head[at], one, ordering(place)));
     nothing.hidden = rows.length > 0;
     scroller.hidden = rows.length === 0;
   }
@@ -54,9 +55,29 @@ function update(line, row, columns) {
     const value = JSON.stringify(column.value(row)) ?? "";
     if (line.values[index] === value) return;
     line.values[index] = value;
+    line.cells[index].classList.toggle("zero", column.kind?.startsWith("number") && /^(0|"0")$/.test(value));
     const shown = column.cell ? column.cell(row) : column.value(row);
     fill(line.cells[index], ...[shown].flat().map((one) => (one instanceof Node ? one : String(one ?? ""))));
   });
+}
+
+// The order that the user has chosen, as parameters of the API.
+export function ordering(place) {
+  const sort = place.query.get("sort");
+  return sort ? { sort, descending: place.query.get("descending") || "false" } : {};
+}
+
+// The first click sorts numbers and times from the largest, texts from A; the next click reverses the order.
+function sorter(place, { title, sort, kind = "", falling = kind.startsWith("number") }) {
+  return button(title, () => {
+    const now = ordering(place);
+    place.set({ sort, descending: String(now.sort === sort ? now.descending === "false" : falling), page: null });
+  }, { class: "sort" });
+}
+
+function mark(head, { sort }, now) {
+  if (sort && now.sort === sort) head.setAttribute("aria-sort", now.descending === "true" ? "descending" : "ascending");
+  else head.removeAttribute("aria-sort");
 }
 
 export function pager(place) {

@@ -6,7 +6,7 @@ import { button, el } from "./dom.js";
 import { badge, time } from "./format.js";
 import { refreshNow } from "./live.js";
 import { complain, tell } from "./notice.js";
-import { PAGE_SIZE, pager, table } from "./table.js";
+import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 
 export const ROLES = [
   ["viewer", "viewer: reads"], ["publisher", "publisher: also publishes"],
@@ -16,21 +16,22 @@ export const ROLES = [
 export function show(place) {
   const list = table({
     caption: "Users",
+    place,
     empty: "No users.",
     key: (user) => user.username,
     columns: [
-      { title: "User", value: (user) => user.username, kind: "wide" },
-      { title: "Role", value: (user) => user.role },
+      { title: "User", sort: "username", value: (user) => user.username, kind: "wide" },
+      { title: "Role", sort: "role", value: (user) => user.role },
       { title: "State", value: (user) => user.disabled, cell: (user) => (user.disabled ? badge("disabled") : "") },
-      { title: "Created", value: (user) => user.createdAt, cell: (user) => time(user.createdAt) },
-      { title: "Changed", value: (user) => user.updatedAt, cell: (user) => time(user.updatedAt) },
+      { title: "Created", sort: "createdAt", falling: true, value: (user) => user.createdAt, cell: (user) => time(user.createdAt) },
+      { title: "Changed", sort: "updatedAt", falling: true, value: (user) => user.updatedAt, cell: (user) => time(user.updatedAt) },
       { title: "Actions", value: (user) => [user.disabled, user.role], cell: actions, kind: "actions" },
     ],
   });
   const pages = pager(place);
 
   async function refresh(signal) {
-    const { data, total } = await get("getUsers", { page: pages.page(), pageSize: PAGE_SIZE }, signal);
+    const { data, total } = await get("getUsers", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
   }

@@ -1,0 +1,64 @@
+"""The history of a queue or a consumer: GET /getHistory."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from domain.consumer_changes import WhichConsumer
+from domain.errors import NotFound
+from domain.history import HistoryDetails, Key, PeriodName
+from domain.names import QueueName
+from routes.api import Api, Reply, services
+from routes.inputs import Query
+from routes.refusals import CONSUMER
+from routes.scope import Touches
+
+api = Api("history")
+
+
+class HistoryQuery(Query):
+    """Identifies a queue or a consumer, and the period."""
+
+    queue_name: QueueName | None = Field(None, examples=["orders"])
+    consumer: str | None = Field(None, min_length=1, max_length=255, description="the consumer's name")
+    period: PeriodName = "hour"
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.queue_name is None) == (self.consumer is None):
+            raise ValueError("needs exactly one of queueName and consumer")
+        return self
+
+    def queue(self) -> str | None:
+        """Return the queue, or that of the consumer. Raises NotFound."""
+        if self.consumer is None:
+            return self.queue_name
+        return services.consumers.find_one(WhichConsumer(name=self.consumer)).spec.queue_name
+
+
+def _queue_of(query: HistoryQuery) -> list[str | None]:
+    try:
+        return [query.queue()]
+    except NotFound:  # the answer is the same as for a consumer of a forbidden queue
+        return [None]
+
+
+@api.get(
+    "/getHistory",
+    role="viewer",
+    touches=Touches(_queue_of),
+    query=HistoryQuery,
+    answer=HistoryDetails,
+    refuses=CONSUMER[:1],
+)
+def get_history(query: HistoryQuery) -> Reply:
+    """Get the rates, depth, failures and latency of a queue or a consumer in the last hour, day or week.
+
+    The service measures about every ten seconds. Without any measurement, for example of a queue that does not exist,
+    the lists are empty."""
+    if query.consumer is None:
+        return Reply(services.histories.of(Key("queue", query.queue_name or ""), query.period))
+    consumer = services.consumers.find_one(WhichConsumer(name=query.consumer))
+    return Reply(services.histories.of(Key("consumer", consumer.id), query.period))

@@ -1,0 +1,25 @@
+"""What the attempt log keeps of a consumer's attempts."""
+
+from __future__ import annotations
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.delivery.running import Consumers
+from tests.support.amqp import publish, wait_ready
+from tests.support.processes import wait_until
+from tests.support.target import Target
+
+
+def test_the_attempt_log_has_the_answers_to_failed_attempts(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    consumers.deliver(queue, target.url("/status/422"), attempt_log={"successes": "all"})
+    publish(channel, queue, "1", message_id="refused")
+    wait_ready(channel, f"{queue}.dlq", 1)
+    consumers.deliver(queue, target.url(), attempt_log={"successes": "all"})
+    for number in range(20):
+        publish(channel, queue, "2", message_id=f"ok-{number}")
+    wait_until(lambda: consumers.report(queue).delivered == 20, 20, "20 delivered")
+    attempts = consumers.thread.take_attempts()
+    assert {one.answer for one in attempts if one.message_id == "refused"} == {"status 422"}
+    assert [(one.answer, one.sampled) for one in attempts if one.result == "delivered"] == [(None, False)] * 20
