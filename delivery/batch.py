@@ -140,7 +140,8 @@ def failures(answer: Answer, ids: Sequence[str | bytes]) -> dict[int, Named]:
 def _failed(item: Any, answer: Answer) -> Named:
     if not isinstance(item, dict) or _ID not in item:
         raise Unreadable(f"each of {_FAILURES} must have {_ID}")
-    name, after = item.get(_OUTCOME, "retry"), item.get(_AFTER)
+    name, after = item.get(_OUTCOME), item.get(_AFTER)
+    name = "retry" if name is None else name
     if not isinstance(name, str) or name not in _OUTCOMES:
         raise Unreadable(f"{_OUTCOME} must be 'retry' or 'reject'")
     if after is not None and (isinstance(after, bool) or not isinstance(after, int | float) or after < 0):

@@ -29,7 +29,7 @@ class Limits:
         self._limited = spec.concurrency is not None
         if spec.concurrency is None:
             return
-        most = max(1, int(spec.concurrency.max * share))
+        most = max(1, int(spec.concurrency.max * share + 1e-6))  # 98 * (1 / 49) is less than 2
         if self._flight is None:
             self._flight = Limiter(most, adaptive=spec.concurrency.adaptive)
         else:

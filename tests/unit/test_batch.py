@@ -40,7 +40,7 @@ def test_an_answer_without_failures_means_that_none_failed(body: Any) -> None:
 
 def test_failures_are_named_by_id_or_position_with_outcome_and_pause() -> None:
     items = [
-        {"itemIdentifier": "b", "retryAfter": 30, "reason": "ignored"},
+        {"itemIdentifier": "b", "outcome": None, "retryAfter": 30, "reason": "ignored"},
         {"itemIdentifier": 2, "outcome": "reject"},
         {"itemIdentifier": "twice"},
     ]
