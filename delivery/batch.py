@@ -46,24 +46,31 @@ class BatchBuilder:
         self._is_json = spec.payload == "envelope"  # so that it need not be checked
         self._element = self._as_event if spec.batch.format == "cloudevents" else self._as_json
 
-    def request(self, elements: Sequence[bytes], now: float) -> tuple[int, Request]:
-        """Return the request with the first elements, as many as `maxBytes` allows, and their number. There is at least
-        one element; `now` is in Unix seconds."""
-        content_type, before, between, after = self._format
-        size, count = len(before) + len(after) - len(between), 0
+    def counts(self, elements: Sequence[bytes]) -> list[int]:
+        """Return the number of elements of each request for these elements, as many as `maxBytes` allows, at least
+        one."""
+        _, before, between, after = self._format
+        counts, size = list[int](), 0
         for element in elements:
             size += len(between) + len(element)
-            if size > self._limit and count:
-                break
-            count += 1
-        body = before + between.join(elements[:count]) + after
+            if counts and size <= self._limit:
+                counts[-1] += 1
+            else:
+                counts.append(1)
+                size = len(before) + len(element) + len(after)
+        return counts
+
+    def request(self, elements: Sequence[bytes], now: float) -> Request:
+        """Return the request with these elements, at least one; `now` is in Unix seconds."""
+        content_type, before, between, after = self._format
+        body = before + between.join(elements) + after
         lines = self._headers.batch_lines(f"batch_{uuid.uuid4().hex}", body, int(now), content_type)
-        return count, Request(lines, body)
+        return Request(lines, body)
 
     def of_one(self, source: Source, content: Content | Unsendable) -> Request | Unsendable:
         """Return the request with one message, or the reason why there is none."""
         element = self.element(source, content)
-        return element if isinstance(element, Unsendable) else self.request([element], time.time())[1]
+        return element if isinstance(element, Unsendable) else self.request([element], time.time())
 
     def element(self, source: Source, content: Content | Unsendable) -> bytes | Unsendable:
         """Return one message's part of the body, or the reason why it has none."""
@@ -94,6 +101,8 @@ class Unreadable(ValueError):
 
 
 _FAILURES, _ID, _OUTCOME, _AFTER = "batchItemFailures", "itemIdentifier", "outcome", "retryAfter"
+_SHOWN = 100
+"""Characters of an unknown identifier in the error, of which each message of the batch has a copy."""
 _OUTCOMES = {"retry": Outcome.RETRY, "reject": Outcome.REJECT}
 
 
@@ -115,31 +124,25 @@ def failures(answer: Answer, ids: Sequence[str | bytes]) -> dict[int, Named]:
         return {}
     if not isinstance(found, dict) or not isinstance(listed, list):
         raise Unreadable(f'the answer must be {{"{_FAILURES}": [{{"{_ID}": "…"}}]}}')
-    failed: dict[int, Named] = {}
+    places: dict[str | bytes | int, list[int]] = {place: [place] for place in range(len(ids))}
+    for place, one in enumerate(ids):  # publishers may give two messages the same id
+        places.setdefault(one, []).append(place)
+    named: dict[str | int, Named] = {}
     for item in listed:
-        outcome = _failed(item, answer)
-        for place in _places(item[_ID], ids):
-            failed[place] = outcome
-    return failed
+        outcome, identifier = _failed(item, answer), item[_ID]
+        known = isinstance(identifier, str | int) and not isinstance(identifier, bool)
+        if not known or identifier not in places:
+            raise Unreadable(f"{_ID} {str(identifier)[:_SHOWN]!r} is not in the batch")
+        named[identifier] = outcome
+    return {place: outcome for identifier, outcome in named.items() for place in places[identifier]}
 
 
 def _failed(item: Any, answer: Answer) -> Named:
     if not isinstance(item, dict) or _ID not in item:
         raise Unreadable(f"each of {_FAILURES} must have {_ID}")
     name, after = item.get(_OUTCOME, "retry"), item.get(_AFTER)
-    if name not in _OUTCOMES:
+    if not isinstance(name, str) or name not in _OUTCOMES:
         raise Unreadable(f"{_OUTCOME} must be 'retry' or 'reject'")
     if after is not None and (isinstance(after, bool) or not isinstance(after, int | float) or after < 0):
         raise Unreadable(f"{_AFTER} must be a number of seconds")
     return Named(_OUTCOMES[name], answer._replace(detail=f"named in {_FAILURES}", retry_after=after))
-
-
-def _places(identifier: Any, ids: Sequence[str | bytes]) -> list[int]:
-    """Return the positions of the messages that an identifier names; publishers may give two the same id."""
-    if isinstance(identifier, int) and not isinstance(identifier, bool):
-        places = [identifier] if 0 <= identifier < len(ids) else []
-    else:
-        places = [place for place, one in enumerate(ids) if one == identifier]
-    if not places:
-        raise Unreadable(f"{_ID} {identifier!r} is not in the batch")
-    return places

@@ -35,6 +35,7 @@ class BatchDispatcher:
         self._limits = Limits(subscription)
         self._paused = False  # until `release`
         self._timer: Any = None
+        self._pumping = False  # because a batch that is sent may be settled at once, and so cause the next
         self.sending = 0
         """number of messages in flight to the target, and of copies in flight"""
 
@@ -58,8 +59,9 @@ class BatchDispatcher:
             self._loop.at_turn_end(self._pump)
 
     def not_sent(self, delivery: Delivery) -> None:
-        """Note that a request that had begun was not sent."""
+        """Note that a request that had begun was not sent, so that another may be."""
         self._limits.drop(delivery)
+        self._loop.at_turn_end(self._pump)
 
     def slow_start(self) -> None:
         """Begin with one request, because the target was down."""
@@ -155,6 +157,14 @@ class BatchDispatcher:
         if self._timer is not None:
             self._loop.remove_timeout(self._timer)
             self._timer = None
+        if not self._pumping:
+            self._pumping = True
+            try:
+                self._send_due()
+            finally:
+                self._pumping = False
+
+    def _send_due(self) -> None:
         while not self._paused and not (self._key is not None and self.sending):
             batch, seconds = (self._parts[0], 0.0) if self._parts else self._next()
             leave = self._limits.take() if batch and not seconds else seconds

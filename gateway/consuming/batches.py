@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import structlog
@@ -42,12 +43,6 @@ class Owner(Protocol):
     def not_sent(self, delivery: Delivery) -> None:
         """Called instead of `heard` if no request was sent."""
 
-    def send_batches(self, *batches: list[Delivery]) -> None:
-        """Send these batches before all others if the consumer may send; else hold them or give them back."""
-
-    def put_back(self, delivery: Delivery) -> None:
-        """Send a delivery again after those that come before it in its queue."""
-
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle a delivery that is not in the request."""
 
@@ -61,12 +56,26 @@ class Owner(Protocol):
         """Carry out the fate of a delivery."""
 
 
+class Resender(Protocol):
+    """The part of the consumer that batches call."""
+
+    def send_batches(self, *batches: list[Delivery]) -> None:
+        """Send batches, before all others, by the consumer's present definition if it may send; else hold them or give
+        them back."""
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
+
+
 class Batches:
     """Sends the batches of one revision of a consumer. Owned by the loop's thread."""
 
-    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription, spans: Spans | None) -> None:
+    def __init__(
+        self, owner: Owner, resender: Resender, wiring: Wiring, subscription: Subscription, spans: Spans | None
+    ) -> None:
         spec = subscription.spec
         assert spec.batch is not None
+        self._resender = resender
         self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
         self._who = spec.who
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
@@ -108,12 +117,13 @@ class Batches:
         if sent and sent[0] is not batch[0]:
             batch[0].hand_over(sent[0])
         if sent:
-            count, (headers, body, url) = self._builder.request(elements, time.time())
-            sent, rest = sent[:count], sent[count:]
+            left = iter(sent)
+            sent, *rest = [list(islice(left, count)) for count in self._builder.counts(elements)]
+            headers, body, url = self._builder.request(elements[: len(sent)], time.time())
             if self._spans is not None:
                 headers = self._spans.start(sent[0], headers)
             self._target.send(headers, body, partial(self._answered, sent), url, partial(self._wanted, sent))
-            self._send_again(rest)
+            self._send_again(*rest)
         for delivery, element in unsendable:
             delivery.awaited = False
             self._owner.answered(delivery, element.answer)
@@ -132,7 +142,7 @@ class Batches:
         for delivery in (one for batch in batches for one in batch):
             delivery.awaited = False
         still = [[one for one in batch if one.open and not one.abandoned] for batch in batches]
-        self._owner.send_batches(*(batch for batch in still if batch))
+        self._resender.send_batches(*(batch for batch in still if batch))
 
     def _answered(self, batch: list[Delivery], answer: Answer) -> None:
         if batch[0].awaited:  # a second answer to a request must not settle its messages again
@@ -156,7 +166,7 @@ class Batches:
             delivery.awaited = False
             if self._ordered and (delivery.key in stopped or (delivery.key in lone and not dead)):
                 if fate is not Fate.FORGET:
-                    self._owner.put_back(delivery)
+                    self._resender.put_back(delivery)
             elif dead:
                 alone.append(delivery)
                 lone.add(delivery.key)

@@ -13,11 +13,9 @@ from typing import Any
 import structlog
 
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
-from domain.outcome import Answer, Outcome
 from domain.payload import PayloadTemplate
 from domain.registry import Report, Subscription
 from gateway.consuming.batch_dispatcher import BatchDispatcher
-from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.counters import Counters
 from gateway.consuming.dispatcher import Dispatcher
 from gateway.consuming.intake import Intake
@@ -79,7 +77,10 @@ class Consumer:
         breaker = self.wiring.breakers.of(subscription.spec)
         self.settlement = Settlement(self, self.wiring, subscription, breaker, self._counters)
         self.returns.copier = self.settlement.copier
-        self._join(breaker)
+        if breaker is not self.breaker:
+            self.wiring.breakers.leave(self, self.breaker)
+            self.wiring.breakers.join(self, breaker)
+            self.breaker = breaker
         self.dispatcher.change(subscription)  # after the new settlement: it may send waiting messages
         taken_up = before.revision != subscription.revision and self._take_up(Event.CHANGED)
         if not taken_up and not before.queue.known:
@@ -87,12 +88,6 @@ class Consumer:
         if not before.queue.described:
             self.intake.need_dead_letter_queue()
         self.taking.adjust()
-
-    def _join(self, breaker: TargetBreaker) -> None:
-        if breaker is not self.breaker:
-            self.wiring.breakers.leave(self, self.breaker)
-            self.wiring.breakers.join(self, breaker)
-            self.breaker = breaker
 
     def drain(self, drained: Callable[[], None]) -> None:
         """Take no more messages, finish those in flight, close the channel, then call `drained`."""
@@ -221,8 +216,11 @@ class Consumer:
 
     def _send_batch(self, batch: list[Delivery]) -> None:
         if self.may_send(batch[0]) and self.settlement.batches:
+            sent = batch[:1] if batch[0].probe else batch
+            for delivery in batch[len(sent) :]:
+                self.put_back(delivery)
             self.dispatcher.begin(batch[0])
-            self.settlement.batches.send(batch)
+            self.settlement.batches.send(sent)
             return
         for delivery in batch:
             self._keep(delivery)
@@ -243,14 +241,6 @@ class Consumer:
             delivery.probe = delivery.probe or self.breaker.take_probe()
         return self.breaker.closed or delivery.probe
 
-    def not_sent(self, delivery: Delivery) -> None:
-        """Note that no request was sent for a delivery, or for a batch that begins with it."""
-        self.dispatcher.not_sent(delivery)
-
-    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
-        """Note the answer to the request of a delivery, or of a batch that begins with it."""
-        self.dispatcher.answered(delivery, answer, outcome)
-
     def send_batches(self, *batches: list[Delivery]) -> None:
         """Send batches before all others if the consumer takes messages; else hold them or give them back."""
         if RIGHTS[self._state].takes and isinstance(self.dispatcher, BatchDispatcher):
@@ -260,7 +250,7 @@ class Consumer:
             self.give_back(delivery)
 
     def put_back(self, delivery: Delivery) -> None:
-        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
+        """Send a delivery of a batch again, after those that come before it in its queue."""
         if isinstance(self.dispatcher, BatchDispatcher):
             self.dispatcher.put_back(delivery)
         self.returns.close_when_idle()

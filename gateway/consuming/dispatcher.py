@@ -33,6 +33,7 @@ class Dispatcher:
         self._waits = Waits()
         self._limits = Limits(subscription)
         self._timer: Any = None  # runs until there is a token, while ready deliveries wait for one
+        self._pumping = False  # because a delivery that is sent may be settled at once, and so cause the next
         self.sending = 0
         """number of requests and copies in flight"""
 
@@ -57,8 +58,9 @@ class Dispatcher:
                 self._loop.at_turn_end(self._again)
 
     def not_sent(self, delivery: Delivery) -> None:
-        """Note that a request that had begun was not sent."""
+        """Note that a request that had begun was not sent, so that another may be."""
         self._limits.drop(delivery)
+        self._loop.at_turn_end(self._again)
 
     def slow_start(self) -> None:
         """Begin with one request, because the target was down."""
@@ -98,11 +100,11 @@ class Dispatcher:
         self._held.append(delivery)
 
     def release(self) -> None:
-        """Send the held deliveries."""
+        """Send the held deliveries before the others, within the limits."""
         held, self._held = self._held, []
-        for delivery in held:
-            self.sending += 1
-            self._send(delivery)
+        self._here.update((delivery.tag, delivery) for delivery in held)
+        self._ready.extendleft(reversed(held))
+        self._again()
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
         """Attempt a delivery again after `seconds`; until then its lane waits. For ordered consumers only."""
@@ -154,6 +156,14 @@ class Dispatcher:
 
     def _pump(self) -> None:
         self._timer = None
+        if not self._pumping:
+            self._pumping = True
+            try:
+                self._send_ready()
+            finally:
+                self._pumping = False
+
+    def _send_ready(self) -> None:
         while self._ready:
             seconds = self._limits.take()
             if seconds is None:

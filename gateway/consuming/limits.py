@@ -18,15 +18,16 @@ class Limits:
 
     def __init__(self, subscription: Subscription) -> None:
         self._rate = Rate()
-        self._flight: Limiter | None = None
+        self._flight: Limiter | None = None  # kept without `concurrency`, because its requests may still be in flight
+        self._limited = False  # whether there is `concurrency`
         self.change(subscription)
 
     def change(self, subscription: Subscription) -> None:
         """Apply the limits of a new revision, or of another number of workers."""
         spec, share = subscription.spec, subscription.share
         self._rate.change(spec.rate_limit, share, time.monotonic())
+        self._limited = spec.concurrency is not None
         if spec.concurrency is None:
-            self._flight = None
             return
         most = max(1, int(spec.concurrency.max * share))
         if self._flight is None:
@@ -37,7 +38,7 @@ class Limits:
     @property
     def any(self) -> bool:
         """Whether there are limits."""
-        return self._rate.limited or self._flight is not None
+        return self._rate.limited or self._limited
 
     @property
     def in_flight(self) -> int | None:
@@ -47,13 +48,13 @@ class Limits:
     def take(self) -> float | None:
         """Take leave to send a request and return 0. Without leave, return the seconds until there is, or None if an
         answer must come first."""
-        if self._flight is not None and not self._flight.free:
+        if self._limited and self._flight is not None and not self._flight.free:
             return None
         return self._rate.take(time.monotonic())
 
     def begin(self, delivery: Delivery) -> None:
         """Count the request of a delivery, or of a batch that begins with it, as in flight."""
-        if self._flight is not None:
+        if self._limited and self._flight is not None:
             self._flight.start()
             delivery.began = time.monotonic()
 

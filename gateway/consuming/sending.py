@@ -27,10 +27,7 @@ class Owner(Protocol):
         """Return whether the consumer still has this definition, and a delivery may be sent now."""
 
     def not_sent(self, delivery: Delivery) -> None:
-        """Called instead of `answered` if no request was sent; `send_again` may follow."""
-
-    def send_again(self, delivery: Delivery) -> None:
-        """Send a delivery by the consumer's present definition if it may be sent now; else hold it or give it back."""
+        """Called instead of `answered` if no request was sent."""
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle a delivery by the answer to its attempt, or by the failure that stands for it."""
@@ -39,7 +36,17 @@ class Owner(Protocol):
 class Sending:
     """Sends for one revision of a consumer. Owned by the loop's thread."""
 
-    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription, spans: Spans | None) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        send_again: Callable[[Delivery], None],
+        wiring: Wiring,
+        subscription: Subscription,
+        spans: Spans | None,
+    ) -> None:
+        """`send_again` sends a delivery by the consumer's present definition if it may be sent now; else it holds it or
+        gives it back."""
+        self._send_again = send_again
         self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
         self._who = subscription.spec.who
         self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
@@ -75,7 +82,7 @@ class Sending:
         delivery.awaited = False
         self._owner.not_sent(delivery)
         if delivery.open and not delivery.abandoned:
-            self._owner.send_again(delivery)
+            self._send_again(delivery)
         return False
 
     def _answered(self, delivery: Delivery, answer: Answer) -> None:

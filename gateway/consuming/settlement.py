@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import structlog
 
@@ -14,15 +15,17 @@ from delivery.copies import known_since, times_forwarded, wants_reply
 from delivery.fate import Fate, Otherwise, Situation, fate_of
 from delivery.refusals import Refusals
 from delivery.unsendable import Failed
-from domain.otherwise import Destination, Forward
+from domain.otherwise import Forward
 from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from domain.route import below
 from gateway.consuming.attempt_log import AttemptObserver
-from gateway.consuming.batches import Batches
+from gateway.consuming.batch_dispatcher import BatchDispatcher
+from gateway.consuming.batches import Batches, Resender
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.counters import Counters
+from gateway.consuming.dispatcher import Dispatcher
 from gateway.consuming.observers import OnAnswer, OnFate, Spans, tell
 from gateway.consuming.sending import Sending
 from gateway.consuming.session import Delivery
@@ -31,30 +34,18 @@ from gateway.consuming.wiring import Wiring
 log = structlog.get_logger("workerrmq.delivery")
 
 
-class Owner(Protocol):
+class Owner(Resender, Protocol):
     """The part of the consumer that its settlement calls."""
 
     settlement: Settlement
     """the settlement of the current revision"""
+    dispatcher: Dispatcher | BatchDispatcher
 
     def may_send(self, delivery: Delivery) -> bool:
         """Return whether a delivery may be sent now."""
 
     def send(self, delivery: Delivery) -> None:
         """Send a delivery by the current settlement if it may be sent now; else hold it or give it back."""
-
-    def send_batches(self, *batches: list[Delivery]) -> None:
-        """Send batches, before all others, by the current settlement if they may be sent now; else hold them or give
-        them back."""
-
-    def put_back(self, delivery: Delivery) -> None:
-        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
-
-    def not_sent(self, delivery: Delivery) -> None:
-        """Called if the request of a delivery was not sent."""
-
-    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
-        """Called if the request of a delivery was sent, and there is an answer."""
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -84,14 +75,17 @@ class Settlement:
         self.copier = Copier(self, wiring, subscription)
         self.outcome = spec.outcomes.table.outcome_of
         self._ordered = spec.ordering != "none"
-        self._otherwise, self._destination = _taken_apart(spec.otherwise)
+        self._destination = spec.otherwise.forward if isinstance(spec.otherwise, Forward) else None
+        self._otherwise: Otherwise = (
+            "forward" if self._destination else "discard" if spec.otherwise == "discard" else "deadLetter"
+        )
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
         spans = Spans(wiring.tracing, spec.effective_name) if wiring.tracing else None
-        self.sending = Sending(self, wiring, subscription, spans)
-        self.batches = Batches(self, wiring, subscription, spans) if spec.batch else None
+        self.sending = Sending(self, owner.send, wiring, subscription, spans)
+        self.batches = Batches(self, owner, wiring, subscription, spans) if spec.batch else None
         self._on_answer: list[OnAnswer] = [counters.answered, *([spans.answered] if spans else [])]
         if spec.concurrency:
-            self._on_answer.append(owner.answered)
+            self._on_answer.append(owner.dispatcher.answered)
         self._on_fate: list[OnFate] = [counters.decided, AttemptObserver(wiring.log, subscription).decided]
 
     # --- what the sending calls --------------------------------------------------------------------------------------
@@ -102,24 +96,21 @@ class Settlement:
     def not_sent(self, delivery: Delivery) -> None:
         probe, delivery.probe = delivery.probe, False
         self._breaker.not_asked(probe=probe)
-        self._owner.not_sent(delivery)
-
-    def send_again(self, delivery: Delivery) -> None:
-        self._owner.send(delivery)
-
-    def send_batches(self, *batches: list[Delivery]) -> None:
-        self._owner.send_batches(*batches)
-
-    def put_back(self, delivery: Delivery) -> None:
-        self._owner.put_back(delivery)
+        self._owner.dispatcher.not_sent(delivery)
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
-        """Settle a delivery by the outcome of its attempt. An exception is a failure of the service: the message is
-        given back."""
+        """Settle a delivery by the outcome of its attempt."""
+        self._contained(self._answered, delivery, answer)
+
+    def _answered(self, delivery: Delivery, answer: Answer) -> None:
+        outcome = self.outcome(answer)
+        situation = self.heard(delivery, answer, outcome)
+        self._settle(delivery, answer, self.fate(delivery, outcome, situation))
+
+    def _contained(self, step: Callable[..., None], delivery: Delivery, *arguments: Any) -> None:
+        """Take a step of a delivery. An exception is a failure of the service: the message is given back."""
         try:
-            outcome = self.outcome(answer)
-            situation = self.heard(delivery, answer, outcome)
-            self.settle(delivery, answer, self.fate(delivery, outcome, situation))
+            step(delivery, *arguments)
         except Exception as exc:
             log.exception("settlement_crashed", message_id=delivery.source.message_id, **self._spec.who)
             if delivery.open:
@@ -175,6 +166,9 @@ class Settlement:
 
     def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
         """Carry out the fate of a delivery."""
+        self._contained(self._settle, delivery, answer, fate)
+
+    def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
         if fate is Fate.FORGET:
             return
         delay = None
@@ -222,14 +216,8 @@ class Settlement:
                 unfit=lambda: self.settle(delivery, answer, Fate.EXHAUST),
             )
 
-    def _reject(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        self.copier.dead_letter(delivery, answer, "rejected", lambda: self._finish(delivery, "dead_lettered"))
-
-    def _exhaust(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        self.copier.dead_letter(delivery, answer, "exhausted", lambda: self._finish(delivery, "dead_lettered"))
-
-    def _expire(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        self.copier.dead_letter(delivery, answer, "expired", lambda: self._finish(delivery, "dead_lettered"))
+    def _dead_letter(self, delivery: Delivery, answer: Answer, _delay: int | None, why: str) -> None:
+        self.copier.dead_letter(delivery, answer, why, lambda: self._finish(delivery, "dead_lettered"))
 
     def _give_back(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
         """Give back a message, as a copy with the time of its first failure if `giveUpAfter` needs its age and the
@@ -303,18 +291,12 @@ MOST_FORWARDS = 16
 _GONE, _FINE = Situation(gone=True), Situation()
 
 
-def _taken_apart(otherwise: str | Forward | None) -> tuple[Otherwise, Destination | None]:
-    if isinstance(otherwise, Forward):
-        return "forward", otherwise.forward
-    return "discard" if otherwise == "discard" else "deadLetter", None
-
-
 _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] = {
     Fate.ACK: Settlement._ack,
     Fate.RETRY: Settlement._retry,
-    Fate.REJECT: Settlement._reject,
-    Fate.EXHAUST: Settlement._exhaust,
-    Fate.EXPIRE: Settlement._expire,
+    Fate.REJECT: partial(Settlement._dead_letter, why="rejected"),
+    Fate.EXHAUST: partial(Settlement._dead_letter, why="exhausted"),
+    Fate.EXPIRE: partial(Settlement._dead_letter, why="expired"),
     Fate.GIVE_BACK: Settlement._give_back,
     Fate.REST: Settlement._rest,
     Fate.SUSPEND: Settlement._suspend,

@@ -63,7 +63,10 @@ class Taking:
 
     @property
     def _prefetch(self) -> int:
-        return 1 if self._state() == "probing" else self._intake.subscription.spec.most_unsettled
+        """One while a message probes the target. An ordered consumer holds the others instead, because its first
+        message may wait for its next attempt."""
+        one_by_one = self._state() == "probing" and not self._dispatcher.ordered
+        return 1 if one_by_one else self._intake.subscription.spec.most_unsettled
 
     def stop(self, then: Callable[[], None] = lambda: None) -> None:
         """Return all unsent messages, by nack or, if ordered, by closing the channel."""

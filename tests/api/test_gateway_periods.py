@@ -36,6 +36,7 @@ from gateway.management import ExchangeGateway, ManagementClient, QueueLookup
 from gateway.mongo import open_store
 from gateway.rendering.once import OnceRenderers
 from services.messages import Messages
+from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
 from tests.delivery.reading import reader_of
 from tests.support.embedded import EmbeddedNode
@@ -147,7 +148,13 @@ def test_a_replay_that_its_rate_holds_up_for_several_periods_is_not_taken_for_de
     gateway = DeadLetterReplay(
         reader_of(embedded, BrokerNodes.parse(embedded.amqp_url), publisher), publisher, pace=0.1
     )
-    replays = Replays(gateway, one.replays, stored_every=0.1, silent=timedelta(seconds=1))
+    replays = Replays(
+        gateway,
+        one.replays,
+        ReplayWarnings(one.consumers, one.heartbeats),
+        stored_every=0.1,
+        silent=timedelta(seconds=1),
+    )
     begun = replays.begin(ReplayRequest(queue_name=unique_name, per_second=1.0))
     states = []
 
@@ -166,7 +173,9 @@ def test_each_replay_whose_process_is_silent_for_longer_than_the_period_counts_a
 ) -> None:
     one = open_store(store.uri("replays"), "a key", tmp_path)
     gateway = DeadLetterReplay(reader_of(embedded, BrokerNodes.parse(embedded.amqp_url), publisher), publisher)
-    replays = Replays(gateway, one.replays, silent=timedelta(seconds=0.5))
+    replays = Replays(
+        gateway, one.replays, ReplayWarnings(one.consumers, one.heartbeats), silent=timedelta(seconds=0.5)
+    )
     for _ in range(3):
         now = datetime.now(UTC)
         one.replays.put(

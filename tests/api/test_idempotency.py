@@ -30,7 +30,14 @@ from tests.support.proxy import Proxy
 from tests.support.store import StoreNode
 
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
-CREATE_OR_PUBLISH = ("/create", "/messagePublish", "/bindQueue", "/replayDeadLetters")
+CREATE_OR_PUBLISH = (
+    "/create",
+    "/messagePublish",
+    "/bindQueue",
+    "/replayDeadLetters",
+    "/moveDeadLetters",
+    "/deleteDeadLetters",
+)
 NOW = datetime.now(UTC)  # the store itself forgets what has expired
 BRIEF: dict[str, Any] = {"tz_aware": True, "serverSelectionTimeoutMS": 500, "timeoutMS": 5000}
 CREATED = KeptAnswer(201, "application/json", '{"message": "canary-4711"}')

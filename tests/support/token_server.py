@@ -92,7 +92,7 @@ class TokenServer(Serving):
         elif not self._knows(request):
             reply(http, 401, {"error": "invalid_client", "error_description": f"wrong: {body} {request.headers}"})
         else:
-            reply(http, 200, self._token())
+            reply(http, 200, self.token())
 
     def _knows(self, request: TokenRequest) -> bool:
         form = request.form
@@ -111,7 +111,8 @@ class TokenServer(Serving):
             given = unquote_plus(user), unquote_plus(password)
         return given == (self.client, self.secret)
 
-    def _token(self) -> dict[str, Any]:
+    def token(self) -> dict[str, Any]:
+        """Issue a token, and return the answer that contains it."""
         with self._lock:
             token = f"canary-token-{len(self.issued) + 1:04}"
             self.issued.append(token)

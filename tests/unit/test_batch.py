@@ -68,7 +68,9 @@ def test_failures_are_named_by_id_or_position_with_outcome_and_pause() -> None:
         {"batchItemFailures": [{"itemIdentifier": -1}]},
         {"batchItemFailures": [{"itemIdentifier": True}]},
         {"batchItemFailures": [{"itemIdentifier": 1.0}]},
+        {"batchItemFailures": [{"itemIdentifier": []}]},
         {"batchItemFailures": [{"itemIdentifier": "a", "outcome": "success"}]},
+        {"batchItemFailures": [{"itemIdentifier": "a", "outcome": []}]},
         {"batchItemFailures": [{"itemIdentifier": "a", "retryAfter": -1}]},
         {"batchItemFailures": [{"itemIdentifier": "a", "retryAfter": "soon"}]},
     ],
@@ -109,8 +111,8 @@ def test_bodies_have_every_payload_once_in_order_and_within_the_limit(values: li
         assert isinstance(element, bytes)
         elements.append(element)
     read = []
-    while elements:
-        count, request = building.request(elements, 0)
+    for count in building.counts(elements):
+        request = building.request(elements[:count], 0)
         assert count == 1 or len(request.body) <= limit
         lines = request.body.split(b"\n")[:-1] if form == "ndjson" else []
         read += [json.loads(line) for line in lines] if lines else json.loads(request.body)
