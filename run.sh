@@ -74,8 +74,8 @@ case "$command" in
         install requirements-test.txt
         # The tests start hundreds of Python programs. They compile their modules once, not at every start.
         unset PYTHONDONTWRITEBYTECODE
-        # Tests wait for servers and periods, so five processes use two cores. A later -m or -n overrides these.
-        exec .venv/bin/python -m pytest -n 5 --dist loadgroup -m "not soak" "$@"
+        # Tests wait for servers and periods, so eight processes use two cores. A later -m or -n overrides these.
+        exec .venv/bin/python -m pytest -n 8 --dist loadgroup -m "not soak" "$@"
         ;;
     reset-password) exec .venv/bin/python -m launcher.reset_password "$@" ;;
 esac

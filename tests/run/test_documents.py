@@ -20,7 +20,8 @@ ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
 _DELIVERED = "delivered from"
 
 
-@pytest.mark.parametrize("pause", [0, 20])  # seconds between blocks: some paste all at once, others read first
+# Some paste all blocks at once, others read first. The long pause is in seconds.
+@pytest.mark.parametrize("pause", [0, pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
 @pytest.mark.parametrize("document", ["README.md", "docs/TUTORIAL.md"])
 def test_every_block_prints_the_documented_output(installation: Installation, document: str, pause: int) -> None:
     installation.start()
