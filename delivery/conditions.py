@@ -1,7 +1,7 @@
 """Decides when a condition has begun and when it has ended, from observations and the time.
 
-An observation counts only if all further ones agree with it for a minimum duration, so that a condition that comes and
-goes is told once. If nothing was observed for a while, that duration starts again. Pure: no I/O, no clock.
+An observation counts only if all further ones agree with it for a minimum duration, so that a short condition
+causes no event. If nothing was observed for a while, that duration starts again. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations

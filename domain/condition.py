@@ -1,4 +1,4 @@
-"""Conditions of the service that people want to be told about, and the events about their beginnings and ends."""
+"""Conditions that operators must know about, and the service events about their beginnings and ends."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The stored state of a condition. While it is `raised`, its beginning has been told. `turning_since` (Unix
+    """The stored state of a condition. While it is `raised`, the event of its beginning exists. `turning_since` (Unix
     seconds) is the first of the latest observations that differ from `raised`; None if the last one agreed.
 
     `level` is the number of dead letters that are not new. `begun` is the event about the beginning, while raised.

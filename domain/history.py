@@ -30,8 +30,8 @@ PERIODS: Mapping[PeriodName, Period] = {"hour": Period(60, 60), "day": Period(90
 
 
 class Measures(NamedTuple):
-    """What is measured of a queue or a consumer: `rates` from counters, in messages per second, and `peaks`, of which a
-    bucket keeps the greatest."""
+    """The measurements of a queue or a consumer: `rates` from counters, in messages per second, and `peaks`, of which a
+    bucket keeps the highest."""
 
     rates: tuple[str, ...]
     peaks: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is known about a problem beyond the present: its start, and who has acknowledged it."""
+"""The stored facts about a problem: its start, and the user or API key that has acknowledged it."""
 
 from __future__ import annotations
 

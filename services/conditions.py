@@ -24,8 +24,8 @@ def observed(
     consumers: Sequence[ConsumerOutline], live: Live, seen: QueuesSeen | None, alerted: Collection[str]
 ) -> dict[Key, Observed | None]:
     """Return the conditions that hold, or of which nothing is known (None). `seen` is None while the management API is
-    down. `alerted` are the queues that receive events. Nothing is told about their consumers and their dead letters,
-    because such an event would only be delivered, and fail, in the same way."""
+    down. `alerted` are the queues that receive events. Conditions of their consumers and dead letters are omitted,
+    because an event about them would be delivered, and fail, in the same way."""
     found = of_workers(consumers, live)
     if seen is not None:
         others = [one for one in consumers if one.queue_name not in alerted]

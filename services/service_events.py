@@ -105,8 +105,8 @@ class ServiceEvents:
         self._complaints.attempt("store", "events", lambda: self._conditions.release(self._process))
 
     def _turn(self) -> None:
-        """Observe and tell, if this process has the lease. If it cannot use the broker, another process may try. Raises
-        StoreUnavailable."""
+        """Observe, and publish events, if this process has the lease. If it cannot use the broker, another process may
+        try. Raises StoreUnavailable."""
         now = time.time()
         last = self._conditions.claim(self._process, now, self._periods.lease)
         if last is None:

@@ -42,7 +42,7 @@ class DueRetries:
     A message is acked after the broker has confirmed its copy: in its queue; in `workerrmq.overdue` if the queue
     refuses it, cannot be used or does not answer in time; in `workerrmq.orphans` if the queue or exchange is gone or
     the exchange has no matching binding; in the levels if a scheduled message is early; at the end of `workerrmq.due`
-    if none of these can be used, so that it does not hold up others. If the worker is killed in between, the message is
+    if none of these can be used, so that it does not delay others. If the worker is killed in between, the message is
     delivered twice.
     """
 
