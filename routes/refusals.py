@@ -48,5 +48,5 @@ BROKER = (*AMQP, "503 virtual_host_not_found")
 """RabbitMQ's management API."""
 QUEUE = (*BROKER, "503 queue_unavailable")
 """RabbitMQ's management API for a queue, whose node may be down."""
-LOOK = ("400 stream_queue", "404 queue_not_found", "423 locked", *AMQP)
+LOOK = ("400 stream_queue", "404 queue_not_found", "423 locked", *AMQP, "503 queue_unavailable")
 """A look into a queue by AMQP."""

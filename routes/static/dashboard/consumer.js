@@ -43,8 +43,8 @@ export function show(place) {
     const [{ data: consumer }, { data: tried }] = await Promise.all([
       get("getConsumer", { name }, signal),
       get("getDeliveries", { consumer: name, pageSize: 10 }, signal),
-      past.refresh(signal),
     ]);
+    await past.refresh(signal); // not beside them: a consumer that is missing has no history either
     latest = consumer;
     fillOn(state, [stateOf(consumer), reasonOf(consumer)], () => [badge(stateOf(consumer)), " ", reasonOf(consumer)]);
     fillOn(actions, consumer.desiredState, () => buttons(consumer.desiredState));
