@@ -116,7 +116,7 @@ def unbind_queue(body: BindingSpec) -> Reply:
 
 
 @api.get(
-    "/getBindings", role="viewer", touches=NO_QUEUE, query=BindingsQuery, answer=list[BindingDetails], refuses=BROKER
+    "/getBindings", role="viewer", touches=NO_QUEUE, query=BindingsQuery, answer=list[BindingDetails], refuses=QUEUE
 )
 def get_bindings(query: BindingsQuery) -> Reply:
     """List the bindings, except those of the default exchange."""
