@@ -51,6 +51,7 @@ _PUBLISHED = Touches(_published)
         "503 publish_refused",
         "504 publish_unconfirmed",
         *AMQP,
+        "503 queue_unavailable",
     ),
 )
 def message_publish(body: PublishRequest) -> Reply:
