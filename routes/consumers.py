@@ -224,7 +224,15 @@ class TestConsumer(WhichConsumer):
     touches=_ITS_CONSUMER,
     body=TestConsumer,
     answer=SampleAnswer | DryRun,
-    refuses=(*CONSUMER, "404 queue_not_found", "404 queue_empty", "423 locked", "503 renderer_unavailable", *AMQP),
+    refuses=(
+        *CONSUMER,
+        "404 queue_not_found",
+        "404 queue_empty",
+        "423 locked",
+        "503 renderer_unavailable",
+        *AMQP,
+        "503 queue_unavailable",
+    ),
 )
 def test_consumer(body: TestConsumer) -> Reply:
     """Send one sample to a consumer's target and return the target's answer.
