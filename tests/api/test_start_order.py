@@ -44,7 +44,8 @@ def test_the_service_first_and_broker_and_store_after(
     host.post("/createConsumer", queueName=unique_name, url=target.url())
     host.post("/messagePublish", queueName=unique_name, message="x")
     target.wait_for(1, 20)
-    assert host.lines(host.worker, "dependency_available")[0]["dependency"] == "store"
+    available = wait_until(lambda: host.lines(host.worker, "dependency_available"), 20)
+    assert available[0]["dependency"] == "store"
     found = host.ready()
     assert all(state["up"] and state["milliseconds"] >= 0 for state in found["dependencies"].values())
     assert found["workers"]["live"] == 1

@@ -192,7 +192,7 @@ def open_channels(broker: BrokerNode, connection_name: str) -> list[int]:
     named = {
         one["name"]
         for one in broker.management.get("connections").json()
-        if one.get("client_properties", {}).get("connection_name") == connection_name
+        if dict(one.get("client_properties") or {}).get("connection_name") == connection_name  # [] while it opens
     }
     channels = broker.management.get("channels").json()
     return [one["number"] for one in channels if one.get("connection_details", {}).get("name") in named]
