@@ -50,13 +50,18 @@ class Target:
         self._known: dict[str, str | None] = {}
         self._refusal = guard.check_target(endpoint.url.target) if guard else None
 
+    @property
+    def waits(self) -> bool:
+        """Whether requests may wait for their credentials."""
+        return self._authorizer is not None
+
     def send(
         self,
         headers: list[str],
         body: bytes,
         done: Done,
         url: str | None = None,
-        wanted: Callable[[], bool] = lambda: True,
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
         """Send `body` with `Name: value` header lines. `done` is called exactly once, from the loop, with the answer.
         `url`, if given, has another path or query on the same host. If `wanted` returns false after the request has
@@ -66,7 +71,7 @@ class Target:
             return
 
         def send(request: Request, answered: Done) -> None:
-            if wanted():
+            if wanted is None or wanted():
                 self.send_request(request, answered)
 
         self._authorizer.authorize(Request(headers, body, url), send, done)
