@@ -26,11 +26,11 @@ class Dispatcher(Dispatching):
         self._held: list[Delivery] = []  # held because their target or their consumer rests
 
     def arrived(self, delivery: Delivery) -> None:
+        if self._free:
+            self.sending += 1
+            self._send(delivery)
+            return
         if self._key is None:
-            if not self._limits.any:
-                self.sending += 1
-                self._send(delivery)
-                return
             self._here[delivery.tag] = delivery
             self._offer(delivery)
             return

@@ -26,6 +26,7 @@ class Dispatching(ABC):
         self._key = key_function(subscription.spec.ordering)
         self._waits = Waits()
         self._limits = Limits(subscription)
+        self._free = self._key is None and not self._limits.any  # whether nothing holds up a delivery
         self._timer: Any = None  # runs until the next request may be sent
         self._pumping = False  # because a delivery that is sent may be settled at once, and so cause the next
         self.sending = 0
@@ -38,6 +39,7 @@ class Dispatching(ABC):
     def change(self, subscription: Subscription) -> None:
         """Apply the limits of a new revision, or of another number of workers, also to waiting deliveries."""
         self._limits.change(subscription)
+        self._free = self._key is None and not self._limits.any
         self._pump()
 
     def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:

@@ -55,6 +55,7 @@ class Sending:
         self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
         self._made = self._start if self._requests.template is None else self._rendered
         self._target = wiring.http.target(subscription.spec)
+        self._waits = self._target.waits
 
     def send(self, delivery: Delivery) -> None:
         """Start the attempt of a delivery; its answer settles the delivery."""
@@ -80,7 +81,7 @@ class Sending:
         headers, body, url = request
         if self._spans is not None:
             headers = self._spans.start(delivery, headers)
-        wanted = partial(self._wanted, delivery) if self._target.waits else None
+        wanted = partial(self._wanted, delivery) if self._waits else None
         self._target.send(headers, body, partial(self._answered, delivery), url, wanted)
 
     def _wanted(self, delivery: Delivery) -> bool:

@@ -115,7 +115,7 @@ class Settlement:
             self._rest(delivery, Failed.by(exc).answer, None)
 
     def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
-        """Record the answer to a request, whose first message is `delivery`. Return what is the same for all of them."""
+        """Record the answer to a request that begins with `delivery`. Return what is the same for all its messages."""
         probe, delivery.probe = delivery.probe, False
         self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
         tell(self._on_answer, delivery, answer, outcome)
