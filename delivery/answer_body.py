@@ -11,11 +11,14 @@ from domain.consumer import ConsumerSpec
 from domain.credentials import redacted
 from domain.model import MASK
 
+KEPT = 4096
+"""Bytes of an answer's body."""
+
 
 def answer_body(body: bytes, spec: ConsumerSpec) -> str | None:
-    """Return an answer's body as text, with the consumer's credentials masked, as far as its attempt policy permits;
-    None if there is none to keep."""
-    text = _permitted(body, spec.attempt_log)
+    """Return the start of an answer's body as text, with the consumer's credentials masked, as far as its attempt
+    policy permits; None if there is none to keep."""
+    text = _permitted(body[:KEPT], spec.attempt_log)
     return None if text is None else redacted(text, spec)
 
 

@@ -47,6 +47,12 @@ def test_a_body_is_kept_as_far_as_the_policy_permits(body: bytes, policy: dict[s
     assert kept(body, **policy) == expected
 
 
+def test_no_more_than_the_start_is_kept_of_an_answer_that_is_read_further() -> None:
+    """Consumers that reply read up to 64 KiB, and those whose answers name the failed of a batch up to 1 MiB."""
+    assert kept(b"x" * 10_000) == "x" * 4096
+    assert kept(b"[" + b"1," * 5000 + b"1]", **REDACTED) is None
+
+
 @given(st.binary())
 def test_no_body_and_no_path_raises(body: bytes) -> None:
     kept(body)
