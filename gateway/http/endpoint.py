@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import pycurl
 
-from delivery.answer_body import KEPT
+from delivery.kept_answer import KEPT
 from domain.auth import AwsSigV4Auth
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer
