@@ -96,10 +96,7 @@ class ServiceEvents:
 
     def _run(self) -> None:
         while True:
-            try:
-                self._complaints.attempt("store", "events", self._turn)
-            except Exception:  # a bug must not end the events
-                log.exception("events_crashed")
+            self._complaints.attempt("store", "events", self._turn)
             if self._stopping.wait(self._periods.turn):
                 break
         self._complaints.attempt("store", "events", lambda: self._conditions.release(self._process))
