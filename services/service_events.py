@@ -130,8 +130,7 @@ class ServiceEvents:
             nonlocal seen, alerted
             alerted, seen = self._alerted(), self._watch.look()
 
-        if not self._complaints.attempt("management", "events", look):
-            seen, alerted = None, None
+        self._complaints.attempt("management", "events", look)
         queues = None if seen is None else seen.queues
         self._complaints.attempt("store", "history", lambda: self._recorder.record(now, workers, queues))
         return observed(consumers, Live(workers), seen, alerted or ()), alerted
