@@ -1,4 +1,5 @@
-"""Logs failures of dependencies: each reason once per outage, and once that the dependency is available again."""
+"""Logs failures of dependencies: each reason once per outage, and once that the dependency is available again. Logs
+every failure of the service itself."""
 
 from __future__ import annotations
 
@@ -30,11 +31,15 @@ class Complaints:
         self._outages: dict[str, _Outage] = defaultdict(_Outage)
 
     def attempt(self, dependency: str, task: str, action: Callable[[], object]) -> bool:
-        """Run `action`, which uses the dependency, and report the result. Return False if it raised a WorkerError."""
+        """Run `action`, which uses the dependency, and report the result. Return whether it succeeded. No bug raises,
+        because it would end the thread that repeats the action."""
         try:
             action()
         except WorkerError as exc:
             self.report(dependency, task, exc.detail)
+            return False
+        except Exception:
+            log.exception("task_crashed", dependency=dependency, task=task)
             return False
         self.report(dependency, task, None)
         return True
