@@ -74,6 +74,11 @@ class Events:
         return self.all
 
 
+def reports(registry: Store) -> list[Report]:
+    """Return the reports of the live workers."""
+    return [one for beat in registry.heartbeats.live() for one in beat.consumers]
+
+
 def data(event: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = event["data"]
     return found
@@ -145,8 +150,7 @@ def test_dead_letters_are_told_of_when_they_grow_and_when_that_is_over(
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/status/400")))
     for number in range(3):
         publish(channel, queue, b"body")
-        target.wait_for(number + 1)
-        time.sleep(0.5)
+        wait_until(lambda count=number + 1: sum(one.dead_lettered for one in reports(registry)) == count, 20)
     begun, ended = events.wait("deadletters.grew", "deadletters.grew.ended", timeout=60)
     assert data(begun)["name"] == data(ended)["name"] == f"{queue}.dlq"
     publish(channel, queue, b"body")
@@ -168,8 +172,7 @@ def test_overdue_retries_are_told_of(
     events = Events(channel, "retries.#")
     publish(channel, queue, b"body")
     target.wait_for(1)
-    reports = lambda: [one for beat in registry.heartbeats.live() for one in beat.consumers]  # noqa: E731
-    wait_until(lambda: any(one.retried for one in reports()), 20, "the copy in the delay levels")
+    wait_until(lambda: any(one.retried for one in reports(registry)), 20, "the copy in the delay levels")
     worker.stop(0)
     events.wait("retries.overdue", timeout=60)
     run_worker()
@@ -201,9 +204,12 @@ def test_the_next_process_continues_what_a_stopped_one_has_observed(
     events.wait("worker.none")
     first.stop(10)
     now = datetime.now(UTC)
-    for _ in range(20):  # more than the lease, less than a minimum duration of silence
+
+    def ended() -> bool:
         registry.heartbeats.beat(Heartbeat("worker", datetime.now(UTC), now, True, ()))
-        time.sleep(0.1)
+        return len(events.types()) > 1
+
+    wait_until(ended, 30, "the end of the condition")
     events.wait("worker.none", "worker.none.ended")
     second.stop(10)
     third = tell()
@@ -293,7 +299,7 @@ def test_events_of_a_time_without_a_broker_are_told_when_it_is_back(
         channel.queue_bind("told", "workerrmq.events", "#")
     registry.consumers.create(ConsumerSpec(queue_name=queue, url="http://127.0.0.1:9/"))
     broker.stop()
-    time.sleep(3)
+    wait_until(lambda: any(one.outbox for one in registry.conditions.all().values()), 20, "the event being stored")
     broker.start()
     with broker.connect() as connection:
         channel = connection.channel()
