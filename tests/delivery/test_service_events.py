@@ -122,16 +122,16 @@ def test_a_breaker_that_opens_and_closes_for_several_periods_is_told_of_once_eac
     tell(rules=SHORT | {"breaker.opened": SHORT["breaker.opened"]._replace(begins=3.0, ends=4.0)})
     events = Events(channel, "breaker.opened.#")
     spec = ConsumerSpec(
-        queue_name=queue, url=target.url("/status/500?times=20"), retry=RetryPolicy(schedule=(1,) * 40, jitter=0),
+        queue_name=queue, url=target.url("/status/500?times=10"), retry=RetryPolicy(schedule=(1,) * 40, jitter=0),
         breaker=BreakerPolicy(failures=1, open_seconds=1),
     )  # fmt: skip
     consumer = registry.consumers.create(spec)[0]
     publish(channel, queue, b"body")
-    target.wait_for(8, 60)  # each of these opens it again after it was half open
+    target.wait_for(6, 60)  # each of these opens it again after it was half open
     [event] = events.wait("breaker.opened")
     assert data(event)["name"] == queue
     assert target.url("").rstrip("/") in data(event)["summary"]
-    target.wait_for(21, 120)
+    target.wait_for(11, 120)
     events.wait("breaker.opened", "breaker.opened.ended")
     registry.consumers.delete(consumer.id)
 
