@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from delivery.refusals import SUSPEND_AFTER
 from domain.overview import Overview
 from domain.registry import Heartbeat, Report
 from gateway.management import ConnectionGateway, ManagementClient, QueueGateway
@@ -123,7 +124,9 @@ def test_a_worker_records_the_status_that_suspends_a_consumer(
     service = looking(consumers="inline")
     service.post("/createQueue", {"queueName": "orders"})
     create_consumer(service, url=target.url(f"/status/{status}"))
-    service.post("/messagePublish", {"queueName": "orders", "message": "x"})
+    messages = [{"queueName": "orders", "message": "x"}] * SUSPEND_AFTER
+    published = service.post("/messagePublish", {"messages": messages})
+    assert published.status_code == 200, published.json
 
     def suspended() -> bool:
         return [(one["kind"], one["cause"]) for one in problems(service)] == [("consumer_suspended", cause)]
