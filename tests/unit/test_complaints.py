@@ -30,3 +30,16 @@ def test_a_bug_is_logged_and_does_not_end_the_thread_that_repeats_the_task(bug: 
     [one] = logged
     assert (one["event"], one["dependency"], one["task"]) == ("task_crashed", "store", "audit")
     assert one["exc_info"]
+
+
+def test_a_thread_that_ends_later_than_its_service_logs_nothing() -> None:
+    def down() -> None:
+        raise StoreUnavailable("MongoDB is down.")
+
+    complaints = Complaints()
+    complaints.stop()
+    with capture_logs() as logged:
+        assert not complaints.attempt("store", "events", down)
+        complaints.start()
+        complaints.attempt("store", "audit", down)
+    assert [one["event"] for one in logged] == ["dependency_unavailable"]
