@@ -33,9 +33,7 @@ from wiring import events_of
 log = structlog.get_logger("workerrmq.worker")
 
 
-def reconciler(
-    settings: Settings, store: Store, tracing: Tracing | None, complaints: Complaints | None = None
-) -> Reconciler:
+def reconciler(settings: Settings, store: Store, tracing: Tracing | None, complaints: Complaints) -> Reconciler:
     """Return the reconciler that runs a process's consumers. Web processes use it, too, if CONSUMERS is inline."""
     management = ManagementClient(settings.rabbitmq_management_url)
     return Reconciler(
@@ -96,6 +94,7 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0, last_events: float
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a second signal ends the process at once
     worker.stop(settings.drain_timeout)
     events.stop(last_events)
+    complaints.stop()
     if tracing is not None:
         tracing.stop(last_spans)
     store.close()

@@ -53,6 +53,7 @@ from routes import (
 from runtime import logs
 from runtime.threads import Part, Runtime
 from services.bundle import Services
+from services.complaints import Complaints
 from services.reconciler import Reconciler
 from wiring import services_of
 from WorkerRMQ import reconciler
@@ -97,11 +98,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     store = _store(app, settings)
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint.get_secret_value())
     publisher = PublisherThread(settings.rabbitmq_url)
-    worker = reconciler(settings, store, tracing) if settings.consumers == "inline" else None
+    complaints = Complaints()
+    worker = reconciler(settings, store, tracing, complaints) if settings.consumers == "inline" else None
     app.extensions["store"] = store
-    app.extensions["services"] = services = services_of(settings, store, publisher, worker, tracing)
+    app.extensions["services"] = services = services_of(settings, store, publisher, worker, tracing, complaints)
     app.extensions["runtime"] = runtime = Runtime(
-        _parts(publisher, services, worker, tracing), services.login.prepare, settings.drain_timeout
+        _parts(complaints, publisher, services, worker, tracing), services.login.prepare, settings.drain_timeout
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
@@ -139,10 +141,14 @@ def _check_writable(directory: Path) -> None:
 
 
 def _parts(
-    publisher: PublisherThread, services: Services, worker: Reconciler | None, tracing: Tracing | None
+    complaints: Complaints,
+    publisher: PublisherThread,
+    services: Services,
+    worker: Reconciler | None,
+    tracing: Tracing | None,
 ) -> list[Part]:
     """Return the parts in their start order. They stop in reverse order."""
-    parts: list[Part] = [tracing] if tracing else []
+    parts: list[Part] = [complaints, tracing] if tracing else [complaints]
     parts += [publisher, services.replays, services.audit, services.idempotency, services.events, services.problems]
     return [*parts, worker] if worker else parts
 

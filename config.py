@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, InstanceOf, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    InstanceOf,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -52,6 +61,40 @@ class SettingsError(SystemExit):
         super().__init__("\n".join(f"configuration: {sentence}" for sentence in sentences))
 
 
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    """Return a validator that passes a value to `check`, unless it is empty. `check` raises ValueError with the rest of
+    a sentence that begins with the setting's name."""
+
+    def checked(value: str | SecretStr) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text:
+            check(text)
+        return value
+
+    return AfterValidator(checked)
+
+
+def _check_address(text: str) -> None:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("must be host:port, such as 127.0.0.1:5000")
+
+
+def _check_certificates(path: str) -> None:
+    TlsFiles(ca=path).context()
+
+
+def _check_token(text: str) -> None:
+    if len(text) < MIN_TOKEN:
+        raise ValueError(f"must have at least {MIN_TOKEN} characters. Generate one with `openssl rand -hex 32`")
+
+
+def _check_collector(text: str) -> None:
+    url = UrlTemplate(text)
+    if url.query.format or not url.fixed:
+        raise ValueError("must have no query and no placeholders: give a key in OTEL_EXPORTER_OTLP_HEADERS")
+
+
 class Settings(BaseSettings):
     """All settings. The environment variable of a setting is its name in upper case."""
 
@@ -75,11 +118,13 @@ class Settings(BaseSettings):
         files = SecretFiles(settings_cls, SECRETS, {**dotenv_settings.env_vars, **env_settings.env_vars})
         return init_settings, env_settings, dotenv_settings, files
 
-    bind: str = Field("127.0.0.1:5000", description="address and port of the API")
-    rabbitmq_ca_file: str = Field(
+    bind: Annotated[str, _checked(_check_address)] = Field(
+        "127.0.0.1:5000", min_length=1, description="address and port of the API"
+    )
+    rabbitmq_ca_file: Annotated[str, _checked(_check_certificates)] = Field(
         "", description="CA certificates to trust for amqps:// and https:// (PEM); empty: the system's CA certificates"
     )
-    rabbitmq_client_key_file: str = Field(
+    rabbitmq_client_key_file: Annotated[str, _checked(read)] = Field(
         "", description="key of RABBITMQ_CLIENT_CERT_FILE (PEM, unencrypted), if that file does not contain it"
     )
     rabbitmq_client_cert_file: str = Field(
@@ -96,46 +141,49 @@ class Settings(BaseSettings):
         description="URL of RabbitMQ's management API, hosts separated by commas; empty: hosts and login of "
         "RABBITMQ_URL, port 15672 (for amqps://: https, port 15671)",
     )
-    mongo_uri: SecretStr = Field(
+    mongo_uri: Annotated[SecretStr, _checked(check_uri)] = Field(
         SecretStr("mongodb://127.0.0.1:27017/workerrmq"),
+        min_length=1,
         description="mongodb:// or mongodb+srv:// URI with the database name",
     )
-    secret_key: SecretStr = Field(
+    secret_key: Annotated[SecretStr, _checked(check_keys)] = Field(
         SecretStr(""),
         description="key that encrypts stored secrets, at least 32 bytes; empty: generated and kept in DATA_DIR",
     )
     admin_username: str = Field(
         "admin", min_length=1, description="name of the first user, an admin, created if there is no user"
     )
-    admin_password: SecretStr = Field(
+    admin_password: Annotated[SecretStr, _checked(check_password)] = Field(
         SecretStr(""), description="password of the first user; empty: generated and printed once"
     )
-    default_target_url: str = Field(
+    default_target_url: Annotated[str, AfterValidator(lambda url: url and UrlTemplate(url))] = Field(
         "",
         validation_alias=AliasChoices("default_target_url", "epintower_api_process_order"),
         description="target URL of consumers without url (alias EPINTOWER_API_PROCESS_ORDER)",
     )
-    target_allow: str = Field(
+    target_allow: Annotated[str, _checked(Guard)] = Field(
         "", description="private networks and hosts that targets may use: 10.0.0.0/8, erp.internal, *.svc.local"
     )
-    target_deny: str = Field("", description="networks and hosts that targets may not use; overrides TARGET_ALLOW")
-    target_ca_file: str = Field(
+    target_deny: Annotated[str, _checked(Guard)] = Field(
+        "", description="networks and hosts that targets may not use; overrides TARGET_ALLOW"
+    )
+    target_ca_file: Annotated[str, _checked(_check_certificates)] = Field(
         "", description="CA certificates to trust for https:// targets (PEM); empty: the system's CA certificates"
     )
-    egress_proxy: SecretStr = Field(
+    egress_proxy: Annotated[SecretStr, _checked(EgressProxy.parse)] = Field(
         SecretStr(""),
         description="proxy for all requests to targets: http://, https:// or socks5://user:password@host:port",
     )
     consumers: Literal["inline", "external"] = Field(
         "inline", description="inline: web workers also run the consumers; external: only WorkerRMQ.py runs them"
     )
-    worker_bind: str = Field(
+    worker_bind: Annotated[str, _checked(_check_address)] = Field(
         "", description="address and port of a worker's /health/live, /health/ready and /metrics; empty: none"
     )
     data_dir: Path = Field(
         Path("var"), description="directory for the embedded broker and store and for the files of this host"
     )
-    metrics_token: SecretStr = Field(
+    metrics_token: Annotated[SecretStr, _checked(_check_token)] = Field(
         SecretStr(""), description="bearer token for GET /metrics only; works while MongoDB is down"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -144,7 +192,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console, or auto: console on a terminal, otherwise json"
     )
-    otel_exporter_otlp_endpoint: SecretStr = Field(
+    otel_exporter_otlp_endpoint: Annotated[SecretStr, _checked(_check_collector)] = Field(
         SecretStr(""),
         description="OTLP/HTTP endpoint for traces, such as http://127.0.0.1:4318, with user:password@ if it needs a "
         "login; empty: no tracing",
@@ -154,7 +202,9 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="number of reverse proxies in front whose X-Forwarded-* headers are trusted"
     )
-    cors_origins: str = Field("", description="origins of pages that may call the API: https://app.example.com; *: any")
+    cors_origins: Annotated[str, _checked(parse_origins)] = Field(
+        "", description="origins of pages that may call the API: https://app.example.com; *: any"
+    )
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="maximum size of a request body in bytes")
     body_timeout: float = Field(
         5.0, gt=0, le=600, description="seconds within which each 16 KiB of a request body must arrive; otherwise 408"
@@ -164,20 +214,6 @@ class Settings(BaseSettings):
     )
     drain_timeout: float = Field(10.0, ge=0, le=600, description="seconds to wait at shutdown for deliveries in flight")
     token_ttl: int = Field(12 * 3600, ge=60, description="lifetime of a login token in seconds")
-
-    @field_validator("rabbitmq_ca_file", "rabbitmq_client_key_file", "target_ca_file")
-    @classmethod
-    def _readable(cls, value: str, info: ValidationInfo) -> str:
-        if value:
-            read(value) if info.field_name == "rabbitmq_client_key_file" else TlsFiles(ca=value).context()
-        return value
-
-    @field_validator("egress_proxy")
-    @classmethod
-    def _proxy(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value():
-            EgressProxy.parse(value.get_secret_value())
-        return value
 
     @field_validator("rabbitmq_client_cert_file")
     @classmethod
@@ -202,18 +238,6 @@ class Settings(BaseSettings):
         broker = info.data.get("rabbitmq_url") or BrokerNodes.parse("amqp://")
         return ManagementNodes.parse(value, broker, _tls_files(info.data))
 
-    @field_validator("mongo_uri")
-    @classmethod
-    def _mongo(cls, value: SecretStr) -> SecretStr:
-        check_uri(value.get_secret_value())
-        return value
-
-    @field_validator("secret_key")
-    @classmethod
-    def _key(cls, value: SecretStr) -> SecretStr:
-        check_keys(value.get_secret_value())
-        return value
-
     @field_validator("data_dir")
     @classmethod
     def _key_of_this_host(cls, value: Path, info: ValidationInfo) -> Path:
@@ -226,49 +250,6 @@ class Settings(BaseSettings):
             return value
         except ValueError as exc:
             raise ValueError(f"has a file {KEY_FILE} whose key {exc}") from None
-        return value
-
-    @field_validator("admin_password")
-    @classmethod
-    def _password(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value():
-            check_password(value.get_secret_value())
-        return value
-
-    @field_validator("metrics_token")
-    @classmethod
-    def _token(cls, value: SecretStr) -> SecretStr:
-        if 0 < len(value.get_secret_value()) < MIN_TOKEN:
-            raise ValueError(f"must have at least {MIN_TOKEN} characters. Generate one with `openssl rand -hex 32`")
-        return value
-
-    @field_validator("bind", "worker_bind")
-    @classmethod
-    def _bind(cls, value: str, info: ValidationInfo) -> str:
-        host, _, port = value.rpartition(":")
-        if not value and info.field_name == "worker_bind":
-            return value
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("must be host:port, such as 127.0.0.1:5000")
-        return value
-
-    @field_validator("default_target_url")
-    @classmethod
-    def _target(cls, value: str) -> str:
-        return UrlTemplate(value) if value else value
-
-    @field_validator("otel_exporter_otlp_endpoint")
-    @classmethod
-    def _collector(cls, value: SecretStr) -> SecretStr:
-        url = UrlTemplate(value.get_secret_value()) if value.get_secret_value() else None
-        if url and (url.query.format or not url.fixed):
-            raise ValueError("must have no query and no placeholders: give a key in OTEL_EXPORTER_OTLP_HEADERS")
-        return value
-
-    @field_validator("target_allow", "target_deny", "cors_origins")
-    @classmethod
-    def _lists(cls, value: str, info: ValidationInfo) -> str:
-        parse_origins(value) if info.field_name == "cors_origins" else Guard(value)
         return value
 
     @property

@@ -70,11 +70,12 @@ def services_of(
     settings: Settings,
     store: Store,
     publisher: PublisherThread,
-    worker: Reconciler | None = None,
-    tracing: Tracing | None = None,
+    worker: Reconciler | None,
+    tracing: Tracing | None,
+    complaints: Complaints,
 ) -> Services:
     """Return all services. The store and the publisher need not be up or started. `worker` is the reconciler of this
-    process, if the process runs consumers."""
+    process, if the process runs consumers. `complaints` are those of the process."""
     management = ManagementClient(settings.rabbitmq_management_url)
     queue_gateway, lookup = QueueGateway(management), QueueLookup(management)
     reader = QueueReader(settings.rabbitmq_url, publisher, lookup)
@@ -112,7 +113,7 @@ def services_of(
         ExchangeQueues(exchanges, queue_gateway, bindings),
         Routes(store.consumers, queue_gateway, lookup),
     )
-    complaints, held = Complaints(), HeldMessages(reader)
+    held = HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
     health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
     queues, users, policies = (

@@ -70,7 +70,7 @@ class Source(NamedTuple):
 
 def attempts_charged(headers: Mapping[str, Any] | None) -> int:
     """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
-    return _count(headers, ATTEMPTS) or 0
+    return (_count(headers, ATTEMPTS) or 0) if headers else 0
 
 
 def times_forwarded(headers: Mapping[str, Any] | None) -> int:

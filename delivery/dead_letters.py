@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from delivery.answer_text import sentence_of
 from delivery.copies import (
     ATTEMPTS,
     BROKER_HEADERS,
@@ -24,6 +23,8 @@ from delivery.copies import (
     original,
     passed,
 )
+from delivery.kept_answer import kept_sentence
+from domain.consumer import ConsumerSpec
 from domain.dead_letter import DEATHS
 from domain.message import Message, PropertiesView
 from domain.outcome import Answer
@@ -41,7 +42,7 @@ class Earlier:
 
 def dead_letter(
     source: Source,
-    consumer: str,
+    consumer: ConsumerSpec,
     answer: Answer,
     outcome: str,
     address: tuple[str, str | None],
@@ -52,13 +53,13 @@ def dead_letter(
     `outcome` is the reason: `rejected`, `exhausted`, `expired` or `filtered`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
-    if answer_text := sentence_of(answer):
-        extra[PREFIX + "answer"] = answer_text
+    if sentence := kept_sentence(answer.body, consumer):
+        extra[PREFIX + "answer"] = sentence
     if outcome == "filtered":  # it was not sent, so no attempt is charged
         extra[ATTEMPTS] = attempts_charged(source.properties.headers)
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
-    return failed_copy(source, consumer, answer, now, extra, exchange, routing_key)
+    return failed_copy(source, consumer.effective_name, answer, now, extra, exchange, routing_key)
 
 
 def leads_back(source: Source, address: tuple[str, str | None]) -> bool:

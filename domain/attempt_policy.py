@@ -1,4 +1,4 @@
-"""How much the attempt log keeps of a consumer's attempts."""
+"""How much is kept of a consumer's attempts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ JsonPath = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^.]+(\
 
 
 class AttemptPolicy(Model):
-    """`successes` says which successes are kept; failures always are. `bodies` says how much is kept of the body of an
-    answer to a failed attempt, of which the first 4 KiB are read: all, a JSON body with the values at the paths
+    """`successes` says which successes the attempt log keeps; it has all failures. `bodies` says how much the log and
+    dead letters keep of the first 4 KiB of an answer to a failed attempt: all, JSON with the values at the paths
     `redact` masked, or nothing."""
 
     successes: Literal["sampled", "all"] = "sampled"

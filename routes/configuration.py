@@ -18,22 +18,15 @@ from routes.refusals import QUEUE
 from routes.scope import NO_QUEUE
 from services.configuration import applying
 from services.configuration.planning import Action, Step
+from services.configuration.reading import NotExported
 
 api = Api("configuration")
 
 
 class ExportQuery(Query):
-    """What to export."""
+    """Parameters of an export."""
 
     label: Label | None = Field(None, description="only the objects with this label")
-
-
-class NotExported(Model):
-    """An object that the configuration leaves out, and the reason."""
-
-    kind: str
-    name: str
-    reason: str
 
 
 class Exported(Model):
@@ -83,8 +76,7 @@ def export_configuration(query: ExportQuery) -> Reply:
     current values."""
     configuration, not_exported = services.configurations.export(query.label)
     content = configuration.model_dump(by_alias=True, mode="json", exclude_defaults=True)
-    left_out = [NotExported(kind=one.kind, name=one.name, reason=one.reason) for one in not_exported]
-    return Reply({"configuration": content, "notExported": left_out})
+    return Reply({"configuration": content, "notExported": not_exported})
 
 
 @api.post(

@@ -3,7 +3,8 @@ no secret."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 from flask import Response, current_app, request
 from pydantic_core import to_json
@@ -23,27 +24,29 @@ class Description:
 
     def __init__(self, apis: list[Api]) -> None:
         self._apis = apis
-        self._document: dict[str, Any] | None = None
 
+    @cached_property
     def document(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
-        if self._document is None:
-            self._document = document([(one.blueprint.name, one.operations) for one in self._apis], VERSION)
-        return self._document
+        """The OpenAPI document."""
+        return document([(one.blueprint.name, one.operations) for one in self._apis], VERSION)
+
+    @cached_property
+    def json(self) -> bytes:
+        """The document as JSON, because anybody may request it often."""
+        return to_json(self.document) + b"\n"
 
 
-def _document() -> dict[str, Any]:
-    description: Description = current_app.extensions["description"]
-    return description.document()
+def _description() -> Description:
+    return cast("Description", current_app.extensions["description"])
 
 
 @api.get("/openapi.json", public=True, answer=dict[str, Any])
 def openapi() -> Response:
     """Get this document (OpenAPI 3.1)."""
-    return Response(to_json(_document()) + b"\n", headers=_CACHING, content_type="application/json")
+    return Response(_description().json, headers=_CACHING, content_type="application/json")
 
 
 @api.get("/postman.json", public=True, answer=dict[str, Any])
 def postman() -> Reply:
     """Get this document as a Postman collection, with a tour. Its `baseUrl` is the URL by which you got it."""
-    return Reply(collection(_document(), request.url_root.rstrip("/")))
+    return Reply(collection(_description().document, request.url_root.rstrip("/")))

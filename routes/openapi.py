@@ -211,7 +211,7 @@ _MEANINGS = {
     200: "Success. For a create: it already exists with these settings.",
     201: "Created.",
     202: "Accepted. Get the progress with the id in the answer.",
-    207: "Partial success. See `results`.",
+    207: "Partial success. See the result of each part.",
 }
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response
 from pydantic import Field
 from pydantic_core import to_json
@@ -55,10 +57,17 @@ def _both_queues(body: DeadLetterSelection) -> list[str]:
     return [*services.replays.queues_of(body), *moved_to]
 
 
-_BEGUN = ("400 stream_queue", "404 queue_not_found", "409 busy", "423 locked", *QUEUE)
 _LETTERS = Touches(lambda query: [query.dead_letter_queue])
-_BOTH_QUEUES = Touches(_both_queues)
 _ITS_REPLAY = Touches(_queues_of)
+_BEGINNING: dict[str, Any] = {
+    "role": "operator",
+    "idempotent": True,
+    "touches": Touches(_both_queues),
+    "answer": Replay,
+    "status": (200, 202),
+    "refuses": ("400 stream_queue", "404 queue_not_found", "409 busy", "423 locked", *QUEUE),
+}
+"""The options of the routes that begin a replay, a move or a deletion."""
 
 
 @api.get(
@@ -98,16 +107,7 @@ def export_dead_letters(query: ExportQuery) -> Response:
     )
 
 
-@api.post(
-    "/replayDeadLetters",
-    role="operator",
-    idempotent=True,
-    touches=_BOTH_QUEUES,
-    body=ReplayRequest,
-    answer=Replay,
-    status=(200, 202),
-    refuses=_BEGUN,
-)
+@api.post("/replayDeadLetters", body=ReplayRequest, **_BEGINNING)
 def replay_dead_letters(body: ReplayRequest) -> Reply:
     """Publish dead letters to their queues again: all of them, or those that match a filter.
 
@@ -119,16 +119,7 @@ def replay_dead_letters(body: ReplayRequest) -> Reply:
     return _begun(body)
 
 
-@api.post(
-    "/moveDeadLetters",
-    role="operator",
-    idempotent=True,
-    touches=_BOTH_QUEUES,
-    body=MoveRequest,
-    answer=Replay,
-    status=(200, 202),
-    refuses=_BEGUN,
-)
+@api.post("/moveDeadLetters", body=MoveRequest, **_BEGINNING)
 def move_dead_letters(body: MoveRequest) -> Reply:
     """Move dead letters to another queue, with their reasons: all of them, or those that match a filter.
 
@@ -137,16 +128,7 @@ def move_dead_letters(body: MoveRequest) -> Reply:
     return _begun(body)
 
 
-@api.post(
-    "/deleteDeadLetters",
-    role="operator",
-    idempotent=True,
-    touches=_BOTH_QUEUES,
-    body=DeleteRequest,
-    answer=Replay,
-    status=(200, 202),
-    refuses=_BEGUN,
-)
+@api.post("/deleteDeadLetters", body=DeleteRequest, **_BEGINNING)
 def delete_dead_letters(body: DeleteRequest) -> Reply:
     """Delete dead letters for good: all of them, or those that match a filter.
 

@@ -12,14 +12,10 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 
-import structlog
-
 from domain.errors import Conflict, IdempotencyMismatch, StoreUnavailable
 from domain.idempotency import KeptAnswer, Known, Reservation
 from gateway.mongo.idempotency import IdempotentAnswers
 from services.complaints import Complaints
-
-log = structlog.get_logger("workerrmq.idempotency")
 
 Outcome = tuple[KeptAnswer, bool]
 """An answer, and whether to keep it."""
@@ -128,10 +124,7 @@ class Idempotency:
             with self._lock:
                 found = list(self._open.items())
             for reservation, one in found:
-                try:
-                    self._look_after(reservation, one)
-                except Exception:  # a bug must not end the renewals
-                    log.exception("idempotency_crashed")
+                self._look_after(reservation, one)
 
     def _look_after(self, reservation: Reservation, one: _Open) -> None:
         age = time.monotonic() - one.since

@@ -221,22 +221,14 @@ class Reconciler:
         def read() -> None:
             self._queues = _Queues(self._gateway.facts())
 
-        known = False
-        try:
-            known = self._complaints.attempt("management", "facts", read)
-        except Exception:  # a bug must not end the reconciliation
-            log.exception("reconciliation_crashed")
-        if not known:
+        if not self._complaints.attempt("management", "facts", read):
             self._queues = _Queues(self._queues.facts, UNDESCRIBED_QUEUE)
 
     # --- the heartbeat thread ----------------------------------------------------------------------------------------
 
     def _beat_on(self) -> None:
         while not self._ended.is_set():
-            try:
-                self._complaints.attempt("store", "heartbeat", self._beat)
-            except Exception:  # a bug must not end the heartbeats
-                log.exception("heartbeat_crashed")
+            self._complaints.attempt("store", "heartbeat", self._beat)
             self._ended.wait(self._periods.turn)
         self._complaints.attempt("store", "heartbeat", lambda: self._store.heartbeats.remove(self._name))
 

@@ -96,10 +96,7 @@ class ServiceEvents:
 
     def _run(self) -> None:
         while True:
-            try:
-                self._complaints.attempt("store", "events", self._turn)
-            except Exception:  # a bug must not end the events
-                log.exception("events_crashed")
+            self._complaints.attempt("store", "events", self._turn)
             if self._stopping.wait(self._periods.turn):
                 break
         self._complaints.attempt("store", "events", lambda: self._conditions.release(self._process))
@@ -133,8 +130,7 @@ class ServiceEvents:
             nonlocal seen, alerted
             alerted, seen = self._alerted(), self._watch.look()
 
-        if not self._complaints.attempt("management", "events", look):
-            seen, alerted = None, None
+        self._complaints.attempt("management", "events", look)
         queues = None if seen is None else seen.queues
         self._complaints.attempt("store", "history", lambda: self._recorder.record(now, workers, queues))
         return observed(consumers, Live(workers), seen, alerted or ()), alerted

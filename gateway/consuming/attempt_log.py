@@ -9,11 +9,11 @@ from typing import Any
 
 import structlog
 
-from delivery.answer_body import answer_body
 from delivery.attempts import SAMPLE, AttemptBuffer
 from delivery.copies import FIRST_FAILED, REPLAYED_AT
 from delivery.fate import Fate
 from delivery.header_values import field_value
+from delivery.kept_answer import kept_body
 from domain.attempt import Attempt, Result
 from domain.message import PropertiesView
 from domain.outcome import Answer, ErrorClass
@@ -81,7 +81,7 @@ class AttemptObserver:
             duration_ms=round(answer.seconds * 1000),
             next_at=None if delay is None else now + timedelta(seconds=delay),
             sampled=fate in _SAMPLED and not self._every,
-            answer=None if fate in _SAMPLED else answer_body(answer.body, self._spec),
+            answer=None if fate in _SAMPLED else kept_body(answer.body, self._spec),
         )
         if kept:
             self._log.buffer.add(attempt)

@@ -5,67 +5,27 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any
 
-from delivery.lanes import key_function
-from domain.outcome import Answer, Outcome
 from domain.registry import Subscription
-from gateway.consuming.limits import Limits
+from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.session import Delivery
-from gateway.consuming.waits import Waits
 from gateway.loop import Loop
 
 
-class BatchDispatcher:
-    """Holds the deliveries of a consumer with `batch` between arrival and request. Owned by the loop's thread.
-
-    An ordered consumer has one batch in flight. While a failed message waits, no message with its key is sent.
-    """
+class BatchDispatcher(Dispatching):
+    """For a consumer with `batch`. An ordered consumer has one batch in flight. While a failed message waits, no
+    message with its key is sent."""
 
     def __init__(self, loop: Loop, subscription: Subscription, send: Callable[[list[Delivery]], None]) -> None:
         """`send` starts the request of a batch."""
+        super().__init__(loop, subscription)
         assert subscription.spec.batch is not None
-        self._loop, self._send, self._batch = loop, send, subscription.spec.batch
-        self._key = key_function(subscription.spec.ordering)
+        self._send, self._batch = send, subscription.spec.batch
         self._waiting: dict[int, Delivery] = {}  # by tag
         self._bytes = 0  # size of the bodies in `_waiting`
         self._parts: deque[list[Delivery]] = deque()  # parts of a batch that was sent as a whole before
         self._blocked: dict[Hashable, float] = {}  # end of the wait by key, in seconds of the monotonic clock
-        self._waits = Waits()
-        self._limits = Limits(subscription)
         self._paused = False  # until `release`
-        self._timer: Any = None
-        self._pumping = False  # because a batch that is sent may be settled at once, and so cause the next
-        self.sending = 0
-        """number of messages in flight to the target, and of copies in flight"""
-
-    @property
-    def ordered(self) -> bool:
-        return self._key is not None
-
-    def change(self, subscription: Subscription) -> None:
-        """Apply the limits of a new revision, or of another number of workers, also to waiting deliveries."""
-        self._limits.change(subscription)
-        self._pump()
-
-    def begin(self, delivery: Delivery) -> None:
-        """Note that the request of a batch begins; `delivery` is its first."""
-        self._limits.begin(delivery)
-
-    def answered(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
-        """Note that the request of a batch has ended; `delivery` is its first."""
-        if delivery.began is not None:
-            self._limits.answered(delivery, answer, outcome)
-            self._loop.at_turn_end(self._pump)
-
-    def not_sent(self, delivery: Delivery) -> None:
-        """Note that a request that had begun was not sent, so that another may be."""
-        self._limits.drop(delivery)
-        self._loop.at_turn_end(self._pump)
-
-    def slow_start(self) -> None:
-        """Begin with one request, because the target was down."""
-        self._limits.slow_start()
 
     def arrived(self, delivery: Delivery) -> None:
         if self._key is not None:
@@ -76,19 +36,12 @@ class BatchDispatcher:
             self._pump()
 
     def settled(self, delivery: Delivery) -> None:
-        """Note that a delivery is settled."""
         self.sending -= 1
         self._waits.end(delivery)
         if self._key is not None:
             self._pump()
 
-    def given_back(self) -> None:
-        """Note that a sent delivery returns with its channel. Its wait, with the number of attempts, is kept."""
-        self.sending -= 1
-
     def hold(self, delivery: Delivery) -> None:
-        """Hold a delivery that was about to be sent, or was sent and failed; send nothing until `release`."""
-        self._limits.drop(delivery)
         self.put_back(delivery)
         self._paused = True
 
@@ -97,7 +50,6 @@ class BatchDispatcher:
         self._pump()
 
     def wait(self, delivery: Delivery, seconds: float) -> None:
-        """Attempt a delivery again after `seconds`; until then its key waits. For ordered consumers only."""
         self._waits.begin(delivery, seconds)
         self._block(delivery, seconds)
         self.put_back(delivery)
@@ -114,30 +66,22 @@ class BatchDispatcher:
         self.sending -= 1
         self._put(delivery)
 
-    def again(self, *parts: list[Delivery]) -> None:
-        """Send parts of a batch as smaller batches, before all others."""
-        self.sending -= sum(map(len, parts))
-        self._parts.extendleft(part for part in reversed(parts) if part)
+    def again(self, *batches: list[Delivery]) -> None:
+        self.sending -= sum(map(len, batches))
+        self._parts.extendleft(part for part in reversed(batches) if part)
         self._pump()
 
     @property
     def unsent(self) -> Iterable[Delivery]:
-        """The deliveries that have arrived and are not sent."""
         return (*self._waiting.values(), *(delivery for part in self._parts for delivery in part))
 
     def drop(self) -> list[Delivery]:
-        """Remove and return all unsent deliveries, in the order in which they must be returned."""
         dropped = sorted(self.unsent, key=_tag)
         self._waiting.clear()
         self._parts.clear()
         self._blocked.clear()
         self._bytes = 0
         return dropped
-
-    def lose(self) -> None:
-        """Forget all deliveries, because their channel is closed."""
-        self.drop()
-        self.sending = 0
 
     def _put(self, delivery: Delivery) -> None:
         self._waiting[delivery.tag] = delivery
@@ -152,18 +96,6 @@ class BatchDispatcher:
     def _full(self) -> bool:
         return len(self._waiting) >= self._batch.max_messages or self._bytes >= self._batch.max_bytes
 
-    def _pump(self) -> None:
-        """Send all batches that are due; set the timer for the next."""
-        if self._timer is not None:
-            self._loop.remove_timeout(self._timer)
-            self._timer = None
-        if not self._pumping:
-            self._pumping = True
-            try:
-                self._send_due()
-            finally:
-                self._pumping = False
-
     def _send_due(self) -> None:
         while not self._paused and not (self._key is not None and self.sending):
             batch, seconds = (self._parts[0], 0.0) if self._parts else self._next()
@@ -175,6 +107,7 @@ class BatchDispatcher:
                 return
             self._take(batch)
             self.sending += len(batch)
+            self._limits.begin(batch[0])
             self._send(batch)
 
     def _next(self) -> tuple[list[Delivery], float]:

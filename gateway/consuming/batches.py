@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Hashable
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from delivery.batch import BatchBuilder, Named, Unreadable, failures
-from delivery.fate import Fate, Situation
+from delivery.fate import Fate
 from delivery.request import Content, RequestBuilder
 from delivery.unsendable import Failed, Unsendable
 from domain.outcome import Answer, Outcome
@@ -25,58 +25,23 @@ from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
 from gateway.rendering.requests import make_content
 
+if TYPE_CHECKING:
+    from gateway.consuming.settlement import Owner, Settlement
+
 log = structlog.get_logger("workerrmq.delivery")
 
 _DEAD = (Fate.REJECT, Fate.EXHAUST, Fate.EXPIRE)
-
-
-class Owner(Protocol):
-    """The part of the settlement that batches call."""
-
-    def outcome(self, answer: Answer) -> Outcome:
-        """Return the outcome of an attempt with this answer."""
-
-    def may_send(self, delivery: Delivery) -> bool:
-        """Return whether the consumer still has this definition, and a batch that begins with this delivery may be sent
-        now."""
-
-    def not_sent(self, delivery: Delivery) -> None:
-        """Called instead of `heard` if no request was sent."""
-
-    def answered(self, delivery: Delivery, answer: Answer) -> None:
-        """Settle a delivery that is not in the request."""
-
-    def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
-        """Record the answer to a request; `delivery` is the first in it. Return the situation of all."""
-
-    def fate(self, delivery: Delivery, outcome: Outcome, situation: Situation) -> Fate:
-        """Return the fate of a delivery."""
-
-    def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
-        """Carry out the fate of a delivery."""
-
-
-class Resender(Protocol):
-    """The part of the consumer that batches call."""
-
-    def send_batches(self, *batches: list[Delivery]) -> None:
-        """Send batches, before all others, by the consumer's present definition if it may send; else hold them or give
-        them back."""
-
-    def put_back(self, delivery: Delivery) -> None:
-        """Send a delivery of an ordered batch again, after those that come before it in its queue."""
 
 
 class Batches:
     """Sends the batches of one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
-        self, owner: Owner, resender: Resender, wiring: Wiring, subscription: Subscription, spans: Spans | None
+        self, settlement: Settlement, owner: Owner, wiring: Wiring, subscription: Subscription, spans: Spans | None
     ) -> None:
         spec = subscription.spec
         assert spec.batch is not None
-        self._resender = resender
-        self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
+        self._settlement, self._owner, self._renderer, self._spans = settlement, owner, wiring.renderer, spans
         self._who = spec.who
         self._requests = RequestBuilder(spec, subscription.retiring_secrets)
         self._builder = BatchBuilder(spec, subscription.retiring_secrets)
@@ -126,15 +91,15 @@ class Batches:
             self._send_again(*rest)
         for delivery, element in unsendable:
             delivery.awaited = False
-            self._owner.answered(delivery, element.answer)
+            self._settlement.answered(delivery, element.answer)
 
     def _wanted(self, batch: list[Delivery]) -> bool:
         """Return whether to send a batch that has waited for its payloads or a token; see Sending."""
         if not batch[0].awaited:
             return False
-        if self._owner.may_send(batch[0]):
+        if self._settlement.may_send(batch[0]):
             return True
-        self._owner.not_sent(batch[0])
+        self._settlement.not_sent(batch[0])
         self._send_again(batch)
         return False
 
@@ -142,38 +107,38 @@ class Batches:
         for delivery in (one for batch in batches for one in batch):
             delivery.awaited = False
         still = [[one for one in batch if one.open and not one.abandoned] for batch in batches]
-        self._resender.send_batches(*(batch for batch in still if batch))
+        self._owner.send_again(*(batch for batch in still if batch))
 
     def _answered(self, batch: list[Delivery], answer: Answer) -> None:
         if batch[0].awaited:  # a second answer to a request must not settle its messages again
             self._contained(batch, self._settle, answer)
 
     def _settle(self, batch: list[Delivery], answer: Answer) -> None:
-        outcome, named = self._owner.outcome(answer), dict[int, Named]()
+        outcome, named = self._settlement.outcome(answer), dict[int, Named]()
         if self._each and outcome is Outcome.SUCCESS:
             try:
                 named = failures(answer, [delivery.source.message_id for delivery in batch])
             except Unreadable as exc:
                 outcome, answer = Outcome.RETRY, answer._replace(detail=str(exc))
-        situation = self._owner.heard(batch[0], answer, outcome)
+        situation = self._settlement.heard(batch[0], answer, outcome)
         alone: list[Delivery] = []
         lone: set[Hashable] = set()  # their keys
         stopped: set[Hashable] = set()  # keys with a message that waits for its next attempt
         for place, delivery in enumerate(batch):
             its_outcome, its_answer = named.get(place, (outcome, answer))
-            fate = self._owner.fate(delivery, its_outcome, situation)
+            fate = self._settlement.fate(delivery, its_outcome, situation)
             dead = fate in _DEAD and place not in named and len(batch) > 1
             delivery.awaited = False
             if self._ordered and (delivery.key in stopped or (delivery.key in lone and not dead)):
                 if fate is not Fate.FORGET:
-                    self._resender.put_back(delivery)
+                    self._owner.put_back(delivery)
             elif dead:
                 alone.append(delivery)
                 lone.add(delivery.key)
             else:
                 if fate is Fate.RETRY:
                     stopped.add(delivery.key)
-                self._owner.settle(delivery, its_answer, fate)
+                self._settlement.settle(delivery, its_answer, fate)
         half = len(alone) // 2 if len(alone) == len(batch) else 0
         self._send_again(alone[:half], alone[half:])
 
@@ -184,8 +149,8 @@ class Batches:
             step(batch, *arguments)
         except Exception as exc:
             log.exception("delivery_crashed", message_id=batch[0].source.message_id, **self._who)
-            self._owner.not_sent(batch[0])
+            self._settlement.not_sent(batch[0])
             for delivery in batch:
                 if delivery.awaited:
                     delivery.awaited = False
-                    self._owner.answered(delivery, Failed.by(exc).answer)
+                    self._settlement.answered(delivery, Failed.by(exc).answer)

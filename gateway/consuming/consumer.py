@@ -18,6 +18,7 @@ from domain.registry import Report, Subscription
 from gateway.consuming.batch_dispatcher import BatchDispatcher
 from gateway.consuming.counters import Counters
 from gateway.consuming.dispatcher import Dispatcher
+from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.intake import Intake
 from gateway.consuming.returns import Returns
 from gateway.consuming.session import Delivery, Session
@@ -37,10 +38,10 @@ class Consumer:
         self.subscription = subscription
         self.breaker = wiring.breakers.of(subscription.spec)
         self._counters = Counters()
-        self.dispatcher: Dispatcher | BatchDispatcher = (
+        self.dispatcher: Dispatching = (
             BatchDispatcher(wiring.loop, subscription, self._send_batch)
             if subscription.spec.batch
-            else Dispatcher(wiring.loop, subscription, self.send)
+            else Dispatcher(wiring.loop, subscription, self._send)
         )
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = Settlement(self, wiring, subscription, self.breaker, self._counters)
@@ -206,10 +207,8 @@ class Consumer:
 
     # --- the dispatcher ----------------------------------------------------------------------------------------------
 
-    def send(self, delivery: Delivery) -> None:
-        """Send a delivery if it may be sent now; else hold it or give it back."""
+    def _send(self, delivery: Delivery) -> None:
         if self.may_send(delivery):
-            self.dispatcher.begin(delivery)
             self.settlement.sending.send(delivery)
         else:
             self._keep(delivery)
@@ -219,13 +218,14 @@ class Consumer:
             sent = batch[:1] if batch[0].probe else batch
             for delivery in batch[len(sent) :]:
                 self.put_back(delivery)
-            self.dispatcher.begin(batch[0])
             self.settlement.batches.send(sent)
             return
         for delivery in batch:
             self._keep(delivery)
 
     def _keep(self, delivery: Delivery) -> None:
+        """Hold a delivery that may not be sent now, or give it back."""
+        self.dispatcher.not_sent(delivery)
         if RIGHTS[self._state].takes:
             self.dispatcher.hold(delivery)
         else:
@@ -241,9 +241,9 @@ class Consumer:
             delivery.probe = delivery.probe or self.breaker.take_probe()
         return self.breaker.closed or delivery.probe
 
-    def send_batches(self, *batches: list[Delivery]) -> None:
-        """Send batches before all others if the consumer takes messages; else hold them or give them back."""
-        if RIGHTS[self._state].takes and isinstance(self.dispatcher, BatchDispatcher):
+    def send_again(self, *batches: list[Delivery]) -> None:
+        """Send deliveries before all others if the consumer takes messages; else hold them or give them back."""
+        if RIGHTS[self._state].takes:
             self.dispatcher.again(*batches)
             return
         for delivery in (one for batch in batches for one in batch):

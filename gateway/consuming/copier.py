@@ -47,7 +47,7 @@ class Copier:
 
     def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription) -> None:
         self._owner, self._wiring = owner, wiring
-        self._name = subscription.spec.effective_name
+        self._spec, self._name = subscription.spec, subscription.spec.effective_name
         self._queue_type = subscription.queue.type
         self._own = dead_letter_queue(subscription.spec.queue_name)
         self._address: tuple[str, str | None] = subscription.queue.dead_letter or ("", self._own)
@@ -87,7 +87,7 @@ class Copier:
 
         def make_full() -> Message:
             earlier = Earlier(delivery.attempt - 1, delivery.first_failed) if delivery.first_failed else None
-            return dead_letter(delivery.source, self._name, answer, why, address(), time.time(), earlier)
+            return dead_letter(delivery.source, self._spec, answer, why, address(), time.time(), earlier)
 
         make: Callable[[], Message] = make_full
 

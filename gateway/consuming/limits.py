@@ -40,11 +40,6 @@ class Limits:
         """Whether there are limits."""
         return self._rate.limited or self._limited
 
-    @property
-    def in_flight(self) -> int | None:
-        """The present limit of the requests in flight; None if there is none."""
-        return None if self._flight is None else self._flight.limit
-
     def take(self) -> float | None:
         """Take leave to send a request and return 0. Without leave, return the seconds until there is, or None if an
         answer must come first."""

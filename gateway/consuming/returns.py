@@ -8,9 +8,8 @@ import structlog
 
 from delivery.delivery_limit import near_limit, times_returned
 from domain.registry import Subscription
-from gateway.consuming.batch_dispatcher import BatchDispatcher
 from gateway.consuming.copier import Copier
-from gateway.consuming.dispatcher import Dispatcher
+from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.intake import Intake
 from gateway.consuming.session import Delivery
 
@@ -24,9 +23,7 @@ class Returns:
     to the end of its queue as a copy instead, which is a new message to the broker.
     """
 
-    def __init__(
-        self, intake: Intake, dispatcher: Dispatcher | BatchDispatcher, subscription: Subscription, copier: Copier
-    ) -> None:
+    def __init__(self, intake: Intake, dispatcher: Dispatching, subscription: Subscription, copier: Copier) -> None:
         self._intake, self._dispatcher = intake, dispatcher
         self.subscription, self.copier = subscription, copier
 

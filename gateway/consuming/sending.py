@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -33,35 +32,47 @@ class Owner(Protocol):
         """Settle a delivery by the answer to its attempt, or by the failure that stands for it."""
 
 
+class Resender(Protocol):
+    """The part of the consumer that sending calls."""
+
+    def send_again(self, *batches: list[Delivery]) -> None:
+        """Send deliveries before all others, by the consumer's present definition; or hold them or give them back."""
+
+
 class Sending:
     """Sends for one revision of a consumer. Owned by the loop's thread."""
 
     def __init__(
         self,
         owner: Owner,
-        send_again: Callable[[Delivery], None],
+        resender: Resender,
         wiring: Wiring,
         subscription: Subscription,
         spans: Spans | None,
     ) -> None:
-        """`send_again` sends a delivery by the consumer's present definition if it may be sent now; else it holds it or
-        gives it back."""
-        self._send_again = send_again
-        self._owner, self._renderer, self._spans = owner, wiring.renderer, spans
+        self._owner, self._resender, self._renderer, self._spans = owner, resender, wiring.renderer, spans
         self._who = subscription.spec.who
         self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
         self._made = self._start if self._requests.template is None else self._rendered
         self._target = wiring.http.target(subscription.spec)
+        self._waits = self._target.waits
 
     def send(self, delivery: Delivery) -> None:
         """Start the attempt of a delivery; its answer settles the delivery."""
         delivery.awaited = True
         made = partial(self._made, delivery)
-        self._contained(delivery, make, self._requests, self._renderer, delivery.source, delivery.attempt, made)
+        try:
+            make(self._requests, self._renderer, delivery.source, delivery.attempt, made)
+        except Exception as exc:  # noqa: BLE001 - _crashed logs it
+            self._crashed(delivery, exc)
 
     def _rendered(self, delivery: Delivery, request: Request | Unsendable) -> None:
-        if self._wanted(delivery):
-            self._contained(delivery, self._start, delivery, request)
+        if not self._wanted(delivery):
+            return
+        try:
+            self._start(delivery, request)
+        except Exception as exc:  # noqa: BLE001 - _crashed logs it
+            self._crashed(delivery, exc)
 
     def _start(self, delivery: Delivery, request: Request | Unsendable) -> None:
         if isinstance(request, Unsendable):
@@ -70,7 +81,8 @@ class Sending:
         headers, body, url = request
         if self._spans is not None:
             headers = self._spans.start(delivery, headers)
-        self._target.send(headers, body, partial(self._answered, delivery), url, partial(self._wanted, delivery))
+        wanted = partial(self._wanted, delivery) if self._waits else None
+        self._target.send(headers, body, partial(self._answered, delivery), url, wanted)
 
     def _wanted(self, delivery: Delivery) -> bool:
         """Return whether to send a delivery that has waited for its payload or a token. Meanwhile its channel may have
@@ -82,7 +94,7 @@ class Sending:
         delivery.awaited = False
         self._owner.not_sent(delivery)
         if delivery.open and not delivery.abandoned:
-            self._send_again(delivery)
+            self._resender.send_again([delivery])
         return False
 
     def _answered(self, delivery: Delivery, answer: Answer) -> None:
@@ -90,10 +102,7 @@ class Sending:
             delivery.awaited = False
             self._owner.answered(delivery, answer)
 
-    def _contained(self, delivery: Delivery, step: Callable[..., None], *arguments: Any) -> None:
-        """Take a step of an attempt. An exception is a failure of the service, and the answer to the attempt."""
-        try:
-            step(*arguments)
-        except Exception as exc:
-            log.exception("delivery_crashed", message_id=delivery.source.message_id, **self._who)
-            self._answered(delivery, Failed.by(exc).answer)
+    def _crashed(self, delivery: Delivery, exc: Exception) -> None:
+        """Give back a delivery after an exception, which is a failure of the service."""
+        log.error("delivery_crashed", message_id=delivery.source.message_id, **self._who, exc_info=exc)
+        self._answered(delivery, Failed.by(exc).answer)

@@ -130,7 +130,7 @@ class Delivery:
     @property
     def open(self) -> bool:
         """Whether the delivery can still be settled."""
-        return self.session.alive and self.tag in self.session.unsettled
+        return self.tag in self.session.unsettled  # which is empty once the channel is lost
 
     def hand_over(self, other: Delivery) -> None:
         """Let another delivery of the same batch stand for the request."""

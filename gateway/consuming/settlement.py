@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -20,14 +20,13 @@ from domain.outcome import NEVER_ASKED, Answer, ErrorClass, Outcome
 from domain.registry import Subscription
 from domain.route import below
 from gateway.consuming.attempt_log import AttemptObserver
-from gateway.consuming.batch_dispatcher import BatchDispatcher
-from gateway.consuming.batches import Batches, Resender
+from gateway.consuming.batches import Batches
 from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.counters import Counters
-from gateway.consuming.dispatcher import Dispatcher
+from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.observers import OnAnswer, OnFate, Spans, tell
-from gateway.consuming.sending import Sending
+from gateway.consuming.sending import Resender, Sending
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
 
@@ -39,13 +38,13 @@ class Owner(Resender, Protocol):
 
     settlement: Settlement
     """the settlement of the current revision"""
-    dispatcher: Dispatcher | BatchDispatcher
+    dispatcher: Dispatching
 
     def may_send(self, delivery: Delivery) -> bool:
         """Return whether a delivery may be sent now."""
 
-    def send(self, delivery: Delivery) -> None:
-        """Send a delivery by the current settlement if it may be sent now; else hold it or give it back."""
+    def put_back(self, delivery: Delivery) -> None:
+        """Send a delivery of a batch again, after those that come before it in its queue."""
 
     def finish(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -81,7 +80,7 @@ class Settlement:
         )
         self._refusals = Refusals(wiring.periods.recent_success, wiring.periods.longest_rest)
         spans = Spans(wiring.tracing, spec.effective_name) if wiring.tracing else None
-        self.sending = Sending(self, owner.send, wiring, subscription, spans)
+        self.sending = Sending(self, owner, wiring, subscription, spans)
         self.batches = Batches(self, owner, wiring, subscription, spans) if spec.batch else None
         self._on_answer: list[OnAnswer] = [counters.answered, *([spans.answered] if spans else [])]
         if spec.concurrency:
@@ -100,27 +99,23 @@ class Settlement:
 
     def answered(self, delivery: Delivery, answer: Answer) -> None:
         """Settle a delivery by the outcome of its attempt."""
-        self._contained(self._answered, delivery, answer)
-
-    def _answered(self, delivery: Delivery, answer: Answer) -> None:
-        outcome = self.outcome(answer)
-        situation = self.heard(delivery, answer, outcome)
-        self._settle(delivery, answer, self.fate(delivery, outcome, situation))
-
-    def _contained(self, step: Callable[..., None], delivery: Delivery, *arguments: Any) -> None:
-        """Take a step of a delivery. An exception is a failure of the service: the message is given back."""
         try:
-            step(delivery, *arguments)
-        except Exception as exc:
-            log.exception("settlement_crashed", message_id=delivery.source.message_id, **self._spec.who)
-            if delivery.open:
-                delivery.claim()
-                self._refusals.unsent(time.monotonic())
-                self._rest(delivery, Failed.by(exc).answer, None)
+            outcome = self.outcome(answer)
+            situation = self.heard(delivery, answer, outcome)
+            self._settle(delivery, answer, self.fate(delivery, outcome, situation))
+        except Exception as exc:  # noqa: BLE001 - _crashed logs it
+            self._crashed(delivery, exc)
+
+    def _crashed(self, delivery: Delivery, exc: Exception) -> None:
+        """Give back a delivery after an exception, which is a failure of the service."""
+        log.error("settlement_crashed", message_id=delivery.source.message_id, **self._spec.who, exc_info=exc)
+        if delivery.open:
+            delivery.claim()
+            self._refusals.unsent(time.monotonic())
+            self._rest(delivery, Failed.by(exc).answer, None)
 
     def heard(self, delivery: Delivery, answer: Answer, outcome: Outcome) -> Situation:
-        """Record the answer to the request of a delivery, or of a batch that begins with it. Return the situation, as
-        far as it is the same for all messages of the request."""
+        """Record the answer to a request that begins with `delivery`. Return what is the same for all its messages."""
         probe, delivery.probe = delivery.probe, False
         self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
         tell(self._on_answer, delivery, answer, outcome)
@@ -150,8 +145,8 @@ class Settlement:
     def fate(self, delivery: Delivery, outcome: Outcome, situation: Situation) -> Fate:
         """Return the fate of a delivery in the situation of its request."""
         if not delivery.open or delivery.abandoned:
-            return Fate.FORGET
-        if outcome is not Outcome.SUCCESS:
+            situation = _GONE
+        elif outcome is not Outcome.SUCCESS:
             situation = situation._replace(
                 attempts_left=self._charged(delivery) <= len(self._spec.retry.schedule),
                 too_old=(self._seconds_left(delivery) or 0) < 0,
@@ -166,7 +161,10 @@ class Settlement:
 
     def settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
         """Carry out the fate of a delivery."""
-        self._contained(self._settle, delivery, answer, fate)
+        try:
+            self._settle(delivery, answer, fate)
+        except Exception as exc:  # noqa: BLE001 - _crashed logs it
+            self._crashed(delivery, exc)
 
     def _settle(self, delivery: Delivery, answer: Answer, fate: Fate) -> None:
         if fate is Fate.FORGET:
@@ -216,8 +214,10 @@ class Settlement:
                 unfit=lambda: self.settle(delivery, answer, Fate.EXHAUST),
             )
 
-    def _dead_letter(self, delivery: Delivery, answer: Answer, _delay: int | None, why: str) -> None:
-        self.copier.dead_letter(delivery, answer, why, lambda: self._finish(delivery, "dead_lettered"))
+    def _dead_letter(
+        self, delivery: Delivery, answer: Answer, _delay: int | None, why: str, counted: str = "dead_lettered"
+    ) -> None:
+        self.copier.dead_letter(delivery, answer, why, lambda: self._finish(delivery, counted))
 
     def _give_back(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
         """Give back a message, as a copy with the time of its first failure if `giveUpAfter` needs its age and the
@@ -238,9 +238,6 @@ class Settlement:
         self._owner.suspend(_sentence(answer))
         self._give_back(delivery, answer, delay)
 
-    def _set_aside(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
-        self.copier.dead_letter(delivery, answer, "filtered", lambda: self._finish(delivery, "filtered"))
-
     def _forward(self, delivery: Delivery, answer: Answer, _delay: int | None) -> None:
         assert self._destination is not None  # FORWARD requires a destination
         self.copier.forward(
@@ -257,9 +254,6 @@ class Settlement:
             safe=lambda: self._finish(delivery, "routed"),
             unfit=lambda: self.settle(delivery, answer, Fate.SET_ASIDE),
         )
-
-    def _discard(self, delivery: Delivery, _answer: Answer, _delay: int | None) -> None:
-        self._finish(delivery, "filtered")
 
     def _finish(self, delivery: Delivery, result: str) -> None:
         self._counters.settled(delivery, result)
@@ -290,7 +284,6 @@ MOST_FORWARDS = 16
 
 _GONE, _FINE = Situation(gone=True), Situation()
 
-
 _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] = {
     Fate.ACK: Settlement._ack,
     Fate.RETRY: Settlement._retry,
@@ -300,8 +293,8 @@ _SETTLE: dict[Fate, Callable[[Settlement, Delivery, Answer, int | None], None]] 
     Fate.GIVE_BACK: Settlement._give_back,
     Fate.REST: Settlement._rest,
     Fate.SUSPEND: Settlement._suspend,
-    Fate.SET_ASIDE: Settlement._set_aside,
+    Fate.SET_ASIDE: partial(Settlement._dead_letter, why="filtered", counted="filtered"),
     Fate.FORWARD: Settlement._forward,
-    Fate.DISCARD: Settlement._discard,
+    Fate.DISCARD: lambda self, delivery, *_: self._finish(delivery, "filtered"),
     Fate.ROUTE: Settlement._route,
 }

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 
 from delivery.consumer_states import RIGHTS, State
-from gateway.consuming.batch_dispatcher import BatchDispatcher
-from gateway.consuming.dispatcher import Dispatcher
+from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.intake import Intake
 from gateway.consuming.returns import Returns
 from gateway.consuming.session import Session
@@ -25,7 +24,7 @@ class Taking:
         self,
         loop: Loop,
         intake: Intake,
-        dispatcher: Dispatcher | BatchDispatcher,
+        dispatcher: Dispatching,
         returns: Returns,
         state: Callable[[], State],
     ) -> None:

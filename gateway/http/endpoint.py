@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import pycurl
 
+from delivery.kept_answer import KEPT
 from domain.auth import AwsSigV4Auth
 from domain.consumer import ConsumerSpec
 from domain.outcome import Answer
@@ -17,8 +18,6 @@ READ_LIMIT = 64 * 1024
 """Maximum bytes to read of an answer's body. Then the connection is closed; the status remains valid."""
 LIST_LIMIT = 1024 * 1024
 """The same for an answer that names the failed messages of a batch."""
-KEPT = 4096
-"""Bytes of an answer's body to keep as the reason of a failure."""
 
 Done = Callable[[Answer], None]
 Option = tuple[int, Any]

@@ -24,6 +24,8 @@ from gateway.http.egress import Egress
 from gateway.http.endpoint import Done, Endpoint
 from gateway.http.oauth2 import Authorizer
 
+_LARGE = 16 * 1024
+"""Size of a request body in bytes above which an idle handle does not keep it."""
 _KNOWN_ADDRESSES = 1000
 """Maximum number of cached decisions of the guard per target."""
 
@@ -50,13 +52,18 @@ class Target:
         self._known: dict[str, str | None] = {}
         self._refusal = guard.check_target(endpoint.url.target) if guard else None
 
+    @property
+    def waits(self) -> bool:
+        """Whether requests may wait for their credentials."""
+        return self._authorizer is not None
+
     def send(
         self,
         headers: list[str],
         body: bytes,
         done: Done,
         url: str | None = None,
-        wanted: Callable[[], bool] = lambda: True,
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
         """Send `body` with `Name: value` header lines. `done` is called exactly once, from the loop, with the answer.
         `url`, if given, has another path or query on the same host. If `wanted` returns false after the request has
@@ -66,7 +73,7 @@ class Target:
             return
 
         def send(request: Request, answered: Done) -> None:
-            if wanted():
+            if wanted is None or wanted():
                 self.send_request(request, answered)
 
         self._authorizer.authorize(Request(headers, body, url), send, done)
@@ -104,14 +111,15 @@ class Easy:
     """One curl handle: one request at a time."""
 
     __slots__ = (
-        "_body", "_connecting", "_done", "_head", "_objection", "_read", "_ready", "_shortage", "_target", "curl",
+        "_body", "_connecting", "_done", "_head", "_large", "_objection", "_read", "_ready", "_shortage", "_target",
+        "curl",
     )  # fmt: skip
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._done: Done | None = None
         self._body = b""
-        self._read = 0
+        self._read, self._large = 0, False
         self._head: list[bytes] = []  # lines of interim answers, the answer and its trailers; curl limits them
         self._objection: str | None = None  # the guard's reason for refusing the last address
         self._connecting = False  # whether the guard has allowed an address
@@ -138,7 +146,7 @@ class Easy:
             curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
-        self._done, self._read = done, 0
+        self._done, self._read, self._large = done, 0, len(body) > _LARGE
         self._objection, self._connecting, self._ready, self._shortage = None, False, False, ""
         if url is not None:
             self.curl.setopt(pycurl.URL, url)
@@ -186,7 +194,8 @@ class Easy:
             answer = Answer(status, None, "", seconds, after, self._body, content_type)
         self._done, self._body = None, b""
         self._head.clear()
-        curl.setopt(pycurl.POSTFIELDS, b"")  # an idle handle must not keep the body in memory
+        if self._large:
+            curl.setopt(pycurl.POSTFIELDS, b"")  # an idle handle must not keep the body in memory
         self._target.idle.append(self)
         done(answer)
 

@@ -55,7 +55,8 @@ class Configurations:
                 if label is not None and one.label != label:
                     continue
                 if one.not_exported:
-                    left_out.append(NotExported(kind.name, kind.title(one.entry), one.not_exported))
+                    name = kind.title(one.entry)
+                    left_out.append(NotExported(kind=kind.name, name=name, reason=one.not_exported))
                 else:
                     sections[kind.section].append(one.entry)
         return Configuration(label=label, **{name: tuple(entries) for name, entries in sections.items()}), left_out

@@ -15,6 +15,7 @@ from domain.api_key import ApiKey
 from domain.configuration import KINDS, Configuration, ConfiguredApiKey, ConfiguredConsumer, ConfiguredUser
 from domain.details import BindingDetails, ExchangeDetails, PolicyDetails, QueueDetails
 from domain.exchange import ExchangeSpec, NewBinding
+from domain.model import Model
 from domain.names import OWN
 from domain.policy import PolicySpec
 from domain.queue import QueueSpec
@@ -38,8 +39,7 @@ _RABBITMQS = "amq."
 _OTHERS = (_RABBITMQS, OWN)
 
 
-@dataclass(frozen=True, slots=True)
-class NotExported:
+class NotExported(Model):
     """An object that an export leaves out, and the reason."""
 
     kind: str
@@ -87,7 +87,7 @@ class Resources:
                     one = sources[kind.name].entry(item)
                 except ValidationError as exc:
                     reason = f"The API cannot create it: {joined(field_faults(Configuration, exc))}."
-                    found.others.append(NotExported(kind.name, _name(item), reason))
+                    found.others.append(NotExported(kind=kind.name, name=_name(item), reason=reason))
                     continue
                 if one is not None:
                     key = kind.key(one.entry)

@@ -27,7 +27,7 @@ PACKAGE = "generated_workerrmq_client"
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
     """Imports modules of a client that is made of the document as it stands."""
     directory = tmp_path_factory.mktemp("generated")
-    (directory / "openapi.json").write_text(json.dumps(Description(APIS).document()))
+    (directory / "openapi.json").write_text(json.dumps(Description(APIS).document))
     (directory / "config.yml").write_text("post_hooks: []\n")
     program = Path(sys.executable).with_name("openapi-python-client")
     command = [program, "generate", "--path", "openapi.json", "--config", "config.yml", "--meta", "none"]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from delivery.refusals import SUSPEND_AFTER
+from domain.overview import Overview
 from domain.registry import Heartbeat, Report
 from gateway.management import ConnectionGateway, ManagementClient, QueueGateway
 from gateway.mongo.problems import Problems as ProblemStore
@@ -122,7 +124,9 @@ def test_a_worker_records_the_status_that_suspends_a_consumer(
     service = looking(consumers="inline")
     service.post("/createQueue", {"queueName": "orders"})
     create_consumer(service, url=target.url(f"/status/{status}"))
-    service.post("/messagePublish", {"queueName": "orders", "message": "x"})
+    messages = [{"queueName": "orders", "message": "x"}] * SUSPEND_AFTER
+    published = service.post("/messagePublish", {"messages": messages})
+    assert published.status_code == 200, published.json
 
     def suspended() -> bool:
         return [(one["kind"], one["cause"]) for one in problems(service)] == [("consumer_suspended", cause)]
@@ -163,6 +167,21 @@ def test_the_service_looks_for_problems_on_its_own(looking: Looking) -> None:
     later = datetime.now(UTC)
     wait_until(lambda: known.find_one({})["seen"] > later, 10)
     assert known.find_one({})["since"] == began
+
+
+def test_a_bug_does_not_end_the_looks(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    bugs, now = [ValueError("a bug")], Overviews.now
+
+    def fail_once(overviews: Overviews) -> Overview:
+        if bugs:
+            raise bugs.pop()
+        return now(overviews)
+
+    monkeypatch.setattr(Overviews, "now", fail_once)
+    service = looking(every=0.2)
+    create_consumer(service)
+    wait_until(lambda: service.store.problems._collection().find_one({}), 10)
+    assert not bugs
 
 
 def test_a_problem_is_acknowledged_with_name_and_note_until_it_is_over(looking: Looking) -> None:

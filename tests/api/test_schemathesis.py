@@ -56,7 +56,7 @@ class Admin:
 @pytest.fixture(scope="module")
 def schema() -> OpenApiSchema:
     """The service's own document."""
-    return schemathesis.openapi.from_dict(Description(APIS).document())
+    return schemathesis.openapi.from_dict(Description(APIS).document)
 
 
 @pytest.fixture(scope="module")

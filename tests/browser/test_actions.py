@@ -10,6 +10,7 @@ import pytest
 import requests
 from playwright.sync_api import Locator, expect
 
+from delivery.refusals import SUSPEND_AFTER
 from domain.model import MASK
 from tests.api.client import PASSWORD
 from tests.browser.dashboard import Dashboard
@@ -361,7 +362,7 @@ def test_the_credentials_of_a_suspended_consumer_are_changed_on_the_first_screen
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     target.answer = lambda request: 200 if request.headers.get("authorization") == "Bearer new" else 401
-    service.queue("payments", "x")
+    service.queue("payments", *"x" * SUSPEND_AFTER)
     service.post("/createConsumer", queueName="payments", url=target.url(), auth={"type": "bearer", "token": "old"})
     trouble = dashboard.trouble("Suspended", "payments").filter(has_text="401")
     dashboard.see(trouble, 60)
@@ -369,7 +370,7 @@ def test_the_credentials_of_a_suspended_consumer_are_changed_on_the_first_screen
     dashboard.field("Authorization").fill('{"type": "bearer", "token": "new"}')
     dashboard.button("Save").click()
     expect(dashboard.notice("Changed payments.")).to_be_visible()
-    wait_until(lambda: len(target.delivered()) == 1, 20)
+    wait_until(lambda: len(target.delivered()) == SUSPEND_AFTER, 20)
 
 
 def test_a_problem_is_acknowledged_with_a_note_and_taken_back(dashboard: Dashboard, service: Service) -> None:

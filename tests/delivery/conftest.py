@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pika
 import pytest
@@ -11,11 +12,19 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
 from delivery.target_guard import Guard
+from gateway.amqp.nodes import BrokerNodes
+from gateway.consuming.thread import ConsumerThread
 from gateway.http.egress import DIRECT, Egress
+from gateway.management import DeadLetterGateway, ManagementClient
+from gateway.mongo import Store, open_store
 from gateway.rendering.renderer import RenderLimits
+from services.reconciler import Reconciler
 from tests.delivery.running import Consumers
+from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.proxy import Proxy
+from tests.support.store import StoreNode
+from tests.support.worker import SECRET
 
 
 @pytest.fixture
@@ -78,3 +87,35 @@ def make_consumers(broker: BrokerNode) -> Iterator[Callable[..., Consumers]]:
 def consumers(make_consumers: Callable[..., Consumers]) -> Consumers:
     """A thread without consumers."""
     return make_consumers()
+
+
+@pytest.fixture
+def database(unique_name: str) -> str:
+    """The name of an empty database of the store."""
+    return f"db-{unique_name[-8:]}"
+
+
+@pytest.fixture
+def registry(store: StoreNode, database: str, tmp_path: Path) -> Iterator[Store]:
+    """An empty store, as the service opens it."""
+    one = open_store(store.uri(database), SECRET, tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def run_worker(registry: Store, broker: BrokerNode) -> Iterator[Callable[[], Reconciler]]:
+    """Starts a worker that runs the consumers of the registry."""
+    started: list[Reconciler] = []
+
+    def run() -> Reconciler:
+        queues = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
+        nodes, periods = BrokerNodes.parse(broker.amqp_url), Periods(longest_rest=0.5)
+        one = Reconciler(registry, queues, lambda: ConsumerThread(nodes, periods=periods))
+        one.start()
+        started.append(one)
+        return one
+
+    yield run
+    for one in started:
+        one.stop(0)

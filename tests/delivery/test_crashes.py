@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -25,7 +24,7 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.consuming.thread import ConsumerThread
 from gateway.loop import Loop
 from gateway.management import DeadLetterGateway, ManagementClient
-from gateway.mongo import Store, open_store
+from gateway.mongo import Store
 from services.reconciler import Reconciler
 from tests.api.conftest import end, settings_for
 from tests.support.amqp import publish
@@ -60,14 +59,6 @@ class Crashing(ConsumerThread):
 
     def _work(self) -> None:
         raise RuntimeError("canary")
-
-
-@pytest.fixture
-def registry(store: StoreNode, unique_name: str, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, as the service opens it."""
-    one = open_store(store.uri(f"db-{unique_name[-8:]}"), "a secret key of 32 bytes for tests", tmp_path)
-    yield one
-    one.close()
 
 
 def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_runs(
@@ -119,14 +110,14 @@ def test_a_consumer_thread_that_goes_on_crashing_is_restarted_ever_more_rarely(
 
 @pytest.mark.parametrize("after_start", [False, True])
 def test_a_worker_whose_consumer_thread_crashes_ends_with_a_sentence(
-    broker: EmbeddedNode, store: StoreNode, unique_name: str, tmp_path: Path, after_start: bool
+    broker: EmbeddedNode, store: StoreNode, database: str, tmp_path: Path, after_start: bool
 ) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(Path(WorkerRMQ.__file__).parent),
         "LOG_FORMAT": "json",
         "DATA_DIR": str(tmp_path / "var"),
-        "MONGO_URI": store.uri(f"db-{unique_name[-8:]}"),
+        "MONGO_URI": store.uri(database),
         **broker.settings,
     }
     program = CRASH.format(after=after_start)
@@ -142,13 +133,13 @@ def test_a_worker_whose_consumer_thread_crashes_ends_with_a_sentence(
 
 
 def test_a_web_process_whose_consumer_thread_crashes_is_not_ready(
-    broker: EmbeddedNode, store: StoreNode, unique_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: EmbeddedNode, store: StoreNode, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app import create_app
 
     monkeypatch.setattr(WorkerRMQ, "ConsumerThread", Crashing)
     places = {
-        "mongo_uri": store.uri(f"db-{unique_name[-8:]}"),
+        "mongo_uri": store.uri(database),
         "rabbitmq_url": broker.amqp_url,
         "rabbitmq_management_url": broker.management_url,
     }

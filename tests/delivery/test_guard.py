@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.refusals import SUSPEND_AFTER
 from delivery.target_guard import Guard
 from domain.outcome import ErrorClass
 from domain.url_template import UrlTemplate
@@ -94,9 +95,9 @@ def test_a_consumer_whose_target_is_closed_is_suspended_and_loses_no_message(
     make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     consumers = make_consumers(guard=Guard())
-    publish(channel, queue, *"123")
+    publish(channel, queue, *map(str, range(SUSPEND_AFTER)))
     consumers.run(queue, target.url())
     report = consumers.wait(queue, "suspended", timeout=60)
     assert "127.0.0.1 is a loopback address" in str(report.reason)
-    wait_ready(channel, queue, 3)
+    wait_ready(channel, queue, SUSPEND_AFTER)
     assert (report.dead_lettered, report.retried, target.connections_opened) == (0, 0, 0)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from delivery.periods import Periods
 from domain.consumer import ConsumerSpec
 from domain.history import HistoryDetails, Key
 from domain.overview import QueueOutline
-from gateway.amqp.nodes import BrokerNodes
-from gateway.consuming.thread import ConsumerThread
-from gateway.management import DeadLetterGateway, ManagementClient, QueueGateway
-from gateway.mongo import Store, open_store
+from gateway.management import ManagementClient, QueueGateway
+from gateway.mongo import Store
 from services.history import Histories, Recorder
 from services.reconciler import Reconciler
 from services.service_events import EventPeriods
@@ -24,38 +20,10 @@ from tests.support.amqp import publish
 from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
-from tests.support.store import StoreNode
 from tests.support.target import Target
 from tests.support.telling import telling
-from tests.support.worker import SECRET
 
 pytestmark = pytest.mark.versions
-
-
-@pytest.fixture
-def registry(store: StoreNode, unique_name: str, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, as the service opens it."""
-    one = open_store(store.uri(f"db-{unique_name[-8:]}"), SECRET, tmp_path)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def run_worker(registry: Store, broker: BrokerNode) -> Iterator[Callable[[], Reconciler]]:
-    """Starts a worker that runs what the registry desires."""
-    started: list[Reconciler] = []
-
-    def run() -> Reconciler:
-        queues = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-        nodes, periods = BrokerNodes.parse(broker.amqp_url), Periods(longest_rest=0.5)
-        one = Reconciler(registry, queues, lambda: ConsumerThread(nodes, periods=periods))
-        one.start()
-        started.append(one)
-        return one
-
-    yield run
-    for one in started:
-        one.stop(0)
 
 
 def delivered(registry: Store, consumer: str) -> int:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pika.adapters.blocking_connection import BlockingChannel
 
+from delivery.periods import Periods
 from delivery.target_guard import Guard
 from tests.delivery.running import ONE_SECOND, Consumers
 from tests.support.amqp import publish, ready, wait_ready
@@ -160,8 +161,13 @@ def test_a_token_that_the_target_refuses_is_replaced_and_the_message_is_not_char
 
 
 def test_a_target_that_refuses_new_tokens_too_gets_no_more_of_them(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, tokens: TokenServer
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    target: Target,
+    tokens: TokenServer,
 ) -> None:
+    consumers = make_consumers(periods=Periods(longest_rest=0.5))
     target.answer = 401
     publish(channel, queue, *map(str, range(20)))
     consumers.run(queue, target.url(), auth=tokens.auth, prefetch=1)

@@ -93,8 +93,8 @@ def test_errors_of_libcurl_that_are_ours_charge_nothing_and_no_rule_changes_that
         _ = OutcomeRules(retry=("internal",)).table
 
 
-def test_a_handle_that_is_idle_keeps_no_body_in_memory(client: Client, target: Target) -> None:
-    body = bytes(1000)
+def test_a_handle_that_is_idle_keeps_no_large_body_in_memory(client: Client, target: Target) -> None:
+    body = bytes(100_000)
     before = sys.getrefcount(body)
     assert client.post(target.url(), body).status == 200
     assert client.post("http://127.0.0.1:9/", body).error is ErrorClass.CONNECT

@@ -17,7 +17,7 @@ from domain.consumer import ConsumerSpec
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
-from gateway.mongo import Store, open_store
+from gateway.mongo import Store
 from routes.worker_pages import worker_pages
 from runtime.probe_server import ProbeServer
 from services.reconciler import Reconciler
@@ -27,7 +27,7 @@ from tests.support.management import management_nodes
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
-from tests.support.worker import SECRET, worker_on
+from tests.support.worker import worker_on
 
 pytestmark = pytest.mark.broker_independent
 
@@ -61,26 +61,21 @@ class Probed:
 
 
 @pytest.fixture
-def make_worker(broker: EmbeddedNode, store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., Probed]]:
+def make_worker(
+    broker: EmbeddedNode, store: StoreNode, database: str, tmp_path: Path
+) -> Iterator[Callable[..., Probed]]:
     made: list[Probed] = []
 
     def make(**settings: str) -> Probed:
         port = free_port()
         bind = {"WORKER_BIND": f"127.0.0.1:{port}"}
-        made.append(Probed(worker_on(broker, store.uri("probes"), tmp_path, **bind, **settings), port))
+        made.append(Probed(worker_on(broker, store.uri(database), tmp_path, **bind, **settings), port))
         return made[-1]
 
     yield make
     for one in made:
         if one.process.running:
             one.process.kill()
-
-
-@pytest.fixture
-def registry(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
-    one = open_store(store.uri("probes"), SECRET, tmp_path)
-    yield one
-    one.close()
 
 
 def test_a_worker_is_live_but_not_ready_while_rabbitmq_is_down(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from domain.registry import RegisteredConsumer, Report
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
 from gateway.management import DeadLetterGateway, ManagementClient
-from gateway.mongo import Store, open_store
+from gateway.mongo import Store
 from services.reconciler import Reconciler
 from tests.support.amqp import publish, take, wait_ready
 from tests.support.management import management_nodes
@@ -23,14 +22,6 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
-
-
-@pytest.fixture
-def registry(store: StoreNode, unique_name: str, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, as the service opens it."""
-    one = open_store(store.uri(f"db-{unique_name[-8:]}"), "a secret key of 32 bytes for tests", tmp_path)
-    yield one
-    one.close()
 
 
 @pytest.fixture
@@ -117,14 +108,14 @@ def test_a_stored_definition_that_is_not_valid_is_reported_and_the_other_consume
     store: StoreNode,
     channel: BlockingChannel,
     queue: str,
-    unique_name: str,
+    database: str,
     target: Target,
     create: Callable[..., RegisteredConsumer],
 ) -> None:
     """Such as one of a later release."""
     broken = create(target.url("/broken"), name="broken")
     wait_state(registry, broken.id, "running")
-    with MongoClient[dict[str, Any]](store.uri(f"db-{unique_name[-8:]}")) as client:
+    with MongoClient[dict[str, Any]](store.uri(database)) as client:
         consumers = client.get_default_database().consumers
         document = consumers.find_one({"_id": broken.id})
         assert document is not None

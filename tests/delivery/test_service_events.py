@@ -7,61 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from delivery.periods import Periods
 from domain.consumer import BreakerPolicy, ConsumerSpec, RetryPolicy
-from domain.registry import Heartbeat
-from gateway.amqp.nodes import BrokerNodes
-from gateway.consuming.thread import ConsumerThread
-from gateway.management import DeadLetterGateway, ManagementClient
-from gateway.mongo import Store, open_store
+from domain.registry import Heartbeat, Report
+from gateway.mongo import Store
 from services.reconciler import Reconciler
 from services.service_events import ServiceEvents
 from tests.support.amqp import publish
-from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
-from tests.support.store import StoreNode
 from tests.support.target import Target
 from tests.support.telling import PERIODS, SHORT, telling
-from tests.support.worker import SECRET
 
 pytestmark = pytest.mark.versions
 
 SLACK = '{"text": {{ body.data.summary|tojson }}}'
 Tell = Callable[..., ServiceEvents]
-
-
-@pytest.fixture
-def registry(store: StoreNode, unique_name: str, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, as the service opens it."""
-    one = open_store(store.uri(f"db-{unique_name[-8:]}"), SECRET, tmp_path)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def run_worker(registry: Store, broker: BrokerNode) -> Iterator[Callable[[], Reconciler]]:
-    """Starts a worker that runs what the registry desires."""
-    started: list[Reconciler] = []
-
-    def run() -> Reconciler:
-        queues = DeadLetterGateway(ManagementClient(management_nodes(broker.management_url)))
-        nodes, periods = BrokerNodes.parse(broker.amqp_url), Periods(longest_rest=0.5)
-        one = Reconciler(registry, queues, lambda: ConsumerThread(nodes, periods=periods))
-        one.start()
-        started.append(one)
-        return one
-
-    yield run
-    for one in started:
-        one.stop(0)
 
 
 @pytest.fixture
@@ -108,6 +74,11 @@ class Events:
         return self.all
 
 
+def reports(registry: Store) -> list[Report]:
+    """Return the reports of the live workers."""
+    return [one for beat in registry.heartbeats.live() for one in beat.consumers]
+
+
 def data(event: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = event["data"]
     return found
@@ -151,16 +122,16 @@ def test_a_breaker_that_opens_and_closes_for_several_periods_is_told_of_once_eac
     tell(rules=SHORT | {"breaker.opened": SHORT["breaker.opened"]._replace(begins=3.0, ends=4.0)})
     events = Events(channel, "breaker.opened.#")
     spec = ConsumerSpec(
-        queue_name=queue, url=target.url("/status/500?times=20"), retry=RetryPolicy(schedule=(1,) * 40, jitter=0),
+        queue_name=queue, url=target.url("/status/500?times=10"), retry=RetryPolicy(schedule=(1,) * 40, jitter=0),
         breaker=BreakerPolicy(failures=1, open_seconds=1),
     )  # fmt: skip
     consumer = registry.consumers.create(spec)[0]
     publish(channel, queue, b"body")
-    target.wait_for(8, 60)  # each of these opens it again after it was half open
+    target.wait_for(6, 60)  # each of these opens it again after it was half open
     [event] = events.wait("breaker.opened")
     assert data(event)["name"] == queue
     assert target.url("").rstrip("/") in data(event)["summary"]
-    target.wait_for(21, 120)
+    target.wait_for(11, 120)
     events.wait("breaker.opened", "breaker.opened.ended")
     registry.consumers.delete(consumer.id)
 
@@ -179,8 +150,7 @@ def test_dead_letters_are_told_of_when_they_grow_and_when_that_is_over(
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/status/400")))
     for number in range(3):
         publish(channel, queue, b"body")
-        target.wait_for(number + 1)
-        time.sleep(0.5)
+        wait_until(lambda count=number + 1: sum(one.dead_lettered for one in reports(registry)) == count, 20)
     begun, ended = events.wait("deadletters.grew", "deadletters.grew.ended", timeout=60)
     assert data(begun)["name"] == data(ended)["name"] == f"{queue}.dlq"
     publish(channel, queue, b"body")
@@ -202,8 +172,7 @@ def test_overdue_retries_are_told_of(
     events = Events(channel, "retries.#")
     publish(channel, queue, b"body")
     target.wait_for(1)
-    reports = lambda: [one for beat in registry.heartbeats.live() for one in beat.consumers]  # noqa: E731
-    wait_until(lambda: any(one.retried for one in reports()), 20, "the copy in the delay levels")
+    wait_until(lambda: any(one.retried for one in reports(registry)), 20, "the copy in the delay levels")
     worker.stop(0)
     events.wait("retries.overdue", timeout=60)
     run_worker()
@@ -235,9 +204,12 @@ def test_the_next_process_continues_what_a_stopped_one_has_observed(
     events.wait("worker.none")
     first.stop(10)
     now = datetime.now(UTC)
-    for _ in range(20):  # more than the lease, less than a minimum duration of silence
+
+    def ended() -> bool:
         registry.heartbeats.beat(Heartbeat("worker", datetime.now(UTC), now, True, ()))
-        time.sleep(0.1)
+        return len(events.types()) > 1
+
+    wait_until(ended, 30, "the end of the condition")
     events.wait("worker.none", "worker.none.ended")
     second.stop(10)
     third = tell()
@@ -327,7 +299,7 @@ def test_events_of_a_time_without_a_broker_are_told_when_it_is_back(
         channel.queue_bind("told", "workerrmq.events", "#")
     registry.consumers.create(ConsumerSpec(queue_name=queue, url="http://127.0.0.1:9/"))
     broker.stop()
-    time.sleep(3)
+    wait_until(lambda: any(one.outbox for one in registry.conditions.all().values()), 20, "the event being stored")
     broker.start()
     with broker.connect() as connection:
         channel = connection.channel()

@@ -39,19 +39,6 @@ Work = Callable[..., Reconciler]
 
 
 @pytest.fixture
-def database(unique_name: str) -> str:
-    return f"db-{unique_name[-8:]}"
-
-
-@pytest.fixture
-def registry(store: StoreNode, database: str, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, as the service opens it."""
-    one = open_store(store.uri(database), "a secret key of 32 bytes for tests", tmp_path)
-    yield one
-    one.close()
-
-
-@pytest.fixture
 def work(registry: Store, broker: BrokerNode) -> Iterator[Work]:
     """Starts workers of quick turns, whose other periods never pass unless a test says so."""
     workers: list[Reconciler] = []

@@ -6,11 +6,13 @@ import base64
 import json
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from standardwebhooks.webhooks import Webhook
 
+from delivery.periods import Periods
 from domain.payload import PayloadTemplate
 from domain.signing_secret import SigningSecret
 from tests.delivery.oracle import wait_delivered
@@ -128,8 +130,9 @@ def test_the_renderer_ends_with_its_service(
 
 
 def test_a_template_that_is_none_suspends_the_consumer_and_costs_no_message(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
+    consumers = make_consumers(periods=Periods(longest_rest=0.5))
     publish(channel, queue, "1", "2")
     consumers.run(queue, target.url(), payload=template("a\n{% if %}"))
     report = consumers.wait(queue, "suspended", timeout=60)

@@ -11,32 +11,24 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from domain.consumer import ConsumerSpec, RateLimit
-from gateway.mongo import Store, open_store
+from gateway.mongo import Store
 from tests.delivery.oracle import publish_ids, wait_delivered
 from tests.support.amqp import wait_ready
 from tests.support.node import BrokerNode
 from tests.support.processes import Process, wait_until
 from tests.support.store import StoreNode
 from tests.support.target import Target
-from tests.support.worker import SECRET, worker_on
+from tests.support.worker import worker_on
 
 PREFETCH = 50
 IDS = [f"m-{number}" for number in range(600)]
 
 
 @pytest.fixture
-def registry(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
-    """An empty store, as the service opens it."""
-    one = open_store(store.uri("workers"), SECRET, tmp_path)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def workers(broker: BrokerNode, store: StoreNode, tmp_path: Path) -> Iterator[list[Process]]:
+def workers(broker: BrokerNode, store: StoreNode, database: str, tmp_path: Path) -> Iterator[list[Process]]:
     """Two worker processes, not yet started."""
     made = [
-        worker_on(broker, store.uri("workers"), tmp_path, f"worker-{number}", DRAIN_TIMEOUT="20") for number in (1, 2)
+        worker_on(broker, store.uri(database), tmp_path, f"worker-{number}", DRAIN_TIMEOUT="20") for number in (1, 2)
     ]
     yield made
     for one in made:

@@ -1,16 +1,13 @@
-"""The cause of a dead letter, by its headers, which anybody may forge; and the sentence in a target's answer."""
+"""The cause of a dead letter, by its headers, which anybody may forge."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from delivery.answer_text import MAX_LENGTH, sentence_of
 from domain.dead_letter import cause_of, died_at
-from domain.outcome import Answer
 
 REJECTED = {
     "workerrmq-outcome": "rejected",
@@ -71,31 +68,3 @@ def test_the_brokers_own_dead_letters_say_where_they_died_and_when() -> None:
     cause = cause_of({"x-death": [death, {"reason": "rejected"}]})
     assert (cause.outcome, cause.queue, cause.consumer) == ("expired", "orders", None)
     assert died_at({"x-death": [death]}) == datetime(2026, 11, 29, 12, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("body", "sentence"),
-    [
-        ({"detail": "IBAN checksum failed", "title": "Invalid"}, "IBAN checksum failed"),
-        ({"error": {"code": 7, "message": "No such account"}}, "No such account"),
-        ({"error": "invalid_request", "error_description": "The  amount\nis missing"}, "The amount is missing"),
-        (b"Order is closed\n", "Order is closed"),
-        (b"x" * MAX_LENGTH, "x" * MAX_LENGTH),
-        ({"detail": "x" * 500}, "x" * MAX_LENGTH),
-        (b"x" * (MAX_LENGTH + 1), None),
-        (b"<html>Bad Gateway</html>", None),
-        (b'{"detail": "cut sho', None),
-        ({"detail": 7}, None),
-        ([1], None),
-        (b"", None),
-        (b"\x1b[31mred", None),
-        (b"[" * 100_000, None),
-        (b"Authorization: Basic YWRtaW46", None),
-        ({"detail": "the token abc is not valid", "title": "Forbidden"}, "Forbidden"),
-    ],
-)
-def test_the_sentence_of_an_answer_is_its_error_text_and_never_names_credentials(
-    body: Any, sentence: str | None
-) -> None:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert sentence_of(Answer(422, None, "", 0.1, body=raw)) == sentence

@@ -22,11 +22,13 @@ from delivery.copies import (
     wants_reply,
 )
 from delivery.dead_letters import dead_letter, replayed
+from domain.consumer import ConsumerSpec
 from domain.message import Message, Properties
 from domain.outcome import Answer, ErrorClass
 
 ENTRANCE = "workerrmq.delay.2"
 FAILED = Answer(503, None, "", 0.1)
+ERP = ConsumerSpec(queue_name="orders", name="erp", url="http://t.example/")
 DEATH = [{"queue": "elsewhere", "reason": "rejected", "count": 3}]
 
 short = st.text(max_size=20)
@@ -111,7 +113,7 @@ def test_a_message_that_is_put_back_as_a_copy_is_what_the_publisher_sent_and_cha
 @given(properties, st.booleans())
 def test_a_dead_letter_holds_what_the_publisher_sent(sent: Properties, after_a_retry: bool) -> None:
     one = returned(retried(source(sent))) if after_a_retry else source(sent)
-    letter = dead_letter(one, "erp", FAILED, "exhausted", ("", "orders.dlq"), 1e9)
+    letter = dead_letter(one, ERP, FAILED, "exhausted", ("", "orders.dlq"), 1e9)
     assert (letter.exchange, letter.routing_key, letter.body) == ("", "orders.dlq", b"{}")
     assert original("dlx", "orders.dlq", letter.properties) == ("shop", "order.created", sent)
 
@@ -121,7 +123,7 @@ def test_nothing_on_a_copy_makes_the_broker_act_on_it() -> None:
         headers={"x-death": DEATH, "CC": ["other"], "BCC": ["another"], "x-delivery-count": 7, "mine": 1},
         expiration="10", user_id="shop", cluster_id="c", delivery_mode=1, priority=9, message_id="m",
     )  # fmt: skip
-    for copy in (retried(source(acting)), dead_letter(source(acting), "erp", FAILED, "rejected", ("dlx", "k"), 1e9)):
+    for copy in (retried(source(acting)), dead_letter(source(acting), ERP, FAILED, "rejected", ("dlx", "k"), 1e9)):
         on_wire = copy.properties
         assert (on_wire.expiration, on_wire.user_id, on_wire.cluster_id) == (None, None, None)
         assert on_wire.delivery_mode == 2
@@ -133,7 +135,7 @@ def test_nothing_on_a_copy_makes_the_broker_act_on_it() -> None:
 @pytest.mark.parametrize("written_by", ["its publisher", "whoever forged the history"])
 def test_a_replayed_message_goes_to_its_queue_and_to_no_other(header: str, written_by: str) -> None:
     sent = Properties(headers={header: ["payroll"], "mine": 1}, message_id="m")
-    letter = dead_letter(source(sent), "erp", FAILED, "rejected", ("", "orders.dlq"), 1e9).properties
+    letter = dead_letter(source(sent), ERP, FAILED, "rejected", ("", "orders.dlq"), 1e9).properties
     if written_by != "its publisher":
         forged = {ATTEMPTS: 1, QUEUE: "orders", "workerrmq-set-aside": {header: ["payroll"]}, "mine": 1}
         letter = replace(letter, headers=forged)
@@ -165,7 +167,7 @@ def test_a_retry_goes_to_the_rung_of_its_delay_and_back_to_its_queue() -> None:
 
 def test_a_dead_letter_says_who_why_when_and_how_often() -> None:
     first = returned(retried(source(Properties(message_id="m")), Answer(None, ErrorClass.TIMEOUT, "30 s", 30), 1e9))
-    letter = dead_letter(first, "erp", FAILED, "exhausted", ("", "orders.dlq"), 1e9 + 60)
+    letter = dead_letter(first, ERP, FAILED, "exhausted", ("", "orders.dlq"), 1e9 + 60)
     headers = dict(letter.properties.headers or {})
     assert headers == {
         ATTEMPTS: 2,
@@ -184,7 +186,7 @@ def test_a_dead_letter_says_who_why_when_and_how_often() -> None:
 
 def test_a_dead_letter_without_a_status_names_the_class_of_the_error() -> None:
     letter = dead_letter(
-        source(Properties(message_id="m")), "erp", Answer(None, ErrorClass.DNS, "no such host", 0), "exhausted",
+        source(Properties(message_id="m")), ERP, Answer(None, ErrorClass.DNS, "no such host", 0), "exhausted",
         ("", "q"), 1e9,
     )  # fmt: skip
     headers = letter.properties.headers or {}
@@ -198,7 +200,7 @@ def test_a_dead_letter_without_a_key_of_its_queue_keeps_the_messages_own(retries
     one = source(Properties(message_id="m"))
     for _ in range(retries):
         one = returned(retried(one))
-    assert dead_letter(one, "erp", FAILED, "rejected", ("dlx", None), 1e9).routing_key == "order.created"
+    assert dead_letter(one, ERP, FAILED, "rejected", ("dlx", None), 1e9).routing_key == "order.created"
 
 
 @pytest.mark.parametrize("nonsense", ["7", -1, 1.5, None, [], {"a": 1}, b"\xff"])
@@ -215,7 +217,7 @@ def test_nonsense_where_attempts_are_counted_counts_as_none(nonsense: Any) -> No
 )  # fmt: skip
 def test_headers_that_a_publisher_writes_in_our_name_do_not_stop_a_copy(forged: dict[str, Any]) -> None:
     one = source(Properties(message_id="m", headers=forged))
-    for copy in (retried(one), dead_letter(one, "erp", FAILED, "rejected", ("dlx", None), 1e9)):
+    for copy in (retried(one), dead_letter(one, ERP, FAILED, "rejected", ("dlx", None), 1e9)):
         assert isinstance(copy.routing_key, str)
         assert copy.body == b"{}"
         asdict(copy.properties)

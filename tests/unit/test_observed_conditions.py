@@ -13,7 +13,7 @@ from domain.registry import Actual, Heartbeat, Report
 from services.conditions import UNKNOWN_WITHOUT_BROKER, observed
 from services.consumer_state import Live
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SUSPENDED, BROKEN = Key("consumer.suspended", "id"), Key("breaker.opened", "id")
 NOTHING: dict[Key, Observed | None] = {}
 
