@@ -20,7 +20,7 @@ from gateway.amqp.standing import Standing
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE
 from gateway.loop import Loop
 from tests.delivery.due import MANY, ids_of, make_due
-from tests.delivery.frames import ACK, FrameCounter
+from tests.delivery.frames import ACK, QUEUE_DECLARE, FrameCounter
 from tests.delivery.oracle import left
 from tests.delivery.running import Consumers
 from tests.delivery.test_acks import unacked
@@ -34,7 +34,7 @@ from tests.support.target import Target
 pytestmark = pytest.mark.versions
 
 MakeConsumers = Callable[..., Consumers]
-EXCHANGE_DECLARE, QUEUE_DECLARE = (40, 10), (50, 10)
+EXCHANGE_DECLARE = (40, 10)
 ALL = dict.fromkeys(("configure", "write", "read"), ".*")
 
 
@@ -48,10 +48,13 @@ def plain(broker: BrokerNode) -> Iterator[BlockingChannel]:
 
 
 @pytest.fixture
-def counter(broker: BrokerNode) -> Iterator[FrameCounter]:
-    one = FrameCounter(broker.port)
-    yield one
-    one.close()
+def consuming(
+    make_consumers: MakeConsumers, channel: BlockingChannel, queue: str, counted_url: str, target: Target
+) -> Consumers:
+    """A thread that takes due retries, by way of the counter, with a consumer of `queue`."""
+    consumers = make_consumers(counted_url)
+    wait_consuming(consumers, channel, queue, target)
+    return consumers
 
 
 def make_early(
@@ -71,24 +74,20 @@ def wait_consuming(consumers: Consumers, channel: BlockingChannel, queue: str, t
 
 
 def test_many_due_retries_are_acked_by_few_frames(
-    make_consumers: MakeConsumers,
+    consuming: Consumers,
     channel: BlockingChannel,
     plain: BlockingChannel,
-    queue: str,
     unique_name: str,
     broker: BrokerNode,
     counter: FrameCounter,
-    target: Target,
 ) -> None:
     destination = f"{unique_name}-to"
     channel.queue_declare(destination, durable=True)
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
-    wait_consuming(consumers, channel, queue, target)
     before = counter.sent[ACK]
     make_due(plain, destination, ids_of("m", MANY))
     wait_ready(channel, destination, MANY, 30)
     wait_until(lambda: unacked(broker, DUE) == 0, 20)
-    consumers.end()
+    consuming.end()
     assert ready(channel, DUE) == 0, "all were acked"
     assert counter.sent[ACK] - before < MANY / 3
 
@@ -206,17 +205,10 @@ def test_a_window_of_large_retries_that_takes_longer_than_the_limit_is_published
     assert [ready(channel, name) for name in names] == [80] * len(names)
 
 
+@pytest.mark.usefixtures("consuming")
 def test_early_messages_of_a_skewed_clock_do_not_have_the_levels_checked_for_each(
-    make_consumers: MakeConsumers,
-    channel: BlockingChannel,
-    plain: BlockingChannel,
-    queue: str,
-    broker: BrokerNode,
-    counter: FrameCounter,
-    target: Target,
+    channel: BlockingChannel, plain: BlockingChannel, queue: str, counter: FrameCounter
 ) -> None:
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
-    wait_consuming(consumers, channel, queue, target)
     make_early(plain, 1000, [queue])
     wait_until(lambda: held(channel, "workerrmq.scheduled.9") == 1)
     before = counter.sent[QUEUE_DECLARE]
@@ -226,18 +218,10 @@ def test_early_messages_of_a_skewed_clock_do_not_have_the_levels_checked_for_eac
     assert counter.sent[QUEUE_DECLARE] - before < 200
 
 
+@pytest.mark.usefixtures("consuming")
 def test_messages_with_many_routing_keys_to_a_missing_exchange_check_it_once(
-    make_consumers: MakeConsumers,
-    channel: BlockingChannel,
-    plain: BlockingChannel,
-    queue: str,
-    unique_name: str,
-    broker: BrokerNode,
-    counter: FrameCounter,
-    target: Target,
+    channel: BlockingChannel, plain: BlockingChannel, unique_name: str, counter: FrameCounter
 ) -> None:
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
-    wait_consuming(consumers, channel, queue, target)
     wait_until(lambda: held(channel, ORPHANS) == 0)
     before = counter.sent[EXCHANGE_DECLARE]
     make_early(plain, -1, ids_of("key", 300), exchange=f"{unique_name}-gone")
