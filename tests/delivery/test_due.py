@@ -34,7 +34,6 @@ from tests.support.target import Target
 pytestmark = pytest.mark.versions
 
 MakeConsumers = Callable[..., Consumers]
-EXCHANGE_DECLARE = (40, 10)
 ALL = dict.fromkeys(("configure", "write", "read"), ".*")
 
 
@@ -219,14 +218,18 @@ def test_early_messages_of_a_skewed_clock_do_not_have_the_levels_checked_for_eac
 
 
 @pytest.mark.usefixtures("consuming")
-def test_messages_with_many_routing_keys_to_a_missing_exchange_check_it_once(
-    channel: BlockingChannel, plain: BlockingChannel, unique_name: str, counter: FrameCounter
+def test_messages_to_a_missing_exchange_become_orphans_and_no_retry_is_published_twice(
+    channel: BlockingChannel, plain: BlockingChannel, unique_name: str, broker: BrokerNode
 ) -> None:
+    kept = f"{unique_name}-kept"
+    channel.queue_declare(kept, durable=True)
     wait_until(lambda: held(channel, ORPHANS) == 0)
-    before = counter.sent[EXCHANGE_DECLARE]
-    make_early(plain, -1, ids_of("key", 300), exchange=f"{unique_name}-gone")
+    for number in range(100):
+        make_early(plain, -1, ids_of(f"key-{number}", 3), exchange=f"{unique_name}-gone")
+        make_due(plain, kept, [f"m-{number}"])
     wait_ready(channel, ORPHANS, 300, 20)
-    assert counter.sent[EXCHANGE_DECLARE] - before < 60
+    wait_until(lambda: ready(channel, DUE) + unacked(broker, DUE) == 0, 20)
+    assert ready(channel, kept) == 100
 
 
 def test_a_thread_that_loses_its_channel_while_it_drains_ends_before_its_deadline(
