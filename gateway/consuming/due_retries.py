@@ -21,6 +21,7 @@ from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.declaring import Refused
 from gateway.amqp.pika_private import cancel
+from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Failed
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE, entrance
 from gateway.consuming.places import Places
@@ -46,9 +47,10 @@ class DueRetries:
     delivered twice.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, publisher: Publisher) -> None:
+        """`publisher` has a separate connection, so that no copy of another consumer waits for a due retry."""
         self._loop, self._standing, self._periods = wiring.loop, wiring.standing, wiring.periods
-        self._places = Places(wiring.loop, wiring.publisher, wiring.periods)
+        self._places = Places(wiring.loop, publisher, wiring.periods)
         self._connection: Any = None
         self._channel: Any = None
         self._session: Session | None = None
