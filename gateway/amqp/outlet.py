@@ -57,6 +57,7 @@ class Outlet:
         self.waiting: deque[Waiting] = deque()
         self._channel: ConfirmChannel | None = None  # to publish on
         self._channels: list[ConfirmChannel] = []  # includes those that open, and replaced ones with open confirms
+        self._ended = False  # whether no more channels open
         self._open()
 
     @property
@@ -92,7 +93,8 @@ class Outlet:
         return [*(done for channel in self._channels for done in channel.forget()), *(one.done for one in waiting)]
 
     def close(self) -> None:
-        """Close the channel. The exchange must be idle."""
+        """Close all channels. The exchange must be idle."""
+        self._ended = True
         for channel in self._channels:
             channel.retire()
 
@@ -103,7 +105,7 @@ class Outlet:
 
     def _open(self) -> None:
         self._refusal = None
-        if not self._connection.is_open:
+        if self._ended or not self._connection.is_open:
             return
         try:
             self._connection.channel(on_open_callback=self._opened)
@@ -111,6 +113,9 @@ class Outlet:
             self._loop.call_later(self._periods.reopening, self._open)
 
     def _opened(self, channel: Any) -> None:
+        if self._ended:
+            channel.close()
+            return
         opened = ConfirmChannel(self._connection, channel, self._refused)
         self._channels.append(opened)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(opened, reason))

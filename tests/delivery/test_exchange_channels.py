@@ -10,7 +10,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
-from domain.errors import Unroutable, WorkerError
+from domain.errors import PublishRefused, Unroutable, WorkerError
 from domain.filter_pattern import FilterPattern
 from domain.message import Message, Properties
 from domain.otherwise import Destination, Forward
@@ -177,6 +177,23 @@ def test_the_channels_of_many_exchanges_use_half_of_a_connections_channels_at_mo
             for name in names:
                 assert publisher.publish([message("k", name)], 20).result() == [None]
     wait_ready(channel, queue, 120)
+
+
+def test_an_exchange_that_loses_its_channel_while_another_replaces_it_leaves_none_open(
+    broker: BrokerNode, channel: BlockingChannel, unique_name: str
+) -> None:
+    full, names = f"{unique_name}-full", [f"{unique_name}-{number}" for number in range(12)]
+    channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    publish(channel, full, b"body")
+    for name in names:
+        channel.exchange_declare(name, "fanout")
+        channel.queue_bind(full, name)
+    periods = ChannelPeriods(renewal=0.0, reopening=0.01)
+    with publishing(f"{broker.amqp_url}?channel_max=8", periods) as publisher:
+        for number in range(40):  # three exchanges at once, which have all channels, and then the next three
+            batch = [message("k", names[(3 * number + place) % 12]) for place in range(3)]
+            assert all(isinstance(one, PublishRefused) for one in publisher.publish(batch, 20).result())
+        wait_until(lambda: len(open_channels(broker, "test-publisher")) <= 4)
 
 
 def test_a_channel_that_is_closed_before_it_confirms_is_opened_again(
