@@ -44,7 +44,8 @@ class Waiting(NamedTuple):
 
 
 class Outlet:
-    """The messages to one exchange on one connection. Owned by the loop's thread.
+    """The messages to one `exchange` on one connection; empty for the default exchange, and for exchanges that share a
+    channel because there are too many. Owned by the loop's thread.
 
     The broker closes the channel of a message whose exchange is missing, is internal or may not be used by our user
     (AMQP 0-9-1 §1.8.3.7). Because each exchange has a channel of its own, no other message loses its confirm then.
@@ -148,7 +149,7 @@ class Outlet:
             return
         log.warning("publisher_channel_closed", connection=self._name, exchange=self._exchange, reason=text)
         refusal = self._lose(channel, "The broker closed the channel", text, blame=True)
-        if refusal is None or not self._exchange:  # the default exchange always exists
+        if refusal is None or not self._exchange:  # the default exchange always exists; several may share a channel
             self._loop.call_later(self._periods.reopening, self._open)
             return
         self._refusal = refusal

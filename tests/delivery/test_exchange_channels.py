@@ -10,7 +10,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
-from domain.errors import PublishRefused, Unroutable, WorkerError
+from domain.errors import PublishRefused, PublishUnconfirmed, Unroutable, WorkerError
 from domain.filter_pattern import FilterPattern
 from domain.message import Message, Properties
 from domain.otherwise import Destination, Forward
@@ -135,6 +135,19 @@ def test_a_missing_exchange_costs_no_message_of_another_caller(
             assert isinstance(too, Unroutable)
             assert lost.code == "exchange_not_found"
     wait_ready(channel, queue, 30)
+
+
+def test_more_missing_exchanges_than_channels_cost_no_message_of_a_queue(
+    broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
+) -> None:
+    with publishing(f"{broker.amqp_url}?channel_max=8") as publisher:
+        for _ in range(5):
+            missing = [message("k", f"{unique_name}-{number}") for number in range(12)]
+            batch = [one for lost in missing for one in (message(queue), lost)]
+            results = publisher.publish(batch, 20).result()
+            assert results[::2] == [None] * 12
+            assert all(isinstance(one, Unroutable | PublishUnconfirmed) for one in results[1::2])
+    wait_ready(channel, queue, 60)
 
 
 def test_a_refused_exchange_is_tried_again_after_each_period_and_used_when_it_exists(
