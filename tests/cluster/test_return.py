@@ -8,7 +8,7 @@ import pytest
 
 from delivery.periods import Periods
 from gateway.amqp.topology import DUE, OVERDUE
-from tests.delivery.due import MANY, ids_of, make_due
+from tests.delivery.due import MANY, ids_of, make_due, takers
 from tests.delivery.oracle import wait_delivered
 from tests.delivery.running import Consumers
 from tests.support.amqp import publish, ready
@@ -41,7 +41,7 @@ def test_retries_of_a_queue_whose_node_fails_delay_no_other_and_come_back_with_t
             channel = connection.channel()
             for name in ("here", "there"):
                 consumers.deliver(name, target.url("/ok"))
-            wait_until(lambda: channel.queue_declare(DUE, passive=True).method.consumer_count)
+            wait_until(lambda: takers(channel))
             if fault == "suspended":
                 there.suspend()
             else:
@@ -80,7 +80,7 @@ def test_retries_of_a_queue_whose_node_hangs_delay_no_dead_letter_of_another_con
             for name in ("here", "here.dlq"):
                 channel.queue_declare(name, durable=True, arguments={"x-queue-type": "classic"})
             consumers.deliver("here", target.url("/status/422"))
-            wait_until(lambda: channel.queue_declare(DUE, passive=True).method.consumer_count)
+            wait_until(lambda: takers(channel))
             there.suspend()
             make_due(channel, "there", ids_of("there", 100))
             refused, count, until = 0, 0, time.monotonic() + 40  # for several retries that the queue does not confirm

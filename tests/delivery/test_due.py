@@ -19,7 +19,7 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.standing import Standing
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE
 from gateway.loop import Loop
-from tests.delivery.due import MANY, ids_of, make_due
+from tests.delivery.due import MANY, ids_of, make_due, takers
 from tests.delivery.frames import ACK, QUEUE_DECLARE, FrameCounter
 from tests.delivery.oracle import left
 from tests.delivery.running import Consumers
@@ -50,8 +50,9 @@ def plain(broker: BrokerNode) -> Iterator[BlockingChannel]:
 def consuming(
     make_consumers: MakeConsumers, channel: BlockingChannel, queue: str, counted_url: str, target: Target
 ) -> Consumers:
-    """A thread that takes due retries, by way of the counter, with a consumer of `queue`."""
-    consumers = make_consumers(counted_url)
+    """A thread that takes due retries, by way of the counter, with a consumer of `queue`. It checks the levels at most
+    once in a test, however long the test takes."""
+    consumers = make_consumers(counted_url, periods=Periods(doubt_again=60))
     wait_consuming(consumers, channel, queue, target)
     return consumers
 
@@ -69,7 +70,7 @@ def make_early(
 def wait_consuming(consumers: Consumers, channel: BlockingChannel, queue: str, target: Target) -> None:
     """Run a consumer, and wait until the thread takes due retries."""
     consumers.deliver(queue, target.url("/ok"))
-    wait_until(lambda: channel.queue_declare(DUE, durable=True, passive=True).method.consumer_count)
+    wait_until(lambda: takers(channel))
 
 
 def test_many_due_retries_are_acked_by_few_frames(
@@ -242,7 +243,7 @@ def test_a_thread_that_loses_its_channel_while_it_drains_ends_before_its_deadlin
 ) -> None:
     consumers = make_consumers(periods=Periods(settling=60))  # the queue for orphans is not used before
     consumers.deliver(queue, target.url("/ok"))
-    wait_until(lambda: channel.queue_declare(DUE, passive=True).method.consumer_count)
+    wait_until(lambda: takers(channel))
     make_due(plain, "a-queue-that-is-gone", ["m-1"])
     wait_until(lambda: unacked(broker, DUE) == 1, 20)
     consumers.thread.stop(60)
