@@ -90,9 +90,10 @@ class Configurations:
         """Return the step, blocked if the service refuses the consumer: its target, template or certificate."""
         if step.kind.name != "consumer" or step.action == "delete" or step.blocked:
             return step
-        current = step.installed.consumer if step.installed else None
+        there = step.installed
+        before = there.consumer.spec if there and there.consumer else None
         try:
-            self._resources.consumers.check(resulting_spec(current, step.entry), current.spec if current else None)
+            self._resources.consumers.check(resulting_spec(there, step.entry), there.routes if there else {}, before)
         except Invalid as exc:
             return replace(step, blocked=exc.detail)
         return step
@@ -199,9 +200,8 @@ class _Applying:
 
     def _update_consumer(self, step: Step) -> None:
         assert step.installed is not None
-        assert step.installed.consumer is not None
         if step.fields != {"paused"}:
-            _, self._warnings = self._to.consumers.update(consumer_changes(step.installed.consumer, step.entry))
+            _, self._warnings = self._to.consumers.update(consumer_changes(step.installed, step.entry))
         if "paused" in step.fields:
             switch = self._to.consumers.pause if step.entry.paused else self._to.consumers.resume
             switch(WhichConsumer(name=step.key))

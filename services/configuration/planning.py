@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -18,20 +18,40 @@ from domain.exchange import ExchangeSpec
 from domain.model import MASK, Model
 from domain.queue import QueueSpec
 from domain.registry import RegisteredConsumer
+from domain.route import DEFAULT, below
+from domain.router import stored, whole_of
 from domain.sentences import field_faults, joined
 from services.consumer_state import masked, shown
+from services.routes import changed
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
     """An object that exists: its entry in a configuration, and its label. `not_exported` is the reason why an export
-    leaves it out. `messages` are those of a queue; `consumer` is a consumer with its secrets."""
+    leaves it out. `messages` are those of a queue; `consumer` is a consumer with its secrets, and `routes` are the
+    consumers of its routes, by name."""
 
     entry: Any
     label: str | None = None
     not_exported: str | None = None
     messages: int = 0
     consumer: RegisteredConsumer | None = None
+    routes: Mapping[str, RegisteredConsumer] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ConsumerSpec:
+        """The definition of the consumer, with its routes."""
+        assert self.consumer is not None
+        return whole_of(self.consumer.spec, {name: one.spec for name, one in self.routes.items()})
+
+    @property
+    def faulty(self) -> set[str]:
+        """The fields of the consumer whose stored values are invalid."""
+        assert self.consumer is not None
+        own = self.routes.get(below(self.consumer.spec.name, DEFAULT))
+        found = self.consumer.faults + (own.faults if own else ())
+        others = {"routes" for one in self.routes.values() if one.faults and one is not own}
+        return {name.partition(".")[0] for name, _ in found} | others
 
 
 Installation = Mapping[str, Mapping[str, Installed]]
@@ -136,33 +156,32 @@ def _user(there: Installed, entry: ConfiguredUser) -> Differences:
     return _differences(before, entry.model_copy(update={"disabled": kept, "password": None})), None
 
 
-def consumer_changes(current: RegisteredConsumer, wanted: ConfiguredConsumer) -> ConsumerChanges:
+def consumer_changes(there: Installed, wanted: ConfiguredConsumer) -> ConsumerChanges:
     """Return the changes that make a consumer the wanted one, except `paused`. They apply only to its present
     revision. Raises ValidationError."""
+    assert there.consumer is not None
     fields = wanted.definition()
-    fields["headers"] = dict.fromkeys(current.spec.headers) | fields["headers"]  # null removes a header
+    fields["headers"] = dict.fromkeys(there.spec.headers) | fields["headers"]  # null removes a header
     changes = {name: value for name, value in fields.items() if name not in _IDENTITY}
-    return ConsumerChanges.model_validate({"name": current.spec.name, "ifRevision": current.revision, **changes})
+    which = {"name": there.consumer.spec.name, "ifRevision": there.consumer.revision}
+    return ConsumerChanges.model_validate(which | changes)
 
 
 _IDENTITY = {"name", "queueName"}
 
 
-def resulting_spec(current: RegisteredConsumer | None, wanted: ConfiguredConsumer) -> ConsumerSpec:
-    """Return the spec that a new or changed consumer will have. Raises Invalid and ValidationError."""
-    fields = wanted.definition()
-    if current is not None:
-        fields = consumer_changes(current, wanted).applied_to(current.spec, current.faults)
-    return ConsumerSpec.model_validate(fields)
+def resulting_spec(there: Installed | None, wanted: ConfiguredConsumer) -> ConsumerSpec:
+    """Return the definition that a new or changed consumer will have, with its routes. Raises Invalid and
+    ValidationError."""
+    if there is None:
+        return NewConsumer.model_validate(wanted.definition()).whole(wanted.url)
+    assert there.consumer is not None
+    return changed(there.consumer, there.routes, consumer_changes(there, wanted))
 
 
 def _consumer(there: Installed, entry: ConfiguredConsumer) -> Differences:
     """Compare the values of secrets, and show them masked."""
-    current = there.consumer
-    assert current is not None
-    before = current.spec
-    if before.routes or current.router:
-        return [], "The consumer has routes, or is a route, which a configuration cannot describe. Use the API."
+    before = there.spec
     if entry.queue_name != before.queue_name:
         moved = Change(field="queueName", from_=before.queue_name, to=entry.queue_name)
         return [moved], (
@@ -170,27 +189,36 @@ def _consumer(there: Installed, entry: ConfiguredConsumer) -> Differences:
             "name."
         )
     try:
-        after = resulting_spec(current, entry)
+        after = resulting_spec(there, entry)
     except Invalid as exc:
-        return [], exc.detail
+        masked_secret = any(name.endswith("signingSecret") for name, _ in exc.fields)
+        return [], (_hidden(entry) if masked_secret else None) or exc.detail
     except ValidationError as exc:
-        return [], _hidden(entry) or joined(field_faults(ConsumerSpec, exc))
-    faulty = {name.partition(".")[0] for name, _ in current.faults}
-    old, new, was, will = before.stored(), after.stored(), shown(before), shown(after)
+        return [], joined(field_faults(ConsumerSpec, exc))
+    old, new, was, will = stored(before), stored(after), shown(before), shown(after)
     changes = [
-        Change(field=name, from_=was[name], to=will[name]) for name in new if old[name] != new[name] or name in faulty
+        Change(field=name, from_=was[name], to=will[name])
+        for name in new
+        if old[name] != new[name] or name in there.faulty
     ]
-    paused = current.state == "paused"
+    paused = there.consumer is not None and there.consumer.state == "paused"
     if entry.paused is not None and entry.paused != paused:
         changes.append(Change(field="paused", from_=paused, to=entry.paused))
-    return changes, _masked(after.stored())
+    return changes, _masked(new)
 
 
-def _masked(stored: Mapping[str, Any]) -> str | None:
-    hidden = left_masked(stored) + ["signingSecret"] * (stored["signingSecret"] == MASK)
+def _masked(definition: Mapping[str, Any]) -> str | None:
+    hidden = [
+        *_masks(definition),
+        *(f"routes.{one['name']}.{name}" for one in definition["routes"] for name in _masks(one)),
+    ]
     if not hidden:
         return None
     return f"The export hides {', '.join(hidden)}. Write ${{env:NAME}} or ${{file:PATH}} there, or the value itself."
+
+
+def _masks(target: Mapping[str, Any]) -> list[str]:
+    return left_masked(target) + ["signingSecret"] * (target["signingSecret"] == MASK)
 
 
 def _hidden(entry: ConfiguredConsumer) -> str | None:

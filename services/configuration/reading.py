@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from domain.api_key import ApiKey
 from domain.configuration import KINDS, Configuration, ConfiguredApiKey, ConfiguredConsumer, ConfiguredUser
+from domain.consumer import ConsumerSpec
 from domain.details import BindingDetails, ExchangeDetails, PolicyDetails, QueueDetails
 from domain.exchange import ExchangeSpec, NewBinding
 from domain.model import Model
@@ -20,6 +21,7 @@ from domain.names import OWN
 from domain.policy import PolicySpec
 from domain.queue import QueueSpec
 from domain.registry import RegisteredConsumer
+from domain.router import Route, whole_of
 from domain.selection import Selection
 from domain.sentences import field_faults, joined
 from domain.user import User
@@ -77,7 +79,7 @@ class Resources:
             "queue": _Source(lambda: every(self.queues.page, Selection()), _queue),
             "binding": _Source(self._bindings, partial(_binding, found.installed)),
             "user": _Source(self.users.all, _user),
-            "consumer": _Source(self.consumers.all, _consumer),
+            "consumer": _Source(self._consumers, _consumer),
             "apiKey": _Source(self.api_keys.all, _api_key),
         }
         labels = self.labels.all()
@@ -94,6 +96,15 @@ class Resources:
                     found.installed[kind.name][key] = replace(one, label=labels.get((kind.name, key)))
         return found
 
+    def _consumers(self) -> list[_WithRoutes]:
+        """Return all consumers. A route is a part of its router; without that, it is a consumer like the others."""
+        found = {one.spec.name: one for one in self.consumers.all()}
+        routes: dict[str, dict[str, RegisteredConsumer]] = {name: {} for name in found}
+        for name, one in found.items():
+            if one.router in routes:
+                routes[one.router][name] = one
+        return [_WithRoutes(one, routes[name]) for name, one in found.items() if one.router not in routes]
+
     def _bindings(self) -> list[BindingDetails]:
         return self.exchanges.bindings(Selection(size=sys.maxsize)).items
 
@@ -103,6 +114,17 @@ class _Source(NamedTuple):
 
     items: Callable[[], Iterable[Any]]
     entry: Callable[[Any], Installed | None]
+
+
+class _WithRoutes(NamedTuple):
+    """A consumer, and the consumers of its routes by name."""
+
+    consumer: RegisteredConsumer
+    routes: dict[str, RegisteredConsumer]
+
+    @property
+    def spec(self) -> ConsumerSpec:
+        return self.consumer.spec
 
 
 def _name(item: Any) -> str:
@@ -142,13 +164,20 @@ def _user(user: User) -> Installed:
     return Installed(ConfiguredUser(username=user.username, role=user.role, disabled=disabled))
 
 
-def _consumer(consumer: RegisteredConsumer) -> Installed:
-    routed = "It has routes, or is a route." if consumer.spec.routes or consumer.router else None
-    if consumer.faults or routed:
-        entry = ConfiguredConsumer.model_construct(**dict(consumer.spec))
-        return Installed(entry, not_exported=routed or consumer.reason, consumer=consumer)
+def _consumer(one: _WithRoutes) -> Installed:
+    consumer, routes = one
+    whole = whole_of(consumer.spec, {name: route.spec for name, route in routes.items()})
+    reasons = [route.reason for route in (consumer, *routes.values()) if route.faults]
+    reasons += [
+        f"Its route {route.name!r} has no target, because a change was interrupted. Give its routes again."
+        for route in whole.routes
+        if not isinstance(route, Route)
+    ]
+    if reasons:
+        entry = ConfiguredConsumer.model_construct(**dict(whole))
+        return Installed(entry, not_exported=reasons[0], consumer=consumer, routes=routes)
     paused = {"paused": True} if consumer.state == "paused" else {}
-    return Installed(ConfiguredConsumer.model_validate(shown(consumer.spec) | paused), consumer=consumer)
+    return Installed(ConfiguredConsumer.model_validate(shown(whole) | paused), consumer=consumer, routes=routes)
 
 
 def _api_key(key: ApiKey) -> Installed:
