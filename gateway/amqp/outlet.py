@@ -48,7 +48,7 @@ class Outlet:
     channel because there are too many. Owned by the loop's thread.
 
     The broker closes the channel of a message whose exchange is missing, is internal or may not be used by our user
-    (AMQP 0-9-1 §1.8.3.7). Because each exchange has a channel of its own, no other message loses its confirm then.
+    (AMQP 0-9-1 §1.8.3.7). Because each exchange has a separate channel, no other message loses its confirm then.
     """
 
     def __init__(self, loop: Loop, name: str, exchange: str, connection: Any, periods: ChannelPeriods) -> None:
