@@ -80,6 +80,8 @@ class Answer(NamedTuple):
     body: bytes = b""
     """the first 4 KiB; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
+    truncated: bool = False
+    """whether the target sent a longer body than `body`"""
 
     @property
     def reason(self) -> str:

@@ -191,7 +191,8 @@ class Easy:
             after = self._retry_after() if status >= 300 else None  # RFC 9110 §10.2.3
             content_type = self._content_type() if self._target.endpoint.typed else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
-            answer = Answer(status, None, "", seconds, after, self._body, content_type)
+            truncated = self._read > len(self._body)
+            answer = Answer(status, None, "", seconds, after, self._body, content_type, truncated)
         self._done, self._body = None, b""
         self._head.clear()
         if self._large:

@@ -54,6 +54,18 @@ def test_a_long_answer_is_replied_as_far_as_it_is_read_and_a_queue_will_do_as_we
     assert channel.basic_get(replies, auto_ack=True)[2] == b"x" * 40_000
 
 
+@pytest.mark.parametrize(("size", "headers"), [(65_536, {}), (65_537, {"workerrmq-truncated": True})])
+def test_a_reply_that_is_longer_than_64_kib_is_cut_and_says_so(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, size: int, headers: dict[str, bool]
+) -> None:
+    replies = channel.queue_declare("", exclusive=True).method.queue
+    consumers.deliver(queue, target.url("/echo"), reply=True)
+    publish(channel, queue, b"x" * size, reply_to=replies)
+    (answer,) = take(channel, replies, 1)
+    assert answer.body == b"x" * 65_536
+    assert answer.headers == {"workerrmq-status": 200, **headers}
+
+
 def test_a_caller_that_is_gone_does_not_delay_the_queue_and_is_no_failure_of_the_target(
     consumers: Consumers,
     broker: BrokerNode,
