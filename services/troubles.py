@@ -33,7 +33,8 @@ _DUE = {
     DUE: "The delay of these messages is over, but no worker puts them into their queues. Check that a worker runs.",
     OVERDUE: (
         "The delay of these messages is over, but their queues refuse them or are unavailable. Workers retry every "
-        "30 seconds. Make room in the queues that the workers' logs name (`return_refused`)."
+        "30 seconds, an exchange after up to five minutes. Make room in the queues that the workers' logs name "
+        "(`return_refused`)."
     ),
 }
 _UNKNOWN = (

@@ -13,7 +13,7 @@ import structlog
 from delivery.backoff import reconnect_delay
 from delivery.copies import forwarded, reply, retry_copy, returned_copy, routed_copy
 from delivery.dead_letters import Earlier, bare_dead_letter, dead_letter, leads_back
-from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
+from domain.errors import BrokerTimeout, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.otherwise import Destination
 from domain.outcome import Answer
@@ -43,7 +43,8 @@ class Owner(Protocol):
 class Copier:
     """Publishes the copies for one revision of a consumer. Owned by the loop's thread.
 
-    The copier repeats a refused copy with increasing pauses; meanwhile the original stays unacked.
+    The copier repeats a refused copy with increasing pauses, for an exchange with those of ExchangePauses; meanwhile
+    the original stays unacked.
     """
 
     def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription, counters: Counters) -> None:
@@ -182,14 +183,20 @@ class Copier:
         """Publish a copy once, if it is `wanted`. After a refusal and a pause, call `again` with the error."""
         if not wanted():
             return
-        loop, verdicts, copy = self._wiring.loop, 0, make()
+        loop, pauses, verdicts, copy = self._wiring.loop, self._wiring.pauses, 0, make()
         deadline: Any = None
+        refusal = pauses.objection(copy, time.monotonic())
+        if refusal is not None:
+            self._note(delivery, refusal.detail)
+            self._try_again(delivery, partial(again, refusal))
+            return
 
         def published(error: WorkerError | None) -> None:
             """Handle the first result: the broker's, or ours if the broker does not answer in time."""
             nonlocal verdicts
             verdicts += 1
             loop.remove_timeout(deadline)
+            pauses.answered(copy, error, time.monotonic())
             if verdicts > 1 or not wanted():
                 return
             if error is None:
@@ -208,7 +215,7 @@ class Copier:
             publisher = self._wiring.publisher
             if publisher.blocked is None and publisher.up:
                 place = destination(copy.exchange, copy.routing_key)
-                published(PublishUnconfirmed(f"The broker did not confirm a copy for {place} in time."))
+                published(BrokerTimeout(f"The broker did not confirm a copy for {place} in time."))
             elif wanted():
                 self._refused(delivery, unavailable(publisher.blocked or publisher.error))
                 deadline = loop.call_later(self._wiring.periods.confirm, overdue)
