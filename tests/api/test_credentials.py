@@ -30,7 +30,8 @@ PROTECTED = [operation for routes in APIS for operation in routes.operations if 
 ROLES: tuple[Role, ...] = get_args(Role)
 LISTS_OF_QUEUES = {"/getQueues", "/getConsumers", "/getDeliveries"}
 """These show a key with patterns what is its own, which is nothing here."""
-NOT_STATE = {"audit", "heartbeats", "reports", "loginFailures", "idempotency", "conditions", "history", "problems"}
+NOT_STATE = {"audit", "heartbeats", "reports", "loginFailures", "idempotency", "conditions", "history", "problems",
+             "leases"}  # fmt: skip
 """What is written of every request, and what the service observes at times of its own."""
 SECRETS = ("canary", "erp.example")
 
