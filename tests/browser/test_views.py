@@ -308,8 +308,13 @@ def test_a_message_id_is_shortened_and_copied_whole(furnished: Service, dashboar
 
 def test_the_start_page_shows_the_recorded_history_when_it_opens(service: Service, dashboard: Dashboard) -> None:
     """Also of what happened before the page was open, without a zero where nothing was measured."""
-    service.queue("remembered", "1", "2", "3")
-    wait_until(lambda: any(service.get("/getHistory")["series"]["publishRate"]), 60, "a measurement of all queues")
+    service.queue("remembered")
+
+    def recorded() -> bool:
+        service.post("/messagePublish", queueName="remembered", message="m")
+        return any(service.get("/getHistory")["series"]["publishRate"])
+
+    wait_until(recorded, 60, "a measurement after a message")
     with dashboard.page.expect_response(re.compile(r"getHistory\?period=hour")):
         dashboard.page.reload()
     expect(dashboard.page.locator(".canvas canvas")).to_have_count(2)
