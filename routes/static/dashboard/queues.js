@@ -52,7 +52,7 @@ export function createQueue(queueName) {
     title: "Create a queue",
     first: ["queueName", "type", "durable", "messageTtl", "maxLength"],
     values: { queueName },
-    own: { queueName: { suggest: null } },
+    own: { queueName: { label: "Name", suggest: null } },
     submit: "Create queue",
     async run(values) {
       await post("createQueue", values);
