@@ -42,7 +42,7 @@ def test_a_queue_a_consumer_a_failure_and_its_repair(
 
     do.press(dashboard.button("Create consumer"))
     do.write(dashboard.field("URL"), target.url("/ok"))
-    do.write(dashboard.field("Retry: schedule"), "never")
+    do.write(dashboard.field("Retry: schedule"), "none")
     do.press(dashboard.button("Create consumer"))
     expect(dashboard.notice(f"Created the consumer {name}")).to_be_visible()
 
