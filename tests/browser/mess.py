@@ -54,9 +54,10 @@ def make_mess(service: Service, shop: Target, bank: Target, sms: Target) -> None
     service.queue("sms", "1", "2")
     url = sms.url("/retry-after?seconds=600&status=429&times=9")
     service.post("/createConsumer", queueName="sms", name="sms-gateway", url=url)
-    service.queue("audit-trail", "1", "2", "3", "4")
     service.post("/createConsumer", queueName="audit-trail", name="audit-archive", url=shop.url("/status/200"))
     service.post("/pauseConsumer", name="audit-archive")
+    wait_until(lambda: not service.get("/getConsumer", name="audit-archive")["workers"], 30)
+    service.queue("audit-trail", "1", "2", "3", "4")
     service.queue("returns", "1", "2", "3")  # nobody consumes it
     service.queue("reports")
     service.post("/createConsumer", queueName="reports-typo", name="reports", url=shop.url("/status/200"))

@@ -18,6 +18,7 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 
 Open = Callable[..., Dashboard]
+Picture = Callable[[Dashboard, str], None]
 
 
 @dataclass
@@ -50,9 +51,11 @@ def dashboard(open_dashboard: Open, night: Night) -> Dashboard:
     return open_dashboard(url=night.service.url, session=night.service.session)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_first_screen_says_what_fails_why_and_since_when(open_dashboard: Open, night: Night, width: int) -> None:
-    dashboard = open_dashboard(url=night.service.url, session=night.service.session, width=width)
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False)])
+def test_the_first_screen_says_what_fails_why_and_since_when(
+    open_dashboard: Open, night: Night, picture: Picture, width: int, dark: bool
+) -> None:
+    dashboard = open_dashboard(url=night.service.url, session=night.service.session, width=width, dark=dark)
     for kind, name, why in (
         ("Suspended", "crm-sync", "HTTP 401"),
         ("Dead letters", "payments.dlq", "payments-bank failed: HTTP 422 · answer: IBAN checksum failed"),
@@ -66,11 +69,15 @@ def test_the_first_screen_says_what_fails_why_and_since_when(open_dashboard: Ope
         expect(trouble.locator(".facts")).to_contain_text("ago")
     for healthy in ("orders-erp", "stock-erp"):
         expect(dashboard.page.locator(".troubles").get_by_text(healthy)).to_have_count(0)
+    if width == 1280:
+        picture(dashboard, "now-dark" if dark else "now")
     assert dashboard.axe() == []
 
 
 @pytest.mark.parametrize("hands", [Mouse, Keyboard])
-def test_the_payments_of_one_reason_only_are_replayed(dashboard: Dashboard, night: Night, hands: Hands) -> None:
+def test_the_payments_of_one_reason_only_are_replayed(
+    dashboard: Dashboard, night: Night, hands: Hands, picture: Picture
+) -> None:
     do = hands(dashboard)
     reason, kept = ("HTTP 413 payload too large", 4) if hands is Mouse else ("HTTP 422 IBAN checksum failed", 0)
     bank = night.bank.answer
@@ -81,6 +88,8 @@ def test_the_payments_of_one_reason_only_are_replayed(dashboard: Dashboard, nigh
     do.press(dashboard.trouble("Dead letters", "payments.dlq").get_by_role("button", name="View and replay"))
     group = dashboard.row(reason).filter(has_text="Replay")
     expect(group).to_contain_text(re.compile(r"20\d\d-\d\d-\d\d .* UTC"))
+    if hands is Mouse:
+        picture(dashboard, "dead-letters")
     do.press(dashboard.button(f"Replay {reason}"))
     expect(dashboard.page.get_by_role("dialog")).to_contain_text("to payments")
     do.press(dashboard.button("Replay"))
