@@ -54,7 +54,7 @@ export function ask({ title, about = [], fields, submit, danger, run, focus }) {
     },
   });
   const dialog = open(title, ...about, asked.node);
-  if (focus) asked.value(focus)?.focus();
+  if (focus) asked.reveal(focus);
   else dialog.querySelector("input, textarea, select, button")?.focus();
   return { dialog, asked };
 }

@@ -51,14 +51,24 @@ export function form({ fields, submit, danger, run, extra = [] }) {
     problem.hidden = !text;
   }
 
-  return { node, send, value: (name) => inputs.find((one) => one.field.name === name) };
+  function reveal(name) {
+    const one = inputs.find(({ field }) => field.name === name);
+    unfold(one);
+    one.focus();
+  }
+
+  return { node, send, reveal, value: (name) => inputs.find((one) => one.field.name === name) };
 }
 
 // Shows an error of the API, which names the field by its path, such as retry.jitter.
 function blame(inputs, path, detail) {
   const one = inputs.find(({ field }) => path === field.name || path.startsWith(`${field.name}.`));
   one?.complain(detail, path.slice(one.field.name.length + 1));
-  const folded = one?.node.closest("details");
+  if (one) unfold(one);
+}
+
+function unfold({ node }) {
+  const folded = node.closest("details");
   if (folded) folded.open = true;
 }
 
@@ -70,6 +80,7 @@ function readAll(inputs) {
     } catch (error) {
       if (error instanceof Told) throw error;
       one.complain(error.message);
+      unfold(one);
       one.focus();
       throw new Told(`${one.field.label}: ${error.message}`);
     }
@@ -105,12 +116,12 @@ function choice(field) {
   const place = el("div", { class: "inner" });
   let inner = [];
   const chosen = () => field.options.find(({ key }) => key === at.control.value);
-  function unfold() {
+  function showFields() {
     inner = (chosen().fields || []).map(input);
     fill(place, chosen().hint && el("small", {}, chosen().hint), ...inner.map((one) => one.node));
   }
-  at.control.addEventListener("change", unfold);
-  unfold();
+  at.control.addEventListener("change", showFields);
+  showFields();
   return {
     field,
     node: el("div", { class: "choice" }, at.node, place),
