@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 
 class Outcome(Enum):
+    __hash__ = object.__hash__  # which is not Python code, as Enum's is
+
     SUCCESS = "success"
     """ack"""
     RETRY = "retry"

@@ -237,9 +237,10 @@ class Consumer:
         """Return whether a delivery may be sent now. If the breaker is half open, the delivery becomes the probe."""
         if not RIGHTS[self._state].takes or not delivery.open or delivery.abandoned:
             return False
-        if not self.breaker.closed:
-            delivery.probe = delivery.probe or self.breaker.take_probe()
-        return self.breaker.closed or delivery.probe
+        if self.breaker.closed:
+            return True
+        delivery.probe = delivery.probe or self.breaker.take_probe()
+        return delivery.probe
 
     def send_again(self, *batches: list[Delivery]) -> None:
         """Send deliveries before all others if the consumer takes messages; else hold them or give them back."""
