@@ -47,6 +47,7 @@ from services.health import Health
 from services.history import Histories, Recorder
 from services.idempotency import Idempotency
 from services.login import Login
+from services.message_life import MessageLives
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
@@ -136,11 +137,15 @@ def services_of(
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts),
+        lives=MessageLives(store.attempts, store.audit, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
         dead_letters=DeadLetterLooks(held),
         replays=Replays(
-            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+            DeadLetterReplay(reader, publisher),
+            store.replays,
+            ReplayWarnings(store.consumers, store.heartbeats),
+            store.attempts,
         ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=users,
