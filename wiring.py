@@ -47,7 +47,6 @@ from services.health import Health
 from services.history import Histories, Recorder
 from services.idempotency import Idempotency
 from services.login import Login
-from services.message_life import MessageLives
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
@@ -136,8 +135,7 @@ def services_of(
         problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
-        deliveries=Deliveries(store.attempts),
-        lives=MessageLives(store.attempts, store.audit, held),
+        deliveries=Deliveries(store.attempts, store.audit, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
         dead_letters=DeadLetterLooks(held),

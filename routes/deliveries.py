@@ -68,4 +68,4 @@ def get_message(query: WhichMessage) -> Reply:
     operator = caller().may("operator")
     if query.look_in is not None and not operator:
         raise Forbidden("lookIn requires the role 'operator'. Leave it out to read the attempt log only.")
-    return Reply(services.lives.of(query.message_id, caller().queues, query.look_in, answers=operator))
+    return Reply(services.deliveries.life(query.message_id, caller().queues, query.look_in, answers=operator))

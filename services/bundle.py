@@ -16,7 +16,6 @@ from services.health import Health
 from services.history import Histories
 from services.idempotency import Idempotency
 from services.login import Login
-from services.message_life import MessageLives
 from services.messages import Messages
 from services.metrics import Metrics
 from services.overview import Overviews
@@ -42,7 +41,6 @@ class Services:
     overviews: Overviews
     problems: Problems
     deliveries: Deliveries
-    lives: MessageLives
     histories: Histories
     dead_letters: DeadLetterLooks
     replays: Replays
