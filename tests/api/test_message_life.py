@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -91,7 +92,8 @@ def test_a_life_with_retry_dead_letter_replay_and_delivery_is_told_although_the_
     # The worker may have been killed before the copy for the retry was safe: then there are two first attempts.
     events = {event["event"]: event for event in whole["events"]}
     assert list(events) == ["published", "retried", "exhausted", "replayed", "delivered"]
-    assert [event["at"] for event in whole["events"]] == sorted(event["at"] for event in whole["events"])
+    times = [datetime.fromisoformat(event["at"]) for event in whole["events"]]
+    assert times == sorted(times)
     published, first, last, replayed, delivered = events.values()
     assert (published["by"], replayed["by"]) == ("admin", "admin")
     assert replayed["text"] == f"Replayed from {letters} by admin."
