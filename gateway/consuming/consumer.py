@@ -110,6 +110,7 @@ class Consumer:
             revision=self.subscription.revision,
             state=reported(self._state, failing=self._counters.failing, throttled=self.breaker.throttled),
             reason=self._why(),
+            next_attempt_at=self.breaker.next_attempt_at if self._state == "breaker-open" else None,
             in_flight=len(session.unsettled) if session else 0,
             **self._counters.figures(),
         )

@@ -165,7 +165,8 @@ class Intake:
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
         attempt = attempts_charged(properties.headers) + 1
-        delivery = Delivery(session, method.delivery_tag, source, attempt, time.monotonic())
+        now, redelivered = time.monotonic(), method.redelivered
+        delivery = Delivery(session, method.delivery_tag, source, attempt, now, redelivered=redelivered)
         if self.leaving or self._tag is None:
             self._owner.late(delivery)
         else:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any
 
 import pycurl
 
 from delivery.backoff import retry_after
+from delivery.kept_answer import answer_headers
 from delivery.request import Request
 from delivery.target_guard import Guard
 from domain.outcome import Answer, ErrorClass
@@ -194,10 +196,12 @@ class Easy:
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
-            after = self._retry_after() if status >= 300 else None  # RFC 9110 §10.2.3
+            headers = answer_headers(self._last_head()) if status >= 300 else {}
+            asked = headers.get("retry-after")  # RFC 9110 §10.2.3; curl's own value is limited to six hours
+            after = None if asked is None else retry_after(asked, time.time())
             content_type = self._content_type() if self._target.endpoint.typed else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
-            answer = Answer(status, None, "", seconds, after, self._body, content_type)
+            answer = Answer(status, None, "", seconds, after, self._body, content_type, tuple(headers.items()))
         self._done, self._body = None, b""
         self._head.clear()
         if self._large:
@@ -226,14 +230,10 @@ class Easy:
                 break
         return True
 
-    def _retry_after(self) -> float | None:
-        """Return the seconds of Retry-After in the last answer. curl's own value is limited to six hours."""
-        for line in reversed(self._head):
-            if line[:12].lower() == b"retry-after:":
-                return retry_after(line[12:].decode("latin-1"), time.time())
-            if line[:5] == _STATUS_LINE:
-                break
-        return None
+    def _last_head(self) -> Iterator[bytes]:
+        """Yield the lines of the last answer's header and trailers, the last one first, without those of interim
+        answers."""
+        return takewhile(lambda line: line[:5] != _STATUS_LINE, reversed(self._head))
 
     def _content_type(self) -> str | None:
         """Return the answer's content type. `getinfo` cannot decode every value that a target may send."""
