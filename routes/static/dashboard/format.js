@@ -65,11 +65,11 @@ export function time(moment) {
   return el("time", { datetime: at.toISOString(), title: at.toISOString() }, timeText(at));
 }
 
-// A message's id, shortened in the middle, with a link to its attempts and a button that copies the whole id.
+// A message's id, shortened in the middle, with a link to its life and a button that copies the whole id.
 export function messageId(id) {
   if (!id) return NOTHING;
   const short = id.length > 16 ? `${id.slice(0, 6)}…${id.slice(-6)}` : id;
-  const shown = el("a", { href: address(["attempts"], { messageId: id }), title: id, "aria-label": `Message ${id}` }, short);
+  const shown = el("a", { href: address(["message", id]), title: id, "aria-label": `Message ${id}` }, short);
   return el("span", { class: "id" }, shown, button("", () => copy(id), { class: "copy", title: "Copy", "aria-label": `Copy the message id ${id}` }));
 }
 
@@ -94,6 +94,7 @@ const STATES = {
   exhausted: ["■", "bad"], expired: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
   resting: ["▲", "bad"], "half open": ["◇", "warn"], throttled: ["◇", "warn"],
   waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
+  replayed: ["↻", "idle"], "dead-lettered": ["■", "bad"], purged: ["■", "bad"],
   paused: ["‖", "idle"], disabled: ["‖", "idle"],
 };
 

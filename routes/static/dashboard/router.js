@@ -15,6 +15,8 @@ const VIEWS = {
   "dead-letters": () => import("./dead_letters.js"),
   "dead-letter-queue": () => import("./dead_letter_queue.js"),
   attempts: () => import("./attempts.js"),
+  message: () => import("./message.js"),
+  find: () => import("./find.js"),
   connections: () => import("./connections.js"),
   publish: () => import("./publish.js"),
   exchanges: () => import("./exchanges.js"),
@@ -25,7 +27,7 @@ const VIEWS = {
   keys: () => import("./keys.js"),
   audit: () => import("./audit.js"),
 };
-const LISTS = { queue: "queues", exchange: "exchanges", consumer: "consumers", "dead-letter-queue": "dead-letters" };
+const LISTS = { queue: "queues", exchange: "exchanges", consumer: "consumers", "dead-letter-queue": "dead-letters", message: "attempts" };
 
 let turn = 0;
 
