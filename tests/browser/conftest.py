@@ -49,7 +49,7 @@ def open_dashboard(browser: Browser, service: Service) -> Iterator[Callable[...,
     opened: list[Dashboard] = []
 
     def make(**options: Any) -> Dashboard:
-        opened.append(Dashboard(browser, service.url, **options))
+        opened.append(Dashboard(browser, **{"url": service.url, **options}))
         return opened[-1]
 
     yield make

@@ -21,13 +21,16 @@ class Dashboard:
     """One tab. `faults` are what the browser complains of: scripts, the content security policy, requests."""
 
     def __init__(
-        self, browser: Browser, url: str, *, dark: bool = False, width: int = 1280, session: Any = None
+        self, browser: Browser, url: str, *, dark: bool = False, width: int = 1280, session: Any = None, **context: Any
     ) -> None:
-        """`session` is that of somebody who is logged in already."""
+        """`session` is that of somebody who is logged in already; `context` are further options of the browser's."""
         self.url = url
         self.faults: list[str] = []
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            **context,
         )
         self.context.set_default_timeout(10_000)
         self.page: Page = self.context.new_page()
@@ -80,6 +83,10 @@ class Dashboard:
         options = {"runOnly": list(rules or _RULES)}
         found = Axe().run(self.page, options=options).response["violations"]
         return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+    def more(self) -> None:
+        """Open the further fields of a form."""
+        self._top().get_by_text("More settings").click()
 
     def heading(self, text: str) -> Locator:
         return self.page.get_by_role("heading", name=text, exact=True)
