@@ -185,7 +185,7 @@ def test_each_replay_whose_process_is_silent_for_longer_than_the_period_counts_a
             )
         )  # fmt: skip
         assert replays.get("r").state == "running"
-        wait_until(lambda: replays.get("r").state == "interrupted", 5)
+        wait_until(lambda: replays.get("r").state == "interrupted", 20)
     one.close()
 
 
@@ -210,7 +210,7 @@ def test_the_brokers_version_is_read_again_in_each_period() -> None:
             for number in range(1, 5):
                 assert client.version() == (4, 0, number)
                 assert client.version() == (4, 0, number)
-                wait_until(lambda number=number: client.version() != (4, 0, number), 5)
+                wait_until(lambda number=number: client.version() != (4, 0, number), 20)
         finally:
             server.shutdown()
             thread.join()

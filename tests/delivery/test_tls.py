@@ -132,10 +132,10 @@ def test_deliveries_show_the_certificate_and_a_new_one_after_a_change(
 def test_a_certificate_that_expires_suspends_the_consumer_and_no_message_is_charged(
     consumers: Consumers, channel: BlockingChannel, queue: str, nginx: MutualTls
 ) -> None:
-    tls = nginx.client("mayfly", days=4 / 86400)
+    tls = nginx.client("mayfly", days=8 / 86400)
     consumers.deliver(queue, nginx.url + "open", tls=tls, reply=True)
     publish(channel, queue, b"first")
-    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 4)
+    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 20)
     end = consumers.spec(queue).tls
     assert end is not None
     wait_until(lambda: datetime.now(UTC) >= end.expires_at)

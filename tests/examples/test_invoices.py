@@ -167,7 +167,7 @@ def test_a_malformed_message_is_a_dead_letter_and_the_next_one_is_answered(
     rabbit.publish("1c_queue", create_pdf_msg("invoice.created", "crm", "1c", sample))
     with closing(Desk("1c", RabbitMQ(), sample)) as desk:
         one_c(desk)
-        wait_until(lambda: RabbitMQ.queues.get("dms_queue"), 5, "an answer")
+        wait_until(lambda: RabbitMQ.queues.get("dms_queue"), 20, "an answer")
     assert json.loads(RabbitMQ.queues["dms_queue"][0])["event"] == "invoice.approved"
     assert RabbitMQ.queues["1c_queue.dlq"][0] == "{oops"
     assert "1c takes invoice.created, and not contract.archived." in caplog.text
