@@ -28,6 +28,8 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.store import StoreNode
 
+pytestmark = pytest.mark.broker_independent
+
 PROTECTED = [operation for routes in APIS for operation in routes.operations if operation.role is not None]
 ROLES: tuple[Role, ...] = get_args(Role)
 LISTS_OF_QUEUES = {"/getQueues", "/getConsumers", "/getDeliveries"}

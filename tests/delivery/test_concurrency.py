@@ -17,13 +17,14 @@ from tests.support.proxy import Proxy
 from tests.support.target import Target
 from tests.support.token_server import TokenServer, reply
 
-pytestmark = pytest.mark.versions
+pytestmark = pytest.mark.broker_independent
 
 
 def wait_held(target: Target, count: int) -> None:
     wait_until(lambda: target.held == count, 20, f"{count} requests in flight")
 
 
+@pytest.mark.versions
 def test_no_more_requests_are_in_flight_than_allowed_and_the_rest_follow(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

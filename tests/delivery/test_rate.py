@@ -40,6 +40,7 @@ def test_what_waits_for_its_turn_goes_back_when_the_consumer_stops(
     assert target.count == 2
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize("ordering", ["none", "queue"])
 @pytest.mark.parametrize("limit", [None, {"perSecond": 10_000, "burst": 100}])
 def test_what_waits_under_a_slow_rate_goes_out_when_the_rate_is_raised_or_taken_away(

@@ -22,6 +22,8 @@ from tests.support.certificates import Authority
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.programs import require
 
+pytestmark = pytest.mark.broker_independent
+
 _CONFIG = """
 {user} worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;
 events {{ worker_connections 64; }}
