@@ -59,7 +59,7 @@ def publisher(embedded: EmbeddedNode) -> Iterator[PublisherThread]:
     """The publisher of a process, connected."""
     thread = PublisherThread(BrokerNodes.parse(embedded.amqp_url))
     thread.start()
-    wait_until(lambda: thread.connected, 10)
+    wait_until(lambda: thread.connected, 20)
     yield thread
     thread.stop()
 
@@ -296,7 +296,7 @@ def test_each_publish_to_a_broker_that_stalls_has_its_result_after_its_timeout(
     nodes = BrokerNodes.parse(embedded.amqp_url.replace(str(embedded.port), str(way.port)))
     thread = PublisherThread(nodes, precision=0.01, closing=0.1)
     thread.start()
-    wait_until(lambda: thread.connected, 10)
+    wait_until(lambda: thread.connected, 20)
     way.stall()
     for _ in range(3):
         (error,) = thread.publish([Message("q", b"body")], 0.2).result(10)

@@ -314,7 +314,7 @@ def test_an_answer_is_forgotten_after_its_time_again_and_again(answers: Idempote
 
 def test_a_key_that_was_freed_is_new(answers: IdempotentAnswers, now: datetime) -> None:
     answers.free(reserved(answers, now))
-    reserved(answers, fingerprint="another")
+    reserved(answers, now, "another")
 
 
 @pytest.fixture
@@ -380,7 +380,7 @@ def test_an_answer_that_the_store_did_not_take_is_kept_when_it_is_back(
         with pytest.raises(Conflict):
             other.once("u", key, b"request", answer)
         way.flow()
-        wait_until(lambda key=key: _kept(other, key), 10, "the answer being kept")
+        wait_until(lambda key=key: _kept(other, key), 20, "the answer being kept")
 
 
 def _kept(service: Idempotency, key: str) -> bool:

@@ -88,7 +88,7 @@ def test_wrong_passwords_are_forgotten_after_each_window(opened: Store, tmp_path
     for _ in range(3):
         assert [refused("wrong") for _ in range(MAX_FAILURES + 1)] == [Unauthenticated] * MAX_FAILURES + [Throttled]
         assert refused(PASSWORD) is Throttled
-        wait_until(lambda: refused(PASSWORD) is None, 10, "the window having ended")
+        wait_until(lambda: refused(PASSWORD) is None, 20, "the window having ended")
 
 
 def test_the_last_use_of_a_key_is_noted_in_every_period_and_not_more_often(opened: Store, tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_workers_are_live_through_many_periods_forgotten_when_silent_and_come_ba
             while time.monotonic() < until:
                 writer.beat(Heartbeat("w", datetime.now(UTC), began, True, (report,)))
                 assert [beat.consumers for beat in reader().live()] == [(report,)]
-            wait_until(lambda: not reader().live(), 10, "its silence being noticed")
+            wait_until(lambda: not reader().live(), 20, "its silence being noticed")
             if store.expires:
-                wait_until(lambda: not list(database["reports"].find()), 10, "its reports being forgotten")
+                wait_until(lambda: not list(database["reports"].find()), 20, "its reports being forgotten")
 
 
 def test_a_value_is_read_once_in_each_period_and_forgotten_while_it_cannot_be_read() -> None:

@@ -92,4 +92,4 @@ def test_every_route_tells_a_down_node_from_a_missing_queue(cluster: Cluster, se
     again = queue | {"message": "x"}
     wait_until(lambda: service.post("/messagePublish", again, headers=key).status_code == 200, 30)
     assert service.get("/getQueue", queueName="orders").status_code == 200
-    wait_until(lambda: len(service.post("/getMessages", {"queueName": "orders.dlq"}).get_json()) == 1, 10)
+    wait_until(lambda: len(service.post("/getMessages", {"queueName": "orders.dlq"}).get_json()) == 1, 20)

@@ -63,7 +63,7 @@ def test_full_batches_are_sent_at_once_and_the_rest_after_its_wait(
     consumers.deliver(queue, target.url, **batch(10))
     target.wait_delivered(set(ids))
     assert sorted(one.ids for one in target.requests) == sorted([ids[:10], ids[10:20], ids[20:]])
-    wait_until(lambda: consumers.report(queue).delivered == 25, 10, "25 delivered")
+    wait_until(lambda: consumers.report(queue).delivered == 25, 20, "25 delivered")
     assert (ready(channel, queue), consumers.report(queue).in_flight) == (0, 0)
 
 
@@ -166,7 +166,7 @@ def test_a_failure_of_ours_with_one_message_does_not_touch_the_others(
     ids = publish_numbers(channel, queue, 10)
     consumers.deliver(queue, target.url, **batch(10, answers="each"))
     wait_ready(channel, f"{queue}.dlq", 1)
-    wait_until(lambda: consumers.report(queue).in_flight == 0, 10, "no message in flight")
+    wait_until(lambda: consumers.report(queue).in_flight == 0, 20, "no message in flight")
     assert target.delivered == dict.fromkeys(set(ids) - {"3"}, 1)
 
 

@@ -77,12 +77,12 @@ def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_ru
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url()))
     worker.start()
     try:
-        wait_until(lambda: worker.fault, 10)
+        wait_until(lambda: worker.fault, 20)
         assert worker.fault == "The consumer thread crashed (RuntimeError); the log has the traceback."
-        wait_until(lambda: [beat.connected for beat in registry.heartbeats.live()] == [False], 10)
+        wait_until(lambda: [beat.connected for beat in registry.heartbeats.live()] == [False], 20)
         publish(channel, queue, b"body")
         target.wait_for(1, 30)
-        wait_until(lambda: worker.fault is None, 10)
+        wait_until(lambda: worker.fault is None, 20)
         assert len(made) == 13
     finally:
         worker.stop(1)
@@ -101,8 +101,8 @@ def test_a_consumer_thread_that_goes_on_crashing_is_restarted_ever_more_rarely(
     worker = Reconciler(registry, gateway, thread, Periods(restart=3600.0))
     worker.start()
     try:
-        wait_until(lambda: worker.fault, 10)
-        wait_until(registry.heartbeats.live, 10)
+        wait_until(lambda: worker.fault, 20)
+        wait_until(registry.heartbeats.live, 20)
         assert len(made) == 1
     finally:
         worker.stop(1)
@@ -266,7 +266,7 @@ class LetsThemIn(BreakablePublisher):
     def _open(self) -> None:
         if self._loop is not None:
             self.inbox.go_on.set()
-            wait_until(lambda: self.inbox, 10)
+            wait_until(lambda: self.inbox, 20)
         super()._open()
 
 

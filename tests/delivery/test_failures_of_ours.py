@@ -77,7 +77,7 @@ def waiting(request: pytest.FixtureRequest, tokens: TokenServer) -> Waiting:
 
 
 def in_flight(consumers: Consumers, key: str, count: int) -> None:
-    wait_until(lambda: (one := consumers.report(key)) and one.in_flight == count, 10, f"{count} in flight")
+    wait_until(lambda: (one := consumers.report(key)) and one.in_flight == count, 20, f"{count} in flight")
 
 
 def delivered(consumers: Consumers, key: str, count: int) -> None:

@@ -53,7 +53,7 @@ class MutualTls:
         program = require("NGINX", "nginx")
         self.process = Process([program, "-c", str(place / "nginx.conf"), "-p", str(place)], place / "log")
         self.process.start()
-        self.process.wait_ready(self._listens, 20)
+        self.process.wait_ready(self._listens, 60)
 
     def _listens(self) -> bool:
         with socket.socket() as one:

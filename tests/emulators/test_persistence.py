@@ -65,12 +65,12 @@ def test_a_message_is_on_disk_when_its_publish_returns(run: Callable[[str], Proc
 
 def test_one_process_at_a_time_uses_a_directory(run: Callable[[str], Process], tmp_path: Path) -> None:
     holding = run(HOLDS)
-    holding.wait_ready(lambda: "held" in holding.output(), 30)
+    holding.wait_ready(lambda: "held" in holding.output(), 60)
     with pytest.raises(EmulatorError, match="is in use by another"):
         Connection(path=tmp_path / "data").connect()
     holding.kill()
     Connection(path=tmp_path / "data").connect().disconnect()
-    run(HOLDS).wait_ready(lambda: holding.output().count("held") == 2, 30)
+    run(HOLDS).wait_ready(lambda: holding.output().count("held") == 2, 60)
 
 
 def test_what_is_acked_is_gone_and_what_is_not_comes_again(tmp_path: Path) -> None:
