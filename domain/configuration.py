@@ -9,15 +9,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from domain.api_key import CreateApiKey
-from domain.consumer import ConsumerSpec
+from domain.consumer import ROUTES, ConsumerSpec
 from domain.exchange import ExchangeSpec, NewBinding
 from domain.model import Model
 from domain.policy import PolicySpec
 from domain.queue import QueueSpec
-from domain.route import RoutePattern
+from domain.route import MAX_ROUTES, named
+from domain.router import Route, stored
 from domain.user import NewPassword, Role, Username
 
 Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$", examples=["shop"])]
@@ -35,29 +36,33 @@ def _resolved(value: Any, field: str = "") -> None:
         )
 
 
+class ConfiguredRoute(Route):
+    """A route of a consumer."""
+
+    signing_secret: SecretStr | None = None  # type: ignore[assignment]  # may be the mask
+
+
 class ConfiguredConsumer(ConsumerSpec):
     """A consumer. A masked value keeps the current one."""
 
     signing_secret: SecretStr | None = None  # type: ignore[assignment]  # may be the mask
     paused: bool | None = Field(None, description="whether the consumer is paused; without it, it stays as it is")
 
-    @field_validator("routes")
-    @classmethod
-    def _no_routes(cls, value: tuple[RoutePattern, ...]) -> tuple[RoutePattern, ...]:
-        if value:
-            raise ValueError("are not supported in a configuration. Use POST /createConsumer or PATCH /updateConsumer")
-        return value
+    routes: Annotated[tuple[ConfiguredRoute, ...], AfterValidator(named)] = Field(
+        (), max_length=MAX_ROUTES, strict=False, description=ROUTES
+    )
 
     @model_validator(mode="after")
     def _references(self) -> Self:
-        stored = self.stored()
-        for field in _CREDENTIALS:
-            _resolved(stored[field], field)
+        fields = stored(self)
+        for place, target in (("", fields), *((f"routes.{one['name']}.", one) for one in fields["routes"])):
+            for field in _CREDENTIALS:
+                _resolved(target[field], f"{place}{field}")
         return self
 
     def definition(self) -> dict[str, Any]:
-        """Return the stored form of the consumer's spec, in which masked values are still masked."""
-        return {name: value for name, value in self.stored().items() if name != "paused"}
+        """Return the stored form of the consumer with its routes, in which masked values are still masked."""
+        return {name: value for name, value in stored(self).items() if name != "paused"}
 
 
 class ConfiguredApiKey(CreateApiKey):

@@ -94,7 +94,7 @@ class BreakerPolicy(Model):
 
 
 ROUTES = (
-    "further targets, each with a pattern and a queue of its own; the first route that matches gets the message, and "
+    "further targets, each with a pattern and a separate queue; the first route that matches gets the message, and "
     "url gets the messages that match none"
 )
 """The description of `routes`, which the models of requests and answers repeat."""

@@ -15,7 +15,7 @@ from domain.errors import Invalid
 from domain.model import MASK, Model, revealed
 from domain.names import QueueName, RoutingKey, SourceExchangeName, printable
 from domain.route import MAX_ROUTES, RoutePattern, named
-from domain.router import Route
+from domain.router import Route, parsed
 from domain.sentences import joined
 from domain.url_template import UrlTemplate
 
@@ -52,11 +52,12 @@ class NewConsumer(ConsumerSpec):
             raise ValueError(f"name (by default the queue's name) {exc}") from None
         return self
 
-    def spec(self, url: UrlTemplate) -> dict[str, Any]:
-        """Return the fields of the consumer that delivers to `url`, to validate as a ConsumerSpec."""
+    def whole(self, url: UrlTemplate) -> ConsumerSpec:
+        """Return the consumer that delivers to `url`, with its routes. Raises Invalid."""
         queue = self.queue_name or exchange_queue.queue_name(self.exchange or "", self.routing_key, self.name, url)
         fields = self.stored() | {"url": url, "queueName": queue, "routes": patterns(self.routes)}
-        return {name: value for name, value in fields.items() if name not in ("exchange", "routingKey")}
+        spec = parsed(ConsumerSpec, {name: fields[name] for name in fields if name not in ("exchange", "routingKey")})
+        return spec.model_copy(update={"routes": self.routes})
 
 
 def patterns(routes: Sequence[RoutePattern]) -> list[dict[str, Any]]:

@@ -23,6 +23,12 @@ class Route(TargetSpec, RoutePattern):
     consumer."""
 
 
+def stored(whole: ConsumerSpec) -> dict[str, Any]:
+    """Return the stored form of a consumer with its routes, each in its stored form."""
+    return whole.stored() | {"routes": [one.stored() if isinstance(one, Route) else one.model_dump(by_alias=True)
+                                        for one in whole.routes]}  # fmt: skip
+
+
 def router_of(whole: ConsumerSpec) -> ConsumerSpec:
     """Return the definition of the router; without routes, the consumer itself. It has no field of the target except
     the URL, and those that decide the order and the number of messages in flight."""

@@ -10,14 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Target(BaseHTTPRequestHandler):
-    """Accepts any path. X-Queue-Name and X-Delivery-Attempt are in every delivery."""
+    """Accepts any path. X-Queue-Name is in every delivery, X-Delivery-Attempt in each of one message."""
 
     protocol_version = "HTTP/1.1"  # keeps connections open between deliveries
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         queue, attempt = self.headers.get("X-Queue-Name"), self.headers.get("X-Delivery-Attempt")
-        print(f"delivered from {queue}, attempt {attempt}: {body.decode(errors='replace')}", flush=True)
+        what = "a batch" if attempt is None else f"attempt {attempt}"
+        print(f"delivered from {queue}, {what}: {body.decode(errors='replace')}", flush=True)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

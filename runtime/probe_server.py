@@ -1,4 +1,4 @@
-"""A small HTTP server for the probes and metrics of a process that has no web server. It knows no page of its own."""
+"""A small HTTP server for the probes and metrics of a process that has no web server. The caller supplies the pages."""
 
 from __future__ import annotations
 

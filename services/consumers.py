@@ -5,6 +5,7 @@ This module never starts or stops a delivery: workers read the registry and appl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from domain.consumer import ConsumerSpec
@@ -21,7 +22,7 @@ from domain.errors import (
 )
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
-from domain.router import parsed, router_of
+from domain.router import router_of
 from domain.url_template import UrlTemplate
 from gateway.amqp.topology import holds_delayed
 from gateway.management import QueueLookup
@@ -73,8 +74,7 @@ class Consumers:
                 code="url_missing",
                 fields=[("url", "is required, because DEFAULT_TARGET_URL is not set")],
             )
-        spec = parsed(ConsumerSpec, wanted.spec(wanted.url or UrlTemplate(self._default_target_url)))
-        spec = spec.model_copy(update={"routes": wanted.routes})
+        spec = wanted.whole(wanted.url or UrlTemplate(self._default_target_url))
         targets, warnings = self._checks.check(spec)
         # Before a queue is declared, and a route changed.
         known = (wanted.exchange is not None or bool(spec.routes)) and self._is_known(spec, only)
@@ -156,9 +156,12 @@ class Consumers:
         self._registry.delete(consumer.id)
         return consumer
 
-    def check(self, spec: ConsumerSpec, before: ConsumerSpec | None = None) -> list[str]:
-        """Return warnings about the targets of a definition. Raises what TargetChecks.check raises."""
-        return self._checks.check(spec, before=before)[1]
+    def check(
+        self, spec: ConsumerSpec, routes: Mapping[str, RegisteredConsumer], before: ConsumerSpec | None = None
+    ) -> list[str]:
+        """Return warnings about the targets of a definition. The arguments are those of TargetChecks.check, which also
+        says what is raised."""
+        return self._checks.check(spec, routes, before)[1]
 
     def all(self) -> list[RegisteredConsumer]:
         """Return all consumers, by name, as the registry holds them."""

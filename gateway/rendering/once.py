@@ -29,7 +29,7 @@ class OnceRenderers:
         self._free = BoundedSemaphore(at_once)
 
     def run(self, work: Callable[[Renderer, Callable[[Result], None]], None]) -> Result:
-        """Call `work` with a renderer on a loop of its own, and return the result that `work` passes to its callback.
+        """Call `work` with a renderer on a separate loop, and return the result that `work` passes to its callback.
         Raises what `work` raises, and RendererUnavailable when it takes too long."""
         if not self._free.acquire(timeout=self._longest):
             raise RendererUnavailable("Too many templates are being rendered. Retry shortly.")

@@ -7,19 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
-
 from domain.configuration import KINDS, Change, Configuration, ConfiguredConsumer, ConfiguredUser, Kind
 from domain.consumer import ConsumerSpec
-from domain.consumer_changes import ConsumerChanges, NewConsumer
-from domain.credentials import left_masked
-from domain.errors import Invalid
 from domain.exchange import ExchangeSpec
-from domain.model import MASK, Model
+from domain.model import Model
 from domain.queue import QueueSpec
-from domain.registry import RegisteredConsumer
-from domain.sentences import field_faults, joined
-from services.consumer_state import masked, shown
+from services.configuration.consumer_entries import Differences, InstalledConsumer, cannot_create, differences
+from services.consumer_state import masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +25,7 @@ class Installed:
     label: str | None = None
     not_exported: str | None = None
     messages: int = 0
-    consumer: RegisteredConsumer | None = None
+    consumer: InstalledConsumer | None = None
 
 
 Installation = Mapping[str, Mapping[str, Installed]]
@@ -96,9 +90,6 @@ def _shown(entry: Model) -> dict[str, Any]:
     return entry.model_dump(by_alias=True, mode="json", exclude_defaults=True)
 
 
-Differences = tuple[list[Change], str | None]
-
-
 def _differences(before: Model, after: Model) -> list[Change]:
     """Return the fields that differ."""
     there, asked = (one.model_dump(by_alias=True, mode="json") for one in (before, after))
@@ -136,75 +127,9 @@ def _user(there: Installed, entry: ConfiguredUser) -> Differences:
     return _differences(before, entry.model_copy(update={"disabled": kept, "password": None})), None
 
 
-def consumer_changes(current: RegisteredConsumer, wanted: ConfiguredConsumer) -> ConsumerChanges:
-    """Return the changes that make a consumer the wanted one, except `paused`. They apply only to its present
-    revision. Raises ValidationError."""
-    fields = wanted.definition()
-    fields["headers"] = dict.fromkeys(current.spec.headers) | fields["headers"]  # null removes a header
-    changes = {name: value for name, value in fields.items() if name not in _IDENTITY}
-    return ConsumerChanges.model_validate({"name": current.spec.name, "ifRevision": current.revision, **changes})
-
-
-_IDENTITY = {"name", "queueName"}
-
-
-def resulting_spec(current: RegisteredConsumer | None, wanted: ConfiguredConsumer) -> ConsumerSpec:
-    """Return the spec that a new or changed consumer will have. Raises Invalid and ValidationError."""
-    fields = wanted.definition()
-    if current is not None:
-        fields = consumer_changes(current, wanted).applied_to(current.spec, current.faults)
-    return ConsumerSpec.model_validate(fields)
-
-
 def _consumer(there: Installed, entry: ConfiguredConsumer) -> Differences:
-    """Compare the values of secrets, and show them masked."""
-    current = there.consumer
-    assert current is not None
-    before = current.spec
-    if before.routes or current.router:
-        return [], "The consumer has routes, or is a route, which a configuration cannot describe. Use the API."
-    if entry.queue_name != before.queue_name:
-        moved = Change(field="queueName", from_=before.queue_name, to=entry.queue_name)
-        return [moved], (
-            "A consumer cannot change its queue. Delete it first (DELETE /deleteConsumer), or list it under another "
-            "name."
-        )
-    try:
-        after = resulting_spec(current, entry)
-    except Invalid as exc:
-        return [], exc.detail
-    except ValidationError as exc:
-        return [], _hidden(entry) or joined(field_faults(ConsumerSpec, exc))
-    faulty = {name.partition(".")[0] for name, _ in current.faults}
-    old, new, was, will = before.stored(), after.stored(), shown(before), shown(after)
-    changes = [
-        Change(field=name, from_=was[name], to=will[name]) for name in new if old[name] != new[name] or name in faulty
-    ]
-    paused = current.state == "paused"
-    if entry.paused is not None and entry.paused != paused:
-        changes.append(Change(field="paused", from_=paused, to=entry.paused))
-    return changes, _masked(after.stored())
-
-
-def _masked(stored: Mapping[str, Any]) -> str | None:
-    hidden = left_masked(stored) + ["signingSecret"] * (stored["signingSecret"] == MASK)
-    if not hidden:
-        return None
-    return f"The export hides {', '.join(hidden)}. Write ${{env:NAME}} or ${{file:PATH}} there, or the value itself."
-
-
-def _hidden(entry: ConfiguredConsumer) -> str | None:
-    return _masked(entry.definition())
-
-
-def _new_consumer(entry: ConfiguredConsumer, _now: datetime) -> str | None:
-    if hidden := _hidden(entry):
-        return hidden
-    try:
-        NewConsumer.model_validate(entry.definition())
-    except ValidationError as exc:
-        return joined(field_faults(NewConsumer, exc))
-    return None
+    assert there.consumer is not None
+    return differences(there.consumer, entry)
 
 
 def _new_user(entry: ConfiguredUser, _now: datetime) -> str | None:
@@ -264,7 +189,7 @@ _RULES = {
     ),
     "binding": _Rules(lambda _there, _entry: ([], None)),
     "user": _Rules(_user, _new_user),
-    "consumer": _Rules(_consumer, _new_consumer),
+    "consumer": _Rules(_consumer, lambda entry, _now: cannot_create(entry)),
     "apiKey": _Rules(
         _fixed(
             lambda one: one,

@@ -20,11 +20,13 @@ from domain.names import OWN
 from domain.policy import PolicySpec
 from domain.queue import QueueSpec
 from domain.registry import RegisteredConsumer
+from domain.router import Route
 from domain.selection import Selection
 from domain.sentences import field_faults, joined
 from domain.user import User
 from gateway.mongo.labels import Labels
 from services.api_keys import ApiKeys
+from services.configuration.consumer_entries import InstalledConsumer
 from services.configuration.planning import Installed
 from services.consumer_state import shown
 from services.consumers import Consumers
@@ -77,7 +79,7 @@ class Resources:
             "queue": _Source(lambda: every(self.queues.page, Selection()), _queue),
             "binding": _Source(self._bindings, partial(_binding, found.installed)),
             "user": _Source(self.users.all, _user),
-            "consumer": _Source(self.consumers.all, _consumer),
+            "consumer": _Source(self._consumers, _consumer),
             "apiKey": _Source(self.api_keys.all, _api_key),
         }
         labels = self.labels.all()
@@ -93,6 +95,15 @@ class Resources:
                     key = kind.key(one.entry)
                     found.installed[kind.name][key] = replace(one, label=labels.get((kind.name, key)))
         return found
+
+    def _consumers(self) -> list[InstalledConsumer]:
+        """Return all consumers. A route is a part of its router; without that, it is a consumer like the others."""
+        found = {one.spec.name: one for one in self.consumers.all()}
+        routes: dict[str, dict[str, RegisteredConsumer]] = {name: {} for name in found}
+        for name, one in found.items():
+            if one.router in routes:
+                routes[one.router][name] = one
+        return [InstalledConsumer(one, routes[name]) for name, one in found.items() if one.router not in routes]
 
     def _bindings(self) -> list[BindingDetails]:
         return self.exchanges.bindings(Selection(size=sys.maxsize)).items
@@ -142,13 +153,19 @@ def _user(user: User) -> Installed:
     return Installed(ConfiguredUser(username=user.username, role=user.role, disabled=disabled))
 
 
-def _consumer(consumer: RegisteredConsumer) -> Installed:
-    routed = "It has routes, or is a route." if consumer.spec.routes or consumer.router else None
-    if consumer.faults or routed:
-        entry = ConfiguredConsumer.model_construct(**dict(consumer.spec))
-        return Installed(entry, not_exported=routed or consumer.reason, consumer=consumer)
-    paused = {"paused": True} if consumer.state == "paused" else {}
-    return Installed(ConfiguredConsumer.model_validate(shown(consumer.spec) | paused), consumer=consumer)
+def _consumer(one: InstalledConsumer) -> Installed:
+    whole = one.spec
+    reasons = [route.reason for route in (one.consumer, *one.routes.values()) if route.faults]
+    reasons += [
+        f"Its route {route.name!r} has no target, because a change was interrupted. Give its routes again."
+        for route in whole.routes
+        if not isinstance(route, Route)
+    ]
+    if reasons:
+        entry = ConfiguredConsumer.model_construct(**dict(whole))
+        return Installed(entry, not_exported=reasons[0], consumer=one)
+    paused = {"paused": True} if one.consumer.state == "paused" else {}
+    return Installed(ConfiguredConsumer.model_validate(shown(whole) | paused), consumer=one)
 
 
 def _api_key(key: ApiKey) -> Installed:

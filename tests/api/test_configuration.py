@@ -27,6 +27,7 @@ EVERYTHING: dict[str, Any] = {
             "queueName": "orders", "messageTtl": 60000, "maxLength": 10, "overflow": "reject-publish",
             "deadLetterExchange": "", "deadLetterRoutingKey": "orders.dead", "singleActiveConsumer": True,
         },
+        {"queueName": "orders.2"}, {"queueName": "orders.default"}, {"queueName": "orders.large", "maxLength": 9},
     ],
     "bindings": [
         {"exchange": "amq.headers", "queueName": "orders", "arguments": {"x-match": "all", "kind": "order", "n": 3}},
@@ -45,6 +46,14 @@ EVERYTHING: dict[str, Any] = {
             "auth": {"type": "bearer", "token": "**********"},
         },
         {"queueName": "orders", "name": "paused", "url": "http://127.0.0.1:9/p", "paused": True},
+        {
+            "queueName": "orders", "name": "router", "url": "http://127.0.0.1:9/rest",
+            "routes": [
+                {"name": "large", "when": {"body": {"total": {"$gte": 100}}}, "url": "http://127.0.0.1:9/large",
+                 "auth": {"type": "bearer", "token": "**********"}, "timeout": 3.0},
+                {"name": "2", "when": {"headers": {"x-kind": None}}, "url": "http://127.0.0.1:9/second"},
+            ],
+        },
     ],
     "apiKeys": [
         {"name": "shop", "role": "publisher", "queues": ["orders*"], "expiresAt": "2127-01-31T12:00:00.123000Z"}
@@ -56,13 +65,15 @@ EVERYTHING: dict[str, Any] = {
 
 def with_secrets() -> dict[str, Any]:
     """EVERYTHING, with the secrets in it."""
-    erp, paused = EVERYTHING["consumers"]
+    erp, paused, router = EVERYTHING["consumers"]
+    large, second = router["routes"]
+    routes = [large | {"auth": {"type": "bearer", "token": TOKEN}}, second]
     shown = {
         "url": "http://127.0.0.1:9/orders?key=k%20k", "auth": {"type": "bearer", "token": TOKEN},
         "headers": {"X-Env": "prod", "X-Token": "secret of the header"}, "signingSecret": "whsec_" + "QUJD" * 10,
     }  # fmt: skip
     users = [EVERYTHING["users"][0], EVERYTHING["users"][1] | {"password": PASSWORD}]
-    return EVERYTHING | {"consumers": [erp | shown, paused], "users": users}
+    return EVERYTHING | {"consumers": [erp | shown, paused, router | {"routes": routes}], "users": users}
 
 
 def apply(service: Service, configuration: dict[str, Any], status: int = 200, **options: bool) -> list[dict[str, Any]]:

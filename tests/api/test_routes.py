@@ -291,17 +291,33 @@ def test_a_route_with_ordering_needs_it_in_the_consumer_too(service: Service) ->
     assert not any("ordering" in one for one in told)
 
 
-def test_a_configuration_leaves_out_consumers_with_routes_and_changes_none(service: Service) -> None:
+def test_a_configuration_holds_a_consumer_with_its_routes_and_changes_one_of_them(service: Service) -> None:
     routed(service)
     told = service.get("/exportConfiguration").json
-    assert sorted(one["name"] for one in told["notExported"] if one["kind"] == "consumer") == NAMES
-    assert "consumers" not in told["configuration"]
-    before = service.get("/getConsumers").json
-    body = {"configuration": {"consumers": [CONSUMER]}}
+    assert told["notExported"] == []
+    [entry] = told["configuration"]["consumers"]
+    assert [route["name"] for route in entry["routes"]] == ["large", "2"]
+    body = {"configuration": {"consumers": [entry]}}
+    assert service.post("/applyConfiguration", body).json["steps"] == []
+
+    revisions = {one["name"]: one["revision"] for one in service.get("/getConsumers").json}
+    entry["routes"][0]["timeout"] = 7.0
     [step] = service.post("/applyConfiguration", body).json["steps"]
-    assert step["state"] == "blocked", step
-    assert service.get("/getConsumers").json == before
-    body = {"configuration": {"consumers": [CONSUMER | {"routes": [{"when": LARGE}]}]}}
-    assert_problem(
-        service.post("/applyConfiguration", body), 400, "invalid_request", "not supported in a configuration"
-    )
+    assert (step["state"], [change["field"] for change in step["changes"]]) == ("done", ["routes"])
+    assert service.get("/getConsumer", name="orders.large").json["timeout"] == 7
+    changed = {one["name"] for one in service.get("/getConsumers").json if one["revision"] != revisions[one["name"]]}
+    assert changed == {"orders.large", "orders"}
+
+    del entry["routes"]
+    assert service.post("/applyConfiguration", body).json["steps"][0]["state"] == "done"
+    assert [one["name"] for one in service.get("/getConsumers").json] == ["orders"]
+
+
+def test_an_interrupted_change_of_routes_is_completed_by_the_configuration(service: Service) -> None:
+    routed(service)
+    whole = service.get("/exportConfiguration").json["configuration"]["consumers"]
+    service.store.consumers.delete(service.get("/getConsumer", name="orders.2").json["consumerId"])
+    told = service.get("/exportConfiguration").json
+    assert "'2' has no target" in told["notExported"][0]["reason"]
+    service.post("/applyConfiguration", {"configuration": {"consumers": whole}})
+    assert service.get("/exportConfiguration").json["configuration"]["consumers"] == whole

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from domain.configuration import KINDS, Configuration, ConfiguredConsumer
 from domain.consumer import ConsumerSpec
+from domain.consumer_changes import NewConsumer
 from domain.exchange import ExchangeSpec
 from domain.queue import QueueSpec
 from domain.registry import RegisteredConsumer
+from domain.router import consumers_of, router_of
+from services.configuration.consumer_entries import InstalledConsumer
 from services.configuration.planning import Installed, Step, plan
 from services.consumer_state import shown
 
@@ -47,12 +50,17 @@ def _installed(kind: str, entry: Any, label: str | None) -> Installed:
         case "user":
             entry = entry.model_copy(update={"password": None, "disabled": entry.disabled or None})
         case "consumer":
-            spec = ConsumerSpec.model_validate(entry.definition() | {"name": entry.name or entry.queue_name})
-            state: Any = "paused" if entry.paused else "enabled"
-            consumer = RegisteredConsumer("id", spec, 3, state, None, NOW, NOW)
-            paused = {"paused": True} if entry.paused else {}
-            return Installed(ConfiguredConsumer.model_validate(shown(spec) | paused), label, consumer=consumer)
+            new = NewConsumer.model_validate(entry.definition() | {"name": entry.name or entry.queue_name})
+            spec, state = new.whole(new.url), "paused" if entry.paused else "enabled"
+            routes = {one.name: registered(one, router=spec.name) for one in consumers_of(spec)}
+            consumer, paused = registered(router_of(spec), state), {"paused": True} if entry.paused else {}
+            entry = ConfiguredConsumer.model_validate(shown(spec) | paused)
+            return Installed(entry, label, consumer=InstalledConsumer(consumer, routes))
     return Installed(entry, label)
+
+
+def registered(spec: ConsumerSpec, state: Any = "enabled", router: str | None = None) -> RegisteredConsumer:
+    return RegisteredConsumer("id", spec, 3, state, None, NOW, NOW, router=router)
 
 
 def steps(there: Mapping[str, Mapping[str, Installed]], wanted: Configuration, prune: bool = False) -> list[Step]:
@@ -80,6 +88,11 @@ def one(section: str, **entry: Any) -> dict[str, Any]:
 
 QUEUE, CONSUMER = {"queueName": "q"}, {"queueName": "q", "url": URL}
 USER = {"username": "u", "role": "viewer"}
+ROUTES: list[dict[str, Any]] = [
+    {"name": "large", "when": {"body": {"total": {"$gte": 100}}}, "url": "http://large/", "auth": BASIC},
+    {"when": {"headers": {"x-kind": None}}, "url": "http://second/"},
+]
+MASKED = [ROUTES[0] | {"auth": BASIC | {"password": MASK}}, ROUTES[1]]
 
 CHANGES: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
     ("queues", QUEUE, QUEUE, []),
@@ -124,6 +137,17 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         [f"headers: {{'X-A': '{MASK}', 'X-Env': 'a'}} → {{'X-A': '{MASK}'}}"],
     ),
     ("consumers", {**CONSUMER, "auth": BASIC}, {**CONSUMER, "auth": BASIC | {"password": MASK}, "url": "http://b/"},
+     ["credentials are not sent to another place"]),
+    ("consumers", CONSUMER, {**CONSUMER, "routes": ROUTES}, ["change consumer q, routes: [] → [{'name': 'large'"]),
+    ("consumers", {**CONSUMER, "routes": ROUTES}, CONSUMER, ["'timeout': 30.0", "}] → []"]),
+    ("consumers", {**CONSUMER, "routes": ROUTES}, {**CONSUMER, "routes": ROUTES, "timeout": 3.0},
+     ["timeout: 30.0 → 3.0"]),
+    ("consumers", {**CONSUMER, "routes": ROUTES}, {**CONSUMER, "routes": [ROUTES[0]]}, ["'name': '2'"]),
+    ("consumers", {**CONSUMER, "routes": ROUTES}, {**CONSUMER, "routes": [ROUTES[0] | {"auth": None}, ROUTES[1]]},
+     ["routes: ["]),
+    ("consumers", {**CONSUMER, "routes": ROUTES}, {**CONSUMER, "routes": MASKED}, []),
+    ("consumers", CONSUMER, {**CONSUMER, "routes": MASKED}, ["The export hides routes.large.auth.password"]),
+    ("consumers", {**CONSUMER, "routes": ROUTES}, {**CONSUMER, "routes": [MASKED[0] | {"url": "http://b/"}, MASKED[1]]},
      ["credentials are not sent to another place"]),
     ("consumers", {**CONSUMER, "name": "c"}, {"name": "c", "queueName": "r", "url": URL}, ["queueName: q → r; A cons"]),
 ]  # fmt: skip
@@ -177,7 +201,7 @@ def test_a_consumer_whose_stored_definition_is_invalid_is_set_again() -> None:
     faulty = RegisteredConsumer(
         "id", consumer.spec, 1, "suspended", "…", NOW, NOW, faults=(("outcomes", "is invalid"),)
     )
-    there["consumer"]["q"] = Installed(there["consumer"]["q"].entry, consumer=faulty)
+    there["consumer"]["q"] = Installed(there["consumer"]["q"].entry, consumer=InstalledConsumer(faulty))
     [step] = steps(there, configuration(**one("consumers", **CONSUMER)))
     assert (step.action, step.fields, step.blocked) == ("change", {"outcomes"}, None)
 
@@ -202,6 +226,7 @@ CONSUMERS = few("name", {"queueName": NAMES, "url": st.sampled_from([URL, "http:
     "retry": st.just({"schedule": [1.0]}), "rateLimit": st.just({"perSecond": 1.0}),
     "ordering": st.sampled_from(["queue", {"header": "x"}]),
     "auth": st.just({"type": "apiKey", "name": "X-K", "value": "v"}),
+    "routes": st.sampled_from([[], ROUTES[:1], ROUTES]),
 })  # fmt: skip
 CONFIGURATIONS = st.builds(
     configuration,
