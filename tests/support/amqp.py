@@ -91,7 +91,7 @@ def bodies(messages: list[Message]) -> list[str]:
     return [message.body.decode() for message in messages]
 
 
-def wait_for(channel: BlockingChannel, queue: str, timeout: float = 10) -> None:
+def wait_for(channel: BlockingChannel, queue: str, timeout: float = 20) -> None:
     """Wait until a queue exists. Using a missing queue would close the channel."""
 
     def exists() -> bool:
