@@ -34,7 +34,7 @@ def entries(api: Api | Service, at_least: int = 1, **query: str) -> list[dict[st
         assert answer.status_code == 200, answer.text
         return list(answer.json)
 
-    return wait_until(lambda: (got := found()) and len(got) >= at_least and got, 10, "the entries being written")
+    return wait_until(lambda: (got := found()) and len(got) >= at_least and got, 20, "the entries being written")
 
 
 def test_a_change_is_recorded_with_who_what_whence_and_the_outcome(api: Api) -> None:

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.api.client import whole_service
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
-from tests.support.chromium import FLAGS
-from tests.support.programs import require
+from tests.support.chromium import FLAGS, PROGRAMS
+from tests.support.programs import find, require
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; skipped where it is not installed, unless REQUIRE_BROWSER=1 forbids that."""
-    program = require("BROWSER", "chromium")
+    program = next(filter(None, map(find, PROGRAMS)), None) or require("BROWSER", *PROGRAMS)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=program, args=FLAGS)
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 from tests.api.client import ADMIN, PASSWORD
 from tests.support.processes import wait_until
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)
 
 _RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -32,7 +32,7 @@ class Dashboard:
             reduced_motion="reduce",
             **context,
         )
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(30_000)
         self.page: Page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._hear)
@@ -69,7 +69,7 @@ class Dashboard:
         """Come back to the tab, which shows at once how things are now."""
         self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
-    def see(self, what: Locator, seconds: float = 15) -> None:
+    def see(self, what: Locator, seconds: float = 30) -> None:
         """Look again and again until this is shown."""
 
         def shown() -> bool:

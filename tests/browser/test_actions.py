@@ -80,7 +80,7 @@ def test_dead_letters_of_one_cause_are_read_replayed_moved_exported_and_deleted(
     dashboard.field("To the queue").fill("parked")
     dashboard.button("Move").click()
     expect(dashboard.notice("1 dead letter moved.")).to_be_visible()
-    wait_until(lambda: service.messages("parked") == 1, 15)
+    wait_until(lambda: service.messages("parked") == 1, 30)
 
     dashboard.button("Delete HTTP 422 status 422").click()
     expect(dialog).to_contain_text("1 dead letter. You cannot undo this.")
@@ -90,7 +90,7 @@ def test_dead_letters_of_one_cause_are_read_replayed_moved_exported_and_deleted(
     dashboard.field("Type caused.dlq to confirm").fill("caused.dlq")
     dashboard.button("Delete").click()
     expect(dashboard.notice("1 dead letter deleted.")).to_be_visible()
-    wait_until(lambda: service.messages("caused.dlq") == 1, 15)
+    wait_until(lambda: service.messages("caused.dlq") == 1, 30)
     assert target.count == 1, "only the replayed message was sent"
 
 
@@ -106,14 +106,14 @@ def test_a_dead_letter_is_edited_and_resent(dashboard: Dashboard, service: Servi
     expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
     assert [request.body for request in target.wait_for(1)] == [b'{"iban": "DE02"}']
     expect(dashboard.row("HTTP 422")).to_have_count(0)
-    wait_until(lambda: service.messages("edited-letter.dlq") == 1, 15)
+    wait_until(lambda: service.messages("edited-letter.dlq") == 1, 30)
 
 
 def test_replay_all_asks_first_and_warns_if_the_target_still_fails(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     dead_letters(service, target, "still", 400, 422)
-    wait_until(lambda: service.get("/getConsumer", name="still")["state"] == "failing", 15)
+    wait_until(lambda: service.get("/getConsumer", name="still")["state"] == "failing", 30)
     dashboard.open("dead-letter-queue/still.dlq", "Dead letters in still.dlq")
     dashboard.button("Replay all").click()
     dialog = dashboard.page.get_by_role("dialog")
@@ -383,8 +383,8 @@ def test_a_connection_is_closed(dashboard: Dashboard, service: Service) -> None:
     ours.get_by_role("button").click()
     dashboard.button("Close connection").click()
     expect(dashboard.notice("Closed the connection.")).to_be_visible()
-    wait_until(lambda: before - {one["connectionId"] for one in service.get("/getConnections")}, 15)
-    wait_until(lambda: requests.get(f"{service.url}/health/ready", timeout=10).ok, 15)
+    wait_until(lambda: before - {one["connectionId"] for one in service.get("/getConnections")}, 30)
+    wait_until(lambda: requests.get(f"{service.url}/health/ready", timeout=10).ok, 30)
 
 
 def test_users_are_made_changed_disabled_and_deleted(dashboard: Dashboard, service: Service) -> None:

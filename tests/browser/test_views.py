@@ -207,7 +207,7 @@ def test_who_is_logged_out_elsewhere_is_asked_to_log_in_and_comes_back_to_the_sa
 def test_a_list_is_sorted_by_its_columns_and_the_address_remembers_it(service: Service, dashboard: Dashboard) -> None:
     for name, count in (("sorted-a", 1), ("sorted-b", 3), ("sorted-c", 2)):
         service.queue(name, *("x" * count))
-    wait_until(lambda: [service.messages(f"sorted-{one}") for one in "abc"] == [1, 3, 2], 15)
+    wait_until(lambda: [service.messages(f"sorted-{one}") for one in "abc"] == [1, 3, 2], 30)
     dashboard.open("queues?name=sorted-", "Queues")
     names = dashboard.page.locator("tbody th")
     expect(names).to_have_text(["sorted-a", "sorted-b", "sorted-c"])
