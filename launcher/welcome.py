@@ -16,7 +16,7 @@ WorkerRMQ is ready after {seconds:.1f} s at {plan.url}
   broker  {plan.broker}
   store   {plan.store}
   files   {plan.data_dir} (messages, queues, consumers, users; logs in {plan.data_dir}/logs)
-Ctrl+C stops it. To try it, paste this into another terminal, in this directory:
+Ctrl+C stops it. To try it, paste this into another terminal, in this directory. The target then prints the message:
 
 python3 examples/target.py {target_port} &   # a target that prints its requests; `kill %1` stops it
 {curls}

@@ -21,7 +21,7 @@ from tests.support.target import Target
 def test_a_login_is_kept_for_its_owner_only_until_the_logout(stranger: Shell) -> None:
     assert "flask rmq login" in stranger.fails(4, "queues", "list")
     said = stranger.done("login", typed=f"{PASSWORD}\n")
-    assert "as admin, admin, until" in said
+    assert "as admin (role admin) until" in said
     assert PASSWORD not in said
     stranger.done("queues", "list")
     kept = stranger.home / ".config" / "workerrmq" / "logins.json"
