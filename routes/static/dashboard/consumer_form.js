@@ -11,7 +11,7 @@ const PAYLOADS = [["raw", "raw: the body unchanged"], ["envelope", "envelope: JS
   ["template", "template: the output of the template"]];
 
 const CERTIFICATES = [
-  ["ca", "Trusted CA certificates", "PEM; empty: those that the service trusts"],
+  ["ca", "Trusted CA certificates", "PEM; empty: the CA certificates of the service"],
   ["certificate", "Client certificate", "PEM, with its chain"],
   ["key", "Key of the client certificate", "PEM, not encrypted; never shown again"],
 ];
@@ -75,7 +75,7 @@ function common(consumer) {
       hint: 'JSON, as in {"body": {"total": {"$gte": 100}}}; empty: every message',
     },
     {
-      name: "otherwise", label: "Messages that the filter does not admit", value: otherwiseText(consumer.otherwise), read: otherwise,
+      name: "otherwise", label: "Messages that do not match the filter", value: otherwiseText(consumer.otherwise), read: otherwise,
       hint: "deadLetter, discard, queue:NAME or exchange:NAME:ROUTING-KEY; required with a filter",
     },
     { name: "timeout", label: "Timeout", kind: "number", value: consumer.timeout, hint: "seconds; default 30" },

@@ -71,7 +71,7 @@ function edit(user) {
     title: `Edit ${user.username}`,
     fields: [
       { name: "role", label: "Role", kind: "select", options: ROLES, value: user.role },
-      { name: "password", label: "New password", kind: "password", hint: "empty: unchanged; a new password ends all their logins", autocomplete: "new-password" },
+      { name: "password", label: "New password", kind: "password", hint: "empty: unchanged; a new password ends all sessions of the user", autocomplete: "new-password" },
     ],
     submit: "Save",
     async run(values) {
@@ -94,7 +94,7 @@ async function setDisabled({ username }, disabled) {
 function askToDelete({ username }) {
   confirmByName({
     title: `Delete the user ${username}?`,
-    text: "All their logins end at once.",
+    text: "This also ends all sessions of the user.",
     name: username,
     verb: "Delete user",
     async run() {
