@@ -111,7 +111,7 @@ def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: 
     problem = assert_problem(
         service.post("/createQueue", {"queueName": "orders", "messageTtl": 2000}), 409, "queue_exists_otherwise"
     )
-    assert problem["errors"] == [{"field": "x-message-ttl", "detail": "is 1000; you asked for 2000"}]
+    assert problem["errors"] == [{"field": "messageTtl", "detail": "is 1000; you asked for 2000"}]
     assert_problem(
         service.post("/createQueue", {"queueName": "orders", "durable": False}), 409, "queue_exists_otherwise"
     )

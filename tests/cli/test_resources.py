@@ -45,7 +45,7 @@ def test_certificates_of_a_consumer_come_from_files_and_its_authorization_too(sh
 
 
 def test_a_refusal_is_the_service_s_sentence_and_status_1(shell: Shell, queue: str) -> None:
-    assert "'x-max-length' none; you asked for 5" in shell.fails(1, "queues", "create", queue, "--max-length", "5")
+    assert "with maxLength unset; you asked for 5" in shell.fails(1, "queues", "create", queue, "--max-length", "5")
     assert "already used" not in shell.fails(1, "queues", "get", f"{queue}-not")
 
 
