@@ -21,7 +21,7 @@ Result = Literal[
     "routed",
 ]
 """`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the next three: the
-consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone;
+message did not match the consumer's filter, and was dead-lettered (`filtered`), published elsewhere, or discarded;
 `routed`: published to the queue of a route."""
 
 

@@ -46,8 +46,9 @@ class RetryPolicy(Model):
     give_up_after: float | None = Field(
         None,
         gt=0,
-        description="seconds since the message was published (its timestamp; without one, its first failure), due or "
-        "replayed, after which a failed message is dead-lettered as `expired`; the last attempt is made at that time",
+        description="maximum age of a message in seconds: a failure after that dead-letters it as `expired`, and a "
+        "retry that would be due later is made at that age. The age counts from the publication (`timestamp`, else the "
+        "first failure), the scheduled time or the replay, whichever is latest.",
     )
 
 
@@ -253,7 +254,7 @@ class ConsumerSpec(TargetSpec, _Identity):
             raise ValueError(
                 'is required with filter: "deadLetter", "discard" or {"forward": {"exchange": "…", "routingKey": "…"}}'
                 if value is None
-                else "needs filter, because it applies to messages that the filter does not admit"
+                else "needs filter, because it applies to messages that do not match the filter"
             )
         if isinstance(value, Forward) and value.forward.queue == info.data.get("queue_name"):
             raise ValueError("must not forward to the consumer's own queue")

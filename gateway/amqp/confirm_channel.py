@@ -158,7 +158,9 @@ def _refusal(exchange: str, reason: str) -> WorkerError:
 
 
 def _lost(event: str, reason: str) -> WorkerError:
-    return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
+    return PublishUnconfirmed(
+        f"{event} before it confirmed the message ({reason}); the message may have been published."
+    )
 
 
 def destination(exchange: str, routing_key: str) -> str:

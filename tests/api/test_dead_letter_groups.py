@@ -137,7 +137,7 @@ def test_a_replay_to_a_queue_without_a_consumer_warns(consuming: Service, letter
     assert "is paused" in warning
     consuming.delete("/deleteConsumer", {"queueName": queue})
     told = consuming.post("/replayDeadLetters", {"queueName": queue, "dryRun": True}).json
-    assert told["warnings"] == [f"No consumer takes messages from '{queue}'."]
+    assert told["warnings"] == [f"The queue '{queue}' has no consumer. The messages wait in the queue."]
 
 
 def test_one_message_is_resent_with_another_body(consuming: Service, target: Target, letters: str) -> None:

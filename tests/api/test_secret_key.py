@@ -50,7 +50,7 @@ def test_a_rotation_names_what_no_key_opens_and_leaves_it_as_it_is(
     app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr(f"{NEW},{OLD}"))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
     assert result.exit_code == 1
-    assert "signed (sealed under another SECRET_KEY). Set them again." in result.output
+    assert "signed (encrypted with another SECRET_KEY). Set them again." in result.output
     assert registry(NEW).get("kept").spec == kept.spec
     assert registry("lost").get("signed") == lost
 
