@@ -14,6 +14,6 @@ class Concurrency(Model):
     max: int = Field(ge=1, le=2000)
     adaptive: bool = Field(
         False,
-        description="whether to send fewer requests when the target is slower than usual, answers 429 or 503, "
-        "or does not answer in time, and more again when it keeps up",
+        description="reduce the limit when the target is slower than usual, answers 429 or 503, or does not answer in "
+        "time; raise it again, up to max, when the target keeps up",
     )

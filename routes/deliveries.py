@@ -30,7 +30,7 @@ class WhichDeliveries(LogQuery):
 
 class AttemptDetails(Model):
     """One attempt. The target answered with `status`, or the request failed with `error`. `nextAt` is the time of the
-    next attempt. `sampled` marks a success that stands for many: one in a hundred is kept."""
+    next attempt. `sampled` marks a success if the log keeps only one success in a hundred."""
 
     at: datetime
     consumer_id: str
