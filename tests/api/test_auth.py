@@ -1,4 +1,4 @@
-"""Who may do what: logging in, tokens, roles, and how fast they end. Every route × every bad credential:
+"""Login, tokens and roles, and how fast a revocation applies. Every route with every bad credential:
 test_credentials.py."""
 
 from __future__ import annotations

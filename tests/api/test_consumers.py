@@ -75,7 +75,7 @@ def test_the_answer_does_not_tell_whether_a_guessed_secret_is_right(service: Ser
 
 
 @pytest.mark.broker_independent
-def test_what_is_no_secret_is_compared_beside_one(service: Service) -> None:
+def test_fields_that_are_not_secret_are_compared_although_secrets_are_not(service: Service) -> None:
     create_consumer(service, headers={"X-Api-Key": "right", "X-Env": "prod"}, auth=None)
     for change in ({"headers": {"X-Api-Key": "right", "X-Env": "test"}}, {"headers": {"X-Env": "prod"}}):
         assert_problem(service.post("/createConsumer", CONSUMER | change), 409, "conflict", "differs in headers.")

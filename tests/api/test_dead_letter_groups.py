@@ -226,7 +226,7 @@ def test_messages_that_the_broker_dead_lettered_or_clients_published_are_grouped
     assert (published["count"], published["outcome"], published["since"]) == (1, "published", None)
 
 
-def test_who_may_not_read_messages_may_not_look_at_dead_letters(service: Service, unique_name: str) -> None:
+def test_a_viewer_cannot_read_dead_letters(service: Service, unique_name: str) -> None:
     letters = f"{unique_name}.dlq"
     service.post("/createQueue", {"queueName": letters})
     for path in ("/getDeadLetters", "/exportDeadLetters"):

@@ -100,7 +100,9 @@ def test_a_limit_takes_the_oldest(consuming: Service, target: Target, unique_nam
     wait_until(lambda: waiting(consuming, f"{unique_name}.dlq") == 7)
 
 
-def test_what_cannot_go_back_stays_a_dead_letter(consuming: Service, target: Target, unique_name: str) -> None:
+def test_a_message_whose_queue_is_missing_stays_a_dead_letter(
+    consuming: Service, target: Target, unique_name: str
+) -> None:
     dead_letters(consuming, target, unique_name, 4)
     consuming.delete("/deleteConsumer", {"queueName": unique_name})
     wait_until(lambda: consuming.delete("/deleteQueue", {"queueName": unique_name}).status_code == 200)

@@ -139,7 +139,7 @@ def test_a_refusal_is_kept_too_with_its_form(api: Api) -> None:
     assert second.headers["Idempotent-Replayed"] == "true"
 
 
-def test_what_was_refused_before_it_began_leaves_the_key_free(api: Api) -> None:
+def test_a_request_that_fails_validation_leaves_the_key_free(api: Api) -> None:
     assert keyed(api, "k", "/createUser", {"username": "carol"}).status_code == 400
     body = {"username": "carol", "password": "correct horse battery", "role": "viewer"}
     assert keyed(api, "k", "/createUser", body).status_code == 201

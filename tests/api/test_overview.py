@@ -27,7 +27,7 @@ from tests.support.target import Target
 
 @pytest.fixture
 def service(make_service: Callable[..., Service], broker: BrokerNode) -> Service:
-    """One whose every look is a new one, and that judges by seconds."""
+    """Return a service that reads the overview anew at each request, and needs only seconds to report a problem."""
     return looking_anew(make_service(), broker)
 
 
@@ -113,7 +113,7 @@ def test_consumers_without_any_worker_are_one_trouble(service: Service) -> None:
 
 
 @pytest.mark.broker_independent
-def test_one_that_was_created_just_now_is_no_trouble_yet(service: Service, broker: BrokerNode) -> None:
+def test_a_new_consumer_is_not_a_problem_yet(service: Service, broker: BrokerNode) -> None:
     create_consumer(service)
     beat(service)
     assert troubles(service) == []

@@ -349,7 +349,7 @@ def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
         ({"type": "quorum", "durable": False}, "durable", "must be true for a queue of this type"),
     ],
 )
-def test_what_the_broker_refuses_is_told_by_the_clients_own_field(
+def test_a_refusal_of_the_broker_names_the_clients_field(
     service: Service, body: dict[str, Any], field: str, says: str
 ) -> None:
     problem = assert_problem(service.post("/createQueue", {"queueName": "q", **body}), 400, "refused_by_broker", says)

@@ -154,7 +154,7 @@ def test_a_signing_secret_that_is_taken_away_is_gone_at_once(registry: ConsumerR
     assert (unsigned.spec.signing_secret, unsigned.retiring_secrets) == (None, ())
 
 
-def test_what_is_not_there_is_not_found(registry: ConsumerRegistry) -> None:
+def test_a_deleted_consumer_is_not_found(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     registry.delete(created.id)
     for attempt in (

@@ -35,7 +35,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One that nobody trusts."""
+    """Return an authority that no client trusts."""
     return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
 
 
@@ -48,7 +48,7 @@ def client(authority: Authority) -> Files:
 def node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[RabbitNode]:
-    """One that talks to nobody who does not show a certificate of the authority."""
+    """Yield a node that requires a client certificate of the authority."""
     if request.param.missing:
         unavailable(request.param.name.upper(), request.param.missing)
     tls = NodeTls(authority.certificate, *authority.sign("node"), client_certificates=True)

@@ -67,7 +67,7 @@ def test_changes_are_in_the_audit_log_and_their_passwords_are_not(api: Api, run:
     assert "another good one" not in answer.text
 
 
-def test_what_cannot_be_is_refused_with_a_sentence(run: Run) -> None:
+def test_an_invalid_command_is_refused_with_a_reason(run: Run) -> None:
     for arguments, typed, says in (
         (("delete", "nobody"), "", "no user 'nobody'"),
         (("delete", ADMIN), "", "last admin"),
