@@ -1,4 +1,4 @@
-"""What the service observes of its conditions, from the registry, the reports of workers and RabbitMQ's queues."""
+"""The service observes conditions in the registry, in the workers' reports and in RabbitMQ's queues."""
 
 from __future__ import annotations
 

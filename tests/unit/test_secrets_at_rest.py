@@ -18,7 +18,7 @@ SEALED_BEFORE = (
 HERE = ("consumer", "one", "https://erp.example:443")
 
 
-def test_what_is_sealed_opens_in_its_place_with_any_of_the_keys() -> None:
+def test_any_of_the_keys_opens_a_sealed_text_in_its_place() -> None:
     sealed = Sealer("old").seal(CONTENT, HERE)
     assert "canary" not in sealed
     assert Sealer("new", "old").open(sealed, HERE) == CONTENT
