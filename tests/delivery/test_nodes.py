@@ -47,7 +47,7 @@ def faulty(broker: BrokerNode, proxy: Callable[[int], Proxy], target: Target) ->
 
 @pytest.fixture
 def publishers() -> Iterator[list[PublisherThread]]:
-    """Those in it end with the test."""
+    """Yield a list. The publishers in it end with the test."""
     made: list[PublisherThread] = []
     yield made
     for one in made:

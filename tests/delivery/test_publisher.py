@@ -1,4 +1,4 @@
-"""What PublisherThread says of a message is what the broker said."""
+"""PublisherThread reports the broker's result for each message."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def nested(depth: int) -> Any:
     return value
 
 
-def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
+def test_a_message_that_amqp_cannot_encode_is_refused_and_the_others_are_published(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
     odd = [

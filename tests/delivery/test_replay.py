@@ -1,4 +1,4 @@
-"""What a replay of dead letters holds at once."""
+"""The number of messages that a replay of dead letters holds at once."""
 
 from __future__ import annotations
 
