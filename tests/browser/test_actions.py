@@ -1,4 +1,4 @@
-"""What can be done by the dashboard's buttons and forms really happens."""
+"""The dashboard's buttons and forms carry out their actions."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_the
     assert service.get("/getConsumer", queueName="mistyped")["prefetch"] == 64, "what was not touched stays"
 
 
-def test_what_is_not_touched_in_a_consumers_form_stays_and_what_is_taken_out_goes(
+def test_the_consumer_form_keeps_unchanged_fields_and_resets_emptied_fields(
     dashboard: Dashboard, service: Service
 ) -> None:
     service.post(

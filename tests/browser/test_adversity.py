@@ -15,7 +15,7 @@ from tests.support.target import Target
 
 
 def troubled(*names: str, messages: int = 3, since: str | None = None) -> dict[str, Any]:
-    """What the start page is told: these consumers are suspended."""
+    """Return an overview in which these consumers are suspended."""
     troubles = [
         {"kind": "consumer_suspended", "name": name, "queueName": name, "reason": "HTTP 404", "messages": messages,
          "since": since} for name in names
@@ -23,7 +23,7 @@ def troubled(*names: str, messages: int = 3, since: str | None = None) -> dict[s
     return {"consumers": {}, "workers": 1, "totals": None, "troubles": troubles, "troubleCount": len(troubles)}
 
 
-def test_what_is_not_there_is_said_and_nothing_is_offered_to_do_with_it(dashboard: Dashboard) -> None:
+def test_a_page_of_a_missing_object_shows_an_error_and_offers_no_action(dashboard: Dashboard) -> None:
     for view in ("queue", "consumer", "dead-letter-queue"):
         dashboard.page.evaluate("view => { location.hash = `#/${view}/gone`; }", view)
         expect(dashboard.page.get_by_role("alert")).to_contain_text("There is no")

@@ -1,4 +1,4 @@
-"""What the page weighs, what it may do, and that it fetches nothing from anywhere else."""
+"""The size and the permissions of the page. It loads nothing from other origins."""
 
 from __future__ import annotations
 
