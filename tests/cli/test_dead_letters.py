@@ -90,7 +90,7 @@ def test_a_retry_that_lost_its_queue_comes_back_to_one_that_is_created_again(
     assert [one["message"] for one in shell.json("messages", "get", queue)] == ["orphan"]
 
 
-def test_what_is_not_there_is_refused(shell: Shell, unique_name: str) -> None:
+def test_missing_queues_and_replays_are_refused(shell: Shell, unique_name: str) -> None:
     assert "no queue" in shell.fails(1, "dead-letters", "list", unique_name)
     assert shell.fails(1, "dead-letters", "replay", unique_name)
     assert shell.fails(1, "dead-letters", "progress", unique_name)

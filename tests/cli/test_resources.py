@@ -165,7 +165,7 @@ def test_a_key_is_shown_once_and_does_what_its_role_may(shell: Shell, queue: str
     assert "refused the key in WORKERRMQ_API_KEY" in program.fails(4, "publish", queue, "Hello")
 
 
-def test_what_was_changed_is_in_the_audit_log(shell: Shell, queue: str) -> None:
+def test_the_audit_log_lists_a_change(shell: Shell, queue: str) -> None:
     found = wait_until(lambda: shell.json("audit", "list", "--resource", queue), message="the entry")
     assert (found[0]["action"], found[0]["user"]) == ("createQueue", "admin")
 
@@ -195,6 +195,6 @@ def test_health_names_each_dependency(shell: Shell) -> None:
     assert "alive" in shell.done("alive")
 
 
-def test_what_comes_from_outside_cannot_steer_the_terminal(shell: Shell, queue: str) -> None:
+def test_control_characters_of_messages_are_escaped(shell: Shell, queue: str) -> None:
     shell.done("publish", queue, "red \x1b[31m")
     assert "red \\x1b[31m" in shell.done("messages", "get", queue)
