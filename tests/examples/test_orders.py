@@ -38,7 +38,7 @@ LESSONS = {
     12: ["worker | is told by Basic.Cancel"],
     13: ["nacked 7 times", "got all 10"],
 }
-"""What each lesson must say, on either broker."""
+"""The texts that each lesson must print, on either broker."""
 
 
 class Terminals:
@@ -60,7 +60,7 @@ class Terminals:
         return self._started[-1]
 
     def output(self, *words: str, status: int = 0) -> str:
-        """All that a command says that ends by itself."""
+        """Return the output of a command that ends without an interrupt."""
         process = self.run(*words)
         wait_until(lambda: not process.running, 90, f"the end of {words}")
         assert process.returncode == status, process.output()
@@ -95,12 +95,12 @@ def terminals(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termin
 
 
 def said(output: str, who: str) -> list[str]:
-    """What one of them said."""
+    """Return the lines that one participant printed."""
     return re.findall(rf"^ *{re.escape(who)} \| (.*)$", output, re.MULTILINE)
 
 
 def lesson(output: str, number: int) -> str:
-    """What was printed in a lesson."""
+    """Return the output of a lesson."""
     found = re.search(rf"^== Lesson {number}: .*?(?=^== |\Z)", output, re.MULTILINE | re.DOTALL)
     assert found, output
     return found[0]
@@ -162,7 +162,7 @@ def test_each_service_works_in_a_terminal_of_its_own(terminals: Terminals) -> No
     assert f"order.completed {orders[0]}" in services["logs"].output()
 
 
-def test_what_a_worker_left_another_takes(terminals: Terminals) -> None:
+def test_another_worker_takes_the_order_of_a_stopped_worker(terminals: Terminals) -> None:
     terminals.output("produce")
     first = terminals.run("worker", "W1")
     wait_until(lambda: "takes" in first.output(), 30, "the first order")
