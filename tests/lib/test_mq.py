@@ -111,7 +111,7 @@ def test_a_message_is_acknowledged_after_process(producer: mq.Producer, here: Te
     wait_until(lambda: received(again) == [1], 30, "the message coming again")
 
 
-def test_what_process_fails_for_comes_again_later_behind_the_others(producer: mq.Producer, here: Terminals) -> None:
+def test_a_message_whose_process_fails_is_retried_after_the_others(producer: mq.Producer, here: Terminals) -> None:
     consumer = here.run("-c", FAILING)
     for number in (1, 2, 3):
         producer.produce({"n": number})
@@ -123,7 +123,9 @@ def test_what_process_fails_for_comes_again_later_behind_the_others(producer: mq
 
 
 @pytest.mark.parametrize("queues", BROKERS, indirect=True)
-def test_what_is_not_json_does_not_stop_a_consumer(producer: mq.Producer, queues: BrokerNode, here: Terminals) -> None:
+def test_a_message_that_is_not_json_does_not_stop_a_consumer(
+    producer: mq.Producer, queues: BrokerNode, here: Terminals
+) -> None:
     consumer = here.mq("consumer", "queue1")
     with queues.connect() as connection:
         connection.channel().basic_publish("CTH", "", b"{nonsense")
