@@ -21,11 +21,12 @@ from delivery.copies import (
     came_from,
     failed_copy,
     original,
+    passed,
 )
-from delivery.delivery_limit import COUNTING_HEADERS
 from delivery.kept_answer import kept_sentence
 from domain.consumer import ConsumerSpec
-from domain.message import Message, Properties, PropertiesView
+from domain.dead_letter import DEATHS
+from domain.message import Message, PropertiesView
 from domain.outcome import Answer
 from domain.timestamps import as_text
 
@@ -103,9 +104,11 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
 
 
 def moved(source: Source, queue: str) -> Message:
-    """Return a dead letter for another queue, with its history. It is persistent and does not expire."""
-    dropped = {*COUNTING_HEADERS, "CC", "BCC"}  # the copy goes to no other queue
-    kept = {name: value for name, value in (source.properties.headers or {}).items() if name not in dropped}
-    fields = {name: getattr(source.properties, name) for name in Properties.__slots__}
-    acting = {"expiration": None, "user_id": None, "delivery_mode": 2, "cluster_id": None}
-    return Message(queue, source.body, properties=Properties(**{**fields, **acting, "headers": kept or None}))
+    """Return a dead letter for another queue, with its history. It is persistent and does not expire. The broker's
+    death history moves into a header of ours, because RabbitMQ before 4.0 drops a message that would expire into a
+    queue of that history (https://www.rabbitmq.com/docs/dlx#routing)."""
+    copy = passed(queue, source.properties, source.body)
+    headers = dict(copy.properties.headers or {})
+    if deaths := (source.properties.headers or {}).get("x-death"):
+        headers[DEATHS] = deaths
+    return replace(copy, properties=replace(copy.properties, headers=headers or None))

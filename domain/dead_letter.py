@@ -20,6 +20,8 @@ from domain.names import QueueName
 MAX_EXAMINED = 10_000
 """Messages that a look examines at most. The others keep their place, unexamined."""
 
+DEATHS = "workerrmq-x-death"
+"""The header with the broker's death history of a dead letter that was moved."""
 _LONGEST = 500
 _VARYING = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b|\d+")
 """UUIDs and numbers, which differ between answers with the same cause, such as the id of an order."""
@@ -111,7 +113,7 @@ def _moment(value: Any) -> datetime | None:
 
 def _death(headers: Mapping[str, Any]) -> Mapping[Any, Any]:
     """Return the latest entry of the broker's death history (https://www.rabbitmq.com/docs/dlx#effects)."""
-    deaths = headers.get("x-death")
+    deaths = headers.get("x-death", headers.get(DEATHS))
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     return latest if isinstance(latest, dict) else {}
 

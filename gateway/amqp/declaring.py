@@ -32,8 +32,8 @@ class Refused(Exception):
 
     @property
     def says_missing(self) -> bool:
-        """Whether the queue or exchange is missing. RabbitMQ also answers 404 for a queue whose node is down."""
-        return self.code == _NOT_FOUND and ("no queue '" in self.text or "no exchange '" in self.text)
+        """Whether the queue is missing. RabbitMQ also answers 404 for a queue whose node is down."""
+        return self.code == _NOT_FOUND and "no queue '" in self.text
 
 
 def exchange(name: str, kind: str, arguments: Mapping[str, Any] | None = None) -> Declaration:
@@ -63,11 +63,6 @@ def fanout(name: str) -> Declaration:
 def look_for(queue_name: str) -> Declaration:
     """Check whether a queue exists: raise Refused if it does not."""
     yield lambda channel, done: channel.queue_declare(queue_name, passive=True, callback=done)
-
-
-def look_for_exchange(name: str) -> Declaration:
-    """Ask whether an exchange is there."""
-    yield lambda channel, done: channel.exchange_declare(name, passive=True, callback=done)
 
 
 def bind(queue_name: str, to: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> Step:

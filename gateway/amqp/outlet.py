@@ -44,7 +44,8 @@ class Waiting(NamedTuple):
 
 
 class Outlet:
-    """The messages to one exchange on one connection. Owned by the loop's thread.
+    """The messages to one `exchange` on one connection; empty for the default exchange, and for exchanges that share a
+    channel because there are too many. Owned by the loop's thread.
 
     The broker closes the channel of a message whose exchange is missing, is internal or may not be used by our user
     (AMQP 0-9-1 §1.8.3.7). Because each exchange has a separate channel, no other message loses its confirm then.
@@ -57,6 +58,7 @@ class Outlet:
         self.waiting: deque[Waiting] = deque()
         self._channel: ConfirmChannel | None = None  # to publish on
         self._channels: list[ConfirmChannel] = []  # includes those that open, and replaced ones with open confirms
+        self._ended = False  # whether no more channels open
         self._open()
 
     @property
@@ -92,7 +94,8 @@ class Outlet:
         return [*(done for channel in self._channels for done in channel.forget()), *(one.done for one in waiting)]
 
     def close(self) -> None:
-        """Close the channel. The exchange must be idle."""
+        """Close all channels. The exchange must be idle."""
+        self._ended = True
         for channel in self._channels:
             channel.retire()
 
@@ -103,7 +106,7 @@ class Outlet:
 
     def _open(self) -> None:
         self._refusal = None
-        if not self._connection.is_open:
+        if self._ended or not self._connection.is_open:
             return
         try:
             self._connection.channel(on_open_callback=self._opened)
@@ -111,6 +114,9 @@ class Outlet:
             self._loop.call_later(self._periods.reopening, self._open)
 
     def _opened(self, channel: Any) -> None:
+        if self._ended:
+            channel.close()
+            return
         opened = ConfirmChannel(self._connection, channel, self._refused)
         self._channels.append(opened)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(opened, reason))
@@ -143,7 +149,7 @@ class Outlet:
             return
         log.warning("publisher_channel_closed", connection=self._name, exchange=self._exchange, reason=text)
         refusal = self._lose(channel, "The broker closed the channel", text, blame=True)
-        if refusal is None or not self._exchange:  # the default exchange always exists
+        if refusal is None or not self._exchange:  # the default exchange always exists; several may share a channel
             self._loop.call_later(self._periods.reopening, self._open)
             return
         self._refusal = refusal

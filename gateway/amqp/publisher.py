@@ -20,8 +20,9 @@ from gateway.loop import Loop, contained
 log = structlog.get_logger("workerrmq.amqp")
 
 _MOST_OUTLETS = 256
-"""Maximum number of exchanges with a channel; the other exchanges use the channel of the default exchange. It is less
-if the broker allows fewer than twice as many channels."""
+"""Maximum number of outlets. It is less if the broker allows fewer than twice as many channels."""
+_SHARED = None
+"""The key of the outlet of all exchanges that find no other."""
 
 
 class Publisher:
@@ -51,7 +52,7 @@ class Publisher:
         self.blocked: str | None = None
         """why the broker blocks the connection (https://www.rabbitmq.com/docs/alarms), or None"""
         self._sizes = SizeLimit(self._send_waiting)
-        self._outlets: dict[str, Outlet] = {}  # of this connection, by exchange; "" is always there
+        self._outlets: dict[str | None, Outlet] = {}  # of this connection, by exchange; "" is always there
         self._waiting: deque[Waiting] = deque()  # messages that wait for a connection, or for a probe of the size limit
 
     def open(self) -> None:
@@ -112,15 +113,18 @@ class Publisher:
             self._outlet(exchange).doubt()
 
     def _outlet(self, exchange: str) -> Outlet:
-        """Return the outlet of an exchange. If there are too many, close one that is idle."""
-        if exchange not in self._outlets:
-            if len(self._outlets) >= min(_MOST_OUTLETS, self._connection.params.channel_max // 2):
-                idle = next((name for name, outlet in self._outlets.items() if name and outlet.idle), None)
-                if idle is None:
-                    return self._outlets[""]
+        """Return the outlet of an exchange. If there are too many, close one that is idle, or return the shared one."""
+        key: str | None = exchange
+        most = min(_MOST_OUTLETS, self._connection.params.channel_max // 2)
+        if key not in self._outlets and len(self._outlets) >= most - 1:  # one is left for the shared one
+            idle = next((name for name, outlet in self._outlets.items() if name and outlet.idle), None)
+            if idle is None:
+                key = _SHARED
+            else:
                 self._outlets.pop(idle).close()
-            self._outlets[exchange] = Outlet(self._loop, self._name, exchange, self._connection, self._periods)
-        return self._outlets[exchange]
+        if key not in self._outlets:
+            self._outlets[key] = Outlet(self._loop, self._name, key or "", self._connection, self._periods)
+        return self._outlets[key]
 
     # --- what pika calls -------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.declaring import Refused
 from gateway.amqp.pika_private import cancel
+from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Failed
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE, entrance
 from gateway.consuming.places import Places
@@ -46,9 +47,10 @@ class DueRetries:
     delivered twice.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, publisher: Publisher) -> None:
+        """`publisher` has a separate connection, so that no copy of another consumer waits for a due retry."""
         self._loop, self._standing, self._periods = wiring.loop, wiring.standing, wiring.periods
-        self._places = Places(wiring.loop, wiring.publisher, wiring.periods)
+        self._places = Places(wiring.loop, publisher, wiring.periods)
         self._connection: Any = None
         self._channel: Any = None
         self._session: Session | None = None
@@ -136,21 +138,18 @@ class DueRetries:
 
     def _forward(self, one: _Due, due: float) -> None:
         """Publish a message at `due` (Unix seconds), never earlier."""
-        now, place = time.time(), self._places.of(one.message)
+        now = time.time()
         if not one.open:
             return
         if delay := seconds_in_levels(due, now):
             self._wait_again(one, delay)
         elif due > now:
             self._loop.call_later(due - now, lambda: self._forward(one, due))
-        elif one.message.exchange and place.seen < time.monotonic() - self._periods.look_again:
-            # Publishing to a missing exchange closes the channel, and the confirms of all other copies are lost.
-            place.look(self._connection, partial(self._looked, one))
         else:
             self._give_back(one)
 
     def _give_back(self, one: _Due, *, looked: bool = False) -> None:
-        """Publish a message to its queue or exchange. `looked` tells whether it was just found to exist."""
+        """Publish a message to its queue or exchange. `looked` tells whether its queue was just found to exist."""
         place = self._places.of(one.message)
 
         def answered(error: WorkerError | None) -> None:
@@ -162,7 +161,6 @@ class DueRetries:
             elif isinstance(error, PublishUnconfirmed):  # the channel was lost
                 self._forward(one, 0.0)
             elif isinstance(error, Unroutable) and one.message.exchange:
-                place.seen = 0.0
                 self._keep(one, ORPHANS)
             elif isinstance(error, Unroutable) and not looked:
                 place.look(self._connection, partial(self._looked, one))
@@ -172,7 +170,7 @@ class DueRetries:
         place.publish(one.message, answered, lambda: one.open)
 
     def _looked(self, one: _Due, refused: Refused | None) -> None:
-        """Continue after a check whether the queue or exchange is gone, or its node is down."""
+        """Continue after a check whether the queue is gone, or its node is down."""
         if not one.open:
             return
         if refused is None:

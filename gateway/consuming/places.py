@@ -14,7 +14,7 @@ from delivery.periods import Periods
 from domain.errors import BrokerTimeout, PublishUnconfirmed, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import Done, destination
-from gateway.amqp.declaring import Refused, declare, look_for, look_for_exchange
+from gateway.amqp.declaring import Refused, declare, look_for
 from gateway.amqp.publisher import Publisher
 from gateway.loop import Loop
 
@@ -76,8 +76,6 @@ class Place:
         self._all, self._exchange, self._queue = places, exchange, queue
         self.refusing = False
         """whether it refused its last message"""
-        self.seen = 0.0
-        """time of the last check that found it"""
         self._looking: list[Callable[[Refused | None], None]] = []
         self._waiting: deque[_Parcel] = deque()
         self._sent: dict[int, _Parcel] = {}  # by number
@@ -104,7 +102,7 @@ class Place:
         self._send()
 
     def look(self, connection: Any, found: Callable[[Refused | None], None]) -> None:
-        """Check whether the queue or exchange exists, once for all callers. `found` gets None or the refusal."""
+        """Check whether the queue exists, once for all callers. `found` gets None or the refusal."""
         self._looking.append(found)
         if len(self._looking) > 1:
             return
@@ -114,12 +112,10 @@ class Place:
             if self._looking is not callers:
                 return
             self._looking = []
-            if refused is None:
-                self.seen = time.monotonic()
             for one in callers:
                 self._all.loop.call_later(0, partial(one, refused))
 
-        declare(connection, look_for_exchange(self._exchange) if self._exchange else look_for(self._queue), answered)
+        declare(connection, look_for(self._queue), answered)
         unanswered = Refused(0, f"The broker does not answer whether {self} exists.")
         self._all.loop.call_later(self._all.periods.returned, partial(answered, unanswered))
 

@@ -50,8 +50,10 @@ class Snapshot:
 
 
 class ConsumerThread:
-    """Owns its loop, its two connections, the HTTP client and all consumers. One connection consumes and the other
-    publishes copies, because RabbitMQ blocks publishing connections while it is short of memory or disk.
+    """Owns its loop, its three connections, the HTTP client and all consumers. One connection consumes and the others
+    publish, because RabbitMQ blocks publishing connections while it is short of memory or disk. Due retries have a
+    separate connection: while the node of a quorum queue hangs, RabbitMQ stops a channel that publishes to the queue
+    for seconds at each message, and copies must not wait for that.
 
     Other threads may call `start`, `apply`, `snapshot`, `take_attempts`, `alive`, `stop` and `join`, and read `crash`.
     Start it after a fork.
@@ -128,7 +130,11 @@ class ConsumerThread:
         self._loop = loop = Loop()
         self._link = Link(loop, self._nodes, self._name, on_up=self._up, on_down=self._down)
         channels = ChannelPeriods(refusal=self._periods.look_again)
-        self._publisher = Publisher(loop, self._nodes, f"{self._name}-copies", patient=True, periods=channels)
+        self._publisher, due = (
+            Publisher(loop, self._nodes, f"{self._name}-{purpose}", patient=True, periods=channels)
+            for purpose in ("copies", "due")
+        )
+        self._links: tuple[Link | Publisher, ...] = (self._link, self._publisher, due)
         self._wiring = Wiring(
             loop,
             HttpClient(loop, self._guard, self._periods.connection_age, self._egress, self._periods.tokens),
@@ -140,14 +146,14 @@ class ConsumerThread:
             self._periods,
             Renderer(loop, self._limits),
         )
-        self._due_retries = DueRetries(self._wiring)
+        self._due_retries = DueRetries(self._wiring, due)
         self._consumers = RunningConsumers(self._wiring, self._close_when_done)
         self._connection: Any = None
         self._connections = 0  # number of connections so far
         self._copies = 0  # copies in flight after the deadline
         self._stopping = self._closing = False
-        self._link.open()
-        self._publisher.open()
+        for link in self._links:
+            link.open()
         self._take_snapshot()
         self._verify()
         self._started.set()
@@ -226,12 +232,12 @@ class ConsumerThread:
         if not self._closing:
             self._closing = True
             self._consumers.close()
-            self._link.close()
-            self._publisher.close()
+            for link in self._links:
+                link.close()
             self._end(time.monotonic() + self._periods.closing)
 
     def _end(self, at_the_latest: float) -> None:
-        if (self._link.closed and self._publisher.closed) or time.monotonic() > at_the_latest:
+        if all(link.closed for link in self._links) or time.monotonic() > at_the_latest:
             self._consumers.tell()
             self._wiring.renderer.close()
             self._wiring.http.close()  # last: it removes handlers by numbers that others may use since

@@ -12,7 +12,8 @@ from typing import Any
 from domain.configuration import KINDS, Configuration
 from domain.consumer_changes import NewConsumer, WhichConsumer
 from domain.errors import BrokerUnavailable, Invalid, PreconditionFailed, StoreUnavailable, WorkerError
-from services.configuration.planning import Action, Step, consumer_changes, plan, resulting_spec
+from services.configuration.consumer_entries import changes_of, resulting_spec
+from services.configuration.planning import Action, Step, plan
 from services.configuration.reading import NotExported, Objects, Resources
 
 
@@ -90,10 +91,13 @@ class Configurations:
         """Return the step, blocked if the service refuses the consumer: its target, template or certificate."""
         if step.kind.name != "consumer" or step.action == "delete" or step.blocked:
             return step
-        there = step.installed
-        before = there.consumer.spec if there and there.consumer else None
+        there = step.installed.consumer if step.installed else None
         try:
-            self._resources.consumers.check(resulting_spec(there, step.entry), there.routes if there else {}, before)
+            self._resources.consumers.check(
+                resulting_spec(there, step.entry),
+                there.routes if there else {},
+                there.consumer.spec if there else None,
+            )
         except Invalid as exc:
             return replace(step, blocked=exc.detail)
         return step
@@ -200,8 +204,9 @@ class _Applying:
 
     def _update_consumer(self, step: Step) -> None:
         assert step.installed is not None
+        assert step.installed.consumer is not None
         if step.fields != {"paused"}:
-            _, self._warnings = self._to.consumers.update(consumer_changes(step.installed, step.entry))
+            _, self._warnings = self._to.consumers.update(changes_of(step.installed.consumer, step.entry))
         if "paused" in step.fields:
             switch = self._to.consumers.pause if step.entry.paused else self._to.consumers.resume
             switch(WhichConsumer(name=step.key))

@@ -3,55 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
-
 from domain.configuration import KINDS, Change, Configuration, ConfiguredConsumer, ConfiguredUser, Kind
 from domain.consumer import ConsumerSpec
-from domain.consumer_changes import ConsumerChanges, NewConsumer
-from domain.credentials import left_masked
-from domain.errors import Invalid
 from domain.exchange import ExchangeSpec
-from domain.model import MASK, Model
+from domain.model import Model
 from domain.queue import QueueSpec
-from domain.registry import RegisteredConsumer
-from domain.route import DEFAULT, below
-from domain.router import stored, whole_of
-from domain.sentences import field_faults, joined
-from services.consumer_state import masked, shown
-from services.routes import changed
+from services.configuration.consumer_entries import Differences, InstalledConsumer, cannot_create, differences
+from services.consumer_state import masked
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
     """An object that exists: its entry in a configuration, and its label. `not_exported` is the reason why an export
-    leaves it out. `messages` are those of a queue; `consumer` is a consumer with its secrets, and `routes` are the
-    consumers of its routes, by name."""
+    leaves it out. `messages` are those of a queue; `consumer` is a consumer with its secrets."""
 
     entry: Any
     label: str | None = None
     not_exported: str | None = None
     messages: int = 0
-    consumer: RegisteredConsumer | None = None
-    routes: Mapping[str, RegisteredConsumer] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> ConsumerSpec:
-        """The definition of the consumer, with its routes."""
-        assert self.consumer is not None
-        return whole_of(self.consumer.spec, {name: one.spec for name, one in self.routes.items()})
-
-    @property
-    def faulty(self) -> set[str]:
-        """The fields of the consumer whose stored values are invalid."""
-        assert self.consumer is not None
-        own = self.routes.get(below(self.consumer.spec.name, DEFAULT))
-        found = self.consumer.faults + (own.faults if own else ())
-        others = {"routes" for one in self.routes.values() if one.faults and one is not own}
-        return {name.partition(".")[0] for name, _ in found} | others
+    consumer: InstalledConsumer | None = None
 
 
 Installation = Mapping[str, Mapping[str, Installed]]
@@ -116,9 +90,6 @@ def _shown(entry: Model) -> dict[str, Any]:
     return entry.model_dump(by_alias=True, mode="json", exclude_defaults=True)
 
 
-Differences = tuple[list[Change], str | None]
-
-
 def _differences(before: Model, after: Model) -> list[Change]:
     """Return the fields that differ."""
     there, asked = (one.model_dump(by_alias=True, mode="json") for one in (before, after))
@@ -156,83 +127,9 @@ def _user(there: Installed, entry: ConfiguredUser) -> Differences:
     return _differences(before, entry.model_copy(update={"disabled": kept, "password": None})), None
 
 
-def consumer_changes(there: Installed, wanted: ConfiguredConsumer) -> ConsumerChanges:
-    """Return the changes that make a consumer the wanted one, except `paused`. They apply only to its present
-    revision. Raises ValidationError."""
-    assert there.consumer is not None
-    fields = wanted.definition()
-    fields["headers"] = dict.fromkeys(there.spec.headers) | fields["headers"]  # null removes a header
-    changes = {name: value for name, value in fields.items() if name not in _IDENTITY}
-    which = {"name": there.consumer.spec.name, "ifRevision": there.consumer.revision}
-    return ConsumerChanges.model_validate(which | changes)
-
-
-_IDENTITY = {"name", "queueName"}
-
-
-def resulting_spec(there: Installed | None, wanted: ConfiguredConsumer) -> ConsumerSpec:
-    """Return the definition that a new or changed consumer will have, with its routes. Raises Invalid and
-    ValidationError."""
-    if there is None:
-        return NewConsumer.model_validate(wanted.definition()).whole(wanted.url)
-    assert there.consumer is not None
-    return changed(there.consumer, there.routes, consumer_changes(there, wanted))
-
-
 def _consumer(there: Installed, entry: ConfiguredConsumer) -> Differences:
-    """Compare the values of secrets, and show them masked."""
-    before = there.spec
-    if entry.queue_name != before.queue_name:
-        moved = Change(field="queueName", from_=before.queue_name, to=entry.queue_name)
-        return [moved], (
-            "A consumer cannot change its queue. Delete it first (DELETE /deleteConsumer), or list it under another "
-            "name."
-        )
-    try:
-        after = resulting_spec(there, entry)
-    except Invalid as exc:
-        masked_secret = any(name.endswith("signingSecret") for name, _ in exc.fields)
-        return [], (_hidden(entry) if masked_secret else None) or exc.detail
-    except ValidationError as exc:
-        return [], joined(field_faults(ConsumerSpec, exc))
-    old, new, was, will = stored(before), stored(after), shown(before), shown(after)
-    changes = [
-        Change(field=name, from_=was[name], to=will[name])
-        for name in new
-        if old[name] != new[name] or name in there.faulty
-    ]
-    paused = there.consumer is not None and there.consumer.state == "paused"
-    if entry.paused is not None and entry.paused != paused:
-        changes.append(Change(field="paused", from_=paused, to=entry.paused))
-    return changes, _masked(new)
-
-
-def _masked(definition: Mapping[str, Any]) -> str | None:
-    hidden = [
-        *_masks(definition),
-        *(f"routes.{one['name']}.{name}" for one in definition["routes"] for name in _masks(one)),
-    ]
-    if not hidden:
-        return None
-    return f"The export hides {', '.join(hidden)}. Write ${{env:NAME}} or ${{file:PATH}} there, or the value itself."
-
-
-def _masks(target: Mapping[str, Any]) -> list[str]:
-    return left_masked(target) + ["signingSecret"] * (target["signingSecret"] == MASK)
-
-
-def _hidden(entry: ConfiguredConsumer) -> str | None:
-    return _masked(entry.definition())
-
-
-def _new_consumer(entry: ConfiguredConsumer, _now: datetime) -> str | None:
-    if hidden := _hidden(entry):
-        return hidden
-    try:
-        NewConsumer.model_validate(entry.definition())
-    except ValidationError as exc:
-        return joined(field_faults(NewConsumer, exc))
-    return None
+    assert there.consumer is not None
+    return differences(there.consumer, entry)
 
 
 def _new_user(entry: ConfiguredUser, _now: datetime) -> str | None:
@@ -292,7 +189,7 @@ _RULES = {
     ),
     "binding": _Rules(lambda _there, _entry: ([], None)),
     "user": _Rules(_user, _new_user),
-    "consumer": _Rules(_consumer, _new_consumer),
+    "consumer": _Rules(_consumer, lambda entry, _now: cannot_create(entry)),
     "apiKey": _Rules(
         _fixed(
             lambda one: one,

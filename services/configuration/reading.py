@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from domain.api_key import ApiKey
 from domain.configuration import KINDS, Configuration, ConfiguredApiKey, ConfiguredConsumer, ConfiguredUser
-from domain.consumer import ConsumerSpec
 from domain.details import BindingDetails, ExchangeDetails, PolicyDetails, QueueDetails
 from domain.exchange import ExchangeSpec, NewBinding
 from domain.model import Model
@@ -21,12 +20,13 @@ from domain.names import OWN
 from domain.policy import PolicySpec
 from domain.queue import QueueSpec
 from domain.registry import RegisteredConsumer
-from domain.router import Route, whole_of
+from domain.router import Route
 from domain.selection import Selection
 from domain.sentences import field_faults, joined
 from domain.user import User
 from gateway.mongo.labels import Labels
 from services.api_keys import ApiKeys
+from services.configuration.consumer_entries import InstalledConsumer
 from services.configuration.planning import Installed
 from services.consumer_state import shown
 from services.consumers import Consumers
@@ -96,14 +96,14 @@ class Resources:
                     found.installed[kind.name][key] = replace(one, label=labels.get((kind.name, key)))
         return found
 
-    def _consumers(self) -> list[_WithRoutes]:
+    def _consumers(self) -> list[InstalledConsumer]:
         """Return all consumers. A route is a part of its router; without that, it is a consumer like the others."""
         found = {one.spec.name: one for one in self.consumers.all()}
         routes: dict[str, dict[str, RegisteredConsumer]] = {name: {} for name in found}
         for name, one in found.items():
             if one.router in routes:
                 routes[one.router][name] = one
-        return [_WithRoutes(one, routes[name]) for name, one in found.items() if one.router not in routes]
+        return [InstalledConsumer(one, routes[name]) for name, one in found.items() if one.router not in routes]
 
     def _bindings(self) -> list[BindingDetails]:
         return self.exchanges.bindings(Selection(size=sys.maxsize)).items
@@ -114,17 +114,6 @@ class _Source(NamedTuple):
 
     items: Callable[[], Iterable[Any]]
     entry: Callable[[Any], Installed | None]
-
-
-class _WithRoutes(NamedTuple):
-    """A consumer, and the consumers of its routes by name."""
-
-    consumer: RegisteredConsumer
-    routes: dict[str, RegisteredConsumer]
-
-    @property
-    def spec(self) -> ConsumerSpec:
-        return self.consumer.spec
 
 
 def _name(item: Any) -> str:
@@ -164,10 +153,9 @@ def _user(user: User) -> Installed:
     return Installed(ConfiguredUser(username=user.username, role=user.role, disabled=disabled))
 
 
-def _consumer(one: _WithRoutes) -> Installed:
-    consumer, routes = one
-    whole = whole_of(consumer.spec, {name: route.spec for name, route in routes.items()})
-    reasons = [route.reason for route in (consumer, *routes.values()) if route.faults]
+def _consumer(one: InstalledConsumer) -> Installed:
+    whole = one.spec
+    reasons = [route.reason for route in (one.consumer, *one.routes.values()) if route.faults]
     reasons += [
         f"Its route {route.name!r} has no target, because a change was interrupted. Give its routes again."
         for route in whole.routes
@@ -175,9 +163,9 @@ def _consumer(one: _WithRoutes) -> Installed:
     ]
     if reasons:
         entry = ConfiguredConsumer.model_construct(**dict(whole))
-        return Installed(entry, not_exported=reasons[0], consumer=consumer, routes=routes)
-    paused = {"paused": True} if consumer.state == "paused" else {}
-    return Installed(ConfiguredConsumer.model_validate(shown(whole) | paused), consumer=consumer, routes=routes)
+        return Installed(entry, not_exported=reasons[0], consumer=one)
+    paused = {"paused": True} if one.consumer.state == "paused" else {}
+    return Installed(ConfiguredConsumer.model_validate(shown(whole) | paused), consumer=one)
 
 
 def _api_key(key: ApiKey) -> Installed:

@@ -1,4 +1,4 @@
-"""Break one of the service's connections from the broker's side."""
+"""Look at the service's connections, and break one, from the broker's side."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ def close_connection(broker: BrokerNode, name: str) -> None:
         )
 
     wait_until(closed, 20, f"{name} being closed")
+
+
+def open_channels(broker: BrokerNode, connection_name: str) -> list[int]:
+    """The numbers of the channels of the connections that have this name."""
+    named = {
+        one["name"]
+        for one in broker.management.get("connections").json()
+        if dict(one.get("client_properties") or {}).get("connection_name") == connection_name  # [] while it opens
+    }
+    channels = broker.management.get("channels").json()
+    return [one["number"] for one in channels if one.get("connection_details", {}).get("name") in named]

@@ -19,6 +19,7 @@ from gateway.management import DeadLetterGateway, ManagementClient
 from gateway.mongo import Store, open_store
 from gateway.rendering.renderer import RenderLimits
 from services.reconciler import Reconciler
+from tests.delivery.frames import FrameCounter
 from tests.delivery.running import Consumers
 from tests.support.management import management_nodes
 from tests.support.node import BrokerNode
@@ -61,6 +62,20 @@ def between(broker: BrokerNode, proxy: Callable[[int], Proxy]) -> Proxy:
 def proxied_url(broker: BrokerNode, between: Proxy) -> str:
     """The broker's URL by way of the proxy."""
     return broker.amqp_url.replace(str(broker.port), str(between.port))
+
+
+@pytest.fixture
+def counter(broker: BrokerNode) -> Iterator[FrameCounter]:
+    """A proxy before the broker that counts frames; see `counted_url`."""
+    one = FrameCounter(broker.port)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def counted_url(broker: BrokerNode, counter: FrameCounter) -> str:
+    """The broker's URL by way of the counter."""
+    return broker.amqp_url.replace(str(broker.port), str(counter.port))
 
 
 @pytest.fixture

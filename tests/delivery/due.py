@@ -19,5 +19,14 @@ def make_due(channel: BlockingChannel, queue: str, ids: list[str], body: bytes =
         channel.basic_publish(DUE, queue, body, pika.BasicProperties(message_id=one, delivery_mode=2, headers=headers))
 
 
+def takers(channel: BlockingChannel) -> int:
+    """The number of threads that take due retries; 0 if their queue does not exist yet."""
+    with channel.connection.channel() as other:
+        try:
+            return int(other.queue_declare(DUE, passive=True).method.consumer_count)
+        except pika.exceptions.ChannelClosedByBroker:
+            return 0
+
+
 def ids_of(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{number}" for number in range(count)]

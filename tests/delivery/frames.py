@@ -8,8 +8,8 @@ import threading
 from collections import Counter
 from contextlib import suppress
 
-ACK = (60, 80)
-"""basic.ack (AMQP 0-9-1 §1.8.3.13): class and method"""
+ACK, CHANNEL_OPEN, QUEUE_DECLARE = (60, 80), (20, 10), (50, 10)
+"""basic.ack, channel.open and queue.declare (AMQP 0-9-1 §1.8.3.13, §1.5.2.1, §1.7.2.1): class and method"""
 
 
 class FrameCounter:

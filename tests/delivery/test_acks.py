@@ -61,10 +61,14 @@ def test_messages_of_several_waves_are_acked_without_an_unknown_tag(
 
 
 def test_ten_thousand_messages_need_far_fewer_acks(
-    make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, broker: BrokerNode
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    broker: BrokerNode,
+    counted_url: str,
+    counter: FrameCounter,
 ) -> None:
-    counter = FrameCounter(broker.port)
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
+    consumers = make_consumers(counted_url)
     with Target(record=False) as target, broker.connect() as other:
         unconfirmed = other.channel()
         publish(unconfirmed, queue, *[b"x"] * 10_000)
@@ -73,7 +77,6 @@ def test_ten_thousand_messages_need_far_fewer_acks(
         wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 10_000, 60)
         consumers.end(5)
         assert ready(channel, queue) == 0
-    counter.close()
     assert 0 < counter.sent[ACK] < 5_000
 
 

@@ -19,8 +19,8 @@ from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.standing import Standing
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE
 from gateway.loop import Loop
-from tests.delivery.due import MANY, ids_of, make_due
-from tests.delivery.frames import ACK, FrameCounter
+from tests.delivery.due import MANY, ids_of, make_due, takers
+from tests.delivery.frames import ACK, QUEUE_DECLARE, FrameCounter
 from tests.delivery.oracle import left
 from tests.delivery.running import Consumers
 from tests.delivery.test_acks import unacked
@@ -34,7 +34,6 @@ from tests.support.target import Target
 pytestmark = pytest.mark.versions
 
 MakeConsumers = Callable[..., Consumers]
-EXCHANGE_DECLARE, QUEUE_DECLARE = (40, 10), (50, 10)
 ALL = dict.fromkeys(("configure", "write", "read"), ".*")
 
 
@@ -48,10 +47,14 @@ def plain(broker: BrokerNode) -> Iterator[BlockingChannel]:
 
 
 @pytest.fixture
-def counter(broker: BrokerNode) -> Iterator[FrameCounter]:
-    one = FrameCounter(broker.port)
-    yield one
-    one.close()
+def consuming(
+    make_consumers: MakeConsumers, channel: BlockingChannel, queue: str, counted_url: str, target: Target
+) -> Consumers:
+    """A thread that takes due retries, by way of the counter, with a consumer of `queue`. It checks the levels at most
+    once in a test, however long the test takes."""
+    consumers = make_consumers(counted_url, periods=Periods(doubt_again=60))
+    wait_consuming(consumers, channel, queue, target)
+    return consumers
 
 
 def make_early(
@@ -67,28 +70,24 @@ def make_early(
 def wait_consuming(consumers: Consumers, channel: BlockingChannel, queue: str, target: Target) -> None:
     """Run a consumer, and wait until the thread takes due retries."""
     consumers.deliver(queue, target.url("/ok"))
-    wait_until(lambda: channel.queue_declare(DUE, durable=True, passive=True).method.consumer_count)
+    wait_until(lambda: takers(channel))
 
 
 def test_many_due_retries_are_acked_by_few_frames(
-    make_consumers: MakeConsumers,
+    consuming: Consumers,
     channel: BlockingChannel,
     plain: BlockingChannel,
-    queue: str,
     unique_name: str,
     broker: BrokerNode,
     counter: FrameCounter,
-    target: Target,
 ) -> None:
     destination = f"{unique_name}-to"
     channel.queue_declare(destination, durable=True)
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
-    wait_consuming(consumers, channel, queue, target)
     before = counter.sent[ACK]
     make_due(plain, destination, ids_of("m", MANY))
     wait_ready(channel, destination, MANY, 30)
     wait_until(lambda: unacked(broker, DUE) == 0, 20)
-    consumers.end()
+    consuming.end()
     assert ready(channel, DUE) == 0, "all were acked"
     assert counter.sent[ACK] - before < MANY / 3
 
@@ -206,17 +205,10 @@ def test_a_window_of_large_retries_that_takes_longer_than_the_limit_is_published
     assert [ready(channel, name) for name in names] == [80] * len(names)
 
 
+@pytest.mark.usefixtures("consuming")
 def test_early_messages_of_a_skewed_clock_do_not_have_the_levels_checked_for_each(
-    make_consumers: MakeConsumers,
-    channel: BlockingChannel,
-    plain: BlockingChannel,
-    queue: str,
-    broker: BrokerNode,
-    counter: FrameCounter,
-    target: Target,
+    channel: BlockingChannel, plain: BlockingChannel, queue: str, counter: FrameCounter
 ) -> None:
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
-    wait_consuming(consumers, channel, queue, target)
     make_early(plain, 1000, [queue])
     wait_until(lambda: held(channel, "workerrmq.scheduled.9") == 1)
     before = counter.sent[QUEUE_DECLARE]
@@ -226,23 +218,19 @@ def test_early_messages_of_a_skewed_clock_do_not_have_the_levels_checked_for_eac
     assert counter.sent[QUEUE_DECLARE] - before < 200
 
 
-def test_messages_with_many_routing_keys_to_a_missing_exchange_check_it_once(
-    make_consumers: MakeConsumers,
-    channel: BlockingChannel,
-    plain: BlockingChannel,
-    queue: str,
-    unique_name: str,
-    broker: BrokerNode,
-    counter: FrameCounter,
-    target: Target,
+@pytest.mark.usefixtures("consuming")
+def test_messages_to_a_missing_exchange_become_orphans_and_no_retry_is_published_twice(
+    channel: BlockingChannel, plain: BlockingChannel, unique_name: str, broker: BrokerNode
 ) -> None:
-    consumers = make_consumers(broker.amqp_url.replace(str(broker.port), str(counter.port)))
-    wait_consuming(consumers, channel, queue, target)
+    kept = f"{unique_name}-kept"
+    channel.queue_declare(kept, durable=True)
     wait_until(lambda: held(channel, ORPHANS) == 0)
-    before = counter.sent[EXCHANGE_DECLARE]
-    make_early(plain, -1, ids_of("key", 300), exchange=f"{unique_name}-gone")
+    for number in range(100):
+        make_early(plain, -1, ids_of(f"key-{number}", 3), exchange=f"{unique_name}-gone")
+        make_due(plain, kept, [f"m-{number}"])
     wait_ready(channel, ORPHANS, 300, 20)
-    assert counter.sent[EXCHANGE_DECLARE] - before < 60
+    wait_until(lambda: ready(channel, DUE) + unacked(broker, DUE) == 0, 20)
+    assert ready(channel, kept) == 100
 
 
 def test_a_thread_that_loses_its_channel_while_it_drains_ends_before_its_deadline(
@@ -255,7 +243,7 @@ def test_a_thread_that_loses_its_channel_while_it_drains_ends_before_its_deadlin
 ) -> None:
     consumers = make_consumers(periods=Periods(settling=60))  # the queue for orphans is not used before
     consumers.deliver(queue, target.url("/ok"))
-    wait_until(lambda: channel.queue_declare(DUE, passive=True).method.consumer_count)
+    wait_until(lambda: takers(channel))
     make_due(plain, "a-queue-that-is-gone", ["m-1"])
     wait_until(lambda: unacked(broker, DUE) == 1, 20)
     consumers.thread.stop(60)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from delivery.periods import Periods
-from domain.errors import Unroutable, WorkerError
+from domain.errors import PublishRefused, PublishUnconfirmed, Unroutable, WorkerError
 from domain.filter_pattern import FilterPattern
 from domain.message import Message, Properties
 from domain.otherwise import Destination, Forward
 from gateway.amqp.confirm_channel import ConfirmChannel
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.outlet import ChannelPeriods
+from gateway.amqp.publisher import Publisher
 from gateway.amqp.publisher_thread import PublisherThread
+from gateway.loop import Loop
+from tests.delivery.breaking import open_channels
 from tests.delivery.running import Consumers
+from tests.delivery.test_loop import wait_done
 from tests.support.amqp import publish, ready, take, wait_ready
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
@@ -30,17 +35,12 @@ NOTHING = FilterPattern({"body": {"total": {"$gte": 100}}})
 
 
 @contextmanager
-def publishing(broker: BrokerNode, periods: ChannelPeriods = ChannelPeriods()) -> Iterator[PublisherThread]:  # noqa: B008
-    publisher = PublisherThread(BrokerNodes.parse(broker.amqp_url), "test-publisher", channel_periods=periods)
+def publishing(url: str, periods: ChannelPeriods = ChannelPeriods()) -> Iterator[PublisherThread]:  # noqa: B008
+    publisher = PublisherThread(BrokerNodes.parse(url), "test-publisher", channel_periods=periods)
     publisher.start()
     wait_until(lambda: publisher.connected)
     yield publisher
     publisher.stop(1)
-
-
-def outlets(publisher: PublisherThread) -> int:
-    assert publisher._publisher is not None
-    return len(publisher._publisher._outlets) - 1
 
 
 def message(queue: str, exchange: str = "", body: bytes = b"body") -> Message:
@@ -126,7 +126,7 @@ def test_a_missing_exchange_costs_no_message_of_another_caller(
     bound, missing = f"{unique_name}-bound", f"{unique_name}-missing"
     channel.exchange_declare(bound, "fanout")
     channel.queue_bind(queue, bound)
-    with publishing(broker) as publisher:
+    with publishing(broker.amqp_url) as publisher:
         for _ in range(10):
             batch = [message(queue), message("k", missing), message("k", bound), message("k", missing), message(queue)]
             first, lost, second, too, third = publisher.publish(batch, 10).result()
@@ -137,10 +137,23 @@ def test_a_missing_exchange_costs_no_message_of_another_caller(
     wait_ready(channel, queue, 30)
 
 
+def test_more_missing_exchanges_than_channels_cost_no_message_of_a_queue(
+    broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
+) -> None:
+    with publishing(f"{broker.amqp_url}?channel_max=8") as publisher:
+        for _ in range(5):
+            missing = [message("k", f"{unique_name}-{number}") for number in range(12)]
+            batch = [one for lost in missing for one in (message(queue), lost)]
+            results = publisher.publish(batch, 20).result()
+            assert results[::2] == [None] * 12
+            assert all(isinstance(one, Unroutable | PublishUnconfirmed) for one in results[1::2])
+    wait_ready(channel, queue, 60)
+
+
 def test_a_refused_exchange_is_tried_again_after_each_period_and_used_when_it_exists(
     broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
 ) -> None:
-    with publishing(broker, ChannelPeriods(refusal=0.1)) as publisher:
+    with publishing(broker.amqp_url, ChannelPeriods(refusal=0.1)) as publisher:
         for _ in range(5):
             (refused,) = publisher.publish([message("k", unique_name)], 10).result()
             assert isinstance(refused, Unroutable)
@@ -152,7 +165,7 @@ def test_a_refused_exchange_is_tried_again_after_each_period_and_used_when_it_ex
 def test_an_exchange_that_is_deleted_while_in_use_and_created_again_is_used_again(
     broker: BrokerNode, channel: BlockingChannel, queue: str, unique_name: str
 ) -> None:
-    with publishing(broker) as publisher:
+    with publishing(broker.amqp_url) as publisher:
         for _ in range(3):
             channel.exchange_declare(unique_name, "fanout")
             channel.queue_bind(queue, unique_name)
@@ -170,18 +183,30 @@ def test_the_channels_of_many_exchanges_use_half_of_a_connections_channels_at_mo
     for name in names:
         channel.exchange_declare(name, "fanout")
         channel.queue_bind(queue, name)
-    publisher = PublisherThread(BrokerNodes.parse(f"{broker.amqp_url}?channel_max=8"), "test-publisher")
-    publisher.start()
-    try:
-        wait_until(lambda: publisher.connected)
+    with publishing(f"{broker.amqp_url}?channel_max=8") as publisher:
         for _ in range(5):  # at once: exchanges share a channel; one by one: the channel of an idle one is closed
             assert publisher.publish([message("k", name) for name in names], 20).result() == [None] * 12
-            assert outlets(publisher) <= 3
+            wait_until(lambda: len(open_channels(broker, "test-publisher")) <= 4)
             for name in names:
                 assert publisher.publish([message("k", name)], 20).result() == [None]
-    finally:
-        publisher.stop(1)
     wait_ready(channel, queue, 120)
+
+
+def test_an_exchange_that_loses_its_channel_while_another_replaces_it_leaves_none_open(
+    broker: BrokerNode, channel: BlockingChannel, unique_name: str
+) -> None:
+    full, names = f"{unique_name}-full", [f"{unique_name}-{number}" for number in range(12)]
+    channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    publish(channel, full, b"body")
+    for name in names:
+        channel.exchange_declare(name, "fanout")
+        channel.queue_bind(full, name)
+    periods = ChannelPeriods(renewal=0.0, reopening=0.01)
+    with publishing(f"{broker.amqp_url}?channel_max=8", periods) as publisher:
+        for number in range(40):  # three exchanges at once, which have all channels, and then the next three
+            batch = [message("k", names[(3 * number + place) % 12]) for place in range(3)]
+            assert all(isinstance(one, PublishRefused) for one in publisher.publish(batch, 20).result())
+        wait_until(lambda: len(open_channels(broker, "test-publisher")) <= 4)
 
 
 def test_a_channel_that_is_closed_before_it_confirms_is_opened_again(
@@ -196,34 +221,38 @@ def test_a_channel_that_is_closed_before_it_confirms_is_opened_again(
             self.channel.close()
 
     monkeypatch.setattr(ConfirmChannel, "open", close_at_first)
-    with publishing(broker) as publisher:
+    with publishing(broker.amqp_url) as publisher:
         assert publisher.publish([message(queue)], 10).result() == [None]
     assert left == [0]
 
 
 def test_a_callback_that_crashes_takes_no_result_from_the_others(broker: BrokerNode, queue: str) -> None:
-    with publishing(broker) as publisher:
-        assert publisher._publisher is not None
-        assert publisher._loop is not None
-        results: list[WorkerError | None] = []
+    loop, connections = Loop(), list[Any]()
+    publisher = Publisher(loop, BrokerNodes.parse(broker.amqp_url), "test-publisher")
+    publisher.on_up = connections.append
+    results: list[WorkerError | None] = []
 
-        def crash(_error: WorkerError | None) -> None:
-            raise RuntimeError("crashed")
+    def crash(_error: WorkerError | None) -> None:
+        raise RuntimeError("crashed")
 
-        def send() -> None:
-            assert publisher._publisher is not None
-            for done in (crash, results.append, crash, results.append):
-                publisher._publisher.publish(message(queue), done)
+    def send() -> None:
+        for done in (crash, results.append, crash, results.append):
+            publisher.publish(message(queue), done)
 
-        def send_and_lose() -> None:
-            assert publisher._publisher is not None
-            send()
-            publisher._publisher._connection.close()
+    def send_and_lose() -> None:
+        send()
+        connections[0].close()
 
-        publisher._loop.add_callback_threadsafe(send)
-        wait_until(lambda: results == [None, None])
-        publisher._loop.add_callback_threadsafe(send_and_lose)  # the results of a lost connection
-        wait_until(lambda: len(results) == 4)
-        publisher._loop.add_callback_threadsafe(send)  # they wait for the next connection
-        wait_until(lambda: len(results) == 6, 20)
-        assert results[4:] == [None, None]
+    steps = [send, send_and_lose, send, publisher.close]
+
+    def ended() -> bool:
+        """Take the next step if the last one has its two results."""
+        if steps and len(results) == 2 * (4 - len(steps)):
+            steps.pop(0)()
+        return not steps and publisher.closed
+
+    loop.call_later(30, loop.finish)
+    publisher.open()
+    wait_done(loop, ended)
+    assert len(results) == 6
+    assert results[:2] == results[4:] == [None, None]

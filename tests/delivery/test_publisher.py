@@ -22,7 +22,8 @@ from domain.message import Message, Properties
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.outlet import ChannelPeriods
 from gateway.amqp.publisher_thread import PublisherThread
-from tests.delivery.breaking import close_connection
+from tests.delivery.breaking import close_connection, open_channels
+from tests.delivery.frames import CHANNEL_OPEN, FrameCounter
 from tests.support.amqp import ready, take, wait_ready
 from tests.support.node import BrokerNode
 from tests.support.processes import free_port, wait_until
@@ -149,13 +150,19 @@ def test_a_queue_that_refuses_makes_its_message_refused(
 
 
 def test_a_channel_on_which_a_message_was_refused_is_replaced_and_costs_no_other_message(
-    make_publisher: Make, channel: BlockingChannel, queue: str, unique_name: str, broker: BrokerNode
+    make_publisher: Make,
+    channel: BlockingChannel,
+    queue: str,
+    unique_name: str,
+    broker: BrokerNode,
+    counted_url: str,
+    counter: FrameCounter,
 ) -> None:
     full = f"{unique_name}-full"
     channel.queue_declare(full, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
-    publisher = make_publisher(channel_periods=ChannelPeriods(renewal=0.05))
+    publisher = make_publisher(counted_url, channel_periods=ChannelPeriods(renewal=0.05))
     assert publisher.publish([message(full), message(queue)], 10).result() == [None, None]
-    used, published = {channel_in_use(publisher)}, 1
+    before, published = counter.sent[CHANNEL_OPEN], 1
 
     def replaced_often() -> bool:
         nonlocal published
@@ -163,8 +170,7 @@ def test_a_channel_on_which_a_message_was_refused_is_replaced_and_costs_no_other
         results = kinds(publisher.publish(batch, 10).result())
         assert results == [type(None), PublishRefused, *[type(None)] * 50, Unroutable]
         published += 51
-        used.add(channel_in_use(publisher))
-        return len(used) > 5
+        return counter.sent[CHANNEL_OPEN] - before > 5
 
     wait_until(replaced_often, 20)
     wait_ready(channel, queue, published)
@@ -172,30 +178,16 @@ def test_a_channel_on_which_a_message_was_refused_is_replaced_and_costs_no_other
     wait_until(lambda: len(open_channels(broker, "test-publisher")) <= 2)
 
 
-def test_a_channel_is_not_replaced_while_no_message_is_refused(make_publisher: Make, queue: str) -> None:
-    publisher = make_publisher(channel_periods=ChannelPeriods(renewal=0.0))
+def test_a_channel_is_not_replaced_while_no_message_is_refused(
+    make_publisher: Make, queue: str, counted_url: str, counter: FrameCounter
+) -> None:
+    publisher = make_publisher(counted_url, channel_periods=ChannelPeriods(renewal=0.0))
     wait_until(lambda: publisher.connected)
-    used = channel_in_use(publisher)
+    before = counter.sent[CHANNEL_OPEN]
     for _ in range(20):
         results = publisher.publish([message(queue), message("nowhere")], 10).result()
         assert kinds(results) == [type(None), Unroutable]
-    assert channel_in_use(publisher) is used
-
-
-def channel_in_use(publisher: PublisherThread) -> object:
-    assert publisher._publisher is not None
-    return publisher._publisher._outlets[""]._channel
-
-
-def open_channels(broker: BrokerNode, connection_name: str) -> list[int]:
-    """The numbers of the channels of the connections that have this name."""
-    named = {
-        one["name"]
-        for one in broker.management.get("connections").json()
-        if dict(one.get("client_properties") or {}).get("connection_name") == connection_name  # [] while it opens
-    }
-    channels = broker.management.get("channels").json()
-    return [one["number"] for one in channels if one.get("connection_details", {}).get("name") in named]
+    assert counter.sent[CHANNEL_OPEN] == before
 
 
 def nested(depth: int) -> Any:
@@ -293,7 +285,8 @@ def test_a_connection_lost_before_the_confirm_leaves_it_open_too(
     assert publisher.publish([message(queue)], 10).result() == [None]
     between.stall()
     result = publisher.publish([message(queue)], 30)
-    wait_until(lambda: publisher._publisher is not None and publisher._publisher.pending)
+    later = publisher.publish([message(queue)], 0.1)
+    assert kinds(later.result(20)) == [PublishUnconfirmed], "both were sent"
     between.reset()
     assert kinds(result.result(20)) == [PublishUnconfirmed]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from tests.delivery.frames import CHANNEL_OPEN, FrameCounter
 from tests.delivery.running import AT_ONCE, Consumers
 from tests.support.amqp import publish, ready
 from tests.support.node import BrokerNode
@@ -42,23 +43,21 @@ def test_a_queue_deleted_under_its_consumer_is_seen_and_taken_up_again_when_it_i
     target.wait_for(1)
 
 
-def test_a_missing_queue_is_not_asked_for_in_a_tight_loop_and_keeps_nobody_else_waiting(
-    consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
+def test_a_missing_queue_is_not_looked_for_in_a_tight_loop_and_delays_no_other_consumer(
+    make_consumers: Callable[..., Consumers],
+    channel: BlockingChannel,
+    queue: str,
+    counted_url: str,
+    counter: FrameCounter,
+    target: Target,
 ) -> None:
-    def channels_opened() -> int:
-        """The embedded broker does not count them, but frames; of which a look takes three at least."""
-        if broker.name != "embedded":
-            return int(broker.management.get("overview").json()["churn_rates"]["channel_created"])
-        connections = broker.management.get("connections").json()
-        (ours,) = [one for one in connections if one["client_properties"].get("connection_name") == "test-consumer"]
-        return int(ours["recv_cnt"]) // 3
-
+    consumers = make_consumers(counted_url)
     consumers.run(f"{queue}-missing", target.url(), retry=AT_ONCE)
     consumers.deliver(queue, target.url("/slow?seconds=0.5"), prefetch=1, retry=AT_ONCE)
-    before = channels_opened()
+    before = counter.sent[CHANNEL_OPEN]
     publish(channel, queue, *"12345678")
     target.wait_for(8)
-    assert channels_opened() - before < 20, "every look at a missing queue costs a channel"
+    assert counter.sent[CHANNEL_OPEN] - before < 20, "every look at a missing queue costs a channel"
 
 
 def test_messages_in_flight_when_their_queue_is_deleted_harm_nobody(

@@ -11,6 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from delivery.periods import Periods
 from gateway.amqp.topology import DUE, OVERDUE
 from tests.conftest import REAL_BROKERS
+from tests.delivery.due import takers
 from tests.delivery.oracle import left, publish_ids, wait_delivered
 from tests.delivery.running import Consumers
 from tests.support.amqp import ready, wait_ready
@@ -192,18 +193,9 @@ def test_the_queue_of_due_retries_is_made_again_when_it_is_deleted(
     consumers.deliver(queue, target.url("/ok"), retry={"schedule": (1,), "jitter": 0})
     target.answer = failing_once("m-")
     for round_ in range(3):  # several of the period
-        wait_until(lambda: consuming(channel))
+        wait_until(lambda: takers(channel))
         channel.queue_delete(DUE)
-        wait_until(lambda: consuming(channel))
+        wait_until(lambda: takers(channel))
         publish_ids(channel, queue, [f"m-{round_}"])
         wait_delivered(target, [f"m-{round_}"], 20)
     assert ready(channel, DUE) == 0
-
-
-def consuming(channel: BlockingChannel) -> bool:
-    """Whether a worker takes retries that are due."""
-    with channel.connection.channel() as other:
-        try:
-            return bool(other.queue_declare(DUE, passive=True).method.consumer_count)
-        except pika.exceptions.ChannelClosedByBroker:
-            return False

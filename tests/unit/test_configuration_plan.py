@@ -17,6 +17,7 @@ from domain.exchange import ExchangeSpec
 from domain.queue import QueueSpec
 from domain.registry import RegisteredConsumer
 from domain.router import consumers_of, router_of
+from services.configuration.consumer_entries import InstalledConsumer
 from services.configuration.planning import Installed, Step, plan
 from services.consumer_state import shown
 
@@ -54,7 +55,7 @@ def _installed(kind: str, entry: Any, label: str | None) -> Installed:
             routes = {one.name: registered(one, router=spec.name) for one in consumers_of(spec)}
             consumer, paused = registered(router_of(spec), state), {"paused": True} if entry.paused else {}
             entry = ConfiguredConsumer.model_validate(shown(spec) | paused)
-            return Installed(entry, label, consumer=consumer, routes=routes)
+            return Installed(entry, label, consumer=InstalledConsumer(consumer, routes))
     return Installed(entry, label)
 
 
@@ -200,7 +201,7 @@ def test_a_consumer_whose_stored_definition_is_invalid_is_set_again() -> None:
     faulty = RegisteredConsumer(
         "id", consumer.spec, 1, "suspended", "…", NOW, NOW, faults=(("outcomes", "is invalid"),)
     )
-    there["consumer"]["q"] = Installed(there["consumer"]["q"].entry, consumer=faulty)
+    there["consumer"]["q"] = Installed(there["consumer"]["q"].entry, consumer=InstalledConsumer(faulty))
     [step] = steps(there, configuration(**one("consumers", **CONSUMER)))
     assert (step.action, step.fields, step.blocked) == ("change", {"outcomes"}, None)
 

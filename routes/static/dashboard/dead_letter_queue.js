@@ -171,7 +171,7 @@ const header = (message, name) => message.properties.headers?.[`workerrmq-${name
 function why(message) {
   const ours = [header(message, "outcome"), [header(message, "reason"), header(message, "answer")].filter(Boolean).join(" ")].filter(Boolean).join(": ");
   if (ours) return ours;
-  const death = message.properties.headers?.["x-death"]?.[0];
+  const death = (message.properties.headers?.["x-death"] ?? header(message, "x-death"))[0];
   return death ? `${death.reason}, by the broker` : "published to this queue";
 }
 
