@@ -40,7 +40,7 @@ class RetryPolicy(Model):
     not charged; `giveUpAfter` limits it."""
 
     schedule: tuple[Annotated[float, Field(ge=1, le=86400)], ...] = Field(
-        (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False
+        (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False, description="seconds before each retry"
     )
     jitter: float = Field(0.2, ge=0, le=0.5, description="each delay varies at random by up to ± this share")
     give_up_after: float | None = Field(
@@ -82,16 +82,16 @@ messages with the same value one after another."""
 class RateLimit(Model):
     """Limit of requests over all workers: `perSecond` on average, `burst` at once."""
 
-    per_second: float = Field(gt=0, le=100_000)
-    burst: int = Field(1, ge=1, le=100_000)
+    per_second: float = Field(gt=0, le=100_000, description="requests per second")
+    burst: int = Field(1, ge=1, le=100_000, description="requests at once")
 
 
 class BreakerPolicy(Model):
     """The circuit breaker opens after this number of `failures` in a row, or when 80 of the last 100 answers failed.
     After `openSeconds` it is half open: one message probes the target."""
 
-    failures: int = Field(20, ge=1, le=10_000)
-    open_seconds: float = Field(30, ge=1, le=3600)
+    failures: int = Field(20, ge=1, le=10_000, description="failures in a row that open the circuit breaker")
+    open_seconds: float = Field(30, ge=1, le=3600, description="seconds until one message probes the target")
 
 
 ROUTES = (
@@ -107,9 +107,9 @@ class TargetSpec(Model):
     url: Url
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, max_length=50)
-    timeout: Seconds = Field(30, le=600)
-    connect_timeout: Seconds = Field(5, le=60)
-    prefetch: int = Field(64, ge=1, le=2000)
+    timeout: Seconds = Field(30, le=600, description="seconds until a request times out")
+    connect_timeout: Seconds = Field(5, le=60, description="seconds until a connection attempt times out")
+    prefetch: int = Field(64, ge=1, le=2000, description="maximum number of unacked messages in each worker")
     retry: RetryPolicy = RetryPolicy()
     outcomes: OutcomeRules = OutcomeRules()
     ordering: Ordering = "none"
