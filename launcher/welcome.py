@@ -22,7 +22,7 @@ python3 examples/target.py {target_port} &   # a target that prints its requests
 {curls}
 
 The dashboard is at {plan.url}/ and the command line is `flask rmq`: `. .venv/bin/activate`, then
-`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md shows everything in twenty minutes.
+`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md is a tutorial of ten minutes.
 """
 
 _READ_TOKEN = r"""sed 's/.*"token": *"\([^"]*\)".*/\1/'"""

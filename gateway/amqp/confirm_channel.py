@@ -25,7 +25,7 @@ class ConfirmChannel:
         self.channel = channel
         self._connection, self._refused = connection, refused
         self._tag = 0
-        self._sound = True  # whether nobody has doubted it
+        self._sound = True  # false after the first `doubt`
         self.retired = False
         """whether it closes after its last confirm"""
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
