@@ -157,7 +157,7 @@ def count(written: AuditLog) -> int:
     return written.page(AuditFilter(), Order(), 1, 1).total
 
 
-def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, store: StoreNode) -> None:
+def test_no_entry_is_lost_while_the_store_is_down(written: AuditLog, store: StoreNode) -> None:
     written.start()
     store.kill()
     for number in range(600):

@@ -83,13 +83,13 @@ def test_fields_that_are_not_secret_are_compared_although_secrets_are_not(servic
     assert_problem(service.post("/createConsumer", CONSUMER | body), 409, "conflict", "differs in auth.")
 
 
-def test_one_may_be_created_before_its_queue_and_is_told_so(service: Service) -> None:
+def test_a_consumer_can_be_created_before_its_queue_with_a_warning(service: Service) -> None:
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201
     assert "queue 'orders' does not exist" in answer.get_json()["warnings"][0]
 
 
-def test_one_may_be_created_while_the_broker_is_away(service: Service, broker: BrokerNode) -> None:
+def test_a_consumer_can_be_created_while_the_broker_is_down(service: Service, broker: BrokerNode) -> None:
     broker.stop()
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201

@@ -111,7 +111,7 @@ def test_a_message_whose_queue_is_missing_stays_a_dead_letter(
     wait_until(lambda: waiting(consuming, f"{unique_name}.dlq") == 4)
 
 
-def test_a_queue_that_is_not_there_is_said_to_be_so(service: Service, broker: BrokerNode, unique_name: str) -> None:
+def test_a_replay_of_a_missing_queue_is_an_error(service: Service, broker: BrokerNode, unique_name: str) -> None:
     answer = service.post("/replayDeadLetters", {"queueName": unique_name, "dryRun": True})
     assert (answer.status_code, answer.json["code"]) == (404, "queue_not_found")
     assert service.get("/getReplay", replayId="none").status_code == 404

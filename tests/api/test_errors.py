@@ -77,7 +77,7 @@ def test_an_unknown_route_names_the_closest_one(api: Api) -> None:
     problem(api("GET", "/x" * 3000), 404, "route_not_found")
 
 
-def test_a_wrong_method_is_told_the_right_one(api: Api) -> None:
+def test_the_error_for_a_wrong_method_names_the_right_method(api: Api) -> None:
     answer = api("PUT", "/createQueue")
     assert answer.headers["Allow"] == "POST"
     assert "POST" in problem(answer, 405, "method_not_allowed")["detail"]

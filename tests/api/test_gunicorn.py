@@ -166,7 +166,7 @@ def _answers(url: str, body: dict[str, str]) -> bool:
         return False
 
 
-def test_it_starts_while_the_store_is_away_and_heals(gunicorn: MakeGunicorn, store: StoreNode) -> None:
+def test_the_service_starts_while_the_store_is_down_and_recovers(gunicorn: MakeGunicorn, store: StoreNode) -> None:
     store.kill()
     server = gunicorn()
     assert server.call("POST", "/login", json={"username": ADMIN, "password": PASSWORD}).status_code == 503

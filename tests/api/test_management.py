@@ -55,9 +55,7 @@ def test_a_request_that_was_refused_does_not_cost_the_next_one_its_answer(broker
 
 @pytest.mark.broker_independent
 @pytest.mark.parametrize("name", [".", ".."])
-def test_names_that_web_servers_resolve_away_are_refused_before_they_hit_another_path(
-    queues: QueueGateway, name: str
-) -> None:
+def test_names_that_change_the_path_of_a_request_are_refused(queues: QueueGateway, name: str) -> None:
     with pytest.raises(Invalid, match="Choose another name"):
         queues.delete(name)
 

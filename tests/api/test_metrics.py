@@ -85,7 +85,7 @@ def test_gauges_say_what_waits_where_and_what_fails(host: Host, target: Target, 
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_the_metrics_are_there_whatever_is_away(
+def test_metrics_are_available_while_dependencies_are_down(
     host: Host, broker: BrokerNode, store: StoreNode, unique_name: str
 ) -> None:
     host.post("/createQueue", queueName=unique_name)

@@ -55,7 +55,7 @@ def test_a_full_queue_refuses(service: Service, broker: BrokerNode) -> None:
     assert [body for _, _, body in take(broker, "small")] == [b"1"]
 
 
-def test_while_the_broker_is_away_nothing_is_accepted_and_after_it_is_back_all_is_well(
+def test_publishing_fails_while_the_broker_is_down_and_works_afterwards(
     make_service: Callable[..., Service], broker: BrokerNode
 ) -> None:
     service = make_service(publish_timeout=1)

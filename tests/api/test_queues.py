@@ -357,9 +357,7 @@ def test_a_refusal_of_the_broker_names_the_clients_field(
     assert "{" not in problem["detail"], "Erlang's terms tell a client nothing"
 
 
-def test_while_the_broker_is_away_the_answer_says_so_and_when_to_come_back(
-    service: Service, broker: BrokerNode
-) -> None:
+def test_the_api_answers_503_with_retry_after_while_the_broker_is_down(service: Service, broker: BrokerNode) -> None:
     broker.stop()
     for answer in (
         service.get("/getQueues"),

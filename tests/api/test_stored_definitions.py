@@ -168,7 +168,7 @@ def test_it_can_be_paused_and_deleted(api: Api, edit: Edit) -> None:
     assert [one["name"] for one in api("GET", "/getConsumers").get_json()] == ["sound"]
 
 
-def test_a_secret_that_is_none_is_told_of_and_not_shown(
+def test_an_invalid_secret_is_reported_and_not_shown(
     api: Api, store: StoreNode, unique_name: str, tmp_path: Path
 ) -> None:
     registry = open_store(store.uri(database_of(unique_name)), "a key", tmp_path).consumers

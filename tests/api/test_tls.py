@@ -221,7 +221,7 @@ def test_mongodb_with_a_private_ca_and_a_client_certificate(
     assert store_check(make_app, f"mongodb://127.0.0.1:{way.port}/tls?{options}")["up"]
 
 
-def test_why_mongodb_is_not_reached_by_tls_is_said(
+def test_the_error_names_the_reason_of_a_failed_tls_handshake_with_mongodb(
     make_app: MakeApp, mongo_tls: Callable[..., Proxy], authority: Authority, stranger: Authority
 ) -> None:
     way, elsewhere = mongo_tls(), mongo_tls(x509.DNSName("mongo.example"))

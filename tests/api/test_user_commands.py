@@ -84,7 +84,7 @@ def test_an_invalid_command_is_refused_with_a_reason(run: Run) -> None:
         assert "short" not in result.output.replace("shorter", "")
 
 
-def test_a_store_that_is_away_is_said_to_be(make_app: MakeApp) -> None:
+def test_the_commands_report_that_the_store_is_down(make_app: MakeApp) -> None:
     shell = make_app(mongo_uri=f"mongodb://127.0.0.1:{free_port()}/none").test_cli_runner()
     result = shell.invoke(args=["users", "list"])
     said = "Error: MongoDB cannot be reached (Connection refused). Try again shortly.\n"
