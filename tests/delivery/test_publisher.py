@@ -121,7 +121,7 @@ def test_a_message_is_in_its_queue_when_its_publisher_hears_so(
     assert first.properties.delivery_mode == 2
 
 
-def test_an_unroutable_message_is_told_from_its_neighbours_even_when_they_look_alike(
+def test_an_unroutable_message_is_distinguished_from_identical_routable_ones(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
     results = publisher.publish([message(queue), message("nowhere"), message(queue), message("nowhere")], 10).result()
