@@ -131,7 +131,7 @@ def test_replay_all_asks_first_and_warns_if_the_target_still_fails(
     target.wait_for(2)
 
 
-def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_there(
+def test_the_start_page_shows_a_suspended_consumer_and_can_fix_it(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     service.queue("mistyped", "x")
@@ -229,7 +229,7 @@ def test_a_queue_is_purged_and_deleted_only_when_its_name_was_typed(dashboard: D
     assert service.get("/getQueues", name="full") == []
 
 
-def test_a_message_that_no_queue_takes_is_said_to_be_lost_nowhere(dashboard: Dashboard) -> None:
+def test_publishing_an_unroutable_message_shows_the_error(dashboard: Dashboard) -> None:
     dashboard.open("publish?queue=nowhere-at-all", "Publish and test")
     dashboard.field("Message").fill("x")
     dashboard.button("Publish").click()

@@ -41,7 +41,7 @@ def test_a_view_that_does_not_exist_is_the_start_page(dashboard: Dashboard) -> N
         dashboard.open(view, "Current problems")
 
 
-def test_an_answer_that_is_not_the_services_is_said_and_asked_for_again(dashboard: Dashboard) -> None:
+def test_an_answer_of_another_server_is_an_error_and_the_request_is_repeated(dashboard: Dashboard) -> None:
     page = dashboard.page
     page.clock.install()
     dashboard.open("queues", "Queues")
@@ -217,7 +217,7 @@ def test_a_time_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, ser
     assert service.messages("half.dlq") == 1
 
 
-def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
+def test_the_progress_of_a_replay_continues_after_a_network_failure(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     dead_letters(service, target, "followed", 400)
