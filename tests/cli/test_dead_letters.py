@@ -44,7 +44,7 @@ def test_a_replay_brings_them_back_and_is_waited_for(shell: Shell, dead: str, ta
     assert len(shell.json("dead-letters", "list", dead)) == 1
 
 
-def test_a_replay_may_be_left_alone_and_asked_for(shell: Shell, dead: str, target: Target) -> None:
+def test_a_replay_can_run_in_the_background_and_report_its_progress(shell: Shell, dead: str, target: Target) -> None:
     begun = shell.json("dead-letters", "replay", dead, "--no-wait")
     target.wait_for(3)
     wait_until(lambda: "finished" in shell.done("dead-letters", "progress", begun["replayId"]), message="its end")

@@ -48,11 +48,11 @@ def test_the_configuration_is_where_the_user_has_it(stranger: Shell, tmp_path: P
     assert (tmp_path / "elsewhere" / "workerrmq" / "logins.json").is_file()
 
 
-def test_a_wrong_password_is_said_to_be_wrong(stranger: Shell) -> None:
+def test_a_wrong_password_is_an_error(stranger: Shell) -> None:
     assert "wrong" in stranger.fails(1, "login", "--password-stdin", typed="not the password")
 
 
-def test_a_service_that_is_away_is_said_to_be(stranger: Shell) -> None:
+def test_a_service_that_is_down_is_an_error(stranger: Shell) -> None:
     stranger.environment["WORKERRMQ_URL"] = f"http://127.0.0.1:{free_port()}"
     assert "cannot be reached: Connection refused" in stranger.fails(3, "queues", "list")
     assert "dead-letters" in stranger.done("--help")

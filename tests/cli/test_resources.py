@@ -176,12 +176,12 @@ def test_connections_are_listed_and_closed(shell: Shell) -> None:
     assert "no connection called" in shell.fails(1, "connections", "close", "no such one")
 
 
-def test_which_field_is_wrong_is_said_too(shell: Shell, queue: str) -> None:
+def test_an_error_names_the_wrong_field(shell: Shell, queue: str) -> None:
     secret = ("--signing-secret-stdin", "--url", "http://127.0.0.1:1/")
     assert "signingSecret: must be whsec_" in shell.fails(1, "consumers", "create", queue, *secret, typed="short\n")
 
 
-def test_health_is_a_failure_while_something_is_away(stranger: Shell, no_service: NoService) -> None:
+def test_health_fails_while_a_dependency_is_down(stranger: Shell, no_service: NoService) -> None:
     stranger.environment["WORKERRMQ_URL"] = no_service.url
     found = stranger.run("health")
     assert found.exit_code == 1
