@@ -122,7 +122,7 @@ def test_a_full_queue_refuses(channel: Channel) -> None:
         queue.put(Message(2))
 
 
-def test_getting_waits_for_a_message_as_long_as_it_is_told_to(channel: Channel) -> None:
+def test_get_waits_for_a_message_until_its_timeout(channel: Channel) -> None:
     queue = channel.queue_declare("later")
     with pytest.raises(Empty):
         queue.get(timeout=0.01)
