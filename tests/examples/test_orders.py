@@ -207,7 +207,7 @@ def test_malformed_orders_do_not_stop_a_worker(terminals: Terminals) -> None:
     assert "JSONDecodeError" in worker.output()
 
 
-def test_an_exchange_of_another_type_is_said_in_a_sentence(terminals: Terminals) -> None:
+def test_an_exchange_of_another_type_is_a_one_line_error(terminals: Terminals) -> None:
     keeper = terminals.run("notification")
     wait_until(lambda: "waits for" in keeper.output(), 30, "the broker being there")
     with pika.BlockingConnection(pika.URLParameters(terminals.address())) as connection:
@@ -250,7 +250,7 @@ def _answers(url: str) -> bool:
         ("http://localhost", "Cannot use the broker at http://localhost: "),
     ],
 )
-def test_a_broker_that_is_not_there_is_said_in_a_sentence(tmp_path: Path, url: str, sentence: str) -> None:
+def test_a_missing_broker_is_a_one_line_error(tmp_path: Path, url: str, sentence: str) -> None:
     with closing(Terminals(tmp_path, url)) as terminals:
         said = terminals.output("worker", status=1)
 
