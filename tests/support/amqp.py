@@ -73,8 +73,9 @@ def publish_confirmed(channel: BlockingChannel, queue: str, *bodies: str | bytes
 
 
 def take(channel: BlockingChannel, queue: str, count: int, auto_ack: bool = True, timeout: float = 10) -> list[Message]:
-    """Take `count` messages from a queue, and wait for them."""
+    """Take `count` messages from a queue, and wait for it and for them."""
     taken: list[Message] = []
+    wait_for(channel, queue, timeout)
 
     def all_taken() -> bool:
         while len(taken) < count and (message := get(channel, queue, auto_ack)):
@@ -90,6 +91,20 @@ def bodies(messages: list[Message]) -> list[str]:
     return [message.body.decode() for message in messages]
 
 
+def wait_for(channel: BlockingChannel, queue: str, timeout: float = 10) -> None:
+    """Wait until a queue exists. Using a missing queue would close the channel."""
+
+    def exists() -> bool:
+        with channel.connection.channel() as other:
+            try:
+                other.queue_declare(queue, passive=True)
+            except ChannelClosedByBroker:
+                return False
+            return True
+
+    wait_until(exists, timeout, f"the queue {queue}")
+
+
 def ready(channel: BlockingChannel, queue: str) -> int:
     """Return the number of ready messages in a queue."""
     return int(channel.queue_declare(queue, passive=True).method.message_count)
@@ -97,6 +112,7 @@ def ready(channel: BlockingChannel, queue: str) -> int:
 
 def wait_ready(channel: BlockingChannel, queue: str, count: int, timeout: float = 10) -> None:
     """Wait until a queue has `count` ready messages."""
+    wait_for(channel, queue, timeout)
     wait_until(lambda: ready(channel, queue) == count, timeout, f"{count} messages ready in {queue}")
 
 
