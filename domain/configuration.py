@@ -46,7 +46,10 @@ class ConfiguredConsumer(ConsumerSpec):
     """A consumer. A masked value keeps the current one."""
 
     signing_secret: SecretStr | None = None  # type: ignore[assignment]  # may be the mask
-    paused: bool | None = Field(None, description="whether the consumer is paused; if omitted, this does not change")
+    paused: bool | None = Field(
+        None,
+        description="whether the consumer itself is paused, not those of its routes; if omitted, this does not change",
+    )
 
     routes: Annotated[tuple[ConfiguredRoute, ...], AfterValidator(named)] = Field(
         (), max_length=MAX_ROUTES, strict=False, description=ROUTES

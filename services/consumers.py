@@ -60,7 +60,7 @@ class Consumers:
         self, wanted: NewConsumer, only: QueueScope | None = None, *, paused: bool = False
     ) -> tuple[ConsumerDetails, bool, list[str]]:
         """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet. With `paused`, a new
-        consumer takes no message until it is resumed.
+        consumer takes no message until it is resumed; the consumers of its routes deliver.
 
         Raises Conflict when another consumer has the name; the error describes that consumer only if `only` admits its
         queue. Raises Invalid when there is no URL, or when consumers cannot use the queue (a stream, an exclusive or
@@ -84,7 +84,7 @@ class Consumers:
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
         self._routes.declare(spec)
-        self._routes.write(name, targets, "paused" if paused else "enabled", change=not known)
+        self._routes.write(name, targets, change=not known)
         consumer, new = self._registry.create(router_of(spec), "paused" if paused else "enabled")
         if not new:
             warnings += _compared(self._routes.whole([consumer])[0], spec, only)
