@@ -135,12 +135,15 @@ def services_of(
         problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
-        deliveries=Deliveries(store.attempts),
+        deliveries=Deliveries(store.attempts, store.audit, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
         dead_letters=DeadLetterLooks(held),
         replays=Replays(
-            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+            DeadLetterReplay(reader, publisher),
+            store.replays,
+            ReplayWarnings(store.consumers, store.heartbeats),
+            store.attempts,
         ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=users,

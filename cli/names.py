@@ -48,6 +48,7 @@ NAMES = {
     "getPolicies": Name("policies list", "name pattern applyTo priority definition"),
     "deletePolicy": Name("policies delete"),
     "messagePublish": Name("publish"),
+    "getMessage": Name("messages life"),
     "getMessages": Name("messages get", "exchange routingKey redelivered bytes message"),
     "getScheduled": Name("messages scheduled"),
     "createConsumer": Name("consumers create", argument="queueName"),

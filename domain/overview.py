@@ -49,8 +49,8 @@ TroubleCause = Literal[
 class Trouble(Model):
     """One current problem. `name` is the name of the consumer, queue or connection, `reason` a sentence, `messages` the
     number of messages that wait because of it, `since` its start or the time at which the service first observed it.
-    `oldestMessageAt` is that of the queue. `cause` tells programs which action fixes the problem; null if no action of
-    a user can. `acknowledged` has the user who acknowledged it, with a note."""
+    `oldestMessageAt` is that of the queue, `nextAttemptAt` that of the consumer. `cause` tells programs which action
+    fixes the problem; null if no action of a user can. `acknowledged` has the user who acknowledged it, with a note."""
 
     kind: TroubleKind
     name: str
@@ -58,6 +58,7 @@ class Trouble(Model):
     reason: str
     messages: int | None = None
     since: datetime | None = None
+    next_attempt_at: datetime | None = None
     oldest_message_at: datetime | None = None
     cause: TroubleCause | None = None
     acknowledged: Acknowledgement | None = None

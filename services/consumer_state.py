@@ -58,6 +58,12 @@ class Live:
         reports = (report for _, report in self.of(consumer_id))
         return next((report for report in reports if report.state in ("breaker-open", "probing")), None)
 
+    def next_attempt_at(self, consumer_id: str) -> datetime | None:
+        """Return the earliest time at which a worker sends the next message; None if one may send now."""
+        times = [report.next_attempt_at for _, report in self.of(consumer_id)]
+        known = [at for at in times if at is not None]
+        return min(known) if known and len(known) == len(times) else None
+
     def counts(self, consumer_id: str) -> ConsumerCounts:
         """Return the sum of the counts of all its workers."""
         return sum((report for _, report in self.of(consumer_id)), ConsumerCounts())
@@ -97,6 +103,7 @@ def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> Con
         desired_state=consumer.state,
         state=state,
         reason=reason,
+        next_attempt_at=live.next_attempt_at(consumer.id) if consumer.state == "enabled" else None,
         **live.counts(consumer.id).figures(),
         workers=[_shown(worker, report) for worker, report in found],
         signing_overlap_until=max(
@@ -128,5 +135,10 @@ def _hidden(target: TargetSpec) -> dict[str, Any]:
 
 def _shown(worker: str, report: Report) -> WorkerReport:
     return WorkerReport(
-        worker=worker, state=report.state, reason=report.reason, revision=report.revision, **report.figures()
+        worker=worker,
+        state=report.state,
+        reason=report.reason,
+        next_attempt_at=report.next_attempt_at,
+        revision=report.revision,
+        **report.figures(),
     )

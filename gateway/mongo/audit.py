@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pymongo.database import Database
 
@@ -41,6 +42,18 @@ class AuditEntries(IndexedCollection):
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
         """Return one page of the matching entries, in this order; the first page is 1."""
         return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _entry)
+
+    @store_call
+    def removals(self, queues: Sequence[str], since: datetime) -> list[AuditEntry]:
+        """Return the successful requests since then that purged or deleted one of the queues, the first hundred."""
+        query = {
+            "names": {"$in": list(queues)},
+            "action": {"$in": ["purgeQueue", "deleteQueue"]},
+            "status": {"$lt": 300},
+            "micros": {"$gte": micros(since)},
+        }
+        found = self._collection().find(query).sort("micros", 1).limit(100)
+        return [_entry(document) for document in found]
 
 
 def _query(wanted: AuditFilter) -> Document:

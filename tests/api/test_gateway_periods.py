@@ -152,6 +152,7 @@ def test_a_replay_that_its_rate_holds_up_for_several_periods_is_not_taken_for_de
         gateway,
         one.replays,
         ReplayWarnings(one.consumers, one.heartbeats),
+        one.attempts,
         stored_every=0.1,
         silent=timedelta(seconds=1),
     )
@@ -174,7 +175,7 @@ def test_each_replay_whose_process_is_silent_for_longer_than_the_period_counts_a
     one = open_store(store.uri("replays"), "a key", tmp_path)
     gateway = DeadLetterReplay(reader_of(embedded, BrokerNodes.parse(embedded.amqp_url), publisher), publisher)
     replays = Replays(
-        gateway, one.replays, ReplayWarnings(one.consumers, one.heartbeats), silent=timedelta(seconds=0.5)
+        gateway, one.replays, ReplayWarnings(one.consumers, one.heartbeats), one.attempts, silent=timedelta(seconds=0.5)
     )
     for _ in range(3):
         now = datetime.now(UTC)

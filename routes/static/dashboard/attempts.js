@@ -5,7 +5,7 @@ import { el, link } from "./dom.js";
 import { badge, milliseconds, time } from "./format.js";
 import { PAGE_SIZE, choice, ordering, pager, search, table } from "./table.js";
 
-const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered"].map((one) => [one, one])];
+const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered", "replayed", "moved", "deleted"].map((one) => [one, one])];
 
 // The reason, and the start of the body in which the target says more.
 function answer(one) {
@@ -26,8 +26,8 @@ export function attemptTable(caption, empty, place) {
       { title: "Duration", sort: "durationMs", value: (one) => milliseconds(one.durationMs), kind: "number" },
       { title: "Attempt", sort: "attempt", value: (one) => one.attempt, kind: "number" },
       { title: "Next attempt", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
-      { title: "Consumer", sort: "consumer", value: (one) => one.consumer, cell: (one) => link(one.consumer, ["consumer", one.consumer]) },
-      { title: "Message", value: (one) => one.messageId, cell: (one) => link(one.messageId, ["attempts"], { messageId: one.messageId }), kind: "wide" },
+      { title: "Consumer", sort: "consumer", value: (one) => one.consumer, cell: (one) => (one.consumer ? link(one.consumer, ["consumer", one.consumer]) : "–") },
+      { title: "Message", value: (one) => one.messageId, cell: (one) => link(one.messageId, ["message", one.messageId]), kind: "wide" },
     ],
   });
 }

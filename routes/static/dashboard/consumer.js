@@ -46,7 +46,8 @@ export function show(place) {
     ]);
     await past.refresh(signal); // not beside them: a consumer that is missing has no history either
     latest = consumer;
-    fillOn(state, [stateOf(consumer), reasonOf(consumer)], () => [badge(stateOf(consumer)), " ", reasonOf(consumer)]);
+    fillOn(state, [stateOf(consumer), reasonOf(consumer), consumer.nextAttemptAt], () => [badge(stateOf(consumer)), " ", reasonOf(consumer),
+      consumer.nextAttemptAt && [" Next attempt ", time(consumer.nextAttemptAt), "."]]);
     fillOn(actions, consumer.desiredState, () => buttons(consumer.desiredState));
     fill(totals, ...figures(consumer));
     attempts.show(tried);

@@ -66,6 +66,7 @@ const STATES = {
   exhausted: ["■", "bad"], expired: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
   resting: ["▲", "bad"], "half open": ["◇", "warn"], throttled: ["◇", "warn"],
   waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
+  replayed: ["↻", "idle"], "dead-lettered": ["■", "bad"], purged: ["■", "bad"],
   paused: ["‖", "idle"], disabled: ["‖", "idle"],
 };
 

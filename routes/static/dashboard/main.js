@@ -2,7 +2,7 @@
 
 import { logOut, may, session } from "./api.js";
 import { look } from "./dialog.js";
-import { button, el, fill } from "./dom.js";
+import { address, button, el, fill } from "./dom.js";
 import { stop } from "./live.js";
 import { showLogin } from "./login.js";
 import { complain } from "./notice.js";
@@ -45,17 +45,21 @@ document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the part after # names a view
   document.querySelector("main h1").focus();
 });
+const finder = document.getElementById("find");
+finder.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wanted = finder.elements.text.value.trim();
+  if (wanted) location.hash = address(["find", wanted]);
+});
 addEventListener("unhandledrejection", (event) => complain(event.reason));
-const KEYS = [["/", "Search the list"], ["Esc, or Back", "Close a dialog"], ["Tab, Shift+Tab", "Next, previous field or button"], ["?", "Show the keys"]];
+const KEYS = [["/", "Find a message, queue or consumer"], ["Esc, or Back", "Close a dialog"], ["Tab, Shift+Tab", "Next, previous field or button"], ["?", "Show the keys"]];
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
   if (event.key === "?" && session.current) {
     look("Keys", el("dl", { class: "facts" }, ...KEYS.map(([key, does]) => el("div", {}, el("dt", {}, key), el("dd", {}, does)))));
   }
   if (event.key !== "/") return;
-  const box = document.querySelector("main input[type=search]");
-  if (!box) return;
   event.preventDefault();
-  box.focus();
+  finder.elements.text.select();
 });
 session.fromOtherTab().then(start);

@@ -6,7 +6,7 @@ import { resume } from "./consumer_actions.js";
 import { createConsumer, editConsumer } from "./consumer_form.js";
 import { ask } from "./dialog.js";
 import { address, button, el, fill, fillOn, link, of } from "./dom.js";
-import { badge, count, plural, rate, since } from "./format.js";
+import { badge, count, plural, rate, since, time } from "./format.js";
 import { refreshNow } from "./live.js";
 import { createQueue } from "./queues.js";
 
@@ -71,6 +71,7 @@ function item(trouble) {
   const facts = [
     messages ? `${plural(messages, "message")} ${messages === 1 ? "waits" : "wait"}` : "",
     trouble.since && since(trouble.since),
+    trouble.nextAttemptAt && el("span", {}, "next attempt ", time(trouble.nextAttemptAt)),
     trouble.oldestMessageAt && el("span", {}, "oldest message ", since(trouble.oldestMessageAt)),
     view === "consumer" && queueName !== trouble.name ? `queue ${queueName}` : "",
   ].filter(Boolean);

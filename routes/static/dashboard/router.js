@@ -15,13 +15,15 @@ const VIEWS = {
   "dead-letters": () => import("./dead_letters.js"),
   "dead-letter-queue": () => import("./dead_letter_queue.js"),
   attempts: () => import("./attempts.js"),
+  message: () => import("./message.js"),
+  find: () => import("./find.js"),
   connections: () => import("./connections.js"),
   publish: () => import("./publish.js"),
   users: () => import("./users.js"),
   keys: () => import("./keys.js"),
   audit: () => import("./audit.js"),
 };
-const LISTS = { queue: "queues", consumer: "consumers", "dead-letter-queue": "dead-letters" };
+const LISTS = { queue: "queues", consumer: "consumers", "dead-letter-queue": "dead-letters", message: "attempts" };
 
 let turn = 0;
 
