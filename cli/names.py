@@ -76,6 +76,7 @@ NAMES = {
     "getUsers": Name("users list"),
     "updateUser": Name("users update"),
     "deleteUser": Name("users delete"),
+    "changePassword": Name("users password"),
     "createApiKey": Name("keys create"),
     "getApiKeys": Name("keys list", "name role queues createdBy expiresAt lastUsedAt"),
     "deleteApiKey": Name("keys delete"),

@@ -64,6 +64,7 @@ class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     routes: tuple[Route | RoutePattern, ...] = Field(
         (), description=f"{ROUTES}; without targets that are not permitted"
     )
+    backlog: int | None = Field(description="ready messages in its queue; null while RabbitMQ does not report them")
     router: str | None = Field(description="name of the consumer that has this one as a route")
     consumer_id: str
     revision: int

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 from pymongo.database import Database
 
 from domain.audit import AuditEntry, AuditFilter
+from domain.configuration import Change
 from domain.details import Page
 from domain.selection import Order
 from gateway.mongo.collection import (
@@ -23,6 +26,7 @@ from gateway.mongo.collection import (
 )
 
 _NAMES = {"at": "micros"}
+_CHANGES = TypeAdapter(tuple[Change, ...])
 
 
 class AuditEntries(IndexedCollection):
@@ -76,6 +80,7 @@ def _document(entry: AuditEntry) -> Document:
         "remote": entry.remote,
         "status": entry.status,
         "requestId": entry.request_id,
+        "changes": to_json(entry.changes, by_alias=True).decode(),  # text, because their names may be any
     }
 
 
@@ -89,4 +94,5 @@ def _entry(document: Document) -> AuditEntry:
         remote=document["remote"],
         status=document["status"],
         request_id=document["requestId"],
+        changes=_CHANGES.validate_json(document.get("changes", "[]")),
     )

@@ -14,6 +14,8 @@ from tests.api.service import Service, assert_problem
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 HOST = "https://erp.example"
 LARGE = {"body": {"total": {"$gte": 100}}}
 SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()

@@ -13,6 +13,8 @@ from tests.support.amqp import publish, take, wait_ready
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 
 def test_the_attempt_log_has_the_answers_to_failed_attempts(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target

@@ -11,6 +11,7 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 
 
+@pytest.mark.broker_independent
 def test_requests_in_flight_end_at_the_old_target_and_later_ones_go_to_the_new_target(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -26,6 +27,7 @@ def test_requests_in_flight_end_at_the_old_target_and_later_ones_go_to_the_new_t
     assert set(target.ids().values()) == {1}
 
 
+@pytest.mark.broker_independent
 def test_a_request_in_flight_is_settled_by_the_definition_under_which_it_was_sent(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

@@ -111,7 +111,7 @@ def test_suspension_and_resumption_of_a_consumer_are_published_without_secrets(
     begun, ended = events.wait("consumer.suspended", "consumer.suspended.ended")
     assert data(begun)["incident"] == data(ended)["incident"]
     assert (data(ended)["status"], data(ended)["since"]) == ("ended", begun["time"])
-    wait_until(lambda: registry.conditions.all() == {}, 10, "nothing being left of it")
+    wait_until(lambda: registry.conditions.all() == {}, 20, "nothing being left of it")
 
 
 def test_opening_and_closing_of_a_breaker_are_each_published_once(

@@ -92,6 +92,7 @@ function sinceOf({ countedSince }) {
 }
 
 function fact(field, value) {
+  if (field.endsWith("At")) return el("div", {}, el("dt", {}, field), el("dd", {}, time(value)));
   const shown = value === null || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
   return el("div", {}, el("dt", {}, field), el("dd", {}, field === "queueName" ? link(shown, ["queue", shown]) : shown));
 }
