@@ -165,7 +165,7 @@ def test_lists_come_in_pages(service: Service, dashboard: Dashboard) -> None:
         ("operator", []),
     ],
 )
-def test_what_a_role_may_not_do_is_not_offered(
+def test_actions_that_a_role_does_not_permit_are_not_offered(
     furnished: Service, open_dashboard: Open, role: str, hidden: list[str]
 ) -> None:
     dashboard = open_dashboard()
@@ -181,7 +181,7 @@ def test_what_a_role_may_not_do_is_not_offered(
             dashboard.open(view, heading)
 
 
-def test_who_is_logged_out_elsewhere_is_asked_to_log_in_and_comes_back_to_the_same_view(
+def test_a_user_who_is_logged_out_elsewhere_logs_in_and_returns_to_the_same_view(
     furnished: Service, open_dashboard: Open
 ) -> None:
     dashboard = open_dashboard()
