@@ -114,6 +114,7 @@ def test_a_routed_message_is_the_one_that_was_published(
     assert ready(channel, elsewhere) == 1, "CC takes effect once"
 
 
+@pytest.mark.broker_independent
 def test_a_target_that_is_down_or_slow_holds_up_no_other(
     consumers: Consumers, channel: BlockingChannel, queue: str, queues: dict[str, str], target: Target
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_queue_of_a_route_that_was_full_leaves_the_consumer_running(
     consumers.wait(queue, "running")
 
 
+@pytest.mark.broker_independent
 def test_a_route_keeps_the_order(
     consumers: Consumers, channel: BlockingChannel, queue: str, queues: dict[str, str], target: Target
 ) -> None:
