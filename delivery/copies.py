@@ -141,7 +141,7 @@ def reply(source: Source, answer: Answer) -> Message:
     properties = Properties(
         content_type=_name(answer.content_type, "application/octet-stream") if answer.content_type else None,
         correlation_id=source.properties.correlation_id,
-        headers={PREFIX + "status": answer.status},
+        headers={PREFIX + "status": answer.status} | ({PREFIX + "truncated": True} if answer.truncated else {}),
         message_id=_name(f"reply-to-{source.message_id}", "reply"),
         delivery_mode=1,
     )

@@ -44,6 +44,11 @@ class Periods:
     """pause before a retry that its queue refused is tried again"""
     requeue: float = 1.0
     """pause before a due message that cannot be stored for that pause goes to the end of `workerrmq.due`"""
+    republish: float = 5.0
+    """pause before an exchange that refused a copy gets the next one; doubled with each refusal. See
+    delivery/exchange_pauses.py"""
+    longest_republish: float = 300.0
+    """maximum of that pause"""
     clocks_apart: float = 2.0
     """time by which a scheduled message may be early because the clocks of two hosts differ"""
     confirm: float = 30.0

@@ -42,7 +42,8 @@ class WorkerReport(ConsumerFigures):
     """The report of one worker process on a consumer, with counts since that process started it, at `countedSince`.
 
     `successRate` (0 to 1) and the latencies cover its last 200 answers, and are null before the first. `refusedCopies`
-    counts the messages whose copy (a retry or a dead letter) the broker refuses now; `copyError` is the last reason.
+    counts the messages whose copy (a retry, a dead letter, a forwarded or routed message, a reply) the broker refuses
+    now; `copyError` is the last reason.
     """
 
     worker: str
@@ -56,7 +57,7 @@ class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     """`desiredState` is the state that users or workers set, `state` the actual one on the live workers, and `reason`
     says why the consumer does not run. Counts are sums over the live workers since `countedSince`, when the first of
     them started the consumer. `refusedCopies` counts the messages that stay unacked because the broker refuses their
-    copies (a retry or a dead letter); `copyError` is the last reason.
+    copies (a retry, a dead letter, a forwarded or routed message, a reply); `copyError` is the last reason.
     `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
     those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets. At
     `nextAttemptAt` the next message is sent, while the circuit breaker is open on all workers."""

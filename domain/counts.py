@@ -13,10 +13,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class ConsumerCounts:
     """The counts of one consumer on one worker since that worker started it, or their sum over workers.
 
-    `last_status` is the last HTTP status, `error` the last failure. `refused_copies` counts the retries and dead
-    letters that the broker refuses now; `copy_error` is the last reason. `succeeded` of the last `answers` (at most 200
-    for each worker) were successes; `p50_ms` and `p99_ms` are their latencies in milliseconds (median, 99th
-    percentile). It counts since `since`.
+    `last_status` is the last HTTP status, `error` the last failure. `refused_copies` counts the messages
+    whose copy (a retry, a dead letter, a forwarded or routed message, a reply) the broker refuses now; `copy_error` is
+    the last reason. `succeeded` of the last `answers` (at most 200 for each worker) were successes; `p50_ms` and
+    `p99_ms` are their latencies in milliseconds (median, 99th percentile). It counts since `since`.
     """
 
     in_flight: int = 0

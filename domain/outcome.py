@@ -84,6 +84,8 @@ class Answer(NamedTuple):
     content_type: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     """the KEPT_HEADERS of a status from 300 on, with names in lower case"""
+    truncated: bool = False
+    """whether the target sent a longer body than `body`"""
 
     @property
     def reason(self) -> str:

@@ -41,7 +41,8 @@ THROTTLED = Gauge(
 )
 COPIES_REFUSED = Gauge(
     "workerrmq_copies_refused",
-    "Messages that stay unacked because the broker refuses their retry or dead letter.",
+    "Messages that stay unacked because the broker refuses their copies: retries, dead letters, forwarded or routed "
+    "messages, replies.",
     ("consumer", "queue"),
 )
 IN_FLIGHT = Gauge("workerrmq_in_flight", "Unsettled messages in the workers.", ("consumer", "queue"))

@@ -33,7 +33,8 @@ _DUE = {
     DUE: "The delay of these messages is over, but no worker puts them into their queues. Check that a worker runs.",
     OVERDUE: (
         "The delay of these messages is over, but their queues refuse them or are unavailable. Workers retry every "
-        "30 seconds. Make room in the queues that the workers' logs name (`return_refused`)."
+        "30 seconds, an exchange after up to five minutes. Make room in the queues that the workers' logs name "
+        "(`return_refused`)."
     ),
 }
 _UNKNOWN = (
@@ -50,6 +51,7 @@ _CAUSES: dict[str, TroubleCause] = {
     "throttled": "target_throttles",
 }
 """The cause of a consumer's problem, by its state on a worker."""
+_COPIES = "retries, dead letters, forwarded or routed messages, replies"
 _CREDENTIALS = {401, 403, 407}
 """Statuses with which a target rejects credentials (RFC 9110 §15.5)."""
 _RANKS = {kind: rank for rank, kind in enumerate(get_args(TroubleKind))}
@@ -82,7 +84,7 @@ def of_consumers(
                 kind="copies_refused",
                 name=one.name,
                 queue_name=one.queue_name,
-                reason=f"The broker refuses retries or dead letters, so the messages stay unacked. {copy_error}",
+                reason=f"The broker refuses copies of messages ({_COPIES}), so those stay unacked. {copy_error}",
                 messages=refused,
             )
         found = _of_consumer(one, live, now, patience)

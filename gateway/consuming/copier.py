@@ -13,7 +13,7 @@ import structlog
 from delivery.backoff import reconnect_delay
 from delivery.copies import forwarded, reply, retry_copy, returned_copy, routed_copy
 from delivery.dead_letters import Earlier, bare_dead_letter, dead_letter, leads_back
-from domain.errors import PublishUnconfirmed, Unroutable, Unwritable, WorkerError
+from domain.errors import BrokerTimeout, Unroutable, Unwritable, WorkerError
 from domain.message import Message
 from domain.otherwise import Destination
 from domain.outcome import Answer
@@ -21,6 +21,7 @@ from domain.registry import Subscription
 from gateway.amqp.confirm_channel import destination
 from gateway.amqp.publisher import unavailable
 from gateway.amqp.topology import dead_letter_queue, entrance
+from gateway.consuming.counters import Counters
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
 
@@ -35,18 +36,19 @@ Safe = Callable[[], None]
 class Owner(Protocol):
     """The part of the settlement that its copier calls."""
 
-    def copy_refused(self, delivery: Delivery, reason: str) -> None:
-        """Record that the broker refused a copy. The copier tries again while the delivery is open."""
+    def copy_lost(self, delivery: Delivery, reason: str) -> None:
+        """Settle a delivery whose copy the broker refused for too long, or whose reply cannot be published."""
 
 
 class Copier:
     """Publishes the copies for one revision of a consumer. Owned by the loop's thread.
 
-    The copier repeats a refused copy with increasing pauses; meanwhile the original stays unacked.
+    The copier repeats a refused copy with increasing pauses, for an exchange with those of ExchangePauses; meanwhile
+    the original stays unacked.
     """
 
-    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription) -> None:
-        self._owner, self._wiring = owner, wiring
+    def __init__(self, owner: Owner, wiring: Wiring, subscription: Subscription, counters: Counters) -> None:
+        self._owner, self._wiring, self._counters = owner, wiring, counters
         self._spec, self._name = subscription.spec, subscription.spec.effective_name
         self._queue_type = subscription.queue.type
         self._own = dead_letter_queue(subscription.spec.queue_name)
@@ -67,7 +69,7 @@ class Copier:
         def again(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
                 self._wiring.standing.doubt()
-            self._wiring.standing.need_delay(delay, publish, lambda reason: self._owner.copy_refused(delivery, reason))
+            self._wiring.standing.need_delay(delay, publish, partial(self._note, delivery))
 
         again()
 
@@ -99,9 +101,7 @@ class Copier:
                 self._wiring.standing.doubt()
                 self._address = ("", self._own)
             if address() == ("", self._own):
-                self._wiring.standing.need_queue(
-                    self._own, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
-                )
+                self._wiring.standing.need_queue(self._own, self._queue_type, publish, partial(self._note, delivery))
             else:
                 publish()
 
@@ -133,9 +133,7 @@ class Copier:
         def publish(error: WorkerError | None = None) -> None:
             if isinstance(error, Unroutable):
                 standing.doubt()
-                standing.need_queue(
-                    queue, self._queue_type, publish, lambda reason: self._owner.copy_refused(delivery, reason)
-                )
+                standing.need_queue(queue, self._queue_type, publish, partial(self._note, delivery))
             else:
                 self._publish(delivery, wanted, make, safe, publish, unfit)
 
@@ -164,15 +162,12 @@ class Copier:
         publish()
 
     def reply(self, delivery: Delivery, answer: Answer, safe: Safe) -> None:
-        """Publish the target's answer to the queue in `reply_to`. If that queue is gone, no reply is needed."""
+        """Publish the target's answer to the queue in `reply_to`. If that queue is gone, the reply is lost."""
+        wanted, make = delivery.claim(), partial(reply, delivery.source, answer)
+        delivery.succeeded = True
 
-        wanted = delivery.claim()
-
-        def publish(error: WorkerError | None = None) -> None:
-            if isinstance(error, Unroutable):
-                safe()
-            else:
-                self._publish(delivery, wanted, lambda: reply(delivery.source, answer), safe, publish, unfit=safe)
+        def publish(_error: WorkerError | None = None) -> None:
+            self._publish(delivery, wanted, make, safe, publish, unfit=None)
 
         publish()
 
@@ -188,18 +183,26 @@ class Copier:
         """Publish a copy once, if it is `wanted`. After a refusal and a pause, call `again` with the error."""
         if not wanted():
             return
-        loop, verdicts, copy = self._wiring.loop, 0, make()
+        loop, pauses, verdicts, copy = self._wiring.loop, self._wiring.pauses, 0, make()
         deadline: Any = None
+        refusal = pauses.objection(copy, time.monotonic())
+        if refusal is not None:
+            self._note(delivery, refusal.detail)
+            self._try_again(delivery, partial(again, refusal))
+            return
 
         def published(error: WorkerError | None) -> None:
             """Handle the first result: the broker's, or ours if the broker does not answer in time."""
             nonlocal verdicts
             verdicts += 1
             loop.remove_timeout(deadline)
+            pauses.answered(copy, error, time.monotonic())
             if verdicts > 1 or not wanted():
                 return
             if error is None:
                 safe()
+            elif delivery.succeeded and isinstance(error, Unroutable | Unwritable):
+                self._owner.copy_lost(delivery, error.detail)
             elif unfit is not None and isinstance(error, Unwritable):
                 self._refused(delivery, error)
                 unfit()
@@ -212,7 +215,7 @@ class Copier:
             publisher = self._wiring.publisher
             if publisher.blocked is None and publisher.up:
                 place = destination(copy.exchange, copy.routing_key)
-                published(PublishUnconfirmed(f"The broker did not confirm a copy for {place} in time."))
+                published(BrokerTimeout(f"The broker did not confirm a copy for {place} in time."))
             elif wanted():
                 self._refused(delivery, unavailable(publisher.blocked or publisher.error))
                 deadline = loop.call_later(self._wiring.periods.confirm, overdue)
@@ -221,8 +224,20 @@ class Copier:
         # If the channel is lost, the broker redelivers the message, and a copy would be a duplicate.
         self._wiring.publisher.publish(copy, published, wanted=wanted)
 
+    def _note(self, delivery: Delivery, reason: str) -> None:
+        """Record why a copy cannot be published. If that lasts, the owner settles the message before the broker closes
+        the channel."""
+        if self._counters.copy_refused(delivery, reason):
+            self._wiring.loop.call_later(self._wiring.periods.held, lambda: self._overdue(delivery))
+
+    def _overdue(self, delivery: Delivery) -> None:
+        reason = self._counters.forget_refused(delivery)
+        if delivery.open and reason is not None:
+            delivery.claim()
+            self._owner.copy_lost(delivery, reason)
+
     def _refused(self, delivery: Delivery, error: WorkerError) -> None:
-        self._owner.copy_refused(delivery, error.detail)
+        self._note(delivery, error.detail)
         log.warning(
             "copy_failed",
             consumer=self._name,

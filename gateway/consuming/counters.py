@@ -20,8 +20,7 @@ class Counters:
     """An observer of deliveries. Owned by the loop's thread."""
 
     def __init__(self) -> None:
-        self.failing = False
-        """whether the last answer was not a success"""
+        self._failing = False  # whether the last answer was not a success
         self._since = datetime.now(UTC)
         self._settled = dict.fromkeys(_SETTLED, 0)
         self._last_status: int | None = None
@@ -42,13 +41,18 @@ class Counters:
             return
         self._last_status = answer.status
         self._recent.add(answer.seconds, fate is Fate.ACK)
-        if fate is Fate.ACK:
-            self.failing = False
-        else:
-            self.failed(answer.reason)
+        self._failing = fate is not Fate.ACK
+        if self._failing:
+            self.noted(answer.reason)
 
-    def failed(self, reason: str) -> None:
-        self.failing, self._error, self._error_at = True, reason, datetime.now(UTC)
+    def noted(self, reason: str) -> None:
+        """Record the consumer's last error."""
+        self._error, self._error_at = reason, datetime.now(UTC)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last answer was not a success, or the broker refuses a copy now."""
+        return self._failing or bool(self._refused)
 
     def settled(self, delivery: Delivery, result: str) -> None:
         """Count a settled delivery: `delivered`, `retried`, `dead_lettered`, `requeued`, `filtered` or
@@ -59,14 +63,14 @@ class Counters:
 
     def copy_refused(self, delivery: Delivery, reason: str) -> bool:
         """Record that the broker refused a delivery's copy; return whether it is the first refusal."""
-        self.failed(reason)
-        first = delivery not in self._refused
-        self._refused[delivery] = reason
+        self.noted(reason)
+        first = self._refused.pop(delivery, None) is None
+        self._refused[delivery] = reason  # at the end, because `figures` returns the last reason
         return first
 
-    def forget_refused(self, delivery: Delivery) -> bool:
-        """Remove the record of a delivery's refused copy; return whether there was one."""
-        return self._refused.pop(delivery, None) is not None
+    def forget_refused(self, delivery: Delivery) -> str | None:
+        """Remove the record of a delivery's refused copy; return the reason, None if there was no record."""
+        return self._refused.pop(delivery, None)
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of `ConsumerCounts`, except `in_flight`."""

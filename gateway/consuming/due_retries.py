@@ -50,7 +50,7 @@ class DueRetries:
     def __init__(self, wiring: Wiring, publisher: Publisher) -> None:
         """`publisher` has a separate connection, so that no copy of another consumer waits for a due retry."""
         self._loop, self._standing, self._periods = wiring.loop, wiring.standing, wiring.periods
-        self._places = Places(wiring.loop, publisher, wiring.periods)
+        self._places = Places(wiring.loop, publisher, wiring.periods, wiring.pauses)
         self._connection: Any = None
         self._channel: Any = None
         self._session: Session | None = None

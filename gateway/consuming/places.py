@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cachetools import LRUCache
 
+from delivery.exchange_pauses import ExchangePauses
 from delivery.periods import Periods
 from domain.errors import BrokerTimeout, PublishUnconfirmed, WorkerError
 from domain.message import Message
@@ -35,8 +36,8 @@ class _Parcel(NamedTuple):
 class Places:
     """All places of a thread. Owned by the loop's thread."""
 
-    def __init__(self, loop: Loop, publisher: Publisher, periods: Periods) -> None:
-        self.loop, self.publisher, self.periods = loop, publisher, periods
+    def __init__(self, loop: Loop, publisher: Publisher, periods: Periods, pauses: ExchangePauses) -> None:
+        self.loop, self.publisher, self.periods, self.pauses = loop, publisher, periods, pauses
         self.sent = self.answered = 0
         """numbers of the newest message that was sent, and of the newest that the broker answered"""
         self.working_since = 0.0
@@ -86,8 +87,9 @@ class Place:
         self._probe_at: float | None = None  # time of the next message while it is silent
 
     def publish(self, message: Message, done: Done, wanted: Callable[[], bool]) -> None:
-        """Publish a message if it is `wanted` when its turn comes. `done` gets the result of Publisher.publish, or
-        BrokerTimeout if the place is silent; the broker's confirm may follow that.
+        """Publish a message if it is `wanted` when its turn comes. `done` gets the result of Publisher.publish, the
+        last refusal if its exchange pauses, or BrokerTimeout if the place is silent; the broker's confirm may follow
+        that.
 
         Until a message is confirmed, only one is in flight: for a quorum queue without a leader, RabbitMQ stops its
         channel for seconds at each message (seen on 4.0.5)."""
@@ -128,6 +130,8 @@ class Place:
         if max(self._since, self._all.working_since) < limit:
             self._probe_at = now + self._all.periods.return_again
             self._late |= self._sent
+            for parcel in self._sent.values():
+                self._all.pauses.answered(parcel.message, self._unconfirmed(), now)
             self._share = 1
             given_up = [*self._sent.values(), *self._waiting]
             self._sent.clear()
@@ -146,6 +150,10 @@ class Place:
             parcel = self._waiting.popleft()
             if not parcel.wanted():
                 continue
+            refusal = self._all.pauses.objection(parcel.message, time.monotonic())
+            if refusal is not None:
+                self._all.loop.call_later(0, partial(parcel.done, refusal))
+                continue
             if not self._sent:
                 self._since = time.monotonic()
             self._all.sent = number = self._all.sent + 1
@@ -163,6 +171,7 @@ class Place:
     def _answered(self, number: int, error: WorkerError | None) -> None:
         late = number in self._late
         parcel = self._take(number)
+        self._all.pauses.answered(parcel.message, error, time.monotonic())
         if not isinstance(error, PublishUnconfirmed):
             self._all.answered = max(self._all.answered, number)
             self._since, self._share = time.monotonic(), _SHARE if error is None else 1

@@ -101,7 +101,7 @@ class Delivery:
 
     __slots__ = (
         "_claims", "abandoned", "arrived", "attempt", "awaited", "began", "first_failed", "key", "probe", "redelivered",
-        "session", "source", "span", "tag", "tries",
+        "session", "source", "span", "succeeded", "tag", "tries",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +122,8 @@ class Delivery:
         """Unix seconds, if the message's headers do not have the time"""
         self.abandoned = False
         """whether a copy at the end of its queue replaces it although its request is in flight"""
+        self.succeeded = False
+        """whether its target has succeeded, so that the copy in flight is the reply"""
         self.tries = 0
         """number of refusals of its copy"""
         self.span: Any = None

@@ -71,7 +71,7 @@ class Settlement:
         spec = subscription.spec
         self._owner, self._wiring, self._breaker, self._spec = owner, wiring, breaker, spec
         self._counters = counters
-        self.copier = Copier(self, wiring, subscription)
+        self.copier = Copier(self, wiring, subscription, counters)
         self.outcome = spec.outcomes.table.outcome_of
         self._ordered = spec.ordering != "none"
         self._destination = spec.otherwise.forward if isinstance(spec.otherwise, Forward) else None
@@ -261,15 +261,15 @@ class Settlement:
 
     # --- what the copier calls ---------------------------------------------------------------------------------------
 
-    def copy_refused(self, delivery: Delivery, reason: str) -> None:
-        """Record the refusal. If copies are refused for long, return the message before the broker closes the
-        channel."""
-        if self._counters.copy_refused(delivery, reason):
-            self._wiring.loop.call_later(self._wiring.periods.held, lambda: self._copy_overdue(delivery))
-
-    def _copy_overdue(self, delivery: Delivery) -> None:
-        if delivery.open and self._counters.forget_refused(delivery):
-            delivery.claim()
+    def copy_lost(self, delivery: Delivery, reason: str) -> None:
+        """Return the message. If only its reply is missing, ack it instead, because the target has succeeded."""
+        if delivery.succeeded:
+            source = delivery.source
+            who = {"message_id": source.message_id, "correlation_id": source.properties.correlation_id}
+            log.warning("reply_lost", **self._spec.who, **who, reason=reason)
+            self._counters.noted(f"A reply was lost. {reason}")
+            self._finish(delivery, "delivered")
+        else:
             self._counters.settled(delivery, "requeued")
             self._owner.give_back(delivery)
 

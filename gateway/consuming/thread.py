@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from delivery.attempts import AttemptBuffer
+from delivery.exchange_pauses import ExchangePauses
 from delivery.periods import Periods
 from delivery.target_guard import Guard
 from domain.attempt import Attempt
@@ -141,6 +142,7 @@ class ConsumerThread:
             self._publisher,
             Standing(loop, self._periods),
             Breakers(loop, self._periods.longest_pause),
+            ExchangePauses(self._periods.republish, self._periods.longest_republish),
             AttemptLog(self._attempts),
             self._tracing,
             self._periods,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from delivery.exchange_pauses import ExchangePauses
 from delivery.periods import Periods
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Standing
@@ -24,6 +25,7 @@ class Wiring:
     publisher: Publisher
     standing: Standing
     breakers: Breakers
+    pauses: ExchangePauses
     log: AttemptLog
     tracing: Tracing | None
     periods: Periods

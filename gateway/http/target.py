@@ -201,7 +201,8 @@ class Easy:
             after = None if asked is None else retry_after(asked, time.time())
             content_type = self._content_type() if self._target.endpoint.typed else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
-            answer = Answer(status, None, "", seconds, after, self._body, content_type, tuple(headers.items()))
+            kept, truncated = tuple(headers.items()), self._read > len(self._body)
+            answer = Answer(status, None, "", seconds, after, self._body, content_type, kept, truncated)
         self._done, self._body = None, b""
         self._head.clear()
         if self._large:

@@ -288,7 +288,10 @@ def test_copies_that_are_refused_are_summed_over_the_workers(service: Service) -
         service.store.heartbeats.beat(Heartbeat(worker, now, now, True, (report,)))
     [trouble] = seen(service)["troubles"]
     assert (trouble["kind"], trouble["messages"]) == ("copies_refused", 7)
-    assert "queue 'y' is full" in trouble["reason"]
+    assert trouble["reason"] == (
+        "The broker refuses copies of messages (retries, dead letters, forwarded or routed messages, replies), so "
+        "those stay unacked. queue 'y' is full"
+    )
     found = service.get("/getConsumer", queueName="orders").get_json()
     assert (found["refusedCopies"], found["copyError"]) == (7, "queue 'y' is full")
     assert [(one["refusedCopies"], one["copyError"]) for one in found["workers"]] == [

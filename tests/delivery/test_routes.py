@@ -135,6 +135,23 @@ def test_a_target_that_is_down_or_slow_holds_up_no_other(
     assert consumers.wait(queue, "running").error is None
 
 
+def test_a_queue_of_a_route_that_was_full_leaves_the_consumer_running(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    full = f"{queue}.a"
+    channel.queue_declare(full, durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    publish(channel, full, b"filler")
+    consumers.route(queue, target.url("/ok"), [route("a", above(100), target.url("/hold"), prefetch=1)])
+    consumers.wait(full, "running")
+    wait_until(lambda: target.held == 1)  # it is unacked, so the queue has room for one
+    publish_totals(channel, queue, 100, 101)
+    wait_until(lambda: (one := consumers.report(queue)) and (one.routed, one.refused_copies) == (1, 1), 20)
+    assert consumers.wait(queue, "failing").copy_error == consumers.wait(queue, "failing").error
+    target.release(200)
+    wait_routed(consumers, queue, 2)
+    consumers.wait(queue, "running")
+
+
 @pytest.mark.broker_independent
 def test_a_route_keeps_the_order(
     consumers: Consumers, channel: BlockingChannel, queue: str, queues: dict[str, str], target: Target
