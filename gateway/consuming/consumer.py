@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from delivery.backoff import next_attempt
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
 from domain.payload import PayloadTemplate
 from domain.registry import Report, Subscription
@@ -117,6 +118,9 @@ class Consumer:
     def _why(self) -> str | None:
         if self._state in ("breaker-open", "probing"):
             return self.breaker.reason
+        if self._state == "resting" and self._reason:
+            left = self._rests_until - time.monotonic()
+            return f"{self._reason.removesuffix('.')}; {next_attempt(left, time.time())}."
         reason = self._reason or ("" if self.dispatcher.ordered else self.wiring.standing.hindrance)
         if not reason and isinstance(self.subscription.spec.payload, PayloadTemplate):
             reason = self.wiring.renderer.hindrance
