@@ -56,7 +56,7 @@ def dead_letter(
     if sentence := kept_sentence(answer.body, consumer):
         extra[PREFIX + "answer"] = sentence
     if outcome == "filtered":  # it was not sent, so no attempt is charged
-        extra[ATTEMPTS] = attempts_charged(source.properties.headers)
+        extra[ATTEMPTS] = attempts_charged(source.properties.headers, source.queue)
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return failed_copy(source, consumer.effective_name, answer, now, extra, exchange, routing_key)
@@ -104,11 +104,14 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
 
 
 def moved(source: Source, queue: str) -> Message:
-    """Return a dead letter for another queue, with its history. It is persistent and does not expire. The broker's
+    """Return a dead letter for another queue, with its history. In the queue that it came from, it has all attempts
+    again, as in any other. It is persistent and does not expire. The broker's
     death history moves into a header of ours, because RabbitMQ before 4.0 drops a message that would expire into a
     queue of that history (https://www.rabbitmq.com/docs/dlx#routing)."""
     copy = passed(queue, source.properties, source.body)
     headers = dict(copy.properties.headers or {})
     if deaths := (source.properties.headers or {}).get("x-death"):
         headers[DEATHS] = deaths
+    if attempts_charged(headers, queue):
+        headers[ATTEMPTS] = 0
     return replace(copy, properties=replace(copy.properties, headers=headers or None))

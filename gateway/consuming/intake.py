@@ -163,7 +163,7 @@ class Intake:
             body,
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
-        attempt = attempts_charged(properties.headers) + 1
+        attempt = attempts_charged(properties.headers, source.queue) + 1
         delivery = Delivery(session, method.delivery_tag, source, attempt, time.monotonic())
         if self.leaving or self._tag is None:
             self._owner.late(delivery)
