@@ -36,6 +36,8 @@ SCHEDULED_FOR = "x-scheduled-for"
 
 FORWARDS = PREFIX + "forwards"
 """number of times that filters forwarded the message"""
+DEAD_LETTERED = PREFIX + "dead-lettered"
+"""number of times that consumers dead-lettered the message, in any queue, since it was published, replayed or moved"""
 
 LOOK_EXCHANGE = "workerrmq.look."
 """Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
@@ -77,6 +79,11 @@ def attempts_charged(headers: Mapping[str, Any] | None, queue: str) -> int:
 def times_forwarded(headers: Mapping[str, Any] | None) -> int:
     """Return how often filters forwarded a message; 0 if the header is missing or malformed."""
     return _count(headers, FORWARDS) or 0
+
+
+def times_dead_lettered(headers: Mapping[str, Any] | None) -> int:
+    """Return how often consumers dead-lettered a message; 0 if the header is missing or malformed."""
+    return _count(headers, DEAD_LETTERED) or 0
 
 
 def _count(headers: Mapping[str, Any] | None, name: str) -> int | None:
@@ -256,6 +263,8 @@ def with_history(source: Source, history: dict[str, Any], exchange: str, routing
     headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
     aside = {name: headers.pop(name) for name in BROKER_HEADERS if name in headers}
     aside |= {name: value for name in NOT_ACTING if (value := getattr(sent, name)) is not None}
+    if times := times_dead_lettered(source.properties.headers):
+        headers[DEAD_LETTERED] = times
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
     if aside:
         headers[_ASIDE] = aside

@@ -12,6 +12,7 @@ from typing import Any
 from delivery.copies import (
     ATTEMPTS,
     BROKER_HEADERS,
+    DEAD_LETTERED,
     FIRST_FAILED,
     NOT_ACTING,
     PREFIX,
@@ -22,6 +23,7 @@ from delivery.copies import (
     failed_copy,
     original,
     passed,
+    times_dead_lettered,
 )
 from delivery.kept_answer import kept_sentence
 from domain.consumer import ConsumerSpec
@@ -29,6 +31,10 @@ from domain.dead_letter import DEATHS
 from domain.message import Message, PropertiesView
 from domain.outcome import Answer
 from domain.timestamps import as_text
+
+MOST_DEAD_LETTERINGS = 16
+"""Maximum number of times that a message is dead-lettered to the exchanges of its queues. Then it goes to our own
+dead-letter queue, because they lead back to the queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ def dead_letter(
     """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
     `outcome` is the reason: `rejected`, `exhausted`, `expired` or `filtered`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
-    extra: dict[str, Any] = {PREFIX + "outcome": outcome}
+    times = times_dead_lettered(source.properties.headers) + 1
+    extra: dict[str, Any] = {PREFIX + "outcome": outcome, DEAD_LETTERED: times}
     if sentence := kept_sentence(answer.body, consumer):
         extra[PREFIX + "answer"] = sentence
     if outcome == "filtered":  # it was not sent, so no attempt is charged
@@ -63,8 +70,11 @@ def dead_letter(
 
 
 def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
-    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle. RabbitMQ drops no
-    messages in cycles that include a rejection (https://www.rabbitmq.com/docs/dlx#routing)."""
+    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle, or has been
+    dead-lettered so often that it is in one. RabbitMQ drops no messages in cycles that include a rejection
+    (https://www.rabbitmq.com/docs/dlx#routing)."""
+    if times_dead_lettered(source.properties.headers) >= MOST_DEAD_LETTERINGS:
+        return True
     return address[0] == "" and _dead_letter_key(source, address) == source.queue
 
 
@@ -110,6 +120,7 @@ def moved(source: Source, queue: str) -> Message:
     queue of that history (https://www.rabbitmq.com/docs/dlx#routing)."""
     copy = passed(queue, source.properties, source.body)
     headers = dict(copy.properties.headers or {})
+    headers.pop(DEAD_LETTERED, None)
     if deaths := (source.properties.headers or {}).get("x-death"):
         headers[DEATHS] = deaths
     if attempts_charged(headers, queue):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from delivery.copies import (
     ATTEMPTS,
+    DEAD_LETTERED,
     QUEUE,
     REPLAYED_AT,
     Source,
@@ -171,6 +172,7 @@ def test_a_dead_letter_says_who_why_when_and_how_often() -> None:
     headers = dict(letter.properties.headers or {})
     assert headers == {
         ATTEMPTS: 2,
+        DEAD_LETTERED: 1,
         "workerrmq-queue": "orders",
         "workerrmq-exchange": "shop",
         "workerrmq-routing-key": "order.created",
