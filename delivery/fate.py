@@ -18,6 +18,8 @@ _GONE = 410
 
 
 class Fate(Enum):
+    __hash__ = object.__hash__  # which is not Python code, as Enum's is
+
     FORGET = "forget"
     """do nothing: the broker redelivers the message, or a copy has replaced it"""
     ACK = "ack"

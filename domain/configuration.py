@@ -46,7 +46,10 @@ class ConfiguredConsumer(ConsumerSpec):
     """A consumer. A masked value keeps the current one."""
 
     signing_secret: SecretStr | None = None  # type: ignore[assignment]  # may be the mask
-    paused: bool | None = Field(None, description="whether the consumer is paused; without it, it stays as it is")
+    paused: bool | None = Field(
+        None,
+        description="whether the consumer is paused, but not those of its routes; without it, this does not change",
+    )
 
     routes: Annotated[tuple[ConfiguredRoute, ...], AfterValidator(named)] = Field(
         (), max_length=MAX_ROUTES, strict=False, description=ROUTES

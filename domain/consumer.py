@@ -105,10 +105,10 @@ class TargetSpec(Model):
 
     url: Url
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    headers: dict[str, str] = Field(default_factory=dict, max_length=50)
-    timeout: Seconds = Field(30, le=600)
-    connect_timeout: Seconds = Field(5, le=60)
-    prefetch: int = Field(64, ge=1, le=2000)
+    headers: dict[str, str] = Field(default_factory=dict, max_length=50, description="headers of every request")
+    timeout: Seconds = Field(30, le=600, description="seconds for a request and its answer")
+    connect_timeout: Seconds = Field(5, le=60, description="seconds to connect to the target")
+    prefetch: int = Field(64, ge=1, le=2000, description="messages in flight on each worker")
     retry: RetryPolicy = RetryPolicy()
     outcomes: OutcomeRules = OutcomeRules()
     ordering: Ordering = "none"

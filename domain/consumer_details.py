@@ -48,6 +48,7 @@ class WorkerReport(ConsumerFigures):
     worker: str
     state: str
     reason: str | None
+    next_attempt_at: datetime | None
     revision: int
 
 
@@ -57,17 +58,20 @@ class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     `countedSince`. `refusedCopies` counts the messages that
     stay unacked because the broker refuses their copies (a retry or a dead letter); `copyError` is the last reason.
     `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
-    those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets."""
+    those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets. At
+    `nextAttemptAt` the next message is sent, while the circuit breaker is open on all workers."""
 
     routes: tuple[Route | RoutePattern, ...] = Field(
         (), description=f"{ROUTES}; without targets that are not permitted"
     )
+    backlog: int | None = Field(description="ready messages in its queue; null while RabbitMQ does not report them")
     router: str | None = Field(description="name of the consumer that has this one as a route")
     consumer_id: str
     revision: int
     desired_state: Desired
     state: State
     reason: str | None
+    next_attempt_at: datetime | None
     workers: list[WorkerReport]
     signing_overlap_until: datetime | None
     created_at: datetime

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 
 class Outcome(Enum):
+    __hash__ = object.__hash__  # which is not Python code, as Enum's is
+
     SUCCESS = "success"
     """ack"""
     RETRY = "retry"
@@ -80,6 +82,8 @@ class Answer(NamedTuple):
     body: bytes = b""
     """the first 4 KiB; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """the KEPT_HEADERS of a status from 300 on, with names in lower case"""
 
     @property
     def reason(self) -> str:

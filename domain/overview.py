@@ -49,8 +49,8 @@ TroubleCause = Literal[
 class Trouble(Model):
     """One current problem. `name` is the name of the consumer, queue or connection, `reason` a sentence, `messages` the
     number of messages that wait because of it, `since` its start or the time at which it was first seen.
-    `oldestMessageAt` is that of the queue. `cause` is for programs: it says which action helps; null if it is unknown.
-    `acknowledged` names the user who works on it."""
+    `oldestMessageAt` is that of the queue, `nextAttemptAt` that of the consumer. `cause` is for programs: it says which
+    action helps; null if it is unknown. `acknowledged` names the user who works on it."""
 
     kind: TroubleKind
     name: str
@@ -58,6 +58,7 @@ class Trouble(Model):
     reason: str
     messages: int | None = None
     since: datetime | None = None
+    next_attempt_at: datetime | None = None
     oldest_message_at: datetime | None = None
     cause: TroubleCause | None = None
     acknowledged: Acknowledgement | None = None

@@ -137,7 +137,7 @@ def delete_dead_letters(body: DeleteRequest) -> Reply:
 
 
 def _begun(body: DeadLetterSelection) -> Reply:
-    replay = services.replays.begin(body, caller().queues)
+    replay = services.replays.begin(body, caller().queues, caller().username)
     return Reply(replay, status=200 if body.dry_run else 202)
 
 

@@ -95,6 +95,7 @@ def of_consumers(
                 reason=found.reason,
                 messages=ready.get(one.queue_name) if ready else None,
                 since=found.since,
+                next_attempt_at=live.next_attempt_at(one.id) if one.desired == "enabled" else None,
                 cause="queue_missing" if missing else found.cause,
             )
 

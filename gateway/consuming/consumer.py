@@ -111,6 +111,7 @@ class Consumer:
             revision=self.subscription.revision,
             state=reported(self._state, failing=self._counters.failing, throttled=self.breaker.throttled),
             reason=self._why(),
+            next_attempt_at=self.breaker.next_attempt_at if self._state == "breaker-open" else None,
             in_flight=len(session.unsettled) if session else 0,
             **self._counters.figures(),
         )
@@ -119,8 +120,7 @@ class Consumer:
         if self._state in ("breaker-open", "probing"):
             return self.breaker.reason
         if self._state == "resting" and self._reason:
-            left = self._rests_until - time.monotonic()
-            return f"{self._reason.removesuffix('.')}; {next_attempt(left, time.time())}."
+            return f"{self._reason.rstrip('.')}; {next_attempt(self._rests_until - time.monotonic(), time.time())}."
         reason = self._reason or ("" if self.dispatcher.ordered else self.wiring.standing.hindrance)
         if not reason and isinstance(self.subscription.spec.payload, PayloadTemplate):
             reason = self.wiring.renderer.hindrance
@@ -128,8 +128,7 @@ class Consumer:
 
     def tell(self) -> None:
         """Add the counts since the last call to the instruments."""
-        spec = self.subscription.spec
-        self._counters.tell(spec.effective_name, spec.queue_name)
+        self._counters.tell(self.subscription.spec.effective_name, self.subscription.spec.queue_name)
 
     # --- states and their actions ------------------------------------------------------------------------------------
 
@@ -241,9 +240,10 @@ class Consumer:
         """Return whether a delivery may be sent now. If the breaker is half open, the delivery becomes the probe."""
         if not RIGHTS[self._state].takes or not delivery.open or delivery.abandoned:
             return False
-        if not self.breaker.closed:
-            delivery.probe = delivery.probe or self.breaker.take_probe()
-        return self.breaker.closed or delivery.probe
+        if self.breaker.closed:
+            return True
+        delivery.probe = delivery.probe or self.breaker.take_probe()
+        return delivery.probe
 
     def send_again(self, *batches: list[Delivery]) -> None:
         """Send deliveries before all others if the consumer takes messages; else hold them or give them back."""

@@ -41,6 +41,12 @@ _RABBITMQS = "amq."
 _OTHERS = (_RABBITMQS, OWN)
 
 
+_PAUSED_ROUTE = (
+    "A configuration cannot pause one route of a consumer: this consumer delivers where the configuration creates it. "
+    "Pause it there with POST /pauseConsumer."
+)
+
+
 class NotExported(Model):
     """An object that an export leaves out, and the reason."""
 
@@ -94,6 +100,12 @@ class Resources:
                 if one is not None:
                     key = kind.key(one.entry)
                     found.installed[kind.name][key] = replace(one, label=labels.get((kind.name, key)))
+        found.others.extend(
+            NotExported(kind="consumer", name=name, reason=_PAUSED_ROUTE)
+            for one in found.installed["consumer"].values()
+            for name, route in (one.consumer.routes if one.consumer else {}).items()
+            if route.state == "paused"
+        )
         return found
 
     def _consumers(self) -> list[InstalledConsumer]:

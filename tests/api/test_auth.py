@@ -16,6 +16,7 @@ from domain.user import Grant
 from routes.api import Api as Routes
 from routes.api import Operation
 from routes.dashboard import FILES
+from services.login import MAX_FAILURES
 from services.passwords import hashed, matches
 from tests.api.client import ADMIN, PASSWORD, Api
 from tests.api.conftest import MakeApp
@@ -137,6 +138,33 @@ def test_a_new_password_ends_the_tokens_of_the_old_one(api: Api) -> None:
     assert user("GET", "/getUsers").status_code == 401
     assert user.login("carol", PASSWORD).status_code == 401
     assert user.login("carol", "another good one").status_code == 200
+
+
+def test_a_user_changes_their_own_password_and_keeps_only_the_new_token(api: Api) -> None:
+    user = api.as_user("carol", "viewer")
+    other = Api(api.app)
+    other.login("carol", PASSWORD)
+    body = {"currentPassword": "wrong", "newPassword": "another good one"}
+    refused = user("POST", "/changePassword", json=body)
+    assert (refused.status_code, refused.json["code"]) == (400, "wrong_password")
+    assert refused.json["errors"] == [{"field": "currentPassword", "detail": "is wrong"}]
+    changed = user("POST", "/changePassword", json=body | {"currentPassword": PASSWORD})
+    assert changed.status_code == 200
+    for old in (user, other):
+        assert old("GET", "/getQueues").status_code == 401
+    user.token = changed.json["token"]
+    assert user("GET", "/getConsumers").status_code == 200
+    assert other.login("carol", PASSWORD).status_code == 401
+    assert other.login("carol", "another good one").status_code == 200
+    [entry] = wait_until(lambda: api("GET", "/getAuditLog?action=changePassword&user=carol").json[:1], 10, "the entry")
+    assert entry["status"] == 200
+
+
+def test_wrong_current_passwords_are_limited_as_logins_are(api: Api) -> None:
+    user = api.as_user("carol", "viewer")
+    body = {"currentPassword": "wrong", "newPassword": "another good one"}
+    answers = [user("POST", "/changePassword", json=body).status_code for _ in range(MAX_FAILURES + 1)]
+    assert answers == [400] * MAX_FAILURES + [429]
 
 
 def test_a_login_that_races_with_a_new_password_gives_a_token_worth_nothing(api: Api) -> None:

@@ -328,7 +328,7 @@ def test_each_change_is_in_the_audit_log_as_the_single_route_would_write_it(serv
     apply(service, with_secrets() | {"label": "shop"})
     apply(service, {"label": "shop", "users": [EVERYTHING["users"][0]]}, status=207, prune=True)
     service.app.extensions["services"].audit.start()
-    wait_until(lambda: len(audit(service)) >= 24, 10, "the entries")
+    wait_until(lambda: len(audit(service)) >= 24, 20, "the entries")
     entries = {(one["action"], tuple(one["resource"].values()), one["user"], one["status"]) for one in audit(service)}
     for action, names in (
         ("createExchange", ("events",)), ("createQueue", ("orders",)), ("bindQueue", ("orders", "events")),

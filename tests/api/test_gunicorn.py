@@ -152,7 +152,7 @@ def test_flask_run_serves_too_and_logs_no_query(tmp_path: Path, store: StoreNode
     server.start()
     login = {"username": ADMIN, "password": PASSWORD}
     try:
-        server.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/login?canary=1", login), 30)
+        server.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/login?canary=1", login), 60)
     finally:
         server.stop()
     assert '"path":"/login"' in server.output()

@@ -13,6 +13,8 @@ from tests.api.service import Service, assert_problem
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 FILTER = {"body": {"total": {"$gte": 100}, "customer.country": None}, "$or": [{"routingKey": "a"}, {"headers.x": 1}]}
 TEMPLATE = {"template": '{"id": {{ body.id }}}', "contentType": "application/vnd.shop+json"}
 SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()

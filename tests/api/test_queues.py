@@ -140,6 +140,7 @@ def test_queues_are_a_bare_list_with_the_same_shape_as_one_queue(service: Servic
         "publishRate": 0.0,
         "deliverRate": 0.0,
         "ackRate": 0.0,
+        "deliveredBy": [],
         "oldestMessageAt": None,
     }
 
@@ -229,6 +230,34 @@ def test_the_services_own_queues_are_listed_only_on_request(service: Service, br
     assert sorted(names(includeInternal="true")) == sorted([*own, *others])
     assert names(name="DELAY", includeInternal="true") == ["workerrmq.delay.5"]
     assert names(name="^workerrmq[.]d", useRegex="true", includeInternal="true") == own[:1]
+
+
+def test_dead_letter_queues_are_left_out_on_request(service: Service, broker: BrokerNode) -> None:
+    with broker.connect() as connection:
+        for name in ("orders", "orders.dlq", "orders.dlq.copy", "orders.DLQ", "workerrmq.x.dlq"):
+            connection.channel().queue_declare(name, durable=True)
+
+    def names(**query: str) -> list[str]:
+        found = service.get("/getQueues", includeDeadLetters="false", **query)
+        return sorted(queue["queueName"] for queue in found.get_json())
+
+    assert names() == ["orders", "orders.DLQ", "orders.dlq.copy"]
+    assert names(name="DLQ") == ["orders.DLQ", "orders.dlq.copy"]
+    assert names(name="dlq", useRegex="true") == ["orders.DLQ", "orders.dlq.copy"]
+    assert names(includeInternal="true", name="workerrmq") == []
+    assert "orders.dlq" in [queue["queueName"] for queue in service.get("/getQueues").get_json()]
+
+
+def test_a_queue_names_the_consumers_that_deliver_its_messages(service: Service) -> None:
+    for queue in ("orders", "other"):
+        service.post("/createQueue", {"queueName": queue})
+    for name in ("a", "b"):
+        service.post("/createConsumer", {"queueName": "orders", "name": name, "url": "https://a.example/"})
+    service.post("/pauseConsumer", {"name": "b"})
+    wanted = [{"name": "a", "state": "waiting"}, {"name": "b", "state": "paused"}]
+    wait_until(lambda: service.get("/getQueue", queueName="orders").get_json()["deliveredBy"] == wanted, 10)
+    shown = {one["queueName"]: one["deliveredBy"] for one in service.get("/getQueues").get_json()}
+    assert shown == {"orders": wanted, "other": []}
 
 
 @pytest.mark.parametrize("part", ["a-b c", "#&~", "é", "a.b", "[x]", "\\"])

@@ -13,6 +13,8 @@ from tests.api.client import Api
 from tests.api.service import Service, assert_problem
 from tests.support.processes import wait_until
 
+pytestmark = pytest.mark.broker_independent
+
 MakeService = Callable[..., Service]
 
 

@@ -17,6 +17,8 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 from tests.support.token_server import TokenServer
 
+pytestmark = pytest.mark.broker_independent
+
 
 @pytest.fixture
 def tokens() -> Iterator[TokenServer]:

@@ -110,7 +110,7 @@ class Consumers:
         """What the thread last said of one consumer; None when it knows none."""
         return next((one for one in self.thread.snapshot().consumers if one.consumer_id == key), None)
 
-    def wait(self, key: str, *states: str, timeout: float = 15, revision: int = 0) -> Report:
+    def wait(self, key: str, *states: str, timeout: float = 25, revision: int = 0) -> Report:
         """Wait until a consumer is reported to be in one of these states."""
 
         def reached() -> Report | None:

@@ -11,6 +11,7 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 
 
+@pytest.mark.broker_independent
 def test_what_is_in_flight_ends_where_it_was_sent_and_the_next_goes_to_the_new_target(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -26,6 +27,7 @@ def test_what_is_in_flight_ends_where_it_was_sent_and_the_next_goes_to_the_new_t
     assert set(target.ids().values()) == {1}
 
 
+@pytest.mark.broker_independent
 def test_what_is_in_flight_is_settled_by_the_rules_it_was_sent_under(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

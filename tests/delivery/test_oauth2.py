@@ -22,6 +22,8 @@ from tests.support.target import Target
 from tests.support.target_http import Request
 from tests.support.token_server import TokenServer, reply
 
+pytestmark = pytest.mark.broker_independent
+
 
 @pytest.fixture
 def tokens() -> Iterator[TokenServer]:

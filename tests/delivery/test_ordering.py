@@ -199,7 +199,7 @@ def test_a_message_that_waits_for_long_is_given_back_and_taken_again_before_the_
     target.wait_for(1)
     before = wait_until(tags)
     first, second = target.wait_for(2)
-    wait_until(lambda: (after := tags()) and after.isdisjoint(before), 10, "another consumer than before")
+    wait_until(lambda: (after := tags()) and after.isdisjoint(before), 20, "another consumer than before")
     assert second.when - first.when >= 3
     assert second.headers["x-delivery-attempt"] == "2"
 

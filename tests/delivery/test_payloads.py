@@ -19,6 +19,8 @@ from tests.support.amqp import get, publish, wait_ready
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 OLD, NEW = ("whsec_" + base64.b64encode(letter * 24).decode() for letter in (b"o", b"n"))
 
 

@@ -77,6 +77,7 @@ def test_without_reply_nothing_is_answered(
     assert ready(channel, replies) == 0
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("content_type", "shown"),
     [(b"text/plain; \xff", "text/plain; \ufffd"), (b"a" * 300, "application/octet-stream"), (b"", None)],

@@ -111,7 +111,7 @@ def test_a_suspended_consumer_is_told_of_without_secrets_and_again_when_it_is_re
     begun, ended = events.wait("consumer.suspended", "consumer.suspended.ended")
     assert data(begun)["incident"] == data(ended)["incident"]
     assert (data(ended)["status"], data(ended)["since"]) == ("ended", begun["time"])
-    wait_until(lambda: registry.conditions.all() == {}, 10, "nothing being left of it")
+    wait_until(lambda: registry.conditions.all() == {}, 20, "nothing being left of it")
 
 
 def test_a_breaker_that_opens_and_closes_for_several_periods_is_told_of_once_each(

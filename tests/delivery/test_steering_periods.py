@@ -141,7 +141,7 @@ def test_a_worker_is_not_taken_for_dead_while_the_management_api_hangs(
     work(broker.management_url.replace(f":{port}", f":{way.port}"), facts_of_unknown=TURN)
     with MongoClient[dict[str, Any]](store.uri(database), tz_aware=True) as client:
         heartbeats = Heartbeats(client.get_default_database(), live_for=1.0)
-        wait_until(lambda: way.accepted and heartbeats.count() == 1, 10, "the first heartbeat")
+        wait_until(lambda: way.accepted and heartbeats.count() == 1, 20, "the first heartbeat")
         until = time.monotonic() + 7.0  # two readings that time out
         while time.monotonic() < until:
             assert heartbeats.count() == 1
@@ -183,7 +183,7 @@ def test_attempts_outlive_several_outages_of_the_store_and_are_stored_once(
             with pytest.raises(StoreUnavailable):
                 writer.write([attempt(one)])
         way.flow()
-        wait_until(lambda: _writes(writer), 10, "the attempts being written")
+        wait_until(lambda: _writes(writer), 20, "the attempts being written")
     assert stored(registry) == sorted(f"m{number}" for number in range(10))
     other.close()
 
@@ -207,7 +207,7 @@ def test_attempts_that_are_too_many_are_lost_the_oldest_first_counted_and_logged
         with pytest.raises(StoreUnavailable):
             writer.write([attempt(number)])
     store.start()
-    wait_until(lambda: _writes(writer), 10, "the attempts being written")
+    wait_until(lambda: _writes(writer), 20, "the attempts being written")
     assert stored(registry) == ["m2", "m3", "m4"]
     said = capsys.readouterr()
     assert "attempts_lost" in said.out + said.err

@@ -73,7 +73,7 @@ def test_messages_expire_by_themselves(channel: Channel) -> None:
     Consumer(channel, [dead], [lambda message: got.append(message.body)]).consume()
     queue.put(Message("by the queue"))
     Producer(channel, routing_key="of any age").publish("by its own", expiration=0.1)
-    wait_until(lambda: sorted(got) == ["by its own", "by the queue"], 5, "dead letters")
+    wait_until(lambda: sorted(got) == ["by its own", "by the queue"], 20, "dead letters")
 
 
 def test_higher_priorities_go_first(channel: Channel) -> None:
@@ -92,11 +92,11 @@ def test_prefetch_shares_what_waits_fairly(connection: Connection) -> None:
         channel = connection.channel()
         channel.basic_qos(2)
         Consumer(channel, [queue], [mine.append]).consume()
-    wait_until(lambda: [len(mine) for mine in held] == [2, 2], 5, "two messages each")
+    wait_until(lambda: [len(mine) for mine in held] == [2, 2], 20, "two messages each")
     queue.put(Message("waits"))
     assert queue.qsize() == 1
     held[1][0].ack()
-    wait_until(lambda: len(held[1]) == 3, 5, "the next one, for whoever settled one")
+    wait_until(lambda: len(held[1]) == 3, 20, "the next one, for whoever settled one")
 
 
 def test_an_auto_delete_queue_goes_with_its_last_consumer_and_an_exclusive_one_with_its_connection(
@@ -132,7 +132,7 @@ def test_getting_waits_for_a_message_as_long_as_it_is_told_to(channel: Channel) 
     waiting = threading.Thread(target=lambda: got.append(queue.get().body))
     waiting.start()
     queue.put(Message("at last"))
-    waiting.join(5)
+    waiting.join(20)
     assert got == ["at last"]
 
 
@@ -149,7 +149,7 @@ def test_closing_ends_a_wait_for_a_message(connection: Connection) -> None:
     waiting = threading.Thread(target=wait)
     waiting.start()
     channel.close()
-    waiting.join(5)
+    waiting.join(20)
     assert refusals[0] in ("The channel was closed.", "The channel is closed.")
 
 
@@ -255,4 +255,4 @@ def test_an_exchange_is_declared_by_what_first_uses_it(channel: Channel) -> None
     got: list[Any] = []
     Consumer(channel, [queue], [lambda message: got.append(message.body)], no_ack=True).consume()
     Producer(channel, exchange).publish(1)
-    wait_until(lambda: got == [1], 5, "the message")
+    wait_until(lambda: got == [1], 20, "the message")

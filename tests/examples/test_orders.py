@@ -153,7 +153,7 @@ def test_each_service_works_in_a_terminal_of_its_own(terminals: Terminals) -> No
     orders = [line.split(",")[0].split()[1] for line in said(terminals.output("produce"), "shop")]
 
     wait_until(lambda: "order.failed" in services["logs"].output(), 30, "the last order")
-    wait_until(lambda: services["notification"].output().count("to the customer") >= 9, 10, "nine notifications")
+    wait_until(lambda: services["notification"].output().count("to the customer") >= 9, 20, "nine notifications")
 
     for service in services.values():
         terminals.interrupt(service)

@@ -74,12 +74,12 @@ def test_one_id_shares_a_queue_and_every_id_gets_every_message(producer: mq.Prod
     def all_had_some() -> bool:
         sent.append(len(sent))
         producer.produce({"n": sent[-1]})
-        wait_until(lambda: sorted(received(first) + received(second)) == sent, 10, "each message once")
+        wait_until(lambda: sorted(received(first) + received(second)) == sent, 20, "each message once")
         return bool(len(received(first)) > 3 and len(received(second)) > 3 and len(received(other)) > 3)
 
     wait_until(all_had_some, 30, "everyone having a share")
 
-    wait_until(lambda: received(other)[-1:] == sent[-1:], 10, "the other id having the last one")
+    wait_until(lambda: received(other)[-1:] == sent[-1:], 20, "the other id having the last one")
     assert received(other) == list(range(received(other)[0], sent[-1] + 1))
     for consumer in (first, second, other):
         here.interrupt(consumer)

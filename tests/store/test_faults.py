@@ -263,7 +263,7 @@ def test_a_reservation_whose_outcome_is_unknown_is_freed_long_before_its_lease_e
         mongo_proxy.faults = [Fault("insert", "idempotency", lost=True)]
         assert once(service, f"{number}") is None
         mongo_proxy.faults = []
-        wait_until(lambda key=f"{number}": once(service, key), 10, "the key being free")
+        wait_until(lambda key=f"{number}": once(service, key), 20, "the key being free")
     service.stop(5)
 
 
@@ -274,5 +274,5 @@ def test_an_answer_whose_write_was_refused_is_kept_later(broken: Store, mongo_pr
     assert once(service, "k")
     assert once(service, "k") is None, "under way"
     mongo_proxy.faults = []
-    wait_until(lambda: once(service, "k") is False, 10, "the answer being kept")
+    wait_until(lambda: once(service, "k") is False, 20, "the answer being kept")
     service.stop(5)

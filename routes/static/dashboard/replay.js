@@ -3,6 +3,7 @@
 import { Refused, get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { el, fill } from "./dom.js";
+import { moment, names } from "./fields.js";
 import { count, plural } from "./format.js";
 import { complain, tell } from "./notice.js";
 
@@ -70,7 +71,7 @@ const FIELDS = {
     ...TIMES,
     { name: "perSecond", label: "Rate limit", hint: "messages per second; empty: no limit", kind: "number" },
   ],
-  move: () => [{ name: "toQueue", label: "To the queue", required: true }, ...TIMES],
+  move: () => [{ name: "toQueue", label: "To the queue", required: true, suggest: (name) => names("getQueues", "queueName", name) }, ...TIMES],
   delete: (_, deadLetterQueue) => [...TIMES, { name: "typed", label: `Type ${deadLetterQueue} to confirm`, required: true, read(text) {
     if (text !== deadLetterQueue) throw new Error("is not the name of the queue");
   } }],
@@ -137,8 +138,4 @@ function isJson(text) {
   } catch {
     return false;
   }
-}
-
-function moment(given) {
-  return given ? new Date(given).toISOString() : undefined;
 }
