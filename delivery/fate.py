@@ -38,7 +38,7 @@ class Fate(Enum):
     SUSPEND = "suspend"
     """give back the message, and suspend the consumer until it is changed or resumed"""
     SET_ASIDE = "set aside"
-    """dead-letter the message, which was not sent because the consumer's filter does not admit it"""
+    """dead-letter the message, which was not sent because it does not match the consumer's filter"""
     FORWARD = "forward"
     """publish the message elsewhere, for the same reason"""
     DISCARD = "discard"

@@ -28,7 +28,7 @@ Result = Literal[
     "deleted",
 ]
 """`requeued`: back in its queue, uncharged; `rejected`, `exhausted` and `expired`: dead-lettered; the next three: the
-consumer's filter does not admit the message, which is dead-lettered (`filtered`), published elsewhere, or gone;
+message did not match the consumer's filter, and was dead-lettered (`filtered`), published elsewhere, or discarded;
 `routed`: published to the queue of a route. The last three are no attempts: a user has replayed, moved or deleted the
 dead letter."""
 
@@ -80,7 +80,7 @@ class AttemptFilter:
 
 class AttemptDetails(Model):
     """One attempt. The target answered with `status`, or the request failed with `error`. `nextAt` is the time of the
-    next attempt. `sampled` marks a success that stands for many: one in a hundred is kept. `destination` is the queue
+    next attempt. `sampled` marks a success if the log keeps only one in a hundred. `destination` is the queue
     to which the message went, such as its dead-letter queue; null if it stayed, or if an exchange decided. The results
     `replayed`, `moved` and `deleted` are actions of the user `by` on a dead letter."""
 

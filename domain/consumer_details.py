@@ -54,9 +54,9 @@ class WorkerReport(ConsumerFigures):
 
 class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     """`desiredState` is the state that users or workers set, `state` the actual one on the live workers, and `reason`
-    says why the consumer does not run. Counts are sums over those workers, since the first of them began to count, at
-    `countedSince`. `refusedCopies` counts the messages that
-    stay unacked because the broker refuses their copies (a retry or a dead letter); `copyError` is the last reason.
+    says why the consumer does not run. Counts are sums over the live workers since `countedSince`, when the first of
+    them started the consumer. `refusedCopies` counts the messages that stay unacked because the broker refuses their
+    copies (a retry or a dead letter); `copyError` is the last reason.
     `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
     those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets. At
     `nextAttemptAt` the next message is sent, while the circuit breaker is open on all workers."""

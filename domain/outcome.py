@@ -23,7 +23,7 @@ class Outcome(Enum):
     SUSPEND = "suspend"
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
     FILTERED = "filtered"
-    """settle by the consumer's `otherwise`: its filter does not admit the message"""
+    """settle by the consumer's `otherwise`: the message does not match its filter"""
     ROUTED = "routed"
     """publish to the queue of a route, ack after the confirm: the consumer has routes"""
 
@@ -43,7 +43,7 @@ class ErrorClass(Enum):
     UNSENDABLE = "unsendable"
     """no request can be built from the message, for example because it lacks a value that the URL needs"""
     FILTERED = "filtered"
-    """the consumer's filter does not admit the message"""
+    """the message does not match the consumer's filter"""
     ROUTED = "routed"
     """the consumer has routes, and one of them sends the message"""
     TEMPLATE = "template"

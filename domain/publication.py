@@ -113,7 +113,7 @@ class PublishProperties(Model):
     app_id: Label | None = Field(None, description="default: the name of the user or API key that publishes")
     priority: int | None = Field(None, ge=0, le=255)
     expiration: Annotated[int, Field(ge=0, le=MAX_MILLISECONDS), BeforeValidator(_expiration)] | None = None
-    timestamp: int | None = Field(None, ge=0, lt=2**63, description="when the message came into its queue, if left out")
+    timestamp: int | None = Field(None, ge=0, lt=2**63, description="default: the time of arrival in the queue")
     persistent: bool = True
 
 
@@ -129,9 +129,9 @@ class Publication(Model):
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
     deliver_at: Annotated[Moment, AfterValidator(_not_too_late)] | None = Field(
-        None, description="when it arrives, such as 2027-01-31T12:00:00Z; up to ten years ahead, now if it is past"
+        None, description="time of arrival, such as 2027-01-31T12:00:00Z: at most ten years ahead; if past, now"
     )
-    delay_seconds: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="the same, in seconds from now")
+    delay_seconds: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="seconds until the arrival")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -195,11 +195,11 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     refuses=(*CONSUMER, "409 conflict", "409 consumer_is_route", "412 consumer_changed", *_SPEC),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
-    """Change a consumer. Fields that are left out stay as they are; null resets a field to its default.
+    """Change a consumer. Omitted fields keep their values; null resets a field to its default.
 
-    The fields that identify the consumer cannot be changed. `routes` are replaced as a whole; change and remove a route
-    by the consumer that has it. With `ifRevision`, the answer is 412 if the consumer has
-    another `revision`."""
+    You cannot change the fields that identify the consumer. The request replaces the whole list of `routes`. To change
+    or remove a route, update the consumer that the route belongs to. With `ifRevision`, the answer is 412 if the
+    consumer has another `revision`."""
     consumer, warnings = services.consumers.update(body)
     return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
 

@@ -81,7 +81,7 @@ def dashboard() -> Response:
 
 @api.get("/docs", public=True, media=_HTML)
 def docs() -> Response:
-    """Get this document as an HTML page, on which you can try each operation."""
+    """Get the API documentation as an HTML page, on which you can try each operation."""
     return _page("docs.html", _DOCS_CSP)
 
 

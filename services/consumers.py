@@ -250,7 +250,7 @@ class Consumers:
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         if holds_delayed(spec.queue_name):
-            raise _unfit("This queue is reserved: it holds delayed messages of all queues.")
+            raise _unfit("This queue is reserved for the service's delayed messages. Use a queue of your own.")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:

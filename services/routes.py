@@ -115,7 +115,10 @@ class Routes:
             return []
         if not left:
             return []
-        return [f"The queue {queue!r} of the removed route still has {left} messages, and no consumer takes them now."]
+        return [
+            f"The queue {queue!r} of the removed route still has {left} messages and has no consumer. To deliver them, "
+            "add the route again, or create a consumer for the queue."
+        ]
 
 
 def changed(

@@ -169,7 +169,7 @@ class ConsumerRegistry(IndexedCollection):
             try:
                 resealed += self._reseal(outline.id)
             except Unreadable as exc:
-                unreadable.append(f"{outline.name} (sealed {exc})")
+                unreadable.append(f"{outline.name} ({exc})")
         return resealed, unreadable
 
     @store_call

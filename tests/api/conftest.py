@@ -138,7 +138,7 @@ def make_host(
 
 @pytest.fixture
 def host(make_host: Callable[..., Host]) -> Host:
-    """One that is ready for work."""
+    """Return a host that is ready."""
     one = make_host()
     one.wait_ready()
     return one

@@ -33,7 +33,7 @@ class Host:
         wait_until(lambda: self.ready().get("status") == "ready", 60, "readiness")
 
     def ready(self) -> dict[str, Any]:
-        """What GET /health/ready says, whatever its status."""
+        """Return the answer of GET /health/ready, of any status."""
         found: dict[str, Any] = self.web.call("GET", "/health/ready").json()
         return found
 

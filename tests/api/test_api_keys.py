@@ -199,7 +199,7 @@ def test_lists_show_a_scoped_key_only_its_own(service: Service, scoped: Api) -> 
 
 
 @pytest.mark.broker_independent
-def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
+def test_a_scoped_key_cannot_reach_other_queues_indirectly(scoped: Api) -> None:
     for path, body in (
         ("/messagePublish", {"exchange": "amq.fanout", "routingKey": MINE, "message": "x"}),
         ("/messagePublish", {"queueName": MINE, "message": "x", "properties": {"replyTo": OTHERS}}),

@@ -26,7 +26,7 @@ OPERATIONS = [operation for routes in APIS for operation in routes.operations]
 
 
 def entries(api: Api | Service, at_least: int = 1, **query: str) -> list[dict[str, Any]]:
-    """Those that fit, the latest first, once there are so many."""
+    """Wait for at least so many matching entries, and return them, the latest first."""
 
     def found() -> list[dict[str, Any]]:
         answer = api.get("/getAuditLog", **query) if isinstance(api, Service) else api(
@@ -121,7 +121,7 @@ def test_logins_are_recorded_without_the_name_where_they_fail(api: Api) -> None:
     assert (right["user"], right["status"]) == (ADMIN, 200)
 
 
-def test_who_is_unknown_cannot_fill_the_log(api: Api) -> None:
+def test_unauthenticated_requests_are_not_in_the_audit_log(api: Api) -> None:
     for one in OPERATIONS:
         if one.role is not None:
             api(one.method, one.path, headers={"Authorization": "Bearer nonsense"})
@@ -160,7 +160,7 @@ def test_no_secret_is_in_the_log(api: Api) -> None:
     assert key not in content
 
 
-def test_what_is_waiting_is_written_when_the_process_ends(gunicorn: Callable[..., Gunicorn], store: StoreNode) -> None:
+def test_waiting_entries_are_written_when_the_process_ends(gunicorn: Callable[..., Gunicorn], store: StoreNode) -> None:
     server = gunicorn("--workers", "1")
     token = server.login()
     for number in range(20):
@@ -199,7 +199,7 @@ def count(written: AuditLog) -> int:
     return written.page(AuditFilter(), Order(), 1, 1).total
 
 
-def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, store: StoreNode) -> None:
+def test_no_entry_is_lost_while_the_store_is_down(written: AuditLog, store: StoreNode) -> None:
     written.start()
     store.kill()
     for number in range(600):
@@ -209,7 +209,7 @@ def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, stor
     written.stop(1)
 
 
-def test_what_is_too_much_is_lost_counted_and_logged(
+def test_entries_above_the_limit_are_dropped_counted_and_logged(
     entries_of: Callable[..., AuditLog], capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = entries_of(max_waiting=5)

@@ -1,4 +1,4 @@
-"""Who may do what: logging in, tokens, roles, and how fast they end. Every route × every bad credential:
+"""Login, tokens and roles, and how fast a revocation applies. Every route with every bad credential:
 test_credentials.py."""
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def test_ten_wrong_passwords_are_throttled_for_that_account_and_address_only(api
     assert elsewhere.status_code == 200
 
 
-def test_the_right_password_starts_the_count_anew(api: Api) -> None:
+def test_the_right_password_resets_the_count_of_failures(api: Api) -> None:
     for _ in range(2):
         for _ in range(6):
             assert api.login(ADMIN, "wrong").status_code == 401
@@ -273,7 +273,7 @@ def test_neither_passwords_nor_tokens_are_in_the_store(api: Api, store: StoreNod
         assert secret.encode() not in content
 
 
-def test_while_the_store_is_away_the_api_says_so_and_works_again_when_it_is_back(api: Api, store: StoreNode) -> None:
+def test_the_api_reports_that_the_store_is_down_and_works_when_it_is_up_again(api: Api, store: StoreNode) -> None:
     store.kill()
     fresh = Api(api.app)
     answer = fresh.login()

@@ -1,4 +1,4 @@
-"""What is wanted of a consumer beside what the workers make of it."""
+"""The desired state of a consumer, and its actual state in the workers."""
 
 from __future__ import annotations
 

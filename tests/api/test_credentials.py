@@ -70,7 +70,7 @@ def furnished(service: Service, broker: BrokerNode) -> Service:
 
 @pytest.fixture
 def state(broker: BrokerNode, store: StoreNode, unique_name: str) -> Callable[[], Any]:
-    """All that the broker and the store hold; not when a key was last used, which is noted of a refused use, too."""
+    """Return a function that reads the state of broker and store, except the time of a key's last use."""
 
     def look() -> Any:
         definitions = broker.management.get("definitions").json()
@@ -173,7 +173,7 @@ def test_a_role_or_a_key_of_that_role_reaches_no_further_than_it_says_and_does_n
 
 
 @pytest.mark.broker_independent
-def test_who_may_not_call_a_route_is_told_so_before_the_body_is_looked_at(service: Service) -> None:
+def test_an_unauthenticated_request_is_refused_before_its_body_is_read(service: Service) -> None:
     for operation in PROTECTED:
         answer = ask(service.app, operation, data=b"not even JSON", content_type="text/canary")
         assert_refused(answer, {401}, {"unauthenticated"}, named(operation))

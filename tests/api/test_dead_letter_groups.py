@@ -139,7 +139,7 @@ def test_a_replay_to_a_queue_without_a_consumer_warns(consuming: Service, letter
     assert "is paused" in warning
     consuming.delete("/deleteConsumer", {"queueName": queue})
     told = consuming.post("/replayDeadLetters", {"queueName": queue, "dryRun": True}).json
-    assert told["warnings"] == [f"No consumer takes messages from '{queue}'."]
+    assert told["warnings"] == [f"The queue '{queue}' has no consumer. The messages wait in the queue."]
 
 
 def test_one_message_is_resent_with_another_body(consuming: Service, target: Target, letters: str) -> None:
@@ -230,7 +230,7 @@ def test_messages_that_the_broker_dead_lettered_or_clients_published_are_grouped
 
 
 @pytest.mark.broker_independent
-def test_who_may_not_read_messages_may_not_look_at_dead_letters(service: Service, unique_name: str) -> None:
+def test_a_viewer_cannot_read_dead_letters(service: Service, unique_name: str) -> None:
     letters = f"{unique_name}.dlq"
     service.post("/createQueue", {"queueName": letters})
     for path in ("/getDeadLetters", "/exportDeadLetters"):

@@ -165,7 +165,7 @@ def test_the_documented_permissions_are_enough_to_manage(make_user: MakeService,
 
 
 @pytest.mark.parametrize("path", ["/createQueue", "/deleteQueue", "/createExchange", "/bindQueue"])
-def test_what_the_management_api_refuses_says_what_it_takes(
+def test_a_refusal_of_the_management_api_names_the_missing_permission(
     make_user: MakeService, make_queue: Callable[..., None], path: str
 ) -> None:
     service = make_user(DELIVER)

@@ -35,7 +35,7 @@ def publish(service: Service, queue: str, message_id: str) -> None:
 
 
 def life(service: Service, message_id: str, **query: Any) -> dict[str, Any]:
-    """What GET /getMessage answers."""
+    """Return the answer of GET /getMessage."""
     answer = service.get("/getMessage", messageId=message_id, **query)
     assert answer.status_code == 200, answer.json
     found: dict[str, Any] = answer.json

@@ -106,7 +106,7 @@ def test_each_problem_has_a_cause_for_programs(looking: Looking) -> None:
     }
 
 
-def test_a_queue_that_nobody_consumes_is_told_from_one_whose_consumer_is_paused(looking: Looking) -> None:
+def test_a_queue_without_a_consumer_is_distinguished_from_one_with_a_paused_consumer(looking: Looking) -> None:
     service = looking()
     beat(service)
     for queue in ("orders", "bills"):

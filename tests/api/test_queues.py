@@ -111,7 +111,7 @@ def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: 
     problem = assert_problem(
         service.post("/createQueue", {"queueName": "orders", "messageTtl": 2000}), 409, "queue_exists_otherwise"
     )
-    assert problem["errors"] == [{"field": "x-message-ttl", "detail": "is 1000; you asked for 2000"}]
+    assert problem["errors"] == [{"field": "messageTtl", "detail": "is 1000; you asked for 2000"}]
     assert_problem(
         service.post("/createQueue", {"queueName": "orders", "durable": False}), 409, "queue_exists_otherwise"
     )
@@ -378,7 +378,7 @@ def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
         ({"type": "quorum", "durable": False}, "durable", "must be true for a queue of this type"),
     ],
 )
-def test_what_the_broker_refuses_is_told_by_the_clients_own_field(
+def test_a_refusal_of_the_broker_names_the_clients_field(
     service: Service, body: dict[str, Any], field: str, says: str
 ) -> None:
     problem = assert_problem(service.post("/createQueue", {"queueName": "q", **body}), 400, "refused_by_broker", says)
@@ -386,9 +386,7 @@ def test_what_the_broker_refuses_is_told_by_the_clients_own_field(
     assert "{" not in problem["detail"], "Erlang's terms tell a client nothing"
 
 
-def test_while_the_broker_is_away_the_answer_says_so_and_when_to_come_back(
-    service: Service, broker: BrokerNode
-) -> None:
+def test_the_api_answers_503_with_retry_after_while_the_broker_is_down(service: Service, broker: BrokerNode) -> None:
     broker.stop()
     for answer in (
         service.get("/getQueues"),

@@ -130,7 +130,7 @@ def test_an_update_changes_adds_and_removes_routes(service: Service) -> None:
     assert service.store.consumers.get("orders").spec.stored()["auth"]["token"] == "tok-own"
 
 
-def test_a_removed_route_with_messages_in_its_queue_is_told(service: Service) -> None:
+def test_removing_a_route_with_messages_in_its_queue_gives_a_warning(service: Service) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     routed(service)
     service.post("/messagePublish", {"queueName": "orders.large", "message": "left"})

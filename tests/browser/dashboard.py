@@ -79,7 +79,7 @@ class Dashboard:
         wait_until(shown, seconds, f"{what} being shown")
 
     def axe(self, *rules: str) -> list[str]:
-        """What axe has to say against what is shown; by all rules, or by these."""
+        """Return the violations that axe finds on the page, by all rules or by these."""
         options = {"runOnly": list(rules or _RULES)}
         found = Axe().run(self.page, options=options).response["violations"]
         return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]

@@ -1,4 +1,4 @@
-"""What can be done by the dashboard's buttons and forms really happens."""
+"""The dashboard's buttons and forms carry out their actions."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_dead_letters_of_one_cause_are_read_replayed_moved_exported_and_deleted(
 
     dashboard.button("Show all groups").click()
     dashboard.button("Move HTTP 400 status 400").click()
-    expect(dialog).to_contain_text("1 dead letter. They keep their reasons")
+    expect(dialog).to_contain_text("1 dead letter. The dead letters keep their reasons")
     dashboard.field("To the queue").fill("parked")
     dashboard.button("Move").click()
     expect(dashboard.notice("1 dead letter moved.")).to_be_visible()
@@ -100,7 +100,9 @@ def test_a_dead_letter_is_edited_and_resent(dashboard: Dashboard, service: Servi
     letter(dashboard, "HTTP 422").get_by_role("button", name="Edit and resend").click()
     dashboard.field("Body").fill("{")
     dashboard.button("Resend").click()
-    expect(dashboard.page.get_by_role("alert").filter(has_text="is not JSON, but was")).to_be_visible()
+    expect(
+        dashboard.page.get_by_role("alert").filter(has_text="must be JSON, because the original body is JSON")
+    ).to_be_visible()
     dashboard.field("Body").fill('{"iban": "DE02"}')
     dashboard.button("Resend").click()
     expect(dashboard.notice("1 dead letter replayed.")).to_be_visible()
@@ -129,7 +131,7 @@ def test_replay_all_asks_first_and_warns_if_the_target_still_fails(
     target.wait_for(2)
 
 
-def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_there(
+def test_the_start_page_shows_a_suspended_consumer_and_can_fix_it(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     service.queue("mistyped", "x")
@@ -151,7 +153,7 @@ def test_a_suspended_consumer_is_the_first_thing_one_sees_and_is_mended_from_the
     assert service.get("/getConsumer", queueName="mistyped")["prefetch"] == 64, "what was not touched stays"
 
 
-def test_what_is_not_touched_in_a_consumers_form_stays_and_what_is_taken_out_goes(
+def test_the_consumer_form_keeps_unchanged_fields_and_resets_emptied_fields(
     dashboard: Dashboard, service: Service
 ) -> None:
     service.post(
@@ -297,7 +299,7 @@ def test_a_queue_is_purged_and_deleted_only_when_its_name_was_typed(dashboard: D
     assert service.get("/getQueues", name="full") == []
 
 
-def test_a_message_that_no_queue_takes_is_said_to_be_lost_nowhere(dashboard: Dashboard) -> None:
+def test_publishing_an_unroutable_message_shows_the_error(dashboard: Dashboard) -> None:
     dashboard.open("publish?queue=nowhere-at-all", "Publish and test")
     dashboard.field("Message").fill("x")
     dashboard.button("Publish").click()

@@ -1,4 +1,4 @@
-"""What the page weighs, what it may do, and that it fetches nothing from anywhere else."""
+"""The size and the permissions of the page. It loads nothing from other origins."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_nothing_but_the_files_of_the_page_is_served(service: Service) -> None:
         assert answer.status_code == 404, name
 
 
-def test_while_the_service_is_away_the_page_says_so_and_goes_on_when_it_is_back(
+def test_the_page_shows_that_the_service_is_down_and_continues_afterwards(
     open_dashboard: Callable[..., Dashboard],
 ) -> None:
     dashboard = open_dashboard()

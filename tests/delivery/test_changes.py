@@ -12,7 +12,7 @@ from tests.support.target import Target
 
 
 @pytest.mark.broker_independent
-def test_what_is_in_flight_ends_where_it_was_sent_and_the_next_goes_to_the_new_target(
+def test_requests_in_flight_end_at_the_old_target_and_later_ones_go_to_the_new_target(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, *"12345")
@@ -28,7 +28,7 @@ def test_what_is_in_flight_ends_where_it_was_sent_and_the_next_goes_to_the_new_t
 
 
 @pytest.mark.broker_independent
-def test_what_is_in_flight_is_settled_by_the_rules_it_was_sent_under(
+def test_a_request_in_flight_is_settled_by_the_definition_under_which_it_was_sent(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, b"body")

@@ -155,7 +155,7 @@ def test_an_ordered_consumer_begins_with_one_request_as_well(
 def test_hundreds_of_held_messages_that_are_not_sent_follow_each_other(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, batch: dict[str, int] | None
 ) -> None:
-    """Each could be the probe of the half-open circuit breaker, but the filter does not admit it."""
+    """Each could be the probe of the half-open circuit breaker, but none matches the filter."""
     target.answer = 500
     for number in range(400):
         channel.basic_publish("", queue, b'{"key": %d}' % number)

@@ -33,7 +33,7 @@ Declare = Callable[..., str]
 
 @pytest.fixture
 def publisher(broker: BrokerNode) -> Iterator[PublisherThread]:
-    """One that is connected."""
+    """Yield a connected publisher."""
     one = PublisherThread(BrokerNodes.parse(broker.amqp_url))
     one.start()
     wait_until(lambda: one.connected, 15)
@@ -90,7 +90,7 @@ def ids(held: list[HeldMessage]) -> list[str]:
 
 
 def plain(held: list[HeldMessage]) -> list[dict[str, Any]]:
-    """What is seen of messages, in the order of their ids and without what every look changes."""
+    """Return messages, sorted by id, without the properties that every read changes."""
     shown = [one.model_dump(exclude={"redelivered"}) for one in held]
     return sorted(shown, key=lambda one: one["properties"]["messageId"])
 

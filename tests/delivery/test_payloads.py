@@ -1,4 +1,4 @@
-"""What targets get when a consumer asks for more than the body: on the wire, by all the brokers."""
+"""Requests with a payload other than the raw body, on the wire, with all brokers."""
 
 from __future__ import annotations
 

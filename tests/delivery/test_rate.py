@@ -29,7 +29,7 @@ def test_no_more_than_the_rate_allows_goes_out_and_a_change_holds_at_once(
     assert max(target.delivered().values()) == 1
 
 
-def test_what_waits_for_its_turn_goes_back_when_the_consumer_stops(
+def test_messages_that_wait_for_the_rate_limit_return_to_the_queue_when_the_consumer_stops(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, *(str(n) for n in range(20)))
@@ -43,7 +43,7 @@ def test_what_waits_for_its_turn_goes_back_when_the_consumer_stops(
 @pytest.mark.broker_independent
 @pytest.mark.parametrize("ordering", ["none", "queue"])
 @pytest.mark.parametrize("limit", [None, {"perSecond": 10_000, "burst": 100}])
-def test_what_waits_under_a_slow_rate_goes_out_when_the_rate_is_raised_or_taken_away(
+def test_waiting_messages_are_sent_when_the_rate_limit_is_raised_or_removed(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, limit: object, ordering: str
 ) -> None:
     publish(channel, queue, *"123")

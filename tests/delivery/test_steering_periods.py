@@ -147,7 +147,7 @@ def test_a_worker_is_not_taken_for_dead_while_the_management_api_hangs(
             assert heartbeats.count() == 1
 
 
-def test_what_was_in_flight_when_a_worker_stopped_is_in_the_log_of_attempts(
+def test_the_attempt_log_has_the_attempts_in_flight_when_a_worker_stops(
     registry: Store, work: Work, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     consumer, _ = registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/hang"), timeout=1))

@@ -37,7 +37,7 @@ def template(text: str = TEMPLATE, content_type: str = "application/json") -> Pa
     return PayloadTemplate(template=text, content_type=content_type)
 
 
-def test_a_target_gets_what_the_template_makes_signed_and_anew_at_every_attempt(
+def test_each_attempt_sends_the_rendered_template_with_a_new_signature(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(

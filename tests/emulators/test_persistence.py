@@ -73,7 +73,7 @@ def test_one_process_at_a_time_uses_a_directory(run: Callable[[str], Process], t
     run(HOLDS).wait_ready(lambda: holding.output().count("held") == 2, 60)
 
 
-def test_what_is_acked_is_gone_and_what_is_not_comes_again(tmp_path: Path) -> None:
+def test_acked_messages_are_removed_and_the_others_are_redelivered(tmp_path: Path) -> None:
     with Connection(path=tmp_path) as connection:
         channel = connection.channel()
         kept = channel.queue_declare("kept")
@@ -113,7 +113,7 @@ def test_many_threads_publish_into_one_journal(tmp_path: Path) -> None:
     assert sorted(kept) == [[name, number] for name in "abcdefgh" for number in range(25)]
 
 
-def test_what_a_broker_has_left_in_the_directory_can_be_taken(tmp_path: Path) -> None:
+def test_the_emulator_reads_messages_that_the_broker_stored_in_the_directory(tmp_path: Path) -> None:
     with broker.running(tmp_path) as url, pika.BlockingConnection(pika.URLParameters(url)) as client:
         plain = client.channel()
         plain.confirm_delivery()

@@ -38,7 +38,7 @@ def test_declaring_makes_the_dead_letter_queue_too(rabbit: RabbitMQ, unique_name
     rabbit.declare_queue(unique_name)  # again, in whatever way
 
 
-def test_publishing_to_a_queue_that_nobody_declared_makes_it(rabbit: RabbitMQ, unique_name: str) -> None:
+def test_publishing_to_an_undeclared_queue_declares_it(rabbit: RabbitMQ, unique_name: str) -> None:
     rabbit.publish(unique_name, "early")
     assert RabbitMQ.queues[unique_name] == ["early"]
 

@@ -1,4 +1,4 @@
-"""What the Kombu emulator's document says that its original has not, and what is refused."""
+"""The rules in docs/EMULATORS.md that Kombu does not have, and the operations that the emulator refuses."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_headers_exchange_compares_headers(channel: Channel) -> None:
     assert body(channel.basic_get("either")) == "first"
 
 
-def test_what_is_rejected_is_a_dead_letter_that_says_why(channel: Channel) -> None:
+def test_a_rejected_message_is_dead_lettered_with_the_reason(channel: Channel) -> None:
     queue, dead = dead_lettering(channel, "work")
     queue.put(Message("poison"))
     queue.get().reject()
@@ -122,7 +122,7 @@ def test_a_full_queue_refuses(channel: Channel) -> None:
         queue.put(Message(2))
 
 
-def test_getting_waits_for_a_message_as_long_as_it_is_told_to(channel: Channel) -> None:
+def test_get_waits_for_a_message_until_its_timeout(channel: Channel) -> None:
     queue = channel.queue_declare("later")
     with pytest.raises(Empty):
         queue.get(timeout=0.01)
@@ -231,14 +231,14 @@ def refused(channel: Channel, what: str) -> None:  # noqa: PLR0912 - a table of 
         ("twice", r"already settled"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(channel: Channel, what: str, sentence: str) -> None:
+def test_an_impossible_operation_is_refused_with_a_reason(channel: Channel, what: str, sentence: str) -> None:
     channel.queue_declare("q")
     with pytest.raises(EmulatorError, match=sentence):
         refused(channel, what)
     channel.queue_declare("q").put(Message("goes on"))  # the channel is still good
 
 
-def test_what_is_closed_stays_closed(unique_name: str) -> None:
+def test_a_closed_channel_or_connection_stays_closed(unique_name: str) -> None:
     connection = Connection(virtual_host=unique_name)
     channel = connection.channel()
     channel.close()

@@ -50,7 +50,7 @@ class Terminal:
         return self.process
 
     def says_in_the_end(self, *arguments: str, **settings: str) -> str:
-        """What it says when it ends by itself, which must be a failure."""
+        """Return the output of a run that must fail."""
         process = self.run(*arguments, **settings)
         wait_until(lambda: not process.running, 30, "the end")
         assert process.returncode == 1

@@ -68,16 +68,14 @@ def test_a_refused_write_says_its_code(broken: Store, mongo_proxy: MongoProxy) -
             write()
 
 
-def test_a_server_that_is_too_old_is_told_the_version_that_it_must_have(
-    make_store: MakeStore, mongo_proxy: MongoProxy
-) -> None:
+def test_the_error_for_an_old_server_names_the_required_version(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
     old = {"ok": 1, "ismaster": True, "minWireVersion": 0, "maxWireVersion": 6}
     mongo_proxy.faults = [Fault(name, answer=old) for name in ("ismaster", "isMaster", "hello")]
     with pytest.raises(StoreUnavailable, match=r"MongoDB cannot be used: .* at least 9 \(MongoDB 4\.4\)"):
         make_store(mongo_proxy.port).ping()
 
 
-def test_a_store_that_is_down_is_told_with_the_reason(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
+def test_the_error_for_a_store_that_is_down_has_the_reason(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
     mongo_proxy.refuse()
     with pytest.raises(StoreUnavailable, match=r"^MongoDB cannot be reached \(Connection refused\)\. Try again"):
         make_store(mongo_proxy.port).ping()

@@ -121,7 +121,7 @@ def test_a_ttl_that_mongodb_does_not_change_by_itself_is_changed_by_coll_mod(
     assert (changed["collMod"], changed["index"]) == ("attempts", {"keyPattern": {"at": 1}, "expireAfterSeconds": 60})
 
 
-def test_a_conflict_of_indexes_that_no_ttl_explains_is_told(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
+def test_a_conflict_of_indexes_other_than_the_ttl_is_an_error(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
     conflict = refusal(85, "IndexOptionsConflict")
     mongo_proxy.faults = [Fault("createIndexes", answer=conflict), Fault("collMod", answer={"ok": 1})]
     with pytest.raises(StoreUnavailable, match="IndexOptionsConflict, code 85"):

@@ -1,4 +1,4 @@
-"""What the service uses of pika that is not public: a new version of pika must be seen to have it still."""
+"""The private parts of pika that the service uses must exist in the installed version."""
 
 from __future__ import annotations
 

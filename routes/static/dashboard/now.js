@@ -178,7 +178,7 @@ function acknowledge({ kind, name, acknowledged }) {
   }
   return button(of("Acknowledge", name), () => ask({
     title: `Acknowledge: ${KINDS[kind][0]}, ${name}`,
-    about: [el("p", {}, "The others see your name and the note. The problem moves to the end of the list until it is over.")],
+    about: [el("p", {}, "Other users see your name and the note. The problem moves to the end of the list until it ends.")],
     fields: [{ name: "note", label: "Note", hint: "such as the ticket, or who fixes it by when" }],
     submit: "Acknowledge",
     run: async ({ note }) => { await post("acknowledgeProblem", { kind, name, note }); },

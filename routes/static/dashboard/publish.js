@@ -74,7 +74,7 @@ function request({ method, url, headers, body, bodyBase64 }) {
 function answer(data) {
   const meaning = {
     success: "would be delivered", retry: "would be retried", throttle: "would wait for the target", reject: "would be dead-lettered",
-    suspend: "would rest or suspend the consumer", filtered: "would not be sent, but settled as “otherwise” says",
+    suspend: "would rest or suspend the consumer", filtered: "would not be sent; “otherwise” decides",
   };
   const took = data.durationMs === undefined ? "" : `, in ${milliseconds(data.durationMs)}`;
   const tone = data.outcome === "success" ? "good" : "bad";

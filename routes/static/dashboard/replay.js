@@ -14,8 +14,8 @@ const ACTIONS = {
     path: "replayDeadLetters", verb: "Replay", done: "replayed",
     does: (told) => `${told.destinations.map((one) => `${count(one.messages)} to ${one.queueName}`).join(", ") || "none"}, each as it was published first and with all its attempts.`,
   },
-  move: { path: "moveDeadLetters", verb: "Move", done: "moved", does: () => "They keep their reasons, and you can replay them from there." },
-  delete: { path: "deleteDeadLetters", verb: "Delete", done: "deleted", danger: true, does: () => "You cannot undo this. Export them first if in doubt." },
+  move: { path: "moveDeadLetters", verb: "Move", done: "moved", does: () => "The dead letters keep their reasons. You can replay them from the other queue." },
+  delete: { path: "deleteDeadLetters", verb: "Delete", done: "deleted", danger: true, does: () => "You cannot undo this. Export the dead letters first if you may need them." },
 };
 
 // `filter` selects the dead letters, `which` names them in the title, and `queueName` is the queue of those that do not name theirs.
@@ -84,7 +84,7 @@ export function editAndResend(message, { deadLetterQueue, queueName, done }) {
     title: `Edit and resend ${message.properties.messageId}`,
     about: [el("p", {}, `The edited message goes to ${queueName}, with the same headers and with all its attempts. After RabbitMQ has confirmed it, this dead letter is removed.`)],
     fields: [{ name: "replacement", label: "Body", kind: "area", rows: 12, value: message.message, read(text) {
-      if (json && !isJson(text)) throw new Error("is not JSON, but was");
+      if (json && !isJson(text)) throw new Error("must be JSON, because the original body is JSON");
       return text;
     } }],
     submit: "Resend",

@@ -65,7 +65,7 @@ function edit(user) {
     title: `Edit ${user.username}`,
     omit: ["username", "disabled"],
     values: user,
-    own: { role: { hint: ROLES, required: true }, password: { label: "New password", hint: "empty: unchanged; a new password ends all their logins" } },
+    own: { role: { hint: ROLES, required: true }, password: { label: "New password", hint: "empty: unchanged; a new password ends all sessions of the user" } },
     submit: "Save",
     async run(values) {
       await patch("updateUser", { username: user.username, ...values });
@@ -87,7 +87,7 @@ async function setDisabled({ username }, disabled) {
 function askToDelete({ username }) {
   confirmByName({
     title: `Delete the user ${username}?`,
-    text: "All their logins end at once.",
+    text: "This also ends all sessions of the user.",
     name: username,
     verb: "Delete user",
     async run() {
