@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
 
 from delivery.delays import coarse
+from delivery.header_values import iso_time
 from domain.consumer import RetryPolicy
 
 LONGEST_RETRY_AFTER = 86_400.0
@@ -49,6 +50,14 @@ def retry_after(value: str, now: float) -> float | None:
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
     except (ValueError, OverflowError):
         return None
+
+
+def next_attempt(seconds: float, now: float) -> str:
+    """Return when the next attempt follows, as the end of a sentence: in `seconds`, or, if that is more than a minute,
+    at which time (RFC 3339). `now` is in Unix seconds."""
+    if seconds <= 60:
+        return f"next attempt in {max(0, ceil(seconds))} s"
+    return f"next attempt at {iso_time(datetime.fromtimestamp(ceil(now + seconds), UTC))}"
 
 
 def reconnect_delay(failures: int, spread: float) -> float:

@@ -22,7 +22,7 @@ from domain.timestamps import as_text, from_text, plausible
 
 PREFIX = "workerrmq-"
 ATTEMPTS = PREFIX + "attempts"
-"""number of attempts charged so far"""
+"""number of attempts charged so far in the queue that QUEUE names"""
 QUEUE = PREFIX + "queue"
 _LEVEL_HEADER = PREFIX + "delay-"
 SCHEDULED_LEVEL_HEADER = PREFIX + "scheduled-"
@@ -36,6 +36,8 @@ SCHEDULED_FOR = "x-scheduled-for"
 
 FORWARDS = PREFIX + "forwards"
 """number of times that filters forwarded the message"""
+DEAD_LETTERED = PREFIX + "dead-lettered"
+"""number of times that consumers dead-lettered the message, in any queue, since it was published, replayed or moved"""
 
 LOOK_EXCHANGE = "workerrmq.look."
 """Prefix of the exchanges `workerrmq.look.<id>.<exchange>`, through which looks publish copies."""
@@ -68,14 +70,20 @@ class Source(NamedTuple):
     message_id: str
 
 
-def attempts_charged(headers: Mapping[str, Any] | None) -> int:
-    """Return the number of attempts charged to a message; 0 if the header is missing or malformed."""
-    return (_count(headers, ATTEMPTS) or 0) if headers else 0
+def attempts_charged(headers: Mapping[str, Any] | None, queue: str) -> int:
+    """Return the number of attempts charged to a message of `queue`; 0 if the header is missing or malformed, or from
+    another queue: a dead letter has all attempts again in the queue of another consumer."""
+    return (_count(headers, ATTEMPTS) or 0) if headers and headers.get(QUEUE) == queue else 0
 
 
 def times_forwarded(headers: Mapping[str, Any] | None) -> int:
     """Return how often filters forwarded a message; 0 if the header is missing or malformed."""
     return _count(headers, FORWARDS) or 0
+
+
+def times_dead_lettered(headers: Mapping[str, Any] | None) -> int:
+    """Return how often consumers dead-lettered a message; 0 if the header is missing or malformed."""
+    return _count(headers, DEAD_LETTERED) or 0
 
 
 def _count(headers: Mapping[str, Any] | None, name: str) -> int | None:
@@ -199,7 +207,7 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
     """Return a copy for the end of the source queue, with the same number of charged attempts. To the broker it is a
     new message. `first_failed` (Unix seconds) applies if the message has no time of its first failure."""
     before = source.properties.headers or {}
-    history: dict[str, Any] = {ATTEMPTS: attempts_charged(before)}
+    history: dict[str, Any] = {ATTEMPTS: attempts_charged(before, source.queue)}
     if FIRST_FAILED in before:
         history[FIRST_FAILED] = before[FIRST_FAILED]
     elif first_failed is not None:
@@ -210,7 +218,9 @@ def returned_copy(source: Source, first_failed: float | None = None) -> Message:
 def routed_copy(source: Source, queue: str) -> Message:
     """Return a copy for the queue of a route. `original` restores the publisher's exchange, routing key and properties
     from it. The charged attempts are those of the message."""
-    return replace(returned_copy(source), routing_key=queue)
+    copy = returned_copy(source)
+    headers = {**(copy.properties.headers or {}), QUEUE: queue}
+    return replace(copy, routing_key=queue, properties=replace(copy.properties, headers=headers))
 
 
 def known_since(properties: PropertiesView, now: float) -> float | None:
@@ -233,7 +243,7 @@ def failed_copy(
     before = source.properties.headers or {}
     moment = as_text(now)
     history = {
-        ATTEMPTS: attempts_charged(before) + 1,
+        ATTEMPTS: attempts_charged(before, source.queue) + 1,
         PREFIX + "consumer": consumer,
         PREFIX + "reason": answer.reason[:500],
         FIRST_FAILED: before.get(FIRST_FAILED, moment),
@@ -253,6 +263,8 @@ def with_history(source: Source, history: dict[str, Any], exchange: str, routing
     headers = {name: value for name, value in (sent.headers or {}).items() if not _is_ours(name)}
     aside = {name: headers.pop(name) for name in BROKER_HEADERS if name in headers}
     aside |= {name: value for name in NOT_ACTING if (value := getattr(sent, name)) is not None}
+    if times := times_dead_lettered(source.properties.headers):
+        headers[DEAD_LETTERED] = times
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
     if aside:
         headers[_ASIDE] = aside

@@ -12,6 +12,7 @@ from typing import Any
 from delivery.copies import (
     ATTEMPTS,
     BROKER_HEADERS,
+    DEAD_LETTERED,
     FIRST_FAILED,
     NOT_ACTING,
     PREFIX,
@@ -22,6 +23,7 @@ from delivery.copies import (
     failed_copy,
     original,
     passed,
+    times_dead_lettered,
 )
 from delivery.kept_answer import kept_headers, kept_sentence
 from domain.consumer import ConsumerSpec
@@ -29,6 +31,10 @@ from domain.dead_letter import DEATHS
 from domain.message import Message, PropertiesView
 from domain.outcome import Answer
 from domain.timestamps import as_text
+
+MOST_DEAD_LETTERINGS = 16
+"""Maximum number of times that a message is dead-lettered to the exchanges of its queues. Then it goes to our own
+dead-letter queue, because they lead back to the queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +58,25 @@ def dead_letter(
     """Return a copy for the dead-letter `address` (exchange, routing key; None: the message's own routing key).
     `outcome` is the reason: `rejected`, `exhausted`, `expired` or `filtered`."""
     exchange, routing_key = address[0], _dead_letter_key(source, address)
-    extra: dict[str, Any] = {PREFIX + "outcome": outcome}
+    times = times_dead_lettered(source.properties.headers) + 1
+    extra: dict[str, Any] = {PREFIX + "outcome": outcome, DEAD_LETTERED: times}
     if sentence := kept_sentence(answer.body, consumer):
         extra[PREFIX + "answer"] = sentence
     if headers := kept_headers(answer, consumer):
         extra[PREFIX + "answer-headers"] = headers
     if outcome == "filtered":  # it was not sent, so no attempt is charged
-        extra[ATTEMPTS] = attempts_charged(source.properties.headers)
+        extra[ATTEMPTS] = attempts_charged(source.properties.headers, source.queue)
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return failed_copy(source, consumer.effective_name, answer, now, extra, exchange, routing_key)
 
 
 def leads_back(source: Source, address: tuple[str, str | None]) -> bool:
-    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle. RabbitMQ drops no
-    messages in cycles that include a rejection (https://www.rabbitmq.com/docs/dlx#routing)."""
+    """Return whether a dead letter for `address` would return to its own queue, in an endless cycle, or has been
+    dead-lettered so often that it is in one. RabbitMQ drops no messages in cycles that include a rejection
+    (https://www.rabbitmq.com/docs/dlx#routing)."""
+    if times_dead_lettered(source.properties.headers) >= MOST_DEAD_LETTERINGS:
+        return True
     return address[0] == "" and _dead_letter_key(source, address) == source.queue
 
 
@@ -106,11 +116,15 @@ def replayed(properties: PropertiesView, body: bytes, queue: str, now: float) ->
 
 
 def moved(source: Source, queue: str) -> Message:
-    """Return a dead letter for another queue, with its history. It is persistent and does not expire. The broker's
+    """Return a dead letter for another queue, with its history. In the queue that it came from, it has all attempts
+    again, as in any other. It is persistent and does not expire. The broker's
     death history moves into a header of ours, because RabbitMQ before 4.0 drops a message that would expire into a
     queue of that history (https://www.rabbitmq.com/docs/dlx#routing)."""
     copy = passed(queue, source.properties, source.body)
     headers = dict(copy.properties.headers or {})
+    headers.pop(DEAD_LETTERED, None)
     if deaths := (source.properties.headers or {}).get("x-death"):
         headers[DEATHS] = deaths
+    if attempts_charged(headers, queue):
+        headers[ATTEMPTS] = 0
     return replace(copy, properties=replace(copy.properties, headers=headers or None))

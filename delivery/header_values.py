@@ -24,6 +24,13 @@ def field_value(value: str | bytes) -> str:
     return quote(value, safe=safe + " " if value == value.strip() else safe)
 
 
+def identifier(value: str | bytes) -> str:
+    """Return an id or a name as a field value. Different values have different results, because `%` is percent-encoded,
+    too."""
+    text = field_value(value)
+    return text.replace("%", "%25") if text == value else text
+
+
 def text_of(value: Any) -> str | bytes | None:
     """Return a single value of a field table (AMQP 0-9-1 §4.2.5.5) as text; None for tables, arrays and null.
 

@@ -9,7 +9,7 @@ from delivery.cloud_events import CloudEvent
 from delivery.content_encoding import encoding_of, with_charset
 from delivery.copies import Source
 from delivery.filter import first_match, predicate
-from delivery.header_values import field_value, text_of
+from delivery.header_values import field_value, identifier, text_of
 from delivery.payload import envelope
 from delivery.signing import Signer
 from delivery.template import UrlExpansion
@@ -107,7 +107,7 @@ class RequestHeaders:
 
     def __init__(self, spec: ConsumerSpec, retiring: Sequence[RetiringSecret] = ()) -> None:
         own = {name.lower() for name in spec.headers}
-        ours = {"X-Queue-Name": spec.queue_name, "User-Agent": "WorkerRMQ", "Accept": "*/*"}
+        ours = {"X-Queue-Name": identifier(spec.queue_name), "User-Agent": "WorkerRMQ", "Accept": "*/*"}
         fixed = {name: value for name, value in ours.items() if name.lower() not in own}
         fixed |= {name: value.strip() for name, value in spec.headers.items()}
         self._fixed = ["Expect:", *(f"{name}: {field_value(value)}" for name, value in fixed.items())]
@@ -131,7 +131,7 @@ class RequestHeaders:
 
         No value of a property can end its header line; see `field_value`.
         """
-        message_id = field_value(message_id)
+        message_id = identifier(message_id)
         lines = [
             *self._fixed,
             f"webhook-id: {message_id}",
@@ -147,7 +147,7 @@ class RequestHeaders:
         if coding and not self._own_encoding:
             lines.append(f"Content-Encoding: {coding}")
         if properties.correlation_id:
-            lines.append(f"X-Correlation-ID: {field_value(properties.correlation_id)}")
+            lines.append(f"X-Correlation-ID: {identifier(properties.correlation_id)}")
         if properties.headers:
             for name in self._forwarded:
                 value = text_of(properties.headers.get(name))

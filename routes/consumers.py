@@ -180,7 +180,8 @@ def pause_consumer(body: WhichConsumer) -> Reply:
     refuses=CONSUMER,
 )
 def resume_consumer(body: WhichConsumer) -> Reply:
-    """Resume a consumer that is paused or suspended."""
+    """Resume a consumer that is paused or suspended. If it waits for a target that asked for a pause or whose circuit
+    breaker is open, workers send one message at once."""
     return done("Consumer has been resumed successfully.", consumer=services.consumers.resume(body))
 
 

@@ -133,11 +133,9 @@ class Consumers:
         return self._details(consumer)
 
     def resume(self, which: WhichConsumer) -> ConsumerDetails:
-        """Resume a consumer that was paused or suspended."""
-        consumer = self.find_one(which)
-        if consumer.state != "enabled":
-            consumer = self._registry.set_state(consumer.id, "enabled")
-        return self._details(consumer)
+        """Resume a consumer that was paused or suspended, or whose target is paused or has an open circuit breaker: its
+        workers send one message at once."""
+        return self._details(self._registry.set_state(self.find_one(which).id, "enabled"))
 
     def update(self, changes: ConsumerChanges) -> tuple[ConsumerDetails, list[str]]:
         """Change a consumer, and resume it if it is suspended. Return it, and warnings about its target.

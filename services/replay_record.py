@@ -37,7 +37,7 @@ class ReplayRecord:
                 consumer=cause_of(headers).consumer or "",
                 queue=queue,
                 message_id=source.message_id if isinstance(source.message_id, str) else field_value(source.message_id),
-                attempt=attempts_charged(headers),
+                attempt=attempts_charged(headers, queue),
                 result=_RESULTS[self._replay.action],
                 status=None,
                 error=None,

@@ -23,6 +23,7 @@ carries out the last hop (gateway/consuming/due_retries.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from delivery import copies, scheduled
@@ -153,8 +154,13 @@ def holds_due(queue_name: str) -> bool:
 
 
 def dead_letter_queue(queue_name: str) -> str:
-    """Return the name of our dead-letter queue for a queue without one: `<queue>.dlq`, truncated to 255 bytes."""
-    return queue_name.encode()[: MAX_BYTES - len(_DEAD_LETTERS)].decode(errors="ignore") + _DEAD_LETTERS
+    """Return the name of our dead-letter queue for a queue without one: `<queue>.dlq`. If that is longer than 255
+    bytes, a hash replaces the end of the queue's name."""
+    name, room = queue_name.encode(), MAX_BYTES - len(_DEAD_LETTERS)
+    if len(name) > room:
+        end = f".{sha256(name).hexdigest()[:12]}"
+        queue_name = name[: room - len(end)].decode(errors="ignore") + end
+    return queue_name + _DEAD_LETTERS
 
 
 def is_dead_letter_queue(queue_name: str) -> bool:

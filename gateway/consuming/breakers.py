@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
 
-from delivery.backoff import LONGEST_RETRY_AFTER
+from delivery.backoff import LONGEST_RETRY_AFTER, next_attempt
 from delivery.breaker import Breaker, State
 from delivery.consumer_states import Event
 from domain.consumer import BreakerPolicy, ConsumerSpec
@@ -64,7 +63,7 @@ class TargetBreaker:
         cause = f"{self.target} asked for a pause" if self.throttled else f"Circuit breaker open for {self.target}"
         left = self._opens_until - time.monotonic()
         probing = self.state is State.HALF_OPEN
-        when = "one message is probing the target" if probing else f"next attempt in {max(0, math.ceil(left))} s"
+        when = "one message is probing the target" if probing else next_attempt(left, time.time())
         return f"{cause}; last answer: {self._last}; {when}."
 
     def take_probe(self) -> bool:
@@ -107,6 +106,12 @@ class TargetBreaker:
         if self._breaker.state is not State.OPEN:
             self._pauses += 1
         return float(min(self._longest_pause, 2 ** min(self._pauses - 1, 30)))
+
+    def probe_now(self) -> None:
+        """Let a message probe the target at once, if the breaker is open."""
+        if self.state is State.OPEN:
+            self._opens_until = time.monotonic()
+            self._half_open()
 
     def pause_like(self, other: TargetBreaker) -> None:
         """Adopt the pause of another breaker of the same target."""
@@ -151,7 +156,7 @@ class Breakers:
         breaker = self._breakers.get((target, spec.breaker))
         if breaker is None:
             self._remove_unused()
-            others = [one for one in self._breakers.values() if one.target == target]
+            others = self._all_of(target)
             breaker = TargetBreaker(self._loop, target, spec.breaker, self._longest_pause)
             self._breakers[target, spec.breaker] = breaker
             for other in others:
@@ -173,8 +178,14 @@ class Breakers:
         seconds = answer.retry_after
         if seconds is None:
             seconds = breaker.pause_without_time()
-        for other in [one for one in self._breakers.values() if one.target == breaker.target]:
+        for other in self._all_of(breaker.target):
             other.pause(max(1.0, min(seconds, LONGEST_RETRY_AFTER)), answer.reason)
+
+    def probe_now(self, spec: ConsumerSpec) -> None:
+        """Let a message probe a consumer's target at once, because somebody may have fixed the target: all breakers of
+        the target, of any policy, that are open become half open."""
+        for breaker in self._all_of(spec.url.target.origin):
+            breaker.probe_now()
 
     def join(self, member: Member, breaker: TargetBreaker) -> None:
         """Call the member on changes of the breaker from now on."""
@@ -185,6 +196,9 @@ class Breakers:
         breaker.members.discard(member)
         if breaker.closed:
             self._remove_unused()
+
+    def _all_of(self, target: str) -> list[TargetBreaker]:
+        return [breaker for breaker in self._breakers.values() if breaker.target == target]
 
     def _remove_unused(self) -> None:
         """Remove the breakers without members, except open ones, which must stay open for the next member."""

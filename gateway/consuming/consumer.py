@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from delivery.backoff import next_attempt
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
 from domain.payload import PayloadTemplate
 from domain.registry import Report, Subscription
@@ -118,6 +119,8 @@ class Consumer:
     def _why(self) -> str | None:
         if self._state in ("breaker-open", "probing"):
             return self.breaker.reason
+        if self._state == "resting" and self._reason:
+            return f"{self._reason.rstrip('.')}; {next_attempt(self._rests_until - time.monotonic(), time.time())}."
         reason = self._reason or ("" if self.dispatcher.ordered else self.wiring.standing.hindrance)
         if not reason and isinstance(self.subscription.spec.payload, PayloadTemplate):
             reason = self.wiring.renderer.hindrance
@@ -125,8 +128,7 @@ class Consumer:
 
     def tell(self) -> None:
         """Add the counts since the last call to the instruments."""
-        spec = self.subscription.spec
-        self._counters.tell(spec.effective_name, spec.queue_name)
+        self._counters.tell(self.subscription.spec.effective_name, self.subscription.spec.queue_name)
 
     # --- states and their actions ------------------------------------------------------------------------------------
 

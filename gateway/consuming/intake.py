@@ -164,7 +164,7 @@ class Intake:
             body,
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
-        attempt = attempts_charged(properties.headers) + 1
+        attempt = attempts_charged(properties.headers, source.queue) + 1
         now, redelivered = time.monotonic(), method.redelivered
         delivery = Delivery(session, method.delivery_tag, source, attempt, now, redelivered=redelivered)
         if self.leaving or self._tag is None:

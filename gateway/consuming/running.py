@@ -110,7 +110,8 @@ class RunningConsumers:
             consumer.tell()
 
     def _run_one(self, subscription: Subscription) -> None:
-        """Start a consumer, or change the running one. Report one whose queue is unfit for consumers."""
+        """Start a consumer, or change the running one, and let a message probe its target if its breaker is open.
+        Report one whose queue is unfit for consumers."""
         key = subscription.id
         consumer, invalid = self._consumers.get(key), self._invalid.get(key)
         before = invalid[0] if invalid else consumer.subscription if consumer else None
@@ -126,6 +127,8 @@ class RunningConsumers:
             self._consumers[key] = consumer = Consumer(self._wiring, subscription)
             if self._connection is not None:
                 consumer.connected(self._connection)
+        if before is None or before.revision != subscription.revision:
+            self._wiring.breakers.probe_now(subscription.spec)
 
     def _refuse(self, subscription: Subscription, reason: str) -> None:
         """Report a consumer that cannot run as suspended."""

@@ -77,7 +77,7 @@ def _request(
 ) -> Request | Unsendable:
     requests = RequestBuilder(spec, consumer.retiring_secrets)
     batches = BatchBuilder(spec, consumer.retiring_secrets) if spec.batch else None
-    attempt = attempts_charged(source.properties.headers) + 1
+    attempt = attempts_charged(source.properties.headers, source.queue) + 1
 
     def made(renderer: Renderer, done: Made) -> None:
         if batches is None:

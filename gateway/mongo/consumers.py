@@ -138,11 +138,13 @@ class ConsumerRegistry(IndexedCollection):
 
     @store_call
     def set_state(self, consumer_id: str, state: Desired, reason: str | None = None) -> RegisteredConsumer:
-        """Enable, pause or suspend a consumer. If it is in that state, nothing changes. Raises NotFound."""
+        """Enable, pause or suspend a consumer. If it is paused or suspended already, nothing changes. If it is enabled
+        already, it gets a new revision: workers act on it by ending the pause of its target. Raises NotFound."""
+        wanted: Document = {"_id": consumer_id}
+        if state != "enabled":
+            wanted["state"] = {"$ne": state}
         with suppress(NotFound):
-            return self._changed(
-                {"_id": consumer_id, "state": {"$ne": state}}, lambda _: {"state": state, "reason": reason}
-            )
+            return self._changed(wanted, lambda _: {"state": state, "reason": reason})
         return self.get(consumer_id)
 
     @store_call

@@ -16,7 +16,7 @@ from tests.support.target import Target
 
 
 @pytest.mark.broker_independent
-def test_pausing_and_resuming_are_wished_once(service: Service) -> None:
+def test_pausing_again_changes_nothing_and_resuming_again_is_a_new_revision(service: Service) -> None:
     created = create_consumer(service)
     paused = service.post("/pauseConsumer", {"queueName": "orders"}).get_json()["consumer"]
     assert (paused["desiredState"], paused["state"]) == ("paused", "paused")
@@ -24,6 +24,8 @@ def test_pausing_and_resuming_are_wished_once(service: Service) -> None:
     assert again["revision"] == paused["revision"] == created["revision"] + 1
     resumed = service.post("/resumeConsumer", {"queueName": "orders"}).get_json()["consumer"]
     assert (resumed["desiredState"], resumed["state"]) == ("enabled", "waiting")
+    again = service.post("/resumeConsumer", {"queueName": "orders"}).get_json()["consumer"]
+    assert again["revision"] == resumed["revision"] + 1, "a resume is new to workers: it ends the pause of the target"
 
 
 @pytest.mark.broker_independent

@@ -203,7 +203,7 @@ def test_a_consumer_whose_target_asked_for_a_pause_is_throttled_and_says_until_w
     row = dashboard.row("paced").filter(has_text="throttled")
     dashboard.see(row, 20)
     expect(row).to_contain_text("asked for a pause")
-    expect(row).to_contain_text("next attempt in")
+    expect(row).to_contain_text("next attempt at 20")
 
 
 def test_a_time_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, service: Service) -> None:

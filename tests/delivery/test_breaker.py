@@ -94,3 +94,22 @@ def test_a_changed_url_takes_messages_at_once_though_the_old_targets_breaker_is_
     with Target() as healthy:
         consumers.run(queue, healthy.url(), breaker=slow_to_close, retry=SOON)
         wait_until(lambda: sum(healthy.delivered().values()) == 30, 20)
+
+
+def test_a_resumed_or_changed_consumer_probes_a_target_whose_breaker_is_open_at_once(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, *(str(n) for n in range(30)))
+    target.answer = 500
+    slow_to_close = {"failures": 5, "openSeconds": 600}
+    consumers.run(queue, target.url(), breaker=slow_to_close, retry=SOON, prefetch=5)
+    assert "next attempt at 20" in (consumers.wait(queue, "breaker-open").reason or "")
+    at_opening = target.count
+    consumers.run(queue, target.url(), breaker=slow_to_close, retry=SOON, prefetch=5)
+    consumers.wait(queue, "breaker-open", revision=2)
+    assert target.wait_for(at_opening + 1)
+    wait_until(lambda: (one := consumers.report(queue)) and one.state == "breaker-open" and one.in_flight == 0)
+    assert target.count == at_opening + 1
+    target.answer = 200
+    consumers.run(queue, target.url(), breaker=slow_to_close, retry=SOON, prefetch=5)
+    wait_until(lambda: sum(target.delivered().values()) == 30, 20)

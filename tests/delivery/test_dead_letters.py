@@ -162,3 +162,37 @@ def test_a_quorum_queue_has_a_quorum_dead_letter_queue(
     wait_ready(channel, f"{unique_name}.dlq", 1)
     found = broker.management.get("queues", "/", f"{unique_name}.dlq").json()
     assert found["arguments"].get("x-queue-type") == "quorum"
+
+
+def test_a_consumer_of_the_dead_letter_queue_makes_all_its_attempts(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, b"body", message_id="m-1")
+    consumers.deliver(queue, target.url("/status/500"), retry=ONE_SECOND)
+    wait_ready(channel, f"{queue}.dlq", 1)
+    alarm = f"{queue}.dlq"
+    channel.queue_declare(f"{alarm}.dlq", durable=True)
+    consumers.deliver(alarm, target.url("/status/503"), retry={"schedule": (1, 1), "jitter": 0})
+    (letter,) = take(channel, f"{alarm}.dlq", 1, timeout=20)
+    assert (letter.headers["workerrmq-attempts"], letter.headers["workerrmq-queue"]) == (3, alarm)
+    attempts = [(request.path, request.headers["x-delivery-attempt"]) for request in target.requests]
+    assert attempts == [("/status/500", "1"), ("/status/500", "2")] + [("/status/503", number) for number in "123"]
+
+
+@pytest.mark.parametrize("status", [422, 500])
+def test_a_dead_letter_exchange_that_leads_back_to_its_queue_is_used_sixteen_times(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
+) -> None:
+    other = f"{queue}-2"
+    channel.exchange_declare(queue, "fanout", durable=True)
+    channel.queue_declare(other, durable=True)
+    channel.queue_bind(other, queue)
+    publish(channel, queue, b"body", message_id="m-1")
+    url, back = target.url(f"/status/{status}"), QueueFacts(dead_letter=("", queue))
+    consumers.deliver(other, url, facts=back, retry=AT_ONCE)
+    consumers.deliver(queue, url, facts=QueueFacts(dead_letter=(queue, None)), retry=AT_ONCE)
+    (letter,) = take(channel, f"{queue}.dlq", 1, timeout=20)
+    assert letter.headers["workerrmq-dead-lettered"] == 17
+    wait_until(lambda: (one := consumers.report(queue)) and (one.dead_lettered, one.in_flight) == (9, 0))
+    assert target.count == 17
+    assert ready(channel, queue) == ready(channel, other) == 0

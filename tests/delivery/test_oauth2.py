@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -357,3 +358,16 @@ def test_a_token_is_not_in_the_reply(
     wait_ready(channel, f"{queue}-replies", 1)
     _, _, body = channel.basic_get(f"{queue}-replies", auto_ack=True)
     assert body == b"you sent ********** and **********"
+
+
+def test_a_resumed_consumer_asks_a_token_endpoint_again_that_asked_for_a_long_wait(
+    consumers: Consumers, channel: BlockingChannel, queue: str, careful: Target, tokens: TokenServer
+) -> None:
+    tokens.answer = lambda http: reply(http, 503, {}, {"Retry-After": "86400"})
+    publish(channel, queue, b"body")
+    consumers.run(queue, careful.url(), auth=tokens.auth)
+    report = consumers.wait(queue, "resting")
+    assert re.search(r"HTTP 503.*; next attempt at 20\S+Z\.$", report.reason or ""), report.reason
+    tokens.answer = None
+    consumers.run(queue, careful.url(), auth=tokens.auth)
+    delivered(consumers, queue, 1)

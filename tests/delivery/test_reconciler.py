@@ -103,6 +103,18 @@ def test_a_worker_that_suspends_a_consumer_writes_it_down_with_the_reason(
 
 
 @pytest.mark.usefixtures("worker")
+def test_resuming_an_enabled_consumer_ends_the_pause_of_its_target(
+    registry: Store, channel: BlockingChannel, queue: str, target: Target, create: Callable[..., RegisteredConsumer]
+) -> None:
+    publish(channel, queue, b"body", message_id="m-1")
+    consumer = create(target.url("/retry-after?seconds=86400&status=429&times=1"))
+    wait_state(registry, consumer.id, "throttled")
+    registry.consumers.set_state(consumer.id, "enabled")
+    wait_until(lambda: sum(target.delivered().values()) == 1, 15)
+    wait_state(registry, consumer.id, "running")
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_stored_definition_that_is_not_valid_is_reported_and_the_other_consumers_run(
     registry: Store,
     store: StoreNode,

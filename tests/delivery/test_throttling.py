@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
@@ -138,3 +139,60 @@ def test_pauses_do_not_use_up_the_delivery_limit_of_a_quorum_queue(
     consumers.deliver(unique_name, target.url("/ok"), facts=facts, retry=AT_ONCE)
     wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 10, 20)
     assert ready(channel, f"{unique_name}.dlq") == 0
+
+
+def again(consumers: Consumers, queue: str, url: str, **fields: Any) -> None:
+    """Apply a new revision of a consumer, as after a resume."""
+    consumers.run(queue, url, **fields)
+
+
+def pause_and_resume(consumers: Consumers, queue: str, url: str, **fields: Any) -> None:
+    consumers.remove(queue)
+    wait_until(lambda: consumers.report(queue) is None)
+    consumers.run(queue, url, **fields)
+
+
+def with_another_breaker(consumers: Consumers, queue: str, url: str, **fields: Any) -> None:
+    consumers.run(queue, url, breaker={"failures": 7}, **fields)
+
+
+@pytest.mark.parametrize("ordering", ["none", "queue"])
+@pytest.mark.parametrize("change", [again, pause_and_resume, with_another_breaker])
+def test_a_resumed_or_changed_consumer_ends_the_pause_of_its_target_for_all_consumers(
+    consumers: Consumers,
+    channel: BlockingChannel,
+    queue: str,
+    target: Target,
+    change: Callable[..., None],
+    ordering: str,
+) -> None:
+    second = f"{queue}-2"
+    channel.queue_declare(second, durable=True)
+    consumers.deliver(second, target.url("/ok"), breaker={"failures": 3}, ordering=ordering)
+    url = target.url("/retry-after?seconds=86400&status=429&times=1")
+    publish(channel, queue, b"first", message_id="m-1")
+    consumers.deliver(queue, url, ordering=ordering)
+    tomorrow = datetime.fromtimestamp(time.time() + 86_400, UTC).date().isoformat()
+    for name in (queue, second):
+        assert f"next attempt at {tomorrow}" in (consumers.wait(name, "throttled").reason or "")
+    publish(channel, second, b"second")
+    change(consumers, queue, url, ordering=ordering)
+    wait_until(lambda: sum(target.delivered().values()) == 2, 20)
+    for name in (queue, second):
+        consumers.wait(name, "running")
+
+
+def test_only_one_message_probes_a_target_whose_pause_a_change_has_ended(
+    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
+) -> None:
+    publish(channel, queue, b"1")
+    url = target.url("/retry-after?seconds=86400&status=429&times=1000")
+    consumers.deliver(queue, url)
+    consumers.wait(queue, "throttled")
+    publish(channel, queue, *map(str, range(2, 10)))
+    for count in (2, 3):
+        consumers.run(queue, url)
+        target.wait_for(count)
+        consumers.wait(queue, "throttled", revision=count)
+        wait_until(lambda: ready(channel, queue) == 9)
+        assert target.count == count

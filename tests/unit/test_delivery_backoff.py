@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.backoff import LONGEST_RETRY_AFTER, longest_delay, reconnect_delay, retry_after, retry_delay
+from delivery.backoff import LONGEST_RETRY_AFTER, longest_delay, next_attempt, reconnect_delay, retry_after, retry_delay
 from domain.consumer import RetryPolicy
 
 spreads = st.floats(0, 1, exclude_max=True)
@@ -100,3 +100,16 @@ def test_the_longest_delay_of_a_policy_is_the_most_that_jitter_makes_of_it() -> 
     assert longest_delay(RetryPolicy(schedule=(5, 30, 20), jitter=0.2)) == 36
     assert longest_delay(RetryPolicy(schedule=(5,), jitter=0)) == 5
     assert longest_delay(RetryPolicy(schedule=())) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "next attempt in 0 s"), (0.2, "next attempt in 1 s"), (60, "next attempt in 60 s"),
+        (60.5, "next attempt at 1994-11-06T08:50:01Z"), (86_400, "next attempt at 1994-11-07T08:49:00Z"),
+    ],
+)  # fmt: skip
+def test_the_next_attempt_is_told_in_seconds_or_as_a_time_if_it_is_more_than_a_minute_away(
+    seconds: float, text: str
+) -> None:
+    assert next_attempt(seconds, now=784_111_740.0) == text

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from delivery.copies import (
     ATTEMPTS,
+    DEAD_LETTERED,
     QUEUE,
     REPLAYED_AT,
     Source,
@@ -21,7 +22,7 @@ from delivery.copies import (
     returned_copy,
     wants_reply,
 )
-from delivery.dead_letters import dead_letter, replayed
+from delivery.dead_letters import dead_letter, moved, replayed
 from domain.consumer import ConsumerSpec
 from domain.message import Message, Properties
 from domain.outcome import Answer, ErrorClass
@@ -90,7 +91,7 @@ def test_however_often_it_is_tried_the_message_is_what_the_publisher_sent(
     one = source(sent, exchange, routing_key)
     for charged in range(1, times + 1):
         one = returned(retried(one))
-        assert attempts_charged(one.properties.headers) == charged
+        assert attempts_charged(one.properties.headers, "orders") == charged
     assert original(one.exchange, one.routing_key, one.properties) == (exchange, routing_key, sent)
     assert (one.body, one.message_id) == (b"{}", sent.message_id)
 
@@ -106,7 +107,7 @@ def test_a_message_that_is_put_back_as_a_copy_is_what_the_publisher_sent_and_cha
         copy = returned_copy(one)
         assert (copy.exchange, copy.routing_key) == ("", "orders")
         one = returned(copy)
-    assert attempts_charged(one.properties.headers) == charged
+    assert attempts_charged(one.properties.headers, "orders") == charged
     assert original(one.exchange, one.routing_key, one.properties) == ("shop", "order.created", sent)
 
 
@@ -171,6 +172,7 @@ def test_a_dead_letter_says_who_why_when_and_how_often() -> None:
     headers = dict(letter.properties.headers or {})
     assert headers == {
         ATTEMPTS: 2,
+        DEAD_LETTERED: 1,
         "workerrmq-queue": "orders",
         "workerrmq-exchange": "shop",
         "workerrmq-routing-key": "order.created",
@@ -205,7 +207,7 @@ def test_a_dead_letter_without_a_key_of_its_queue_keeps_the_messages_own(retries
 
 @pytest.mark.parametrize("nonsense", ["7", -1, 1.5, None, [], {"a": 1}, b"\xff"])
 def test_nonsense_where_attempts_are_counted_counts_as_none(nonsense: Any) -> None:
-    assert attempts_charged({ATTEMPTS: nonsense}) == 0
+    assert attempts_charged({ATTEMPTS: nonsense, QUEUE: "orders"}, "orders") == 0
 
 
 @given(
@@ -221,3 +223,12 @@ def test_headers_that_a_publisher_writes_in_our_name_do_not_stop_a_copy(forged: 
         assert isinstance(copy.routing_key, str)
         assert copy.body == b"{}"
         asdict(copy.properties)
+
+
+@pytest.mark.parametrize(("queue", "shown"), [("orders", 0), ("payroll", 1)])
+def test_a_moved_dead_letter_has_all_attempts_again_in_any_queue(queue: str, shown: int) -> None:
+    letter = dead_letter(source(Properties()), ERP, FAILED, "exhausted", ("", "orders.dlq"), 1e9)
+    came = Source("orders.dlq", "", "orders.dlq", letter.properties, letter.body, "made")
+    headers = moved(came, queue).properties.headers
+    assert attempts_charged(headers, queue) == 0
+    assert (headers or {})[ATTEMPTS] == shown, "a queue for inspection shows the attempts"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
+from delivery.header_values import identifier
 from delivery.request import RequestHeaders
 from domain.consumer import ConsumerSpec
 from domain.message import Properties
@@ -103,3 +104,40 @@ def test_a_charset_joins_whatever_the_publisher_wrote_as_content_type(content_ty
     got = received(RequestHeaders(spec()).lines(properties, "m-1", 1, b"{}", 1_700_000_000))
     assert got["content-type"].startswith("text/")
     assert got["content-type"].endswith("; charset=utf-8")
+
+
+@pytest.mark.parametrize("other", ["%C3%BC-X", b"\xfc-X", "%FC-X", " ü-X", "%20%C3%BC-X", "%25C3%25BC-X"])
+def test_different_ids_and_names_have_different_headers(other: Any) -> None:
+    names = ("webhook-id", "x-correlation-id")
+    one, two = (
+        received(RequestHeaders(spec()).lines(Properties(correlation_id=value), value, 1, b"", 1))
+        for value in ("ü-X", other)
+    )
+    assert [one[name] for name in names] == ["%C3%BC-X"] * 2
+    assert all(two[name] != one[name] for name in names)
+
+
+def is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+either = st.one_of(
+    st.text(st.sampled_from("a%25Cü "), max_size=6), st.binary(max_size=6).filter(lambda one: not is_text(one))
+)
+
+
+@given(either, either)
+def test_an_id_is_never_encoded_as_another(one: Any, other: Any) -> None:
+    assert (identifier(one) == identifier(other)) == (one == other)
+
+
+def test_a_percent_sign_is_encoded_in_ids_and_the_queues_name_but_not_in_other_headers() -> None:
+    headers = RequestHeaders(spec(queue_name="50%", headers={"X-Note": "50%"}, forward_headers=("x-rate",)))
+    properties = Properties(correlation_id="c%", headers={"x-rate": "50%"})
+    got = received(headers.lines(properties, "m%", 1, b"", 1))
+    assert (got["webhook-id"], got["x-queue-name"], got["x-correlation-id"]) == ("m%25", "50%25", "c%25")
+    assert (got["x-note"], got["x-rate"]) == ("50%", "50%")

@@ -113,4 +113,4 @@ def test_a_routed_copy_is_the_message_that_was_published() -> None:
     assert (exchange, key) == ("events", "order.new")
     assert (sent.headers, sent.correlation_id, sent.timestamp, sent.expiration) == (headers, "c", 7, "5")
     failed = message(headers={"workerrmq-attempts": 2, "workerrmq-queue": "orders"})
-    assert attempts_charged(routed_copy(failed, "orders.a").properties.headers) == 2
+    assert attempts_charged(routed_copy(failed, "orders.a").properties.headers, "orders.a") == 2
