@@ -14,10 +14,11 @@ from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from domain.publication import PublishRequest
 from domain.trace import trace_headers
+from middlewares.auth import caller
 from middlewares.request_log import correlation_id, note
 from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
-from routes.refusals import AMQP, LOOK
+from routes.refusals import AMQP, COPIES, LOOK
 from routes.scope import ITS_QUEUE, Touches
 
 api = Api("messages")
@@ -45,11 +46,8 @@ _PUBLISHED = Touches(_published)
     answer=Published | BatchPublished,
     status=(200, 207),
     refuses=(
-        "413 message_too_large",
-        "422 unroutable",
+        *COPIES,
         "422 exchange_not_found",
-        "503 publish_refused",
-        "504 publish_unconfirmed",
         *AMQP,
         "503 queue_unavailable",
     ),
@@ -84,14 +82,17 @@ def message_publish(body: PublishRequest) -> Reply:
     touches=ITS_QUEUE,
     body=GetMessages,
     answer=list[HeldMessage],
-    refuses=LOOK,
+    refuses=(*LOOK, *COPIES),
 )
 def get_messages(body: GetMessages) -> Reply:
     """Read messages from the head of a queue, and keep or remove them.
 
     A peek marks the messages as redelivered, but never uses up the delivery limit of a quorum queue. Messages that you
-    take are lost if this answer does not reach you: to process messages, create a consumer."""
-    return Reply(services.messages.get(body))
+    take are lost if this answer does not reach you: to process messages, create a consumer. A rejected message goes to
+    the dead-letter exchange of its queue. If the queue has none, or if that does not exist, it goes to `<queue>.dlq`.
+    A message that cannot be dead-lettered stays in its queue, and the answer does not list it; if no message can be,
+    the answer is the error."""
+    return Reply(services.messages.get(body, caller().username))
 
 
 def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply:

@@ -48,5 +48,7 @@ BROKER = (*AMQP, "503 virtual_host_not_found")
 """RabbitMQ's management API."""
 QUEUE = (*BROKER, "503 queue_unavailable")
 """RabbitMQ's management API for a queue, whose node may be down."""
+COPIES = ("413 message_too_large", "422 unroutable", "503 publish_refused", "504 publish_unconfirmed")
+"""Publishing, also of a copy."""
 LOOK = ("400 stream_queue", "404 queue_not_found", "423 locked", *AMQP, "503 queue_unavailable")
 """A look into a queue by AMQP."""

@@ -81,11 +81,13 @@ class Messages:
             )
         return errors
 
-    def get(self, wanted: GetMessages) -> list[HeldMessage]:
-        """Return messages from the head of a queue. `wanted.ack_mode` decides whether they stay in the queue; removed
-        messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream, and
-        BrokerUnavailable."""
-        return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes, wanted.filter)
+    def get(self, wanted: GetMessages, by: str) -> list[HeldMessage]:
+        """Return messages from the head of a queue to the user `by`. `wanted.ack_mode` decides whether they stay in the
+        queue; taken messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream,
+        BrokerUnavailable and, if no message can be dead-lettered, the errors of `publish`."""
+        return self._held.get(
+            wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes, wanted.filter, by
+        )
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         refusals = {address: self._refusal(address) for address in set(map(_required, messages))}
