@@ -59,7 +59,7 @@ def message_publish(body: PublishRequest) -> Reply:
     and normally within two seconds. You cannot cancel a scheduled message.
 
     The answer is 200 once the broker has confirmed that all messages are in a queue, and scheduled ones in their delay
-    level. If only some messages of a batch were published, the answer is 207 with one result per message, in order:
+    level. If only some messages of a batch are confirmed, the answer is 207 with one result per message, in order:
     resend those whose `status` is `failed`. If all messages failed with the same error, the answer is that error."""
     correlation = correlation_id()
     trace = trace_headers(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
@@ -100,7 +100,9 @@ def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None])
     failed = len(errors) - errors.count(None)
     counts: dict[str, Any] = {"published": len(errors) - failed, "failed": failed, "results": results}
     if failed:
-        return done(f"{failed} of {len(errors)} messages have not been published.", status=207, **counts)
+        uncertain = sum(error is not None and error.may_be_published for error in errors)
+        may = f" {uncertain} of these may be in a queue." if uncertain else ""
+        return done(f"{failed} of {len(errors)} messages failed.{may}", status=207, **counts)
     return done(f"{len(errors)} messages have been published successfully.", **counts)
 
 

@@ -17,7 +17,8 @@ MEANINGS = {
     423: "The queue is exclusive to another connection.",
     429: "Too many requests. Retry after the seconds in Retry-After.",
     500: "The service failed. Search its log for the requestId.",
-    503: "RabbitMQ or MongoDB is down or refuses, or the service is busy. Retry after the seconds in Retry-After.",
+    503: "RabbitMQ or MongoDB is down or refuses, or the service is busy. Retry after the seconds in Retry-After. "
+    "After publish_refused the message may have been published.",
     504: "The broker did not confirm in time. The message may have been published.",
 }
 

@@ -62,8 +62,8 @@ class Messages:
         self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
     def publish(self, message: Message) -> None:
-        """Publish a message; return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and
-        PublishUnconfirmed when the message may have been published."""
+        """Publish a message; return once it is in a queue. Raises Unroutable, BrokerUnavailable, and PublishRefused and
+        PublishUnconfirmed, after which the message may be in a queue."""
         [error] = self._published([message])
         if error:
             raise error
@@ -74,8 +74,11 @@ class Messages:
         errors = self._published(messages)
         first = errors[0]
         if first and all(error and error.code == first.code for error in errors):
+            none = f"None of the {len(errors)} messages was published."
+            if any(error and error.may_be_published for error in errors):
+                none = f"The broker confirmed none of the {len(errors)} messages; they may be in a queue."
             raise type(first)(
-                f"None of the {len(errors)} messages was published. {first.detail}",
+                f"{none} {first.detail}",
                 code=first.code,
                 retry_after=first.retry_after,
             )
