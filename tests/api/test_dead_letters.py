@@ -106,6 +106,7 @@ def test_what_cannot_go_back_stays_a_dead_letter(consuming: Service, target: Tar
     wait_until(lambda: consuming.delete("/deleteQueue", {"queueName": unique_name}).status_code == 200)
     done = replay(consuming, queueName=unique_name)
     assert (done["replayed"], done["failed"]) == (0, 4)
+    assert (done["state"], f"no queue named '{unique_name}'" in done["reason"]) == ("finished", True)
     wait_until(lambda: waiting(consuming, f"{unique_name}.dlq") == 4)
 
 
