@@ -9,6 +9,7 @@ With WORKER_BIND it answers probes over HTTP.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -82,6 +83,7 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0, last_events: float
     management = ManagementClient(settings.rabbitmq_management_url)
     events = events_of(settings, store, management, QueueWatch(QueueGateway(management).outlines), complaints)
     events.start()
+    gc.freeze()  # a full collection, of modules that stay anyway, would hold up all deliveries for tens of milliseconds
     log.info("worker_started")
     while (received := signal.sigtimedwait(signals, look_every)) is None and worker.fault is None:
         pass

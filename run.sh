@@ -32,12 +32,12 @@ find_python() {
     fail "Python $oldest or newer is required, but not installed: sudo apt install python3 python3-venv"
 }
 
-# Make .venv, unless a working one exists.
+# Create .venv, unless a working one exists.
 make_venv() {
     if [ -x .venv/bin/pip ] && .venv/bin/python -c '' 2>/dev/null; then return; fi
     local python
     python="$(find_python)"
-    echo "Making .venv with $python …"
+    echo "Creating .venv with $python …"
     "$python" -m venv --clear .venv
 }
 

@@ -104,6 +104,7 @@ def services_of(
     renderers = OnceRenderers()
     exchanges, bindings = ExchangeGateway(management), BindingGateway(management)
     target_names = TargetNames(settings.guard, look_up=None if settings.egress.proxy else addresses_of)
+    overviews = Overviews(store.consumers, store.heartbeats, watch, connection_gateway)
     consumer_service = Consumers(
         store.consumers,
         store.heartbeats,
@@ -112,6 +113,7 @@ def services_of(
         settings.default_target_url,
         ExchangeQueues(exchanges, queue_gateway, bindings),
         Routes(store.consumers, queue_gateway, lookup),
+        overviews.backlogs,
     )
     held = HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
@@ -123,7 +125,6 @@ def services_of(
     )
     exchange_service = Exchanges(exchanges, bindings)
     resources = Resources(queues, exchange_service, policies, consumer_service, users, api_keys, store.labels)
-    overviews = Overviews(store.consumers, store.heartbeats, watch, connection_gateway)
     exposition = Exposition(keep_in(settings.metrics_dir))
     return Services(
         queues=queues,
@@ -135,12 +136,15 @@ def services_of(
         problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
-        deliveries=Deliveries(store.attempts),
+        deliveries=Deliveries(store.attempts, store.audit, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
         dead_letters=DeadLetterLooks(held),
         replays=Replays(
-            DeadLetterReplay(reader, publisher), store.replays, ReplayWarnings(store.consumers, store.heartbeats)
+            DeadLetterReplay(reader, publisher),
+            store.replays,
+            ReplayWarnings(store.consumers, store.heartbeats),
+            store.attempts,
         ),
         connections=Connections(connection_gateway, ChannelGateway(management)),
         users=users,

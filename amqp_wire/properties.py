@@ -135,6 +135,8 @@ class ReceivedProperties:
 
     content_type: str | None = None
     content_encoding: str | None = None
+    headers: Table | None
+    """The decoded headers; None if the message has none. Raises MalformedTable."""
     delivery_mode: int | None = None
     priority: int | None = None
     correlation_id: str | None = None
@@ -150,14 +152,15 @@ class ReceivedProperties:
     def __init__(self, encoded: bytes) -> None:
         """Decode all properties except the headers. Raises MalformedProperties."""
         fields = split(encoded)
-        self._table = fields.pop("headers", None)
-        self._headers: Table | None = None
+        self._table = fields.pop("headers", b"")
+        if not self._table:
+            self.headers = None
         for name, raw in fields.items():
             self.__dict__[name] = _KINDS[name].decode(raw)
 
-    @property
-    def headers(self) -> Table | None:
-        """The decoded headers; None if the message has none. Raises MalformedTable."""
-        if self._headers is None and self._table is not None:
-            self._headers = decode_table(self._table)[0]
-        return self._headers
+    def __getattr__(self, name: str) -> Any:
+        """Decode the headers, which are not an attribute before."""
+        if name != "headers":
+            raise AttributeError(name)
+        self.headers = headers = decode_table(self._table)[0]
+        return headers

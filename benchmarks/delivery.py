@@ -193,7 +193,7 @@ def main() -> None:
     queues = [f"benchmark-{number}" for number in range(options.queues)]
     rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     cpus: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    with servers.rabbitmq() as node, servers.nginx() as target:
+    with servers.rabbitmq() as node, servers.nginx() as (target, _):
         for _ in range(options.rounds):
             for name in CONTENDERS:
                 count = options.messages // 8 if name.startswith("(a)") else options.messages

@@ -57,7 +57,7 @@ def throughput(broker: BrokerNode, messages: int) -> tuple[float, float]:
     once.
     """
     fill(broker.amqp_url, [QUEUE], messages)
-    with servers.nginx() as url:
+    with servers.nginx() as (url, _):
         thread = running(broker, f"{url}half", [1.0] * 50)
         wait_until(lambda: report_of(thread).retried)
         first, began = report_of(thread), time.perf_counter()

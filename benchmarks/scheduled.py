@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--retries", type=int, default=0, help="messages that are retried meanwhile, again and again")
     options = parser.parse_args()
     logs.configure("error", "json")
-    with servers.rabbitmq() as broker, servers.nginx() as url:
+    with servers.rabbitmq() as broker, servers.nginx() as (url, _):
         fill(broker.amqp_url, ["benchmark-retries"], options.retries)
         thread = running(broker, f"{url}half", [5.0] * 50)
         late, lost = lateness(broker, options.per_second, options.seconds, options.longest)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.programs import find
 from tests.support.rabbitmq import RabbitNode
@@ -24,6 +25,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=1024;
     location / {{ return 200; }}
+    location /status {{ stub_status; }}
     location /half {{ if ($outcome = fails) {{ return 500; }} return 200; }}
   }}
 }}
@@ -37,9 +39,16 @@ def rabbitmq() -> Iterator[RabbitNode]:
         yield node
 
 
+class Nginx(NamedTuple):
+    """A running nginx: the URL under which it answers 200, and its process."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def nginx() -> Iterator[str]:
-    """Yield the URL of an nginx that answers 200, and 500 to half of the requests under `half`."""
+def nginx() -> Iterator[Nginx]:
+    """Run an nginx that answers 200, 500 to half of the requests under `half`, and its counts under `status`."""
     program = find("nginx") or "nginx"
     with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -50,7 +59,7 @@ def nginx() -> Iterator[str]:
         process = subprocess.Popen([program, "-c", str(config), "-p", directory], stderr=subprocess.DEVNULL)
         try:
             _wait_for(port)
-            yield f"http://127.0.0.1:{port}/"
+            yield Nginx(f"http://127.0.0.1:{port}/", process.pid)
         finally:
             process.terminate()
             process.wait(10)

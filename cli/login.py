@@ -38,7 +38,7 @@ def login(service: Service, username: str, password_stdin: bool) -> None:
         raise Failed("The user name or the password is wrong.") from None
     content = answer.json()
     Logins.of_current_user().save(service.url, content["token"])
-    click.echo(f"Logged in to {service.url} as {username}, {content['role']}, until {content['expiresAt']}.")
+    click.echo(f"Logged in to {service.url} as {username} (role {content['role']}) until {content['expiresAt']}.")
     if os.environ.get("WORKERRMQ_API_KEY"):
         click.echo("Warning: WORKERRMQ_API_KEY is set and overrides this login.", err=True)
 

@@ -18,11 +18,12 @@ from cli.service import Service
 
 _OWN_PARAMETERS = {"queueName", "message", "bodyBase64", "messages"}
 
-_HELP = """Publish a message to QUEUE, or with --exchange to an exchange: the argument MESSAGE, the --file, or or
-standard input (as well with -). The command returns when the broker has it in a queue.
+_HELP = """Publish a message to QUEUE, or with --exchange to an exchange. The message is the argument MESSAGE, the
+content of --file, or standard input (also with -). The command returns after the broker has confirmed that the message
+is in a queue.
 
-With --lines FILE (- is standard input) every line is a message in JSON. Lines are sent as they are read, so an endless
-stream works. Without QUEUE and --exchange every line is a whole publication:
+With --lines FILE (- is standard input), each line is a message in JSON. The command sends lines as it reads them, so
+the input may be endless. Without QUEUE and --exchange, each line also names its destination:
 {"queueName": "orders", "message": {"id": 1}}.
 """
 

@@ -122,7 +122,7 @@ def _sentence(problem: dict[str, Any]) -> str:
 def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.username or parts.password:
-        raise click.UsageError("The URL of the service must not hold a login: use flask rmq login.")
+        raise click.UsageError("The URL of the service must not contain a login: use flask rmq login.")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise click.UsageError(f"The URL of the service must look like https://rmq.example.com, not {url!r}.")
     return url.rstrip("/")

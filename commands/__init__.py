@@ -1,1 +1,1 @@
-"""`flask …` commands for the service's own host. They work even when nobody can log in to the API."""
+"""`flask …` commands for the service's own host. They work even when no user can log in to the API."""

@@ -1,4 +1,4 @@
-"""`flask users …` commands, which work even when nobody can log in to the API.
+"""`flask users …` commands, which work even when no user can log in to the API.
 
 Changes apply on this host at once and on others within two seconds, like those of the API, and are in the audit log.
 """

@@ -24,7 +24,7 @@ from delivery.copies import (
     passed,
     with_history,
 )
-from delivery.kept_answer import kept_sentence
+from delivery.kept_answer import kept_headers, kept_sentence
 from domain.consumer import ConsumerSpec
 from domain.dead_letter import DEATHS
 from domain.message import Message, PropertiesView
@@ -56,6 +56,8 @@ def dead_letter(
     extra: dict[str, Any] = {PREFIX + "outcome": outcome}
     if sentence := kept_sentence(answer.body, consumer):
         extra[PREFIX + "answer"] = sentence
+    if headers := kept_headers(answer, consumer):
+        extra[PREFIX + "answer-headers"] = headers
     if outcome == "filtered":  # it was not sent, so no attempt is charged
         extra[ATTEMPTS] = attempts_charged(source.properties.headers)
     if earlier:

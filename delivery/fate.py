@@ -18,6 +18,8 @@ _GONE = 410
 
 
 class Fate(Enum):
+    __hash__ = object.__hash__  # which is not Python code, as Enum's is
+
     FORGET = "forget"
     """do nothing: the broker redelivers the message, or a copy has replaced it"""
     ACK = "ack"
@@ -36,7 +38,7 @@ class Fate(Enum):
     SUSPEND = "suspend"
     """give back the message, and suspend the consumer until it is changed or resumed"""
     SET_ASIDE = "set aside"
-    """dead-letter the message, which was not sent because the consumer's filter does not admit it"""
+    """dead-letter the message, which was not sent because it does not match the consumer's filter"""
     FORWARD = "forward"
     """publish the message elsewhere, for the same reason"""
     DISCARD = "discard"

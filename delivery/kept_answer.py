@@ -1,29 +1,43 @@
-"""Decides which parts of a target's answer to a failed attempt are kept, by the consumer's attempt policy: the body in
-the attempt log, and its sentence in the dead letter."""
+"""Decides which parts of a target's answer to a failed attempt are kept, by the consumer's attempt policy: the body and
+some headers in the attempt log, the body's sentence and the same headers in the dead letter."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import orjson
 
 from domain.attempt_policy import AttemptPolicy
 from domain.consumer import ConsumerSpec
-from domain.credentials import redacted
+from domain.credentials import masked_url, redacted
 from domain.model import MASK
+from domain.outcome import Answer
 
 KEPT = 4096
 """Bytes of a body."""
 MAX_SENTENCE = 200
 """Characters."""
+KEPT_HEADERS = frozenset({
+    "content-type", "retry-after", "server", "location", "www-authenticate", "request-id", "x-request-id",
+    "x-correlation-id", "traceparent", "cf-ray", "x-amzn-requestid",
+})  # fmt: skip
+"""Headers that tell who answered, why, and under which id the target's own logs have the request."""
+_MAX_HEADER = 200
+"""Characters of a header's value."""
+_FREE_TEXTS = frozenset({"location", "www-authenticate"})
+"""Headers that may repeat parts of the message."""
+_TOKEN = re.compile(r"[A-Za-z0-9+/._~-]{24,}=*")
+"""A token68 (RFC 9110 §11.2) that is long enough to be a credential."""
 
 _FIELDS = ("detail", "message", "error_description", "error", "title", "reason")
 """Fields of JSON errors that hold a sentence, the most specific first (RFC 9457 §3.1, RFC 6749 §5.2)."""
 
 _UNFIT = re.compile(r"authorization|bearer|basic |cookie|password|secret|token|api.?key|[^\x20-\x7e\x80-\uffff]", re.I)
 """Words of credentials, which a target may echo, and control characters."""
+_CONTROL = re.compile(r"[^\x20-\x7e\x80-\uffff]")
 
 
 def kept_body(body: bytes, spec: ConsumerSpec) -> str | None:
@@ -31,6 +45,30 @@ def kept_body(body: bytes, spec: ConsumerSpec) -> str | None:
     policy permits; None if there is none to keep."""
     text = _permitted(body[:KEPT], spec.attempt_log)
     return None if text is None else redacted(text, spec)
+
+
+def answer_headers(lines: Iterable[bytes]) -> dict[str, str]:
+    """Return the KEPT_HEADERS among the lines of an answer's head, by their name in lower case, without control
+    characters. Of equal names, return the first. The values are cut."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.decode(errors="replace").partition(":")
+        if (known := name.lower()) in KEPT_HEADERS:
+            found.setdefault(known, _CONTROL.sub("", value).strip()[:_MAX_HEADER])
+    return found
+
+
+def kept_headers(answer: Answer, spec: ConsumerSpec) -> dict[str, str]:
+    """Return the headers to keep of an answer as far as the consumer's attempt policy permits, with credentials masked:
+    the consumer's own, and any in a URL or a challenge."""
+    bodies = spec.attempt_log.bodies
+    if bodies == "none":
+        return {}
+    kept = {name: value for name, value in answer.headers if not (bodies == "redacted" and name in _FREE_TEXTS)}
+    for name, masked in (("location", masked_url), ("www-authenticate", partial(_TOKEN.sub, MASK))):
+        if name in kept:
+            kept[name] = masked(kept[name])
+    return {name: redacted(value, spec) for name, value in kept.items() if value}
 
 
 def kept_sentence(body: bytes, spec: ConsumerSpec) -> str | None:

@@ -61,11 +61,11 @@ class RequestBuilder:
         return self._payload == "raw" and self._url is None and self._admits is None and not self._routes
 
     def admit(self, source: Source) -> None:
-        """Raise Filtered when the consumer's filter does not admit a message, Routed when the consumer has routes, and
+        """Raise Filtered when a message does not match the consumer's filter, Routed when the consumer has routes, and
         Unsendable when a pattern cannot be applied."""
         if self._admits is not None and not self._admits(source):
             why = undecoded(source.properties.content_encoding)
-            raise Filtered(f"the consumer's filter does not admit the message{why}")
+            raise Filtered(f"the message does not match the consumer's filter{why}")
         if self._routes:
             place = self._first_match(source)
             raise Routed(DEFAULT if place is None else self._routes[place])

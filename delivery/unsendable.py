@@ -18,7 +18,7 @@ class Unsendable(ValueError):
 
 
 class Filtered(Unsendable):
-    """No request is made for a message, because the consumer's filter does not admit it."""
+    """No request is made for a message, because it does not match the consumer's filter."""
 
     error = ErrorClass.FILTERED
 

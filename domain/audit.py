@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from domain.configuration import Change
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One entry. `action` is the route's name, `resource` has the names in the request (`queueName`, `username` …),
     `remote` is the client's address and `status` the HTTP status of the answer. `user` is None for a failed login,
-    because the user is not authenticated."""
+    because the user is not authenticated. `changes` are the fields that the change has given other values, secrets
+    masked; they are unknown for objects whose earlier state nobody reads."""
 
     entry_id: str
     at: datetime
@@ -21,6 +25,7 @@ class AuditEntry:
     remote: str
     status: int
     request_id: str
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +38,25 @@ class AuditFilter:
     resource: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The fields of an object without those that have their defaults: `values` to compare, `shown` with masked
+    secrets."""
+
+    values: Mapping[str, Any]
+    shown: Mapping[str, Any]
+
+
+_NOTHING = State({}, {})
+
+
+def changes(before: State | None, after: State | None) -> list[Change]:
+    """Return the fields that differ. None stands for an object that does not exist."""
+    old, new = before or _NOTHING, after or _NOTHING
+    return [
+        Change(field=name, from_=old.shown.get(name), to=new.shown.get(name))
+        for name in dict.fromkeys([*old.values, *new.values])
+        if old.values.get(name) != new.values.get(name)
+    ]

@@ -24,7 +24,7 @@ class Batch(Model):
         description="maximum size of the request's body; a message that is larger by itself is sent alone",
     )
     max_wait_ms: int = Field(
-        100, ge=0, le=60_000, description="milliseconds that the first message of a batch waits for more"
+        100, ge=0, le=60_000, description="maximum milliseconds from the first message of a batch until it is sent"
     )
     format: Literal["json", "ndjson", "cloudevents"] = Field(
         "json",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _SITE = 64
 """Bits of an IPv6 address that the provider assigns; the holder chooses the others (RFC 6177, RFC 8981)."""
 
 
+@lru_cache(maxsize=4096)
 def address_of(reported: str) -> str:
     """Return the IP address without port, brackets and zone; "" for an empty string, "unknown" for other text."""
     found = _parsed(reported)

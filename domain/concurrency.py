@@ -11,9 +11,9 @@ class Concurrency(Model):
     """Limit of the requests in flight over all workers, at least one for each worker. After the circuit breaker closes,
     the limit begins at one request and doubles."""
 
-    max: int = Field(ge=1, le=2000)
+    max: int = Field(ge=1, le=2000, description="requests in flight")
     adaptive: bool = Field(
         False,
-        description="whether to send fewer requests when the target is slower than usual, answers 429 or 503, "
-        "or does not answer in time, and more again when it keeps up",
+        description="reduce the limit when the target is slower than usual, answers 429 or 503, or does not answer in "
+        "time; raise it again, up to max, when the target keeps up",
     )

@@ -46,7 +46,10 @@ class ConfiguredConsumer(ConsumerSpec):
     """A consumer. A masked value keeps the current one."""
 
     signing_secret: SecretStr | None = None  # type: ignore[assignment]  # may be the mask
-    paused: bool | None = Field(None, description="whether the consumer is paused; without it, it stays as it is")
+    paused: bool | None = Field(
+        None,
+        description="whether the consumer itself is paused, not those of its routes; if omitted, this does not change",
+    )
 
     routes: Annotated[tuple[ConfiguredRoute, ...], AfterValidator(named)] = Field(
         (), max_length=MAX_ROUTES, strict=False, description=ROUTES
@@ -79,7 +82,7 @@ class ConfiguredUser(Model):
 
     username: Username
     role: Role
-    disabled: bool | None = Field(None, description="without it, an existing user stays enabled or disabled")
+    disabled: bool | None = Field(None, description="whether the user is disabled; if omitted, this does not change")
     password: NewPassword | None = None
 
     @field_validator("password")

@@ -40,14 +40,15 @@ class RetryPolicy(Model):
     not charged; `giveUpAfter` limits it."""
 
     schedule: tuple[Annotated[float, Field(ge=1, le=86400)], ...] = Field(
-        (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False
+        (5, 30, 120, 600, 1800, 7200), max_length=50, strict=False, description="seconds before each retry"
     )
     jitter: float = Field(0.2, ge=0, le=0.5, description="each delay varies at random by up to ± this share")
     give_up_after: float | None = Field(
         None,
         gt=0,
-        description="seconds since the message was published (its timestamp; without one, its first failure), due or "
-        "replayed, after which a failed message is dead-lettered as `expired`; the last attempt is made at that time",
+        description="maximum age of a message in seconds: a failure after that dead-letters it as `expired`, and a "
+        "retry that would be due later is made at that age. The age counts from the publication (`timestamp`, else the "
+        "first failure), the scheduled time or the replay, whichever is latest.",
     )
 
 
@@ -81,16 +82,16 @@ messages with the same value one after another."""
 class RateLimit(Model):
     """Limit of requests over all workers: `perSecond` on average, `burst` at once."""
 
-    per_second: float = Field(gt=0, le=100_000)
-    burst: int = Field(1, ge=1, le=100_000)
+    per_second: float = Field(gt=0, le=100_000, description="requests per second")
+    burst: int = Field(1, ge=1, le=100_000, description="requests at once")
 
 
 class BreakerPolicy(Model):
     """The circuit breaker opens after this number of `failures` in a row, or when 80 of the last 100 answers failed.
     After `openSeconds` it is half open: one message probes the target."""
 
-    failures: int = Field(20, ge=1, le=10_000)
-    open_seconds: float = Field(30, ge=1, le=3600)
+    failures: int = Field(20, ge=1, le=10_000, description="failures in a row that open the circuit breaker")
+    open_seconds: float = Field(30, ge=1, le=3600, description="seconds until one message probes the target")
 
 
 ROUTES = (
@@ -105,10 +106,10 @@ class TargetSpec(Model):
 
     url: Url
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    headers: dict[str, str] = Field(default_factory=dict, max_length=50)
-    timeout: Seconds = Field(30, le=600)
-    connect_timeout: Seconds = Field(5, le=60)
-    prefetch: int = Field(64, ge=1, le=2000)
+    headers: dict[str, str] = Field(default_factory=dict, max_length=50, description="headers of every request")
+    timeout: Seconds = Field(30, le=600, description="seconds for a request and its answer")
+    connect_timeout: Seconds = Field(5, le=60, description="seconds to connect to the target")
+    prefetch: int = Field(64, ge=1, le=2000, description="messages in flight on each worker")
     retry: RetryPolicy = RetryPolicy()
     outcomes: OutcomeRules = OutcomeRules()
     ordering: Ordering = "none"
@@ -253,7 +254,7 @@ class ConsumerSpec(TargetSpec, _Identity):
             raise ValueError(
                 'is required with filter: "deadLetter", "discard" or {"forward": {"exchange": "…", "routingKey": "…"}}'
                 if value is None
-                else "needs filter, because it applies to messages that the filter does not admit"
+                else "needs filter, because it applies to messages that do not match the filter"
             )
         if isinstance(value, Forward) and value.forward.queue == info.data.get("queue_name"):
             raise ValueError("must not forward to the consumer's own queue")

@@ -185,7 +185,7 @@ else:
     RouteDefinition = create_model(
         "RouteDefinition",
         __base__=RoutePattern,
-        __doc__="A route, complete: it replaces the route of the same name. A masked value keeps that route's value.",
+        __doc__="A complete route, which replaces the route of the same name. A masked value keeps that route's value.",
         url=(Url, Field()),
         **{name: _change(name, field) for name, field in TargetSpec.model_fields.items() if name != "url"},
     )

@@ -48,26 +48,30 @@ class WorkerReport(ConsumerFigures):
     worker: str
     state: str
     reason: str | None
+    next_attempt_at: datetime | None
     revision: int
 
 
 class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     """`desiredState` is the state that users or workers set, `state` the actual one on the live workers, and `reason`
-    says why the consumer does not run. Counts are sums over those workers, since the first of them began to count, at
-    `countedSince`. `refusedCopies` counts the messages that
-    stay unacked because the broker refuses their copies (a retry or a dead letter); `copyError` is the last reason.
+    says why the consumer does not run. Counts are sums over the live workers since `countedSince`, when the first of
+    them started the consumer. `refusedCopies` counts the messages that stay unacked because the broker refuses their
+    copies (a retry or a dead letter); `copyError` is the last reason.
     `successRate` (0 to 1) and the latencies (milliseconds) cover the last 200 answers of each worker; the latencies are
-    those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets."""
+    those of the slowest worker. Until `signingOverlapUntil`, requests are also signed with the replaced secrets. At
+    `nextAttemptAt` the next message is sent, while the circuit breaker is open on all workers."""
 
     routes: tuple[Route | RoutePattern, ...] = Field(
         (), description=f"{ROUTES}; without targets that are not permitted"
     )
+    backlog: int | None = Field(description="ready messages in its queue; null while RabbitMQ does not report them")
     router: str | None = Field(description="name of the consumer that has this one as a route")
     consumer_id: str
     revision: int
     desired_state: Desired
     state: State
     reason: str | None
+    next_attempt_at: datetime | None
     workers: list[WorkerReport]
     signing_overlap_until: datetime | None
     created_at: datetime

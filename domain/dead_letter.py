@@ -72,7 +72,7 @@ class DeadLetters(Model):
     dead_letter_queue: QueueName
     messages: int
     examined: int
-    at: datetime = Field(description="time of the look")
+    at: datetime = Field(description="time at which the messages were examined")
     groups: list[DeadLetterGroup]
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from pydantic import Field
+
+from domain.consumer_details import State
 from domain.model import Model
 
 Entity = TypeVar("Entity")
@@ -17,6 +20,13 @@ class Page(Generic[Entity]):
 
     items: list[Entity]
     total: int
+
+
+class QueueConsumer(Model):
+    """A consumer of this service, with its actual state."""
+
+    name: str
+    state: State
 
 
 class QueueDetails(Model):
@@ -46,6 +56,9 @@ class QueueDetails(Model):
     deliver_rate: float
     ack_rate: float
     oldest_message_at: datetime | None
+    delivered_by: tuple[QueueConsumer, ...] | None = Field(
+        None, description="the service's consumers of this queue; null while the store is down"
+    )
 
 
 class ConnectionDetails(Model):

@@ -54,6 +54,10 @@ class Key(NamedTuple):
     subject: str
 
 
+ALL_QUEUES = Key("queue", "")
+"""All queues together. No queue has an empty name."""
+
+
 Counts = tuple[int, ...]
 Numbers = tuple[float | None, ...]
 
@@ -99,13 +103,13 @@ class Readings:
 
 
 class HistoryDetails(Model):
-    """The history of a queue or a consumer, in buckets of `bucketSeconds`. `times` has the beginnings of the buckets
-    without a break, from the first one with a measurement to the current one. Each list in `series` has one value for
-    each bucket, null where nothing was measured.
+    """The history of a queue, of all queues, or of a consumer, in buckets of `bucketSeconds`. `times` lists the start
+    of each bucket, without gaps, from the first bucket with a measurement to the current one. Each list in `series` has
+    one value for each bucket; null means that the service measured nothing.
 
     Of a queue: `publishRate`, `deliverRate`, `ackRate`, `ready` and `unacked`. Of a consumer: `deliveredRate`,
     `retriedRate`, `deadLetteredRate`, `requeuedRate`, `inFlight`, `latencyP50Ms` and `latencyP99Ms`. Rates are messages
-    per second, on average over the measured part of the bucket; all others are the greatest value that was seen.
+    per second, on average over the measured part of the bucket; all others are the maximum in the bucket.
     Latencies are null in buckets without an attempt."""
 
     period: PeriodName

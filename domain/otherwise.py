@@ -1,4 +1,4 @@
-"""The `otherwise` of a consumer: how to settle a message that its filter does not admit."""
+"""The `otherwise` of a consumer: how to settle a message that does not match its filter."""
 
 from __future__ import annotations
 

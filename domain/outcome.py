@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 
 class Outcome(Enum):
+    __hash__ = object.__hash__  # which is not Python code, as Enum's is
+
     SUCCESS = "success"
     """ack"""
     RETRY = "retry"
@@ -21,7 +23,7 @@ class Outcome(Enum):
     SUSPEND = "suspend"
     """give back: the consumer's configuration is wrong; if others succeed, charge the message like a retry"""
     FILTERED = "filtered"
-    """settle by the consumer's `otherwise`: its filter does not admit the message"""
+    """settle by the consumer's `otherwise`: the message does not match its filter"""
     ROUTED = "routed"
     """publish to the queue of a route, ack after the confirm: the consumer has routes"""
 
@@ -41,7 +43,7 @@ class ErrorClass(Enum):
     UNSENDABLE = "unsendable"
     """no request can be built from the message, for example because it lacks a value that the URL needs"""
     FILTERED = "filtered"
-    """the consumer's filter does not admit the message"""
+    """the message does not match the consumer's filter"""
     ROUTED = "routed"
     """the consumer has routes, and one of them sends the message"""
     TEMPLATE = "template"
@@ -80,6 +82,8 @@ class Answer(NamedTuple):
     body: bytes = b""
     """the first 4 KiB; all that was read if the consumer replies, or if the answer names the failed of a batch"""
     content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """the KEPT_HEADERS of a status from 300 on, with names in lower case"""
 
     @property
     def reason(self) -> str:

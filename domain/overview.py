@@ -48,9 +48,9 @@ TroubleCause = Literal[
 
 class Trouble(Model):
     """One current problem. `name` is the name of the consumer, queue or connection, `reason` a sentence, `messages` the
-    number of messages that wait because of it, `since` its start or the time at which it was first seen.
-    `oldestMessageAt` is that of the queue. `cause` is for programs: it says which action helps; null if it is unknown.
-    `acknowledged` names the user who works on it."""
+    number of messages that wait because of it, `since` its start or the time at which the service first observed it.
+    `oldestMessageAt` is that of the queue, `nextAttemptAt` that of the consumer. `cause` tells programs which action
+    fixes the problem; null if no action of a user can. `acknowledged` has the user who acknowledged it, with a note."""
 
     kind: TroubleKind
     name: str
@@ -58,6 +58,7 @@ class Trouble(Model):
     reason: str
     messages: int | None = None
     since: datetime | None = None
+    next_attempt_at: datetime | None = None
     oldest_message_at: datetime | None = None
     cause: TroubleCause | None = None
     acknowledged: Acknowledgement | None = None
@@ -66,9 +67,10 @@ class Trouble(Model):
 class QueueTotals(Model):
     """Sums over all queues; `queues` does not count the service's own. Counts are messages, rates are messages per
     second. `retries` and `scheduled` are the messages in the delay levels, which the other counts and rates exclude.
-    `retriesOverdue` have a delay that is over, but are not back in their queues; `scheduledOverdue` should have left
-    their level. A scheduled message that has left the levels counts as an overdue retry until it is in its queue. These
-    four are null while RabbitMQ does not report them. `messages` includes `deadLetters`."""
+    `retriesOverdue` counts the retries whose delay is over, but that are not back in their queues; `scheduledOverdue`
+    counts the scheduled messages that RabbitMQ should have forwarded, but has not. A scheduled message that has left
+    the levels counts as an overdue retry until it is in its queue. These four are null while RabbitMQ does not report
+    them. `messages` includes `deadLetters`."""
 
     queues: int
     messages: int

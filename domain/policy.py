@@ -30,7 +30,7 @@ class PolicySpec(Model):
 
     name: NewName = Field(examples=["orders-ttl"])
     pattern: ShortString = Field(
-        examples=["^orders\\."], description="regular expression, which is searched in the names"
+        examples=["^orders\\."], description="regular expression that matches any part of a name"
     )
     apply_to: Literal["all", "queues", "classic_queues", "quorum_queues", "exchanges"] = Field(
         "all", description="`classic_queues` and `quorum_queues` need RabbitMQ 3.12"
@@ -60,10 +60,9 @@ class PolicySpec(Model):
         try:
             pattern = Pattern(self.pattern)
         except ValueError as exc:
-            raise ValueError(f"pattern {exc}. Only {GUARD} at its beginning is allowed") from None
+            raise ValueError(f"pattern {exc}. The only lookaround allowed is {GUARD} at its start") from None
         if matched := next((name for name in OWN_NAMES if pattern.found_in(name)), None):
             raise ValueError(
-                f"pattern matches {matched!r}, which holds retries of the service. Let it begin with {GUARD}, and have "
-                "no |"
+                f"pattern matches {matched!r}, a queue of the service. Start the pattern with {GUARD}, and do not use |"
             )
         return self

@@ -110,10 +110,10 @@ class PublishProperties(Model):
     message_id: Label | None = Field(None, description="default: a random id")
     reply_to: Annotated[Label, AfterValidator(_reply_to)] | None = None
     type: Label | None = None
-    app_id: Label | None = None
+    app_id: Label | None = Field(None, description="default: the name of the user or API key that publishes")
     priority: int | None = Field(None, ge=0, le=255)
     expiration: Annotated[int, Field(ge=0, le=MAX_MILLISECONDS), BeforeValidator(_expiration)] | None = None
-    timestamp: int | None = Field(None, ge=0, lt=2**63, description="when the message came into its queue, if left out")
+    timestamp: int | None = Field(None, ge=0, lt=2**63, description="default: the time of arrival in the queue")
     persistent: bool = True
 
 
@@ -129,20 +129,24 @@ class Publication(Model):
     body_base64: Base64 | None = None
     properties: PublishProperties = PublishProperties()
     deliver_at: Annotated[Moment, AfterValidator(_not_too_late)] | None = Field(
-        None, description="when it arrives, such as 2027-01-31T12:00:00Z; up to ten years ahead, now if it is past"
+        None, description="time of arrival, such as 2027-01-31T12:00:00Z: at most ten years ahead; if past, now"
     )
-    delay_seconds: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="the same, in seconds from now")
+    delay_seconds: float | None = Field(None, ge=0, le=LONGEST_DELAY, description="seconds until the arrival")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         return _one_way_and_one_body(self)
 
     def to_message(
-        self, correlation_id: str | None = None, trace: Mapping[str, str] | None = None, now: float | None = None
+        self,
+        correlation_id: str | None = None,
+        trace: Mapping[str, str] | None = None,
+        now: float | None = None,
+        publisher: str | None = None,
     ) -> Message:
-        """Return the message to publish; it always has a message id. `correlation_id` and the `trace` headers of the
-        request apply unless the client has set them on the message itself. With `now`, in Unix seconds, the message
-        gets a timestamp, and is scheduled if the client asks for it."""
+        """Return the message to publish; it always has a message id. `correlation_id`, the `trace` headers and the
+        `publisher` of the request apply unless the client has set them on the message itself. With `now`, in Unix
+        seconds, the message gets a timestamp, and is scheduled if the client asks for it."""
         given = self.properties
         due = None if now is None else self._due(now)
         published = None if now is None or due is not None else int(now)
@@ -164,7 +168,7 @@ class Publication(Model):
                 message_id=given.message_id or f"{getrandbits(128):032x}",
                 timestamp=published if given.timestamp is None else given.timestamp,
                 type=given.type,
-                app_id=given.app_id,
+                app_id=given.app_id or publisher,
             ),
             due=due,
         )

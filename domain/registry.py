@@ -130,12 +130,14 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Report(ConsumerCounts):
-    """The report of one worker process on one consumer: its state, and its counts since that process started it."""
+    """The report of one worker process on one consumer: its state, and its counts since that process started it. While
+    the circuit breaker of its target is open, the next message is sent at `next_attempt_at`."""
 
     consumer_id: str
     revision: int
     state: Actual
     reason: str | None = None
+    next_attempt_at: datetime | None = None
 
     @property
     def refused_status(self) -> int | None:

@@ -101,6 +101,13 @@ class UpdateUser(Model):
     disabled: bool | None = Field(None, description="true refuses the user's logins and revokes all their tokens")
 
 
+class ChangePassword(Model):
+    """Body of `POST /changePassword`."""
+
+    current_password: SecretStr = Field(max_length=1000, examples=["correct horse battery"])
+    new_password: NewPassword
+
+
 class UserNamed(Model):
     """Body of `DELETE /deleteUser`."""
 

@@ -16,13 +16,13 @@ WorkerRMQ is ready after {seconds:.1f} s at {plan.url}
   broker  {plan.broker}
   store   {plan.store}
   files   {plan.data_dir} (messages, queues, consumers, users; logs in {plan.data_dir}/logs)
-Ctrl+C stops it. To try it, paste this into another terminal, in this directory:
+Ctrl+C stops it. To try it, paste this into another terminal, in this directory. The target then prints the message:
 
 python3 examples/target.py {target_port} &   # a target that prints its requests; `kill %1` stops it
 {curls}
 
 The dashboard is at {plan.url}/ and the command line is `flask rmq`: `. .venv/bin/activate`, then
-`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md shows everything in twenty minutes.
+`flask rmq --url {plan.url} login` and `flask rmq --help`. docs/TUTORIAL.md is a tutorial of ten minutes.
 """
 
 _READ_TOKEN = r"""sed 's/.*"token": *"\([^"]*\)".*/\1/'"""

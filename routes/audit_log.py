@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from domain.audit import AuditEntry, AuditFilter
+from domain.configuration import Change
 from domain.model import Model
 from routes.api import Api, Reply, services
 from routes.paging import LogQuery, paged
@@ -27,7 +28,8 @@ class AuditQuery(LogQuery):
 
 class AuditDetails(Model):
     """An entry: `user` called the operation `action` on `resource` from the address `remote`, and the answer had
-    `status`. `user` is null for a failed login."""
+    `status`. `user` is null for a failed login. `changes` are the fields of a consumer, policy or user whose values it
+    has changed; secrets are masked."""
 
     at: datetime
     user: str | None
@@ -36,6 +38,7 @@ class AuditDetails(Model):
     remote: str
     status: int
     request_id: str
+    changes: tuple[Change, ...]
 
 
 @api.get("/getAuditLog", role="admin", touches=NO_QUEUE, query=AuditQuery, answer=list[AuditDetails])

@@ -74,7 +74,7 @@ def _whole(environ: WSGIEnvironment) -> bytes:
     try:
         raw: bytes = stream.read(limit + 1 if length is None else length)
     except TimeoutError:
-        raise TooSlow("The body did not arrive in time. Send it faster.") from None
+        raise TooSlow("The body arrived too slowly. Send it faster (BODY_TIMEOUT for each 16 KiB).") from None
     except Exception as exc:  # noqa: BLE001 - PEP 3333 names no errors; each server raises its own
         note(cause=type(exc).__name__)
         raise Invalid("The body is incomplete or not well-formed. Send all of it, in valid chunks.") from None

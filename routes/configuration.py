@@ -38,7 +38,7 @@ class Exported(Model):
 
 
 class ApplyConfiguration(Model):
-    """The configuration to establish."""
+    """A configuration, and how to apply it."""
 
     configuration: Configuration = Field(
         examples=[{"queues": [{"queueName": "orders"}]}], description="as GET /exportConfiguration returns it"
@@ -63,7 +63,7 @@ class PlannedStep(Model):
 
 
 class Applied(Done):
-    """The steps from the installation to the configuration; none if they are equal."""
+    """The steps that apply the configuration; empty if the objects already have it."""
 
     steps: list[PlannedStep]
 
@@ -89,18 +89,23 @@ def export_configuration(query: ExportQuery) -> Reply:
     refuses=QUEUE,
 )
 def apply_configuration(body: ApplyConfiguration) -> Reply:
-    """Make the installation equal to a configuration: create and change what differs.
+    """Apply a configuration: create missing objects, and change those that differ.
 
     With `dryRun`, the answer is the plan. Objects that the configuration does not list stay, unless `prune` deletes
-    those with its label; a queue with messages is never deleted. A step that cannot be made is blocked, with the
-    reason; the others are made, and the answer is 207. To complete an interrupted request, repeat it."""
+    those with its label; a queue with messages is never deleted. The service carries out all steps that are possible.
+    If a step is blocked or fails, its `detail` has the reason, and the answer is 207. To complete an interrupted
+    request, repeat it."""
     if body.dry_run:
         planned = [_shown(step) for step in services.configurations.plan(body.configuration, body.prune)]
         return _answer(planned, "Nothing was changed.")
     done = services.configurations.apply(body.configuration, body.prune, caller().username, record_change)
     steps = [_shown(one.step, one) for one in done]
     left = any(step.state != "done" for step in steps)
-    return _answer(steps, "Not all steps were made." if left else "All steps were made.", 207 if left else 200)
+    return _answer(
+        steps,
+        "Some steps were not carried out. See detail." if left else "All steps were carried out.",
+        207 if left else 200,
+    )
 
 
 def _answer(steps: list[PlannedStep], message: str, status: int = 200) -> Reply:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.audit import State
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
-from domain.consumer_details import ConsumerDetails, State
+from domain.consumer_details import ConsumerDetails
+from domain.consumer_details import State as ConsumerState
 from domain.errors import Conflict, NotFound
 from domain.names import QueueName
 from domain.otherwise import Forward, Otherwise
 from domain.publication import AnyJson, Base64, Payload, Publication, PublishProperties
 from domain.registry import ConsumerFilter
 from domain.route import below, route_names
+from domain.selection import Selection
 from middlewares.auth import caller
 from routes.answers import ConsumerDeleted, Done
 from routes.api import Api, Reply, done, services
@@ -31,7 +34,21 @@ class ConsumersQuery(PageQuery):
 
     queue_name: QueueName | None = Field(None, description="only consumers of this queue")
     name: str = Field("", max_length=255, description="part of the consumer's name; case is ignored")
-    state: State | None = Field(None, description="only consumers in this state")
+    state: ConsumerState | None = Field(None, description="only consumers in this state")
+    sort: Literal[
+        "name",
+        "queueName",
+        "state",
+        "backlog",
+        "inFlight",
+        "successRate",
+        "latencyP50Ms",
+        "latencyP99Ms",
+        "delivered",
+        "retried",
+        "deadLettered",
+    ] = Field("name", description="`state` sorts by severity, the most severe first")
+    descending: bool = False
 
 
 class ConsumerQuery(WhichConsumer, Query):
@@ -74,6 +91,14 @@ _UPDATED = Touches(
     lambda given: [*(queues := _queue_of(given)), *_added(given, queues), *_forwarded_to(given.otherwise)]
 )
 
+
+def _state(body: NewConsumer | WhichConsumer) -> State:
+    if isinstance(body, NewConsumer):
+        name = body.name or body.queue_name
+        body = WhichConsumer.model_construct(name=name, consumer_id=None, queue_name=None)
+    return services.consumers.state_of(body)
+
+
 _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavailable")
 
 
@@ -83,6 +108,7 @@ _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavaila
     idempotent=True,
     touches=_CREATED,
     body=NewConsumer,
+    reads=_state,
     answer=ChangedConsumerAnswer,
     status=(200, 201),
     refuses=(
@@ -111,9 +137,10 @@ def create_consumer(body: NewConsumer) -> Reply:
 
 @api.get("/getConsumers", role="viewer", touches=FILTERED, query=ConsumersQuery, answer=list[ConsumerDetails])
 def get_consumers(query: ConsumersQuery) -> Reply:
-    """List the consumers by name, with the desired state of each and its actual state on the live workers."""
+    """List the consumers, with the desired state of each and its actual state on the live workers."""
     wanted = ConsumerFilter(query.queue_name, query.name, only=caller().queues)
-    return paged(services.consumers.page(query.page, query.page_size, wanted, query.state), query)
+    selection = Selection(query.page, query.page_size, sort=query.sort, descending=query.descending)
+    return paged(services.consumers.page(selection, wanted, query.state), query)
 
 
 @api.get(
@@ -134,6 +161,7 @@ def get_consumer(query: ConsumerQuery) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
+    reads=_state,
     answer=ConsumerAnswer,
     refuses=CONSUMER,
 )
@@ -147,6 +175,7 @@ def pause_consumer(body: WhichConsumer) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
+    reads=_state,
     answer=ConsumerAnswer,
     refuses=CONSUMER,
 )
@@ -160,15 +189,16 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     role="operator",
     touches=_UPDATED,
     body=ConsumerChanges,
+    reads=_state,
     answer=ChangedConsumerAnswer,
     refuses=(*CONSUMER, "409 conflict", "409 consumer_is_route", "412 consumer_changed", *_SPEC),
 )
 def update_consumer(body: ConsumerChanges) -> Reply:
-    """Change a consumer. Fields that are left out stay as they are; null resets a field to its default.
+    """Change a consumer. Omitted fields keep their values; null resets a field to its default.
 
-    The fields that identify the consumer cannot be changed. `routes` are replaced as a whole; change and remove a route
-    by the consumer that has it. With `ifRevision`, the answer is 412 if the consumer has
-    another `revision`."""
+    You cannot change the fields that identify the consumer. The request replaces the whole list of `routes`. To change
+    or remove a route, update the consumer that the route belongs to. With `ifRevision`, the answer is 412 if the
+    consumer has another `revision`."""
     consumer, warnings = services.consumers.update(body)
     return done("Consumer has been updated successfully.", consumer=consumer, warnings=warnings)
 
@@ -178,6 +208,7 @@ def update_consumer(body: ConsumerChanges) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
+    reads=_state,
     answer=ConsumerDeleted,
     refuses=(*CONSUMER, "409 consumer_is_route"),
 )

@@ -27,7 +27,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _HTML = "text/html; charset=utf-8"
-_FIRST = ("api.js", "dom.js", "format.js", "live.js", "login.js", "form.js", "notice.js", "router.js")
+_FIRST = ("api.js", "dialog.js", "dom.js", "form.js", "format.js", "live.js", "login.js", "notice.js", "router.js")
 """The imports of main.js, which the browser fetches in parallel with it."""
 
 CSP = (
@@ -81,7 +81,7 @@ def dashboard() -> Response:
 
 @api.get("/docs", public=True, media=_HTML)
 def docs() -> Response:
-    """Get this document as an HTML page, on which you can try each operation."""
+    """Get the API documentation as an HTML page, on which you can try each operation."""
     return _page("docs.html", _DOCS_CSP)
 
 

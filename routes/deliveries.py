@@ -1,19 +1,22 @@
-"""The log of delivery attempts: GET /getDeliveries."""
+"""What happened to messages: GET /getDeliveries, GET /getMessage."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from pydantic import Field
 
-from domain.attempt import Attempt, AttemptFilter, Result
-from domain.model import Model
-from domain.names import ShortString
+from domain.attempt import AttemptDetails, AttemptFilter, Result, details_of
+from domain.errors import Forbidden
+from domain.message_life import MessageLife
+from domain.names import QueueName, ShortString
 from middlewares.auth import caller
 from routes.api import Api, Reply, services
+from routes.inputs import Query
 from routes.paging import LogQuery, paged
-from routes.scope import FILTERED
+from routes.refusals import LOOK
+from routes.scope import FILTERED, Touches
 
 api = Api("deliveries")
 
@@ -28,26 +31,12 @@ class WhichDeliveries(LogQuery):
     result: Result | None = None
 
 
-class AttemptDetails(Model):
-    """One attempt. The target answered with `status`, or the request failed with `error`. `nextAt` is the time of the
-    next attempt. `sampled` marks a success that stands for many: one in a hundred is kept."""
+class WhichMessage(Query):
+    """The message, and a queue to look into."""
 
-    at: datetime
-    consumer_id: str
-    consumer: str
-    queue_name: str
-    message_id: str
-    attempt: int
-    result: Result
-    status: int | None
-    error: str | None
-    reason: str
-    duration_ms: int
-    next_at: datetime | None
-    sampled: bool
-    answer: str | None = Field(
-        description="start of the body of the answer to a failed attempt; null for viewers, because it may repeat the "
-        "message, and if the consumer's attemptLog keeps none"
+    message_id: str = Field(min_length=1, max_length=255)
+    look_in: QueueName | None = Field(
+        None, description="look for the message in this queue, such as a dead-letter queue; requires the role operator"
     )
 
 
@@ -57,11 +46,26 @@ def get_deliveries(query: WhichDeliveries) -> Reply:
     wanted = AttemptFilter(
         query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until, caller().queues
     )
-    return paged(services.deliveries.page(wanted, query.order(), query.page, query.page_size), query, _shown)
+    shown = partial(details_of, answers=caller().may("operator"))
+    return paged(services.deliveries.page(wanted, query.order(), query.page, query.page_size), query, shown)
 
 
-def _shown(attempt: Attempt) -> AttemptDetails:
-    fields: dict[str, Any] = {name: getattr(attempt, name) for name in Attempt.__slots__ if name != "queue"}
-    if not caller().may("operator"):
-        fields["answer"] = None
-    return AttemptDetails(**fields, queue_name=attempt.queue)
+@api.get(
+    "/getMessage",
+    role="viewer",
+    touches=Touches(lambda query: [] if query.look_in is None else [query.look_in]),
+    query=WhichMessage,
+    answer=MessageLife,
+    refuses=LOOK,
+)
+def get_message(query: WhichMessage) -> Reply:
+    """Get the life of one message: its publication, its attempts with the target's answers, waiting retries, dead
+    letters and replays, in the order of time; and for each queue, where it is now.
+
+    The answer comes from the attempt log, which keeps all failures, and the success after a failure, for seven days.
+    `notes` say what is not known. With `lookIn`, the service also looks for the message among the first 10,000 messages
+    of a queue; they stay there, marked as redelivered."""
+    operator = caller().may("operator")
+    if query.look_in is not None and not operator:
+        raise Forbidden("lookIn requires the role 'operator'. Leave it out to read the attempt log only.")
+    return Reply(services.deliveries.life(query.message_id, caller().queues, query.look_in, answers=operator))

@@ -42,11 +42,11 @@ def _description() -> Description:
 
 @api.get("/openapi.json", public=True, answer=dict[str, Any])
 def openapi() -> Response:
-    """Get this document (OpenAPI 3.1)."""
+    """Get the OpenAPI 3.1 document of this API."""
     return Response(_description().json, headers=_CACHING, content_type="application/json")
 
 
 @api.get("/postman.json", public=True, answer=dict[str, Any])
 def postman() -> Reply:
-    """Get this document as a Postman collection, with a tour. Its `baseUrl` is the URL by which you got it."""
+    """Get this API as a Postman collection, with a tour. Its `baseUrl` is the URL of your request without the path."""
     return Reply(collection(_description().document, request.url_root.rstrip("/")))

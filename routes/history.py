@@ -1,4 +1,4 @@
-"""The history of a queue or a consumer: GET /getHistory."""
+"""The history of a queue, of all queues, or of a consumer: GET /getHistory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from domain.consumer_changes import WhichConsumer
 from domain.errors import NotFound
-from domain.history import HistoryDetails, Key, PeriodName
+from domain.history import ALL_QUEUES, HistoryDetails, Key, PeriodName
 from domain.names import QueueName
 from routes.api import Api, Reply, services
 from routes.inputs import Query
@@ -19,20 +19,20 @@ api = Api("history")
 
 
 class HistoryQuery(Query):
-    """Identifies a queue or a consumer, and the period."""
+    """Identifies a queue or a consumer (neither: all queues), and the period."""
 
     queue_name: QueueName | None = Field(None, examples=["orders"])
     consumer: str | None = Field(None, min_length=1, max_length=255, description="the consumer's name")
     period: PeriodName = "hour"
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.queue_name is None) == (self.consumer is None):
-            raise ValueError("needs exactly one of queueName and consumer")
+    def _one_at_most(self) -> Self:
+        if self.queue_name is not None and self.consumer is not None:
+            raise ValueError("use either queueName or consumer, or neither for all queues")
         return self
 
     def queue(self) -> str | None:
-        """Return the queue, or that of the consumer. Raises NotFound."""
+        """Return the queue, or that of the consumer; None for all queues. Raises NotFound."""
         if self.consumer is None:
             return self.queue_name
         return services.consumers.find_one(WhichConsumer(name=self.consumer)).spec.queue_name
@@ -54,11 +54,13 @@ def _queue_of(query: HistoryQuery) -> list[str | None]:
     refuses=CONSUMER[:1],
 )
 def get_history(query: HistoryQuery) -> Reply:
-    """Get the rates, depth, failures and latency of a queue or a consumer in the last hour, day or week.
+    """Get the rates, depth, failures and latency of a queue or a consumer in the last hour, day or week. Without both,
+    get the sums over all queues.
 
     The service measures about every ten seconds. Without any measurement, for example of a queue that does not exist,
     the lists are empty."""
     if query.consumer is None:
-        return Reply(services.histories.of(Key("queue", query.queue_name or ""), query.period))
+        key = ALL_QUEUES if query.queue_name is None else Key("queue", query.queue_name)
+        return Reply(services.histories.of(key, query.period))
     consumer = services.consumers.find_one(WhichConsumer(name=query.consumer))
     return Reply(services.histories.of(Key("consumer", consumer.id), query.period))

@@ -63,15 +63,15 @@ def message_publish(body: PublishRequest) -> Reply:
     resend those whose `status` is `failed`. If all messages failed with the same error, the answer is that error."""
     correlation = correlation_id()
     trace = trace_headers(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
-    now = time.time()
+    now, publisher = time.time(), caller().username
     if body.messages is None:
-        message = body.to_message(correlation, trace, now)
+        message = body.to_message(correlation, trace, now, publisher)
         note(message_id=message.properties.message_id)
         services.messages.publish(message)
         if message.due is None:
             return done("Message has been published successfully.", messageId=message.properties.message_id)
         return done("Message has been scheduled successfully.", **_named(message))
-    batch = [item.to_message(correlation, trace, now) for item in body.messages]
+    batch = [item.to_message(correlation, trace, now, publisher) for item in body.messages]
     note(messages=len(batch))
     return _batch_reply(batch, services.messages.publish_all(batch))
 

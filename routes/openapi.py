@@ -41,7 +41,7 @@ _IDEMPOTENCY_KEY: Schema = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "of all requests with this key within 24 hours, one is carried out; the others get its answer",
+    "description": "makes a repeated request safe: for 24 hours, requests with the same key get the first answer",
 }
 
 _ABOUT = """Manages RabbitMQ and pushes messages from queues to HTTP APIs.

@@ -31,8 +31,8 @@ def get_overview() -> Reply:
     refuses=("404 problem_not_found",),
 )
 def acknowledge_problem(body: AcknowledgeProblem) -> Reply:
-    """Acknowledge a current problem, with a note for the other users. It moves to the end of the list until it is over,
-    that is, until it has not been seen for two minutes."""
+    """Acknowledge a current problem, with a note for the other users. The problem moves to the end of the list until it
+    ends: until the service has not observed it for two minutes."""
     services.problems.acknowledge(body, caller().username)
     return done("Problem has been acknowledged successfully.")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.details import QueueDetails
+from domain.details import Page, QueueDetails
 from domain.model import Model
 from domain.names import QueueName
 from domain.queue import QueueSpec
@@ -35,6 +35,10 @@ class QueueQuery(Query):
 
 class QueuesQuery(BrokerQuery):
     """Parameters of the list of queues."""
+
+    include_dead_letters: bool = Field(
+        True, description="also list the dead-letter queues, whose names end with `.dlq`"
+    )
 
     sort: Literal[
         "queueName",
@@ -92,8 +96,10 @@ def create_queue(body: QueueSpec) -> Reply:
 @api.get("/getQueues", role="viewer", touches=FILTERED, query=QueuesQuery, answer=list[QueueDetails], refuses=BROKER)
 def get_queues(query: QueuesQuery) -> Reply:
     """List the queues. Counts are RabbitMQ's statistics, which are up to five seconds old."""
-    found = services.queues.page(query.selection(), caller().queues, internal=query.include_internal)
-    return paged(found, query)
+    found = services.queues.page(
+        query.selection(), caller().queues, internal=query.include_internal, dead_letters=query.include_dead_letters
+    )
+    return paged(Page(services.overviews.with_consumers(found.items), found.total), query)
 
 
 @api.get(
@@ -101,7 +107,8 @@ def get_queues(query: QueuesQuery) -> Reply:
 )
 def get_queue(query: QueueQuery) -> Reply:
     """Get a queue. Counts are RabbitMQ's statistics, which are up to five seconds old."""
-    return Reply(services.queues.get(query.queue_name))
+    [queue] = services.overviews.with_consumers([services.queues.get(query.queue_name)])
+    return Reply(queue)
 
 
 @api.post(

@@ -6,18 +6,18 @@ from __future__ import annotations
 MEANINGS = {
     400: "The request is invalid. Change it as `detail` says.",
     401: "The credentials are missing, wrong or expired.",
-    403: "The caller's role, or the queues of the API key, do not allow this.",
-    404: "It does not exist.",
-    408: "The body did not arrive in time.",
-    409: "It already exists with other settings, or the current state does not allow this.",
+    403: "The user's role, or the queues of the API key, do not permit the request.",
+    404: "The object does not exist.",
+    408: "The body arrived more slowly than BODY_TIMEOUT permits.",
+    409: "The object already exists with other settings, or its current state does not permit the request.",
     412: "The condition ifEmpty, ifUnused or ifRevision is not met.",
     413: "The body, a message for the broker, or a document for MongoDB is too large.",
     415: "The content type or encoding of the body is not supported.",
-    422: "No queue received the message, so it is not published. Or the Idempotency-Key was used for another request.",
+    422: "The message is not published, because no queue received it; or the Idempotency-Key has another request.",
     423: "The queue is exclusive to another connection.",
     429: "Too many requests. Retry after the seconds in Retry-After.",
     500: "The service failed. Search its log for the requestId.",
-    503: "RabbitMQ or MongoDB is down or refuses, or the service is busy. Retry after the seconds in Retry-After. "
+    503: "RabbitMQ or MongoDB is down or refuses the operation, or the service is busy. Wait for Retry-After. "
     "After publish_refused the message may have been published.",
     504: "The broker did not confirm in time. The message may have been published.",
 }

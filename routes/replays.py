@@ -82,7 +82,7 @@ def get_dead_letters(query: DeadLettersQuery) -> Reply:
     """Group the dead letters of a queue by consumer, reason and answer of the target: the number of each group, since
     when, and the rate.
 
-    The look examines the first messages, and they stay in their queue, marked as redelivered. Use `filter.group` to
+    The service reads the first messages, and returns them to their queue, marked as redelivered. Use `filter.group` to
     read, replay, move or delete the messages of one group."""
     return Reply(services.dead_letters.groups(query.dead_letter_queue, query.examine))
 
@@ -137,7 +137,7 @@ def delete_dead_letters(body: DeleteRequest) -> Reply:
 
 
 def _begun(body: DeadLetterSelection) -> Reply:
-    replay = services.replays.begin(body, caller().queues)
+    replay = services.replays.begin(body, caller().queues, caller().username)
     return Reply(replay, status=200 if body.dry_run else 202)
 
 

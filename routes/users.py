@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Literal
 
 from flask import request
+from pydantic import SecretStr
 
-from domain.errors import Invalid
+from domain.audit import State
+from domain.errors import Invalid, Unauthenticated
 from domain.model import Model
-from domain.user import CreateUser, Credentials, Role, UpdateUser, User, UserNamed
-from middlewares.auth import bearer_token
+from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, User, UserNamed
+from middlewares.auth import bearer_token, caller
 from routes.answers import Done
 from routes.api import Api, Reply, done, services
 from routes.paging import NamedQuery, paged
@@ -49,6 +51,10 @@ class LoggedIn(Done):
     role: Role
 
 
+def _state(body: CreateUser | UpdateUser | UserNamed) -> State:
+    return services.users.state_of(body.username)
+
+
 @api.post(
     "/login",
     public=True,
@@ -62,9 +68,33 @@ def login(body: Credentials) -> Reply:
     The answer is 429 for 15 minutes after ten wrong passwords for one account from one network (an IPv4 address, or an
     IPv6 /64), after a hundred for one account, and after a hundred from one network. It is also 429 while too many
     logins wait."""
-    password = body.password.get_secret_value()
-    token, grant, user = services.login.login(body.username, password, request.remote_addr or "")
-    return Reply(LoggedIn(message="Logged in.", token=token, expires_at=grant.expires_at, role=user.role))
+    return _logged_in("Logged in.", body.username, body.password)
+
+
+def _logged_in(message: str, username: str, password: SecretStr) -> Reply:
+    token, grant, user = services.login.login(username, password.get_secret_value(), request.remote_addr or "")
+    return Reply(LoggedIn(message=message, token=token, expires_at=grant.expires_at, role=user.role))
+
+
+@api.post(
+    "/changePassword",
+    role="viewer",
+    touches=NO_QUEUE,
+    body=ChangePassword,
+    answer=LoggedIn,
+    refuses=("400 wrong_password", "429 throttled"),
+)
+def change_password(body: ChangePassword) -> Reply:
+    """Change the password of the user who sends the request. The answer has a new token: all others of the user are
+    revoked. Wrong current passwords count as those of `POST /login`."""
+    username = caller().username
+    try:
+        _logged_in("", username, body.current_password)
+    except Unauthenticated:
+        wrong = [("currentPassword", "is wrong")]
+        raise Invalid("The current password is wrong.", code="wrong_password", fields=wrong) from None
+    services.users.update(username, body.new_password.get_secret_value())
+    return _logged_in("Password has been changed successfully.", username, body.new_password)
 
 
 @api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done, refuses=("400 invalid_request",))
@@ -80,6 +110,7 @@ def logout() -> Reply:
     idempotent=True,
     touches=NO_QUEUE,
     body=CreateUser,
+    reads=_state,
     answer=UserDone,
     status=201,
     refuses=("409 conflict",),
@@ -101,6 +132,7 @@ def get_users(query: UsersQuery) -> Reply:
     role="admin",
     touches=NO_QUEUE,
     body=UpdateUser,
+    reads=_state,
     answer=UserDone,
     refuses=("404 not_found", "409 last_admin"),
 )
@@ -120,6 +152,7 @@ def update_user(body: UpdateUser) -> Reply:
     role="admin",
     touches=NO_QUEUE,
     body=UserNamed,
+    reads=_state,
     answer=Done,
     refuses=("404 not_found", "409 last_admin"),
 )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+
+from pydantic.alias_generators import to_snake
 
 from domain.consumer import ConsumerSpec, TargetSpec
 from domain.consumer_details import ConsumerDetails, State, WorkerReport
 from domain.counts import ConsumerCounts
 from domain.credentials import masked_auth, masked_headers, masked_url
+from domain.overview import ConsumerOutline
 from domain.registry import Actual, ConsumerFilter, Desired, Heartbeat, RegisteredConsumer, Report
 from domain.router import Route
+from services.selecting import place
 
 Spec = TypeVar("Spec", bound=ConsumerSpec)
 
@@ -30,6 +34,7 @@ _WORST_FIRST: dict[Actual, State] = {
     "draining": "waiting",
     "starting": "waiting",
 }
+_STATES_WORST_FIRST: tuple[State, ...] = ("suspended", "failing", "waiting", "paused", "running")
 _RANKS = {state: rank for rank, state in enumerate(_WORST_FIRST)}
 
 
@@ -58,6 +63,12 @@ class Live:
         reports = (report for _, report in self.of(consumer_id))
         return next((report for report in reports if report.state in ("breaker-open", "probing")), None)
 
+    def next_attempt_at(self, consumer_id: str) -> datetime | None:
+        """Return the earliest time at which a worker sends the next message; None if one may send now."""
+        times = [report.next_attempt_at for _, report in self.of(consumer_id)]
+        known = [at for at in times if at is not None]
+        return min(known) if known and len(known) == len(times) else None
+
     def counts(self, consumer_id: str) -> ConsumerCounts:
         """Return the sum of the counts of all its workers."""
         return sum((report for _, report in self.of(consumer_id)), ConsumerCounts())
@@ -84,19 +95,24 @@ class Live:
         return replace(wanted, desired="enabled", ids=frozenset(key for key, found in states.items() if found == state))
 
 
-def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> ConsumerDetails:
-    """Return a consumer's definition, with masked secrets, and its state. `spec` is the definition with the routes."""
+def details(
+    consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live, backlog: int | None = None
+) -> ConsumerDetails:
+    """Return a consumer's definition, with masked secrets, and its state. `spec` is the definition with the routes,
+    `backlog` the number of ready messages in its queue."""
     found = live.of(consumer.id)
     state, reason = live.state(consumer.id, consumer.state, consumer.reason)
     # No validation here: a consumer that a newer release finds invalid must still be visible, so that it can be fixed.
     return ConsumerDetails.model_construct(
         **dict(masked(spec)),
+        backlog=backlog,
         router=consumer.router,
         consumer_id=consumer.id,
         revision=consumer.revision,
         desired_state=consumer.state,
         state=state,
         reason=reason,
+        next_attempt_at=live.next_attempt_at(consumer.id) if consumer.state == "enabled" else None,
         **live.counts(consumer.id).figures(),
         workers=[_shown(worker, report) for worker, report in found],
         signing_overlap_until=max(
@@ -107,10 +123,23 @@ def details(consumer: RegisteredConsumer, spec: ConsumerSpec, live: Live) -> Con
     )
 
 
-def shown(spec: ConsumerSpec) -> dict[str, Any]:
+def sort_key(one: ConsumerOutline, sort: str, live: Live, backlogs: Mapping[str, int]) -> tuple[int, float, str]:
+    """Return the value by which a list of consumers is sorted: a field of its outline or a count. States are sorted by
+    severity."""
+    if sort == "state":
+        return place(_STATES_WORST_FIRST.index(live.state(one.id, one.desired)[0]))
+    if sort == "backlog":
+        return place(backlogs.get(one.queue_name))
+    name = to_snake(sort)
+    return place(getattr(one, name) if hasattr(one, name) else live.counts(one.id).figures()[name])
+
+
+def shown(spec: ConsumerSpec, *, exclude_defaults: bool = False) -> dict[str, Any]:
     """Return the spec as clients see it: JSON names, masked secrets."""
-    document = masked(spec).model_dump(by_alias=True, mode="json")
-    return document | {"routes": [route.model_dump(by_alias=True, mode="json") for route in masked(spec).routes]}
+    seen = masked(spec)
+    document = seen.model_dump(by_alias=True, mode="json", exclude_defaults=exclude_defaults)
+    routes = [route.model_dump(by_alias=True, mode="json") for route in seen.routes]
+    return document if exclude_defaults and not routes else document | {"routes": routes}
 
 
 def masked(spec: Spec) -> Spec:
@@ -128,5 +157,10 @@ def _hidden(target: TargetSpec) -> dict[str, Any]:
 
 def _shown(worker: str, report: Report) -> WorkerReport:
     return WorkerReport(
-        worker=worker, state=report.state, reason=report.reason, revision=report.revision, **report.figures()
+        worker=worker,
+        state=report.state,
+        reason=report.reason,
+        next_attempt_at=report.next_attempt_at,
+        revision=report.revision,
+        **report.figures(),
     )

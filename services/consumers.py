@@ -5,9 +5,10 @@ This module never starts or stops a delivery: workers read the registry and appl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from domain.audit import State as AuditState
 from domain.consumer import ConsumerSpec
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
 from domain.consumer_details import ConsumerDetails, State
@@ -23,12 +24,13 @@ from domain.errors import (
 from domain.queue_scope import QueueScope
 from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.router import router_of
+from domain.selection import Selection
 from domain.url_template import UrlTemplate
 from gateway.amqp.topology import holds_delayed
 from gateway.management import QueueLookup
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
-from services.consumer_state import Live, details, shown
+from services.consumer_state import Live, details, shown, sort_key
 from services.exchange_queues import ExchangeQueues
 from services.routes import Routes, changed
 from services.target_checks import TargetChecks
@@ -47,7 +49,9 @@ class Consumers:
         default_target_url: str,
         exchange_queues: ExchangeQueues,
         routes: Routes,
+        backlogs: Callable[[], Mapping[str, int] | None],
     ) -> None:
+        """`backlogs` returns the ready messages of each queue, or None while they are unknown."""
         self._registry = registry
         self._heartbeats = heartbeats
         self._queues = queues
@@ -55,12 +59,13 @@ class Consumers:
         self._default_target_url = default_target_url
         self._exchange_queues = exchange_queues
         self._routes = routes
+        self._backlogs = backlogs
 
     def create(
         self, wanted: NewConsumer, only: QueueScope | None = None, *, paused: bool = False
     ) -> tuple[ConsumerDetails, bool, list[str]]:
         """Return the consumer, whether it is new, and warnings: reasons why it cannot run yet. With `paused`, a new
-        consumer takes no message until it is resumed.
+        consumer takes no message until it is resumed; the consumers of its routes deliver.
 
         Raises Conflict when another consumer has the name; the error describes that consumer only if `only` admits its
         queue. Raises Invalid when there is no URL, or when consumers cannot use the queue (a stream, an exclusive or
@@ -84,19 +89,37 @@ class Consumers:
             self._exchange_queues.declare(spec.queue_name, wanted.exchange, wanted.routing_key)
         hindrances = self._hindrances(spec)
         self._routes.declare(spec)
-        self._routes.write(name, targets, "paused" if paused else "enabled", change=not known)
+        self._routes.write(name, targets, change=not known)
         consumer, new = self._registry.create(router_of(spec), "paused" if paused else "enabled")
         if not new:
             warnings += _compared(self._routes.whole([consumer])[0], spec, only)
         hindrances += self._routes.remove(consumer, kept=targets) if spec.routes else []
         return self._details(consumer), new, [*hindrances, *warnings]
 
-    def page(self, number: int, size: int, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
-        """Return page `number` (from 1) of the consumers that match and are in `state`, sorted by name."""
-        live = Live(self._heartbeats.live())
-        found = self._registry.find(number, size, live.narrowed(wanted, state) if state else wanted)
+    def page(self, selection: Selection, wanted: ConsumerFilter, state: State | None = None) -> Page[ConsumerDetails]:
+        """Return the selected page of the consumers that match `wanted` and are in `state`."""
+        live, backlogs = Live(self._heartbeats.live()), self._backlogs() or {}
+        matching = live.narrowed(wanted, state) if state else wanted
+        found = self._sorted(selection, matching, live, backlogs)
         specs = self._routes.whole(found.items, wanted.only)
-        return Page([details(one, spec, live) for one, spec in zip(found.items, specs, strict=True)], found.total)
+        shown = (
+            details(one, spec, live, backlogs.get(one.spec.queue_name))
+            for one, spec in zip(found.items, specs, strict=True)
+        )
+        return Page(list(shown), found.total)
+
+    def _sorted(
+        self, selection: Selection, wanted: ConsumerFilter, live: Live, backlogs: Mapping[str, int]
+    ) -> Page[RegisteredConsumer]:
+        """Return the selected page of the registry. Only the store sorts by name: it has documents without outlines."""
+        if selection.sort == "name" and not selection.descending:
+            return self._registry.find(selection.number, selection.size, wanted)
+        every = self._registry.outlines(wanted)
+        every.sort(key=lambda one: sort_key(one, selection.sort, live, backlogs), reverse=selection.descending)
+        first = (selection.number - 1) * selection.size
+        chosen = [one.id for one in every[first : first + selection.size]]
+        found = self._registry.find(1, selection.size, ConsumerFilter(ids=frozenset(chosen))).items
+        return Page(sorted(found, key=lambda one: chosen.index(one.id)), len(every))
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
         """Return one consumer."""
@@ -167,6 +190,15 @@ class Consumers:
         """Return all consumers, by name, as the registry holds them."""
         return self._registry.all()
 
+    def state_of(self, which: WhichConsumer) -> AuditState:
+        """Return a consumer's definition and desired state, for the audit log."""
+        consumer = self.find_one(which)
+        [spec] = self._routes.whole([consumer])
+        given = {name: value for name, value in shown(spec, exclude_defaults=True).items() if name not in _IDENTITY}
+        stored = spec.stored()
+        desired = {"desiredState": consumer.state}
+        return AuditState({name: stored.get(name, value) for name, value in given.items()} | desired, given | desired)
+
     def find_one(self, which: WhichConsumer) -> RegisteredConsumer:
         """Return the consumer that `which` names, as the registry holds it."""
         if which.queue_name is not None:
@@ -214,11 +246,13 @@ class Consumers:
         return False
 
     def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
-        return details(consumer, self._routes.whole([consumer])[0], Live(self._heartbeats.live()))
+        spec = self._routes.whole([consumer])[0]
+        backlog = (self._backlogs() or {}).get(spec.queue_name)
+        return details(consumer, spec, Live(self._heartbeats.live()), backlog)
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         if holds_delayed(spec.queue_name):
-            raise _unfit("This queue is reserved: it holds delayed messages of all queues.")
+            raise _unfit("This queue is reserved for the service's delayed messages. Use a queue of your own.")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:
@@ -232,6 +266,7 @@ class Consumers:
         return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
+_IDENTITY = {"name", "queueName"}
 _DELIVERY_LIMIT = (
     "An ordered consumer returns its messages to the queue while its target is down. RabbitMQ drops or dead-letters "
     "messages of a quorum queue that are returned more often than x-delivery-limit (default 20 since RabbitMQ 4.0). "

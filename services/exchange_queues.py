@@ -32,7 +32,7 @@ class ExchangeQueues:
             spec = QueueSpec(queue_name=queue_name)
         except ValidationError as exc:
             sentence = field_faults(QueueSpec, exc)[0][1]
-            raise Invalid(f"exchange: the queue for it {sentence}.", fields=[("exchange", sentence)]) from None
+            raise Invalid(f"exchange: the name of its queue {sentence}.", fields=[("exchange", sentence)]) from None
         with suppress(Conflict):  # it exists with other arguments
             self._queues.declare(spec)
         self._bindings.bind(BindingSpec(exchange=exchange, queue_name=queue_name, routing_key=routing_key))

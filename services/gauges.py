@@ -26,8 +26,8 @@ MAX_SERIES = 1000
 BUILD = Gauge(
     "workerrmq_build_info", "Always 1; the labels are the release and its Python version.", ("version", "python")
 )
-UP = Gauge("workerrmq_dependency_up", "Whether a dependency answers.", ("dependency",))
-ANSWERED_IN = Gauge("workerrmq_dependency_seconds", "How long a dependency took to answer.", ("dependency",))
+UP = Gauge("workerrmq_dependency_up", "1 if the dependency answers, else 0.", ("dependency",))
+ANSWERED_IN = Gauge("workerrmq_dependency_seconds", "Seconds until the dependency answered.", ("dependency",))
 WORKERS = Gauge("workerrmq_workers", "Worker processes whose heartbeat is not older than five seconds, on all hosts.")
 CONSUMERS = Gauge("workerrmq_consumers", "Consumers by state.", ("state",))
 STATE = Gauge("workerrmq_consumer_state", "1 for the state that a consumer is in.", ("consumer", "queue", "state"))
@@ -44,10 +44,10 @@ COPIES_REFUSED = Gauge(
     "Messages that stay unacked because the broker refuses their retry or dead letter.",
     ("consumer", "queue"),
 )
-IN_FLIGHT = Gauge("workerrmq_in_flight", "Messages that workers hold unsettled.", ("consumer", "queue"))
+IN_FLIGHT = Gauge("workerrmq_in_flight", "Unsettled messages in the workers.", ("consumer", "queue"))
 CERTIFICATE = Gauge(
     "workerrmq_certificate_expiry_timestamp_seconds",
-    "When a certificate of a consumer's tls expires, in Unix seconds.",
+    "Expiry of the certificates in a consumer's tls, in Unix seconds.",
     ("consumer", "queue"),
 )
 READY = Gauge("workerrmq_queue_messages_ready", "Messages that wait in a queue.", ("queue",))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from domain.counts import ConsumerCounts
-from domain.history import Bucket, Counts, HistoryDetails, Key, Numbers, PeriodName, Readings
+from domain.history import ALL_QUEUES, Bucket, Counts, HistoryDetails, Key, Numbers, PeriodName, Readings
 from domain.names import OWN
 from domain.overview import QueueOutline
 from domain.registry import Heartbeat, Report
@@ -50,7 +50,8 @@ class Recorder:
         before, self._last = self._last, readings
         if before is None or not 0 < now - before.at <= self._gap:
             before = None
-        self._add(now, {**_of_queues(queues, before, now), **_of_consumers(reports, before, now)})
+        of_queues = _of_queues(queues, before, now)
+        self._add(now, {ALL_QUEUES: _sum(of_queues.values()), **of_queues, **_of_consumers(reports, before, now)})
 
     def _advance(self, readings: Readings) -> bool:
         return self._store.advance(None if self._last is None else self._last.at, readings)
@@ -97,6 +98,14 @@ def _of_queues(queues: Sequence[QueueOutline], before: Readings | None, now: flo
         else:
             measured[Key("queue", one.name)] = Bucket(now - before.at, grown, peaks)
     return measured
+
+
+def _sum(queues: Collection[Bucket]) -> Bucket:
+    """Return what has happened in all queues. A queue whose counters are unknown adds no counts."""
+    counted = [one for one in queues if one.counts]
+    counts = tuple(map(sum, zip(*(one.counts for one in counted), strict=True)))
+    peaks = tuple(sum(known) for known in zip(*(one.peaks for one in queues), strict=True))
+    return Bucket(counted[0].seconds if counted else 0.0, counts, peaks)
 
 
 def _of_consumers(reports: dict[str, Report], before: Readings | None, now: float) -> dict[Key, Bucket]:

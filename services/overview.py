@@ -6,24 +6,34 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from domain.consumer_details import STATES
+from domain.details import QueueConsumer, QueueDetails
 from domain.errors import BrokerUnavailable
 from domain.names import OWN
-from domain.overview import Overview, QueueOutline, QueueTotals, Trouble
+from domain.overview import ConsumerOutline, Overview, QueueOutline, QueueTotals, Trouble
 from gateway.amqp.topology import holds_delayed
 from gateway.management import ConnectionGateway
 from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services.consumer_state import Live
 from services.delayed import delayed
+from services.fresh import Fresh
 from services.queue_watch import QueueWatch
 from services.registry_copy import RegistryCopy
 from services.troubles import dead_letter_queues, of_certificates, of_consumers, of_queues, worst_first
 
 _SHOWN = 100
+
+
+class Seen(NamedTuple):
+    """The ready messages of each queue, None while they are unknown, and the consumers of each queue."""
+
+    backlogs: dict[str, int] | None
+    consumers: dict[str, tuple[QueueConsumer, ...]]
 
 
 class Overviews:
@@ -37,18 +47,23 @@ class Overviews:
         connections: ConnectionGateway,
         *,
         kept: float = 2.0,
+        wait: float = 0.5,
         patience: float = 10.0,
         notice: timedelta = timedelta(days=14),
     ) -> None:
-        """Cache an overview for `kept` seconds. A consumer without a worker is no trouble until `patience` seconds
-        after its last change. A certificate is trouble from `notice` before it expires."""
+        """Cache an overview for `kept` seconds. Lists wait at most `wait` seconds for it, because they must not hang
+        with RabbitMQ. A consumer without a worker is no trouble until `patience` seconds after its last change. A
+        certificate is trouble from `notice` before it expires."""
         self._heartbeats = heartbeats
         self._watch, self._connections = watch, connections
+        self._wait = wait
         self._kept, self._patience, self._notice = kept, timedelta(seconds=patience), notice
         self._lock = threading.Lock()
         self._latest: Overview | None = None
         self._made_at = float("-inf")
         self._consumers = RegistryCopy(registry.version, registry.outlines)
+        self._seen = Seen(None, {})
+        self._recent = Fresh(self._see, "workerrmq-overview", kept=kept)
 
     def now(self) -> Overview:
         """Return an overview that is at most `kept` seconds old. Raises StoreUnavailable. A broker that is down is one
@@ -58,6 +73,27 @@ class Overviews:
                 self._latest = self._made()
                 self._made_at = time.monotonic()
             return self._latest
+
+    def with_consumers(self, queues: Sequence[QueueDetails]) -> list[QueueDetails]:
+        """Return the queues with the consumers that deliver their messages."""
+        recent = self._at_hand()
+        if recent is None:
+            return list(queues)
+        return [one.model_copy(update={"delivered_by": recent.consumers.get(one.queue_name, ())}) for one in queues]
+
+    def backlogs(self) -> Mapping[str, int] | None:
+        """Return the ready messages of each queue, or None while they are unknown."""
+        recent = self._at_hand()
+        return None if recent is None else recent.backlogs
+
+    def _at_hand(self) -> Seen | None:
+        """Return what was seen in the last seconds, or None if that is unknown."""
+        self._recent.ask()
+        return self._recent.latest(time.monotonic() + self._wait)
+
+    def _see(self) -> Seen:
+        self.now()
+        return self._seen
 
     def _made(self) -> Overview:
         now = datetime.now(UTC)
@@ -80,6 +116,7 @@ class Overviews:
         troubles += of_certificates(consumers, now, self._notice)
         troubles += of_consumers(consumers, live, ready, now, self._patience)
         states = Counter(live.state(one.id, one.desired)[0] for one in consumers)
+        self._seen = Seen(ready, _by_queue(consumers, live))
         return Overview(
             at=now,
             workers=len(workers),
@@ -88,6 +125,14 @@ class Overviews:
             troubles=worst_first(troubles)[:_SHOWN],
             trouble_count=len(troubles),
         )
+
+
+def _by_queue(consumers: Sequence[ConsumerOutline], live: Live) -> dict[str, tuple[QueueConsumer, ...]]:
+    found: dict[str, tuple[QueueConsumer, ...]] = {}
+    for one in consumers:
+        shown = QueueConsumer(name=one.name, state=live.state(one.id, one.desired)[0])
+        found[one.queue_name] = (*found.get(one.queue_name, ()), shown)
+    return found
 
 
 def _totals(queues: Sequence[QueueOutline]) -> QueueTotals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.audit import State
 from domain.details import Page, PolicyDetails
 from domain.policy import PolicySpec
 from domain.selection import Selection
@@ -27,6 +28,11 @@ class Policies:
     def page(self, wanted: Selection) -> Page[PolicyDetails]:
         """Return the wanted page of policies. Raises what `selected` raises."""
         return selected(self._gateway.all(), wanted, lambda policy: (policy.name,))
+
+    def state_of(self, name: str) -> State | None:
+        """Return a policy for the audit log, or None if there is none."""
+        found = (one.model_dump(by_alias=True, mode="json") for one in self._gateway.all() if one.name == name)
+        return next((State(one, one) for one in found), None)
 
     def delete(self, name: str) -> None:
         """Delete a policy. Raises NotFound."""

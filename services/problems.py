@@ -14,14 +14,14 @@ from services.overview import Overviews
 
 
 class Problems:
-    """Thread-safe. A part of the process's runtime: its thread looks for problems even if nobody else does, so that
-    their start is known."""
+    """Thread-safe. A part of the process's runtime: its thread observes problems even if no client requests them, so
+    that their start is known."""
 
     def __init__(
         self, store: ProblemStore, overviews: Overviews, *, every: float = 30.0, complaints: Complaints | None = None
     ) -> None:
-        """Look every `every` seconds, which must be less than the time after which the store takes an unseen problem
-        for over."""
+        """Observe every `every` seconds. This must be less than the time after which the store ends a problem that was
+        not observed."""
         self._store, self._overviews, self._every = store, overviews, every
         self._complaints = complaints or Complaints()
         self._stopping = Event()

@@ -22,13 +22,15 @@ class Queues:
         settings."""
         return self._gateway.declare(spec)
 
-    def page(self, wanted: Selection, only: QueueScope | None = None, *, internal: bool = False) -> Page[QueueDetails]:
-        """Return the wanted page of the queues that `only` admits, with `internal` including the service's own. Raises
-        what `selected` raises."""
+    def page(
+        self, wanted: Selection, only: QueueScope | None = None, *, internal: bool = False, dead_letters: bool = True
+    ) -> Page[QueueDetails]:
+        """Return the wanted page of the queues that `only` admits, with `internal` including the service's own, and
+        with `dead_letters` the dead-letter queues. Raises what `selected` raises."""
         if only is None and not wanted.regex:
-            return self._gateway.page(visible(wanted, internal))
+            return self._gateway.page(visible(wanted, internal, dead_letters))
         # No client's regular expression goes to RabbitMQ: PCRE may take 0.1 s for each name.
-        shown = every(self._gateway.page, visible(Selection(), internal))
+        shown = every(self._gateway.page, visible(Selection(), internal, dead_letters))
         found = [queue for queue in shown if only is None or only.admits(queue.queue_name)]
         return selected(found, wanted, lambda queue: (queue.queue_name,))
 

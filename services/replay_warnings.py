@@ -30,7 +30,7 @@ class ReplayWarnings:
         consumers = [one for one in self._registry.outlines() if one.queue_name in queues]
         live = Live(self._heartbeats.live())
         found = [
-            f"No consumer takes messages from {queue!r}."
+            f"The queue {queue!r} has no consumer. The messages wait in the queue."
             for queue in sorted(set(queues) - {one.queue_name for one in consumers})
         ]
         for one in consumers:

@@ -15,7 +15,10 @@ from domain.errors import Conflict, NotFound, StoreUnavailable, WorkerError
 from domain.queue_scope import QueueScope
 from domain.replay import DeadLetterSelection, DeleteRequest, MoveRequest, Replay, ReplayDestination, ReplayRequest
 from gateway.amqp.replay import DeadLetterReplay, Progress, source_of
+from gateway.mongo.attempts import Attempts
 from gateway.mongo.replays import Replays as ReplayStore
+from services.attempt_writer import AttemptWriter
+from services.replay_record import ReplayRecord
 from services.replay_warnings import ReplayWarnings
 
 log = structlog.get_logger("workerrmq.replay")
@@ -34,13 +37,14 @@ class Replays:
         gateway: DeadLetterReplay,
         store: ReplayStore,
         warnings: ReplayWarnings,
+        attempts: Attempts,
         *,
         stored_every: float = 0.5,
         silent: timedelta = timedelta(seconds=90),
     ) -> None:
-        """Store the progress at most every `stored_every` seconds. A running replay without an update for longer than
-        `silent` counts as interrupted: its process has ended."""
-        self._gateway, self._store, self._warnings = gateway, store, warnings
+        """Store the progress, and what was done in the attempt log, at most every `stored_every` seconds. A running
+        replay without an update for longer than `silent` counts as interrupted: its process has ended."""
+        self._gateway, self._store, self._warnings, self._attempts = gateway, store, warnings, attempts
         self._stored_every, self._silent = stored_every, silent
         self._unstored: dict[str, str] = {}  # by replay: the logged reason why its progress is not stored
         self._stopping = threading.Event()
@@ -57,9 +61,9 @@ class Replays:
         for thread in list(self._running.values()):
             thread.join(max(0.1, until - time.monotonic()))
 
-    def begin(self, wanted: DeadLetterSelection, only: QueueScope | None = None) -> Replay:
-        """Start a replay to the queues that `only` admits. Return it; `get` returns its progress. A dry run has
-        finished on return.
+    def begin(self, wanted: DeadLetterSelection, only: QueueScope | None = None, by: str | None = None) -> Replay:
+        """Start a replay to the queues that `only` admits, for the user `by`. Return it; `get` returns its progress.
+        A dry run has finished on return.
 
         Raises NotFound when there is no dead-letter queue, BrokerUnavailable, StoreUnavailable, and Conflict when this
         process runs the maximum number of replays.
@@ -84,7 +88,7 @@ class Replays:
                 raise Conflict(f"{_AT_ONCE} replays are already running. Wait until one has finished.", code="busy")
             self._store.put(replay)
             thread = threading.Thread(
-                target=self._run, args=(replay, wanted, only), name="workerrmq-replay", daemon=True
+                target=self._run, args=(replay, wanted, only, by), name="workerrmq-replay", daemon=True
             )
             self._running[replay.replay_id] = thread
         thread.start()
@@ -121,34 +125,38 @@ class Replays:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
         return replay
 
-    def _run(self, replay: Replay, wanted: DeadLetterSelection, only: QueueScope | None) -> None:
+    def _run(self, replay: Replay, wanted: DeadLetterSelection, only: QueueScope | None, by: str | None) -> None:
         latest, stored_at = Progress(), time.monotonic()
+        record = ReplayRecord(replay, wanted, by, AttemptWriter(self._attempts))
 
         def report(progress: Progress) -> None:
             nonlocal latest, stored_at
             latest = progress
             if time.monotonic() - stored_at > self._stored_every:
                 stored_at = time.monotonic()
-                self._put(replay, progress, "running")
+                self._put(replay, record, progress, "running")
 
         try:
-            latest = self._gateway.run(wanted, self._stopping, report, only)
+            latest = self._gateway.run(wanted, self._stopping, report, only, record.add)
         except WorkerError as exc:
             log.warning("replay_failed", replay_id=replay.replay_id, reason=exc.detail)
-            self._put(replay, latest, "failed", exc.detail)
+            self._put(replay, record, latest, "failed", exc.detail)
         else:
             log.info("replay_finished", replay_id=replay.replay_id, **_counts(latest))
-            self._put(replay, latest, "interrupted" if self._stopping.is_set() else "finished")
+            self._put(replay, record, latest, "interrupted" if self._stopping.is_set() else "finished")
         finally:
             with self._lock:
                 del self._running[replay.replay_id]
                 self._unstored.pop(replay.replay_id, None)
 
-    def _put(self, replay: Replay, progress: Progress, state: str, reason: str | None = None) -> None:
+    def _put(
+        self, replay: Replay, record: ReplayRecord, progress: Progress, state: str, reason: str | None = None
+    ) -> None:
         changes = {**_counts(progress), "state": state, "updated_at": datetime.now(UTC)}
         changes["reason"] = reason or progress.reason
         latest = replay.model_copy(update=changes)
         try:
+            record.write()
             self._store.put(latest)
         except StoreUnavailable as exc:  # the replay itself does not need the store
             if self._unstored.get(replay.replay_id) != exc.detail:

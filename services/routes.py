@@ -17,7 +17,7 @@ from domain.consumer_changes import ConsumerChanges, defined
 from domain.errors import BrokerUnavailable, Conflict, Invalid, NotFound
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
-from domain.registry import ConsumerFilter, Desired, RegisteredConsumer
+from domain.registry import ConsumerFilter, RegisteredConsumer
 from domain.route import DEFAULT, below
 from domain.router import Route, parsed, placed, whole_of
 from domain.sentences import field_faults
@@ -60,14 +60,12 @@ class Routes:
                         "another name for the route, or delete that consumer."
                     )
 
-    def write(
-        self, router: str, wanted: Iterable[ConsumerSpec], state: Desired = "enabled", *, change: bool = True
-    ) -> bool:
-        """Create the consumers of the routes of `router` in this state, and change those that differ unless `change` is
-        false. Return whether any was created or differed. Raises what `refuse_others` raises."""
+    def write(self, router: str, wanted: Iterable[ConsumerSpec], *, change: bool = True) -> bool:
+        """Create the consumers of the routes of `router`, and change those that differ unless `change` is false. Return
+        whether any was created or differed. Raises what `refuse_others` raises."""
         differed = False
         for spec in wanted:
-            existing, new = self._registry.create(spec, state, router)
+            existing, new = self._registry.create(spec, "enabled", router)
             if existing.router != router:
                 self.refuse_others(router, [spec])
             if change and not new and (existing.spec != spec or existing.faults):
@@ -117,7 +115,10 @@ class Routes:
             return []
         if not left:
             return []
-        return [f"The queue {queue!r} of the removed route still has {left} messages, and no consumer takes them now."]
+        return [
+            f"The queue {queue!r} of the removed route still has {left} messages and has no consumer. To deliver them, "
+            "add the route again, or create a consumer for the queue."
+        ]
 
 
 def changed(

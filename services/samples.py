@@ -26,8 +26,8 @@ from services.consumers import Consumers
 class SampleAnswer(Model):
     """The target's answer: `status` or `error`, the duration, and the start of the body with the consumer's credentials
     masked. `outcome` is the outcome of a delivery with this answer: success, retry, throttle, reject or suspend. It is
-    unsent if there is no token or the egress proxy failed, and filtered if the consumer's filter does not admit the
-    sample; then no sample was sent. `route` is the route that the sample took, if the consumer has routes."""
+    unsent if there is no token or the egress proxy failed, and filtered if the sample does not match the consumer's
+    filter; in both cases no sample was sent. `route` is the route of the sample, if the consumer has routes."""
 
     message_id: str
     route: str | None
@@ -113,7 +113,7 @@ class Samples:
 
     def _routed(self, consumer: RegisteredConsumer, source: Source) -> tuple[RegisteredConsumer, Source, str | None]:
         """Return the consumer that sends a message, the message as that one gets it, and the name of its route. It is
-        `consumer` itself if this has no routes, or if its filter does not admit the message."""
+        `consumer` itself if this has no routes, or if the message does not match its filter."""
         try:
             RequestBuilder(consumer.spec).admit(source)
         except Routed as routed:

@@ -32,8 +32,9 @@ _SEARCHES = Turnstile(_AT_ONCE, 16, retry_after=2)
 _THREADS = NativeThreads(_AT_ONCE)
 """RE2 releases the GIL while it searches."""
 
-_NOT_INTERNAL = rf"^(?!(?-i:{re.escape(OWN)}))[\s\S]*"
-"""A regular expression for all names except the service's own. RabbitMQ ignores case in the rest."""
+_INTERNAL = rf"(?-i:{re.escape(OWN)})"
+_DEAD_LETTERS = r"[\s\S]*(?-i:\.dlq)$"
+"""Regular expressions for the beginnings of the names to leave out. RabbitMQ ignores case in the rest."""
 
 _PAGE = 500  # the largest page of RabbitMQ's management API
 
@@ -47,17 +48,20 @@ def selected(items: Sequence[Item], wanted: Selection, names: Names[Item]) -> Pa
     found = _matching(items, wanted, names) if wanted.pattern else list(items)
     if wanted.sort:
         attribute = to_snake(wanted.sort)
-        found.sort(key=lambda item: _place(getattr(item, attribute)))
+        found.sort(key=lambda item: place(getattr(item, attribute)))
     if wanted.descending:
         found.reverse()
     first = (wanted.number - 1) * wanted.size
     return Page(found[first : first + wanted.size], len(found))
 
 
-def visible(wanted: Selection, internal: bool) -> Selection:
-    """Return the selection without the service's own queues or exchanges, unless `internal` is set. Only for lists that
-    RabbitMQ filters."""
-    return wanted if internal else replace(wanted, pattern=_NOT_INTERNAL + re.escape(wanted.pattern), regex=True)
+def visible(wanted: Selection, internal: bool, dead_letters: bool = True) -> Selection:
+    """Return the selection without the service's own queues or exchanges, unless `internal` is set, and without the
+    dead-letter queues, unless `dead_letters` is set. Only for lists that RabbitMQ filters."""
+    hidden = "|".join([_INTERNAL] * (not internal) + [_DEAD_LETTERS] * (not dead_letters))
+    return (
+        replace(wanted, pattern=rf"^(?!{hidden})[\s\S]*{re.escape(wanted.pattern)}", regex=True) if hidden else wanted
+    )
 
 
 def every(page: Callable[[Selection], Page[Item]], wanted: Selection) -> Iterator[Item]:
@@ -89,7 +93,7 @@ def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> lis
     return found
 
 
-def _place(value: Any) -> tuple[int, float, str]:
+def place(value: Any) -> tuple[int, float, str]:
     """Return a sort key: None first, then numbers and times, then text without regard to case."""
     if value is None:
         return 0, 0, ""

@@ -149,8 +149,8 @@ class ServiceEvents:
         return queues
 
     def _tell(self, *, anybody: bool) -> bool:
-        """Publish the events in the outboxes and remove those that are published, or that are for nobody. Return
-        whether the broker could be used."""
+        """Publish the events in the outboxes and remove those that are published, or for which no queue is bound.
+        Return whether the broker could be used."""
         now = time.monotonic()
         stored = self._conditions.all()
         self._refused = {key: one for key, one in self._refused.items() if key in stored}
@@ -175,7 +175,7 @@ class ServiceEvents:
         for number, (one, error) in enumerate(zip(messages, errors, strict=True)):
             if error is None:
                 log.info("event_published", type=one.routing_key, event_id=one.properties.message_id)
-            elif isinstance(error, Unroutable):  # for nobody, unless a queue that is down is bound
+            elif isinstance(error, Unroutable):  # no queue is bound, or a bound queue is down
                 errors[number] = self._returned.outage(one)
         return errors
 

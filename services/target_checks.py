@@ -21,7 +21,7 @@ from services.routes import check_queues
 _NONE: Mapping[str, RegisteredConsumer] = MappingProxyType({})
 
 _UNORDERED = (
-    "{!r} has ordering, but the consumer that routes to it has not: messages may reach the route in another order. Set "
+    "The route {!r} has ordering, but its consumer does not, so messages can reach the route in another order. Set "
     "ordering on both."
 )
 

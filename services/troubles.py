@@ -20,8 +20,8 @@ _STUCK: dict[TroubleKind, str] = {
         "quorum`, which elects new leaders."
     ),
     "scheduled_overdue": (
-        "The time of these scheduled messages is over, but RabbitMQ does not forward them. Check that no exchange "
-        "`workerrmq.delay.…` was deleted: the next scheduled message declares them again. Then run `rabbitmq-queues "
+        "These scheduled messages are due, but RabbitMQ does not forward them. Check that all exchanges "
+        "`workerrmq.delay.…` exist; to declare missing ones again, schedule a message. Then run `rabbitmq-queues "
         "rebalance quorum`, which elects new leaders."
     ),
     "dead_lettering_stuck": (
@@ -37,9 +37,9 @@ _DUE = {
     ),
 }
 _UNKNOWN = (
-    "RabbitMQ does not report how many messages are in this queue. Look for its leader with `rabbitmq-queues "
+    "RabbitMQ does not report how many messages are in this queue. Check its leader with `rabbitmq-queues "
     "quorum_status`; no message leaves a queue without a leader. If all its nodes are up and it has no leader, "
-    "delete it: it is declared again."
+    "delete the queue; the service declares it again."
 )
 _CAUSES: dict[str, TroubleCause] = {
     "breaker-open": "target_fails",
@@ -95,6 +95,7 @@ def of_consumers(
                 reason=found.reason,
                 messages=ready.get(one.queue_name) if ready else None,
                 since=found.since,
+                next_attempt_at=live.next_attempt_at(one.id) if one.desired == "enabled" else None,
                 cause="queue_missing" if missing else found.cause,
             )
 

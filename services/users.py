@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 
+from domain.audit import State
 from domain.details import Page
 from domain.errors import Conflict
+from domain.model import MASK
 from domain.selection import Selection
 from domain.user import Role, User
 from gateway.mongo import Store
@@ -36,6 +38,12 @@ class UserAccounts:
     def all(self) -> list[User]:
         """Return all users, sorted by name."""
         return self._store.users.all()
+
+    def state_of(self, username: str) -> State:
+        """Return a user for the audit log; another stamp means another password. Raises NotFound."""
+        user = self._store.users.get(username)
+        shown = {"role": user.role, "password": MASK, **({"disabled": True} if user.disabled_at else {})}
+        return State(shown | {"password": user.stamp}, shown)
 
     def update(
         self, username: str, password: str | None = None, role: Role | None = None, disabled: bool | None = None

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,6 +57,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marks = (mark.name for mark in metafunc.definition.iter_markers())  # a test's own before its module's
         brokers = next((BY_MARK[name] for name in marks if name in BY_MARK), BROKERS[:2])
     metafunc.parametrize("broker", brokers, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests in tests/faults. They take a minute each; at the end, they would run alone."""
+    items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Let each process of `--dist loadgroup` keep to one RabbitMQ."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.support.scheduling import BrokerScheduling
+
+    return BrokerScheduling(config, log)
 
 
 def _names_its_brokers(test: pytest.Item) -> bool:

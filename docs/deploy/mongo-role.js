@@ -12,7 +12,7 @@ db.getSiblingDB("admin").createRole({
       "update",
       "remove",
       "createIndex",
-      "collMod",      // when an upgrade changes how long something is kept
+      "collMod",      // for upgrades that change a retention period
     ],
   }],
   roles: [],

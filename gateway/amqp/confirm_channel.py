@@ -25,7 +25,7 @@ class ConfirmChannel:
         self.channel = channel
         self._connection, self._refused = connection, refused
         self._tag = 0
-        self._sound = True  # whether nobody has doubted it
+        self._sound = True  # false after the first `doubt`
         self.retired = False
         """whether it closes after its last confirm"""
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
@@ -161,7 +161,9 @@ def _refusal(exchange: str, reason: str) -> WorkerError:
 
 
 def _lost(event: str, reason: str) -> WorkerError:
-    return PublishUnconfirmed(f"{event} before it confirmed the message ({reason}); it may have been published.")
+    return PublishUnconfirmed(
+        f"{event} before it confirmed the message ({reason}); the message may have been published."
+    )
 
 
 def destination(exchange: str, routing_key: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pika import BlockingConnection
 from pika.adapters.select_connection import SelectConnection
+from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport
 from pika.exceptions import InvalidFrameError
 from pika.frame import Header, decode_frame
 
@@ -60,9 +62,10 @@ def read_frame(data: bytes) -> tuple[int, Any]:
 class LoopConnection(WireConnection):
     """A connection with a shorter path for messages.
 
-    It writes once per turn of the loop, where pika makes a system call per frame. It trims the input once per read,
-    where pika copies the rest after each frame. It passes deliveries directly to the callback of their consumer, where
-    pika creates an object for each frame and method, and looks up callbacks that deliveries never have.
+    It writes once per turn of the loop, at once if the socket can take it, where pika makes a system call per frame and
+    waits for the loop before each. It reads up to 64 KiB at once, where pika reads 4 KiB. It trims the input once per
+    read, where pika copies the rest after each frame. It passes deliveries directly to the callback of their consumer,
+    where pika creates an object for each frame and method, and looks up callbacks that deliveries never have.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -70,6 +73,10 @@ class LoopConnection(WireConnection):
         self._reader = DeliveryReader()
         super().__init__(**options)
         self._loop: Loop = self.ioloop
+
+    def _proto_connection_made(self, transport: Any) -> None:
+        transport._MAX_RECV_BYTES = 64 * 1024
+        super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
         self.bytes_received += len(data_in)
@@ -104,5 +111,9 @@ class LoopConnection(WireConnection):
 
     def _flush(self) -> None:
         data, self._outgoing = b"".join(self._outgoing), []
-        if self._transport is not None:
+        transport = self._transport
+        if isinstance(transport, _AsyncPlaintextTransport) and transport._state == transport._STATE_ACTIVE:
+            with suppress(OSError):  # pika reports it, if it is not that the socket's buffer is full
+                data = data if transport.get_write_buffer_size() else data[transport._sock.send(data) :]
+        if data and transport is not None:
             super()._adapter_emit_data(data)

@@ -19,6 +19,9 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.reading import BATCH, BATCH_BYTES, QueueReader, Reading
 from gateway.amqp.topology import dead_letter_queue
 
+Settled = Callable[[Source, float], None]
+"""Called with a dead letter, and the time in Unix seconds at which its copy was made."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -56,20 +59,22 @@ class DeadLetterReplay:
         stopping: Event,
         report: Callable[[Progress], None],
         only: QueueScope | None = None,
+        settled: Settled = lambda _source, _at: None,
     ) -> Progress:
         """Process the dead letters that are ready at the start. Return the final progress. A dry run examines only the
         first MAX_EXAMINED.
 
         A dead letter stays in its queue if it does not match the filter, came from a queue that `only` does not admit,
-        or cannot be published. `report` is called after each batch and, while the rate limit delays the next one, every
-        `pace` seconds.
+        or cannot be published. `settled` is called for each dead letter that was replayed, moved or deleted. `report`
+        is called after each batch and, while the rate limit delays the next one, every `pace` seconds.
 
         Raises what QueueReader.reading raises; the other messages are still in the queue then. If the
         process is killed, at most one batch is in both queues and nothing is lost.
         """
         look = MAX_EXAMINED if wanted.dry_run else None
         with self._reader.reading(source_of(wanted), "workerrmq-replay", look=look) as reading:
-            return _Run(self._publisher, reading, wanted, only, self._confirm, self._pace).run(stopping, report)
+            run = _Run(self._publisher, reading, wanted, only, self._confirm, self._pace, settled)
+            return run.run(stopping, report)
 
 
 def source_of(wanted: DeadLetterSelection) -> str:
@@ -86,7 +91,9 @@ class _Run:
         only: QueueScope | None,
         confirm: float,
         pace: float,
+        settled: Settled,
     ) -> None:
+        self._settled = settled
         self._publisher, self._reading, self._wanted, self._only = publisher, reading, wanted, only
         self._confirm, self._pace = confirm, pace
         self._progress = Progress(reading.total)
@@ -150,7 +157,8 @@ class _Run:
 
     def _replay(self, batch: list[tuple[int, Source]]) -> None:
         deletes = isinstance(self._wanted, DeleteRequest)
-        copies = [] if deletes else [self._copy(source, time.time()) for _, source in batch]
+        now = time.time()
+        copies = [] if deletes else [self._copy(source, now) for _, source in batch]
         self._progress.destinations.update(copy.routing_key for copy in copies)
         if self._wanted.dry_run:
             for tag, source in batch:
@@ -161,6 +169,7 @@ class _Run:
             if error is None:
                 self._reading.ack(tag)
                 self._progress.replayed += 1
+                self._settled(source, now)
             else:
                 self._reading.leave(tag, source)
                 self._progress.failed += 1

@@ -13,12 +13,15 @@ from delivery.attempts import SAMPLE, AttemptBuffer
 from delivery.copies import FIRST_FAILED, REPLAYED_AT
 from delivery.fate import Fate
 from delivery.header_values import field_value
-from delivery.kept_answer import kept_body
+from delivery.kept_answer import kept_body, kept_headers
+from delivery.provenance import provenance
 from domain.attempt import Attempt, Result
 from domain.message import PropertiesView
 from domain.outcome import Answer, ErrorClass
 from domain.registry import Subscription
+from domain.route import below
 from domain.trace import trace_of
+from gateway.amqp.topology import dead_letter_queue
 from gateway.consuming.session import Delivery
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -37,6 +40,7 @@ _RESULTS: dict[Fate, Result] = {
     Fate.DISCARD: "discarded",
     Fate.ROUTE: "routed",
 }
+_DEAD_LETTERED = (Fate.REJECT, Fate.EXHAUST, Fate.EXPIRE, Fate.SET_ASIDE)
 _SAMPLED = (Fate.ACK, Fate.FORWARD, Fate.DISCARD, Fate.ROUTE)
 """Fates that are not failures. Most messages have one of them, so only a sample is stored."""
 
@@ -61,6 +65,7 @@ class AttemptObserver:
         self._log, self._id, spec = attempts, subscription.id, subscription.spec
         self._name, self._queue, self._spec = spec.effective_name, spec.queue_name, spec
         self._every = spec.attempt_log.successes == "all"
+        self._dead_letters = _queue_of(subscription)
 
     def decided(self, delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
         kept = fate not in _SAMPLED or self._every or random.random() < SAMPLE or _has_failures(delivery)
@@ -82,6 +87,9 @@ class AttemptObserver:
             next_at=None if delay is None else now + timedelta(seconds=delay),
             sampled=fate in _SAMPLED and not self._every,
             answer=None if fate in _SAMPLED else kept_body(answer.body, self._spec),
+            answer_headers=None if fate in _SAMPLED else kept_headers(answer, self._spec) or None,
+            destination=self._destination(fate, answer),
+            **provenance(delivery.source.properties, now.timestamp())._asdict(),
         )
         if kept:
             self._log.buffer.add(attempt)
@@ -97,11 +105,25 @@ class AttemptObserver:
             failure = {"result": attempt.result, "error": attempt.error, "reason": attempt.reason}
             log.warning("delivery_failed", **fields, **failure, retry_in_seconds=delay)
 
+    def _destination(self, fate: Fate, answer: Answer) -> str | None:
+        """Return the queue to which a message goes; None if it stays in its queue, or if only the broker knows."""
+        if fate is Fate.ROUTE:
+            return below(self._queue, answer.detail)
+        return self._dead_letters if fate in _DEAD_LETTERED else None
+
+
+def _queue_of(subscription: Subscription) -> str | None:
+    """Return the queue of the consumer's dead letters; None if an exchange decides."""
+    exchange, key = subscription.queue.dead_letter or ("", dead_letter_queue(subscription.spec.queue_name))
+    return key if exchange == "" else None
+
 
 def _has_failures(delivery: Delivery) -> bool:
-    """Return whether the log may have failures of this message, so that it must also have the success."""
+    """Return whether the log may have failures of this message, so that it must also have the success. A redelivered
+    message may have been given back, which leaves no other mark on it."""
     headers = delivery.source.properties.headers
-    return delivery.attempt > 1 or (headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers))
+    marked = headers is not None and (REPLAYED_AT in headers or FIRST_FAILED in headers)
+    return delivery.attempt > 1 or delivery.redelivered or marked
 
 
 def _text(message_id: str | bytes) -> str:

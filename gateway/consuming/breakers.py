@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -43,6 +44,8 @@ class TargetBreaker:
         self.target = target
         self.throttled = False
         """whether the breaker is not closed because the target asked for a pause"""
+        self.next_attempt_at: datetime | None = None
+        """when the next message probes the target; meaningless unless the breaker is open"""
         self.members: set[Member] = set()
 
     @property
@@ -119,6 +122,7 @@ class TargetBreaker:
 
     def _open(self, seconds: float) -> None:
         self._opens_until = time.monotonic() + seconds
+        self.next_attempt_at = datetime.now(UTC) + timedelta(seconds=seconds)
         self._loop.call_later(seconds, self._half_open)
         self._tell(Event.BREAKER_OPENED)
 

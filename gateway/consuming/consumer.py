@@ -110,6 +110,7 @@ class Consumer:
             revision=self.subscription.revision,
             state=reported(self._state, failing=self._counters.failing, throttled=self.breaker.throttled),
             reason=self._why(),
+            next_attempt_at=self.breaker.next_attempt_at if self._state == "breaker-open" else None,
             in_flight=len(session.unsettled) if session else 0,
             **self._counters.figures(),
         )
@@ -237,9 +238,10 @@ class Consumer:
         """Return whether a delivery may be sent now. If the breaker is half open, the delivery becomes the probe."""
         if not RIGHTS[self._state].takes or not delivery.open or delivery.abandoned:
             return False
-        if not self.breaker.closed:
-            delivery.probe = delivery.probe or self.breaker.take_probe()
-        return self.breaker.closed or delivery.probe
+        if self.breaker.closed:
+            return True
+        delivery.probe = delivery.probe or self.breaker.take_probe()
+        return delivery.probe
 
     def send_again(self, *batches: list[Delivery]) -> None:
         """Send deliveries before all others if the consumer takes messages; else hold them or give them back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from pika.exceptions import NoFreeChannels
@@ -146,13 +147,13 @@ class Intake:
         session.channel.basic_qos(prefetch_count=self.prefetch)
         session.channel.basic_consume(
             self.subscription.spec.queue_name,
-            lambda _channel, method, properties, body: self._arrived(session, method, properties, body),
+            partial(self._arrived, session),
             consumer_tag=self._tag,
             exclusive=self._ordered and not self.subscription.queue.single_active,
             callback=lambda _frame: self._owner.consuming(),
         )
 
-    def _arrived(self, session: Session, method: Any, properties: Any, body: bytes) -> None:
+    def _arrived(self, session: Session, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if session is not self.session:
             return
         source = Source(
@@ -164,7 +165,8 @@ class Intake:
             properties.message_id or f"msg_{uuid.uuid4().hex}",
         )
         attempt = attempts_charged(properties.headers) + 1
-        delivery = Delivery(session, method.delivery_tag, source, attempt, time.monotonic())
+        now, redelivered = time.monotonic(), method.redelivered
+        delivery = Delivery(session, method.delivery_tag, source, attempt, now, redelivered=redelivered)
         if self.leaving or self._tag is None:
             self._owner.late(delivery)
         else:

@@ -100,14 +100,16 @@ class Delivery:
     """One message and the session that settles it, in whose `unsettled` it is from its arrival."""
 
     __slots__ = (
-        "_claims", "abandoned", "arrived", "attempt", "awaited", "began", "first_failed", "key", "probe", "session",
-        "source", "span", "tag", "tries",
+        "_claims", "abandoned", "arrived", "attempt", "awaited", "began", "first_failed", "key", "probe", "redelivered",
+        "session", "source", "span", "tag", "tries",
     )  # fmt: skip
 
-    def __init__(self, session: Session, tag: int, source: Source, attempt: int, now: float) -> None:
-        """`now` is in seconds of the monotonic clock."""
+    def __init__(
+        self, session: Session, tag: int, source: Source, attempt: int, now: float, *, redelivered: bool = False
+    ) -> None:
+        """`now` is in seconds of the monotonic clock. `redelivered` is the broker's flag."""
         self.session, self.tag, self.arrived = session, tag, now
-        self.source, self.attempt = source, attempt
+        self.source, self.attempt, self.redelivered = source, attempt, redelivered
         self.key: Hashable = None
         """key of its lane, if the consumer is ordered"""
         self.probe = False

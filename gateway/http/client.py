@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from itertools import product
 
 import pycurl
 import structlog
@@ -23,7 +24,19 @@ from gateway.loop import Loop
 
 _CONNECTIONS = 1024
 """Maximum number of idle connections in the pool, over all targets."""
-
+_EVENTS = {
+    pycurl.POLL_IN: Loop.READ,
+    pycurl.POLL_OUT: Loop.WRITE,
+    pycurl.POLL_INOUT: Loop.READ | Loop.WRITE,
+}
+"""The loop's events for those that curl asks for."""
+_READY = {
+    (Loop.READ * read) | (Loop.WRITE * write) | (Loop.ERROR * error): (pycurl.CSELECT_IN * read)
+    | (pycurl.CSELECT_OUT * write)
+    | (pycurl.CSELECT_ERR * error)
+    for read, write, error in product((0, 1), repeat=3)
+}
+"""curl's events for those of the loop."""
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -46,7 +59,8 @@ class HttpClient:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _CONNECTIONS)
-        self._watched: dict[int, int] = {}  # socket → events; 0: curl has released it, it stays registered
+        self._watched: dict[int, int] = {}  # socket → events; 0: unknown, because curl may have closed it
+        self._idle: set[int] = set()  # sockets that curl has released; they stay registered, their next request is near
         self._due: float | None = None  # time at which curl last asked to be called
         self._armed: float | None = None  # time at which our timer will fire
         self._kick = self._closed = False
@@ -60,7 +74,7 @@ class HttpClient:
         return self._target(endpoint).send_request
 
     def _target(self, endpoint: Endpoint, authorizer: Authorizer | None = None) -> Target:
-        return Target(self._start, self.guard, endpoint, self._connection_age, self._egress, authorizer)
+        return Target(self._start, self._opening, self.guard, endpoint, self._connection_age, self._egress, authorizer)
 
     def close(self) -> None:
         """Abort all requests in flight; their `done` is not called."""
@@ -76,13 +90,13 @@ class HttpClient:
     # --- sockets and timers for curl (https://curl.se/libcurl/c/libcurl-multi.html) ----------------------------------
 
     def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        """Register a socket with the loop. One that curl releases stays registered, because its next request is
-        near."""
+        """Register a socket with the loop."""
         if what == pycurl.POLL_REMOVE:
             if fd in self._watched:
-                self._watched[fd] = 0
+                self._idle.add(fd)
             return
-        events = (Loop.READ if what & pycurl.POLL_IN else 0) | (Loop.WRITE if what & pycurl.POLL_OUT else 0)
+        self._idle.discard(fd)
+        events = _EVENTS[what]
         if self._watched.get(fd) == events:
             return
         if fd in self._watched:
@@ -94,17 +108,22 @@ class HttpClient:
             self._loop.add_handler(fd, self._on_event, events)
         self._watched[fd] = events
 
+    def _opening(self) -> None:
+        """Note that curl is about to open a socket, which may get the number of an idle one that curl has closed."""
+        for fd in self._idle:
+            self._watched[fd] = 0
+
     def _unwatch(self, fd: int) -> None:
+        self._idle.discard(fd)
         del self._watched[fd]
         with suppress(OSError, KeyError):  # curl closed the socket; another connection may have used its number since
             self._loop.remove_handler(fd)
 
     def _on_event(self, fd: int, events: int) -> None:
-        if not self._watched.get(fd):
+        if fd in self._idle:
             self._unwatch(fd)  # the target closed an idle connection; curl will notice on the next use
             return
-        mask = (pycurl.CSELECT_IN if events & Loop.READ else 0) | (pycurl.CSELECT_OUT if events & Loop.WRITE else 0)
-        self._multi.socket_action(fd, mask | (pycurl.CSELECT_ERR if events & Loop.ERROR else 0))
+        self._multi.socket_action(fd, _READY[events & (Loop.READ | Loop.WRITE | Loop.ERROR)])
         self._loop.at_turn_end(self._turn)
 
     def _on_timer(self, milliseconds: int) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any
 
 import pycurl
 
 from delivery.backoff import retry_after
+from delivery.kept_answer import answer_headers
 from delivery.request import Request
 from delivery.target_guard import Guard
 from domain.outcome import Answer, ErrorClass
@@ -36,16 +38,19 @@ class Target:
     def __init__(
         self,
         start: Callable[[Easy], None],
+        opening: Callable[[], None],
         guard: Guard | None,
         endpoint: Endpoint,
         connection_age: float,
         egress: Egress,
         authorizer: Authorizer | None = None,
     ) -> None:
-        """`start` passes a request to curl. Without a guard every address is allowed. Connections older than
-        `connection_age` (whole seconds) are not reused, so that changes in DNS take effect."""
+        """`start` passes a request to curl; `opening` is called before curl opens a socket. Without a guard every
+        address is allowed. Connections older than `connection_age` (whole seconds) are not reused, so that changes in
+        DNS take effect."""
         self.connection_age = round(connection_age)
-        self.start, self.guard, self.endpoint, self.proxy = start, guard, endpoint, egress.proxy
+        self.start, self.opening = start, opening
+        self.guard, self.endpoint, self.proxy = guard, endpoint, egress.proxy
         self.options = (*egress.options, *endpoint.options)
         self.idle: list[Easy] = []
         self._authorizer = authorizer
@@ -69,7 +74,7 @@ class Target:
         `url`, if given, has another path or query on the same host. If `wanted` returns false after the request has
         waited for its credentials, the request is dropped without `done`."""
         if self._authorizer is None:
-            self._send(headers, body, done, url)
+            (self.idle.pop() if self.idle else Easy(self)).send(headers, body, done, url)
             return
 
         def send(request: Request, answered: Done) -> None:
@@ -80,11 +85,7 @@ class Target:
 
     def send_request(self, request: Request, done: Done) -> None:
         """Send a request that is authorized, or needs not to be."""
-        self._send(request.headers, request.body, done, request.url)
-
-    def _send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
-        easy = self.idle.pop() if self.idle else Easy(self)
-        easy.send(headers, body, done, url)
+        (self.idle.pop() if self.idle else Easy(self)).send(request.headers, request.body, done, request.url)
 
     def objection(self, address: str) -> str | None:
         """Return a sentence that says why the guard refuses an address; None if the address is allowed."""
@@ -141,6 +142,7 @@ class Easy:
         curl.setopt(pycurl.HEADERFUNCTION, self._head.append)
         for option, value in target.options:
             curl.setopt(option, value)
+        curl.setopt(pycurl.RESOLVER_START_FUNCTION, self._on_resolve)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
         if target.guard is not None or target.proxy is not None:
             curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
@@ -154,12 +156,18 @@ class Easy:
         self.curl.setopt(pycurl.POSTFIELDS, body)
         self._target.start(self)
 
+    def _on_resolve(self) -> int:
+        """Let curl resolve a name, perhaps with a socket to another thread."""
+        self._target.opening()
+        return 0
+
     def _on_connect(self, _purpose: int, address: Any) -> socket.socket | int:
         """Open the socket of a connection, if the guard allows the address that the name has just resolved to."""
         self._objection = self._target.objection(address.addr[0])
         if self._objection is not None:
             return int(pycurl.SOCKET_BAD)
         self._connecting, self._ready = True, False
+        self._target.opening()
         try:
             opened, self._shortage = _Lent(address.family, address.socktype, address.protocol), ""
         except OSError as exc:
@@ -188,10 +196,12 @@ class Easy:
             answer = Answer(None, ErrorClass.RESET, "the answer ends in its headers", curl.getinfo(pycurl.TOTAL_TIME))
         else:
             status = curl.getinfo(pycurl.RESPONSE_CODE)
-            after = self._retry_after() if status >= 300 else None  # RFC 9110 §10.2.3
+            headers = answer_headers(self._last_head()) if status >= 300 else {}
+            asked = headers.get("retry-after")  # RFC 9110 §10.2.3; curl's own value is limited to six hours
+            after = None if asked is None else retry_after(asked, time.time())
             content_type = self._content_type() if self._target.endpoint.typed else None
             seconds = curl.getinfo(pycurl.TOTAL_TIME)
-            answer = Answer(status, None, "", seconds, after, self._body, content_type)
+            answer = Answer(status, None, "", seconds, after, self._body, content_type, tuple(headers.items()))
         self._done, self._body = None, b""
         self._head.clear()
         if self._large:
@@ -220,14 +230,10 @@ class Easy:
                 break
         return True
 
-    def _retry_after(self) -> float | None:
-        """Return the seconds of Retry-After in the last answer. curl's own value is limited to six hours."""
-        for line in reversed(self._head):
-            if line[:12].lower() == b"retry-after:":
-                return retry_after(line[12:].decode("latin-1"), time.time())
-            if line[:5] == _STATUS_LINE:
-                break
-        return None
+    def _last_head(self) -> Iterator[bytes]:
+        """Yield the lines of the last answer's header and trailers, the last one first, without those of interim
+        answers."""
+        return takewhile(lambda line: line[:5] != _STATUS_LINE, reversed(self._head))
 
     def _content_type(self) -> str | None:
         """Return the answer's content type. `getinfo` cannot decode every value that a target may send."""

@@ -6,7 +6,13 @@ import re
 
 from domain import exchange, queue
 
-_FIELDS = {**queue.FIELDS, **exchange.FIELDS, "auto-delete": "autoDelete", "non-durable": "durable"}
+_FIELDS = {
+    **queue.FIELDS,
+    **exchange.FIELDS,
+    "auto_delete": "autoDelete",
+    "auto-delete": "autoDelete",
+    "non-durable": "durable",
+}
 
 _ARG = r"invalid (?:arg|property) '(?P<arg>[^']+)' for queue "
 _RULES = [
@@ -44,6 +50,11 @@ def explained(reason: str) -> tuple[str, str] | None:
                 return "type", said
             return (_FIELDS[arg], said) if arg in _FIELDS else ("arguments", f"{arg!r} {said}")
     return None
+
+
+def field_of(argument: str) -> str:
+    """Return the client's field for one of RabbitMQ's arguments and properties, or its own name if no field has it."""
+    return _FIELDS.get(argument, argument)
 
 
 def in_one_line(reason: str) -> str:

@@ -16,7 +16,7 @@ from domain.errors import (
     QueueUnavailable,
     WorkerError,
 )
-from gateway.management.arguments import explained, in_one_line
+from gateway.management.arguments import explained, field_of, in_one_line
 from gateway.permissions import ACCESS_REFUSED, missing_permission
 
 Subject = Literal["virtual host", "queue", "exchange", "binding", "connection", "policy"]
@@ -99,12 +99,13 @@ def _not_found(reason: str, subject: Subject, name: str) -> WorkerError:
 
 def _bad_request(reason: str, subject: Subject, name: str) -> WorkerError:
     if differs := _INEQUIVALENT.search(reason):
-        current, wanted = _value(differs["current"]), _value(differs["wanted"])
+        field, wanted = field_of(differs["name"]), _value(differs["wanted"])
+        current = _value(differs["current"]) if differs["current"] != "none" else "unset"
         return Conflict(
-            f"The {subject} {name!r} already exists with {differs['name']!r} {current}; you asked for {wanted}. "
+            f"The {subject} {name!r} already exists with {field} {current}; you asked for {wanted}. "
             f"Use the existing value, or delete the {subject} first.",
             code=f"{subject}_exists_otherwise",
-            fields=[(differs["name"], f"is {current}; you asked for {wanted}")],
+            fields=[(field, f"is {current}; you asked for {wanted}")],
         )
     if "cannot obtain exclusive access" in reason or "RESOURCE_LOCKED" in reason:
         return Locked(

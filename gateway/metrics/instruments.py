@@ -44,23 +44,23 @@ ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 ATTEMPT_SECONDS = Tallied(
     "workerrmq_attempt_seconds",
-    "How long targets took to answer, or the attempt to fail.",
+    "Seconds until the target answered or the attempt failed.",
     ("consumer", "queue"),
     buckets=ATTEMPT_BUCKETS,
     registry=REGISTRY,
 )
 RECONNECTS = Counter(
     "workerrmq_broker_reconnects",
-    "Connections to the broker that came back after they were lost.",
+    "Reconnections to the broker after a lost connection.",
     ("connection",),
     registry=REGISTRY,
 )
 PUBLISHES = Counter(
-    "workerrmq_publishes", "Messages that clients published by the API, by result.", ("result",), registry=REGISTRY
+    "workerrmq_publishes", "Messages that clients published with the API, by result.", ("result",), registry=REGISTRY
 )
 CONFIRM_SECONDS = Histogram(
     "workerrmq_confirm_seconds",
-    "How long the broker took to confirm what one request published.",
+    "Seconds until the broker confirmed the messages of a request.",
     ("kind",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
     registry=REGISTRY,
@@ -70,7 +70,7 @@ HTTP_REQUESTS = Counter(
 )
 HTTP_SECONDS = Histogram(
     "workerrmq_http_request_seconds",
-    "How long requests to the API took.",
+    "Seconds until the API answered a request.",
     ("route", "method"),
     buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
     registry=REGISTRY,

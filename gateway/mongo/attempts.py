@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from pymongo import IndexModel
@@ -25,6 +25,7 @@ from gateway.mongo.collection import (
     store_call,
 )
 
+_FIELDS = frozenset(field.name for field in fields(Attempt))
 _NAMES = {"at": "micros", "queueName": "queue", "durationMs": "duration_ms"}
 
 
@@ -64,8 +65,8 @@ def _query(wanted: AttemptFilter) -> Document:
 
 
 def _loaded(document: Document) -> Attempt:
-    fields = {name: value for name, value in document.items() if name not in {"_id", "micros"}}
-    fields["sampled"] = bool(fields["sampled"])  # the embedded store keeps booleans as numbers
-    if isinstance(fields["message_id"], bytes):  # an earlier release stored ids that are not UTF-8
-        fields["message_id"] = field_value(fields["message_id"])
-    return Attempt(**fields)
+    known = {name: value for name, value in document.items() if name in _FIELDS}  # a newer release may write others
+    known["sampled"] = bool(known["sampled"])  # the embedded store keeps booleans as numbers
+    if isinstance(known["message_id"], bytes):  # an earlier release stored ids that are not UTF-8
+        known["message_id"] = field_value(known["message_id"])
+    return Attempt(**known)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 from pymongo.database import Database
 
 from domain.audit import AuditEntry, AuditFilter
+from domain.configuration import Change
 from domain.details import Page
 from domain.selection import Order
 from gateway.mongo.collection import (
@@ -22,6 +26,7 @@ from gateway.mongo.collection import (
 )
 
 _NAMES = {"at": "micros"}
+_CHANGES = TypeAdapter(tuple[Change, ...])
 
 
 class AuditEntries(IndexedCollection):
@@ -41,6 +46,18 @@ class AuditEntries(IndexedCollection):
     def find(self, wanted: AuditFilter, order: Order, number: int, size: int) -> Page[AuditEntry]:
         """Return one page of the matching entries, in this order; the first page is 1."""
         return page_of(self._collection(), _query(wanted), ordering(order, _NAMES), number, size, _entry)
+
+    @store_call
+    def removals(self, queues: Sequence[str], since: datetime) -> list[AuditEntry]:
+        """Return the successful requests since then that purged or deleted one of the queues, the first hundred."""
+        query = {
+            "names": {"$in": list(queues)},
+            "action": {"$in": ["purgeQueue", "deleteQueue"]},
+            "status": {"$lt": 300},
+            "micros": {"$gte": micros(since)},
+        }
+        found = self._collection().find(query).sort("micros", 1).limit(100)
+        return [_entry(document) for document in found]
 
 
 def _query(wanted: AuditFilter) -> Document:
@@ -63,6 +80,7 @@ def _document(entry: AuditEntry) -> Document:
         "remote": entry.remote,
         "status": entry.status,
         "requestId": entry.request_id,
+        "changes": to_json(entry.changes, by_alias=True).decode(),  # text, because their names may be any
     }
 
 
@@ -76,4 +94,5 @@ def _entry(document: Document) -> AuditEntry:
         remote=document["remote"],
         status=document["status"],
         request_id=document["requestId"],
+        changes=_CHANGES.validate_json(document.get("changes", "[]")),
     )

@@ -68,8 +68,10 @@ class ConsumerDocuments:
             fields, retiring = self._joined(document)
         except Unreadable as exc:
             fields, retiring, state = _shown_in(document), [], "suspended"
-            shut = tuple((name, f"was sealed {exc}; give it again, or null if there is none") for name in _SEALED)
-            reason = f"Its headers, auth, tls and signingSecret were sealed {exc}. Set them again."
+            shut = tuple(
+                (name, f"cannot be decrypted ({exc}); give it again, or null if there is none") for name in _SEALED
+            )
+            reason = f"Its headers, auth, tls and signingSecret cannot be decrypted ({exc}). Set them again."
         spec, wrong = _parsed(document, fields)
         replaced: tuple[RetiringSecret, ...] = ()
         try:

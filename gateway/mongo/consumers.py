@@ -92,10 +92,12 @@ class ConsumerRegistry(IndexedCollection):
         return [self._documents.loaded(document) for document in self._collection().find().sort("name", 1)]
 
     @store_call
-    def outlines(self) -> list[ConsumerOutline]:
-        """Return the outlines of all consumers, by name, without unsealing secrets and without validation."""
+    def outlines(self, wanted: ConsumerFilter = _ALL) -> list[ConsumerOutline]:
+        """Return the outlines of the matching consumers, by name, without unsealing secrets and without validation."""
         fields = ("_id", "name", "queueName", "state", "reason", "updatedAt", CERTIFICATE_EXPIRES_AT, REFUSED_STATUS)
-        found = (MISSING | one for one in self._collection().find({}, dict.fromkeys(fields, 1)).sort("name", 1))
+        found = (
+            MISSING | one for one in self._collection().find(_query(wanted), dict.fromkeys(fields, 1)).sort("name", 1)
+        )
         return [ConsumerOutline(*(one[field] for field in fields)) for one in found if _is_whole(one)]
 
     @store_call
@@ -165,7 +167,7 @@ class ConsumerRegistry(IndexedCollection):
             try:
                 resealed += self._reseal(outline.id)
             except Unreadable as exc:
-                unreadable.append(f"{outline.name} (sealed {exc})")
+                unreadable.append(f"{outline.name} ({exc})")
         return resealed, unreadable
 
     @store_call

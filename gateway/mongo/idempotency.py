@@ -95,7 +95,7 @@ class IdempotentAnswers(IndexedCollection):
             return KeptAnswer(**self._sealer.open(sealed, _place(identity)))
         except Unreadable as exc:
             raise Conflict(
-                f"The answer for this Idempotency-Key cannot be read: it was sealed {exc}. Use another key.",
+                f"The answer for this Idempotency-Key cannot be decrypted ({exc}). Use another key.",
                 code="idempotency_unreadable",
             ) from None
 

@@ -28,7 +28,7 @@ _KEY_ID, _NONCE = 8, 12  # bytes; the nonce's length is that of NIST SP 800-38D 
 
 
 class Unreadable(Exception):
-    """A sealed text cannot be opened; the message is the end of a sentence "It was sealed …"."""
+    """A sealed text cannot be opened. The message is the reason, for error texts: "… cannot be decrypted (reason)"."""
 
 
 class Sealer:
@@ -57,9 +57,9 @@ class Sealer:
         try:
             opened = self._opened(sealed, place) if sealed.startswith(_FORM) else self._before.decrypt(sealed)
         except InvalidToken:
-            raise Unreadable("under another SECRET_KEY") from None
+            raise Unreadable("encrypted with another SECRET_KEY") from None
         except InvalidTag:
-            raise Unreadable("for another place in the database, or were changed there") from None
+            raise Unreadable("the document was changed in the database") from None
         content: dict[str, Any] = orjson.loads(opened)
         return content
 

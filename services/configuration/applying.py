@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.configuration import KINDS, Configuration
+from domain.configuration import KINDS, Change, Configuration
 from domain.consumer_changes import NewConsumer, WhichConsumer
 from domain.errors import BrokerUnavailable, Invalid, PreconditionFailed, StoreUnavailable, WorkerError
 from services.configuration.consumer_entries import changes_of, resulting_spec
@@ -28,9 +28,9 @@ class Done:
     warnings: tuple[str, ...] = ()
 
 
-Record = Callable[[str, Any, WorkerError | None], None]
+Record = Callable[[str, Any, WorkerError | None, Sequence[Change]], None]
 """Records a change in the audit log: the operation of the API that makes such a change, the entry of the object, and
-the error if it failed."""
+the error if it failed, and the fields that it changes."""
 
 
 class Configurations:
@@ -145,9 +145,9 @@ class _Applying:
         try:
             act(step)
         except WorkerError as exc:
-            self._record(operation, step.entry, exc)
+            self._record(operation, step.entry, exc, ())
             raise
-        self._record(operation, step.entry, None)
+        self._record(operation, step.entry, None, step.changes)
 
     def _acts(self) -> dict[tuple[str, Action], tuple[str, Callable[[Step], object]]]:
         """Return the operation of the API and the call of its service, for each kind and action."""

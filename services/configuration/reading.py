@@ -41,6 +41,12 @@ _RABBITMQS = "amq."
 _OTHERS = (_RABBITMQS, OWN)
 
 
+_PAUSED_ROUTE = (
+    "A configuration cannot pause one route of a consumer: this consumer delivers where the configuration creates it. "
+    "Pause it there with POST /pauseConsumer."
+)
+
+
 class NotExported(Model):
     """An object that an export leaves out, and the reason."""
 
@@ -96,6 +102,12 @@ class Resources:
                     hidden = one.not_exported or _hidden(getattr(item, "arguments", {}))
                     label = labels.get((kind.name, key))
                     found.installed[kind.name][key] = replace(one, label=label, not_exported=hidden)
+        found.others.extend(
+            NotExported(kind="consumer", name=name, reason=_PAUSED_ROUTE)
+            for one in found.installed["consumer"].values()
+            for name, route in (one.consumer.routes if one.consumer else {}).items()
+            if route.state == "paused"
+        )
         return found
 
     def _consumers(self) -> list[InstalledConsumer]:

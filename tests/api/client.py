@@ -92,7 +92,7 @@ class Gunicorn(Server):
 
     def start(self) -> None:
         self.process.start()
-        self.process.wait_ready(self.live, 30)
+        self.process.wait_ready(self.live, 60)
 
     def live(self) -> bool:
         """Whether it answers."""

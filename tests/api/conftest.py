@@ -79,7 +79,7 @@ def make_service(make_app: MakeApp, broker: BrokerNode, store: StoreNode, unique
             "rabbitmq_management_url": broker.management_url,
         }
         service = Service(make_app(**{**places, **settings}))
-        wait_until(lambda: service.get("/health/ready").status_code == 200, 10, "the service being ready")
+        wait_until(lambda: service.get("/health/ready").status_code == 200, 30, "the service being ready")
         return service
 
     return make
@@ -138,7 +138,7 @@ def make_host(
 
 @pytest.fixture
 def host(make_host: Callable[..., Host]) -> Host:
-    """One that is ready for work."""
+    """Return a host that is ready."""
     one = make_host()
     one.wait_ready()
     return one

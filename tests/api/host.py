@@ -29,11 +29,11 @@ class Host:
 
     def wait_ready(self) -> None:
         """Wait until broker and store are there, and a worker."""
-        wait_until(lambda: (self.ready().get("workers") or {}).get("live"), 30, "a worker")
-        wait_until(lambda: self.ready().get("status") == "ready", 30, "readiness")
+        wait_until(lambda: (self.ready().get("workers") or {}).get("live"), 60, "a worker")
+        wait_until(lambda: self.ready().get("status") == "ready", 60, "readiness")
 
     def ready(self) -> dict[str, Any]:
-        """What GET /health/ready says, whatever its status."""
+        """Return the answer of GET /health/ready, of any status."""
         found: dict[str, Any] = self.web.call("GET", "/health/ready").json()
         return found
 

@@ -83,7 +83,7 @@ def test_a_key_ends_at_its_end(api: Api) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=1)
     key = create(api, expiresAt=soon.isoformat())
     assert with_key(api, key)("GET", "/getConsumers").status_code == 200
-    wait_until(lambda: with_key(api, key)("GET", "/getConsumers").status_code == 401, 5, "the key having expired")
+    wait_until(lambda: with_key(api, key)("GET", "/getConsumers").status_code == 401, 20, "the key having expired")
     past = {"name": "late", "role": "viewer", "expiresAt": "2020-01-01T00:00:00Z"}
     assert_problem(api("POST", "/createApiKey", json=past), 400, "invalid_request", "future")
 
@@ -188,7 +188,7 @@ def test_lists_show_a_scoped_key_only_its_own(service: Service, scoped: Api) -> 
     service.post("/createQueue", {"queueName": "orders.a"})
     service.post("/createQueue", {"queueName": "orders.b"})
     service.post("/createConsumer", {"queueName": "orders.a", "url": "http://127.0.0.1:1/", "name": "mine"})
-    wait_until(lambda: scoped("GET", "/getQueues").headers["X-Total-Count"] == "3", 10, "the queues being listed")
+    wait_until(lambda: scoped("GET", "/getQueues").headers["X-Total-Count"] == "3", 20, "the queues being listed")
     second = scoped("GET", "/getQueues?page=2&pageSize=2")
     assert ([one["queueName"] for one in second.json], second.headers["X-Total-Count"]) == ([MINE], "3")
     for sneaky in ("name=secret", "name=.*%7Csecret.*&useRegex=true", "name=x)%7C(.*&useRegex=true"):
@@ -199,7 +199,7 @@ def test_lists_show_a_scoped_key_only_its_own(service: Service, scoped: Api) -> 
 
 
 @pytest.mark.broker_independent
-def test_what_leads_elsewhere_is_refused_too(scoped: Api) -> None:
+def test_a_scoped_key_cannot_reach_other_queues_indirectly(scoped: Api) -> None:
     for path, body in (
         ("/messagePublish", {"exchange": "amq.fanout", "routingKey": MINE, "message": "x"}),
         ("/messagePublish", {"queueName": MINE, "message": "x", "properties": {"replyTo": OTHERS}}),

@@ -12,6 +12,7 @@ import pytest
 
 from app import APIS
 from domain.audit import AuditEntry, AuditFilter
+from domain.model import MASK
 from domain.selection import Order
 from gateway.mongo import Store, open_store
 from services.audit import AuditLog
@@ -24,15 +25,16 @@ from tests.support.store import StoreNode
 OPERATIONS = [operation for routes in APIS for operation in routes.operations]
 
 
-def entries(api: Api, at_least: int = 1, **query: str) -> list[dict[str, Any]]:
-    """Those that fit, the latest first, once there are so many."""
+def entries(api: Api | Service, at_least: int = 1, **query: str) -> list[dict[str, Any]]:
+    """Wait for at least so many matching entries, and return them, the latest first."""
 
     def found() -> list[dict[str, Any]]:
-        answer = api("GET", "/getAuditLog", query_string=query)
+        answer = api.get("/getAuditLog", **query) if isinstance(api, Service) else api(
+            "GET", "/getAuditLog", query_string=query)  # fmt: skip
         assert answer.status_code == 200, answer.text
         return list(answer.json)
 
-    return wait_until(lambda: (got := found()) and len(got) >= at_least and got, 10, "the entries being written")
+    return wait_until(lambda: (got := found()) and len(got) >= at_least and got, 20, "the entries being written")
 
 
 def test_a_change_is_recorded_with_who_what_whence_and_the_outcome(api: Api) -> None:
@@ -45,7 +47,47 @@ def test_a_change_is_recorded_with_who_what_whence_and_the_outcome(api: Api) -> 
     assert (first["status"], second["status"]) == (201, 409)
     assert before - timedelta(milliseconds=1) <= datetime.fromisoformat(first.pop("at"))
     assert first == {"user": ADMIN, "action": "createUser", "resource": {"username": "carol"}, "remote": "127.0.0.1",
-                     "status": 201, "requestId": "r-201"}  # fmt: skip
+                     "status": 201, "requestId": "r-201", "changes": [
+                         {"field": "role", "from": None, "to": "viewer"},
+                         {"field": "password", "from": None, "to": MASK},
+                     ]}  # fmt: skip
+    assert second["changes"] == [], "the request was refused"
+
+
+def test_a_change_of_a_consumer_is_recorded_with_the_values_before_and_after(service: Service) -> None:
+    """Also of a secret, whose values are masked. A request that changes nothing has no changes."""
+    auth = {"type": "bearer", "token": "canary-one"}
+    service.post("/createConsumer", {"queueName": "q", "url": "https://a.example/", "auth": auth})
+    changed = {"name": "q", "timeout": 7, "auth": {"type": "bearer", "token": "canary-two"}}
+    assert service.patch("/updateConsumer", changed).status_code == 200
+    assert service.patch("/updateConsumer", changed).status_code == 200
+    assert service.post("/pauseConsumer", {"queueName": "q"}).status_code == 200
+    assert service.delete("/deleteConsumer", {"name": "q"}).status_code == 200
+    found = entries(service, 5, resource="q")
+    made = [{one["field"]: (one["from"], one["to"]) for one in entry["changes"]} for entry in reversed(found)]
+    masked = {"type": "bearer", "token": MASK}
+    created = {"url": (None, "https://a.example/"), "auth": (None, masked), "desiredState": (None, "enabled")}
+    assert made[:4] == [
+        created, {"timeout": (None, 7.0), "auth": (masked, masked)}, {}, {"desiredState": ("enabled", "paused")},
+    ]  # fmt: skip
+    assert made[4]["timeout"] == (7.0, None)
+    assert "canary" not in str(found)
+
+
+@pytest.mark.broker_independent
+def test_changes_of_policies_and_by_a_configuration_are_recorded(service: Service) -> None:
+    policy = {"name": "p", "pattern": "^p", "definition": {"message-ttl": 1000}}
+    service.post("/createPolicy", policy)
+    service.post("/createPolicy", policy | {"definition": {"message-ttl": 2000}})
+    configuration = {"consumers": [{"queueName": "q", "url": "https://a.example/"}]}
+    service.post("/applyConfiguration", {"configuration": configuration})
+    service.delete("/deletePolicy", {"name": "p"})
+    replaced = entries(service, 2, action="createPolicy")[0]["changes"]
+    assert replaced == [{"field": "definition", "from": {"message-ttl": 1000}, "to": {"message-ttl": 2000}}]
+    [applied] = entries(service, 1, action="createConsumer")
+    assert {"field": "url", "from": None, "to": "https://a.example/"} in applied["changes"]
+    [deleted] = entries(service, 1, action="deletePolicy")
+    assert {"field": "pattern", "from": "^p", "to": None} in deleted["changes"]
 
 
 def test_every_operation_that_changes_something_is_recorded_when_it_is_refused(api: Api) -> None:
@@ -79,7 +121,7 @@ def test_logins_are_recorded_without_the_name_where_they_fail(api: Api) -> None:
     assert (right["user"], right["status"]) == (ADMIN, 200)
 
 
-def test_who_is_unknown_cannot_fill_the_log(api: Api) -> None:
+def test_unauthenticated_requests_are_not_in_the_audit_log(api: Api) -> None:
     for one in OPERATIONS:
         if one.role is not None:
             api(one.method, one.path, headers={"Authorization": "Bearer nonsense"})
@@ -118,7 +160,7 @@ def test_no_secret_is_in_the_log(api: Api) -> None:
     assert key not in content
 
 
-def test_what_is_waiting_is_written_when_the_process_ends(gunicorn: Callable[..., Gunicorn], store: StoreNode) -> None:
+def test_waiting_entries_are_written_when_the_process_ends(gunicorn: Callable[..., Gunicorn], store: StoreNode) -> None:
     server = gunicorn("--workers", "1")
     token = server.login()
     for number in range(20):
@@ -157,7 +199,7 @@ def count(written: AuditLog) -> int:
     return written.page(AuditFilter(), Order(), 1, 1).total
 
 
-def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, store: StoreNode) -> None:
+def test_no_entry_is_lost_while_the_store_is_down(written: AuditLog, store: StoreNode) -> None:
     written.start()
     store.kill()
     for number in range(600):
@@ -167,7 +209,7 @@ def test_a_store_that_is_away_for_a_while_costs_no_entry(written: AuditLog, stor
     written.stop(1)
 
 
-def test_what_is_too_much_is_lost_counted_and_logged(
+def test_entries_above_the_limit_are_dropped_counted_and_logged(
     entries_of: Callable[..., AuditLog], capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = entries_of(max_waiting=5)

@@ -1,4 +1,4 @@
-"""Who may do what: logging in, tokens, roles, and how fast they end. Every route × every bad credential:
+"""Login, tokens and roles, and how fast a revocation applies. Every route with every bad credential:
 test_credentials.py."""
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from domain.user import Grant
 from routes.api import Api as Routes
 from routes.api import Operation
 from routes.dashboard import FILES
+from services.login import MAX_FAILURES
 from services.passwords import hashed, matches
 from tests.api.client import ADMIN, PASSWORD, Api
 from tests.api.conftest import MakeApp
@@ -103,7 +104,7 @@ def test_ten_wrong_passwords_are_throttled_for_that_account_and_address_only(api
     assert elsewhere.status_code == 200
 
 
-def test_the_right_password_starts_the_count_anew(api: Api) -> None:
+def test_the_right_password_resets_the_count_of_failures(api: Api) -> None:
     for _ in range(2):
         for _ in range(6):
             assert api.login(ADMIN, "wrong").status_code == 401
@@ -137,6 +138,33 @@ def test_a_new_password_ends_the_tokens_of_the_old_one(api: Api) -> None:
     assert user("GET", "/getUsers").status_code == 401
     assert user.login("carol", PASSWORD).status_code == 401
     assert user.login("carol", "another good one").status_code == 200
+
+
+def test_a_user_changes_their_own_password_and_keeps_only_the_new_token(api: Api) -> None:
+    user = api.as_user("carol", "viewer")
+    other = Api(api.app)
+    other.login("carol", PASSWORD)
+    body = {"currentPassword": "wrong", "newPassword": "another good one"}
+    refused = user("POST", "/changePassword", json=body)
+    assert (refused.status_code, refused.json["code"]) == (400, "wrong_password")
+    assert refused.json["errors"] == [{"field": "currentPassword", "detail": "is wrong"}]
+    changed = user("POST", "/changePassword", json=body | {"currentPassword": PASSWORD})
+    assert changed.status_code == 200
+    for old in (user, other):
+        assert old("GET", "/getQueues").status_code == 401
+    user.token = changed.json["token"]
+    assert user("GET", "/getConsumers").status_code == 200
+    assert other.login("carol", PASSWORD).status_code == 401
+    assert other.login("carol", "another good one").status_code == 200
+    [entry] = wait_until(lambda: api("GET", "/getAuditLog?action=changePassword&user=carol").json[:1], 10, "the entry")
+    assert entry["status"] == 200
+
+
+def test_wrong_current_passwords_are_limited_as_logins_are(api: Api) -> None:
+    user = api.as_user("carol", "viewer")
+    body = {"currentPassword": "wrong", "newPassword": "another good one"}
+    answers = [user("POST", "/changePassword", json=body).status_code for _ in range(MAX_FAILURES + 1)]
+    assert answers == [400] * MAX_FAILURES + [429]
 
 
 def test_a_login_that_races_with_a_new_password_gives_a_token_worth_nothing(api: Api) -> None:
@@ -245,7 +273,7 @@ def test_neither_passwords_nor_tokens_are_in_the_store(api: Api, store: StoreNod
         assert secret.encode() not in content
 
 
-def test_while_the_store_is_away_the_api_says_so_and_works_again_when_it_is_back(api: Api, store: StoreNode) -> None:
+def test_the_api_reports_that_the_store_is_down_and_works_when_it_is_up_again(api: Api, store: StoreNode) -> None:
     store.kill()
     fresh = Api(api.app)
     answer = fresh.login()

@@ -35,7 +35,7 @@ def signing_secret(name: str) -> str:
 
 
 class Everything:
-    """What the service was told and what came out of it. A `secret` may be told, and must not come out."""
+    """The service's inputs and outputs. A `secret` may be in the inputs, and must not be in the outputs."""
 
     def __init__(self) -> None:
         self.secrets: list[str] = []

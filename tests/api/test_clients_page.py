@@ -19,7 +19,12 @@ from tests.support.programs import require
 PAGE = (ROOT / "docs" / "CLIENTS.md").read_text()
 BLOCKS = re.findall(r"^## (.+?)$|^```(\w+)\n(.+?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
-_GO_CACHE = Path.home() / ".cache" / "go-build"
+GO = {
+    "GOCACHE": str(Path.home() / ".cache" / "go-build"),
+    "GOFLAGS": "'-gcflags=all=-N -l'",  # without optimization: Go compiles its library at the first run on a machine
+    "GOTOOLCHAIN": "local",
+    "CGO_ENABLED": "0",
+}
 
 
 def block(section: str, language: str) -> str:
@@ -76,7 +81,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with whole_service(tmp_path_factory.mktemp("clients")) as service:
         one = Reader(tmp_path_factory.mktemp("reader"), service)
         one.receiver.start()
-        one.receiver.wait_ready(lambda: "Running on" in one.receiver.output(), 20)
+        one.receiver.wait_ready(lambda: "Running on" in one.receiver.output(), 60)
         yield one
         one.receiver.stop()
 
@@ -96,7 +101,7 @@ def by_node(reader: Reader) -> None:
 
 def by_go(reader: Reader) -> None:
     program = reader.file("main.go", block("Go", "go"))
-    reader.run(require("GO", "go"), "run", str(program), GOCACHE=str(_GO_CACHE), GOTOOLCHAIN="local")
+    reader.run(require("GO", "go"), "run", str(program), **GO)
 
 
 @pytest.mark.timeout(300)  # Go compiles its library at the first run on a machine

@@ -143,7 +143,7 @@ def test_no_secret_is_exported_planned_or_answered(service: Service) -> None:
             assert secret not in answer.get_data(as_text=True)
 
 
-def test_what_differs_is_changed_and_shown(service: Service) -> None:
+def test_applying_changes_and_shows_only_the_differences(service: Service) -> None:
     apply(service, with_secrets())
     file = with_secrets()
     file["policies"] = [file["policies"][0] | {"priority": 5}]
@@ -198,7 +198,7 @@ def test_the_settings_that_a_file_leaves_open_stay(service: Service) -> None:
         ("apiKeys", {"name": "old", "role": "viewer", "expiresAt": "2020-01-01T00:00:00Z"}, ["expiresAt"]),
     ],
 )
-def test_what_cannot_be_made_is_said_and_the_rest_is_made(
+def test_a_blocked_step_has_a_reason_and_the_other_steps_are_carried_out(
     service: Service, section: str, entry: dict[str, Any], words: list[str]
 ) -> None:
     apply(service, with_secrets())
@@ -328,7 +328,7 @@ def test_each_change_is_in_the_audit_log_as_the_single_route_would_write_it(serv
     apply(service, with_secrets() | {"label": "shop"})
     apply(service, {"label": "shop", "users": [EVERYTHING["users"][0]]}, status=207, prune=True)
     service.app.extensions["services"].audit.start()
-    wait_until(lambda: len(audit(service)) >= 24, 10, "the entries")
+    wait_until(lambda: len(audit(service)) >= 24, 20, "the entries")
     entries = {(one["action"], tuple(one["resource"].values()), one["user"], one["status"]) for one in audit(service)}
     for action, names in (
         ("createExchange", ("events",)), ("createQueue", ("orders",)), ("bindQueue", ("orders", "events")),
@@ -394,7 +394,7 @@ def test_arguments_that_the_management_api_does_not_show_are_left_out(service: S
     assert "null" in hidden["null"]["reason"].split("'null'")[1]
 
 
-def test_what_no_configuration_can_hold_is_named(service: Service, broker: BrokerNode) -> None:
+def test_an_export_names_the_objects_that_a_configuration_cannot_contain(service: Service, broker: BrokerNode) -> None:
     broker.management.put("exchanges", "/", "bad\x07name", body={"type": "fanout"})
     service.post("/createApiKey", {"name": "old", "role": "viewer", "expiresAt": "2127-01-01T00:00:00Z"})
     [left] = service.get("/exportConfiguration").get_json()["notExported"]

@@ -56,7 +56,7 @@ def test_of_changes_at_once_to_different_fields_none_is_undone(service: Service)
     assert {name: consumer[name] for name in fields} == fields
 
 
-def test_what_is_one_of_several_kinds_is_replaced_as_a_whole(service: Service) -> None:
+def test_ordering_and_auth_are_replaced_as_a_whole(service: Service) -> None:
     create_consumer(
         service, ordering={"header": "x-key"}, auth={"type": "basic", "username": "me", "password": "canary"}
     )
@@ -124,7 +124,7 @@ def test_no_answer_shows_a_secret(service: Service) -> None:
     assert set(shown["headers"]) == set(SECRETS["headers"])
 
 
-def test_what_was_shown_masked_may_be_sent_back_and_stays_what_it_is(service: Service) -> None:
+def test_a_masked_value_that_is_sent_back_keeps_the_secret(service: Service) -> None:
     service.post("/createConsumer", CONSUMER | SECRETS)
     shown = service.get("/getConsumer", queueName="orders").get_json()
     same = {name: shown[name] for name in ("url", "headers", "signingSecret")}

@@ -1,4 +1,4 @@
-"""What is wanted of a consumer beside what the workers make of it."""
+"""The desired state of a consumer, and its actual state in the workers."""
 
 from __future__ import annotations
 
@@ -41,6 +41,33 @@ def beat(service: Service, worker: str, *reports: Report, age: float = 0) -> Non
     """A worker's heartbeat, `age` seconds old."""
     now = datetime.now(UTC) - timedelta(seconds=age)
     service.store.heartbeats.beat(Heartbeat(worker, now, now, True, reports))
+
+
+def test_consumers_are_sorted_by_counts_states_and_backlogs_page_by_page(service: Service) -> None:
+    ids = {}
+    for name, count in (("a", 1), ("b", 3), ("c", 2)):
+        ids[name] = create_consumer(service, queueName=name, name=name)["consumerId"]
+        service.post("/createQueue", {"queueName": name})
+        for _ in range(count):
+            service.post("/messagePublish", {"queueName": name, "message": "m"})
+    create_consumer(service, queueName="missing", name="d")
+    service.post("/pauseConsumer", {"name": "a"})
+    reports = {"a": 7, "b": 5, "c": 6}
+    beat(service, "one", *(Report(ids[name], 1, "failing" if name == "c" else "running", delivered=count)
+                           for name, count in reports.items()))  # fmt: skip
+
+    def names(**query: Any) -> list[str]:
+        return [one["name"] for one in service.get("/getConsumers", **query).get_json()]
+
+    wait_until(lambda: names(sort="backlog", descending="true") == ["b", "c", "a", "d"], 20)
+    assert names(sort="backlog", descending="true", page=2, pageSize=3) == ["d"]
+    assert names(sort="delivered") == ["d", "b", "c", "a"]
+    assert names(sort="state") == ["c", "d", "a", "b"]
+    assert names(descending="true") == ["d", "c", "b", "a"]
+    assert names(sort="delivered", state="failing") == ["c"]
+    backlogs = {one["name"]: one["backlog"] for one in service.get("/getConsumers").get_json()}
+    assert backlogs == {"a": 1, "b": 3, "c": 2, "d": None}
+    assert service.get("/getConsumers", sort="url").status_code == 400
 
 
 @pytest.mark.broker_independent

@@ -75,7 +75,7 @@ def test_the_answer_does_not_tell_whether_a_guessed_secret_is_right(service: Ser
 
 
 @pytest.mark.broker_independent
-def test_what_is_no_secret_is_compared_beside_one(service: Service) -> None:
+def test_fields_that_are_not_secret_are_compared_although_secrets_are_not(service: Service) -> None:
     create_consumer(service, headers={"X-Api-Key": "right", "X-Env": "prod"}, auth=None)
     for change in ({"headers": {"X-Api-Key": "right", "X-Env": "test"}}, {"headers": {"X-Env": "prod"}}):
         assert_problem(service.post("/createConsumer", CONSUMER | change), 409, "conflict", "differs in headers.")
@@ -83,13 +83,13 @@ def test_what_is_no_secret_is_compared_beside_one(service: Service) -> None:
     assert_problem(service.post("/createConsumer", CONSUMER | body), 409, "conflict", "differs in auth.")
 
 
-def test_one_may_be_created_before_its_queue_and_is_told_so(service: Service) -> None:
+def test_a_consumer_can_be_created_before_its_queue_with_a_warning(service: Service) -> None:
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201
     assert "queue 'orders' does not exist" in answer.get_json()["warnings"][0]
 
 
-def test_one_may_be_created_while_the_broker_is_away(service: Service, broker: BrokerNode) -> None:
+def test_a_consumer_can_be_created_while_the_broker_is_down(service: Service, broker: BrokerNode) -> None:
     broker.stop()
     answer = service.post("/createConsumer", CONSUMER)
     assert answer.status_code == 201

@@ -60,6 +60,6 @@ def test_without_a_preflight_options_is_no_method(make_app: MakeApp) -> None:
 
 
 @pytest.mark.parametrize("origins", ["app.example.com", f"{OURS}/", "https://user@app.example.com", "null"])
-def test_what_is_no_origin_is_refused(tmp_path: Path, origins: str) -> None:
+def test_an_invalid_origin_is_refused(tmp_path: Path, origins: str) -> None:
     with pytest.raises(ValidationError, match="must be origins"):
         settings_for(tmp_path, cors_origins=origins)

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from app import APIS
 from domain.api_key import ApiKey
+from domain.names import EVENTS
 from domain.user import RANKS, Grant, Role
 from routes.api import Operation
 from services.api_keys import digest
@@ -24,14 +25,18 @@ from tests.api.client import ADMIN, PASSWORD, Api
 from tests.api.conftest import database_of
 from tests.api.service import Service
 from tests.support.node import BrokerNode
+from tests.support.processes import wait_until
 from tests.support.store import StoreNode
+
+pytestmark = pytest.mark.broker_independent
 
 PROTECTED = [operation for routes in APIS for operation in routes.operations if operation.role is not None]
 ROLES: tuple[Role, ...] = get_args(Role)
 LISTS_OF_QUEUES = {"/getQueues", "/getConsumers", "/getDeliveries"}
 """These show a key with patterns what is its own, which is nothing here."""
-NOT_STATE = {"audit", "heartbeats", "reports", "loginFailures", "idempotency", "conditions", "history", "problems"}
-"""What is written of every request, and what the service observes at times of its own."""
+WRITTEN_OF_EVERY_REQUEST = {"audit", "loginFailures", "idempotency"}
+OBSERVED = {"heartbeats", "reports", "conditions", "history", "leases", "problems"}
+"""The service writes these at times of its own."""
 SECRETS = ("canary", "erp.example")
 
 
@@ -49,8 +54,9 @@ def wanted_of(operation: Operation, document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def furnished(service: Service) -> Service:
-    """The service with what the examples of the document speak of."""
+def furnished(service: Service, broker: BrokerNode) -> Service:
+    """The service with what the examples of the document speak of. It has declared its own exchange."""
+    wait_until(lambda: broker.management.get("exchanges", "/", EVENTS).ok, 30, "the exchange of events")
     for queue in ("orders", "orders.dlq"):
         assert service.post("/createQueue", {"queueName": queue}).status_code == 201
         assert service.post("/messagePublish", {"queueName": queue, "message": "canary"}).status_code == 200
@@ -64,7 +70,7 @@ def furnished(service: Service) -> Service:
 
 @pytest.fixture
 def state(broker: BrokerNode, store: StoreNode, unique_name: str) -> Callable[[], Any]:
-    """All that the broker and the store hold; not when a key was last used, which is noted of a refused use, too."""
+    """Return a function that reads the state of broker and store, except the time of a key's last use."""
 
     def look() -> Any:
         definitions = broker.management.get("definitions").json()
@@ -81,7 +87,7 @@ def state(broker: BrokerNode, store: StoreNode, unique_name: str) -> Callable[[]
                     for one in database[name].find().sort("_id", 1)
                 ]
                 for name in database.list_collection_names()
-                if name not in NOT_STATE
+                if name not in WRITTEN_OF_EVERY_REQUEST | OBSERVED
             }
         return definitions, counts, {name: documents for name, documents in kept.items() if documents}
 
@@ -167,7 +173,7 @@ def test_a_role_or_a_key_of_that_role_reaches_no_further_than_it_says_and_does_n
 
 
 @pytest.mark.broker_independent
-def test_who_may_not_call_a_route_is_told_so_before_the_body_is_looked_at(service: Service) -> None:
+def test_an_unauthenticated_request_is_refused_before_its_body_is_read(service: Service) -> None:
     for operation in PROTECTED:
         answer = ask(service.app, operation, data=b"not even JSON", content_type="text/canary")
         assert_refused(answer, {401}, {"unauthenticated"}, named(operation))
@@ -184,6 +190,8 @@ def test_a_key_for_other_queues_is_refused_by_every_route_or_shown_an_empty_list
         answer = ask(furnished.app, operation, headers=sent, **wanted_of(operation, document))
         if operation.path in LISTS_OF_QUEUES:
             assert (answer.status_code, answer.json, answer.headers["X-Total-Count"]) == (200, [], "0"), operation.path
+        elif operation.path == "/getMessage":
+            assert (answer.status_code, answer.json["places"], answer.json["events"]) == (200, [], [])
         else:
             assert_refused(answer, {403}, {"outside_key_scope"}, named(operation))
     assert state() == before

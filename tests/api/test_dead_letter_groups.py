@@ -15,8 +15,6 @@ from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
-pytestmark = pytest.mark.versions
-
 CAUSES = {
     "iban": (422, b'{"detail": "IBAN checksum failed for invoice 1"}'),
     "iban2": (422, b'{"detail": "IBAN checksum failed for invoice 22"}'),
@@ -87,6 +85,7 @@ def test_dead_letters_are_grouped_by_consumer_reason_and_answer(consuming: Servi
     }
 
 
+@pytest.mark.versions
 def test_a_look_changes_neither_order_nor_number_and_is_bounded(consuming: Service, letters: str) -> None:
     before = ids(consuming, letters)
     for _ in range(30):  # RabbitMQ 4 drops a message of a quorum queue after 20 returns
@@ -98,6 +97,7 @@ def test_a_look_changes_neither_order_nor_number_and_is_bounded(consuming: Servi
     assert {one["perSecond"] for one in part["groups"]} == {None}
 
 
+@pytest.mark.versions
 def test_looks_at_the_same_time_all_see_all_messages(consuming: Service, letters: str) -> None:
     with ThreadPoolExecutor(6) as pool:
         dry = {"queueName": letters.removesuffix(".dlq"), "dryRun": True}
@@ -106,6 +106,7 @@ def test_looks_at_the_same_time_all_see_all_messages(consuming: Service, letters
         assert {one.result() for one in (*looks, *runs)} == {4}
 
 
+@pytest.mark.versions
 def test_only_the_messages_of_one_group_are_replayed(consuming: Service, target: Target, letters: str) -> None:
     queue = letters.removesuffix(".dlq")
     group = look(consuming, letters)["groups"][0]["group"]
@@ -130,6 +131,7 @@ def test_only_the_messages_of_one_group_are_replayed(consuming: Service, target:
     assert consuming.post("/replayDeadLetters", {"queueName": queue, "dryRun": True}).json["warnings"] == []
 
 
+@pytest.mark.broker_independent
 def test_a_replay_to_a_queue_without_a_consumer_warns(consuming: Service, letters: str) -> None:
     queue = letters.removesuffix(".dlq")
     consuming.post("/pauseConsumer", {"queueName": queue})
@@ -137,7 +139,7 @@ def test_a_replay_to_a_queue_without_a_consumer_warns(consuming: Service, letter
     assert "is paused" in warning
     consuming.delete("/deleteConsumer", {"queueName": queue})
     told = consuming.post("/replayDeadLetters", {"queueName": queue, "dryRun": True}).json
-    assert told["warnings"] == [f"No consumer takes messages from '{queue}'."]
+    assert told["warnings"] == [f"The queue '{queue}' has no consumer. The messages wait in the queue."]
 
 
 def test_one_message_is_resent_with_another_body(consuming: Service, target: Target, letters: str) -> None:
@@ -208,6 +210,7 @@ def test_an_export_has_whole_bodies_and_leaves_the_messages_in_their_queue(consu
     assert total(consuming, letters) == 4
 
 
+@pytest.mark.versions
 def test_messages_that_the_broker_dead_lettered_or_clients_published_are_grouped_too(
     service: Service, broker: BrokerNode, unique_name: str
 ) -> None:
@@ -226,7 +229,8 @@ def test_messages_that_the_broker_dead_lettered_or_clients_published_are_grouped
     assert (published["count"], published["outcome"], published["since"]) == (1, "published", None)
 
 
-def test_who_may_not_read_messages_may_not_look_at_dead_letters(service: Service, unique_name: str) -> None:
+@pytest.mark.broker_independent
+def test_a_viewer_cannot_read_dead_letters(service: Service, unique_name: str) -> None:
     letters = f"{unique_name}.dlq"
     service.post("/createQueue", {"queueName": letters})
     for path in ("/getDeadLetters", "/exportDeadLetters"):

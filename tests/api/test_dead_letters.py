@@ -100,7 +100,9 @@ def test_a_limit_takes_the_oldest(consuming: Service, target: Target, unique_nam
     wait_until(lambda: waiting(consuming, f"{unique_name}.dlq") == 7)
 
 
-def test_what_cannot_go_back_stays_a_dead_letter(consuming: Service, target: Target, unique_name: str) -> None:
+def test_a_message_whose_queue_is_missing_stays_a_dead_letter(
+    consuming: Service, target: Target, unique_name: str
+) -> None:
     dead_letters(consuming, target, unique_name, 4)
     consuming.delete("/deleteConsumer", {"queueName": unique_name})
     wait_until(lambda: consuming.delete("/deleteQueue", {"queueName": unique_name}).status_code == 200)
@@ -110,7 +112,7 @@ def test_what_cannot_go_back_stays_a_dead_letter(consuming: Service, target: Tar
     wait_until(lambda: waiting(consuming, f"{unique_name}.dlq") == 4)
 
 
-def test_a_queue_that_is_not_there_is_said_to_be_so(service: Service, broker: BrokerNode, unique_name: str) -> None:
+def test_a_replay_of_a_missing_queue_is_an_error(service: Service, broker: BrokerNode, unique_name: str) -> None:
     answer = service.post("/replayDeadLetters", {"queueName": unique_name, "dryRun": True})
     assert (answer.status_code, answer.json["code"]) == (404, "queue_not_found")
     assert service.get("/getReplay", replayId="none").status_code == 404

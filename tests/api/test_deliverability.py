@@ -1,4 +1,4 @@
-"""What could never be delivered is refused when a consumer is created or changed, and the answer says why."""
+"""A consumer that could never deliver is refused at its creation or change, with the reason."""
 
 from __future__ import annotations
 

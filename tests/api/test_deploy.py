@@ -1,4 +1,4 @@
-"""What docs/deploy gives to copy: nginx.conf in front of a real gunicorn, and files that speak of what there is."""
+"""The files in docs/deploy: nginx.conf works in front of a real gunicorn, and the others name existing settings."""
 
 from __future__ import annotations
 

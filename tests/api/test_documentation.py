@@ -25,7 +25,7 @@ WORDS = {
     for vocabulary in ("core", "applicator", "unevaluated", "validation", "meta-data", "format-annotation", "content")
     for word in REGISTRY.contents(f"https://json-schema.org/draft/2020-12/meta/{vocabulary}")["properties"]
 } | {"discriminator"}
-"""All that JSON Schema 2020-12 knows, and what OpenAPI 3.1 adds (https://spec.openapis.org/oas/v3.1.0#schema-object)."""
+"""The keywords of JSON Schema 2020-12, and those that OpenAPI 3.1 adds (https://spec.openapis.org/oas/v3.1.0#schema-object)."""
 WITH_BODY = [operation for operation in OPERATIONS if operation.body is not None]
 
 
@@ -144,5 +144,5 @@ def test_an_operation_documents_only_its_own_errors(document: dict[str, Any]) ->
     assert "504" in document["paths"]["/messagePublish"]["post"]["responses"]
 
 
-def test_what_is_described_may_be_cached(anybody: Api) -> None:
+def test_the_openapi_document_may_be_cached(anybody: Api) -> None:
     assert anybody("GET", "/openapi.json").headers["Cache-Control"] == "public, max-age=300"

@@ -1,4 +1,4 @@
-"""What a client gets when something is wrong: one shape, a stable code, a sentence that helps, and no secrets."""
+"""Errors have one shape, a stable code, a text with an action, and no secrets."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_unknown_route_names_the_closest_one(api: Api) -> None:
     problem(api("GET", "/x" * 3000), 404, "route_not_found")
 
 
-def test_a_wrong_method_is_told_the_right_one(api: Api) -> None:
+def test_the_error_for_a_wrong_method_names_the_right_method(api: Api) -> None:
     answer = api("PUT", "/createQueue")
     assert answer.headers["Allow"] == "POST"
     assert "POST" in problem(answer, 405, "method_not_allowed")["detail"]
@@ -172,7 +172,7 @@ def test_a_moment_in_a_query_says_how_a_plus_is_written(api: Api) -> None:
     assert "query" not in fields(api("POST", "/createApiKey", json=key))["expiresAt"]
 
 
-def test_what_is_wrong_in_a_line_is_told_by_its_number(api: Api) -> None:
+def test_an_error_in_a_line_names_the_line_number(api: Api) -> None:
     def lines(*given: str) -> TestResponse:
         return api("POST", "/messagePublish", data="\n".join(given), content_type="application/x-ndjson")
 
@@ -205,7 +205,7 @@ def test_several_mistakes_are_told_at_once(api: Api) -> None:
     assert "1 more" in answer.json["detail"]
 
 
-def test_what_was_sent_is_never_echoed(api: Api) -> None:
+def test_errors_never_contain_the_values_of_a_request(api: Api) -> None:
     secret = "canary-4711"
     bodies: list[Any] = [
         {"username": "x", "password": secret, "role": "viewer"},

@@ -58,7 +58,7 @@ def test_the_same_call_again_changes_nothing_and_completes_what_is_missing(servi
     assert create(service).status_code == 201
 
 
-def test_what_fails_halfway_is_completed_by_the_same_call(service: Service, store: StoreNode) -> None:
+def test_the_same_call_completes_a_creation_that_failed_halfway(service: Service, store: StoreNode) -> None:
     queue = create(service).json["consumer"]["queueName"]
     for kept in ("/deleteConsumer", "/deleteQueue"):
         service.delete(kept, {"queueName": queue})

@@ -41,10 +41,10 @@ def test_an_exchange_is_new_once_then_the_same_then_gone(service: Service, broke
     [
         ({"type": "fanout"}, {"field": "type", "detail": "is topic; you asked for fanout"}),
         ({"durable": False}, {"field": "durable", "detail": "is true; you asked for false"}),
-        ({"alternateExchange": "rest"}, {"field": "alternate-exchange", "detail": "is none; you asked for rest"}),
+        ({"alternateExchange": "rest"}, {"field": "alternateExchange", "detail": "is unset; you asked for rest"}),
     ],
 )
-def test_one_that_exists_otherwise_is_a_conflict_that_says_in_what(
+def test_a_conflict_with_an_existing_exchange_names_the_field(
     service: Service, other: dict[str, Any], differs: dict[str, str]
 ) -> None:
     body = {"exchange": "events", "type": "topic"}

@@ -59,7 +59,7 @@ def publisher(embedded: EmbeddedNode) -> Iterator[PublisherThread]:
     """The publisher of a process, connected."""
     thread = PublisherThread(BrokerNodes.parse(embedded.amqp_url))
     thread.start()
-    wait_until(lambda: thread.connected, 10)
+    wait_until(lambda: thread.connected, 20)
     yield thread
     thread.stop()
 
@@ -152,6 +152,7 @@ def test_a_replay_that_its_rate_holds_up_for_several_periods_is_not_taken_for_de
         gateway,
         one.replays,
         ReplayWarnings(one.consumers, one.heartbeats),
+        one.attempts,
         stored_every=0.1,
         silent=timedelta(seconds=1),
     )
@@ -174,7 +175,7 @@ def test_each_replay_whose_process_is_silent_for_longer_than_the_period_counts_a
     one = open_store(store.uri("replays"), "a key", tmp_path)
     gateway = DeadLetterReplay(reader_of(embedded, BrokerNodes.parse(embedded.amqp_url), publisher), publisher)
     replays = Replays(
-        gateway, one.replays, ReplayWarnings(one.consumers, one.heartbeats), silent=timedelta(seconds=0.5)
+        gateway, one.replays, ReplayWarnings(one.consumers, one.heartbeats), one.attempts, silent=timedelta(seconds=0.5)
     )
     for _ in range(3):
         now = datetime.now(UTC)
@@ -185,7 +186,7 @@ def test_each_replay_whose_process_is_silent_for_longer_than_the_period_counts_a
             )
         )  # fmt: skip
         assert replays.get("r").state == "running"
-        wait_until(lambda: replays.get("r").state == "interrupted", 5)
+        wait_until(lambda: replays.get("r").state == "interrupted", 20)
     one.close()
 
 
@@ -210,7 +211,7 @@ def test_the_brokers_version_is_read_again_in_each_period() -> None:
             for number in range(1, 5):
                 assert client.version() == (4, 0, number)
                 assert client.version() == (4, 0, number)
-                wait_until(lambda number=number: client.version() != (4, 0, number), 5)
+                wait_until(lambda number=number: client.version() != (4, 0, number), 20)
         finally:
             server.shutdown()
             thread.join()
@@ -296,7 +297,7 @@ def test_each_publish_to_a_broker_that_stalls_has_its_result_after_its_timeout(
     nodes = BrokerNodes.parse(embedded.amqp_url.replace(str(embedded.port), str(way.port)))
     thread = PublisherThread(nodes, precision=0.01, closing=0.1)
     thread.start()
-    wait_until(lambda: thread.connected, 10)
+    wait_until(lambda: thread.connected, 20)
     way.stall()
     for _ in range(3):
         (error,) = thread.publish([Message("q", b"body")], 0.2).result(10)

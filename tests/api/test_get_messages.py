@@ -41,13 +41,13 @@ def test_a_peek_leaves_all_in_its_place(bodies: Callable[..., list[str]], queue:
     assert bodies(queue) == ["0", "1", "2"]
 
 
-def test_what_is_taken_is_gone(bodies: Callable[..., list[str]], queue: str) -> None:
+def test_taken_messages_are_removed(bodies: Callable[..., list[str]], queue: str) -> None:
     assert bodies(queue, count=2, ackMode="take") == ["0", "1"]
     assert bodies(queue, ackMode="take") == ["2"]
     assert bodies(queue) == []
 
 
-def test_what_is_rejected_is_dead_lettered(service: Service, bodies: Callable[..., list[str]]) -> None:
+def test_rejected_messages_are_dead_lettered(service: Service, bodies: Callable[..., list[str]]) -> None:
     service.post("/createQueue", {"queueName": "dead"})
     service.post("/createQueue", {"queueName": "live", "deadLetterExchange": "", "deadLetterRoutingKey": "dead"})
     service.post("/messagePublish", {"queueName": "live", "message": "unwanted"})
@@ -178,7 +178,9 @@ def test_bytes_come_as_base64_and_long_bodies_are_cut_in_a_peek_only(service: Se
     assert (whole["bodyBase64"], whole["truncated"]) == (raw, False)
 
 
-def test_what_cannot_be_looked_into_says_why(service: Service, broker: BrokerNode, queue: str) -> None:
+def test_reading_from_a_queue_that_cannot_be_read_names_the_reason(
+    service: Service, broker: BrokerNode, queue: str
+) -> None:
     assert_problem(service.post("/getMessages", {"queueName": "nope"}), 404, "queue_not_found", "'nope'")
     with broker.connect() as connection:
         connection.channel().queue_declare("mine", exclusive=True)

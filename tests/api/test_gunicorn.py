@@ -34,7 +34,7 @@ def test_of_many_workers_starting_at_once_one_makes_the_first_user_and_tells_its
     assert server.process.output().count("shown only now") == 1
 
 
-def test_what_is_revoked_on_one_worker_is_revoked_on_all(gunicorn: MakeGunicorn) -> None:
+def test_a_revocation_on_one_worker_applies_to_all_workers(gunicorn: MakeGunicorn) -> None:
     server = gunicorn("--workers", "3")
     admin = server.login()
     server.call("POST", "/createUser", admin, json={"username": "carol", "password": PASSWORD, "role": "admin"})
@@ -48,7 +48,7 @@ def test_what_is_revoked_on_one_worker_is_revoked_on_all(gunicorn: MakeGunicorn)
 
 
 def publish_until(over: Event, server: Gunicorn, token: str, queue: str, kept_alive: bool) -> list[tuple[int, str]]:
-    """What one client was answered: the status, and the id of the message. Its connections are new, or one is kept."""
+    """Publish until `over` is set, with one connection or a new one for each message. Return status and id of each."""
     answers = []
     with requests.Session() as session:
         while not over.is_set():
@@ -152,7 +152,7 @@ def test_flask_run_serves_too_and_logs_no_query(tmp_path: Path, store: StoreNode
     server.start()
     login = {"username": ADMIN, "password": PASSWORD}
     try:
-        server.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/login?canary=1", login), 30)
+        server.wait_ready(lambda: _answers(f"http://127.0.0.1:{port}/login?canary=1", login), 60)
     finally:
         server.stop()
     assert '"path":"/login"' in server.output()
@@ -166,7 +166,7 @@ def _answers(url: str, body: dict[str, str]) -> bool:
         return False
 
 
-def test_it_starts_while_the_store_is_away_and_heals(gunicorn: MakeGunicorn, store: StoreNode) -> None:
+def test_the_service_starts_while_the_store_is_down_and_recovers(gunicorn: MakeGunicorn, store: StoreNode) -> None:
     store.kill()
     server = gunicorn()
     assert server.call("POST", "/login", json={"username": ADMIN, "password": PASSWORD}).status_code == 503

@@ -1,4 +1,4 @@
-"""What is no HTTP request, or has a malformed body, is answered as problem+json and disconnected; never 500."""
+"""A malformed request or body is answered as problem+json, never with 500, and the connection is closed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def sent(server: Gunicorn, request: bytes) -> tuple[int, bytes, dict[str, object
     return int(head[9:12]), head.lower(), json.loads(body)
 
 
-def test_what_is_no_http_request_is_refused_in_the_shape_of_all_errors(server: Gunicorn) -> None:
+def test_a_malformed_http_request_is_answered_as_problem_json(server: Gunicorn) -> None:
     for name, (request, expected) in NO_REQUESTS.items():
         status, head, problem = sent(server, request)
         assert (status, problem["status"]) == (expected, expected), name

@@ -36,7 +36,7 @@ def post(server: Gunicorn, token: str, path: str, **body: object) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_is_published_reaches_the_target(
+def test_published_messages_reach_the_target(
     whole: MakeGunicorn, target: Target, unique_name: str, workers: str
 ) -> None:
     server = whole("--workers", workers)

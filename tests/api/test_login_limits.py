@@ -91,7 +91,7 @@ def test_a_burst_gets_as_many_tries_as_one_after_the_other(api: Api) -> None:
     assert results == {"Unauthenticated": MAX_FAILURES, "Throttled": 40 - MAX_FAILURES}
 
 
-def test_a_flood_of_logins_is_bounded_and_holds_up_nobody_else(gunicorn: Callable[..., Gunicorn]) -> None:
+def test_a_flood_of_logins_is_bounded_and_delays_no_other_request(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn("--workers", "1")
     token = server.login()
     names = count()

@@ -165,7 +165,7 @@ def test_a_batch_may_come_as_a_message_a_line(service: Service, broker: BrokerNo
     assert_problem(service.post("/createQueue", lines, headers=ndjson), 415, "unsupported_media_type")
 
 
-def test_what_failed_of_a_batch_is_told_so_that_it_can_be_sent_again(
+def test_a_partial_failure_of_a_batch_names_the_messages_to_publish_again(
     service: Service, broker: BrokerNode, queue: str
 ) -> None:
     names = [queue, "missing", queue, queue, "missing"]

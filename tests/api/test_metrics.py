@@ -85,7 +85,7 @@ def test_gauges_say_what_waits_where_and_what_fails(host: Host, target: Target, 
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_the_metrics_are_there_whatever_is_away(
+def test_metrics_are_available_while_dependencies_are_down(
     host: Host, broker: BrokerNode, store: StoreNode, unique_name: str
 ) -> None:
     host.post("/createQueue", queueName=unique_name)
@@ -104,7 +104,7 @@ def test_the_metrics_are_there_whatever_is_away(
         broker.resume()
 
 
-def test_who_may_read_them_and_that_their_token_opens_nothing_else(gunicorn: Callable[..., Gunicorn]) -> None:
+def test_metrics_require_a_token_and_the_metrics_token_permits_nothing_else(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn(METRICS_TOKEN=TOKEN)
     admin = server.login()
     key = {"name": "prometheus", "role": "monitor"}
@@ -119,7 +119,7 @@ def test_who_may_read_them_and_that_their_token_opens_nothing_else(gunicorn: Cal
     assert server.call("POST", "/createUser", TOKEN, json=body).status_code == 403
 
 
-def test_whatever_is_asked_for_the_labels_stay_few(gunicorn: Callable[..., Gunicorn]) -> None:
+def test_unknown_paths_and_methods_create_no_new_labels(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn(METRICS_TOKEN=TOKEN)
     for number in range(5):
         server.call("GET", f"/nowhere/{number}")
@@ -137,7 +137,7 @@ def test_beyond_so_many_consumers_they_are_counted_together(monkeypatch: pytest.
     assert pairs == [("a", "a"), ("b", "b"), ("other", "other"), ("a", "a")]
 
 
-def test_who_starts_first_starts_from_nothing_and_the_dead_are_folded_into_one(tmp_path: Path) -> None:
+def test_the_first_process_clears_the_files_and_later_ones_merge_those_of_dead_processes(tmp_path: Path) -> None:
     def life(number: int) -> None:
         """Count once as a process of its own, and die without a word."""
         child = os.fork()

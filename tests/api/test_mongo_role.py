@@ -82,7 +82,7 @@ def test_the_role_allows_every_command_and_no_action_that_none_needs(
 
 
 def use(service: Service, target: Target) -> None:
-    """All that is kept in MongoDB: users, tokens, keys, consumers, attempts, replays, audit entries, kept answers."""
+    """Store each kind of document: users, tokens, keys, consumers, attempts, replays, audit entries, kept answers."""
     user = {"username": "alice", "password": "a good password", "role": "viewer"}
     assert service.post("/createUser", user).status_code == 201
     assert service.patch("/updateUser", {"username": "alice", "role": "operator"}).status_code == 200

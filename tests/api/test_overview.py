@@ -27,7 +27,7 @@ from tests.support.target import Target
 
 @pytest.fixture
 def service(make_service: Callable[..., Service], broker: BrokerNode) -> Service:
-    """One whose every look is a new one, and that judges by seconds."""
+    """Return a service that reads the overview anew at each request, and needs only seconds to report a problem."""
     return looking_anew(make_service(), broker)
 
 
@@ -113,7 +113,7 @@ def test_consumers_without_any_worker_are_one_trouble(service: Service) -> None:
 
 
 @pytest.mark.broker_independent
-def test_one_that_was_created_just_now_is_no_trouble_yet(service: Service, broker: BrokerNode) -> None:
+def test_a_new_consumer_is_not_a_problem_yet(service: Service, broker: BrokerNode) -> None:
     create_consumer(service)
     beat(service)
     assert troubles(service) == []
@@ -121,7 +121,7 @@ def test_one_that_was_created_just_now_is_no_trouble_yet(service: Service, broke
     assert troubles(service) == [("consumer_waiting", "orders")]
 
 
-def test_dead_letters_and_messages_that_nobody_takes_are_trouble(service: Service) -> None:
+def test_dead_letters_and_queues_without_a_consumer_are_problems(service: Service) -> None:
     beat(service)
     dead = {"queueName": "named", "deadLetterExchange": "", "deadLetterRoutingKey": "graveyard"}
     for queue in (dead, *({"queueName": name} for name in ("orders", "orders.dlq", "graveyard", "empty.dlq"))):
@@ -145,7 +145,7 @@ def test_dead_letters_and_messages_that_nobody_takes_are_trouble(service: Servic
     assert ("queue_unconsumed", "orders") not in troubles(service), "its consumer is the trouble, if there is one"
 
 
-def test_while_the_broker_is_away_the_consumers_are_shown_all_the_same(service: Service, broker: BrokerNode) -> None:
+def test_consumers_are_shown_while_the_broker_is_down(service: Service, broker: BrokerNode) -> None:
     consumer_id = create_consumer(service)["consumerId"]
     broker.stop()
     beat(service, Report(consumer_id, 1, "waiting", reason="the broker is not connected"))
@@ -330,7 +330,7 @@ def test_a_queue_that_grows_though_its_consumer_runs_is_trouble(service: Service
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-def test_the_age_of_the_oldest_message_is_told_where_it_is_known(
+def test_the_overview_has_the_age_of_the_oldest_message_if_it_is_known(
     service: Service, broker: BrokerNode, kind: str
 ) -> None:
     beat(service)

@@ -72,7 +72,7 @@ def test_a_login_that_is_cached_holds_over_many_periods_and_ends_within_one_of_i
             assert knows(there, token)
         here.logout(token)
         assert not knows(here, token)
-        wait_until(lambda token=token: not knows(there, token), 5)
+        wait_until(lambda token=token: not knows(there, token), 20)
 
 
 def test_wrong_passwords_are_forgotten_after_each_window(opened: Store, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_wrong_passwords_are_forgotten_after_each_window(opened: Store, tmp_path
     for _ in range(3):
         assert [refused("wrong") for _ in range(MAX_FAILURES + 1)] == [Unauthenticated] * MAX_FAILURES + [Throttled]
         assert refused(PASSWORD) is Throttled
-        wait_until(lambda: refused(PASSWORD) is None, 10, "the window having ended")
+        wait_until(lambda: refused(PASSWORD) is None, 20, "the window having ended")
 
 
 def test_the_last_use_of_a_key_is_noted_in_every_period_and_not_more_often(opened: Store, tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_workers_are_live_through_many_periods_forgotten_when_silent_and_come_ba
             while time.monotonic() < until:
                 writer.beat(Heartbeat("w", datetime.now(UTC), began, True, (report,)))
                 assert [beat.consumers for beat in reader().live()] == [(report,)]
-            wait_until(lambda: not reader().live(), 10, "its silence being noticed")
+            wait_until(lambda: not reader().live(), 20, "its silence being noticed")
             if store.expires:
-                wait_until(lambda: not list(database["reports"].find()), 10, "its reports being forgotten")
+                wait_until(lambda: not list(database["reports"].find()), 20, "its reports being forgotten")
 
 
 def test_a_value_is_read_once_in_each_period_and_forgotten_while_it_cannot_be_read() -> None:
@@ -147,7 +147,7 @@ def test_a_value_is_read_once_in_each_period_and_forgotten_while_it_cannot_be_re
             assert latest()
         down.set()
         assert latest(), "the old value stands for a while"
-        wait_until(lambda: latest() is None, 5)
+        wait_until(lambda: latest() is None, 20)
         down.clear()
     assert all(later - earlier > 0.19 for earlier, later in itertools.pairwise(reads))
     assert len(reads) >= 9
@@ -165,7 +165,7 @@ def test_a_copy_of_the_registry_is_read_again_in_each_period_and_at_each_version
     for number in range(1, 4):
         assert copy.now() == number
         assert copy.now() == number
-        wait_until(lambda number=number: copy.now() == number + 1, 5)
+        wait_until(lambda number=number: copy.now() == number + 1, 20)
     before = copy.now()
     version[0] = 2
     assert copy.now() == before + 1
@@ -186,11 +186,11 @@ def test_a_probe_that_hangs_over_several_looks_runs_once_and_counts_again_when_i
         return found.up
 
     for _ in range(3):
-        wait_until(lambda: not up(), 5)
+        wait_until(lambda: not up(), 20)
         hanging = runs[0]
         assert [up() for _ in range(3)] == [False] * 3
         assert runs[0] == hanging
         answers.set()
-        wait_until(up, 5)
+        wait_until(up, 20)
         answers.clear()
     answers.set()

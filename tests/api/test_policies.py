@@ -64,6 +64,7 @@ def test_the_names_of_the_service_are_those_of_its_topology() -> None:
     assert [topology.DUE, topology.OVERDUE, topology.ORPHANS, *levels] == OWN_NAMES
 
 
+@pytest.mark.broker_independent
 def test_viewers_read_policies_and_operators_change_them(service: Service) -> None:
     body = {"name": "short", "pattern": "^orders", "definition": {"max-length": 1}}
     assert service.get("/getPolicies", role="viewer").status_code == 200

@@ -73,7 +73,7 @@ def test_the_error_of_a_full_queue_says_that_other_queues_may_have_the_message(s
     assert wait_until(lambda: service.get("/getQueue", queueName="other").get_json()["messages"] == 5)
 
 
-def test_while_the_broker_is_away_nothing_is_accepted_and_after_it_is_back_all_is_well(
+def test_publishing_fails_while_the_broker_is_down_and_works_afterwards(
     make_service: Callable[..., Service], broker: BrokerNode
 ) -> None:
     service = make_service(publish_timeout=1)
@@ -119,7 +119,7 @@ def test_under_a_memory_alarm_publishing_is_refused_until_it_is_over(
     wait_until(lambda: service.post("/messagePublish", body).status_code == 200)
 
 
-def test_what_was_accepted_is_in_the_queue_though_the_broker_was_killed_meanwhile(
+def test_accepted_messages_are_in_the_queue_after_the_broker_was_killed(
     make_service: Callable[..., Service], broker: BrokerNode
 ) -> None:
     service = make_service(publish_timeout=2)

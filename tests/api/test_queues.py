@@ -111,7 +111,7 @@ def test_a_queue_that_exists_otherwise_is_a_conflict_that_says_in_what(service: 
     problem = assert_problem(
         service.post("/createQueue", {"queueName": "orders", "messageTtl": 2000}), 409, "queue_exists_otherwise"
     )
-    assert problem["errors"] == [{"field": "x-message-ttl", "detail": "is 1000; you asked for 2000"}]
+    assert problem["errors"] == [{"field": "messageTtl", "detail": "is 1000; you asked for 2000"}]
     assert_problem(
         service.post("/createQueue", {"queueName": "orders", "durable": False}), 409, "queue_exists_otherwise"
     )
@@ -140,6 +140,7 @@ def test_queues_are_a_bare_list_with_the_same_shape_as_one_queue(service: Servic
         "publishRate": 0.0,
         "deliverRate": 0.0,
         "ackRate": 0.0,
+        "deliveredBy": [],
         "oldestMessageAt": None,
     }
 
@@ -229,6 +230,34 @@ def test_the_services_own_queues_are_listed_only_on_request(service: Service, br
     assert sorted(names(includeInternal="true")) == sorted([*own, *others])
     assert names(name="DELAY", includeInternal="true") == ["workerrmq.delay.5"]
     assert names(name="^workerrmq[.]d", useRegex="true", includeInternal="true") == own[:1]
+
+
+def test_dead_letter_queues_are_left_out_on_request(service: Service, broker: BrokerNode) -> None:
+    with broker.connect() as connection:
+        for name in ("orders", "orders.dlq", "orders.dlq.copy", "orders.DLQ", "workerrmq.x.dlq"):
+            connection.channel().queue_declare(name, durable=True)
+
+    def names(**query: str) -> list[str]:
+        found = service.get("/getQueues", includeDeadLetters="false", **query)
+        return sorted(queue["queueName"] for queue in found.get_json())
+
+    assert names() == ["orders", "orders.DLQ", "orders.dlq.copy"]
+    assert names(name="DLQ") == ["orders.DLQ", "orders.dlq.copy"]
+    assert names(name="dlq", useRegex="true") == ["orders.DLQ", "orders.dlq.copy"]
+    assert names(includeInternal="true", name="workerrmq") == []
+    assert "orders.dlq" in [queue["queueName"] for queue in service.get("/getQueues").get_json()]
+
+
+def test_a_queue_names_the_consumers_that_deliver_its_messages(service: Service) -> None:
+    for queue in ("orders", "other"):
+        service.post("/createQueue", {"queueName": queue})
+    for name in ("a", "b"):
+        service.post("/createConsumer", {"queueName": "orders", "name": name, "url": "https://a.example/"})
+    service.post("/pauseConsumer", {"name": "b"})
+    wanted = [{"name": "a", "state": "waiting"}, {"name": "b", "state": "paused"}]
+    wait_until(lambda: service.get("/getQueue", queueName="orders").get_json()["deliveredBy"] == wanted, 10)
+    shown = {one["queueName"]: one["deliveredBy"] for one in service.get("/getQueues").get_json()}
+    assert shown == {"orders": wanted, "other": []}
 
 
 @pytest.mark.parametrize("part", ["a-b c", "#&~", "é", "a.b", "[x]", "\\"])
@@ -349,7 +378,7 @@ def test_a_body_that_makes_no_sense_is_refused_with_the_field_and_a_sentence(
         ({"type": "quorum", "durable": False}, "durable", "must be true for a queue of this type"),
     ],
 )
-def test_what_the_broker_refuses_is_told_by_the_clients_own_field(
+def test_a_refusal_of_the_broker_names_the_clients_field(
     service: Service, body: dict[str, Any], field: str, says: str
 ) -> None:
     problem = assert_problem(service.post("/createQueue", {"queueName": "q", **body}), 400, "refused_by_broker", says)
@@ -357,9 +386,7 @@ def test_what_the_broker_refuses_is_told_by_the_clients_own_field(
     assert "{" not in problem["detail"], "Erlang's terms tell a client nothing"
 
 
-def test_while_the_broker_is_away_the_answer_says_so_and_when_to_come_back(
-    service: Service, broker: BrokerNode
-) -> None:
+def test_the_api_answers_503_with_retry_after_while_the_broker_is_down(service: Service, broker: BrokerNode) -> None:
     broker.stop()
     for answer in (
         service.get("/getQueues"),

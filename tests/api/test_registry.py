@@ -114,7 +114,7 @@ def test_the_same_state_again_restarts_nothing(registry: ConsumerRegistry) -> No
     assert registry.set_state(created.id, "paused") == paused
 
 
-def test_a_worker_suspends_only_what_nobody_changed_meanwhile(registry: ConsumerRegistry) -> None:
+def test_a_worker_does_not_suspend_a_consumer_that_was_changed(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     changed = registry.update(created.id, spec(prefetch=3))
     assert not registry.suspend(created.id, created.revision, "HTTP 404")
@@ -147,14 +147,14 @@ def test_a_signing_secret_that_is_replaced_holds_for_a_day_more(registry: Consum
     assert [one.secret for one in back.retiring_secrets] == [SECRETS[2], SECRETS[0]]
 
 
-def test_a_signing_secret_that_is_taken_away_is_gone_at_once(registry: ConsumerRegistry) -> None:
+def test_a_removed_signing_secret_is_invalid_at_once(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     registry.update(created.id, spec(signing_secret=SECRETS[1]))
     unsigned = registry.update(created.id, spec(signing_secret=None))
     assert (unsigned.spec.signing_secret, unsigned.retiring_secrets) == (None, ())
 
 
-def test_what_is_not_there_is_not_found(registry: ConsumerRegistry) -> None:
+def test_a_deleted_consumer_is_not_found(registry: ConsumerRegistry) -> None:
     created, _ = registry.create(SPEC)
     registry.delete(created.id)
     for attempt in (
@@ -265,7 +265,9 @@ def test_silent_and_departed_workers_are_not_live(opened: Store) -> None:
     assert [one.worker for one in opened.heartbeats.live()] == ["present"]
 
 
-def test_a_store_that_is_away_is_said_to_be_and_found_again(registry: ConsumerRegistry, store: StoreNode) -> None:
+def test_the_registry_reports_that_the_store_is_down_and_works_when_it_is_up_again(
+    registry: ConsumerRegistry, store: StoreNode
+) -> None:
     registry.create(SPEC)
     store.stop()
     with pytest.raises(StoreUnavailable):

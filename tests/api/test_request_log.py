@@ -1,4 +1,4 @@
-"""What a request leaves in the log, and what must never be there. Through a real gunicorn, whose output is the log."""
+"""The log lines of requests, which contain no secrets. The log is the output of a real gunicorn."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_secrets_are_in_no_line_however_they_are_sent(gunicorn: Callable[..., Gu
         assert secret not in output
 
 
-def test_what_gunicorn_says_is_json_too(gunicorn: Callable[..., Gunicorn]) -> None:
+def test_gunicorns_log_lines_are_json(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn()
     server.process.stop()
     loggers = {line["logger"] for line in lines(server)}

@@ -14,6 +14,8 @@ from tests.api.service import Service, assert_problem
 from tests.support.processes import wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 HOST = "https://erp.example"
 LARGE = {"body": {"total": {"$gte": 100}}}
 SECRET = "whsec_" + base64.b64encode(bytes(24)).decode()
@@ -128,7 +130,7 @@ def test_an_update_changes_adds_and_removes_routes(service: Service) -> None:
     assert service.store.consumers.get("orders").spec.stored()["auth"]["token"] == "tok-own"
 
 
-def test_a_removed_route_with_messages_in_its_queue_is_told(service: Service) -> None:
+def test_removing_a_route_with_messages_in_its_queue_gives_a_warning(service: Service) -> None:
     service.post("/createQueue", {"queueName": "orders"})
     routed(service)
     service.post("/messagePublish", {"queueName": "orders.large", "message": "left"})
@@ -309,6 +311,20 @@ def test_a_configuration_holds_a_consumer_with_its_routes_and_changes_one_of_the
     del entry["routes"]
     assert service.post("/applyConfiguration", body).json["steps"][0]["state"] == "done"
     assert [one["name"] for one in service.get("/getConsumers").json] == ["orders"]
+
+
+def test_a_configuration_pauses_the_routing_and_no_route(service: Service) -> None:
+    entry = CONSUMER | {"routes": [ROUTES[0] | {"url": "http://127.0.0.1:9/large"}], "paused": True}
+    body = {"configuration": {"consumers": [entry]}}
+    assert service.post("/applyConfiguration", body).json["steps"][0]["state"] == "done"
+    states = {one["name"]: one["desiredState"] for one in service.get("/getConsumers").json}
+    assert states == {"orders": "paused", "orders.large": "enabled", "orders.default": "enabled"}
+
+    service.post("/pauseConsumer", {"name": "orders.large"})
+    told = service.get("/exportConfiguration").json
+    assert [(one["name"], one["kind"]) for one in told["notExported"]] == [("orders.large", "consumer")]
+    assert "cannot pause one route" in told["notExported"][0]["reason"]
+    assert told["configuration"]["consumers"][0]["paused"] is True
 
 
 def test_an_interrupted_change_of_routes_is_completed_by_the_configuration(service: Service) -> None:

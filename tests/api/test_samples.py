@@ -31,7 +31,7 @@ def test_a_sample_arrives_signed_and_the_answer_is_shown(service: Service, targe
     ("path", "outcome", "reason"),
     [("/status/503", "retry", "HTTP 503"), ("/status/404", "suspend", "HTTP 404"), ("/reset", "retry", "reset")],
 )
-def test_what_a_worker_would_make_of_the_answer_is_said(
+def test_a_sample_shows_the_outcome_of_the_answer(
     service: Service, target: Target, unique_name: str, path: str, outcome: str, reason: str
 ) -> None:
     service.post("/createConsumer", {"queueName": unique_name, "url": target.url(path)})

@@ -13,6 +13,8 @@ from tests.api.client import Api
 from tests.api.service import Service, assert_problem
 from tests.support.processes import wait_until
 
+pytestmark = pytest.mark.broker_independent
+
 MakeService = Callable[..., Service]
 
 
@@ -77,7 +79,7 @@ def test_a_time_that_is_over_is_now(service: Service, given: dict[str, Any]) -> 
     assert_problem(service.post("/messagePublish", {"queueName": "no", "message": "x", **given}), 422, "unroutable")
 
 
-def test_what_is_scheduled_is_counted_by_level_and_is_no_retry(service: Service) -> None:
+def test_scheduled_messages_are_counted_by_level_and_not_as_retries(service: Service) -> None:
     for delay in (10 * 365 * 86_400, 3600, 3700):
         body = {"queueName": "orders", "message": "x", "delaySeconds": delay}
         assert service.post("/messagePublish", body).status_code == 200
@@ -119,7 +121,7 @@ def test_any_offset_will_do(service: Service) -> None:
     wait_until(lambda: ids_in(service, "orders"), 20)
 
 
-def test_what_is_missing_is_refused_as_for_a_message_at_once(service: Service) -> None:
+def test_scheduling_to_a_missing_queue_or_exchange_is_refused(service: Service) -> None:
     later: dict[str, Any] = {"message": "x", "delaySeconds": 60}
     assert_problem(service.post("/messagePublish", {"queueName": "no", **later}), 422, "unroutable", "'no'")
     missing = {"exchange": "no", "routingKey": "k", **later}

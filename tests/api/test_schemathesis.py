@@ -37,7 +37,7 @@ LONG = settings(max_examples=300, deadline=None, suppress_health_check=list(Heal
 
 
 class Admin:
-    """One who logs in again when the token is used up."""
+    """A client that logs in again when its token is revoked."""
 
     def __init__(self, gunicorn: Gunicorn) -> None:
         self.url = gunicorn.url

@@ -69,8 +69,8 @@ def assert_suspended(opened: Store, name: str) -> None:
     consumer = opened.consumers.get(name)
     assert consumer.state == "suspended"
     assert consumer.reason == (
-        "Its headers, auth, tls and signingSecret were sealed for another place in the database, or were changed "
-        "there. Set them again."
+        "Its headers, auth, tls and signingSecret cannot be decrypted (the document was changed in the database). Set "
+        "them again."
     )
     assert "canary" not in str(consumer.spec.stored()), "it has nothing to send"
     assert name not in {one.spec.name for one in opened.consumers.desired() if one.state == "enabled"}, "workers run it"
@@ -146,7 +146,7 @@ def test_a_rotation_reseals_what_an_earlier_version_sealed_and_hides_what_it_lef
     rewrite(database, "thief", sealed=document_of(database, "victim")["sealed"])
     assert_suspended(rotated, "thief")
     rewrite(database, "thief", sealed=SEALED_BEFORE)
-    assert "sealed under another SECRET_KEY" in str(rotated.consumers.get("thief").reason), "a copy made before"
+    assert "encrypted with another SECRET_KEY" in str(rotated.consumers.get("thief").reason), "a copy made before"
     rotated.close()
 
 
@@ -157,5 +157,5 @@ def test_a_rotation_names_what_was_copied(
     app = make_app(mongo_uri=uri, secret_key=SecretStr(OLD))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
     assert result.exit_code == 1
-    assert "thief (sealed for another place in the database, or were changed there). Set them again." in result.output
+    assert "thief (the document was changed in the database). Set them again." in result.output
     assert_suspended(opened, "thief")

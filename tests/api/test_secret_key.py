@@ -50,7 +50,7 @@ def test_a_rotation_names_what_no_key_opens_and_leaves_it_as_it_is(
     app = make_app(mongo_uri=store.uri("rotation"), secret_key=SecretStr(f"{NEW},{OLD}"))
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
     assert result.exit_code == 1
-    assert "signed (sealed under another SECRET_KEY). Set them again." in result.output
+    assert "signed (encrypted with another SECRET_KEY). Set them again." in result.output
     assert registry(NEW).get("kept").spec == kept.spec
     assert registry("lost").get("signed") == lost
 
@@ -74,7 +74,7 @@ def test_the_key_file_of_a_host_takes_several_keys_too(
     assert registry(NEW).get("signed").spec == created.spec
 
 
-def test_a_store_that_is_away_is_said_to_be(make_app: Callable[..., Flask]) -> None:
+def test_the_rotation_reports_that_the_store_is_down(make_app: Callable[..., Flask]) -> None:
     app = make_app(mongo_uri=f"mongodb://127.0.0.1:{free_port()}/none")
     result = app.test_cli_runner().invoke(args=["rotate-secret-key"])
     said = "Error: MongoDB cannot be reached (Connection refused). Try again shortly.\n"

@@ -108,11 +108,11 @@ def test_a_change_does_not_enable_a_consumer_without_the_secrets_that_cannot_be_
     api: Api, edit: Edit, some: dict[str, Any]
 ) -> None:
     edit(url="https://crm.example/orders")
-    assert "sealed for another place" in shown(api)["reason"]
+    assert "cannot be decrypted (the document was changed in the database)" in shown(api)["reason"]
     problem = assert_problem(api("PATCH", "/updateConsumer", json={"name": "broken", **some}), 400, "invalid_request")
     assert {error["field"].partition(".")[0] for error in problem["errors"]} <= set(SEALED)
     assert shown(api)["state"] == "suspended"
-    assert_problem(api("POST", "/testConsumer", json={"name": "broken"}), 400, "invalid_request", "sealed")
+    assert_problem(api("POST", "/testConsumer", json={"name": "broken"}), 400, "invalid_request", "decrypted")
     whole = {"headers": {"X-Api-Key": "canary"}, "auth": None, "tls": None, "signingSecret": None}
     assert api("PATCH", "/updateConsumer", json={"name": "broken", **whole}).status_code == 200
     assert shown(api)["desiredState"] == "enabled"
@@ -168,7 +168,7 @@ def test_it_can_be_paused_and_deleted(api: Api, edit: Edit) -> None:
     assert [one["name"] for one in api("GET", "/getConsumers").get_json()] == ["sound"]
 
 
-def test_a_secret_that_is_none_is_told_of_and_not_shown(
+def test_an_invalid_secret_is_reported_and_not_shown(
     api: Api, store: StoreNode, unique_name: str, tmp_path: Path
 ) -> None:
     registry = open_store(store.uri(database_of(unique_name)), "a key", tmp_path).consumers

@@ -17,6 +17,8 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 from tests.support.token_server import TokenServer
 
+pytestmark = pytest.mark.broker_independent
+
 
 @pytest.fixture
 def tokens() -> Iterator[TokenServer]:
@@ -152,7 +154,7 @@ def test_the_end_of_a_certificate_is_a_problem_and_a_gauge(
     wait_until(lambda: gauge not in service.get("/metrics").text, 20, "the gauge being gone")
 
 
-def test_samples_go_by_the_egress_proxy_and_its_failure_is_told(
+def test_samples_use_the_egress_proxy_and_report_its_failure(
     make_service: Callable[..., Service], target: Target, unique_name: str
 ) -> None:
     with EgressProxy(login="me:canary") as proxy:

@@ -35,7 +35,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One that nobody trusts."""
+    """Return an authority that no client trusts."""
     return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
 
 
@@ -48,7 +48,7 @@ def client(authority: Authority) -> Files:
 def node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[RabbitNode]:
-    """One that talks to nobody who does not show a certificate of the authority."""
+    """Yield a node that requires a client certificate of the authority."""
     if request.param.missing:
         unavailable(request.param.name.upper(), request.param.missing)
     tls = NodeTls(authority.certificate, *authority.sign("node"), client_certificates=True)
@@ -221,7 +221,7 @@ def test_mongodb_with_a_private_ca_and_a_client_certificate(
     assert store_check(make_app, f"mongodb://127.0.0.1:{way.port}/tls?{options}")["up"]
 
 
-def test_why_mongodb_is_not_reached_by_tls_is_said(
+def test_the_error_names_the_reason_of_a_failed_tls_handshake_with_mongodb(
     make_app: MakeApp, mongo_tls: Callable[..., Proxy], authority: Authority, stranger: Authority
 ) -> None:
     way, elsewhere = mongo_tls(), mongo_tls(x509.DNSName("mongo.example"))

@@ -67,7 +67,7 @@ def test_changes_are_in_the_audit_log_and_their_passwords_are_not(api: Api, run:
     assert "another good one" not in answer.text
 
 
-def test_what_cannot_be_is_refused_with_a_sentence(run: Run) -> None:
+def test_an_invalid_command_is_refused_with_a_reason(run: Run) -> None:
     for arguments, typed, says in (
         (("delete", "nobody"), "", "no user 'nobody'"),
         (("delete", ADMIN), "", "last admin"),
@@ -84,7 +84,7 @@ def test_what_cannot_be_is_refused_with_a_sentence(run: Run) -> None:
         assert "short" not in result.output.replace("shorter", "")
 
 
-def test_a_store_that_is_away_is_said_to_be(make_app: MakeApp) -> None:
+def test_the_commands_report_that_the_store_is_down(make_app: MakeApp) -> None:
     shell = make_app(mongo_uri=f"mongodb://127.0.0.1:{free_port()}/none").test_cli_runner()
     result = shell.invoke(args=["users", "list"])
     said = "Error: MongoDB cannot be reached (Connection refused). Try again shortly.\n"

@@ -24,7 +24,7 @@ def test_the_broker_names_a_consumer_without_a_tag(channel: BlockingChannel, que
     names: list[str] = []
     channel._impl.add_callback(lambda frame: names.append(frame.method.consumer_tag), [pika.spec.Basic.ConsumeOk])
     channel._impl._send_method(pika.spec.Basic.Consume(queue=queue, consumer_tag=""))
-    wait_until(lambda: channel.connection.process_data_events(0) or names, 10, "basic.consume-ok")
+    wait_until(lambda: channel.connection.process_data_events(0) or names, 20, "basic.consume-ok")
     assert names[0].startswith("amq.ctag-")
 
 
@@ -97,7 +97,7 @@ def test_a_global_prefetch_serves_consumers_round_robin(channel: BlockingChannel
     for number in range(3):
         channel.basic_consume(queue, consumer(number))
     publish(channel, queue, *(str(number) for number in range(30)))
-    wait_until(lambda: channel.connection.process_data_events(0) or len(turns) == 30, 10, "30 deliveries")
+    wait_until(lambda: channel.connection.process_data_events(0) or len(turns) == 30, 20, "30 deliveries")
     assert [turns.count(number) for number in range(3)] == [10, 10, 10]
 
 
@@ -114,7 +114,7 @@ def test_queues_share_a_global_prefetch(channel: BlockingChannel, unique_name: s
         channel.queue_declare(name)
         publish_confirmed(channel, name, *[name] * 50)
         channel.basic_consume(name, took)
-    wait_until(lambda: channel.connection.process_data_events(0) or len(taken) == 100, 10, "100 deliveries")
+    wait_until(lambda: channel.connection.process_data_events(0) or len(taken) == 100, 20, "100 deliveries")
     assert set(taken[:50]) == set(names), "one queue waited until the other was empty"
 
 
@@ -248,7 +248,7 @@ def test_cancelling_an_unknown_tag_is_no_error(channel: BlockingChannel) -> None
     answers: list[str] = []
     channel._impl.add_callback(lambda frame: answers.append(frame.method.consumer_tag), [pika.spec.Basic.CancelOk])
     channel._impl._send_method(pika.spec.Basic.Cancel(consumer_tag="nobody"))
-    wait_until(lambda: channel.connection.process_data_events(0) or answers, 10, "basic.cancel-ok")
+    wait_until(lambda: channel.connection.process_data_events(0) or answers, 20, "basic.cancel-ok")
     assert answers == ["nobody"]
 
 

@@ -260,9 +260,9 @@ def test_both_brokers_give_the_same_answers(both: tuple[RabbitNode, EmbeddedNode
             assert ours.run(step) == expected, f"seed {seed}, step {number}: {step}"
             assert ours.exists == theirs.exists
             after = f"after step {number} of seed {seed}, {step}"
-            wait_until(partial(_differ_nowhere, ours, theirs), 5, f"the same deliveries {after}")
+            wait_until(partial(_differ_nowhere, ours, theirs), 20, f"the same deliveries {after}")
             for name in theirs.exists:  # RabbitMQ needs a moment for dead letters and requeues of a closed channel
-                wait_until(partial(_have_as_many, ours, theirs, name), 5, f"{name} having as many messages {after}")
+                wait_until(partial(_have_as_many, ours, theirs, name), 20, f"{name} having as many messages {after}")
     finally:
         theirs.close()
         ours.close()

@@ -327,9 +327,9 @@ def test_a_memory_alarm_is_reported_and_blocks_publishers(broker: BrokerNode, co
         failed = broker.management.get("health", "checks", "alarms")
         assert (failed.status_code, failed.json()["alarms"][0]["resource"]) == (503, "memory")
         channel.basic_publish("", queue, b"held back")
-        wait_until(lambda: publisher.process_data_events(0.1) or blocked, 10, "connection.blocked")
+        wait_until(lambda: publisher.process_data_events(0.1) or blocked, 20, "connection.blocked")
         assert ready(connect().channel(), queue) == 0
     finally:
         broker.set_memory_alarm(False)
-    wait_until(lambda: publisher.process_data_events(0.1) or not blocked, 10, "connection.unblocked")
+    wait_until(lambda: publisher.process_data_events(0.1) or not blocked, 20, "connection.unblocked")
     wait_ready(connect().channel(), queue, 1)

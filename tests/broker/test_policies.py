@@ -164,7 +164,7 @@ def test_a_policy_sets_an_alternate_exchange(broker: BrokerNode, channel: Blocki
         channel.basic_publish(name, "nowhere", b"x")
         return ready(channel, queue) > 0
 
-    wait_until(routed, 10, "the alternate exchange")
+    wait_until(routed, 20, "the alternate exchange")
     channel.queue_unbind(queue, "amq.fanout")
 
 

@@ -178,7 +178,7 @@ def test_a_transaction_returns_unroutable_messages_at_its_commit(channel: Blocki
     channel.basic_publish("", "no such queue", b"back", mandatory=True)
     channel.connection.process_data_events(0.1)
     channel.tx_commit()
-    wait_until(lambda: channel.connection.process_data_events(0) or returned, 10, "basic.return")
+    wait_until(lambda: channel.connection.process_data_events(0) or returned, 20, "basic.return")
     assert returned == [b"back"]
 
 

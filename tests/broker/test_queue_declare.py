@@ -190,7 +190,7 @@ def test_a_queue_with_a_consumer_does_not_expire(connect: Connect, channel: Bloc
     subscription = Subscription(channel, unique_name)
     witness = f"{unique_name}-witness"
     channel.queue_declare(witness, arguments={"x-expires": 600})
-    wait_until(lambda: _is_gone(connect, witness), 10, "the witness having expired")
+    wait_until(lambda: _is_gone(connect, witness), 20, "the witness having expired")
     assert ready(connect().channel(), unique_name) == 0
     assert not subscription.messages
 

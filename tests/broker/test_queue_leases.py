@@ -114,7 +114,7 @@ def by_consumer(channel: BlockingChannel, queue: str) -> Callable[[], object]:
 
 
 def by_unacked_get(channel: BlockingChannel, queue: str) -> Callable[[], object]:
-    wait_until(lambda: get(channel, queue, auto_ack=False), 10, "the message")
+    wait_until(lambda: get(channel, queue, auto_ack=False), 20, "the message")
     release: Callable[[], object] = channel.close
     return release
 

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.api.client import whole_service
 from tests.browser.dashboard import Dashboard
 from tests.browser.service import Service
-from tests.support.chromium import FLAGS
-from tests.support.programs import require
+from tests.support.chromium import FLAGS, PROGRAMS
+from tests.support.programs import find, require
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; skipped where it is not installed, unless REQUIRE_BROWSER=1 forbids that."""
-    program = require("BROWSER", "chromium")
+    program = next(filter(None, map(find, PROGRAMS)), None) or require("BROWSER", *PROGRAMS)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=program, args=FLAGS)
 
@@ -49,7 +49,7 @@ def open_dashboard(browser: Browser, service: Service) -> Iterator[Callable[...,
     opened: list[Dashboard] = []
 
     def make(**options: Any) -> Dashboard:
-        opened.append(Dashboard(browser, service.url, **options))
+        opened.append(Dashboard(browser, **{"url": service.url, **options}))
         return opened[-1]
 
     yield make

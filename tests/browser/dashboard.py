@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 from tests.api.client import ADMIN, PASSWORD
 from tests.support.processes import wait_until
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)
 
 _RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -21,15 +21,18 @@ class Dashboard:
     """One tab. `faults` are what the browser complains of: scripts, the content security policy, requests."""
 
     def __init__(
-        self, browser: Browser, url: str, *, dark: bool = False, width: int = 1280, session: Any = None
+        self, browser: Browser, url: str, *, dark: bool = False, width: int = 1280, session: Any = None, **context: Any
     ) -> None:
-        """`session` is that of somebody who is logged in already."""
+        """`session` is that of somebody who is logged in already; `context` are further options of the browser's."""
         self.url = url
         self.faults: list[str] = []
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            **context,
         )
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(30_000)
         self.page: Page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._hear)
@@ -66,7 +69,7 @@ class Dashboard:
         """Come back to the tab, which shows at once how things are now."""
         self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
-    def see(self, what: Locator, seconds: float = 15) -> None:
+    def see(self, what: Locator, seconds: float = 30) -> None:
         """Look again and again until this is shown."""
 
         def shown() -> bool:
@@ -76,10 +79,14 @@ class Dashboard:
         wait_until(shown, seconds, f"{what} being shown")
 
     def axe(self, *rules: str) -> list[str]:
-        """What axe has to say against what is shown; by all rules, or by these."""
+        """Return the violations that axe finds on the page, by all rules or by these."""
         options = {"runOnly": list(rules or _RULES)}
         found = Axe().run(self.page, options=options).response["violations"]
         return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+    def more(self) -> None:
+        """Open the further fields of a form."""
+        self._top().get_by_text("More settings").click()
 
     def heading(self, text: str) -> Locator:
         return self.page.get_by_role("heading", name=text, exact=True)

@@ -15,7 +15,7 @@ from tests.support.target import Target
 
 
 def troubled(*names: str, messages: int = 3, since: str | None = None) -> dict[str, Any]:
-    """What the start page is told: these consumers are suspended."""
+    """Return an overview in which these consumers are suspended."""
     troubles = [
         {"kind": "consumer_suspended", "name": name, "queueName": name, "reason": "HTTP 404", "messages": messages,
          "since": since} for name in names
@@ -23,7 +23,7 @@ def troubled(*names: str, messages: int = 3, since: str | None = None) -> dict[s
     return {"consumers": {}, "workers": 1, "totals": None, "troubles": troubles, "troubleCount": len(troubles)}
 
 
-def test_what_is_not_there_is_said_and_nothing_is_offered_to_do_with_it(dashboard: Dashboard) -> None:
+def test_a_page_of_a_missing_object_shows_an_error_and_offers_no_action(dashboard: Dashboard) -> None:
     for view in ("queue", "consumer", "dead-letter-queue"):
         dashboard.page.evaluate("view => { location.hash = `#/${view}/gone`; }", view)
         expect(dashboard.page.get_by_role("alert")).to_contain_text("There is no")
@@ -41,7 +41,7 @@ def test_a_view_that_does_not_exist_is_the_start_page(dashboard: Dashboard) -> N
         dashboard.open(view, "Current problems")
 
 
-def test_an_answer_that_is_not_the_services_is_said_and_asked_for_again(dashboard: Dashboard) -> None:
+def test_an_answer_of_another_server_is_an_error_and_the_request_is_repeated(dashboard: Dashboard) -> None:
     page = dashboard.page
     page.clock.install()
     dashboard.open("queues", "Queues")
@@ -217,7 +217,7 @@ def test_a_time_that_is_half_filled_in_replays_nothing(dashboard: Dashboard, ser
     assert service.messages("half.dlq") == 1
 
 
-def test_the_progress_of_a_replay_is_followed_again_after_the_network_was_away(
+def test_the_progress_of_a_replay_continues_after_a_network_failure(
     dashboard: Dashboard, service: Service, target: Target
 ) -> None:
     dead_letters(service, target, "followed", 400)

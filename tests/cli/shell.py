@@ -30,17 +30,17 @@ class Shell:
         return CliRunner(env=self.environment).invoke(rmq, arguments, input=typed)
 
     def done(self, *arguments: str, typed: str | bytes = "") -> str:
-        """What a command said that went well, without the warnings."""
+        """Run a command that must succeed. Return its standard output."""
         result = self.run(*arguments, typed=typed)
         assert result.exit_code == 0, result.output
         return result.stdout
 
     def json(self, *arguments: str) -> Any:
-        """What a command says to programs."""
+        """Run a command with --json. Return the parsed output."""
         return json.loads(self.done(*arguments, "--json"))
 
     def fails(self, status: int, *arguments: str, typed: str | bytes = "") -> str:
-        """What a command said on stderr that must end with `status`."""
+        """Run a command that must exit with `status`. Return its standard error."""
         result = self.run(*arguments, typed=typed)
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output

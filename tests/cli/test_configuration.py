@@ -89,7 +89,7 @@ users:
     assert "3 create planned" in planned
 
     made = shell.done("apply", "-f", str(file))
-    assert "All steps were made. 3 create done" in made
+    assert "All steps were carried out. 3 create done" in made
     key = made.partition("key (never shown again): ")[2].partition("\n")[0]
     assert remote.call("GET", "/getQueues", key).status_code == 200
     assert "already has this configuration" in shell.done("apply", "-f", str(file))

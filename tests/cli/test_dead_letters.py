@@ -44,7 +44,7 @@ def test_a_replay_brings_them_back_and_is_waited_for(shell: Shell, dead: str, ta
     assert len(shell.json("dead-letters", "list", dead)) == 1
 
 
-def test_a_replay_may_be_left_alone_and_asked_for(shell: Shell, dead: str, target: Target) -> None:
+def test_a_replay_can_run_in_the_background_and_report_its_progress(shell: Shell, dead: str, target: Target) -> None:
     begun = shell.json("dead-letters", "replay", dead, "--no-wait")
     target.wait_for(3)
     wait_until(lambda: "finished" in shell.done("dead-letters", "progress", begun["replayId"]), message="its end")
@@ -90,7 +90,7 @@ def test_a_retry_that_lost_its_queue_comes_back_to_one_that_is_created_again(
     assert [one["message"] for one in shell.json("messages", "get", queue)] == ["orphan"]
 
 
-def test_what_is_not_there_is_refused(shell: Shell, unique_name: str) -> None:
+def test_missing_queues_and_replays_are_refused(shell: Shell, unique_name: str) -> None:
     assert "no queue" in shell.fails(1, "dead-letters", "list", unique_name)
     assert shell.fails(1, "dead-letters", "replay", unique_name)
     assert shell.fails(1, "dead-letters", "progress", unique_name)

@@ -1,4 +1,4 @@
-"""What the documents say of the command line is so: every command is named, every example would be understood."""
+"""The documents name every command, and every example is a valid command."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_flask_completes_them(shell: Shell) -> None:
     assert completed.stdout.split() == ["plain,create"]
 
 
-def test_completion_is_silent_about_a_service_that_is_away(tmp_path: Path) -> None:
+def test_completion_prints_no_error_while_the_service_is_down(tmp_path: Path) -> None:
     away = Shell(tmp_path, f"http://127.0.0.1:{free_port()}")
     completed = flask(away, _FLASK_COMPLETE="bash_complete", COMP_WORDS="flask rmq que", COMP_CWORD="2")
     assert (completed.stdout.split(), completed.stderr) == (["plain,queues"], "")

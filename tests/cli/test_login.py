@@ -1,4 +1,4 @@
-"""Who one is, and which service is meant."""
+"""The login, and the choice of the service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.target import Target
 def test_a_login_is_kept_for_its_owner_only_until_the_logout(stranger: Shell) -> None:
     assert "flask rmq login" in stranger.fails(4, "queues", "list")
     said = stranger.done("login", typed=f"{PASSWORD}\n")
-    assert "as admin, admin, until" in said
+    assert "as admin (role admin) until" in said
     assert PASSWORD not in said
     stranger.done("queues", "list")
     kept = stranger.home / ".config" / "workerrmq" / "logins.json"
@@ -48,11 +48,11 @@ def test_the_configuration_is_where_the_user_has_it(stranger: Shell, tmp_path: P
     assert (tmp_path / "elsewhere" / "workerrmq" / "logins.json").is_file()
 
 
-def test_a_wrong_password_is_said_to_be_wrong(stranger: Shell) -> None:
+def test_a_wrong_password_is_an_error(stranger: Shell) -> None:
     assert "wrong" in stranger.fails(1, "login", "--password-stdin", typed="not the password")
 
 
-def test_a_service_that_is_away_is_said_to_be(stranger: Shell) -> None:
+def test_a_service_that_is_down_is_an_error(stranger: Shell) -> None:
     stranger.environment["WORKERRMQ_URL"] = f"http://127.0.0.1:{free_port()}"
     assert "cannot be reached: Connection refused" in stranger.fails(3, "queues", "list")
     assert "dead-letters" in stranger.done("--help")
@@ -62,12 +62,12 @@ def test_a_service_that_is_away_is_said_to_be(stranger: Shell) -> None:
     assert PASSWORD not in stranger.fails(2, "queues", "list")
 
 
-def test_what_is_another_service_is_said_to_be(stranger: Shell, target: Target) -> None:
+def test_an_answer_of_another_service_is_an_error(stranger: Shell, target: Target) -> None:
     stranger.environment["WORKERRMQ_URL"] = target.url("")
     assert "Check the URL." in stranger.fails(3, "queues", "list")
 
 
-def test_what_a_service_can_do_is_known_while_it_is_away_and_looked_up_anew_when_it_is_back(
+def test_the_cached_description_is_used_while_the_service_is_down_and_refreshed_afterwards(
     stranger: Shell, no_service: NoService
 ) -> None:
     stranger.environment["WORKERRMQ_URL"] = no_service.url
@@ -102,7 +102,7 @@ def test_a_description_is_fetched_again_after_each_period_whatever_the_clock_say
         assert kept.stat().st_ino != fetched
 
 
-def test_what_netrc_has_for_the_host_is_not_sent(shell: Shell) -> None:
+def test_credentials_from_netrc_are_not_sent(shell: Shell) -> None:
     (shell.home / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     (shell.home / ".netrc").chmod(0o600)
     shell.done("queues", "list")

@@ -45,7 +45,7 @@ def test_certificates_of_a_consumer_come_from_files_and_its_authorization_too(sh
 
 
 def test_a_refusal_is_the_service_s_sentence_and_status_1(shell: Shell, queue: str) -> None:
-    assert "'x-max-length' none; you asked for 5" in shell.fails(1, "queues", "create", queue, "--max-length", "5")
+    assert "with maxLength unset; you asked for 5" in shell.fails(1, "queues", "create", queue, "--max-length", "5")
     assert "already used" not in shell.fails(1, "queues", "get", f"{queue}-not")
 
 
@@ -165,7 +165,7 @@ def test_a_key_is_shown_once_and_does_what_its_role_may(shell: Shell, queue: str
     assert "refused the key in WORKERRMQ_API_KEY" in program.fails(4, "publish", queue, "Hello")
 
 
-def test_what_was_changed_is_in_the_audit_log(shell: Shell, queue: str) -> None:
+def test_the_audit_log_lists_a_change(shell: Shell, queue: str) -> None:
     found = wait_until(lambda: shell.json("audit", "list", "--resource", queue), message="the entry")
     assert (found[0]["action"], found[0]["user"]) == ("createQueue", "admin")
 
@@ -176,12 +176,12 @@ def test_connections_are_listed_and_closed(shell: Shell) -> None:
     assert "no connection called" in shell.fails(1, "connections", "close", "no such one")
 
 
-def test_which_field_is_wrong_is_said_too(shell: Shell, queue: str) -> None:
+def test_an_error_names_the_wrong_field(shell: Shell, queue: str) -> None:
     secret = ("--signing-secret-stdin", "--url", "http://127.0.0.1:1/")
     assert "signingSecret: must be whsec_" in shell.fails(1, "consumers", "create", queue, *secret, typed="short\n")
 
 
-def test_health_is_a_failure_while_something_is_away(stranger: Shell, no_service: NoService) -> None:
+def test_health_fails_while_a_dependency_is_down(stranger: Shell, no_service: NoService) -> None:
     stranger.environment["WORKERRMQ_URL"] = no_service.url
     found = stranger.run("health")
     assert found.exit_code == 1
@@ -195,6 +195,6 @@ def test_health_names_each_dependency(shell: Shell) -> None:
     assert "alive" in shell.done("alive")
 
 
-def test_what_comes_from_outside_cannot_steer_the_terminal(shell: Shell, queue: str) -> None:
+def test_control_characters_of_messages_are_escaped(shell: Shell, queue: str) -> None:
     shell.done("publish", queue, "red \x1b[31m")
     assert "red \\x1b[31m" in shell.done("messages", "get", queue)

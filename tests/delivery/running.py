@@ -107,10 +107,10 @@ class Consumers:
         self.thread.apply(list(self._desired.values()))
 
     def report(self, key: str) -> Report | None:
-        """What the thread last said of one consumer; None when it knows none."""
+        """Return the thread's latest report on a consumer; None without one."""
         return next((one for one in self.thread.snapshot().consumers if one.consumer_id == key), None)
 
-    def wait(self, key: str, *states: str, timeout: float = 15, revision: int = 0) -> Report:
+    def wait(self, key: str, *states: str, timeout: float = 25, revision: int = 0) -> Report:
         """Wait until a consumer is reported to be in one of these states."""
 
         def reached() -> Report | None:

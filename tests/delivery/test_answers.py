@@ -1,4 +1,4 @@
-"""Whatever comes back from a target, each request ends in one answer."""
+"""Each request to a target ends in one answer, even if the target sends malformed bytes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_status_is_seen_as_it_is(client: Client, target: Target) -> None:
 
 
 @pytest.mark.parametrize("status", [100, 102, 103, 150, 199])
-def test_what_is_said_in_between_is_no_answer(client: Client, status: int) -> None:
+def test_an_interim_response_is_not_the_answer(client: Client, status: int) -> None:
     final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
     with answering(b"HTTP/1.1 %d Between\r\n\r\n" % status + final) as address:
         assert client.post(f"http://{address}/").status == 202

@@ -31,6 +31,7 @@ def test_a_target_that_is_down_for_a_while_costs_no_message_and_little_traffic(
     assert ready(channel, f"{queue}.dlq") == 0
 
 
+@pytest.mark.broker_independent
 def test_no_message_is_given_up_for_trying_a_target_that_is_down(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -54,6 +55,7 @@ def test_an_open_breaker_leaves_messages_ready_in_their_queue(
     wait_until(lambda: ready(channel, queue) >= 25)
 
 
+@pytest.mark.broker_independent
 def test_consumers_of_other_targets_do_not_notice(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -69,6 +71,7 @@ def test_consumers_of_other_targets_do_not_notice(
     channel.queue_delete(other)
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize("status", [404, 422])
 def test_answers_that_say_nothing_against_the_targets_health_do_not_open_it(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
@@ -80,6 +83,7 @@ def test_answers_that_say_nothing_against_the_targets_health_do_not_open_it(
     consumers.wait(queue, "failing", "suspended", "resting")
 
 
+@pytest.mark.broker_independent
 def test_a_changed_url_takes_messages_at_once_though_the_old_targets_breaker_is_open(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

@@ -11,7 +11,8 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 
 
-def test_what_is_in_flight_ends_where_it_was_sent_and_the_next_goes_to_the_new_target(
+@pytest.mark.broker_independent
+def test_requests_in_flight_end_at_the_old_target_and_later_ones_go_to_the_new_target(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, *"12345")
@@ -26,7 +27,8 @@ def test_what_is_in_flight_ends_where_it_was_sent_and_the_next_goes_to_the_new_t
     assert set(target.ids().values()) == {1}
 
 
-def test_what_is_in_flight_is_settled_by_the_rules_it_was_sent_under(
+@pytest.mark.broker_independent
+def test_a_request_in_flight_is_settled_by_the_definition_under_which_it_was_sent(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, b"body")

@@ -17,19 +17,20 @@ from tests.support.proxy import Proxy
 from tests.support.target import Target
 from tests.support.token_server import TokenServer, reply
 
-pytestmark = pytest.mark.versions
+pytestmark = pytest.mark.broker_independent
 
 
 def wait_held(target: Target, count: int) -> None:
     wait_until(lambda: target.held == count, 20, f"{count} requests in flight")
 
 
+@pytest.mark.versions
 def test_no_more_requests_are_in_flight_than_allowed_and_the_rest_follow(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish_ids(channel, queue, map(str, range(20)))
     consumers.deliver(queue, target.url("/hold"), concurrency={"max": 3})
-    wait_until(lambda: consumers.report(queue).in_flight == 20, 10, "all messages at the worker")
+    wait_until(lambda: consumers.report(queue).in_flight == 20, 20, "all messages at the worker")
     wait_held(target, 3)
     target.release()
     wait_held(target, 3)
@@ -57,7 +58,7 @@ def test_batches_and_ordered_consumers_have_the_limit_as_well(
     wait_until(lambda: target.release() is None and target.count == 4 + 12, 20, "all requests")
     target.release()
     for name in (queue, other):
-        wait_until(lambda name=name: consumers.report(name).delivered == 12, 10, "12 delivered")
+        wait_until(lambda name=name: consumers.report(name).delivered == 12, 20, "12 delivered")
 
 
 def test_after_the_breaker_has_closed_requests_begin_with_one(
@@ -104,7 +105,7 @@ def test_a_request_that_is_dropped_makes_room_for_the_next(
         channel.basic_publish("", queue, b"1")
         fields: dict[str, Any] = {"batch": batch, "payload": "envelope", "concurrency": {"max": 1}}
         consumers.deliver(queue, target.url(), auth=tokens.auth, **fields)
-        wait_until(lambda: tokens.requests, 10, "a request for a token")
+        wait_until(lambda: tokens.requests, 20, "a request for a token")
         between.refuse()
         consumers.wait(queue, "waiting")
         channel.basic_publish("", queue, b"2")
@@ -124,9 +125,9 @@ def test_a_limit_that_was_removed_meanwhile_is_kept_again(
     consumers.deliver(queue, target.url("/hold"))
     consumers.deliver(queue, target.url("/hold"), concurrency={"max": 2})
     target.release()
-    wait_until(lambda: consumers.report(queue).delivered == 3, 10, "3 delivered")
+    wait_until(lambda: consumers.report(queue).delivered == 3, 20, "3 delivered")
     publish_ids(channel, queue, map(str, range(3, 12)))
-    wait_until(lambda: consumers.report(queue).in_flight == 9, 10, "9 messages at the worker")
+    wait_until(lambda: consumers.report(queue).in_flight == 9, 20, "9 messages at the worker")
     wait_held(target, 2)
     assert target.count == 5
 
@@ -154,7 +155,7 @@ def test_an_ordered_consumer_begins_with_one_request_as_well(
 def test_hundreds_of_held_messages_that_are_not_sent_follow_each_other(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, batch: dict[str, int] | None
 ) -> None:
-    """Each could be the probe of the half-open circuit breaker, but the filter does not admit it."""
+    """Each could be the probe of the half-open circuit breaker, but none matches the filter."""
     target.answer = 500
     for number in range(400):
         channel.basic_publish("", queue, b'{"key": %d}' % number)
@@ -165,7 +166,7 @@ def test_hundreds_of_held_messages_that_are_not_sent_follow_each_other(
     }  # fmt: skip
     consumers.run(queue, target.url(), **fields)
     consumers.wait(queue, "breaker-open")
-    wait_until(lambda: consumers.report(queue).in_flight == 400, 10, "all messages at the worker")
+    wait_until(lambda: consumers.report(queue).in_flight == 400, 20, "all messages at the worker")
     consumers.run(queue, target.url(), **(fields | {"rate_limit": None}))
     wait_until(lambda: consumers.report(queue).filtered == 399, 20, "399 filtered")
     assert (consumers.report(queue).requeued, consumers.report(queue).dead_lettered) == (1, 0)  # the first, uncharged

@@ -67,7 +67,7 @@ def test_a_connection_that_is_reset_again_and_again_loses_nothing(
     assert ready(channel, queue) == 0
 
 
-def test_what_was_in_flight_when_the_connection_broke_is_delivered_again_under_its_id(
+def test_messages_in_flight_at_a_connection_loss_are_redelivered_with_the_same_id(
     make_consumers: Callable[..., Consumers],
     channel: BlockingChannel,
     queue: str,
@@ -151,7 +151,7 @@ def test_a_stall_is_noticed_within_two_heartbeats_of_ten_seconds_unless_the_url_
 
 
 def heartbeats(broker: BrokerNode) -> dict[str, int]:
-    """What a worker's connections have agreed upon with the broker, in seconds, by their names."""
+    """Return the heartbeat timeout in seconds of each of the worker's connections, by name."""
     found = broker.management.get("connections").json()
     names = {one["client_properties"].get("connection_name"): one["timeout"] for one in found}
     return {name: timeout for name, timeout in names.items() if name}

@@ -206,7 +206,7 @@ def test_a_copy_that_is_confirmed_late_and_once_more_settles_its_message_once(
 
 
 @pytest.mark.parametrize(("status", "ordering"), [(422, "none"), (500, "none"), (500, "queue")])
-def test_a_message_whose_headers_leave_no_room_for_reasons_is_dead_lettered_as_it_was_and_holds_nobody_up(
+def test_a_message_without_room_for_reasons_is_dead_lettered_unchanged_and_delays_no_other(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int, ordering: str
 ) -> None:
     target.answer = lambda request: status if request.body == b"large" else 200

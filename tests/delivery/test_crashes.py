@@ -77,12 +77,12 @@ def test_a_consumer_thread_that_crashes_again_and_again_is_restarted_until_it_ru
     registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url()))
     worker.start()
     try:
-        wait_until(lambda: worker.fault, 10)
+        wait_until(lambda: worker.fault, 20)
         assert worker.fault == "The consumer thread crashed (RuntimeError); the log has the traceback."
-        wait_until(lambda: [beat.connected for beat in registry.heartbeats.live()] == [False], 10)
+        wait_until(lambda: [beat.connected for beat in registry.heartbeats.live()] == [False], 20)
         publish(channel, queue, b"body")
         target.wait_for(1, 30)
-        wait_until(lambda: worker.fault is None, 10)
+        wait_until(lambda: worker.fault is None, 20)
         assert len(made) == 13
     finally:
         worker.stop(1)
@@ -101,8 +101,8 @@ def test_a_consumer_thread_that_goes_on_crashing_is_restarted_ever_more_rarely(
     worker = Reconciler(registry, gateway, thread, Periods(restart=3600.0))
     worker.start()
     try:
-        wait_until(lambda: worker.fault, 10)
-        wait_until(registry.heartbeats.live, 10)
+        wait_until(lambda: worker.fault, 20)
+        wait_until(registry.heartbeats.live, 20)
         assert len(made) == 1
     finally:
         worker.stop(1)
@@ -234,11 +234,11 @@ def test_crashes_of_long_ago_do_not_prolong_the_pause_of_a_publisher(broker: Emb
     publisher.start()
     try:
         for _ in range(10):  # if all of them counted, the pauses would come to a minute
-            wait_until(lambda: publisher.connected, 5)
+            wait_until(lambda: publisher.connected, 20)
             assert publisher.publish([Message(queue, b"body")], 5).result() == [None]
             publisher.loop.crash()
-            wait_until(lambda: not publisher.connected, 5)
-        wait_until(lambda: publisher.connected, 5)
+            wait_until(lambda: not publisher.connected, 20)
+        wait_until(lambda: publisher.connected, 20)
     finally:
         publisher.stop(1)
 
@@ -266,17 +266,17 @@ class LetsThemIn(BreakablePublisher):
     def _open(self) -> None:
         if self._loop is not None:
             self.inbox.go_on.set()
-            wait_until(lambda: self.inbox, 10)
+            wait_until(lambda: self.inbox, 20)
         super()._open()
 
 
 def test_a_message_that_comes_between_two_loops_is_taken_by_the_second(broker: EmbeddedNode, queue: str) -> None:
     publisher = LetsThemIn(BrokerNodes.parse(broker.amqp_url))
     publisher.start()
-    wait_until(lambda: publisher.connected, 5)
+    wait_until(lambda: publisher.connected, 20)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(lambda: publisher.publish([Message(queue, b"late")], 10).result())
-        assert publisher.inbox.reached.wait(5)
+        assert publisher.inbox.reached.wait(20)
         publisher.loop.crash()
         assert late.result(30) == [None]
     assert publisher.publish([Message(queue, b"body")], 5).result() == [None]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.versions
 
 
 def facts(broker: BrokerNode, queue: str) -> QueueFacts:
-    """What a worker reads of a queue before it consumes."""
+    """Return the description of a queue that a worker reads before it consumes."""
     url = broker.management_url.replace("http://", "http://guest:guest@")
     return DeadLetterGateway(ManagementClient(management_nodes(url))).facts()[queue]
 

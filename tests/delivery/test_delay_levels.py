@@ -100,7 +100,7 @@ def test_retries_of_an_earlier_version_come_back_although_its_due_exchange_led_t
         newer.end()
 
 
-def test_what_an_earlier_version_left_as_orphans_moves_to_the_new_queue_and_its_ladder_drains(
+def test_orphans_of_an_earlier_version_move_to_the_new_queue_and_its_retry_queues_drain(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, broker: BrokerNode
 ) -> None:
     consumers.end()

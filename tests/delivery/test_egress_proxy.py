@@ -200,7 +200,7 @@ def test_no_message_pays_while_the_proxy_fails_and_tokens_come_by_it_too(
      "http://proxy:1/path", "http://me:can/ary@proxy:1", "http://proxy:1?canary", "http://pröxy:1", "socks4://proxy:1",
      "http://me:canary\r\n@proxy:1"],
 )  # fmt: skip
-def test_what_is_no_proxy_is_refused_with_a_sentence_and_without_its_login(text: str) -> None:
+def test_an_invalid_proxy_url_is_refused_with_a_reason_and_without_its_login(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(must|names)") as refused:
         egress.EgressProxy.parse(text)
     assert "canary" not in str(refused.value)

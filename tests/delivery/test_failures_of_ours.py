@@ -31,7 +31,7 @@ from tests.support.rendering import no_descriptors, renderers, stopped_renderer
 from tests.support.target import Target
 from tests.support.token_server import TokenServer, reply
 
-pytestmark = pytest.mark.versions
+pytestmark = pytest.mark.broker_independent
 
 TEMPLATE = PayloadTemplate(template="{{ text }}", content_type="text/plain")
 
@@ -77,7 +77,7 @@ def waiting(request: pytest.FixtureRequest, tokens: TokenServer) -> Waiting:
 
 
 def in_flight(consumers: Consumers, key: str, count: int) -> None:
-    wait_until(lambda: (one := consumers.report(key)) and one.in_flight == count, 10, f"{count} in flight")
+    wait_until(lambda: (one := consumers.report(key)) and one.in_flight == count, 20, f"{count} in flight")
 
 
 def delivered(consumers: Consumers, key: str, count: int) -> None:
@@ -152,6 +152,7 @@ def test_a_message_that_waits_when_its_consumer_is_changed_is_sent_by_the_new_de
     assert [one.url for one in target.requests] == ["/old", "/new"]
 
 
+@pytest.mark.versions
 def test_a_message_that_waits_when_its_channel_closes_is_sent_once(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, waiting: Waiting, unique_name: str
 ) -> None:
@@ -243,6 +244,7 @@ def test_an_observer_that_raises_changes_no_fate(
     assert target.count == 1
 
 
+@pytest.mark.versions
 def test_a_settlement_that_raises_gives_the_message_back(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def wait_filtered(consumers: Consumers, queue: str, number: int) -> None:
     wait_until(lambda: (report := consumers.report(queue)) and report.filtered == number, 20, f"{number} filtered")
 
 
+@pytest.mark.broker_independent
 def test_the_target_gets_what_the_filter_admits_and_the_rest_is_dead_lettered_uncharged(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_message_stays_while_it_can_be_forwarded_nowhere(
     wait_filtered(consumers, queue, 2)
 
 
+@pytest.mark.broker_independent
 def test_discarded_messages_are_gone_and_counted(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_message_that_goes_in_a_circle_is_dead_lettered_in_the_end(
     assert not target.requests
 
 
+@pytest.mark.broker_independent
 def test_an_ordered_consumer_filters_in_order_and_a_filtered_message_holds_nothing_up(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -135,6 +138,7 @@ def test_an_ordered_consumer_filters_in_order_and_a_filtered_message_holds_nothi
     assert dead == ["0", "2", "4", "6"]
 
 
+@pytest.mark.broker_independent
 def test_a_filtered_message_says_nothing_of_the_target(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

@@ -231,7 +231,7 @@ def test_a_message_near_its_limit_whose_dead_letter_is_refused_for_long_is_not_s
 
 
 @pytest.mark.parametrize("internal", [True, False])
-def test_a_dead_letter_exchange_that_may_not_be_published_to_disturbs_nobody(
+def test_a_dead_letter_exchange_without_write_permission_does_not_affect_other_consumers(
     consumers: Consumers, channel: BlockingChannel, unique_name: str, target: Target, broker: BrokerNode, internal: bool
 ) -> None:
     """RabbitMQ itself dead-letters into internal exchanges."""
@@ -274,7 +274,7 @@ def test_a_due_exchange_that_somebody_deletes_comes_back(
     target.wait_for(2, 25)
 
 
-def test_retries_of_a_running_consumer_come_back_after_another_worker_has_made_the_due_exchange_anew(
+def test_retries_return_after_another_worker_has_declared_the_due_exchange_again(
     make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     consumers = make_consumers(periods=Periods(verify=0.5, declare_again=0.5))

@@ -45,7 +45,9 @@ def test_no_packet_goes_to_a_closed_address_however_it_is_spelled(
     assert target.connections_opened == 0
 
 
-def test_what_counts_is_the_address_that_a_name_resolves_to_just_now(client: MakeClient, target: Target) -> None:
+def test_the_guard_checks_the_address_to_which_a_name_resolves_at_the_connection(
+    client: MakeClient, target: Target
+) -> None:
     guard = Guard("localhost", "127.0.0.0/8, ::1")
     url = UrlTemplate(target.url().replace("127.0.0.1", "localhost"))
     assert guard.check_target(url.target) is None, "the name alone looks innocent"

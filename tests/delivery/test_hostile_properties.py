@@ -1,4 +1,4 @@
-"""Whatever a publisher writes into properties and headers: no header of ours is forged, no consumer dies of it."""
+"""Hostile properties and headers of a publisher forge no header of the service, and stop no consumer."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ Declare = Callable[..., str]
 
 @pytest.fixture
 def publisher(broker: BrokerNode) -> Iterator[PublisherThread]:
-    """One that is connected."""
+    """Yield a connected publisher."""
     one = PublisherThread(BrokerNodes.parse(broker.amqp_url))
     one.start()
     wait_until(lambda: one.connected, 15)
@@ -90,7 +90,7 @@ def ids(held: list[HeldMessage]) -> list[str]:
 
 
 def plain(held: list[HeldMessage]) -> list[dict[str, Any]]:
-    """What is seen of messages, in the order of their ids and without what every look changes."""
+    """Return messages, sorted by id, without the properties that every read changes."""
     shown = [one.model_dump(exclude={"redelivered"}) for one in held]
     return sorted(shown, key=lambda one: one["properties"]["messageId"])
 
@@ -150,7 +150,7 @@ def test_the_limit_of_a_policy_counts(
     policy = {"pattern": f"^{queue}$", "definition": {"delivery-limit": 2}, "apply-to": "queues"}
     assert broker.management.put("policies", "/", "low", body=policy).ok
     path = ("queues", "/", queue)
-    wait_until(lambda: broker.management.get(*path).json().get("effective_policy_definition"), 10)
+    wait_until(lambda: broker.management.get(*path).json().get("effective_policy_definition"), 20)
     fill(channel, queue)
     held = HeldMessages(reader)
     wait_until(lambda: waiting(channel, queue) == 4)
@@ -159,8 +159,8 @@ def test_the_limit_of_a_policy_counts(
     assert waiting(channel, dead) == 0
 
 
-@pytest.mark.parametrize("limit", [2, 3, 20])
-def test_thirty_dry_runs_and_filtered_replays_leave_what_they_do_not_replay(
+@pytest.mark.parametrize(("limit", "times"), [(2, 10), (3, 10), (20, 30)])
+def test_more_dry_runs_and_filtered_replays_than_any_limit_leave_what_they_do_not_replay(
     reader: QueueReader,
     publisher: PublisherThread,
     channel: BlockingChannel,
@@ -168,6 +168,7 @@ def test_thirty_dry_runs_and_filtered_replays_leave_what_they_do_not_replay(
     dead: str,
     unique_name: str,
     limit: int,
+    times: int,
 ) -> None:
     queue = declare(delivery_limit=limit)
     fill(channel, queue)
@@ -176,7 +177,7 @@ def test_thirty_dry_runs_and_filtered_replays_leave_what_they_do_not_replay(
     dry = ReplayRequest(queue_name="none", dead_letter_queue=queue, dry_run=True)
     other = ReplayRequest(queue_name="none", dead_letter_queue=queue, filter=DeadLetterFilter(message_ids=("9",)))
     failing = ReplayRequest(queue_name=f"{unique_name}-missing", dead_letter_queue=queue)
-    for _ in range(30):
+    for _ in range(times):
         found = [replay.run(one, threading.Event(), lambda _: None) for one in (dry, other, failing)]
         assert found == [Progress(4, 4, 4), Progress(4, 4, 0), Progress(4, 4, 4, failed=4)]
     wait_until(lambda: waiting(channel, queue) == 4)
@@ -210,7 +211,7 @@ def test_nothing_is_taken_while_no_copy_could_be_made(
                 held.get(queue, 10, "peek", 1000)
     finally:
         broker.set_memory_alarm(False)
-    wait_until(lambda: sorted(ids(held.get(queue, 10, "peek", 1000))) == ["0", "1", "2", "3"], 10)
+    wait_until(lambda: sorted(ids(held.get(queue, 10, "peek", 1000))) == ["0", "1", "2", "3"], 20)
     assert waiting(channel, dead) == 0
 
 

@@ -47,7 +47,7 @@ def faulty(broker: BrokerNode, proxy: Callable[[int], Proxy], target: Target) ->
 
 @pytest.fixture
 def publishers() -> Iterator[list[PublisherThread]]:
-    """Those in it end with the test."""
+    """Yield a list. The publishers in it end with the test."""
     made: list[PublisherThread] = []
     yield made
     for one in made:
@@ -104,7 +104,7 @@ def test_a_name_with_several_addresses_is_tried_by_all_of_them(
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-def test_the_reason_of_every_node_is_told_without_a_password(
+def test_the_error_has_the_reason_of_every_node_without_a_password(
     broker: BrokerNode, publishers: list[PublisherThread], faulty: Callable[[str], str]
 ) -> None:
     url = f"{faulty('refuses')},{faulty('another login')},{faulty('swallows')},{faulty('closes')}"

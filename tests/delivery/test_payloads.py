@@ -1,4 +1,4 @@
-"""What targets get when a consumer asks for more than the body: on the wire, by all the brokers."""
+"""Requests with a payload other than the raw body, on the wire, with all brokers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.delivery.running import AT_ONCE, ONE_SECOND, Consumers
 from tests.support.amqp import get, publish, wait_ready
 from tests.support.processes import wait_until
 from tests.support.target import Target
+
+pytestmark = pytest.mark.broker_independent
 
 OLD, NEW = ("whsec_" + base64.b64encode(letter * 24).decode() for letter in (b"o", b"n"))
 

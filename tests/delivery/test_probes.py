@@ -57,7 +57,7 @@ class Probed:
 
     def start(self) -> None:
         self.process.start()
-        self.process.wait_ready(self.live, 30)
+        self.process.wait_ready(self.live, 60)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_worker_that_shuts_down_is_live_and_not_ready(
     publish(channel, queue, b"1")
     wait_until(lambda: target.held == 1, 20, "the message in flight")
     worker.process.signal(signal.SIGTERM)
-    wait_until(lambda: worker.unready() == "The worker is shutting down.", 10, "the shutdown being reported")
+    wait_until(lambda: worker.unready() == "The worker is shutting down.", 20, "the shutdown being reported")
     assert worker.live()
     target.release()
     wait_until(lambda: not worker.process.running, 20, "its end")

@@ -1,4 +1,4 @@
-"""What PublisherThread says of a message is what the broker said."""
+"""PublisherThread reports the broker's result for each message."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_message_is_in_its_queue_when_its_publisher_hears_so(
     assert first.properties.delivery_mode == 2
 
 
-def test_an_unroutable_message_is_told_from_its_neighbours_even_when_they_look_alike(
+def test_an_unroutable_message_is_distinguished_from_identical_routable_ones(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
     results = publisher.publish([message(queue), message("nowhere"), message(queue), message("nowhere")], 10).result()
@@ -198,7 +198,7 @@ def nested(depth: int) -> Any:
     return value
 
 
-def test_what_cannot_be_written_as_amqp_is_refused_and_harms_no_other(
+def test_a_message_that_amqp_cannot_encode_is_refused_and_the_others_are_published(
     publisher: PublisherThread, channel: BlockingChannel, queue: str
 ) -> None:
     odd = [

@@ -60,7 +60,7 @@ def test_a_missing_queue_is_not_looked_for_in_a_tight_loop_and_delays_no_other_c
     assert counter.sent[CHANNEL_OPEN] - before < 20, "every look at a missing queue costs a channel"
 
 
-def test_messages_in_flight_when_their_queue_is_deleted_harm_nobody(
+def test_messages_in_flight_of_a_deleted_queue_do_not_affect_other_consumers(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, *"123")

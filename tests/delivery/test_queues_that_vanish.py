@@ -44,7 +44,7 @@ def test_an_expiring_queue_outlives_several_leases_while_its_consumer_sends_noth
 
 
 @pytest.mark.parametrize("facts", [AUTO_DELETE, QueueFacts(exclusive=True), QueueFacts(type="stream")])
-def test_a_queue_that_no_consumer_may_take_is_left_alone_with_the_reason(
+def test_a_consumer_of_an_unfit_queue_is_suspended_with_the_reason(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, facts: QueueFacts
 ) -> None:
     publish(channel, queue, b"body")

@@ -1,4 +1,4 @@
-"""What the registry desires is what runs, and what runs is what the heartbeats say."""
+"""Workers run the consumers of the registry, and report them in heartbeats."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def wait_state(registry: Store, consumer_id: str, state: str | None) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_what_is_created_changed_paused_resumed_and_deleted_is_taken_up(
+def test_a_worker_applies_created_changed_paused_resumed_and_deleted_consumers(
     registry: Store, channel: BlockingChannel, queue: str, target: Target, create: Callable[..., RegisteredConsumer]
 ) -> None:
     consumer = create(target.url("/one"))

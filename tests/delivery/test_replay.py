@@ -1,4 +1,4 @@
-"""Replays and moves of dead letters: what a replay holds at once, and where a moved dead letter can go."""
+"""Replays and moves of dead letters: the messages that a replay holds at once, and the queues of a move."""
 
 from __future__ import annotations
 

@@ -77,12 +77,13 @@ def test_without_reply_nothing_is_answered(
     assert ready(channel, replies) == 0
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize(
     ("content_type", "shown"),
     [(b"text/plain; \xff", "text/plain; \ufffd"), (b"a" * 300, "application/octet-stream"), (b"", None)],
     ids=["not UTF-8", "longer than AMQP allows", "empty"],
 )
-def test_whatever_content_type_a_target_answers_its_caller_is_answered(
+def test_a_reply_is_published_whatever_the_content_type_of_the_target(
     consumers: Consumers, channel: BlockingChannel, queue: str, content_type: bytes, shown: str | None
 ) -> None:
     replies = channel.queue_declare("", exclusive=True).method.queue

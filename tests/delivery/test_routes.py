@@ -114,6 +114,7 @@ def test_a_routed_message_is_the_one_that_was_published(
     assert ready(channel, elsewhere) == 1, "CC takes effect once"
 
 
+@pytest.mark.broker_independent
 def test_a_target_that_is_down_or_slow_holds_up_no_other(
     consumers: Consumers, channel: BlockingChannel, queue: str, queues: dict[str, str], target: Target
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_target_that_is_down_or_slow_holds_up_no_other(
     assert consumers.wait(queue, "running").error is None
 
 
+@pytest.mark.broker_independent
 def test_a_route_keeps_the_order(
     consumers: Consumers, channel: BlockingChannel, queue: str, queues: dict[str, str], target: Target
 ) -> None:

@@ -255,7 +255,7 @@ def test_a_message_of_high_priority_keeps_back_none_that_is_due_before(
     assert time.time() < due + 4  # before the time of the other
 
 
-def test_a_broker_that_refuses_the_levels_is_said_at_once_and_nothing_is_kept(
+def test_a_refused_declaration_of_the_levels_is_an_error_at_once_and_schedules_nothing(
     make_publisher: MakePublisher, broker: BrokerNode, channel: BlockingChannel, queue: str
 ) -> None:
     publisher = make_publisher(Periods(settling=0, declare_again=0.5))

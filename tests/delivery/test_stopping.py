@@ -30,7 +30,7 @@ def test_stopping_waits_for_what_is_in_flight_and_takes_nothing_new(
     assert target.count == 4
 
 
-def test_what_is_not_finished_by_the_deadline_goes_back_uncharged(
+def test_deliveries_that_exceed_the_drain_timeout_return_to_the_queue_uncharged(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, b"retried", message_id="m-1")
@@ -85,7 +85,7 @@ def test_a_thread_without_a_broker_stops_at_once(make_consumers: Callable[..., C
     assert consumers.thread.join(20)
 
 
-def test_what_a_stopped_thread_hands_back_another_delivers(
+def test_another_thread_delivers_the_messages_that_a_stopped_thread_returned(
     make_consumers: Callable[..., Consumers], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     publish(channel, queue, *map(str, range(50)))

@@ -129,12 +129,12 @@ def test_a_worker_whose_heartbeats_are_refused_keeps_its_share_of_a_rate_limit(
 
     others()
     direct.consumers.create(spec)
-    wait_until(lambda: share() == 1 / 3, 10, "the worker taking a third")
+    wait_until(lambda: share() == 1 / 3, 20, "the worker taking a third")
     mongo_proxy.faults = [Fault("update", "heartbeats", UNAUTHORIZED)]
-    wait_until(lambda: share() == 1 / 2, 10, "its own silence, of which it hears")
-    wait_until(lambda: heartbeats.count() == 0, 10, "nobody being live")
+    wait_until(lambda: share() == 1 / 2, 20, "its own silence, of which it hears")
+    wait_until(lambda: heartbeats.count() == 0, 20, "nobody being live")
     told = len(steered.shares)
-    wait_until(lambda: len(steered.shares) > told + 10, 10, "the worker being steered on")
+    wait_until(lambda: len(steered.shares) > told + 10, 20, "the worker being steered on")
     assert set(steered.shares[told:]) == {1 / 2}
 
 
@@ -159,4 +159,4 @@ def test_a_consumer_whose_deletion_was_not_confirmed_is_drained_soon(
     with pytest.raises(Exception, match="did not answer in time"):
         hasty.consumers.delete(consumer.id)
     hasty.close()
-    wait_until(lambda: consumers() == [], 10, "it being drained, long before the registry is read again")
+    wait_until(lambda: consumers() == [], 20, "it being drained, long before the registry is read again")

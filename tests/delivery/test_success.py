@@ -1,4 +1,4 @@
-"""What the target gets, and what becomes of a message that it takes."""
+"""The request to the target, and the message after a 2xx."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ def test_ten_in_a_row_suspend_the_consumer_and_no_message_is_lost_or_charged(
     wait_until(lambda: (one := consumers.report(queue)) and (one.delivered, one.in_flight) == (12, 0))
 
 
+@pytest.mark.broker_independent
 def test_a_consumer_rests_between_two_of_them_and_goes_on_by_itself(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_consumer_rests_between_two_of_them_and_goes_on_by_itself(
     assert all(later - earlier >= 0.5 for earlier, later in pairwise(times))
 
 
+@pytest.mark.broker_independent
 def test_gone_suspends_at_once(consumers: Consumers, channel: BlockingChannel, queue: str, target: Target) -> None:
     publish(channel, queue, *"123")
     consumers.run(queue, target.url("/status/410"), prefetch=1)
@@ -57,6 +59,7 @@ def test_gone_suspends_at_once(consumers: Consumers, channel: BlockingChannel, q
     assert target.count == 1
 
 
+@pytest.mark.broker_independent
 @pytest.mark.parametrize("status", [302, 307])
 def test_redirects_are_never_followed(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target, status: int
@@ -69,6 +72,7 @@ def test_redirects_are_never_followed(
     assert ready(channel, queue) == 1
 
 
+@pytest.mark.broker_independent
 def test_a_suspended_consumer_does_not_keep_the_others_from_theirs(
     consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
 ) -> None:

@@ -20,6 +20,8 @@ from tests.support.amqp import publish, ready, take
 from tests.support.processes import free_port, wait_until
 from tests.support.target import Target
 
+pytestmark = pytest.mark.broker_independent
+
 EMPTY = b"Content-Length: 0\r\n\r\n"
 GZIP_BOMB = b"\x1f\x8b\x08" + bytes(60_000)
 RAW = {

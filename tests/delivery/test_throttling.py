@@ -17,6 +17,8 @@ from tests.support.processes import wait_until
 from tests.support.target import Target
 from tests.support.target_http import Request
 
+pytestmark = pytest.mark.broker_independent
+
 
 def throttle_until(end: float, status: int = 429) -> Callable[[Request], int]:
     return lambda _request: status if time.monotonic() < end else 200
@@ -121,6 +123,7 @@ def test_a_replayed_message_is_as_young_as_its_replay(
     wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 20)
 
 
+@pytest.mark.versions
 def test_pauses_do_not_use_up_the_delivery_limit_of_a_quorum_queue(
     consumers: Consumers, channel: BlockingChannel, unique_name: str, target: Target
 ) -> None:

@@ -22,6 +22,8 @@ from tests.support.certificates import Authority
 from tests.support.processes import Process, free_port, wait_until
 from tests.support.programs import require
 
+pytestmark = pytest.mark.broker_independent
+
 _CONFIG = """
 {user} worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;
 events {{ worker_connections 64; }}
@@ -51,7 +53,7 @@ class MutualTls:
         program = require("NGINX", "nginx")
         self.process = Process([program, "-c", str(place / "nginx.conf"), "-p", str(place)], place / "log")
         self.process.start()
-        self.process.wait_ready(self._listens, 20)
+        self.process.wait_ready(self._listens, 60)
 
     def _listens(self) -> bool:
         with socket.socket() as one:
@@ -132,10 +134,10 @@ def test_deliveries_show_the_certificate_and_a_new_one_after_a_change(
 def test_a_certificate_that_expires_suspends_the_consumer_and_no_message_is_charged(
     consumers: Consumers, channel: BlockingChannel, queue: str, nginx: MutualTls
 ) -> None:
-    tls = nginx.client("mayfly", days=4 / 86400)
+    tls = nginx.client("mayfly", days=8 / 86400)
     consumers.deliver(queue, nginx.url + "open", tls=tls, reply=True)
     publish(channel, queue, b"first")
-    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 4)
+    wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 20)
     end = consumers.spec(queue).tls
     assert end is not None
     wait_until(lambda: datetime.now(UTC) >= end.expires_at)

@@ -51,7 +51,7 @@ def begin(registry: Store, workers: list[Process], channel: BlockingChannel, que
     target.wait_for(100, 30)
 
 
-def test_what_a_killed_worker_held_the_other_delivers_and_only_that_may_come_twice(
+def test_the_other_worker_delivers_the_messages_of_a_killed_worker_and_only_those_may_come_twice(
     registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     begin(registry, workers, channel, queue, target)
@@ -62,7 +62,7 @@ def test_what_a_killed_worker_held_the_other_delivers_and_only_that_may_come_twi
     assert target.count - len(IDS) <= PREFETCH
 
 
-def test_a_worker_that_is_told_to_stop_finishes_what_it_holds_and_repeats_nothing(
+def test_a_stopping_worker_finishes_its_deliveries_and_repeats_none(
     registry: Store, workers: list[Process], channel: BlockingChannel, queue: str, target: Target
 ) -> None:
     begin(registry, workers, channel, queue, target)

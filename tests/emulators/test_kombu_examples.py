@@ -25,7 +25,7 @@ def test_basic_producer_consumer_pattern(capsys: pytest.CaptureFixture[str]) -> 
 
     consumer = Consumer(channel, queues=[queue], callbacks=[callback])
     consumer.consume()
-    wait_until(lambda: capsys.readouterr().out == "Received: {'message': 'Hello, World!'}\n", 5, "the callback")
+    wait_until(lambda: capsys.readouterr().out == "Received: {'message': 'Hello, World!'}\n", 20, "the callback")
     conn.disconnect()
 
 
@@ -122,7 +122,7 @@ def test_consumer_with_callback(capsys: pytest.CaptureFixture[str]) -> None:
     consumer = Consumer(channel, queues=[queue], callbacks=[process_message], no_ack=False)
     consumer.consume()
     Producer(channel, routing_key="work_queue").publish("one")
-    wait_until(lambda: capsys.readouterr().out == "Processing: one\n", 5, "the callback")
+    wait_until(lambda: capsys.readouterr().out == "Processing: one\n", 20, "the callback")
     conn.disconnect()
 
 
@@ -170,7 +170,7 @@ def test_multiple_producers_and_consumers() -> None:
 
     consumer = Consumer(channel, queues=[queue], callbacks=[callback])
     consumer.consume()
-    wait_until(lambda: len(messages_received) == 15, 5, "15 messages")
+    wait_until(lambda: len(messages_received) == 15, 20, "15 messages")
     assert set(messages_received) == {f"Message from producer {p}: {i}" for p in range(3) for i in range(5)}
     conn.disconnect()
 
@@ -194,14 +194,14 @@ def test_the_api_reference_holds() -> None:
     queue.put(Message("back", "text/plain", "utf-8", {}, {}, None))
     got: list[str] = []
     tag = channel.basic_consume("orders", lambda one: got.append(one.body), no_ack=True, consumer_tag="mine")
-    wait_until(lambda: got == ["back"], 5, "the message")
+    wait_until(lambda: got == ["back"], 20, "the message")
     assert tag == "mine"
     consumer = Consumer(channel, queues=[Queue("all")], no_ack=False)
     consumer.register_callback(
         lambda one: (got.append(one.body), channel.basic_reject(one.delivery_info["delivery_tag"]))
     )
     consumer.consume(no_ack=False)
-    wait_until(lambda: got == ["back", [1]], 5, "the message")
+    wait_until(lambda: got == ["back", [1]], 20, "the message")
     channel.close()
     conn.disconnect()
 

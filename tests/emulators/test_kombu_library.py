@@ -35,7 +35,7 @@ def consumed(connection: kombu.Connection, queue: kombu.Queue, count: int) -> li
 
     with connection.Consumer(queue, callbacks=[callback]):
         while len(got) < count:
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=20)
     return got
 
 

@@ -65,15 +65,15 @@ def test_a_message_is_on_disk_when_its_publish_returns(run: Callable[[str], Proc
 
 def test_one_process_at_a_time_uses_a_directory(run: Callable[[str], Process], tmp_path: Path) -> None:
     holding = run(HOLDS)
-    holding.wait_ready(lambda: "held" in holding.output(), 30)
+    holding.wait_ready(lambda: "held" in holding.output(), 60)
     with pytest.raises(EmulatorError, match="is in use by another"):
         Connection(path=tmp_path / "data").connect()
     holding.kill()
     Connection(path=tmp_path / "data").connect().disconnect()
-    run(HOLDS).wait_ready(lambda: holding.output().count("held") == 2, 30)
+    run(HOLDS).wait_ready(lambda: holding.output().count("held") == 2, 60)
 
 
-def test_what_is_acked_is_gone_and_what_is_not_comes_again(tmp_path: Path) -> None:
+def test_acked_messages_are_removed_and_the_others_are_redelivered(tmp_path: Path) -> None:
     with Connection(path=tmp_path) as connection:
         channel = connection.channel()
         kept = channel.queue_declare("kept")
@@ -89,7 +89,7 @@ def test_what_is_acked_is_gone_and_what_is_not_comes_again(tmp_path: Path) -> No
         kept = channel.queue_declare("kept")
         got: list[int] = []
         channel.basic_consume("kept", lambda message: got.append(message.body))  # bodies are read by another thread
-        wait_until(lambda: got == [1, 2], 5, "what was not acked")
+        wait_until(lambda: got == [1, 2], 20, "what was not acked")
         assert channel.queue_declare("fleeting", durable=False).empty()
 
 
@@ -113,7 +113,7 @@ def test_many_threads_publish_into_one_journal(tmp_path: Path) -> None:
     assert sorted(kept) == [[name, number] for name in "abcdefgh" for number in range(25)]
 
 
-def test_what_a_broker_has_left_in_the_directory_can_be_taken(tmp_path: Path) -> None:
+def test_the_emulator_reads_messages_that_the_broker_stored_in_the_directory(tmp_path: Path) -> None:
     with broker.running(tmp_path) as url, pika.BlockingConnection(pika.URLParameters(url)) as client:
         plain = client.channel()
         plain.confirm_delivery()
@@ -122,7 +122,7 @@ def test_what_a_broker_has_left_in_the_directory_can_be_taken(tmp_path: Path) ->
     with Connection(path=tmp_path) as connection:
         got: list[Message] = []
         connection.channel().basic_consume("kept", got.append)
-        wait_until(lambda: got, 5, "the message")
+        wait_until(lambda: got, 20, "the message")
         assert (got[0].body, got[0].headers) == (b"without a content type", {})
 
 

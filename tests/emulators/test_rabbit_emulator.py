@@ -38,13 +38,13 @@ def test_declaring_makes_the_dead_letter_queue_too(rabbit: RabbitMQ, unique_name
     rabbit.declare_queue(unique_name)  # again, in whatever way
 
 
-def test_publishing_to_a_queue_that_nobody_declared_makes_it(rabbit: RabbitMQ, unique_name: str) -> None:
+def test_publishing_to_an_undeclared_queue_declares_it(rabbit: RabbitMQ, unique_name: str) -> None:
     rabbit.publish(unique_name, "early")
     assert RabbitMQ.queues[unique_name] == ["early"]
 
 
 def test_consuming_does_not_block_and_consumers_run_side_by_side(rabbit: RabbitMQ, unique_name: str) -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=20)
     got: list[str] = []
 
     def work(message: str) -> None:
@@ -54,7 +54,7 @@ def test_consuming_does_not_block_and_consumers_run_side_by_side(rabbit: RabbitM
     for queue in (f"{unique_name}-a", f"{unique_name}-b"):
         rabbit.consume(queue, work)
         rabbit.publish(queue, queue)
-    wait_until(lambda: len(got) == 2, 5, "both messages")
+    wait_until(lambda: len(got) == 2, 20, "both messages")
 
 
 @pytest.mark.parametrize("declared", [False, True])
@@ -71,7 +71,7 @@ def test_a_message_whose_processing_fails_goes_to_the_dead_letter_queue(
     rabbit.consume(unique_name, work, *([] if declared else [dead]))
     for number in (1, 0, 2):
         rabbit.publish(unique_name, number)
-    wait_until(lambda: got == [10, 5], 5, "the others")
+    wait_until(lambda: got == [10, 5], 20, "the others")
     assert RabbitMQ.queues[dead] == [0]
     assert RabbitMQ.queues[unique_name] == []
     assert f"Processing a message of {unique_name} failed; moved to {dead}: division by zero" in caplog.text
@@ -86,7 +86,7 @@ def test_without_a_dead_letter_queue_a_failed_message_is_back_after_close(unique
 
     rabbit.consume(unique_name, fail)
     rabbit.publish(unique_name, "precious")
-    assert failed.wait(5)
+    assert failed.wait(20)
     rabbit.close()
     assert RabbitMQ.queues[unique_name] == ["precious"]
 
@@ -97,17 +97,17 @@ def test_close_finishes_what_is_in_hand_and_leaves_the_rest(unique_name: str) ->
 
     def work(message: int) -> None:
         began.set()
-        assert go_on.wait(5)
+        assert go_on.wait(20)
         done.append(message)
 
     for number in range(10):
         rabbit.publish(unique_name, number)
     rabbit.consume(unique_name, work)
-    assert began.wait(5)
+    assert began.wait(20)
     closing = threading.Thread(target=rabbit.close)
     closing.start()
     go_on.set()
-    closing.join(5)
+    closing.join(20)
     assert done + RabbitMQ.queues[unique_name] == list(range(10))
     rabbit.close()
     with pytest.raises(EmulatorError, match="closed"):

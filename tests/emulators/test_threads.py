@@ -56,9 +56,9 @@ def test_a_failing_callback_stops_nothing_and_its_message_is_a_dead_letter(
     Consumer(channel, [queue], [work]).consume()
     for number in (1, 0, 2):
         queue.put(Message(number))
-    wait_until(lambda: len(done) == 2, 5, "the others")
+    wait_until(lambda: len(done) == 2, 20, "the others")
     assert done == [1, 0.5]
-    assert dead.get(timeout=5).body == 0
+    assert dead.get(timeout=20).body == 0
     assert "A callback failed with a message of queue 'work'" in caplog.text
 
 
@@ -73,7 +73,7 @@ def test_without_dead_letters_a_failed_message_comes_again_once_the_channel_is_c
         raise ValueError(message.body)
 
     Consumer(channel, [queue], [fail]).consume()
-    assert failed.wait(5)
+    assert failed.wait(20)
     channel.close()
     assert connection.channel().queue_declare("work").get().delivery_info["redelivered"]
 
@@ -89,7 +89,7 @@ def test_with_no_ack_a_message_is_settled_before_its_callback_has_it(connection:
 
     Consumer(channel, [queue], [fail], no_ack=True).consume()
     queue.put(Message("gone"))
-    assert failed.wait(5)
+    assert failed.wait(20)
     channel.close()
     assert connection.channel().queue_declare("work").empty()
 
@@ -107,17 +107,17 @@ def test_closing_finishes_the_message_in_hand_and_returns_the_rest_in_order(
 
     def work(message: Message) -> None:
         began.set()
-        assert go_on.wait(5)
+        assert go_on.wait(20)
         message.ack()
         done.append(message.body)
 
     Consumer(channel, [queue], [work], no_ack=no_ack).consume()
-    assert began.wait(5)
+    assert began.wait(20)
     closing = threading.Thread(target=channel.close)
     closing.start()
-    wait_until(lambda: not channel.vhost.queue("work").consumers, 5, "the consumer being cancelled")
+    wait_until(lambda: not channel.vhost.queue("work").consumers, 20, "the consumer being cancelled")
     go_on.set()
-    closing.join(5)
+    closing.join(20)
     assert not closing.is_alive()
     rest = [queue.get().body for _ in range(queue.qsize())]
     assert done + rest == list(range(100))
@@ -137,12 +137,12 @@ def test_callbacks_may_publish_and_declare(channel: Channel) -> None:
 
     Consumer(channel, [queue], [count_down]).consume()
     queue.put(Message(50))
-    wait_until(lambda: seen == list(range(50, -1, -1)), 5, "the countdown")
+    wait_until(lambda: seen == list(range(50, -1, -1)), 20, "the countdown")
     assert channel.queue_declare("step 7").qsize() == 1
 
 
 def test_callbacks_may_disconnect_even_two_at_once(connection: Connection) -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=20)
     ended: list[str] = []
 
     def end(message: Message) -> None:
@@ -155,7 +155,7 @@ def test_callbacks_may_disconnect_even_two_at_once(connection: Connection) -> No
         queue = channel.queue_declare(name)
         Consumer(channel, [queue], [end]).consume()
         queue.put(Message(name))
-    wait_until(lambda: sorted(ended) == ["a", "b"], 5, "both callbacks")
+    wait_until(lambda: sorted(ended) == ["a", "b"], 20, "both callbacks")
 
 
 def test_a_queue_with_several_callbacks_calls_them_in_turn(channel: Channel) -> None:
@@ -167,7 +167,7 @@ def test_a_queue_with_several_callbacks_calls_them_in_turn(channel: Channel) -> 
     consumer.consume()  # it consumes already
     assert len(channel.vhost.queue("several").consumers) == 1
     queue.put(Message(1))
-    wait_until(lambda: called == ["first", "second"], 5, "both")
+    wait_until(lambda: called == ["first", "second"], 20, "both")
 
 
 def test_connections_of_a_process_share_its_broker(connection: Connection, unique_name: str) -> None:

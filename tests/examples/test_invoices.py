@@ -50,7 +50,7 @@ class Terminal:
         return self.process
 
     def says_in_the_end(self, *arguments: str, **settings: str) -> str:
-        """What it says when it ends by itself, which must be a failure."""
+        """Return the output of a run that must fail."""
         process = self.run(*arguments, **settings)
         wait_until(lambda: not process.running, 30, "the end")
         assert process.returncode == 1
@@ -80,9 +80,9 @@ def assert_restored(directory: Path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_the_cycle_goes_round_and_ctrl_c_ends_it(terminal: Terminal, stop: signal.Signals) -> None:
     process = terminal.run()
-    process.wait_ready(lambda: "The cycle is complete" in process.output(), 30)
+    process.wait_ready(lambda: "The cycle is complete" in process.output(), 60)
     process.signal(stop)
-    wait_until(lambda: not process.running, 10, "the end")
+    wait_until(lambda: not process.running, 20, "the end")
     assert process.returncode == 0
     assert process.output() == CYCLE + "Stopped.\n"
     assert_restored(terminal.directory)
@@ -106,7 +106,7 @@ def test_a_pdf_of_ones_own_goes_round(terminal: Terminal) -> None:
     own = terminal.directory / "mine.pdf"
     own.write_bytes(os.urandom(1_000_000))
     process = terminal.run("--pdf", "mine.pdf")
-    process.wait_ready(lambda: "The cycle is complete" in process.output(), 30)
+    process.wait_ready(lambda: "The cycle is complete" in process.output(), 60)
     assert (terminal.directory / "pdfs" / "restored" / "mine.pdf").read_bytes() == own.read_bytes()
 
 
@@ -167,7 +167,7 @@ def test_a_malformed_message_is_a_dead_letter_and_the_next_one_is_answered(
     rabbit.publish("1c_queue", create_pdf_msg("invoice.created", "crm", "1c", sample))
     with closing(Desk("1c", RabbitMQ(), sample)) as desk:
         one_c(desk)
-        wait_until(lambda: RabbitMQ.queues.get("dms_queue"), 5, "an answer")
+        wait_until(lambda: RabbitMQ.queues.get("dms_queue"), 20, "an answer")
     assert json.loads(RabbitMQ.queues["dms_queue"][0])["event"] == "invoice.approved"
     assert RabbitMQ.queues["1c_queue.dlq"][0] == "{oops"
     assert "1c takes invoice.created, and not contract.archived." in caplog.text

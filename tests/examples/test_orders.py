@@ -38,7 +38,7 @@ LESSONS = {
     12: ["worker | is told by Basic.Cancel"],
     13: ["nacked 7 times", "got all 10"],
 }
-"""What each lesson must say, on either broker."""
+"""The texts that each lesson must print, on either broker."""
 
 
 class Terminals:
@@ -60,7 +60,7 @@ class Terminals:
         return self._started[-1]
 
     def output(self, *words: str, status: int = 0) -> str:
-        """All that a command says that ends by itself."""
+        """Return the output of a command that ends without an interrupt."""
         process = self.run(*words)
         wait_until(lambda: not process.running, 90, f"the end of {words}")
         assert process.returncode == status, process.output()
@@ -95,12 +95,12 @@ def terminals(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termin
 
 
 def said(output: str, who: str) -> list[str]:
-    """What one of them said."""
+    """Return the lines that one participant printed."""
     return re.findall(rf"^ *{re.escape(who)} \| (.*)$", output, re.MULTILINE)
 
 
 def lesson(output: str, number: int) -> str:
-    """What was printed in a lesson."""
+    """Return the output of a lesson."""
     found = re.search(rf"^== Lesson {number}: .*?(?=^== |\Z)", output, re.MULTILINE | re.DOTALL)
     assert found, output
     return found[0]
@@ -153,7 +153,7 @@ def test_each_service_works_in_a_terminal_of_its_own(terminals: Terminals) -> No
     orders = [line.split(",")[0].split()[1] for line in said(terminals.output("produce"), "shop")]
 
     wait_until(lambda: "order.failed" in services["logs"].output(), 30, "the last order")
-    wait_until(lambda: services["notification"].output().count("to the customer") >= 9, 10, "nine notifications")
+    wait_until(lambda: services["notification"].output().count("to the customer") >= 9, 20, "nine notifications")
 
     for service in services.values():
         terminals.interrupt(service)
@@ -162,7 +162,7 @@ def test_each_service_works_in_a_terminal_of_its_own(terminals: Terminals) -> No
     assert f"order.completed {orders[0]}" in services["logs"].output()
 
 
-def test_what_a_worker_left_another_takes(terminals: Terminals) -> None:
+def test_another_worker_takes_the_order_of_a_stopped_worker(terminals: Terminals) -> None:
     terminals.output("produce")
     first = terminals.run("worker", "W1")
     wait_until(lambda: "takes" in first.output(), 30, "the first order")
@@ -207,7 +207,7 @@ def test_malformed_orders_do_not_stop_a_worker(terminals: Terminals) -> None:
     assert "JSONDecodeError" in worker.output()
 
 
-def test_an_exchange_of_another_type_is_said_in_a_sentence(terminals: Terminals) -> None:
+def test_an_exchange_of_another_type_is_a_one_line_error(terminals: Terminals) -> None:
     keeper = terminals.run("notification")
     wait_until(lambda: "waits for" in keeper.output(), 30, "the broker being there")
     with pika.BlockingConnection(pika.URLParameters(terminals.address())) as connection:
@@ -250,7 +250,7 @@ def _answers(url: str) -> bool:
         ("http://localhost", "Cannot use the broker at http://localhost: "),
     ],
 )
-def test_a_broker_that_is_not_there_is_said_in_a_sentence(tmp_path: Path, url: str, sentence: str) -> None:
+def test_a_missing_broker_is_a_one_line_error(tmp_path: Path, url: str, sentence: str) -> None:
     with closing(Terminals(tmp_path, url)) as terminals:
         said = terminals.output("worker", status=1)
 

@@ -1,4 +1,4 @@
-"""What tests of faults do over and over: fill a queue, and count what is in one."""
+"""Steps of the fault tests: fill a queue, and count the messages of a queue."""
 
 from __future__ import annotations
 

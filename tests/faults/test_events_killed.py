@@ -1,5 +1,5 @@
-"""What tells about conditions is killed between the write of an event, its publish, and the note that it is published:
-the event arrives, with the id that was written."""
+"""The process that publishes service events is killed after it wrote an event, after it published the event, or before
+it recorded the publish: the event arrives with the id that was written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def registry(store: StoreNode, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def processes() -> Iterator[list[Process]]:
-    """Those that a test starts; they end with it."""
+    """Yield a list. The processes in it end with the test."""
     started: list[Process] = []
     yield started
     for one in started:

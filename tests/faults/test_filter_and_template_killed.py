@@ -99,4 +99,4 @@ def test_each_message_is_delivered_forwarded_or_dead_lettered_though_worker_and_
         registry.close()
         target.stop()
     assert seen
-    wait_until(lambda: not any(map(is_renderer, seen)), 10, "every renderer has ended with its worker")
+    wait_until(lambda: not any(map(is_renderer, seen)), 20, "every renderer has ended with its worker")

@@ -22,7 +22,7 @@ PROBES = 40
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [100_000])
-def test_what_waits_for_a_target_that_is_down_is_all_delivered_once_it_is_up(
+def test_all_messages_that_wait_for_a_target_that_is_down_are_delivered_when_it_is_up(
     broker: BrokerNode, store: StoreNode, tmp_path: Path, unique_name: str, count: int
 ) -> None:
     down, up = TargetProcess(tmp_path / "down"), TargetProcess(tmp_path / "up")

@@ -45,7 +45,7 @@ class Terminals:
         return self.run("-m", "lib.mq", f"--{role}", "--exchange", exchange, "--id", name)
 
     def refusal(self, *arguments: str) -> str:
-        """What a program says that gives up with status 1: one line, on its own."""
+        """Run a program that must exit with status 1. Return its only line."""
         process = self.run(*arguments)
         wait_until(lambda: not process.running, 30, "the program giving up")
         assert process.returncode == 1, process.output()

@@ -74,12 +74,12 @@ def test_one_id_shares_a_queue_and_every_id_gets_every_message(producer: mq.Prod
     def all_had_some() -> bool:
         sent.append(len(sent))
         producer.produce({"n": sent[-1]})
-        wait_until(lambda: sorted(received(first) + received(second)) == sent, 10, "each message once")
+        wait_until(lambda: sorted(received(first) + received(second)) == sent, 20, "each message once")
         return bool(len(received(first)) > 3 and len(received(second)) > 3 and len(received(other)) > 3)
 
     wait_until(all_had_some, 30, "everyone having a share")
 
-    wait_until(lambda: received(other)[-1:] == sent[-1:], 10, "the other id having the last one")
+    wait_until(lambda: received(other)[-1:] == sent[-1:], 20, "the other id having the last one")
     assert received(other) == list(range(received(other)[0], sent[-1] + 1))
     for consumer in (first, second, other):
         here.interrupt(consumer)
@@ -111,7 +111,7 @@ def test_a_message_is_acknowledged_after_process(producer: mq.Producer, here: Te
     wait_until(lambda: received(again) == [1], 30, "the message coming again")
 
 
-def test_what_process_fails_for_comes_again_later_behind_the_others(producer: mq.Producer, here: Terminals) -> None:
+def test_a_message_whose_process_fails_is_retried_after_the_others(producer: mq.Producer, here: Terminals) -> None:
     consumer = here.run("-c", FAILING)
     for number in (1, 2, 3):
         producer.produce({"n": number})
@@ -123,7 +123,9 @@ def test_what_process_fails_for_comes_again_later_behind_the_others(producer: mq
 
 
 @pytest.mark.parametrize("queues", BROKERS, indirect=True)
-def test_what_is_not_json_does_not_stop_a_consumer(producer: mq.Producer, queues: BrokerNode, here: Terminals) -> None:
+def test_a_message_that_is_not_json_does_not_stop_a_consumer(
+    producer: mq.Producer, queues: BrokerNode, here: Terminals
+) -> None:
     consumer = here.mq("consumer", "queue1")
     with queues.connect() as connection:
         connection.channel().basic_publish("CTH", "", b"{nonsense")
@@ -134,7 +136,7 @@ def test_what_is_not_json_does_not_stop_a_consumer(producer: mq.Producer, queues
     assert "cannot process" in consumer.output()
 
 
-def test_both_go_on_when_the_message_queue_was_away(
+def test_producer_and_consumer_continue_after_the_message_queue_was_down(
     producer: mq.Producer, queues: BrokerNode | RedisNode, here: Terminals
 ) -> None:
     consumer = here.mq("consumer", "queue1")
@@ -185,7 +187,7 @@ def test_memory_is_a_message_queue_for_the_threads_of_a_process(here: Terminals)
         ("use: sqs\nsqs: {url: 'sqs://'}", r'config.yml chooses sqs: `pip install "kombu\[sqs\]"` .*'),
     ],
 )
-def test_a_config_that_will_not_do_is_said_in_a_sentence(
+def test_an_invalid_config_is_a_one_line_error(
     terminals: Terminals, config: str | None, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if config is not None:
@@ -198,7 +200,7 @@ def test_a_config_that_will_not_do_is_said_in_a_sentence(
     assert re.match(sentence, str(refused.value)), refused.value
 
 
-def test_a_missing_broker_is_said_in_a_sentence(terminals: Terminals) -> None:
+def test_a_missing_broker_is_a_one_line_error(terminals: Terminals) -> None:
     terminals.configure("rabbitmq", url="amqp://guest:secret@127.0.0.1:1//")
 
     said = terminals.refusal("-m", "lib.mq", "--producer", "--exchange", "CTH", "--id", "producer1")
@@ -207,7 +209,7 @@ def test_a_missing_broker_is_said_in_a_sentence(terminals: Terminals) -> None:
     assert "secret" not in said
 
 
-def test_an_exchange_of_another_type_is_said_in_a_sentence(broker: BrokerNode, terminals: Terminals) -> None:
+def test_an_exchange_of_another_type_is_a_one_line_error(broker: BrokerNode, terminals: Terminals) -> None:
     terminals.configure("rabbitmq", url=broker.amqp_url)
     with broker.connect() as connection:
         connection.channel().exchange_declare("CTH", "topic", durable=True)

@@ -15,7 +15,7 @@ PROJECT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```bash\n(?P<commands>.*?)^```\n(?:```\n(?P<output>.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 
 ELSEWHERE = re.compile(r"^\./run\.sh( test)? .*\n", re.MULTILINE)
-"""What the fixture does before, and what runs this very test."""
+"""Commands that the fixture has already run, and the command that runs this test."""
 
 _DELIVERED = "delivered from"
 

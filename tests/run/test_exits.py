@@ -25,7 +25,7 @@ def test_a_killed_program_restarts(
 
     os.kill(installation.pids(part)[0], signal.SIGKILL)
     report = f"{name} exited (terminated by SIGKILL) and restarts"
-    wait_until(lambda: report in (installation.directory / "run.log").read_text(), 10, "the report")
+    wait_until(lambda: report in (installation.directory / "run.log").read_text(), 20, "the report")
 
     def published() -> bool:
         try:

@@ -65,15 +65,15 @@ def test_a_delivery_in_flight_is_finished_before_the_end(installation: Installat
     assert installation.call("POST", "/createQueue", {"queueName": "slow"}).ok
     assert installation.call("POST", "/createConsumer", {"queueName": "slow", "url": target.url("/hold")}).ok
     assert installation.call("POST", "/messagePublish", {"queueName": "slow", "message": "once"}).ok
-    wait_until(lambda: target.held == 1, 10, "the delivery")
+    wait_until(lambda: target.held == 1, 20, "the delivery")
 
     os.kill(installation.pids("-m launcher")[0], signal.SIGTERM)
-    wait_until(lambda: "Stopping" in (installation.directory / "run.log").read_text(), 10)
+    wait_until(lambda: "Stopping" in (installation.directory / "run.log").read_text(), 20)
     target.release()
     stopped_by(installation, signal.SIGTERM)
 
     installation.start()
-    wait_until(lambda: installation.call("GET", "/getQueue?queueName=slow").json()["messages"] == 0, 10)
+    wait_until(lambda: installation.call("GET", "/getQueue?queueName=slow").json()["messages"] == 0, 20)
     assert target.count == 1
 
 

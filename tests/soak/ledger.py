@@ -17,7 +17,7 @@ _EVERYBODYS = [*_LEVELS, "workerrmq.due", "workerrmq.overdue", "workerrmq.orphan
 
 @dataclass(frozen=True)
 class Row:
-    """What became of the messages of one feature. `failed` counts publishes that were not answered 200."""
+    """The fates of the messages of one feature. `failed` counts publishes that were not answered 200."""
 
     feature: str
     accepted: int

@@ -68,16 +68,14 @@ def test_a_refused_write_says_its_code(broken: Store, mongo_proxy: MongoProxy) -
             write()
 
 
-def test_a_server_that_is_too_old_is_told_the_version_that_it_must_have(
-    make_store: MakeStore, mongo_proxy: MongoProxy
-) -> None:
+def test_the_error_for_an_old_server_names_the_required_version(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
     old = {"ok": 1, "ismaster": True, "minWireVersion": 0, "maxWireVersion": 6}
     mongo_proxy.faults = [Fault(name, answer=old) for name in ("ismaster", "isMaster", "hello")]
     with pytest.raises(StoreUnavailable, match=r"MongoDB cannot be used: .* at least 9 \(MongoDB 4\.4\)"):
         make_store(mongo_proxy.port).ping()
 
 
-def test_a_store_that_is_down_is_told_with_the_reason(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
+def test_the_error_for_a_store_that_is_down_has_the_reason(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
     mongo_proxy.refuse()
     with pytest.raises(StoreUnavailable, match=r"^MongoDB cannot be reached \(Connection refused\)\. Try again"):
         make_store(mongo_proxy.port).ping()
@@ -263,7 +261,7 @@ def test_a_reservation_whose_outcome_is_unknown_is_freed_long_before_its_lease_e
         mongo_proxy.faults = [Fault("insert", "idempotency", lost=True)]
         assert once(service, f"{number}") is None
         mongo_proxy.faults = []
-        wait_until(lambda key=f"{number}": once(service, key), 10, "the key being free")
+        wait_until(lambda key=f"{number}": once(service, key), 20, "the key being free")
     service.stop(5)
 
 
@@ -274,5 +272,5 @@ def test_an_answer_whose_write_was_refused_is_kept_later(broken: Store, mongo_pr
     assert once(service, "k")
     assert once(service, "k") is None, "under way"
     mongo_proxy.faults = []
-    wait_until(lambda: once(service, "k") is False, 10, "the answer being kept")
+    wait_until(lambda: once(service, "k") is False, 20, "the answer being kept")
     service.stop(5)

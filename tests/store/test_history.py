@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from domain.history import PERIODS, HistoryDetails, Key, PeriodName
+from domain.history import ALL_QUEUES, PERIODS, HistoryDetails, Key, PeriodName
 from domain.overview import QueueOutline
 from domain.registry import Heartbeat, Report
 from gateway.mongo import Store
@@ -176,3 +176,13 @@ def test_the_history_of_a_thousand_queues_and_consumers_is_bounded(direct: Store
     assert max(len(one.get("buckets", "")) for one in documents) < 20_000
     ends = {one["_id"].split()[0]: one["expires"] for one in documents if "expires" in one}
     assert ends.keys() == PERIODS.keys(), "each is removed after its period"
+
+
+def test_the_history_of_all_queues_is_the_sum_of_theirs_without_counters_that_are_unknown(direct: Store) -> None:
+    recorder = Recorder(direct.history, every=10)
+    for at in (0, 10, 20, 30):
+        queues = [queue(counted=(at, 0, 0), ready=3), queue("b", counted=(2 * at, at, 0), ready=4), queue("c", None)]
+        recorder.record(NOON + at, [], queues + ([queue("late", (99, 0, 0))] if at == 30 else []))
+    history = read(direct, ALL_QUEUES, NOON + 30)
+    assert (history.series["publishRate"], history.series["deliverRate"]) == ([3.0], [1.0])
+    assert history.series["ready"] == [7]

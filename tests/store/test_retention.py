@@ -91,7 +91,7 @@ def test_each_kind_is_forgotten_after_its_own_time_again_and_again(make_store: M
     for number in range(4):
         keep(store, number)
         assert kept(store, number)
-        wait_until(lambda number=number: not kept(store, number), 10, f"{kind} being forgotten")
+        wait_until(lambda number=number: not kept(store, number), 20, f"{kind} being forgotten")
     assert [name for name, (_, kept) in KINDS.items() if not kept(store, 100)] == [kind]
 
 
@@ -103,7 +103,7 @@ def test_a_time_that_is_changed_holds_for_what_is_there(make_store: MakeStore, k
     while time.monotonic() < until:
         assert kept(make_store(retention=Retention(**{kind: HOUR})), 1)
     shorter = make_store(retention=Retention(**{kind: 1}))
-    wait_until(lambda: not kept(shorter, 1), 10, "the new time")
+    wait_until(lambda: not kept(shorter, 1), 20, "the new time")
 
 
 def test_a_ttl_that_mongodb_does_not_change_by_itself_is_changed_by_coll_mod(
@@ -121,7 +121,7 @@ def test_a_ttl_that_mongodb_does_not_change_by_itself_is_changed_by_coll_mod(
     assert (changed["collMod"], changed["index"]) == ("attempts", {"keyPattern": {"at": 1}, "expireAfterSeconds": 60})
 
 
-def test_a_conflict_of_indexes_that_no_ttl_explains_is_told(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
+def test_a_conflict_of_indexes_other_than_the_ttl_is_an_error(make_store: MakeStore, mongo_proxy: MongoProxy) -> None:
     conflict = refusal(85, "IndexOptionsConflict")
     mongo_proxy.faults = [Fault("createIndexes", answer=conflict), Fault("collMod", answer={"ok": 1})]
     with pytest.raises(StoreUnavailable, match="IndexOptionsConflict, code 85"):

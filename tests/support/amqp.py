@@ -72,7 +72,7 @@ def publish_confirmed(channel: BlockingChannel, queue: str, *bodies: str | bytes
     publish(channel, queue, *bodies, **properties)
 
 
-def take(channel: BlockingChannel, queue: str, count: int, auto_ack: bool = True, timeout: float = 10) -> list[Message]:
+def take(channel: BlockingChannel, queue: str, count: int, auto_ack: bool = True, timeout: float = 20) -> list[Message]:
     """Take `count` messages from a queue, and wait for it and for them."""
     taken: list[Message] = []
     wait_for(channel, queue, timeout)
@@ -91,7 +91,7 @@ def bodies(messages: list[Message]) -> list[str]:
     return [message.body.decode() for message in messages]
 
 
-def wait_for(channel: BlockingChannel, queue: str, timeout: float = 10) -> None:
+def wait_for(channel: BlockingChannel, queue: str, timeout: float = 20) -> None:
     """Wait until a queue exists. Using a missing queue would close the channel."""
 
     def exists() -> bool:
@@ -110,7 +110,7 @@ def ready(channel: BlockingChannel, queue: str) -> int:
     return int(channel.queue_declare(queue, passive=True).method.message_count)
 
 
-def wait_ready(channel: BlockingChannel, queue: str, count: int, timeout: float = 10) -> None:
+def wait_ready(channel: BlockingChannel, queue: str, count: int, timeout: float = 20) -> None:
     """Wait until a queue has `count` ready messages."""
     wait_for(channel, queue, timeout)
     wait_until(lambda: ready(channel, queue) == count, timeout, f"{count} messages ready in {queue}")
@@ -129,12 +129,12 @@ class Subscription:
             Message(body, properties, method.exchange, method.routing_key, method.redelivered, method.delivery_tag)
         )
 
-    def wait(self, count: int, timeout: float = 10) -> list[Message]:
+    def wait(self, count: int, timeout: float = 20) -> list[Message]:
         """Wait until `count` messages were delivered in all."""
         self.until(lambda: len(self.messages) >= count, timeout, f"{count} deliveries")
         return self.messages
 
-    def until(self, condition: Callable[[], Any], timeout: float = 10, message: str = "") -> Any:
+    def until(self, condition: Callable[[], Any], timeout: float = 20, message: str = "") -> Any:
         """Process the connection's events until a condition holds."""
 
         def processed() -> Any:

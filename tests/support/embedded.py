@@ -28,7 +28,7 @@ class EmbeddedNode(BrokerNode):
     def start(self) -> None:
         ready_lines = self._ready_lines()
         self.process.start()
-        self.process.wait_ready(lambda: self._ready_lines() > ready_lines, 30)
+        self.process.wait_ready(lambda: self._ready_lines() > ready_lines, 60)
 
     def _ready_lines(self) -> int:
         return ("\n" + self.process.output()).count("\nready ")

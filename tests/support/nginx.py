@@ -59,7 +59,7 @@ class Nginx(Server):
 
     def start(self) -> None:
         self.process.start()
-        self.process.wait_ready(self._answers, 20)
+        self.process.wait_ready(self._answers, 60)
 
     def _answers(self) -> bool:
         try:

@@ -31,7 +31,7 @@ class BrokerNode(Server):
 
     @property
     def settings(self) -> dict[str, str]:
-        """Those of the service that lead here."""
+        """Return the service's settings for this broker."""
         return {"RABBITMQ_URL": self.amqp_url, "RABBITMQ_MANAGEMENT_URL": self.management_url}
 
     @abstractmethod

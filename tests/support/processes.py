@@ -38,7 +38,7 @@ def free_port() -> int:
                 return port
 
 
-def wait_until(condition: Callable[[], Found], timeout: float = 10, message: str = "") -> Found:
+def wait_until(condition: Callable[[], Found], timeout: float = 20, message: str = "") -> Found:
     """Poll `condition` for `timeout` seconds and return its first true value.
 
     Raises AssertionError with `message` and the last value after that.

@@ -38,7 +38,7 @@ class Prometheus(Server):
 
     def start(self) -> None:
         self.process.start()
-        self.process.wait_ready(self._ready, 30)
+        self.process.wait_ready(self._ready, 60)
 
     def _ready(self) -> bool:
         try:

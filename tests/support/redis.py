@@ -22,7 +22,7 @@ class RedisNode(Server):
 
     def start(self) -> None:
         self.process.start()
-        self.process.wait_ready(lambda: self._ask(b"PING\r\n").startswith(b"+PONG"), 30)
+        self.process.wait_ready(lambda: self._ask(b"PING\r\n").startswith(b"+PONG"), 60)
 
     def reset(self) -> None:
         """Start the server if necessary, and empty it."""

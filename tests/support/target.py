@@ -81,7 +81,7 @@ class Target:
         """Return the number of 2xx answers by message id (see Request.ids); above one is a duplicate."""
         return Counter(self._paths.delivered)
 
-    def wait_for(self, count: int, timeout: float = 10) -> list[Request]:
+    def wait_for(self, count: int, timeout: float = 20) -> list[Request]:
         """Wait until `count` requests have arrived, and return them."""
         wait_until(lambda: self.count >= count, timeout, f"{count} requests at the target")
         return list(self.requests)

@@ -31,7 +31,7 @@ class TargetProcess:
         command = [sys.executable, "-m", "tests.support.target_process", str(self.port), str(self._control_port)]
         self.process = Process(command, directory / "target.log", cwd=_PROJECT)
         self.process.start()
-        self.process.wait_ready(lambda: "ready" in self.process.output(), 30)
+        self.process.wait_ready(lambda: "ready" in self.process.output(), 60)
 
     def url(self, path: str = "/ok") -> str:
         """Return the URL of a behaviour, see Target.url."""

@@ -56,13 +56,13 @@ def test_a_target_never_answers(target: Target) -> None:
 def test_a_target_answers_byte_by_byte(target: Target) -> None:
     with requests.post(target.url("/drip"), timeout=5, stream=True) as response:
         assert next(response.iter_content(1)) == b"."
-    wait_until(lambda: target.open_connections == 0, 10, "the connection being gone")
+    wait_until(lambda: target.open_connections == 0, 20, "the connection being gone")
 
 
 def test_an_endless_answer_ends_when_the_client_closes(target: Target) -> None:
     with requests.post(target.url("/endless"), timeout=5, stream=True) as response:
         assert len(response.raw.read(1_000_000)) == 1_000_000
-    wait_until(lambda: target.open_connections == 0, 10, "the connection being gone")
+    wait_until(lambda: target.open_connections == 0, 20, "the connection being gone")
 
 
 def test_a_target_holds_requests_until_released(target: Target, proxy: Callable[[int], Proxy]) -> None:
@@ -74,7 +74,7 @@ def test_a_target_holds_requests_until_released(target: Target, proxy: Callable[
     ]
     for client in clients:
         client.start()
-    wait_until(lambda: target.held == 3, 10, "three requests being held")
+    wait_until(lambda: target.held == 3, 20, "three requests being held")
     target.release(201)
     for client in clients:
         client.join(10)
@@ -143,7 +143,7 @@ def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pa
     process.start()
     process.wait_ready(lambda: "up" in process.output(), 30)
     assert process.stop(timeout=0.2) == -9
-    wait_until(lambda: _is_free(port), 10, "the child being gone")
+    wait_until(lambda: _is_free(port), 20, "the child being gone")
 
 
 def _is_free(port: int) -> bool:

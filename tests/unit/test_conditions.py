@@ -105,7 +105,7 @@ def test_dead_letters_of_before_the_first_observation_are_not_new() -> None:
     assert timeline.observe(501, 501, 501, 501) == [GREW]
 
 
-def test_what_was_seen_before_a_gap_does_not_count() -> None:
+def test_observations_before_a_gap_do_not_count() -> None:
     timeline = Timeline()
     timeline.observe(1, 1, 1)
     timeline.now += 1000
@@ -161,7 +161,9 @@ def test_begins_and_ends_alternate_never_faster_than_the_minimum_durations(
 
 
 @given(observations, st.sampled_from([KEY, GROWING]))
-def test_whatever_happened_an_end_is_told_once_it_is_over(given_: list[tuple[int | None, bool]], key: Key) -> None:
+def test_every_beginning_has_one_end_after_the_condition_is_over(
+    given_: list[tuple[int | None, bool]], key: Key
+) -> None:
     timeline = Timeline(key)
     for level, gap in given_:
         timeline.observe(level, gap=gap)

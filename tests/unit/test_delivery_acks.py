@@ -83,7 +83,7 @@ def test_a_run_of_any_length_takes_one_ack() -> None:
     assert window.take_stragglers() == []
 
 
-def test_what_finished_behind_a_slow_delivery_can_be_acked_without_it() -> None:
+def test_deliveries_that_finish_behind_a_slow_one_can_be_acked_before_it() -> None:
     window = AckWindow()
     window.finish(2)
     window.finish(3)

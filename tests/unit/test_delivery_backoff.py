@@ -58,7 +58,7 @@ def test_no_retry_is_earlier_than_the_target_asked_for(policy: RetryPolicy, spre
     assert waited >= asked
 
 
-def test_what_a_target_asks_for_is_kept_to_the_second() -> None:
+def test_a_retry_after_delay_is_exact_to_the_second() -> None:
     policy = RetryPolicy(schedule=(1,), jitter=0)
     assert [retry_delay(policy, 1, 0.5, retry_after=asked) for asked in (6601, 6600.5, 86_399)] == [6601, 6601, 86_399]
 

@@ -61,7 +61,7 @@ def test_one_class_of_errors_can_be_taken_out_of_those_that_are_tried_again() ->
 
 
 @pytest.mark.parametrize("rule", ["", "6xx", "099", "600", "20", "2xx ", "2XX", "http", "network,5xx"])
-def test_what_is_no_rule_is_refused_with_its_name(rule: str) -> None:
+def test_an_unknown_rule_is_refused_with_its_name(rule: str) -> None:
     with pytest.raises(ValueError, match="unknown rule") as caught:
         _ = OutcomeRules(retry=(rule,)).table
     assert repr(rule) in str(caught.value)

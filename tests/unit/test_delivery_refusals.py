@@ -18,7 +18,7 @@ def test_rests_grow_with_each_refusal_in_a_row() -> None:
     assert refusals.row == SUSPEND_AFTER
 
 
-def test_any_other_answer_starts_the_row_anew() -> None:
+def test_any_other_answer_resets_the_count_of_refusals() -> None:
     refusals = Refusals(RECENT)
     for now in range(SUSPEND_AFTER - 1):
         refusals.refusal(now)

@@ -75,7 +75,7 @@ def test_a_content_type_fixed_by_the_consumer_replaces_the_messages_own(name: st
 
 
 @given(anything, anything, anything, st.one_of(st.none(), st.dictionaries(st.sampled_from(["traceparent"]), anything)))
-def test_whatever_a_publisher_writes_stays_inside_its_header(
+def test_a_publishers_values_cannot_add_header_lines(
     content_type: Any, correlation_id: Any, message_id: Any, headers: Any
 ) -> None:
     properties = Properties(content_type=content_type, correlation_id=correlation_id, headers=headers)

@@ -48,7 +48,7 @@ def test_a_4xx_refuses_the_credentials_unless_it_asks_for_patience(status: int) 
     st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
         st.sampled_from(["access_token", "token_type", "expires_in", "error", "error_description"]) | st.text(), inner)
 ).map(lambda content: json.dumps(content).encode()))  # fmt: skip
-def test_whatever_comes_back_is_a_token_fit_for_a_header_or_a_reason_on_one_line(status: int, body: bytes) -> None:
+def test_any_answer_gives_a_token_that_fits_into_a_header_or_a_reason_in_one_line(status: int, body: bytes) -> None:
     found = token_of(answer(status, body), PLACE, ["canary-secret"], 0.0, 60)
     if isinstance(found, Token):
         assert found.value.isascii()

@@ -161,7 +161,7 @@ def test_a_retry_is_judged_as_the_message_was_published() -> None:
         ({"body": {"a": {"$in": list(range(MAX_PARTS + 1))}}}, f"at most {MAX_PARTS}"),
     ],
 )
-def test_what_is_no_pattern_is_refused_with_a_sentence(pattern: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_pattern_is_refused_with_a_reason(pattern: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         ConsumerSpec(queue_name="q", url="http://t.example/", filter=pattern, otherwise="discard")
 
@@ -295,7 +295,7 @@ def test_no_body_makes_a_filter_fail(pattern: Any, body: bytes) -> None:
 
 @given(st.recursive(json_values, lambda inner: st.dictionaries(st.text(max_size=8) | st.sampled_from(
     ["body", "$or", "$not", "$in", "$eq", "headers.x"]), inner, max_size=3)))  # fmt: skip
-def test_whatever_a_client_sends_is_a_pattern_or_is_refused_with_a_sentence(pattern: Any) -> None:
+def test_any_object_is_a_pattern_or_is_refused(pattern: Any) -> None:
     assume(isinstance(pattern, dict))
     try:
         found = FilterPattern(pattern)

@@ -59,7 +59,7 @@ def test_of_a_field_that_is_given_twice_the_last_counts() -> None:
     assert kept(raw)["messages"] == [{"message": b"4.0"}]
 
 
-def test_what_the_model_refuses_is_left_to_it() -> None:
+def test_invalid_messages_are_left_to_the_model() -> None:
     for raw in (b'{"messages":[1,{"message":2}]}', b'{"messages":{"message":1}}', b'{"messages":"x","message":null}'):
         assert kept(raw) == from_json(raw) or isinstance(kept(raw), dict)
 
@@ -67,7 +67,7 @@ def test_what_the_model_refuses_is_left_to_it() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers()
                     | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)),
        st.booleans(), st.sampled_from([None, 1]))  # fmt: skip
-def test_whatever_pydantic_reads_is_found(value: Any, ascii_only: bool, indent: int | None) -> None:
+def test_any_message_that_pydantic_reads_keeps_its_text(value: Any, ascii_only: bool, indent: int | None) -> None:
     try:
         text = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
         from_json(text)

@@ -28,7 +28,7 @@ def manifests(text: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` sends, with the secrets that the README's commands create."""
+    """Return the objects that `kubectl apply -k` sends, with the secrets that the README's commands create."""
     kubectl = require("KUBECTL", "kubectl")
     copy = tmp_path_factory.mktemp("kubernetes") / "copy"
     shutil.copytree(DIRECTORY, copy)

@@ -13,10 +13,10 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "LOGGING.md"
 ELSEWHERE = {"tests", "var", "broker", "launcher", "emulators", "lib", "examples", "benchmarks", "cli", ".venv"}
-"""What is no part of the service's processes, or logs in plain lines of its own."""
+"""Folders that are not part of the service's processes, or log in another format."""
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 OLD_NAMES = {"detail", "duration_ms", "retry_in", "retry_in_ms", "url", "msg", "exc"}
-"""What a field must not be called: there is another name for it."""
+"""Field names that must not be used, because another name exists."""
 
 
 @dataclass

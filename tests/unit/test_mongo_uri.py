@@ -21,7 +21,7 @@ CANARY = "Canary7"
         "mongodb://%2Ftmp%2Fmongodb.sock/db",
     ],
 )
-def test_what_pymongo_takes_is_taken_without_resolving_a_name(uri: str) -> None:
+def test_a_uri_that_pymongo_accepts_is_accepted_without_a_name_lookup(uri: str) -> None:
     check_uri(uri)
 
 

@@ -184,7 +184,7 @@ def test_a_parameter_with_a_wrong_value_is_named(name: str) -> None:
 
 
 def said(parse: Callable[[str], object], url: str) -> str:
-    """What refuses the URL, or nothing."""
+    """Return the error for the URL; empty if it is valid."""
     try:
         parse(url)
     except ValueError as exc:
@@ -193,7 +193,7 @@ def said(parse: Callable[[str], object], url: str) -> str:
 
 
 @given(st.text(alphabet="aZ9:/?#[]@,;%{}'=&+ ü\\", max_size=40))
-def test_whatever_is_written_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused_without_its_password(text: str) -> None:
     for parse in (BrokerNodes.parse, lambda url: ManagementNodes.parse(url, BrokerNodes.parse("amqp://h"))):
         for url in (text, f"amqp://{text}", f"http://{text}", f"amqp://u:{CANARY}{text}@h/"):
             assert CANARY not in said(parse, url)
@@ -210,7 +210,7 @@ def test_a_process_shuffles_the_nodes_and_shares_no_parameters_with_another_conn
     assert not set(map(id, broker.shuffled("x"))) & set(map(id, broker.nodes))
 
 
-def test_nothing_that_prints_nodes_prints_a_password() -> None:
+def test_printed_nodes_contain_no_password() -> None:
     broker = BrokerNodes.parse(f"amqp://u:{CANARY}@h1,h2")
 
     assert CANARY not in repr(broker) + str(broker) + repr(ManagementNodes.parse("", broker))

@@ -1,4 +1,4 @@
-"""What the service observes of its conditions, from the registry, the reports of workers and RabbitMQ's queues."""
+"""The service observes conditions in the registry, in the workers' reports and in RabbitMQ's queues."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_dead_letters_by_their_queue() -> None:
     }
 
 
-def test_nothing_is_told_about_the_consumers_of_events_and_their_dead_letters() -> None:
+def test_consumers_of_events_and_their_dead_letters_cause_no_events() -> None:
     queues = seen(
         queue("alerts", 9, dead_letter_queue="failed"),
         queue("failed", 1, 1),

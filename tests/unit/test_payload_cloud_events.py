@@ -65,7 +65,7 @@ def test_a_message_that_says_nothing_is_an_event_still() -> None:
 
 
 @given(text, text, text)
-def test_whatever_a_publisher_writes_comes_out_as_it_was(message_id: str, kind: str, routing_key: str) -> None:
+def test_a_cloud_event_has_any_id_type_and_subject_unchanged(message_id: str, kind: str, routing_key: str) -> None:
     event = received(source(message_id, routing_key, type=kind))
     assert (event.get_id(), event.get_type(), event.get_subject()) == (message_id, kind, routing_key)
 
@@ -91,7 +91,7 @@ def test_forwarded_headers_are_extensions_where_their_names_allow_it_and_no_othe
     assert (event.get_id(), event.get_extension("tenantid"), event.get_extension("n")) == ("m-1", "acme", "7")
 
 
-def test_what_the_operator_says_of_an_attribute_stands() -> None:
+def test_a_ce_header_of_the_consumer_overrides_the_attribute() -> None:
     event = received(source(type="theirs"), headers={"ce-type": "ours", "CE-Source": "/shop"})
     assert (event.get_type(), event.get_source()) == ("ours", "/shop")
 

@@ -71,7 +71,7 @@ def test_the_body_comes_out_as_it_went_in_whether_it_is_text_or_not(body: bytes)
     assert (text.encode() if got["bodyEncoding"] == "text" else base64.b64decode(text)) == body
 
 
-def test_what_json_has_no_type_for_is_written_as_text() -> None:
+def test_values_without_a_json_type_are_written_as_text() -> None:
     headers = {
         "price": Decimal("12.30"),
         "at": datetime(2026, 11, 22, 13, 0, tzinfo=UTC),
@@ -93,7 +93,7 @@ def test_what_json_has_no_type_for_is_written_as_text() -> None:
 
 
 @given(tables)
-def test_whatever_a_field_table_holds_there_is_an_envelope(headers: dict[str, Any]) -> None:
+def test_any_field_table_can_be_written_to_an_envelope(headers: dict[str, Any]) -> None:
     got = json.loads(envelope(source(headers=headers), 1))["headers"]
     assert set(got) == set(headers)
 

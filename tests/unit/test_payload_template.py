@@ -92,7 +92,7 @@ def test_a_retry_is_rendered_from_what_was_published() -> None:
     [("a\n{% if %}", 2, "unexpected end of block"), ("{{ a", 1, "end of variable"), ("{{ 'a }}", 1, ""),
      ("{% endfor %}", 1, "unknown statement"), ("{{ " + "(" * 500, 1, "recursion"), ("\n\n{% bogus %}", 3, "bogus")],
 )  # fmt: skip
-def test_what_is_no_template_is_refused_with_its_line(template: str, line: int, words: str) -> None:
+def test_an_invalid_template_is_refused_with_the_line_number(template: str, line: int, words: str) -> None:
     with pytest.raises(BadTemplate, match=f"^line {line}: .*{words}"):
         TemplateRenderer().compile(template)
 
@@ -158,7 +158,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("template", HOSTILE.values(), ids=HOSTILE)
-def test_what_costs_too_much_runs_out_of_fuel(template: str) -> None:
+def test_an_expensive_template_is_stopped(template: str) -> None:
     with pytest.raises(Unsendable):
         rendered(template)
 

@@ -1,4 +1,4 @@
-"""What the service uses of pika that is not public: a new version of pika must be seen to have it still."""
+"""The private parts of pika that the service uses must exist in the installed version."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from pika import BasicProperties, BlockingConnection, frame
 from pika.adapters.base_connection import BaseConnection
 from pika.adapters.select_connection import SelectConnection
+from pika.adapters.utils.io_services_utils import _AsyncPlaintextTransport, _AsyncTransportBase
 from pika.channel import Channel, ContentFrameAssembler
 from pika.connection import Connection
 from pika.exceptions import InvalidFrameError
@@ -40,6 +41,7 @@ def test_a_cancelled_consumer_is_known_until_the_broker_has_answered() -> None:
         (Connection, "_read_frame"),
         (Connection, "_process_frame"),
         (Connection, "_adapter_emit_data"),
+        (BaseConnection, "_proto_connection_made"),
         (SelectConnection, "_adapter_emit_data"),
     ],
 )
@@ -52,6 +54,19 @@ def test_pika_has_the_attributes_that_our_connection_reads() -> None:
     for name in ("_frame_buffer", "_channels", "bytes_received", "bytes_sent"):
         assert f"self.{name}" in made
     assert "self._transport" in inspect.getsource(BaseConnection)
+
+
+def test_pika_has_the_attributes_of_a_transport_that_our_connection_reads_and_sets() -> None:
+    made = inspect.getsource(_AsyncTransportBase.__init__)
+    assert "self._sock = sock" in made
+    assert "self._state = self._STATE_ACTIVE" in made
+    assert "self._MAX_RECV_BYTES)" in inspect.getsource(_AsyncTransportBase._consume)
+
+
+def test_a_transport_has_written_everything_when_its_buffer_is_empty() -> None:
+    """So that our connection, which then writes to the socket itself, keeps the order of the frames."""
+    assert "self._buffer_tx_data(data)" in inspect.getsource(_AsyncPlaintextTransport.write)
+    assert "return self._tx_buffered_byte_count" in inspect.getsource(_AsyncTransportBase.get_write_buffer_size)
 
 
 def test_a_blocking_connection_takes_the_class_of_the_connection_that_it_drives() -> None:

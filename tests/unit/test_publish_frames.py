@@ -74,6 +74,6 @@ def test_without_a_limit_a_body_is_one_frame() -> None:
         (Properties(headers={"x": object()}), "no AMQP field type"),
     ],
 )
-def test_what_cannot_be_written_is_refused_before_it_is(properties: Properties, says: str) -> None:
+def test_a_message_that_cannot_be_encoded_is_refused_before_it_is_sent(properties: Properties, says: str) -> None:
     with pytest.raises((ValueError, TypeError), match=says):
         publish_frames(1, FRAME_MAX, Message("q", b"", properties=properties))

@@ -57,7 +57,7 @@ def test_a_queue_is_not_said_to_grow_when_it_is(counts: list[int]) -> None:
     assert not any(backlogs(Broker(), counts))
 
 
-def test_a_growing_queue_is_said_to_grow_from_one_period_on_until_it_has_shrunk() -> None:
+def test_a_queue_counts_as_growing_after_one_period_and_until_it_shrinks() -> None:
     broker = Broker()
     grows = backlogs(broker, STEADY)
     assert grows.index(True) == 12  # 60 s of looks every 5 s
@@ -115,7 +115,7 @@ def test_a_queue_of_others_that_dead_letters_at_least_once_can_be_stuck_too() ->
     assert stuck(Broker(), lambda: queue(dead=2)) == {"orders": 2}
 
 
-def test_a_delay_level_of_which_nothing_is_told_is_stuck_with_an_unknown_number() -> None:
+def test_a_delay_level_without_statistics_is_stuck_with_an_unknown_number() -> None:
     assert stuck(Broker(), lambda: queue(LEVEL, dead=None, known=False)) == {LEVEL: None}
     assert stuck(Broker(), lambda: queue(dead=None)) == {}, "a classic queue has none under way"
 

@@ -1,4 +1,4 @@
-"""What a consumer's last answers come to."""
+"""Success rate and latencies of a consumer's last answers."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_the_age_of_a_message_counts_from_when_it_came_into_its_queue(header: st
     assert known_since(replace(sent, headers={header: "nonsense"}), 1e9 + 5) == 1_000
 
 
-def test_a_timestamp_of_the_publishers_own_stays_and_the_time_is_said_beside_it() -> None:
+def test_a_publishers_timestamp_is_kept_and_a_header_has_the_scheduled_time() -> None:
     arrived = through_the_levels(waiting(Message("orders", b"", properties=Properties(timestamp=5)), DUE))
     message = as_published(arrived, DUE, DUE + 1)
     assert message.properties.timestamp == 5

@@ -12,7 +12,7 @@ from tests.support.processes import wait_until
 
 
 class Question:
-    """One that a test answers when it wants to, and that counts how often it was asked."""
+    """A call that waits for the test's answer, and counts how often it was made."""
 
     def __init__(self) -> None:
         self.asked: SimpleQueue[str] = SimpleQueue()

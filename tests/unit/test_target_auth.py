@@ -154,7 +154,7 @@ def test_oauth2_that_cannot_work_is_refused(auth: dict[str, Any], why: str) -> N
         ({"tls": {}}, "must have ca, or certificate and key"),
     ],
 )
-def test_what_cannot_work_is_refused(fields: dict[str, Any], why: str) -> None:
+def test_invalid_combinations_of_auth_are_refused(fields: dict[str, Any], why: str) -> None:
     assert why in reason(**fields)
 
 

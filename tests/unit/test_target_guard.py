@@ -1,4 +1,4 @@
-"""What targets may have as addresses: every spelling of a closed one is refused, whoever reads it how."""
+"""The addresses that targets may have: every spelling of a forbidden address is refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_no_spelling_of_a_closed_address_is_let_through(host: str, url: str) -> 
 
 
 @pytest.mark.parametrize("host", PUBLIC)
-def test_what_is_public_is_let_through(host: str) -> None:
+def test_public_addresses_are_allowed(host: str) -> None:
     assert refusal(CLOSED, f"https://{host}:8443/a?b") is None
 
 
@@ -60,7 +60,7 @@ def test_what_is_public_is_let_through(host: str) -> None:
      "http://-a.example/", "http://erp.example:http/", "http:erp.example", "ftp://erp.example/", "//erp.example/",
      "http:///path", "http://a\x00b/", "http://0x/", "http://[::1]x/", "gopher://127.0.0.1"],
 )  # fmt: skip
-def test_what_two_parsers_might_read_differently_is_refused(url: str) -> None:
+def test_urls_that_parsers_may_read_differently_are_refused(url: str) -> None:
     assert refusal(CLOSED, url)
 
 

@@ -105,7 +105,7 @@ def test_a_second_attempt_goes_to_the_same_url() -> None:
     [("/{tenant}", r"\{tenant\}.*\{messageId\}"), ("/{}", "placeholder"), ("/{header:}", "header:NAME"),
      ("/{messageId", "brace"), ("/messageId}", "brace"), ("/{{messageId}}", "brace")],
 )  # fmt: skip
-def test_what_is_no_placeholder_is_refused_with_a_sentence(path: str, sentence: str) -> None:
+def test_an_invalid_placeholder_is_refused_with_a_reason(path: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         UrlTemplate(HOST + path)
 

@@ -110,7 +110,7 @@ def test_names_that_are_not_utf_8_are_bytes() -> None:
         FIRST[0] + b"\x02\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x00" + bytes(8) + b"\x80\xce",
     ],
 )
-def test_what_is_not_a_delivery_is_refused(sent: bytes) -> None:
+def test_malformed_deliveries_are_refused(sent: bytes) -> None:
     with pytest.raises((MalformedContent, MalformedProperties)):
         read(DeliveryReader(), sent)
 

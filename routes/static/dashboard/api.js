@@ -5,6 +5,8 @@
 // a deep link needs no login. A foreign script in this page could, but the
 // content security policy blocks such scripts, and the page never makes markup from text.
 
+import { save } from "./notice.js";
+
 const KEPT = "workerrmq.session";
 const RANKS = ["monitor", "viewer", "publisher", "operator", "admin"];
 
@@ -55,8 +57,16 @@ export function may(role) {
 }
 
 export async function logIn(username, password) {
-  const { data } = await send("POST", "login", { body: { username, password } });
-  sessionStorage.setItem(KEPT, JSON.stringify({ username, role: data.role, token: data.token }));
+  keep(username, (await send("POST", "login", { body: { username, password } })).data);
+}
+
+// Ends all other logins of the user. Throws Refused.
+export async function changePassword(passwords) {
+  keep(session.current.username, (await send("POST", "changePassword", { body: passwords })).data);
+}
+
+function keep(username, { role, token }) {
+  sessionStorage.setItem(KEPT, JSON.stringify({ username, role, token }));
 }
 
 export async function logOut() {
@@ -87,9 +97,7 @@ export async function all(path, query, signal) {
 // Saves the answer as a file. Throws Refused.
 export async function download(path, query, filename) {
   const { data } = await send("GET", path, { query, read: (answer) => answer.blob() });
-  const file = URL.createObjectURL(data);
-  Object.assign(document.createElement("a"), { href: file, download: filename }).click();
-  URL.revokeObjectURL(file);
+  save(data, filename);
 }
 
 // Returns { data, total }. Throws Refused, or AbortError if the signal aborts.

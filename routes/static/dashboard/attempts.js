@@ -2,10 +2,10 @@
 
 import { get } from "./api.js";
 import { el, link } from "./dom.js";
-import { badge, milliseconds, time } from "./format.js";
-import { PAGE_SIZE, choice, ordering, pager, search, table } from "./table.js";
+import { badge, messageId, milliseconds, time } from "./format.js";
+import { PAGE_SIZE, choice, ordering, pager, search, table, times } from "./table.js";
 
-const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered"].map((one) => [one, one])];
+const RESULTS = [["", "all"], ...["retried", "requeued", "rejected", "exhausted", "expired", "filtered", "forwarded", "discarded", "routed", "delivered", "replayed", "moved", "deleted"].map((one) => [one, one])];
 
 // The reason, and the start of the body in which the target says more.
 function answer(one) {
@@ -26,8 +26,8 @@ export function attemptTable(caption, empty, place) {
       { title: "Duration", sort: "durationMs", value: (one) => milliseconds(one.durationMs), kind: "number" },
       { title: "Attempt", sort: "attempt", value: (one) => one.attempt, kind: "number" },
       { title: "Next attempt", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
-      { title: "Consumer", sort: "consumer", value: (one) => one.consumer, cell: (one) => link(one.consumer, ["consumer", one.consumer]) },
-      { title: "Message", value: (one) => one.messageId, cell: (one) => link(one.messageId, ["attempts"], { messageId: one.messageId }), kind: "wide" },
+      { title: "Consumer", sort: "consumer", value: (one) => one.consumer, cell: (one) => (one.consumer ? link(one.consumer, ["consumer", one.consumer]) : "–") },
+      { title: "Message", value: (one) => one.messageId, cell: (one) => messageId(one.messageId) },
     ],
   });
 }
@@ -37,7 +37,7 @@ export function show(place) {
   const pages = pager(place);
 
   async function refresh(signal) {
-    const query = Object.fromEntries(["consumer", "queueName", "messageId", "result"].map((name) => [name, place.query.get(name)]));
+    const query = Object.fromEntries(["consumer", "queueName", "messageId", "result", "since", "until"].map((name) => [name, place.query.get(name)]));
     const { data, total } = await get("getDeliveries", { ...query, ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
     list.show(data);
     pages.show(total);
@@ -45,7 +45,7 @@ export function show(place) {
 
   const tools = el("div", { class: "tools" },
     search(place, "Consumer", "consumer"), search(place, "Queue", "queueName"), search(place, "Message id", "messageId"),
-    choice(place, "Result", "result", RESULTS));
+    choice(place, "Result", "result", RESULTS), ...times(place));
   const about = el("p", {}, "All failures of the last seven days, and one in a hundred successes. Filters match whole names.");
   return { title: "Attempts", content: [el("h1", {}, "Attempts"), about, tools, ...list.content, pages.node], refresh };
 }

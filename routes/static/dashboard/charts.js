@@ -1,44 +1,17 @@
-// Charts. Where the API returns current values only, the page keeps their history while it is open.
+// Charts of values over time.
 
-import { el, fill, svg } from "./dom.js";
+import { el, fill } from "./dom.js";
 import { rate } from "./format.js";
 
-const REMEMBERED = 180; // points: 15 minutes at one per 5 seconds
 const AROUND = 60; // seconds on both sides of a single point
 const TONES = ["--line-1", "--line-2", "--line-3"];
-const seen = new Map();
 
 // The charts on the page. uPlot adds listeners to the window, so charts of closed views must be destroyed.
 const drawn = new Set();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((one) => one.draw()));
 
-// Adds the current values to the history of `key`. Returns { times, lines }, with one list of values per line.
-export function remember(key, values) {
-  const past = seen.get(key) || { times: [], lines: values.map(() => []) };
-  seen.delete(key);
-  seen.set(key, past); // in order of use: the least recently used history is dropped first
-  if (seen.size > 1500) seen.delete(seen.keys().next().value);
-  past.times.push(Date.now() / 1000);
-  values.forEach((value, line) => past.lines[line].push(value));
-  if (past.times.length > REMEMBERED) [past.times, ...past.lines].forEach((list) => list.shift());
-  return past;
-}
-
-// A small inline chart. It is hidden from screen readers, because the numbers are in the same row.
-export function sparkline(past) {
-  const width = 96, height = 22;
-  const top = Math.max(1, ...past.lines.flat());
-  const step = width / (Math.max(past.times.length, 24) - 1);
-  const left = width - step * (past.times.length - 1);
-  const lines = past.lines.map((values, line) => svg("polyline", {
-    class: `line-${line + 1}`,
-    points: values.map((value, at) => `${(left + at * step).toFixed(1)},${(height - 1 - (value / top) * (height - 2)).toFixed(1)}`).join(" "),
-  }));
-  return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...lines);
-}
-
-// A chart with one line per title, whose values are shown in `format`. `show` takes times and lines as `remember` returns
-// them; null is a gap.
+// A chart with one line per title, whose values are shown in `format`. `show` takes times, in
+// seconds, and lines with one value for each time; null is a gap.
 export function chart(label, titles, format = rate) {
   const figures = titles.map(() => el("b"));
   const legend = el("ul", { class: "legend" }, ...titles.map((title, line) =>
@@ -88,8 +61,9 @@ export function chart(label, titles, format = rate) {
   // With the date if the chart shows more than a day.
   function moment(at) {
     const shown = new Date(at * 1000);
-    if (latest.times.at(-1) - latest.times[0] <= 86400) return shown.toLocaleTimeString("sv-SE");
-    return shown.toLocaleString("sv-SE", { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
+    const seconds = latest.times.at(-1) - latest.times[0];
+    const clock = { hour: "2-digit", minute: "2-digit", second: seconds < 600 ? "2-digit" : undefined };
+    return shown.toLocaleString("sv-SE", seconds <= 86400 ? clock : { month: "2-digit", day: "2-digit", ...clock });
   }
 
   const mine = { node, draw, forget };

@@ -46,7 +46,8 @@ export function show(place) {
     ]);
     await past.refresh(signal); // not beside them: a consumer that is missing has no history either
     latest = consumer;
-    fillOn(state, [stateOf(consumer), reasonOf(consumer)], () => [badge(stateOf(consumer)), " ", reasonOf(consumer)]);
+    fillOn(state, [stateOf(consumer), reasonOf(consumer), consumer.nextAttemptAt], () => [badge(stateOf(consumer)), " ", reasonOf(consumer),
+      consumer.nextAttemptAt && [" Next attempt ", time(consumer.nextAttemptAt), "."]]);
     fillOn(actions, consumer.desiredState, () => buttons(consumer.desiredState));
     fill(totals, ...figures(consumer));
     attempts.show(tried);
@@ -91,6 +92,7 @@ function sinceOf({ countedSince }) {
 }
 
 function fact(field, value) {
+  if (field.endsWith("At")) return el("div", {}, el("dt", {}, field), el("dd", {}, time(value)));
   const shown = value === null || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
   return el("div", {}, el("dt", {}, field), el("dd", {}, field === "queueName" ? link(shown, ["queue", shown]) : shown));
 }

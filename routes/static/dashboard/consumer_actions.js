@@ -1,28 +1,30 @@
-// Actions on a consumer, shared by several views.
+// Actions on consumers, shared by several views.
 
 import { may, patch, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
 import { button, of } from "./dom.js";
+import { plural } from "./format.js";
 import { refreshNow } from "./live.js";
 import { complain, tell } from "./notice.js";
 
-export function pause(name) {
-  return change("pauseConsumer", { name }, `Paused ${name}. It finishes its messages in flight and takes no more.`);
-}
+const SAID = {
+  pauseConsumer: (names) => `Paused ${names}. It finishes its messages in flight and takes no more.`,
+  resumeConsumer: (names) => `Resumed ${names}.`,
+};
 
-// `consumer` has its name, or the queueName if the queue has only one consumer.
-export function resume(consumer) {
-  return change("resumeConsumer", consumer, `Resumed ${consumer.name || consumer.queueName}.`);
-}
-
-async function change(path, consumer, said) {
-  try {
-    await post(path, consumer);
-    tell(said);
-    await refreshNow();
-  } catch (error) {
-    complain(error);
+// Pauses or resumes consumers, one after another. Each has its name, or the queueName if the queue has only one consumer.
+export async function change(path, consumers) {
+  const done = [];
+  for (const one of consumers) {
+    try {
+      await post(path, one);
+      done.push(one.name || one.queueName);
+    } catch (error) {
+      complain(error);
+    }
   }
+  if (done.length) tell(done.length === 1 ? SAID[path](done[0]) : `${path === "pauseConsumer" ? "Paused" : "Resumed"} ${plural(done.length, "consumer")}.`);
+  await refreshNow();
 }
 
 export function update(name, changes) {
@@ -46,7 +48,6 @@ export function askToDelete(name, gone) {
 // Returns a button to pause an enabled consumer, or to resume a paused or suspended one.
 export function pauseOrResume(name, desired) {
   if (!may("operator")) return null;
-  const act = desired === "enabled" ? () => pause(name) : () => resume({ name });
-  const verb = desired === "enabled" ? "Pause" : "Resume";
-  return button(of(verb, name), act, { class: desired === "enabled" ? "quiet" : "" });
+  const [verb, path] = desired === "enabled" ? ["Pause", "pauseConsumer"] : ["Resume", "resumeConsumer"];
+  return button(of(verb, name), () => change(path, [{ name }]), { class: desired === "enabled" ? "quiet" : "" });
 }

@@ -2,7 +2,7 @@
 
 import { download, get, may } from "./api.js";
 import { button, el, fill, link, of } from "./dom.js";
-import { count, plural, rate, since, time } from "./format.js";
+import { count, messageId, plural, rate, since, time } from "./format.js";
 import { refreshNow } from "./live.js";
 import { lookAt, peek } from "./messages.js";
 import { complain } from "./notice.js";
@@ -22,7 +22,6 @@ export function show(place) {
     return { title: name, content: [heading, total, el("p", {}, "Viewing and replaying messages requires the role operator.")], refresh };
   }
 
-  const chosen = new Set();
   let wanted = STEP;
   let looked = null; // the number of messages and the group at the last look
   let groups = [];
@@ -33,10 +32,10 @@ export function show(place) {
     queueName: group ? queueOf(group) : sources().length === 1 ? queueOf(groups[0]) : queueOf(),
   }).catch(complain);
   const grouped = groupTable(act, (group) => place.set({ group }), (group) => save(name, group));
-  const list = letters(chosen, showChoice, (message) => editAndResend(message, { deadLetterQueue: name, queueName: header(message, "queue") || queueOf(groups[0]), done: again }));
+  const list = letters(showChoice, (message) => editAndResend(message, { deadLetterQueue: name, queueName: header(message, "queue") || queueOf(groups[0]), done: again }));
   const part = el("p", { class: "note" });
   const which = el("h2", {});
-  const selected = button("Replay selected", () => act("replay", plural(chosen.size, "selected message"), { messageIds: [...chosen] }));
+  const selected = button("Replay selected", () => act("replay", plural(list.chosen.size, "selected message"), { messageIds: chosenIds() }));
   const everything = button("Show all groups", () => place.set({ group: null }), { class: "quiet" });
   const more = button("Show more", () => { wanted = Math.min(wanted + 100, MOST); again(); }, { class: "quiet" });
 
@@ -57,22 +56,17 @@ export function show(place) {
     fill(total, sum(seen.messages, name));
     fill(part, seen.examined < seen.messages ? `Grouped: the first ${count(seen.examined)} of ${count(seen.messages)}. An action on a group examines all of them.` : "");
     grouped.show(groups);
-    const ids = new Set(found.map((one) => one.properties.messageId));
-    for (const id of chosen) if (!ids.has(id)) chosen.delete(id);
     list.show(found.map((message, at) => ({ message, at })));
     fill(which, group ? `Messages: ${label(groups.find((one) => one.group === group))}` : "Messages");
     everything.hidden = !group;
     more.hidden = found.length < wanted || wanted >= MOST;
-    showChoice();
   }
+
+  const chosenIds = () => [...list.chosen].map((key) => JSON.parse(key)[0]);
 
   function showChoice() {
-    selected.disabled = !chosen.size;
-    selected.textContent = chosen.size ? `Replay ${chosen.size} selected` : "Replay selected";
-  }
-
-  function chooseAll() {
-    document.querySelectorAll("main .pick input:not(:checked)").forEach((box) => box.click());
+    selected.disabled = !list.chosen.size;
+    selected.textContent = list.chosen.size ? `Replay ${list.chosen.size} selected` : "Replay selected";
   }
 
   function again() {
@@ -83,7 +77,7 @@ export function show(place) {
   const all = el("div", { class: "tools" },
     button("Replay all", () => act("replay", "all messages", {})), button("Move all", () => act("move", "all messages", {}), { class: "quiet" }),
     button("Export all", () => save(name), { class: "quiet" }), button("Purge", () => askToPurge(name), { class: "quiet" }));
-  const tools = el("div", { class: "tools" }, selected, button("Select all shown", chooseAll, { class: "quiet" }), everything, button("Reload", again, { class: "quiet" }));
+  const tools = el("div", { class: "tools" }, selected, button("Select all shown", () => list.chooseAll(), { class: "quiet" }), everything, button("Reload", again, { class: "quiet" }));
   return { title: name, content: [heading, total, all, el("h2", {}, "Causes"), part, ...grouped.content, which, tools, ...list.content, more], refresh };
 }
 
@@ -105,11 +99,9 @@ function groupTable(act, choose, saved) {
     key: (one) => one.group,
     columns: [
       { title: "Cause", value: label, cell: cause, kind: "wide first" },
-      { title: "Messages", value: (one) => one.count, cell: (one) => count(one.count), kind: "number" },
+      { title: "Messages", value: (one) => [one.count, one.perSecond], cell: (one) => [count(one.count), el("small", {}, one.perSecond && rate(one.perSecond) !== "0" ? `+${rate(one.perSecond)}/s` : "")], kind: "number" },
       { title: "Since", value: (one) => one.since, cell: (one) => (one.since ? [time(one.since), el("small", {}, since(one.since))] : "–") },
-      { title: "New/s", value: (one) => one.perSecond, cell: (one) => (one.perSecond ? `+${rate(one.perSecond)}` : rate(one.perSecond)), kind: "number" },
-      { title: "Consumer", value: (one) => one.consumer || "", cell: (one) => (one.consumer ? link(one.consumer, ["consumer", one.consumer]) : "–"), kind: "wide" },
-      { title: "Queue", value: (one) => one.queueName || "–", kind: "wide" },
+      { title: "Consumer", value: (one) => [one.consumer, one.queueName], cell: whose, kind: "wide" },
       { title: "Actions", value: (one) => [one.count, one.queueName], cell: actions, kind: "actions" },
     ],
   });
@@ -117,6 +109,10 @@ function groupTable(act, choose, saved) {
 
 function label(group) {
   return group ? [group.reason, group.answer].filter(Boolean).join(" ") : "none";
+}
+
+function whose({ consumer, queueName }) {
+  return [consumer ? link(consumer, ["consumer", consumer]) : "–", queueName && queueName !== consumer ? el("small", {}, "of ", link(queueName, ["queue", queueName])) : ""];
 }
 
 function cause(one) {
@@ -131,13 +127,14 @@ async function save(queue, group) {
   }
 }
 
-function letters(chosen, changed, edit) {
+function letters(changed, edit) {
   return table({
     caption: "Dead letters",
     empty: "No messages.",
-    key: ({ message, at }) => `${message.properties.messageId} ${at}`,
+    key: ({ message, at }) => JSON.stringify([message.properties.messageId, at]),
+    choose: { name: ({ message }) => message.properties.messageId, changed },
     columns: [
-      { title: "Message", value: ({ message }) => message.properties.messageId, cell: ({ message }) => pick(message, chosen, changed), kind: "wide" },
+      { title: "Message", value: ({ message }) => message.properties.messageId, cell: ({ message }) => messageId(message.properties.messageId) },
       { title: "Reason", value: ({ message }) => why(message), kind: "wide" },
       { title: "Attempts", value: ({ message }) => header(message, "attempts"), kind: "number" },
       { title: "Failed at", value: ({ message }) => header(message, "last-failed-at"), cell: ({ message }) => time(header(message, "last-failed-at")) },
@@ -152,18 +149,6 @@ function actionsOf(message, edit) {
   const editable = id && message.bodyBase64 === null && !message.truncated;
   return el("div", { class: "buttons" }, button("View", () => lookAt(message), { class: "quiet" }),
     editable && button("Edit and resend", () => edit(message), { class: "quiet" }));
-}
-
-function pick(message, chosen, changed) {
-  const id = message.properties.messageId;
-  if (!id) return "without an id";
-  const box = el("input", { type: "checkbox", checked: chosen.has(id) });
-  box.addEventListener("change", () => {
-    if (box.checked) chosen.add(id);
-    else chosen.delete(id);
-    changed();
-  });
-  return el("label", { class: "pick" }, box, id);
 }
 
 const header = (message, name) => message.properties.headers?.[`workerrmq-${name}`] ?? "";

@@ -38,7 +38,7 @@ export function look(title, ...content) {
 }
 
 // Opens a form in a dialog. `run(values, changed)` may return a sentence to show when it has finished.
-export function ask({ title, about = [], fields, submit, danger, run }) {
+export function ask({ title, about = [], fields, submit, danger, run, focus }) {
   const cancel = button("Cancel", () => dialog.close(), { class: "quiet" });
   const asked = form({
     fields,
@@ -54,7 +54,8 @@ export function ask({ title, about = [], fields, submit, danger, run }) {
     },
   });
   const dialog = open(title, ...about, asked.node);
-  dialog.querySelector("input, textarea, select, button")?.focus();
+  if (focus) asked.reveal(focus);
+  else dialog.querySelector("input, textarea, select, button")?.focus();
   return { dialog, asked };
 }
 

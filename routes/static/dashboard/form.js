@@ -1,20 +1,24 @@
 // Builds forms from a list of fields, and shows the API's field errors beside the fields.
 //
-// A field is { name, label, kind, value, hint, options, required, read }: `kind` is text, number, password, area, select,
-// check or datetime-local; `read(text)` converts the text to the API's value, and may throw an Error with a sentence.
+// A field is { name, label, kind, value, hint, options, required, read, suggest, more }: `kind` is text, number, password,
+// area, select, check, file, datetime-local, or group or choice, which have fields of their own; `read(text)` converts the text
+// to the API's value, and may throw an Error with a sentence; `suggest(text)` returns texts to offer. Fields with `more`
+// are below a heading that opens. fields.js makes fields from the API's description.
 
 import { Refused } from "./api.js";
-import { el } from "./dom.js";
+import { el, fill } from "./dom.js";
 
 let made = 0;
 
+class Told extends Error {} // its field has the sentence already
+
 export function form({ fields, submit, danger, run, extra = [] }) {
-  const inputs = fields.map((field) => input(field));
+  const inputs = fields.map(input);
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const send = el("button", { type: "submit", class: danger ? "danger" : "" }, submit);
-  const node = el("form", { novalidate: true, onsubmit: onSubmit }, ...inputs.map((one) => one.node), problem);
-  const buttons = el("div", { class: "buttons" }, send, ...extra);
-  node.append(buttons);
+  const [shown, more] = [false, true].map((later) => inputs.filter((one) => Boolean(one.field.more) === later).map((one) => one.node));
+  const rest = more.length ? el("details", { class: "more" }, el("summary", {}, "More settings"), ...more) : null;
+  const node = el("form", { novalidate: true, onsubmit: onSubmit }, ...shown, rest, problem, el("div", { class: "buttons" }, send, ...extra));
 
   async function onSubmit(event) {
     event.preventDefault();
@@ -22,7 +26,7 @@ export function form({ fields, submit, danger, run, extra = [] }) {
     inputs.forEach((one) => one.complain(""));
     let values;
     try {
-      values = read(inputs);
+      values = readAll(inputs);
     } catch (error) {
       complain(error.message);
       return;
@@ -32,20 +36,14 @@ export function form({ fields, submit, danger, run, extra = [] }) {
     try {
       await run(values, new Set(inputs.filter((one) => one.changed()).map((one) => one.field.name)));
     } catch (error) {
-      if (!(error instanceof Refused) || !node.isConnected) throw error; // the dialog may have been closed
-      refuse(error);
+      if (!(error instanceof Refused || error instanceof SyntaxError) || !node.isConnected) throw error; // the dialog may have been closed
+      complain(error.message);
+      for (const { field, detail } of error.errors || []) blame(inputs, field, detail);
+      node.querySelector("[aria-invalid]")?.focus();
     } finally {
       send.disabled = false;
       send.removeAttribute("aria-busy");
     }
-  }
-
-  function refuse(error) {
-    complain(error.message);
-    for (const { field, detail } of error.errors) {
-      inputs.find((one) => field === one.field.name || field.startsWith(`${one.field.name}.`))?.complain(detail);
-    }
-    inputs.find((one) => one.wrong())?.focus();
   }
 
   function complain(text) {
@@ -53,24 +51,99 @@ export function form({ fields, submit, danger, run, extra = [] }) {
     problem.hidden = !text;
   }
 
-  return { node, send, value: (name) => inputs.find((one) => one.field.name === name) };
+  function reveal(name) {
+    const one = inputs.find(({ field }) => field.name === name);
+    unfold(one);
+    one.focus();
+  }
+
+  return { node, send, reveal, value: (name) => inputs.find((one) => one.field.name === name) };
 }
 
-function read(inputs) {
+// Shows an error of the API, which names the field by its path, such as retry.jitter.
+function blame(inputs, path, detail) {
+  const one = inputs.find(({ field }) => path === field.name || path.startsWith(`${field.name}.`));
+  one?.complain(detail, path.slice(one.field.name.length + 1));
+  if (one) unfold(one);
+}
+
+function unfold({ node }) {
+  const folded = node.closest("details");
+  if (folded) folded.open = true;
+}
+
+function readAll(inputs) {
   const values = {};
   for (const one of inputs) {
     try {
       values[one.field.name] = one.read();
     } catch (error) {
+      if (error instanceof Told) throw error;
       one.complain(error.message);
+      unfold(one);
       one.focus();
-      throw new Error(`${one.field.label}: ${error.message}`);
+      throw new Told(`${one.field.label}: ${error.message}`);
     }
   }
   return values;
 }
 
 function input(field) {
+  return field.kind === "group" ? group(field) : field.kind === "choice" ? choice(field) : single(field);
+}
+
+// Fields that are one object of the API. One that has been emptied gets its default.
+function group(field) {
+  const inner = field.fields.map(input);
+  return {
+    field,
+    node: el("fieldset", {}, el("legend", {}, field.label), field.hint && el("small", {}, field.hint), ...inner.map((one) => one.node)),
+    focus: () => inner[0].focus(),
+    changed: () => inner.some((one) => one.changed()),
+    complain: (sentence, path = "") => (sentence ? blame(inner, path || inner[0].field.name, sentence) : inner.forEach((one) => one.complain(""))),
+    read() {
+      const values = readAll(inner);
+      for (const one of inner) if (values[one.field.name] === undefined && one.changed()) values[one.field.name] = one.field.fallback ?? null;
+      return given(values);
+    },
+  };
+}
+
+// A select field whose options may be objects with fields of their own, which appear below it. An option is
+// { key, text, value, constant, fields }.
+function choice(field) {
+  const at = single({ ...field, kind: "select", read: undefined, options: field.options.map(({ key, text }) => [key, text]) });
+  const place = el("div", { class: "inner" });
+  let inner = [];
+  const chosen = () => field.options.find(({ key }) => key === at.control.value);
+  function showFields() {
+    inner = (chosen().fields || []).map(input);
+    fill(place, chosen().hint && el("small", {}, chosen().hint), ...inner.map((one) => one.node));
+  }
+  at.control.addEventListener("change", showFields);
+  showFields();
+  return {
+    field,
+    node: el("div", { class: "choice" }, at.node, place),
+    focus: at.focus,
+    control: at.control,
+    changed: () => at.changed() || inner.some((one) => one.changed()),
+    complain(sentence, path = "") {
+      const found = inner.find((one) => path.split(".").includes(one.field.name)); // the path may name the option, too
+      if (!sentence) inner.forEach((one) => one.complain(""));
+      if (found && sentence) found.complain(sentence);
+      else at.complain(sentence);
+    },
+    read: () => (chosen().fields ? { ...chosen().constant, ...given(readAll(inner)) } : chosen().value),
+  };
+}
+
+function given(values) {
+  const known = Object.entries(values).filter(([, value]) => value !== undefined);
+  return known.length ? Object.fromEntries(known) : undefined;
+}
+
+function single(field) {
   const id = `field-${++made}`;
   const control = controlOf(field, id);
   const wrong = el("small", { class: "wrong", id: `${id}-wrong`, hidden: true });
@@ -81,11 +154,10 @@ function input(field) {
   const initial = text(control);
   return {
     field,
-    node: el("div", { class: field.kind === "check" ? "field check" : "field" }, ...parts, hint, wrong),
+    node: el("div", { class: field.kind === "check" ? "field check" : "field" }, ...parts, field.suggest && offers(control, field), hint, wrong),
     focus: () => control.focus(),
     control,
     changed: () => text(control) !== initial,
-    wrong: () => control.getAttribute("aria-invalid") === "true",
     complain(sentence) {
       wrong.textContent = sentence;
       wrong.hidden = !sentence;
@@ -93,20 +165,20 @@ function input(field) {
       else control.removeAttribute("aria-invalid");
     },
     read() {
-      const given = text(control);
+      const typed = text(control);
       // The value of an incomplete date or an invalid number is empty.
       if (control.validity.badInput) throw new Error(field.kind === "number" ? "must be a number" : "is not complete");
-      if (field.required && given === "") throw new Error("is required");
-      if (field.read) return field.read(given);
+      if (field.required && typed === "") throw new Error("is required");
+      if (field.read) return field.read(typed);
       if (field.kind === "check") return control.checked;
-      if (given === "") return undefined;
-      return field.kind === "number" ? Number(given) : given;
+      if (typed === "") return undefined;
+      return field.kind === "number" ? Number(typed) : typed;
     },
   };
 }
 
 function text(control) {
-  return control.type === "checkbox" ? String(control.checked) : control.type === "password" ? control.value : control.value.trim();
+  return control.type === "checkbox" ? String(control.checked) : control.type === "file" ? "" : control.type === "password" ? control.value : control.value.trim();
 }
 
 function controlOf(field, id) {
@@ -127,12 +199,18 @@ function controlOf(field, id) {
   return box;
 }
 
-// Parses an optional JSON value, such as headers.
-export function json(given) {
-  if (given === "") return undefined;
-  try {
-    return JSON.parse(given);
-  } catch (error) {
-    throw new Error(`is not JSON: ${error.message}`);
+// A list of texts that the browser offers while the user types.
+function offers(control, { suggest }) {
+  const list = el("datalist", { id: `${control.id}-offers` });
+  control.setAttribute("list", list.id);
+  let timer = 0;
+  async function look() {
+    fill(list, ...(await suggest(control.value.trim())).map((one) => el("option", { value: one })));
   }
+  control.addEventListener("focus", look, { once: true });
+  control.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(look, 200);
+  });
+  return list;
 }

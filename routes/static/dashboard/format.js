@@ -1,6 +1,7 @@
 // Formats numbers, times and states.
 
-import { el } from "./dom.js";
+import { address, button, el } from "./dom.js";
+import { copy } from "./notice.js";
 
 const whole = new Intl.NumberFormat("en");
 const fraction = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -48,12 +49,39 @@ export function grow() {
   for (const one of document.querySelectorAll("time.since")) one.textContent = ago(one.dateTime);
 }
 
+// 2026-01-31 12:00:00 UTC+1: each time on the page is in the reader's time zone, and names it.
+const DATE = { year: "numeric", month: "2-digit", day: "2-digit" };
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "shortOffset" };
+const formats = { moment: { ...DATE, ...CLOCK }, clock: CLOCK };
+const zoned = Object.fromEntries(Object.entries(formats).map(([name, parts]) => [name, new Intl.DateTimeFormat("sv-SE", parts)]));
+
+export function timeText(at, format = "moment") {
+  return zoned[format].format(at).replace("GMT", "UTC").replace(/UTC[+]0$/, "UTC").replace("\u2212", "-");
+}
+
 export function time(moment) {
   const at = new Date(moment);
   if (!moment || Number.isNaN(at.getTime())) return moment ? String(moment) : NOTHING;
-  const shown = at.toLocaleString("sv-SE"); // 2026-01-31 12:00:00, in the reader's time zone
-  return el("time", { datetime: at.toISOString(), title: at.toISOString() }, shown);
+  return el("time", { datetime: at.toISOString(), title: at.toISOString() }, timeText(at));
 }
+
+// A message's id, shortened in the middle, with a link to its life and a button that copies the whole id.
+export function messageId(id) {
+  if (!id) return NOTHING;
+  const short = id.length > 16 ? `${id.slice(0, 6)}…${id.slice(-6)}` : id;
+  const shown = el("a", { href: address(["message", id]), title: id, "aria-label": `Message ${id}` }, short);
+  return el("span", { class: "id" }, shown, button("", () => copy(id), { class: "copy", title: "Copy", "aria-label": `Copy the message id ${id}` }));
+}
+
+// Changed fields with their values before and after.
+export function changes(list) {
+  return list.map(({ field, from, to }) => {
+    const values = from === null ? [el("ins", {}, value(to))] : to === null ? [el("del", {}, value(from))] : [el("del", {}, value(from)), " → ", el("ins", {}, value(to))];
+    return el("div", { class: "change" }, `${field}: `, ...values);
+  });
+}
+
+const value = (one) => (typeof one === "string" ? one : JSON.stringify(one));
 
 export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
@@ -66,6 +94,7 @@ const STATES = {
   exhausted: ["■", "bad"], expired: ["■", "bad"], failed: ["■", "bad"], blocked: ["■", "bad"], blocking: ["■", "bad"],
   resting: ["▲", "bad"], "half open": ["◇", "warn"], throttled: ["◇", "warn"],
   waiting: ["○", "warn"], retried: ["↻", "warn"], requeued: ["↩", "warn"], interrupted: ["▲", "warn"],
+  replayed: ["↻", "idle"], "dead-lettered": ["■", "bad"], purged: ["■", "bad"],
   paused: ["‖", "idle"], disabled: ["‖", "idle"],
 };
 

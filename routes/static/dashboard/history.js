@@ -1,4 +1,4 @@
-// The history of a queue or a consumer in the last hour, day or week, as the service has recorded it.
+// The history of queues or a consumer in the last hour, day or week, as the service has recorded it.
 
 import { get } from "./api.js";
 import { chart } from "./charts.js";
@@ -7,7 +7,7 @@ import { refreshNow } from "./live.js";
 
 let period = "hour"; // of all views, until the page is loaded again
 
-// `query` names the queue or the consumer. Each of `charts` has a label, a format, and the titles of its lines by their
+// `query` names the queue or the consumer; without both, it is the history of all queues. Each of `charts` has a label, a format, and the titles of its lines by their
 // names in the API.
 export function history(query, charts) {
   const choice = el("select", { onchange() { period = choice.value; refreshNow(); } },

@@ -1,9 +1,11 @@
 // API keys, for admins. A key is shown only once, after its creation.
 
 import { get, post, remove } from "./api.js";
-import { ask, confirmByName, look } from "./dialog.js";
+import { confirmByName, look } from "./dialog.js";
 import { button, el } from "./dom.js";
+import { askFor } from "./fields.js";
 import { ago, time } from "./format.js";
+import { copy } from "./notice.js";
 import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 import { ROLES } from "./users.js";
 
@@ -36,19 +38,14 @@ export function show(place) {
 }
 
 function createKey() {
-  ask({
+  return askFor("createApiKey", {
     title: "Create an API key",
-    fields: [
-      { name: "name", label: "Name", required: true },
-      { name: "role", label: "Role", kind: "select", options: ROLES, value: "publisher" },
-      { name: "queues", label: "Queues", read: (given) => given.split(/[\s,]+/).filter(Boolean), hint: "names or patterns separated by commas, such as orders.*; empty: all queues" },
-      { name: "expiresAt", label: "Expires at", kind: "datetime-local", read: (given) => (given ? new Date(given).toISOString() : undefined) },
-    ],
+    own: { role: { hint: ROLES, value: "publisher" } },
     submit: "Create API key",
     async run(values) {
       const { data } = await post("createApiKey", values);
       const shown = el("input", { readonly: true, value: data.key, "aria-label": "The key", onfocus: () => shown.select() });
-      setTimeout(() => look(`The key ${values.name}`, el("p", {}, "Copy the key now. It is never shown again."), shown));
+      setTimeout(() => look(`The key ${values.name}`, el("p", {}, "Copy the key now. It is never shown again."), shown, button("Copy", () => copy(data.key))));
     },
   });
 }

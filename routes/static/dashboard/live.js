@@ -1,7 +1,7 @@
 // Refreshes the view every few seconds while the page is visible, and shows the time of the last refresh or the error.
 
 import { Refused } from "./api.js";
-import { grow } from "./format.js";
+import { grow, timeText } from "./format.js";
 
 const EVERY = 5000; // milliseconds: the interval of RabbitMQ's statistics
 
@@ -34,7 +34,7 @@ export async function refreshNow() {
   try {
     await refresh(mine.signal);
     if (mine !== asking) return;
-    freshness.textContent = `live, ${new Date().toLocaleTimeString("sv-SE")}`;
+    freshness.textContent = `live, ${timeText(new Date(), "clock")}`;
     freshness.className = "fresh";
     grow();
     fail("");

@@ -1,16 +1,17 @@
 // The start page: current problems, the worst first, with buttons to fix them; then totals and rates.
 
 import { get, may, post, remove } from "./api.js";
-import { chart, remember } from "./charts.js";
-import { resume } from "./consumer_actions.js";
+import { change } from "./consumer_actions.js";
 import { createConsumer, editConsumer } from "./consumer_form.js";
 import { ask } from "./dialog.js";
 import { address, button, el, fill, fillOn, link, of } from "./dom.js";
-import { badge, count, plural, rate, since } from "./format.js";
+import { badge, count, plural, rate, since, time } from "./format.js";
+import { history } from "./history.js";
 import { refreshNow } from "./live.js";
 import { createQueue } from "./queues.js";
 
 const SHOWN = 25;
+const ASKED = 10; // problems whose target's answer is shown
 
 // The title, the tone and the linked view of each kind of problem.
 const KINDS = {
@@ -36,23 +37,41 @@ export function show() {
   const list = el("ul", { class: "troubles" });
   const totals = el("dl", { class: "figures" });
   const states = el("div", { class: "states" });
-  const lines = chart("Messages per second, all queues", ["in", "out", "acked"]);
+  const past = history({}, [
+    { label: "Messages per second, all queues", lines: { publishRate: "in", deliverRate: "out", ackRate: "acked" } },
+    { label: "Messages, all queues", format: count, lines: { ready: "ready", unacked: "unacked" } },
+  ]);
 
   async function refresh(signal) {
-    const { data } = await get("getOverview", {}, signal);
+    const [{ data }] = await Promise.all([get("getOverview", {}, signal), past.refresh(signal)]);
     fillOn(verdict, [data.troubleCount, data.troubles.filter(isBad).length, data.troubles.filter((one) => one.acknowledged).length], () => judge(data));
-    fillOn(list, data.troubles, () => data.troubles.slice(0, SHOWN).map(item).concat(rest(data.troubleCount)));
+    const showList = () => fillOn(list, [data.troubles, [...answers.values()]], () => data.troubles.slice(0, SHOWN).map(item).concat(rest(data.troubleCount)));
+    showList();
     fillOn(states, data.consumers, () => Object.entries(data.consumers).map(state));
     fill(totals, ...figures(data));
-    if (data.totals) {
-      const { publishRate, deliverRate, ackRate } = data.totals;
-      lines.show(remember("all", [publishRate, deliverRate, ackRate]));
-    }
+    await learn(data.troubles.slice(0, ASKED), signal);
+    showList();
   }
 
   const heading = el("h1", {}, "Current problems");
-  const going = el("section", { "aria-labelledby": "going" }, el("h2", { id: "going" }, "Activity"), states, totals, lines.node);
+  const going = el("section", { "aria-labelledby": "going" }, el("h2", { id: "going" }, "Activity"), states, totals, ...past.content);
   return { title: "Now", content: [heading, verdict, list, going], refresh };
+}
+
+// The last answer of the target to each failing consumer, by problem; read again when the problem has changed.
+const answers = new Map();
+const FAILURES = ["consumer_suspended", "breaker_open", "consumer_failing", "dead_letters"];
+const keyOf = ({ kind, name, messages }) => `${kind} ${name} ${messages}`;
+
+async function learn(troubles, signal) {
+  const wanted = troubles.filter(({ kind }) => FAILURES.includes(kind));
+  const keys = wanted.map(keyOf);
+  for (const key of answers.keys()) if (!keys.includes(key)) answers.delete(key);
+  await Promise.all(wanted.filter((one) => !answers.has(keyOf(one))).map(async (one) => {
+    const whose = one.kind === "dead_letters" ? { queueName: one.name.replace(/\.dlq$/, "") } : { consumer: one.name };
+    const { data } = await get("getDeliveries", { ...whose, pageSize: 10, fields: "consumer,reason,answer,sampled" }, signal);
+    answers.set(keyOf(one), data.find(({ sampled }) => !sampled));
+  }));
 }
 
 const isBad = (trouble) => KINDS[trouble.kind][1] === "bad";
@@ -71,25 +90,45 @@ function item(trouble) {
   const facts = [
     messages ? `${plural(messages, "message")} ${messages === 1 ? "waits" : "wait"}` : "",
     trouble.since && since(trouble.since),
+    trouble.nextAttemptAt && el("span", {}, "next attempt ", time(trouble.nextAttemptAt)),
     trouble.oldestMessageAt && el("span", {}, "oldest message ", since(trouble.oldestMessageAt)),
     view === "consumer" && queueName !== trouble.name ? `queue ${queueName}` : "",
   ].filter(Boolean);
   const noted = acknowledged && el("p", { class: "noted" }, `Acknowledged by ${acknowledged.by}`, acknowledged.note ? `: ${acknowledged.note}` : "");
   const what = el("p", { class: "what" }, el("span", { class: `tag ${tone}` }, title), " ", el("strong", {}, name));
-  const why = el("p", { class: "why", title: trouble.reason }, trouble.reason);
+  const why = el("p", { class: "why", title: trouble.reason }, ...said(trouble));
   const about = facts.length ? el("p", { class: "facts" }, ...facts.flatMap((one, at) => (at ? [" · ", one] : [one]))) : null;
   return el("li", { class: acknowledged ? `${tone} acknowledged` : tone }, what, el("div", {}, why, noted), about, el("div", { class: "buttons" }, ...helps(trouble)));
 }
 
+// The words of the target; for dead letters also the consumer.
+function said(trouble) {
+  const last = answers.get(keyOf(trouble));
+  if (!last) return [trouble.reason];
+  const words = wordsOf(last.answer || "");
+  const about = trouble.kind === "dead_letters" ? [link(last.consumer, ["consumer", last.consumer]), ` failed: ${last.reason}`] : [trouble.reason];
+  return [...about, words && " · answer: ", words && el("q", {}, words)].filter(Boolean);
+}
+
+// The sentence in a JSON answer, or the beginning of any other.
+function wordsOf(answer) {
+  let found = answer.trim();
+  try {
+    const { detail, message, error, title } = JSON.parse(found);
+    found = [detail, message, error, title].find((one) => typeof one === "string") || found;
+  } catch { /* not JSON, or cut */ }
+  return found.slice(0, 200);
+}
+
 // The actions that remove each cause; the first one is the primary.
 const HELP = {
-  credentials: [edit("Edit credentials"), test, attempts],
+  credentials: [edit("Edit credentials", "auth"), test, attempts],
   definition: [edit("Edit"), test, attempts],
-  certificate: [edit("Edit certificate")],
+  certificate: [edit("Edit certificate", "tls")],
   target_refuses: [edit("Edit"), test, resumed, attempts],
   target_fails: [test, attempts],
   target_throttles: [attempts],
-  paused: [({ queueName }) => action("Resume", queueName, () => resume({ queueName }))],
+  paused: [({ queueName }) => action("Resume", queueName, () => change("resumeConsumer", [{ queueName }]))],
   no_consumer: [({ queueName }) => action("Create consumer", queueName, () => createConsumer(queueName))],
   queue_missing: [({ queueName }) => action("Create queue", queueName, () => createQueue(queueName))],
   slow: [({ queueName }) => to(["queue", queueName], {}, "View", queueName)],
@@ -110,8 +149,8 @@ function to(path, query, verb, name) {
   return el("a", { href: address(path, query), role: "button" }, ...of(verb, name));
 }
 
-function edit(verb) {
-  return ({ name }) => action(verb, name, async () => editConsumer((await get("getConsumer", { name })).data));
+function edit(verb, field) {
+  return ({ name }) => action(verb, name, async () => editConsumer((await get("getConsumer", { name })).data, field));
 }
 
 function test({ name }) {
@@ -123,7 +162,7 @@ function attempts({ name }) {
 }
 
 function resumed({ name }) {
-  return action("Resume", name, () => resume({ name }));
+  return action("Resume", name, () => change("resumeConsumer", [{ name }]));
 }
 
 function letters({ name }) {
@@ -139,7 +178,7 @@ function acknowledge({ kind, name, acknowledged }) {
   }
   return button(of("Acknowledge", name), () => ask({
     title: `Acknowledge: ${KINDS[kind][0]}, ${name}`,
-    about: [el("p", {}, "The others see your name and the note. The problem moves to the end of the list until it is over.")],
+    about: [el("p", {}, "Other users see your name and the note. The problem moves to the end of the list until it ends.")],
     fields: [{ name: "note", label: "Note", hint: "such as the ticket, or who fixes it by when" }],
     submit: "Acknowledge",
     run: async ({ note }) => { await post("acknowledgeProblem", { kind, name, note }); },

@@ -2,33 +2,37 @@
 
 import { may, post } from "./api.js";
 import { el, fill } from "./dom.js";
-import { form, json } from "./form.js";
-import { milliseconds } from "./format.js";
+import { consumerNames, fieldsOf } from "./fields.js";
+import { form } from "./form.js";
+import { milliseconds, timeText } from "./format.js";
 import { tell } from "./notice.js";
 
-export function show(place) {
-  const content = [el("h1", {}, "Publish and test"), publish(place.query.get("queue") || "")];
+const FIRST = ["queueName", "exchange", "routingKey", "message"];
+
+export async function show(place) {
+  const fields = await fieldsOf("messagePublish", {
+    first: FIRST,
+    omit: ["messages"],
+    values: { queueName: place.query.get("queue"), exchange: place.query.get("exchange") },
+    own: {
+      queueName: { hint: "or leave empty and give exchange and routing key" },
+      message: { kind: "area", rows: 6, read: (typed) => typed, hint: "published exactly as typed" },
+    },
+  });
+  const content = [el("h1", {}, "Publish and test"), publish(fields)];
   if (may("operator")) content.push(test(place.query.get("consumer") || ""));
   return { title: "Publish", content, refresh: async () => {} };
 }
 
-function publish(queueName) {
+function publish(fields) {
   const asked = form({
-    fields: [
-      { name: "queueName", label: "Queue", value: queueName, hint: "or leave empty and give exchange and routing key" },
-      { name: "exchange", label: "Exchange" },
-      { name: "routingKey", label: "Routing key" },
-      { name: "message", label: "Message", kind: "area", rows: 6, read: (given) => given, hint: "published exactly as typed" },
-      { name: "contentType", label: "Content type", hint: "empty: application/json for JSON, otherwise text/plain" },
-      { name: "correlationId", label: "Correlation id" },
-      { name: "deliverAt", label: "Deliver at", kind: "datetime-local", read: zoned, hint: "empty: now. You cannot cancel a scheduled message." },
-      { name: "headers", label: "Headers", kind: "area", rows: 2, read: json, hint: 'JSON, such as {"x-tenant": "acme"}' },
-    ],
+    fields,
     submit: "Publish",
-    async run({ message, contentType = typeOf(message), correlationId, headers, ...where }) {
-      const properties = { contentType, correlationId, headers };
-      const { data } = await post("messagePublish", { ...where, message, properties });
-      const at = data.deliverAt && new Date(data.deliverAt).toLocaleString("sv-SE");
+    async run({ message, bodyBase64, properties = {}, ...where }) {
+      const content = bodyBase64 ? { bodyBase64 } : { message };
+      const contentType = properties.contentType ?? (bodyBase64 ? undefined : typeOf(message));
+      const { data } = await post("messagePublish", { ...where, ...content, properties: { ...properties, contentType } });
+      const at = data.deliverAt && timeText(new Date(data.deliverAt));
       tell(at ? `Scheduled message ${data.messageId} for ${at}.` : `Published message ${data.messageId}. It is in its queue.`);
     },
   });
@@ -39,7 +43,7 @@ function test(name) {
   const result = el("div", { class: "result", role: "status" });
   const asked = form({
     fields: [
-      { name: "name", label: "Consumer", required: true, value: name },
+      { name: "name", label: "Consumer", required: true, value: name, suggest: consumerNames },
       { name: "message", label: "Sample", kind: "area", rows: 4, hint: 'empty: {"sample": true}' },
       { name: "mode", label: "What to do", kind: "select", options: MODES },
     ],
@@ -70,7 +74,7 @@ function request({ method, url, headers, body, bodyBase64 }) {
 function answer(data) {
   const meaning = {
     success: "would be delivered", retry: "would be retried", throttle: "would wait for the target", reject: "would be dead-lettered",
-    suspend: "would rest or suspend the consumer", filtered: "would not be sent, but settled as “otherwise” says",
+    suspend: "would rest or suspend the consumer", filtered: "would not be sent; “otherwise” decides",
   };
   const took = data.durationMs === undefined ? "" : `, in ${milliseconds(data.durationMs)}`;
   const tone = data.outcome === "success" ? "good" : "bad";
@@ -79,8 +83,6 @@ function answer(data) {
     data.body ? el("pre", { class: "body", tabindex: "0" }, data.body) : null,
   ];
 }
-
-const zoned = (given) => (given ? new Date(given).toISOString() : undefined);
 
 // The text itself is sent, because JavaScript would change numbers above 53 bits.
 function typeOf(text) {

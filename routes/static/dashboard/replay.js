@@ -3,6 +3,7 @@
 import { Refused, get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { el, fill } from "./dom.js";
+import { moment, names } from "./fields.js";
 import { count, plural } from "./format.js";
 import { complain, tell } from "./notice.js";
 
@@ -13,8 +14,8 @@ const ACTIONS = {
     path: "replayDeadLetters", verb: "Replay", done: "replayed",
     does: (told) => `${told.destinations.map((one) => `${count(one.messages)} to ${one.queueName}`).join(", ") || "none"}, each as it was published first and with all its attempts.`,
   },
-  move: { path: "moveDeadLetters", verb: "Move", done: "moved", does: () => "They keep their reasons, and you can replay them from there." },
-  delete: { path: "deleteDeadLetters", verb: "Delete", done: "deleted", danger: true, does: () => "You cannot undo this. Export them first if in doubt." },
+  move: { path: "moveDeadLetters", verb: "Move", done: "moved", does: () => "The dead letters keep their reasons. You can replay them from the other queue." },
+  delete: { path: "deleteDeadLetters", verb: "Delete", done: "deleted", danger: true, does: () => "You cannot undo this. Export the dead letters first if you may need them." },
 };
 
 // `filter` selects the dead letters, `which` names them in the title, and `queueName` is the queue of those that do not name theirs.
@@ -70,7 +71,7 @@ const FIELDS = {
     ...TIMES,
     { name: "perSecond", label: "Rate limit", hint: "messages per second; empty: no limit", kind: "number" },
   ],
-  move: () => [{ name: "toQueue", label: "To the queue", required: true }, ...TIMES],
+  move: () => [{ name: "toQueue", label: "To the queue", required: true, suggest: (name) => names("getQueues", "queueName", name) }, ...TIMES],
   delete: (_, deadLetterQueue) => [...TIMES, { name: "typed", label: `Type ${deadLetterQueue} to confirm`, required: true, read(text) {
     if (text !== deadLetterQueue) throw new Error("is not the name of the queue");
   } }],
@@ -83,7 +84,7 @@ export function editAndResend(message, { deadLetterQueue, queueName, done }) {
     title: `Edit and resend ${message.properties.messageId}`,
     about: [el("p", {}, `The edited message goes to ${queueName}, with the same headers and with all its attempts. After RabbitMQ has confirmed it, this dead letter is removed.`)],
     fields: [{ name: "replacement", label: "Body", kind: "area", rows: 12, value: message.message, read(text) {
-      if (json && !isJson(text)) throw new Error("is not JSON, but was");
+      if (json && !isJson(text)) throw new Error("must be JSON, because the original body is JSON");
       return text;
     } }],
     submit: "Resend",
@@ -137,8 +138,4 @@ function isJson(text) {
   } catch {
     return false;
   }
-}
-
-function moment(given) {
-  return given ? new Date(given).toISOString() : undefined;
 }

@@ -15,13 +15,19 @@ const VIEWS = {
   "dead-letters": () => import("./dead_letters.js"),
   "dead-letter-queue": () => import("./dead_letter_queue.js"),
   attempts: () => import("./attempts.js"),
+  message: () => import("./message.js"),
+  find: () => import("./find.js"),
   connections: () => import("./connections.js"),
   publish: () => import("./publish.js"),
+  exchanges: () => import("./exchanges.js"),
+  exchange: () => import("./exchange.js"),
+  policies: () => import("./policies.js"),
+  configuration: () => import("./configuration.js"),
   users: () => import("./users.js"),
   keys: () => import("./keys.js"),
   audit: () => import("./audit.js"),
 };
-const LISTS = { queue: "queues", consumer: "consumers", "dead-letter-queue": "dead-letters" };
+const LISTS = { queue: "queues", exchange: "exchanges", consumer: "consumers", "dead-letter-queue": "dead-letters", message: "attempts" };
 
 let turn = 0;
 
@@ -33,7 +39,8 @@ export async function route() {
   const { show } = await load();
   if (mine !== turn) return;
   const main = document.getElementById("main");
-  const view = show(place);
+  const view = await show(place);
+  if (mine !== turn) return;
   fill(main, ...view.content);
   document.title = `${view.title} · WorkerRMQ`;
   mark(LISTS[place.path[0]] || place.path[0]);

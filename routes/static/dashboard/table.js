@@ -1,15 +1,18 @@
 // A table that is updated in place: only cells whose value has changed are rebuilt, so that focus, selection and scroll
-// position survive a refresh. The pager and the search use the API's page, pageSize and name.
+// position survive a refresh. In a narrow window each row is a card. The pager and the filters use the API's parameters.
 
 import { button, el, fill } from "./dom.js";
 import { count } from "./format.js";
 
 export const PAGE_SIZE = 50;
 
-// `columns`: { title, value(row), cell(row), kind, sort }. With a `place`, the API sorts by the field `sort` of a column. `value` is compared, and shown unless there is a `cell`. `kind` is
-// "number" (right-aligned), "wide" (may wrap) or "actions".
-export function table({ caption, columns, key, empty, place }) {
+// `columns`: { title, value(row), cell(row), kind, sort }. With a `place`, the API sorts by the field `sort` of a column.
+// `value` is compared, and shown unless there is a `cell`. `kind` is "number" (right-aligned), "wide" (may wrap) or
+// "actions". With `choose`, rows have a checkbox unless `choose.name(row)`, its name, is empty; `chosen` has their keys, and
+// `choose.changed()` is called when it changes.
+export function table({ caption, columns, key, empty, place, choose }) {
   const shown = new Map();
+  const chosen = new Set();
   const body = el("tbody");
   const head = columns.map((one) => el("th", { scope: "col", class: one.kind || "" }, one.sort && place ? sorter(place, one) : one.title));
   const name = el("caption", { class: "hidden" }, caption);
@@ -24,6 +27,7 @@ export function table({ caption, columns, key, empty, place }) {
       const id = key(row);
       wanted.add(id);
       const line = shown.get(id) || shown.set(id, newLine(columns)).get(id);
+      if (choose && !line.box) line.box = checkbox(id, choose.name(row));
       update(line, row, columns);
       const next = before ? before.nextSibling : body.firstChild;
       if (next !== line.node) body.insertBefore(line.node, next);
@@ -33,13 +37,33 @@ export function table({ caption, columns, key, empty, place }) {
       if (wanted.has(id)) continue;
       line.node.remove();
       shown.delete(id);
+      chosen.delete(id);
     }
     if (place) columns.forEach((one, at) => mark(head[at], one, ordering(place)));
     nothing.hidden = rows.length > 0;
     scroller.hidden = rows.length === 0;
+    if (choose) choose.changed();
   }
 
-  return { content: [scroller, nothing], show };
+  function checkbox(id, named) {
+    if (!named) return [];
+    const box = el("input", { type: "checkbox", "aria-label": `Select ${named}` });
+    box.addEventListener("change", () => {
+      if (box.checked) chosen.add(id);
+      else chosen.delete(id);
+      choose.changed();
+    });
+    return [box];
+  }
+
+  // Chooses all rows that are shown; if they are chosen already, none.
+  function chooseAll() {
+    const boxes = [...body.querySelectorAll("input[type=checkbox]")];
+    const open = boxes.filter((box) => !box.checked);
+    (open.length ? open : boxes).forEach((box) => box.click());
+  }
+
+  return { content: [scroller, nothing], show, chosen, chooseAll };
 }
 
 function newLine(columns) {
@@ -55,9 +79,10 @@ function update(line, row, columns) {
     const value = JSON.stringify(column.value(row)) ?? "";
     if (line.values[index] === value) return;
     line.values[index] = value;
-    line.cells[index].classList.toggle("zero", column.kind?.startsWith("number") && /^(0|"0")$/.test(value));
+    line.cells[index].classList.toggle("zero", Boolean(column.kind?.startsWith("number")) && /^(0|"0"|"–"|null)$/.test(value));
     const shown = column.cell ? column.cell(row) : column.value(row);
-    fill(line.cells[index], ...[shown].flat().map((one) => (one instanceof Node ? one : String(one ?? ""))));
+    const nodes = [shown].flat().map((one) => (one instanceof Node ? one : String(one ?? "")));
+    fill(line.cells[index], ...(index === 0 && line.box ? [el("div", { class: "pick" }, ...line.box, el("div", {}, ...nodes))] : nodes));
   });
 }
 
@@ -81,8 +106,8 @@ function mark(head, { sort }, now) {
 }
 
 export function pager(place) {
-  const previous = el("button", { type: "button", class: "quiet", onclick: () => turn(-1) }, "Previous");
-  const next = el("button", { type: "button", class: "quiet", onclick: () => turn(1) }, "Next");
+  const previous = button("Previous", () => turn(-1), { class: "quiet" });
+  const next = button("Next", () => turn(1), { class: "quiet" });
   const where = el("span", { role: "status" });
   const node = el("nav", { class: "pager", "aria-label": "Pages" }, previous, where, next);
   const page = () => Number(place.query.get("page")) || 1;
@@ -99,6 +124,10 @@ export function pager(place) {
   return { node, show, page };
 }
 
+function filter(label, control) {
+  return el("div", { class: "filter" }, el("label", { for: control.id }, label), control);
+}
+
 // A search field that searches while the user types.
 export function search(place, label, name = "name") {
   let timer = 0;
@@ -112,7 +141,7 @@ export function search(place, label, name = "name") {
       timer = setTimeout(() => place.set({ [name]: input.value.trim(), page: null }), 250);
     },
   });
-  return el("div", { class: "filter" }, el("label", { for: input.id }, label), input);
+  return filter(label, input);
 }
 
 // A select field. `options` are pairs of value and text.
@@ -120,5 +149,35 @@ export function choice(place, label, name, options) {
   const current = place.query.get(name) || "";
   const items = options.map(([value, text]) => el("option", { value, selected: value === current }, text));
   const select = el("select", { id: `choice-${name}`, onchange: () => place.set({ [name]: select.value, page: null }) }, ...items);
-  return el("div", { class: "filter" }, el("label", { for: select.id }, label), select);
+  return filter(label, select);
+}
+
+// A checkbox.
+export function option(place, label, name) {
+  const box = el("input", { id: `option-${name}`, type: "checkbox", checked: place.query.get(name) === "true", onchange: () => place.set({ [name]: box.checked ? "true" : null, page: null }) });
+  return el("div", { class: "filter option" }, box, el("label", { for: box.id }, label));
+}
+
+const HOURS = { hour: 1, day: 24, week: 168 };
+
+// Fields for a period, in the user's time zone, and the usual ones to choose from.
+export function times(place) {
+  const usual = el("select", { id: "time-usual", onchange() {
+    const begin = HOURS[usual.value] && new Date(Date.now() - HOURS[usual.value] * 3600000).toISOString();
+    since.value = local(begin);
+    until.value = "";
+    place.set({ since: begin || null, until: null, page: null });
+  } }, ...[["", "any time"], ...Object.keys(HOURS).map((one) => [one, `last ${one}`])].map(([key, text]) => el("option", { value: key }, text)));
+  const [since, until] = ["since", "until"].map((name) => el("input", {
+    id: `time-${name}`,
+    type: "datetime-local",
+    value: local(place.query.get(name)),
+    onchange: ({ target }) => target.validity.badInput || place.set({ [name]: target.value && new Date(target.value).toISOString(), page: null }),
+  }));
+  return [filter("Time", usual), filter("From", since), filter("Before", until)];
+}
+
+function local(moment) {
+  const at = new Date(moment);
+  return moment && !Number.isNaN(at.getTime()) ? new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16) : "";
 }

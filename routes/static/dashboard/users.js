@@ -1,17 +1,15 @@
 // Users and their roles, for admins.
 
 import { get, patch, post, remove } from "./api.js";
-import { ask, confirmByName } from "./dialog.js";
+import { confirmByName } from "./dialog.js";
 import { button, el } from "./dom.js";
+import { askFor } from "./fields.js";
 import { badge, time } from "./format.js";
 import { refreshNow } from "./live.js";
 import { complain, tell } from "./notice.js";
 import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 
-export const ROLES = [
-  ["viewer", "viewer: reads"], ["publisher", "publisher: also publishes"],
-  ["operator", "operator: also manages queues and consumers"], ["admin", "admin: also manages users"],
-];
+export const ROLES = "a monitor reads the metrics, a viewer reads everything, a publisher also publishes, an operator also manages queues and consumers, an admin also manages users and applies configurations";
 
 export function show(place) {
   const list = table({
@@ -41,13 +39,9 @@ export function show(place) {
 }
 
 function createUser() {
-  ask({
+  return askFor("createUser", {
     title: "Create a user",
-    fields: [
-      { name: "username", label: "User name", required: true },
-      { name: "password", label: "Password", kind: "password", required: true, hint: "12 to 72 bytes", autocomplete: "new-password" },
-      { name: "role", label: "Role", kind: "select", options: ROLES },
-    ],
+    own: { username: { label: "User name" }, password: { hint: "12 to 72 bytes" }, role: { hint: ROLES, value: "viewer" } },
     submit: "Create user",
     async run(values) {
       await post("createUser", values);
@@ -67,12 +61,11 @@ function actions(user) {
 }
 
 function edit(user) {
-  ask({
+  return askFor("updateUser", {
     title: `Edit ${user.username}`,
-    fields: [
-      { name: "role", label: "Role", kind: "select", options: ROLES, value: user.role },
-      { name: "password", label: "New password", kind: "password", hint: "empty: unchanged; a new password ends all their logins", autocomplete: "new-password" },
-    ],
+    omit: ["username", "disabled"],
+    values: user,
+    own: { role: { hint: ROLES, required: true }, password: { label: "New password", hint: "empty: unchanged; a new password ends all sessions of the user" } },
     submit: "Save",
     async run(values) {
       await patch("updateUser", { username: user.username, ...values });
@@ -94,7 +87,7 @@ async function setDisabled({ username }, disabled) {
 function askToDelete({ username }) {
   confirmByName({
     title: `Delete the user ${username}?`,
-    text: "All their logins end at once.",
+    text: "This also ends all sessions of the user.",
     name: username,
     verb: "Delete user",
     async run() {
