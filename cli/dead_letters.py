@@ -69,7 +69,7 @@ def replay(operation: Operation, description: Description) -> click.Command:
         ended = _wait_for_end(service, begun) if wait else begun
         show.as_json(ended) if as_json else show.details(_summary(ended))
         if wait and (ended["state"] != "finished" or ended["failed"]):
-            raise Failed(f"Not all messages were replayed: {ended['reason'] or str(ended['failed']) + ' failed'}.")
+            raise Failed(f"Not all messages were replayed: {ended['failed']} failed. {ended['reason'] or ''}".rstrip())
 
     params = [*parameters(fields), no_wait, JSON]
     return click.Command(

@@ -16,11 +16,14 @@ from cli.service import Service
 
 _CHUNK = 256 * 1024  # bytes read at once, which limits the size of a request
 _BATCH_SIZE = 1000  # messages in one request; the API allows 10,000
+_UNCERTAIN = ("publish_refused", "publish_unconfirmed")
+"""Codes after which messages may be in a queue."""
+_FAILED = 500
 
 
 def publish_lines(service: Service, stream: BinaryIO, where: dict[str, Any], as_json: bool) -> None:
     """Publish every line to `where`; with an empty `where` each line is a whole publication. Raises Failed when any
-    line was not published, at the first request that fails as a whole.
+    line failed, at the first request that fails as a whole.
     """
     published = failed = 0
     for batch in _batches(stream):
@@ -29,7 +32,7 @@ def publish_lines(service: Service, stream: BinaryIO, where: dict[str, Any], as_
             data = b"\n".join(_publication(line, where, number) for number, line in batch)
             content = _send(service, data).json()
         except Failed as exc:
-            state = "may be published" if isinstance(exc, Unreachable) else "not published"
+            state = "may be published" if _uncertain(exc) else "not published"
             raise type(exc)(f"{exc.message} Published before: {published}; lines {first}–{last}: {state}.") from None
         for (number, _), result in zip(batch, content["results"], strict=True):
             if result["status"] != "published":
@@ -41,7 +44,13 @@ def publish_lines(service: Service, stream: BinaryIO, where: dict[str, Any], as_
     else:
         click.echo(f"Published: {published}")
     if failed:
-        raise Failed(f"Not published: {failed}.")
+        raise Failed(f"Failed: {failed}.")
+
+
+def _uncertain(exc: Failed) -> bool:
+    """Return whether the messages of a request that failed as a whole may be published."""
+    problem = exc.problem or {}
+    return isinstance(exc, Unreachable) or problem.get("code") in _UNCERTAIN or problem.get("status") == _FAILED
 
 
 def _send(service: Service, data: bytes) -> requests.Response:

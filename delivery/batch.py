@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from delivery.cloud_events import CloudEvent
+from delivery.content_encoding import undecoded
 from delivery.copies import Source
 from delivery.header_values import is_json
 from delivery.request import JSON, Content, Request, RequestHeaders
@@ -81,10 +82,11 @@ class BatchBuilder:
     def _as_event(self, source: Source, content: Content) -> bytes | Unsendable:
         return self._event.structured(source, *content)
 
-    def _as_json(self, _source: Source, content: Content) -> bytes | Unsendable:
+    def _as_json(self, source: Source, content: Content) -> bytes | Unsendable:
         body = content.body
         if not self._is_json and not is_json(body):
-            return Unsendable("the payload is not JSON, which this format of batches requires")
+            why = undecoded(source.properties.content_encoding)
+            return Unsendable(f"the payload is not JSON, which this format of batches requires{why}")
         # JSON has line breaks only between its tokens (RFC 8259 §2), and there a space means the same.
         return body.replace(b"\r", b" ").replace(b"\n", b" ") if self._format.between == b"\n" else body
 
@@ -132,7 +134,7 @@ def failures(answer: Answer, ids: Sequence[str | bytes]) -> dict[int, Named]:
         outcome, identifier = _failed(item, answer), item[_ID]
         known = isinstance(identifier, str | int) and not isinstance(identifier, bool)
         if not known or identifier not in places:
-            raise Unreadable(f"{_ID} {str(identifier)[:_SHOWN]!r} is not in the batch")
+            raise Unreadable(f"{_ID} {orjson.dumps(identifier).decode()[:_SHOWN]} is not in the batch")
         named[identifier] = outcome
     return {place: outcome for identifier, outcome in named.items() for place in places[identifier]}
 

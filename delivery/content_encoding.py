@@ -35,6 +35,13 @@ def encoding_of(content_encoding: str | bytes) -> tuple[str | None, str | None]:
     return None, _charset(names[0]) if len(names) == 1 else None
 
 
+def undecoded(content_encoding: str | bytes | None) -> str:
+    """Return the clause of an error text that says that a body is compressed, so that the service cannot read it; empty
+    if it is not."""
+    coding = encoding_of(content_encoding)[0] if content_encoding else None
+    return f"; its content encoding is {coding}, which the service does not decode" if coding else ""
+
+
 def with_charset(content_type: str, charset: str | None) -> str:
     """Return the media type with `charset`, unless it already has one or `charset` is None."""
     if charset is None or _HAS_CHARSET.search(content_type):

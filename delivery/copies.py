@@ -268,7 +268,7 @@ def with_history(source: Source, history: dict[str, Any], exchange: str, routing
     headers |= {QUEUE: source.queue, _EXCHANGE: sent_to, _ROUTING_KEY: came_with, **history}
     if aside:
         headers[_ASIDE] = aside
-    copied = replace(sent, headers=headers, message_id=source.message_id, **NOT_ACTING)
+    copied = replace(sent, headers=headers, message_id=source.message_id or None, **NOT_ACTING)
     return Message(routing_key, source.body, exchange, copied)
 
 

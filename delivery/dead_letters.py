@@ -24,6 +24,7 @@ from delivery.copies import (
     original,
     passed,
     times_dead_lettered,
+    with_history,
 )
 from delivery.kept_answer import kept_headers, kept_sentence
 from domain.consumer import ConsumerSpec
@@ -69,6 +70,20 @@ def dead_letter(
     if earlier:
         extra |= {ATTEMPTS: earlier.attempts + 1, FIRST_FAILED: as_text(earlier.first_failed)}
     return failed_copy(source, consumer.effective_name, answer, now, extra, exchange, routing_key)
+
+
+def rejected(source: Source, by: str, queue: str, now: float) -> Message:
+    """Return a copy for the dead-letter `queue` of a message that the user `by` rejected. No attempt is charged. `now`
+    is in Unix seconds."""
+    before, moment = source.properties.headers or {}, as_text(now)
+    history = {
+        ATTEMPTS: attempts_charged(before, source.queue),
+        PREFIX + "outcome": "rejected",
+        PREFIX + "reason": f"rejected by {by}",
+        FIRST_FAILED: before.get(FIRST_FAILED, moment),
+        PREFIX + "last-failed-at": moment,
+    }
+    return with_history(source, history, "", queue)
 
 
 def leads_back(source: Source, address: tuple[str, str | None]) -> bool:

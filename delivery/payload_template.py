@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from minijinja import Environment, TemplateError
 
+from delivery.content_encoding import undecoded
 from delivery.unsendable import BadTemplate, Unsendable
 
 MAX_OUTPUT = 16 * 2**20
@@ -64,7 +65,10 @@ class TemplateRenderer:
             payload = text.encode()
         except TemplateError as exc:
             where = f"line {exc.line}: " if exc.line else ""
-            raise Unsendable(f"the template fails: {where}{_FAULTS.get(exc.kind) or exc.detail or exc.kind}") from None
+            why = _FAULTS.get(exc.kind) or exc.detail or exc.kind
+            if "body" not in variables:
+                why += undecoded(described.get("properties", {}).get("contentEncoding"))
+            raise Unsendable(f"the template fails: {where}{why}") from None
         except RecursionError:
             raise Unsendable("the template fails: the message is nested too deeply") from None
         except (AttributeError, TypeError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from delivery.cloud_events import CloudEvent
-from delivery.content_encoding import encoding_of, with_charset
+from delivery.content_encoding import encoding_of, undecoded, with_charset
 from delivery.copies import Source
 from delivery.filter import first_match, predicate
 from delivery.header_values import field_value, identifier, text_of
@@ -64,7 +64,8 @@ class RequestBuilder:
         """Raise Filtered when a message does not match the consumer's filter, Routed when the consumer has routes, and
         Unsendable when a pattern cannot be applied."""
         if self._admits is not None and not self._admits(source):
-            raise Filtered("the message does not match the consumer's filter")
+            why = undecoded(source.properties.content_encoding)
+            raise Filtered(f"the message does not match the consumer's filter{why}")
         if self._routes:
             place = self._first_match(source)
             raise Routed(DEFAULT if place is None else self._routes[place])

@@ -39,7 +39,7 @@ class NewConsumer(ConsumerSpec):
     @model_validator(mode="after")
     def _queue_or_exchange(self) -> Self:
         if bool(self.queue_name) == (self.exchange is not None):
-            raise ValueError("needs either queueName, or exchange and routingKey")
+            raise ValueError("give either queueName, or exchange and routingKey")
         if self.routing_key and self.exchange is None:
             raise ValueError("routingKey needs exchange; leave it out if you give queueName")
         return self

@@ -13,7 +13,7 @@ WorkerError
 ├── PreconditionFailed     ifEmpty or ifUnused is not met
 ├── Throttled              too many attempts; has retry_after
 ├── Unroutable             the message reached no queue
-├── PublishRefused         the broker refused the message (nack, alarm, full queue)
+├── PublishRefused         the broker refused the message (nack, alarm, full queue); another queue may have it
 │   └── Unwritable         the properties and headers are malformed, or too large for a frame
 │       └── MessageTooLarge  the body exceeds the broker's max_message_size
 ├── PublishUnconfirmed     no confirm in time: the message may have been published
@@ -33,9 +33,11 @@ class WorkerError(Exception):
     """Base of all errors. `code` is stable, for programs; `detail` is a sentence for people that says what to change.
 
     `fields` has the faults of a request body: pairs of dotted field name and sentence. `retry_after` is in seconds.
+    `may_be_published` is true if the message of a failed publish may be in a queue.
     """
 
     code = "error"
+    may_be_published = False
 
     def __init__(
         self,
@@ -102,10 +104,12 @@ class Unroutable(WorkerError):
 
 class PublishRefused(WorkerError):
     code = "publish_refused"
+    may_be_published = True
 
 
 class Unwritable(PublishRefused):
     code = "publish_refused"
+    may_be_published = False
 
 
 class MessageTooLarge(Unwritable):
@@ -114,6 +118,7 @@ class MessageTooLarge(Unwritable):
 
 class PublishUnconfirmed(WorkerError):
     code = "publish_unconfirmed"
+    may_be_published = True
 
 
 class BrokerUnavailable(WorkerError):

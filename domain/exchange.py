@@ -85,7 +85,7 @@ class BindingSpec(Model):
     @model_validator(mode="after")
     def _one_destination(self) -> Self:
         if (self.queue_name is None) == (self.destination_exchange is None):
-            raise ValueError("needs either queueName or destinationExchange")
+            raise ValueError("give either queueName or destinationExchange")
         return self
 
     @property

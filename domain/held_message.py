@@ -36,7 +36,9 @@ class GetMessages(Model):
     queue_name: QueueName = Field(examples=["orders.dlq"])
     count: int = Field(10, ge=1, le=MAX_COUNT, description="maximum number of messages, from the head of the queue")
     ack_mode: AckMode = Field(
-        "peek", description="peek: the messages stay in the queue; take: remove them; reject: dead-letter them"
+        "peek",
+        description="peek: the messages stay in the queue; take: remove them; reject: dead-letter them, to "
+        "`<queue>.dlq` if the queue has no dead-letter exchange",
     )
     filter: DeadLetterFilter = Field(EVERY, description=f"only these, of the first {MAX_EXAMINED} in the queue")
     truncate_bytes: int = Field(65_536, ge=0, le=1_000_000, description="maximum bytes of each body in a peek")

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-AS_IN = "must be a date and a time with an offset, as in 2026-01-31T12:00:00Z (in a query, + is written %2B)"
+AS_IN = "must be a date and a time with an offset, as in 2026-01-31T12:00:00Z"
 
+_PLUS_LOST = re.compile(r":\d\d(\.\d+)? \d\d:?\d\d$")
 _DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
@@ -17,6 +18,8 @@ def _written(value: Any) -> Any:
     """Return the value. Raises ValueError for numbers, which pydantic guesses to be seconds or milliseconds."""
     if isinstance(value, (int, float)) or (isinstance(value, str) and not _DATE_AND_TIME.match(value)):
         raise ValueError(AS_IN)
+    if isinstance(value, str) and _PLUS_LOST.search(value):  # a query has a space for an unescaped +
+        raise ValueError(f"{AS_IN}; in a query, + is written %2B")
     return value
 
 

@@ -208,11 +208,11 @@ Some = TypeVar("Some", bound=Publication)
 
 def _one_way_and_one_body(message: Some) -> Some:
     if (message.queue_name is None) == (message.exchange is None):
-        raise ValueError("needs either queueName, or exchange and routingKey")
+        raise ValueError("give either queueName, or exchange and routingKey")
     if message.routing_key is not None and message.exchange is None:
         raise ValueError("routingKey needs exchange; leave it out if you give queueName")
     if (message.message is None) == (message.body_base64 is None):
-        raise ValueError("needs either message or bodyBase64")
+        raise ValueError("give either message or bodyBase64")
     if message.deliver_at is not None and message.delay_seconds is not None:
-        raise ValueError("takes either deliverAt or delaySeconds")
+        raise ValueError("give either deliverAt or delaySeconds, not both")
     return message

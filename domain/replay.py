@@ -81,11 +81,11 @@ class ReplayDestination(Model):
 
 class Replay(Model):
     """The progress of a replay, a move or a deletion, as `action` says. Of `total` dead letters, `examined` were read
-    and `matched` match the filter. `replayed` counts those that are replayed, moved or deleted; `failed` could not be
-    published and stay in the dead-letter queue. `skipped` dead letters match, too, but stay: they came from queues that
-    the API key may not use or that the service reserves. `interrupted`: the process ended; the other messages are still
-    in the dead-letter queue, so start another replay to continue. A dry run names the `destinations` of the messages,
-    and `warnings` if they would fail again."""
+    and `matched` match the filter. `replayed` counts those that are replayed, moved or deleted. The broker confirmed no
+    copy of the `failed` ones, which stay in the dead-letter queue; `reason` is that of the last failure. `skipped` dead
+    letters match, too, but stay: they came from queues that the API key may not use or that the service reserves.
+    `interrupted`: the process ended; the other messages are still in the dead-letter queue, so start another replay to
+    continue. A dry run names the `destinations` of the messages, and `warnings` if they would fail again."""
 
     action: Literal["replay", "move", "delete"] = "replay"
     replay_id: str

@@ -70,7 +70,7 @@ def _start(settings: Settings, lock: IO[str], stop: StopSignal) -> int:
 def _run(plan: Plan, supervisor: Supervisor, stop: StopSignal) -> int:
     began = time.monotonic()
     logs = [LogTail(plan.data_dir / "logs" / f"{program.name}.log") for program in plan.programs]
-    api = Api(plan.url)
+    api = Api(plan.url, {program.name for program in plan.programs})
     if _until_ready(plan, supervisor, stop, api):
         say(welcome(plan, time.monotonic() - began, plan.admin.login_to_show(api)))
         _watch(plan, supervisor, stop, logs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,13 +14,15 @@ _SETTINGS = {
     "broker": "RabbitMQ (RABBITMQ_URL)",
     "management": "RabbitMQ's management API (RABBITMQ_MANAGEMENT_URL)",
 }
+_PROGRAMS = {"store": "store", "broker": "broker", "management": "broker"}
+"""The program of the launcher that serves a dependency, unless the operator configured another server."""
 
 
 class Api:
-    """The web process's API. `last` is its last answer."""
+    """The web process's API. `last` is its last answer. `programs` are the names of those that the launcher starts."""
 
-    def __init__(self, url: str) -> None:
-        self._address = urlsplit(url).netloc
+    def __init__(self, url: str, programs: Collection[str]) -> None:
+        self._address, self._programs = urlsplit(url).netloc, programs
         self.last = "it is not listening yet"
 
     def ready(self) -> bool:
@@ -27,13 +30,19 @@ class Api:
         return self._ask("GET", "/health/ready") == HTTPStatus.OK
 
     def down(self) -> str:
-        """Return which dependencies are down and why, by the last answer; empty if it names none."""
+        """Return which dependencies are down or starting, and why, by the last answer; empty if it names none."""
         try:
             dependencies: dict[str, dict[str, Any]] = json.loads(self.last)["dependencies"]
         except (ValueError, LookupError, TypeError):
             return ""
-        found = [(_SETTINGS.get(name, name), str(one["detail"])) for name, one in dependencies.items() if not one["up"]]
-        return "; ".join(f"{name} is down: {detail.rstrip('.')}" for name, detail in found)
+        down = {name: str(one["detail"]).rstrip(".") for name, one in dependencies.items() if not one["up"]}
+        return "; ".join(dict.fromkeys(self._sentence(name, detail) for name, detail in down.items()))
+
+    def _sentence(self, name: str, detail: str) -> str:
+        program = _PROGRAMS.get(name)
+        if program in self._programs:
+            return f"the embedded {program} is starting"
+        return f"{_SETTINGS.get(name, name)} is down: {detail}"
 
     def accepts(self, username: str, password: str) -> bool:
         """Return whether this login is valid."""

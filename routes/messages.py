@@ -18,7 +18,7 @@ from middlewares.auth import caller
 from middlewares.request_log import correlation_id, note
 from routes.answers import BatchPublished, Published
 from routes.api import Api, Reply, done, services
-from routes.refusals import AMQP, LOOK
+from routes.refusals import AMQP, COPIES, LOOK
 from routes.scope import ITS_QUEUE, Touches
 
 api = Api("messages")
@@ -46,11 +46,8 @@ _PUBLISHED = Touches(_published)
     answer=Published | BatchPublished,
     status=(200, 207),
     refuses=(
-        "413 message_too_large",
-        "422 unroutable",
+        *COPIES,
         "422 exchange_not_found",
-        "503 publish_refused",
-        "504 publish_unconfirmed",
         *AMQP,
         "503 queue_unavailable",
     ),
@@ -62,7 +59,7 @@ def message_publish(body: PublishRequest) -> Reply:
     and normally within two seconds. You cannot cancel a scheduled message.
 
     The answer is 200 once the broker has confirmed that all messages are in a queue, and scheduled ones in their delay
-    level. If only some messages of a batch were published, the answer is 207 with one result per message, in order:
+    level. If only some messages of a batch are confirmed, the answer is 207 with one result per message, in order:
     resend those whose `status` is `failed`. If all messages failed with the same error, the answer is that error."""
     correlation = correlation_id()
     trace = trace_headers(request.headers.get("traceparent", ""), request.headers.get("tracestate", ""))
@@ -85,14 +82,17 @@ def message_publish(body: PublishRequest) -> Reply:
     touches=ITS_QUEUE,
     body=GetMessages,
     answer=list[HeldMessage],
-    refuses=LOOK,
+    refuses=(*LOOK, *COPIES),
 )
 def get_messages(body: GetMessages) -> Reply:
     """Read messages from the head of a queue, and keep or remove them.
 
     A peek marks the messages as redelivered, but never uses up the delivery limit of a quorum queue. Messages that you
-    take are lost if this answer does not reach you: to process messages, create a consumer."""
-    return Reply(services.messages.get(body))
+    take are lost if this answer does not reach you: to process messages, create a consumer. A rejected message goes to
+    the dead-letter exchange of its queue. If the queue has none, or if that does not exist, it goes to `<queue>.dlq`.
+    A message that cannot be dead-lettered stays in its queue, and the answer does not list it; if no message can be,
+    the answer is the error."""
+    return Reply(services.messages.get(body, caller().username))
 
 
 def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply:
@@ -100,7 +100,9 @@ def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None])
     failed = len(errors) - errors.count(None)
     counts: dict[str, Any] = {"published": len(errors) - failed, "failed": failed, "results": results}
     if failed:
-        return done(f"{failed} of {len(errors)} messages have not been published.", status=207, **counts)
+        uncertain = sum(error is not None and error.may_be_published for error in errors)
+        may = f" {uncertain} of these may be in a queue." if uncertain else ""
+        return done(f"{failed} of {len(errors)} messages failed.{may}", status=207, **counts)
     return done(f"{len(errors)} messages have been published successfully.", **counts)
 
 

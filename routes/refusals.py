@@ -17,7 +17,8 @@ MEANINGS = {
     423: "The queue is exclusive to another connection.",
     429: "Too many requests. Retry after the seconds in Retry-After.",
     500: "The service failed. Search its log for the requestId.",
-    503: "RabbitMQ or MongoDB is down or refuses the operation, or the service is busy. Wait for Retry-After.",
+    503: "RabbitMQ or MongoDB is down or refuses the operation, or the service is busy. Wait for Retry-After. "
+    "After publish_refused the message may have been published.",
     504: "The broker did not confirm in time. The message may have been published.",
 }
 
@@ -48,5 +49,7 @@ BROKER = (*AMQP, "503 virtual_host_not_found")
 """RabbitMQ's management API."""
 QUEUE = (*BROKER, "503 queue_unavailable")
 """RabbitMQ's management API for a queue, whose node may be down."""
+COPIES = ("413 message_too_large", "422 unroutable", "503 publish_refused", "504 publish_unconfirmed")
+"""Publishing, also of a copy."""
 LOOK = ("400 stream_queue", "404 queue_not_found", "423 locked", *AMQP, "503 queue_unavailable")
 """A look into a queue by AMQP."""

@@ -62,8 +62,8 @@ class Messages:
         self._lookups: SingleFlight[WorkerError | None] = SingleFlight()
 
     def publish(self, message: Message) -> None:
-        """Publish a message; return once it is in a queue. Raises Unroutable, PublishRefused, BrokerUnavailable, and
-        PublishUnconfirmed when the message may have been published."""
+        """Publish a message; return once it is in a queue. Raises Unroutable, BrokerUnavailable, and PublishRefused and
+        PublishUnconfirmed, after which the message may be in a queue."""
         [error] = self._published([message])
         if error:
             raise error
@@ -74,18 +74,23 @@ class Messages:
         errors = self._published(messages)
         first = errors[0]
         if first and all(error and error.code == first.code for error in errors):
+            none = f"None of the {len(errors)} messages was published."
+            if any(error and error.may_be_published for error in errors):
+                none = f"The broker confirmed none of the {len(errors)} messages; they may be in a queue."
             raise type(first)(
-                f"None of the {len(errors)} messages was published. {first.detail}",
+                f"{none} {first.detail}",
                 code=first.code,
                 retry_after=first.retry_after,
             )
         return errors
 
-    def get(self, wanted: GetMessages) -> list[HeldMessage]:
-        """Return messages from the head of a queue. `wanted.ack_mode` decides whether they stay in the queue; removed
-        messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream, and
-        BrokerUnavailable."""
-        return self._held.get(wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes, wanted.filter)
+    def get(self, wanted: GetMessages, by: str) -> list[HeldMessage]:
+        """Return messages from the head of a queue to the user `by`. `wanted.ack_mode` decides whether they stay in the
+        queue; taken messages are lost if the answer does not arrive. Raises NotFound, Locked, Invalid for a stream,
+        BrokerUnavailable and, if no message can be dead-lettered, the errors of `publish`."""
+        return self._held.get(
+            wanted.queue_name, wanted.count, wanted.ack_mode, wanted.truncate_bytes, wanted.filter, by
+        )
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
         refusals = {address: self._refusal(address) for address in set(map(_required, messages))}

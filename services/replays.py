@@ -152,7 +152,8 @@ class Replays:
     def _put(
         self, replay: Replay, record: ReplayRecord, progress: Progress, state: str, reason: str | None = None
     ) -> None:
-        changes = {**_counts(progress), "state": state, "reason": reason, "updated_at": datetime.now(UTC)}
+        changes = {**_counts(progress), "state": state, "updated_at": datetime.now(UTC)}
+        changes["reason"] = reason or progress.reason
         latest = replay.model_copy(update=changes)
         try:
             record.write()
@@ -167,5 +168,5 @@ class Replays:
 
 def _counts(progress: Progress) -> dict[str, int]:
     counts = asdict(progress)
-    del counts["destinations"]
+    del counts["destinations"], counts["reason"]
     return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -249,6 +250,13 @@ def channel_details(connection: Connection, number: int, node: str) -> Item:
     }
 
 
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:  # as rabbit_mgmt_format
+        return f"Not UTF-8, base64 is: {b64encode(value).decode()}"
+
+
 def to_json(value: Any) -> Any:
     """Convert an AMQP field value to JSON: bytes to text, times to seconds."""
     if isinstance(value, dict):
@@ -256,7 +264,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_json(inner) for inner in value]
     if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
+        return _text(value)
     if isinstance(value, datetime):
         return int(value.timestamp())
     if isinstance(value, bool | int | float | str | None):

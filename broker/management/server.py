@@ -84,10 +84,12 @@ class ManagementApi:
                     pass
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # the client has closed or is too slow
+        except asyncio.CancelledError:
+            pass  # the broker stops; asyncio's streams of Python 3.11 log a cancelled client's traceback
         finally:
             self._open -= 1
             writer.close()
-            with suppress(OSError, TimeoutError):
+            with suppress(OSError, TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(self._periods.patience):
                     await writer.wait_closed()
 

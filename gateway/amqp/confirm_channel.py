@@ -128,8 +128,11 @@ class _Sent:
 def _verdict(sent: _Sent, refused: bool) -> WorkerError | None:
     exchange, routing_key, _ = sent.key
     if refused:
-        place = f"a queue bound to {destination(exchange, routing_key)}" if exchange else f"queue {routing_key!r}"
-        return PublishRefused(f"The broker refused the message: {place} is full or unavailable.")
+        place, others = f"queue {routing_key!r}", ""
+        if exchange:
+            place = f"a queue bound to {destination(exchange, routing_key)}"
+            others = "; other queues may have received the message"
+        return PublishRefused(f"The broker refused the message: {place} is full or unavailable{others}.")
     if sent.returned is None:
         return None
     if not exchange:

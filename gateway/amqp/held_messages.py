@@ -14,7 +14,8 @@ from domain.dead_letter import MAX_EXAMINED
 from domain.held_message import AckMode, HeldMessage
 from domain.message import Properties, PropertiesView
 from domain.replay import EVERY, DeadLetterFilter, fits
-from gateway.amqp.reading import QueueReader
+from gateway.amqp.reading import QueueReader, Taken
+from gateway.amqp.rejecting import dead_letter
 from gateway.amqp.topology import is_dead_letter_queue
 
 _NAME = "workerrmq-get-messages"
@@ -37,11 +38,13 @@ class HeldMessages:
         mode: AckMode,
         truncate_bytes: int,
         wanted: DeadLetterFilter = EVERY,
+        by: str = "",
     ) -> list[HeldMessage]:
         """Return up to `count` messages that match `wanted`, of the first MAX_EXAMINED in a queue. Taken and rejected
-        messages are gone even if the answer does not reach the client. Raises what QueueReader.reading raises."""
+        messages are gone even if the answer does not reach the client. `by` is the user who rejects. Raises what
+        QueueReader.reading and `dead_letter` raise."""
         held: list[HeldMessage] = []
-        tags: list[int] = []
+        chosen: list[Taken] = []
         size = 0
         window = _window(queue_name, count if wanted == EVERY else MAX_EXAMINED) if mode == "peek" else 1
         with self._reader.reading(queue_name, _NAME, self._heartbeat, look=window) as reading:
@@ -52,16 +55,18 @@ class HeldMessages:
                     break
                 tag, redelivered, source = taken
                 size += len(source.body)
-                chosen = fits(wanted, source.properties.headers or {}, source.properties.message_id)
-                if chosen:
+                matches = fits(wanted, source.properties.headers or {}, source.properties.message_id)
+                if matches:
                     held.append(_held(source, redelivered, truncate_bytes if mode == "peek" else None))
-                    tags.append(tag)
-                if mode == "peek" or not chosen:
+                    chosen.append(taken)
+                if mode == "peek" or not matches:
                     reading.leave(tag, source)
-            if mode != "peek":
-                settle = reading.ack if mode == "take" else reading.reject
-                for tag in tags:
-                    settle(tag)
+            if mode == "take":
+                for one in chosen:
+                    reading.ack(one.tag)
+            elif mode == "reject":
+                gone = dead_letter(reading, chosen, by)
+                held = [shown for one, shown in zip(chosen, held, strict=True) if one.tag in gone]
         return held
 
     def examine(self, queue_name: str, most: int, see: Callable[[Source], None]) -> tuple[int, int]:

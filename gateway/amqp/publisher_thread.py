@@ -107,6 +107,29 @@ class PublisherThread:
                 self._loop.add_callback_threadsafe(self._take)
         return batch.future
 
+    def declare_queue(self, name: str, kind: str, timeout: float) -> None:
+        """Declare a durable queue unless it exists, of the type that Standing.need_queue has for `kind`. Return when it
+        is safe to use. Raises BrokerUnavailable if the broker refuses or does not answer in `timeout` seconds."""
+        made: Future[str] = Future()  # with the reason of a refusal
+
+        def refused(reason: str) -> bool:
+            if not made.done():
+                made.set_result(reason)
+            return True
+
+        def declare() -> None:
+            assert self._scheduler is not None
+            self._scheduler.need_queue(name, kind, lambda: made.set_result(""), refused)
+
+        if self._loop is not None and not self._stopping:
+            self._loop.add_callback_threadsafe(declare)
+        try:
+            reason = made.result(timeout)
+        except TimeoutError:
+            reason = f"The broker does not answer the declaration of {name!r}"
+        if reason:
+            raise BrokerUnavailable(f"{reason}.", retry_after=5)
+
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _new_loop(self) -> Loop:

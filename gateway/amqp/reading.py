@@ -104,7 +104,7 @@ class QueueReader:
             if limit is not None and queue not in self._proven:
                 _prove_copies(connection.channel(), queue)
                 self._proven.add(queue)
-            reading = Reading(connection.channel(), self._publisher, queue, limit, self._confirm_seconds, self._user())
+            reading = Reading(connection.channel(), self._publisher, queue, facts, self._confirm_seconds, self._user())
             if look is not None and facts.type == "quorum" and limit is None and not facts.single_active:
                 reading.consume(look)
             try:
@@ -140,13 +140,14 @@ class Taken(NamedTuple):
 
 
 class Reading:
-    """The messages of one channel. Messages that are neither acked nor rejected stay in the queue."""
+    """The messages of one channel. Messages that are neither acked nor rejected stay in the `queue`."""
 
     def __init__(
-        self, channel: Any, publisher: PublisherThread, queue: str, limit: int | None, confirm_seconds: float, user: str
+        self, channel: Any, publisher: PublisherThread, queue: str, facts: QueueFacts, confirm: float, user: str
     ) -> None:
-        self._channel, self._publisher, self._queue = channel, publisher, queue
-        self._limit, self._confirm_seconds, self._user = limit, confirm_seconds, user
+        self._channel, self.connection, self.queue, self.facts = channel, channel.connection, queue, facts
+        self.publisher, self.confirm_seconds = publisher, confirm
+        self._limit, self._user = facts.delivery_limit, user
         self._copies: list[tuple[int, Message]] = []
         self._bytes = self._left = 0
         self._exchanges: dict[str, str] = {}  # names of our exchanges, by the messages' own exchange
@@ -168,9 +169,9 @@ class Reading:
         first = len(self._first.source.body) if self._first else 0
         wanted = min(most, self.total, _LOOK_BYTES // max(first, 1) + 1) - 1
         if wanted > 0:
-            self._to_push, self._pushing = wanted, self._channel.connection.channel()
+            self._to_push, self._pushing = wanted, self.connection.channel()
             self._pushing.basic_qos(prefetch_count=wanted)
-            self._pushed = self._pushing.consume(self._queue, inactivity_timeout=_IDLE_SECONDS)
+            self._pushed = self._pushing.consume(self.queue, inactivity_timeout=_IDLE_SECONDS)
 
     def take(self) -> Taken | None:
         """Return the next message, or None. Call `leave` for each message that must stay in the queue."""
@@ -179,7 +180,7 @@ class Reading:
 
     def _get(self) -> Taken | None:
         if self._to_push is None:
-            method, properties, body = self._channel.basic_get(self._queue)
+            method, properties, body = self._channel.basic_get(self.queue)
         elif self._to_push > 0:
             self._to_push -= 1
             method, properties, body = next(self._pushed)
@@ -187,7 +188,7 @@ class Reading:
             return None
         if method is None:
             return None
-        source = Source(self._queue, method.exchange, method.routing_key, properties, body, properties.message_id or "")
+        source = Source(self.queue, method.exchange, method.routing_key, properties, body, properties.message_id or "")
         self._left = getattr(method, "message_count", 0)  # basic.deliver has none
         return Taken(method.delivery_tag, method.redelivered, source)
 
@@ -212,7 +213,7 @@ class Reading:
 
     def pump(self) -> None:
         """Process heartbeats, to keep the connection alive."""
-        self._channel.connection.process_data_events(0)
+        self.connection.process_data_events(0)
 
     def leave_all(self) -> None:
         """Publish the outstanding copies, and return all unacked messages. Queues with a delivery limit need a nack,
@@ -239,19 +240,19 @@ class Reading:
     def _exchange(self, original: str) -> str:
         """Return a fanout exchange that is bound to this queue only, so that a copy keeps its routing key."""
         if original not in self._exchanges:
-            self._exchanges[original] = _bound_exchange(self._channel, self._queue, original)
+            self._exchanges[original] = _bound_exchange(self._channel, self.queue, original)
         return self._exchanges[original]
 
     def _publish_copies(self) -> None:
         copies, self._copies, self._bytes = self._copies, [], 0
-        results = self._publisher.publish([message for _, message in copies], self._confirm_seconds).result()
+        results = self.publisher.publish([message for _, message in copies], self.confirm_seconds).result()
         failed = None
         for (tag, message), error in zip(copies, results, strict=True):
             if error is None:
                 self._channel.basic_ack(tag)
                 continue
             log.warning(
-                "look_copy_failed", queue=self._queue, message_id=message.properties.message_id, reason=error.detail
+                "look_copy_failed", queue=self.queue, message_id=message.properties.message_id, reason=error.detail
             )
             if not isinstance(error, Unwritable):
                 failed = error

@@ -25,7 +25,8 @@ Settled = Callable[[Source, float], None]
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of dead letters. `destinations` has the number of matching ones by the queue that they go to."""
+    """Counts of dead letters. `destinations` has the number of matching ones by the queue that they go to; `reason`
+    is that of the last failure."""
 
     total: int = 0
     examined: int = 0
@@ -34,6 +35,7 @@ class Progress:
     failed: int = 0
     skipped: int = 0
     destinations: Counter[str] = field(default_factory=Counter, compare=False)
+    reason: str | None = field(default=None, compare=False)
 
 
 class DeadLetterReplay:
@@ -171,6 +173,7 @@ class _Run:
             else:
                 self._reading.leave(tag, source)
                 self._progress.failed += 1
+                self._progress.reason = error.detail
 
     def _keep_pace(self, stopping: Event, report: Callable[[Progress], None]) -> None:
         """Wait until the rate limit allows more; continue heartbeats and reports meanwhile."""

@@ -12,7 +12,7 @@ from domain.errors import BrokerUnavailable, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import Done
 from gateway.amqp.publisher import Publisher, unavailable
-from gateway.amqp.standing import Standing
+from gateway.amqp.standing import Failed, Standing, Then
 from gateway.amqp.topology import entrance
 from gateway.loop import Loop
 
@@ -37,6 +37,11 @@ class Scheduler:
             self._standing.doubt()
         self._waiting[done] = message
         self._ask(done)
+
+    def need_queue(self, name: str, kind: str, then: Then, failed: Failed) -> None:
+        """Declare a queue that was found missing, as Standing.need_queue."""
+        self._standing.doubt()
+        self._standing.need_queue(name, kind, then, failed)
 
     def give_up(self, done: Done) -> WorkerError | None:
         """Drop a message that was not sent yet. Return the reason; None if it was sent, or is unknown."""

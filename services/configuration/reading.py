@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -99,7 +99,9 @@ class Resources:
                     continue
                 if one is not None:
                     key = kind.key(one.entry)
-                    found.installed[kind.name][key] = replace(one, label=labels.get((kind.name, key)))
+                    hidden = one.not_exported or _hidden(getattr(item, "arguments", {}))
+                    label = labels.get((kind.name, key))
+                    found.installed[kind.name][key] = replace(one, label=label, not_exported=hidden)
         found.others.extend(
             NotExported(kind="consumer", name=name, reason=_PAUSED_ROUTE)
             for one in found.installed["consumer"].values()
@@ -132,6 +134,26 @@ def _name(item: Any) -> str:
     item = getattr(item, "spec", item)  # of a consumer
     names = (getattr(item, name, None) for name in ("queue_name", "exchange", "name", "username"))
     return next(filter(None, names), "")
+
+
+def _hidden(arguments: Mapping[str, Any]) -> str | None:
+    """Return why the arguments of a queue, an exchange or a binding cannot be exported; None if they can."""
+    hidden = [repr(name) for name, value in arguments.items() if _is_hidden(name) or _is_hidden(value)]
+    if not hidden:
+        return None
+    return f"RabbitMQ's management API does not show the value of {', '.join(hidden)}: it is null, or not UTF-8."
+
+
+def _is_hidden(value: Any) -> bool:
+    """Return whether RabbitMQ shows a text in place of a value, or of one in it (rabbit_mgmt_format)."""
+    match value:
+        case dict():
+            return any(_is_hidden(name) or _is_hidden(inner) for name, inner in value.items())
+        case list():
+            return any(map(_is_hidden, value))
+        case str():
+            return value == "undefined" or value.startswith("Not UTF-8, base64 is: ")
+    return False
 
 
 def _policy(policy: PolicyDetails) -> Installed:

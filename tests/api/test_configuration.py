@@ -363,6 +363,37 @@ def test_only_admins_export_and_apply(service: Service) -> None:
     assert service.post("/applyConfiguration", {"configuration": {}}, role="operator").status_code == 403
 
 
+@pytest.mark.versions
+def test_arguments_that_the_management_api_does_not_show_are_left_out(service: Service, broker: BrokerNode) -> None:
+    values = {
+        "null": None,
+        "bytes": b"\xff\x00",
+        "deep": [1, {"a": b"\xfe"}],
+        "text": "a",
+        "utf-8": b"ok",
+        "number": -5,
+    }
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.exchange_declare("match", "headers", durable=True, arguments={"x-b": b"\xff"})
+        channel.exchange_declare("shown", "headers", durable=True)
+        channel.queue_declare("orders", durable=True)
+        for name, value in values.items():
+            channel.queue_bind("orders", "shown", name, {"x-match": "all", name: value})
+    export = service.get("/exportConfiguration").get_json()
+    exported = {one["routingKey"]: one["arguments"] for one in export["configuration"]["bindings"]}
+    shown = {"text": "a", "utf-8": "ok", "number": -5}
+    assert exported == {name: {"x-match": "all", name: value} for name, value in shown.items()}
+    names = ("x-b", "bytes", "deep", "null")
+    hidden = {name: one for one in export["notExported"] for name in names if f"'{name}'" in one["reason"]}
+    assert len(export["notExported"]) == len(names)
+    assert {name: one["kind"] for name, one in hidden.items()} == {
+        "x-b": "exchange", "bytes": "binding", "deep": "binding", "null": "binding",
+    }  # fmt: skip
+    assert "not UTF-8" in hidden["bytes"]["reason"]
+    assert "null" in hidden["null"]["reason"].split("'null'")[1]
+
+
 def test_an_export_names_the_objects_that_a_configuration_cannot_contain(service: Service, broker: BrokerNode) -> None:
     broker.management.put("exchanges", "/", "bad\x07name", body={"type": "fanout"})
     service.post("/createApiKey", {"name": "old", "role": "viewer", "expiresAt": "2127-01-01T00:00:00Z"})

@@ -108,6 +108,7 @@ def test_a_message_whose_queue_is_missing_stays_a_dead_letter(
     wait_until(lambda: consuming.delete("/deleteQueue", {"queueName": unique_name}).status_code == 200)
     done = replay(consuming, queueName=unique_name)
     assert (done["replayed"], done["failed"]) == (0, 4)
+    assert (done["state"], f"no queue named '{unique_name}'" in done["reason"]) == ("finished", True)
     wait_until(lambda: waiting(consuming, f"{unique_name}.dlq") == 4)
 
 

@@ -168,6 +168,8 @@ def test_a_moment_in_a_query_says_how_a_plus_is_written(api: Api) -> None:
     found = fields(api("GET", "/getAuditLog?since=2026-01-31T12:00:00+01:00"))
     assert "+ is written %2B" in found["since"]
     assert api("GET", "/getAuditLog?since=2026-01-31T12:00:00%2B01:00").status_code == 200
+    key = {"name": "k", "role": "viewer", "expiresAt": "tomorrow"}
+    assert "query" not in fields(api("POST", "/createApiKey", json=key))["expiresAt"]
 
 
 def test_an_error_in_a_line_names_the_line_number(api: Api) -> None:

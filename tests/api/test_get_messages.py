@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pika import BasicProperties
 
 from tests.api.service import Service, assert_problem
+from tests.support.drain import take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 
@@ -51,6 +53,87 @@ def test_rejected_messages_are_dead_lettered(service: Service, bodies: Callable[
     service.post("/messagePublish", {"queueName": "live", "message": "unwanted"})
     assert bodies("live", ackMode="reject") == ["unwanted"]
     assert wait_until(lambda: bodies("dead")) == ["unwanted"]
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_rejected_message_of_a_queue_without_a_dead_letter_exchange_goes_to_its_dead_letter_queue(
+    service: Service, bodies: Callable[..., list[str]], kind: str
+) -> None:
+    service.post("/createQueue", {"queueName": "orders", "type": kind})
+    sent = {"queueName": "orders", "properties": {"messageId": "m", "expiration": 60_000, "headers": {"x-a": 1}}}
+    service.post("/messagePublish", {**sent, "message": "unwanted"})
+    service.post("/messagePublish", {"queueName": "orders", "message": "wanted"})
+    assert bodies("orders", ackMode="reject", count=1) == ["unwanted"]
+    assert bodies("orders") == ["wanted"]
+    [letter] = service.post("/getMessages", {"queueName": "orders.dlq"}).get_json()
+    headers = letter["properties"]["headers"]
+    assert (letter["message"], letter["properties"]["messageId"], headers["x-a"]) == ("unwanted", "m", 1)
+    assert headers["workerrmq-outcome"] == "rejected"
+    assert (headers["workerrmq-reason"], headers["workerrmq-attempts"]) == ("rejected by admin", 0)
+    assert service.get("/getQueue", queueName="orders.dlq").get_json()["type"] == kind
+    assert bodies("orders", ackMode="reject") == ["wanted"], "the dead-letter queue exists now"
+    replay = service.post("/replayDeadLetters", {"queueName": "orders"}).get_json()
+    wait_until(lambda: service.get("/getReplay", replayId=replay["replayId"]).get_json()["state"] == "finished")
+    wait_until(lambda: bodies("orders") == ["unwanted", "wanted"])
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("exchange", ["", "nowhere"])
+def test_a_rejected_message_whose_dead_letter_exchange_or_queue_is_missing_goes_to_the_dead_letter_queue(
+    service: Service, bodies: Callable[..., list[str]], exchange: str
+) -> None:
+    letters = {"deadLetterExchange": exchange, "deadLetterRoutingKey": "gone"}
+    service.post("/createQueue", {"queueName": "orders", **letters})
+    service.post("/messagePublish", {"queueName": "orders", "message": "unwanted"})
+    assert bodies("orders", ackMode="reject") == ["unwanted"]
+    assert bodies("orders.dlq") == ["unwanted"]
+
+
+@pytest.mark.versions
+def test_the_broker_dead_letters_a_rejected_message_to_the_exchange_of_a_policy(
+    service: Service, bodies: Callable[..., list[str]]
+) -> None:
+    for name in ("dead", "orders"):
+        service.post("/createQueue", {"queueName": name, "type": "quorum"})
+    service.post("/createExchange", {"exchange": "letters", "type": "fanout"})
+    service.post("/bindQueue", {"exchange": "letters", "queueName": "dead"})
+    definition = {"dead-letter-exchange": "letters"}
+    service.post("/createPolicy", {"name": "letters", "pattern": "^orders$", "definition": definition})
+    wait_until(lambda: service.get("/getQueue", queueName="orders").get_json()["policy"] == "letters")
+    service.post("/messagePublish", {"queueName": "orders", "message": "unwanted"})
+    assert bodies("orders", ackMode="reject") == ["unwanted"]
+    wait_until(lambda: bodies("dead") == ["unwanted"])
+    [letter] = service.post("/getMessages", {"queueName": "dead"}).get_json()
+    assert letter["properties"]["headers"]["x-death"][0]["reason"] == "rejected"
+    assert_problem(service.get("/getQueue", queueName="orders.dlq"), 404, "queue_not_found")
+
+
+@pytest.mark.versions
+def test_a_rejected_message_stays_in_its_queue_while_the_dead_letter_queue_is_full(
+    service: Service, bodies: Callable[..., list[str]]
+) -> None:
+    service.post("/createQueue", {"queueName": "orders.dlq", "maxLength": 1, "overflow": "reject-publish"})
+    service.post("/createQueue", {"queueName": "orders"})
+    for queue in ("orders", "orders.dlq"):
+        service.post("/messagePublish", {"queueName": queue, "message": queue})
+    assert_problem(
+        service.post("/getMessages", {"queueName": "orders", "ackMode": "reject"}), 503, "publish_refused", "orders.dlq"
+    )
+    assert (bodies("orders"), bodies("orders.dlq")) == (["orders"], ["orders.dlq"])
+
+
+def test_a_message_without_room_for_the_history_in_its_headers_is_dead_lettered_without_it(
+    service: Service, broker: BrokerNode
+) -> None:
+    service.post("/createQueue", {"queueName": "orders"})
+    with broker.connect() as connection:
+        properties = BasicProperties(headers={"x-large": "x" * 130_900})
+        connection.channel().basic_publish("", "orders", b"unwanted", properties)
+    [shown] = wait_until(lambda: service.post("/getMessages", {"queueName": "orders", "ackMode": "reject"}).get_json())
+    [(_, letter, body)] = take(broker, "orders.dlq")
+    assert (shown["message"], body) == ("unwanted", b"unwanted")
+    assert list(letter.headers) == ["x-large"]
 
 
 def test_a_message_is_shown_in_the_form_in_which_it_can_be_published_again(service: Service) -> None:

@@ -55,6 +55,24 @@ def test_a_full_queue_refuses(service: Service, broker: BrokerNode) -> None:
     assert [body for _, _, body in take(broker, "small")] == [b"1"]
 
 
+@pytest.mark.versions
+def test_the_error_of_a_full_queue_says_that_other_queues_may_have_the_message(service: Service) -> None:
+    service.post("/createQueue", {"queueName": "full", "maxLength": 1, "overflow": "reject-publish"})
+    service.post("/messagePublish", {"queueName": "full", "message": "1"})
+    service.post("/createQueue", {"queueName": "other"})
+    service.post("/createExchange", {"exchange": "both", "type": "fanout"})
+    for queue in ("full", "other"):
+        service.post("/bindQueue", {"exchange": "both", "queueName": queue})
+    message = {"exchange": "both", "message": "2"}
+    assert_problem(service.post("/messagePublish", message), 503, "publish_refused", "other queues may have received")
+    refused = service.post("/messagePublish", {"messages": [message] * 2})
+    detail = assert_problem(refused, 503, "publish_refused", "confirmed none of the 2 messages; they may be in a queue")
+    assert "was published" not in detail["detail"]
+    mixed = service.post("/messagePublish", {"messages": [message, {"queueName": "other", "message": "3"}]})
+    assert mixed.get_json()["message"] == "1 of 2 messages failed. 1 of these may be in a queue."
+    assert wait_until(lambda: service.get("/getQueue", queueName="other").get_json()["messages"] == 5)
+
+
 def test_publishing_fails_while_the_broker_is_down_and_works_afterwards(
     make_service: Callable[..., Service], broker: BrokerNode
 ) -> None:
@@ -77,9 +95,11 @@ def test_a_broker_that_hangs_is_no_success(make_service: Callable[..., Service],
     broker.suspend()
     try:
         answer = service.post("/messagePublish", {"queueName": "orders", "message": "anyone?"})
+        batch = service.post("/messagePublish", {"messages": [{"queueName": "orders", "message": "anyone?"}] * 2})
     finally:
         broker.resume()
     assert_problem(answer, 504, "publish_unconfirmed", "may have been published")
+    assert_problem(batch, 504, "publish_unconfirmed", "none of the 2 messages; they may be in a queue")
 
 
 def test_under_a_memory_alarm_publishing_is_refused_until_it_is_over(

@@ -7,10 +7,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.support.embedded import EmbeddedNode
+from tests.support.server import running
 
 LOGIN = b"Authorization: Basic " + base64.b64encode(b"guest:guest") + b"\r\n"
 PUBLISH = b"POST /api/exchanges/%2F/amq.default/publish HTTP/1.1\r\n"
@@ -33,6 +35,14 @@ def answer(client: socket.socket, request: bytes) -> bytes:
         while b"\r\n\r\n" not in seen and (chunk := client.recv(65536)):
             seen += chunk
     return seen
+
+
+def test_a_stop_while_clients_are_connected_logs_no_traceback(tmp_path: Path) -> None:
+    with running(EmbeddedNode(tmp_path)) as node:
+        with socket.create_connection(("127.0.0.1", node.management_port), 10) as client:
+            assert b"200" in answer(client, b"GET /api/overview HTTP/1.1\r\n" + LOGIN + b"\r\n")
+            node.stop()
+        assert "Traceback" not in node.process.output()
 
 
 def is_closed(client: socket.socket) -> bool:

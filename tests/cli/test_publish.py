@@ -65,6 +65,17 @@ def test_a_line_that_is_no_json_ends_it_and_says_what_is_published(shell: Shell,
     assert shell.json("messages", "get", queue, "--count", "500", "--ack-mode", "take")
 
 
+def test_lines_that_a_full_queue_refuses_may_be_in_another_one(shell: Shell, queue: str) -> None:
+    shell.done("exchanges", "create", f"{queue}-both", "--type", "fanout")
+    shell.done("queues", "create", f"{queue}-full", "--max-length", "0", "--overflow", "reject-publish")
+    for name in (queue, f"{queue}-full"):
+        shell.done("bindings", "create", f"{queue}-both", name)
+    said = shell.fails(1, "publish", "--exchange", f"{queue}-both", "--lines", "-", typed="1\n2\n")
+    assert "confirmed none of the 2 messages" in said
+    assert "lines 1–2: may be published" in said
+    assert len(held(shell, queue)) == 2
+
+
 def test_a_line_of_an_endless_stream_is_published_when_it_comes(shell: Shell, queue: str) -> None:
     command = [sys.executable, "-m", "cli", "publish", queue, "--lines", "-"]
     with subprocess.Popen(command, cwd=ROOT, env=shell.for_process(), stdin=subprocess.PIPE) as stream:

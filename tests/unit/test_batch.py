@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -78,6 +79,19 @@ def test_failures_are_named_by_id_or_position_with_outcome_and_pause() -> None:
 def test_any_other_answer_cannot_be_read(body: Any) -> None:
     with pytest.raises(Unreadable):
         failed(body, "a", "b")
+
+
+@pytest.mark.parametrize(("identifier", "shown"), [(None, "null"), (True, "true"), ("c", '"c"'), (7, "7")])
+def test_an_unknown_identifier_is_shown_as_the_target_wrote_it(identifier: Any, shown: str) -> None:
+    with pytest.raises(Unreadable, match=f"itemIdentifier {shown} is not in the batch"):
+        failed({"batchItemFailures": [{"itemIdentifier": identifier}]}, "a", "b")
+
+
+def test_the_reason_names_the_encoding_of_a_payload_that_is_not_json() -> None:
+    packed = source(gzip.compress(b"{}"), content_encoding="gzip")
+    refused = builder(format="json").element(packed, Content(packed.body, "application/json"))
+    assert isinstance(refused, Unsendable)
+    assert "its content encoding is gzip, which the service does not decode" in str(refused)
 
 
 @given(st.binary(), st.lists(st.text()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -123,6 +124,11 @@ def test_no_value_has_a_method(name: str) -> None:
         ):
             with pytest.raises(Unsendable):
                 rendered(template)
+
+
+def test_the_reason_names_the_encoding_of_a_body_that_the_service_cannot_read() -> None:
+    with pytest.raises(Unsendable, match="its content encoding is gzip, which the service does not decode"):
+        rendered("{{ body.id }}", source(gzip.compress(b"{}"), content_encoding="gzip"))
 
 
 @pytest.mark.parametrize("template", ["{{ namespace() }}", "{{ debug() }}", "{{ lipsum() }}", "{{ __builtins__ }}"])

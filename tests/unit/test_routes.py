@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -49,6 +50,13 @@ def test_the_filter_applies_before_the_routes() -> None:
         builder.admit(message(b'{"total": 100}'))
     with pytest.raises(Routed, match=r"^b$"):
         builder.admit(message(b'{"total": 99}'))
+
+
+def test_the_reason_of_a_filtered_message_names_the_encoding_of_its_body() -> None:
+    small = FilterPattern({"body": {"total": {"$lt": 100}}})
+    packed = message(gzip.compress(b'{"total": 1}'), content_encoding="gzip")
+    with pytest.raises(Filtered, match="content encoding is gzip, which the service does not decode"):
+        RequestBuilder(router_of(whole(filter=small, otherwise="discard"))).admit(packed)
 
 
 def test_a_message_to_which_no_pattern_can_be_applied_is_unsendable() -> None:

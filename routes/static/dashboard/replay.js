@@ -121,7 +121,7 @@ async function follow(begun, place) {
 }
 
 function result(replay) {
-  const failed = replay.failed ? ` ${count(replay.failed)} could not be published, and stay.` : "";
+  const failed = replay.failed ? ` ${count(replay.failed)} failed, and stay.` : "";
   const why = replay.reason ? ` ${replay.reason}` : "";
   const state = replay.state === "finished" ? "" : ` The action is ${replay.state}.`;
   return `${plural(replay.replayed, "dead letter")} ${ACTIONS[replay.action].done}.${failed}${skipped(replay)}${state}${why}`;
