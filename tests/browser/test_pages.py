@@ -115,7 +115,7 @@ def test_an_exported_configuration_is_edited_planned_and_applied(dashboard: Dash
     assert service.get("/getQueues", name="config-b") == []
     dashboard.button("Apply 2 steps").click()
     dashboard.button("Apply").click()
-    expect(dashboard.notice("All steps were made.")).to_be_visible()
+    expect(dashboard.notice("All steps were carried out.")).to_be_visible()
     expect(dashboard.row("queue config-b")).to_contain_text("done")
     expect(dashboard.button("Apply 2 steps")).to_have_count(0)
     assert service.get("/getConsumer", name="config-a")["timeout"] == 9

@@ -76,7 +76,7 @@ function applied() {
   function askToApply() {
     confirm({
       title: `${go.textContent}?`,
-      text: "The steps are made one after another. If one fails, the others are made. To complete them, apply the file again.",
+      text: "The service carries out the steps one after another. If one fails, it carries out the others. To complete them, apply the file again.",
       verb: "Apply",
       async run() {
         const { data } = await post("applyConfiguration", planned);
