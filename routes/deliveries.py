@@ -34,7 +34,7 @@ class WhichDeliveries(LogQuery):
 class WhichMessage(Query):
     """The message, and a queue to look into."""
 
-    message_id: str = Field(min_length=1, max_length=255)
+    message_id: str = Field(min_length=1, max_length=255, examples=["order-4711"])
     look_in: QueueName | None = Field(
         None, description="look for the message in this queue, such as a dead-letter queue; requires the role operator"
     )

@@ -62,19 +62,6 @@ def test_a_target_that_throttles_without_a_time_is_tried_again_after_each_longes
     wait_until(lambda: (one := consumers.report(queue)) and one.delivered == 1, 20)
 
 
-def test_a_consumer_whose_breaker_policy_is_changed_does_not_send_before_the_time_that_its_target_named(
-    consumers: Consumers, channel: BlockingChannel, queue: str, target: Target
-) -> None:
-    publish(channel, queue, b"body", message_id="m-1")
-    consumers.deliver(queue, target.url("/retry-after?seconds=5&status=429&times=1"))
-    consumers.wait(queue, "throttled")
-    consumers.deliver(
-        queue, target.url("/retry-after?seconds=5&status=429&times=1"), breaker={"failures": 7, "openSeconds": 1}
-    )
-    first, second = target.wait_for(2, 20)
-    assert second.when - first.when >= 5
-
-
 def test_a_default_port_is_the_same_target() -> None:
     breakers = Breakers(StoppedLoop(), 60.0)  # type: ignore[arg-type]
     one, other = (ConsumerSpec(queue_name="q", url=url) for url in ("http://erp/a", "http://erp:80/b"))
