@@ -2,11 +2,13 @@
 
 import json
 from base64 import b64decode, b64encode
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-say = partial(print, flush=True)
+
+def say(text: str) -> None:
+    """Print a line at once, without mixing it with other threads' lines."""
+    print(f"{text}\n", end="", flush=True)
 
 
 class InvoiceError(Exception):

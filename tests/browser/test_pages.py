@@ -186,7 +186,7 @@ def test_a_message_is_published_with_every_property_and_queue_names_are_offered(
 ) -> None:
     service.queue("propertied")
     dashboard.open("publish", "Publish and test")
-    dashboard.field("Queue").focus()
+    dashboard.field("Queue").press_sequentially("propert")
     offered = dashboard.page.locator("datalist").first.locator("option[value=propertied]")
     expect(offered).to_have_count(1)
     dashboard.field("Queue").fill("propertied")

@@ -66,6 +66,7 @@ def furnished(service: Service) -> Service:
 def test_axe_finds_no_violation(furnished: Service, open_dashboard: Open, dark: bool, rules: tuple[str, ...]) -> None:
     """In the dark the page is another in its colours only."""
     dashboard = open_dashboard(dark=dark)
+    expect(dashboard.page.get_by_role("heading", level=1)).to_be_visible()
     found = {"log in": dashboard.axe(*rules)}
     dashboard.log_in()
     for view, heading in VIEWS.items():
@@ -141,7 +142,7 @@ def test_lists_are_searched_and_the_address_remembers_it(furnished: Service, das
     dashboard.page.reload()
     expect(dashboard.link(HOSTILE).first).to_be_visible()
     expect(dashboard.link("views")).to_have_count(0)
-    dashboard.open("consumers", "Consumers")
+    dashboard.open("consumers?name=views", "Consumers")
     dashboard.field("State").select_option("paused")
     expect(dashboard.page.get_by_text("No consumers match.")).to_be_visible()
 
@@ -332,10 +333,10 @@ def test_back_closes_a_dialog_and_the_next_back_leaves_the_view(service: Service
     for close in (dashboard.page.go_back, lambda: dashboard.page.keyboard.press("Escape")):
         dashboard.button("Purge").click()
         expect(dialog).to_be_visible()
-        dashboard.page.wait_for_function("history.state?.dialog")
+        wait_until(lambda: dashboard.page.evaluate("history.state?.dialog"))
         close()
         expect(dialog).to_have_count(0)
-        dashboard.page.wait_for_function("!history.state?.dialog")
+        wait_until(lambda: not dashboard.page.evaluate("history.state?.dialog"))
         expect(dashboard.heading("Queue backed")).to_be_visible()
     dashboard.page.go_back()
     expect(dashboard.heading("Queues")).to_be_visible()

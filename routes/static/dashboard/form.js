@@ -203,9 +203,11 @@ function controlOf(field, id) {
 function offers(control, { suggest }) {
   const list = el("datalist", { id: `${control.id}-offers` });
   control.setAttribute("list", list.id);
-  let timer = 0;
+  let timer = 0, last = 0;
   async function look() {
-    fill(list, ...(await suggest(control.value.trim())).map((one) => el("option", { value: one })));
+    const asked = ++last;
+    const found = await suggest(control.value.trim());
+    if (asked === last) fill(list, ...found.map((one) => el("option", { value: one })));
   }
   control.addEventListener("focus", look, { once: true });
   control.addEventListener("input", () => {
