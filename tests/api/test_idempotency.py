@@ -188,8 +188,12 @@ def test_neither_keys_nor_bodies_nor_answers_are_readable_in_the_store(api: Api,
     assert first.json["key"] == second.json["key"], "a client that lost the answer still gets its key"
     user = {"username": "carol", "password": "canary password", "role": "viewer"}
     assert keyed(api, "k", "/createUser", user).status_code == 201
-    content = b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
-    assert b"fingerprint" in content, "this looks into the wrong files"
+
+    def files() -> bytes:
+        return b"".join(path.read_bytes() for path in store.process.log.parent.rglob("*") if path.is_file())
+
+    wait_until(lambda: b"fingerprint" in files(), 20, "the store having written its files")
+    content = files()
     for secret in ("canary-key", first.json["key"], "canary password"):
         assert secret.encode() not in content
 
