@@ -66,6 +66,11 @@ class Publisher:
         return bool(self._outlets and self._outlets[""].up)
 
     @property
+    def accepts(self) -> bool:
+        """Whether there is a channel, and the broker reads from the connection."""
+        return self.up and self.blocked is None
+
+    @property
     def error(self) -> str | None:
         """Why there is no connection."""
         return self._link.error

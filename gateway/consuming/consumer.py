@@ -6,13 +6,11 @@ dispatcher.py, attempts in sending.py, outcomes in settlement.py, returns to the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from delivery.backoff import next_attempt
 from delivery.consumer_states import RIGHTS, Event, State, next_state, reported
 from domain.payload import PayloadTemplate
 from domain.registry import Report, Subscription
@@ -21,6 +19,7 @@ from gateway.consuming.counters import Counters
 from gateway.consuming.dispatcher import Dispatcher
 from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.intake import Intake
+from gateway.consuming.rests import Rests
 from gateway.consuming.returns import Returns
 from gateway.consuming.session import Delivery, Session
 from gateway.consuming.settlement import Settlement
@@ -46,11 +45,18 @@ class Consumer:
         )
         self.intake = Intake(wiring, self, subscription, ordered=self.dispatcher.ordered)
         self.settlement = Settlement(self, wiring, subscription, self.breaker, self._counters)
-        self.returns = Returns(self.intake, self.dispatcher, subscription, self.settlement.copier)
+        self._rests = Rests(
+            wiring.loop,
+            wiring.publisher,
+            wiring.periods.look_again,
+            resting=lambda: self._state == "resting",
+            begun=lambda reason: self._take_up(Event.REFUSED, reason),
+            over=lambda: self._take_up(Event.RESTED),
+        )
+        self.returns = Returns(wiring, self._rests, self.intake, self.dispatcher, subscription, self.settlement.copier)
         self.taking = Taking(wiring.loop, self.intake, self.dispatcher, self.returns, lambda: self._state)
         self._state: State = "waiting"
         self._reason: str | None = "the broker is not connected"
-        self._rests_until = 0.0  # seconds of the monotonic clock
         self._tries = 0
         self.losses = 0
         """number of times that it lost its queue"""
@@ -120,7 +126,7 @@ class Consumer:
         if self._state in ("breaker-open", "probing"):
             return self.breaker.reason
         if self._state == "resting" and self._reason:
-            return f"{self._reason.rstrip('.')}; {next_attempt(self._rests_until - time.monotonic(), time.time())}."
+            return self._rests.explained(self._reason)
         reason = self._reason or ("" if self.dispatcher.ordered else self.wiring.standing.hindrance)
         if not reason and isinstance(self.subscription.spec.payload, PayloadTemplate):
             reason = self.wiring.renderer.hindrance
@@ -140,9 +146,9 @@ class Consumer:
         self._state, self._reason = following, reason
         return True
 
-    def _take_up(self, event: Event) -> bool:
+    def _take_up(self, event: Event, reason: str | None = None) -> bool:
         """Enter the state that follows an event and carry out its actions; return whether the table has one."""
-        entered = self._enter(event)
+        entered = self._enter(event, reason)
         if entered:
             self.taking.obey()
         return entered
@@ -283,15 +289,7 @@ class Consumer:
     def rest(self, seconds: float, reason: str) -> None:
         """Take no messages for `seconds`, because the target refused one or the service could not send one. A rest in
         progress that ends later stays."""
-        ends = time.monotonic() + seconds
-        if (self._state != "resting" or ends > self._rests_until) and self._enter(Event.REFUSED, reason):
-            self._rests_until = ends
-            self.taking.obey()
-            self.wiring.loop.call_later(seconds, self._rested)
-
-    def _rested(self) -> None:
-        if time.monotonic() >= self._rests_until:
-            self._take_up(Event.RESTED)
+        self._rests.begin(seconds, reason)
 
     def suspend(self, reason: str) -> None:
         """Take no messages until the consumer is changed or resumed."""

@@ -213,7 +213,7 @@ class Copier:
         def overdue() -> None:
             nonlocal deadline
             publisher = self._wiring.publisher
-            if publisher.blocked is None and publisher.up:
+            if publisher.accepts:
                 place = destination(copy.exchange, copy.routing_key)
                 published(BrokerTimeout(f"The broker did not confirm a copy for {place} in time."))
             elif wanted():

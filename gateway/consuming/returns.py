@@ -11,7 +11,9 @@ from domain.registry import Subscription
 from gateway.consuming.copier import Copier
 from gateway.consuming.dispatching import Dispatching
 from gateway.consuming.intake import Intake
+from gateway.consuming.rests import Rests
 from gateway.consuming.session import Delivery
+from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -20,10 +22,21 @@ class Returns:
     """Owned by the loop's thread. `subscription` and `copier` are those of the consumer's current revision.
 
     A message is returned by nack or, if ordered, by closing its channel. A message near the delivery limit is published
-    to the end of its queue as a copy instead, which is a new message to the broker.
+    to the end of its queue as a copy instead, which is a new message to the broker. If no copy can be published, the
+    consumer takes no messages meanwhile: the broker returns the message when its consumer timeout is over, and after
+    another delivery it might drop it.
     """
 
-    def __init__(self, intake: Intake, dispatcher: Dispatching, subscription: Subscription, copier: Copier) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        rests: Rests,
+        intake: Intake,
+        dispatcher: Dispatching,
+        subscription: Subscription,
+        copier: Copier,
+    ) -> None:
+        self._wiring, self._rests = wiring, rests
         self._intake, self._dispatcher = intake, dispatcher
         self.subscription, self.copier = subscription, copier
 
@@ -54,7 +67,7 @@ class Returns:
         if not self._is_worn_out(delivery):
             return False
         delivery.abandoned = True
-        self.copier.give_back(delivery, done)
+        self._publish_copy(delivery, done)
         return True
 
     def close_when_idle(self) -> None:
@@ -76,9 +89,14 @@ class Returns:
             log.warning("order_lost", message_id=delivery.source.message_id, consumer=name, queue=spec.queue_name)
         return True
 
+    def _publish_copy(self, delivery: Delivery, done: Callable[[], None]) -> None:
+        if not self._wiring.publisher.accepts:
+            self._wiring.loop.at_turn_end(self._rests.until_copies)  # not while the subscription is being ended
+        self.copier.give_back(delivery, done)
+
     def _requeue(self, delivery: Delivery) -> None:
         if self._is_worn_out(delivery):
-            self.copier.give_back(delivery, lambda: None)
+            self._publish_copy(delivery, lambda: None)
         else:
             delivery.session.give_back(delivery.tag)
 
@@ -93,5 +111,5 @@ class Returns:
             self._dispatcher.given_back()
             self.close_when_idle()
 
-        self.copier.give_back(delivery, saved)
+        self._publish_copy(delivery, saved)
         return True
