@@ -1,4 +1,5 @@
-"""What a message tells of its publication. A publisher sets it, so it is a claim; values that cannot be are ignored."""
+"""When and by whom a message was published, from its properties. The publisher sets them, so they may be wrong;
+implausible values are ignored."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ class Attempt:
     time of the next attempt, if there is one. `sampled`: the entry stands for many similar ones that the log omits.
     `answer` is the start of the answer's body and `answer_headers` are some of its headers, for failed attempts if the
     consumer's policy permits. `destination` is the queue to which the message went, if it left its queue and the
-    service knows it. `by` is the user of a replay, a move or a deletion. `published_at` and `published_by` are what
-    the message tells of its publication, `scheduled_for` is the time for which it was scheduled."""
+    service knows it. `by` is the user of a replay, a move or a deletion. The message's properties
+    say `published_at` and `published_by`; `scheduled_for` is the time for which it was scheduled."""
 
     at: datetime
     consumer_id: str

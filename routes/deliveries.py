@@ -1,4 +1,4 @@
-"""What happened to messages: GET /getDeliveries, GET /getMessage."""
+"""The attempts of messages, and the life of one: GET /getDeliveries, GET /getMessage."""
 
 from __future__ import annotations
 

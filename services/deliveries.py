@@ -146,7 +146,7 @@ def _publications(log: Sequence[Attempt], look: _Look | None) -> Iterator[Messag
         told.add(provenance(look.found.properties, time.time()))
     for published_at, publisher, due in told:
         by = f" by {publisher}" if publisher else ""
-        # A scheduled message without a timestamp of its own has that of its arrival, in whole seconds.
+        # A scheduled message that its publisher gave no timestamp has the time of its arrival, in whole seconds.
         if published_at is not None and (due is None or published_at.timestamp() < int(due.timestamp())):
             yield MessageEvent(at=published_at, event="published", by=publisher, text=f"Published{by}.")
         if due is not None:

@@ -1,4 +1,4 @@
-"""Records in the attempt log which dead letters a replay, a move or a deletion has settled, and for whom."""
+"""Writes to the attempt log each dead letter that a replay, a move or a deletion has settled, with its user."""
 
 from __future__ import annotations
 

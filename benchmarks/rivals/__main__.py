@@ -43,7 +43,7 @@ QUEUE, PLACE = "benchmark-rivals", Path("var/rivals")
 OURS = "WorkerRMQ.py"
 
 Start = Callable[[BrokerNode, str, Path, int], Process]
-"""Returns a process, not started, that forwards the queue to a URL. It has a directory and a number of its own."""
+"""Returns a process, not started, that forwards the queue to a URL. It gets a new directory and a new number."""
 
 
 class Usage(NamedTuple):

@@ -125,7 +125,7 @@ def workers_of(server: Gunicorn) -> list[int]:
 
 @contextmanager
 def whole_service(directory: Path) -> Iterator[Gunicorn]:
-    """One with its consumers inside, over an embedded broker and a store of its own."""
+    """One with its consumers inside, over an embedded broker and a separate store."""
     with running(EmbeddedNode(directory / "broker")) as broker, running(StoreNode(directory / "store")) as store:
         usual = {"MONGO_URI": store.uri("service"), "TARGET_ALLOW": "127.0.0.0/8", "CONSUMERS": "inline"}
         with running(Gunicorn(directory, broker.settings | usual)) as service:

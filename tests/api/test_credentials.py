@@ -36,7 +36,7 @@ LISTS_OF_QUEUES = {"/getQueues", "/getConsumers", "/getDeliveries"}
 """These show a key with patterns what is its own, which is nothing here."""
 WRITTEN_OF_EVERY_REQUEST = {"audit", "loginFailures", "idempotency"}
 OBSERVED = {"heartbeats", "reports", "conditions", "history", "leases", "problems"}
-"""The service writes these at times of its own."""
+"""The service writes these in the background."""
 SECRETS = ("canary", "erp.example")
 
 

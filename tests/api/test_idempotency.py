@@ -226,7 +226,7 @@ KEPT, LEASE = timedelta(hours=24), timedelta(minutes=2)
 
 @pytest.fixture
 def make_answers(store: StoreNode, tmp_path: Path) -> Iterator[Callable[..., IdempotentAnswers]]:
-    """Makes the collection, by a client of its own, on the store or whatever forwards to it."""
+    """Makes the collection, by a separate client, on the store or whatever forwards to it."""
     clients: list[MongoClient[Document]] = []
 
     def make(port: int = 0, **periods: timedelta) -> IdempotentAnswers:

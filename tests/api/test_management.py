@@ -198,7 +198,7 @@ def test_another_node_is_asked_when_one_fails_and_the_one_that_answers_is_asked_
     stopping = impostor(503, b'{"error": "service unavailable"}')
     good = f"http://guest:guest@127.0.0.1:{embedded.management_port}"
     urls = [f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.port}", stopping, good]
-    for _ in range(4):  # each client has an order of its own
+    for _ in range(4):  # each client has a different order
         nodes = management_nodes(",".join(urls))
         queues = QueueGateway(ManagementClient(nodes, connect_seconds=0.2, read_seconds=1.8))
         before = silent.accepted

@@ -64,7 +64,7 @@ def test_gauges_say_what_waits_where_and_what_fails(host: Host, target: Target, 
         host.post("/messagePublish", queueName=queue, message="x")
 
     def settled() -> Scrape | None:
-        scrape = host.scrape()  # each of two web workers has gauges of its own, up to some seconds old
+        scrape = host.scrape()  # each of two web workers has separate gauges, up to some seconds old
         is_settled = (
             scrape.value("workerrmq_retries_waiting") == 2
             and scrape.value("workerrmq_queue_messages_ready", queue=queue) == 2
@@ -139,7 +139,7 @@ def test_beyond_so_many_consumers_they_are_counted_together(monkeypatch: pytest.
 
 def test_the_first_process_clears_the_files_and_later_ones_merge_those_of_dead_processes(tmp_path: Path) -> None:
     def life(number: int) -> None:
-        """Count once as a process of its own, and die without a word."""
+        """Count once in a separate process, and end without closing anything."""
         child = os.fork()
         if child == 0:
             instruments.keep_in(tmp_path)

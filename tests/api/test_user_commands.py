@@ -18,7 +18,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(api: Api, make_app: MakeApp, store: StoreNode, unique_name: str) -> Run:
-    """Runs `flask users …` in an app of its own, over the store of `api`."""
+    """Runs `flask users …` in a separate app, over the store of `api`."""
     shell = make_app(mongo_uri=store.uri(database_of(unique_name))).test_cli_runner()
     return lambda *arguments, typed="": shell.invoke(args=["users", *arguments], input=typed)
 

@@ -32,7 +32,7 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    """A service of its own: its start page has these problems and no others."""
+    """A separate service: its start page has these problems and no others."""
     with (
         Target() as shop,
         Target() as bank,

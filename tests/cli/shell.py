@@ -1,4 +1,4 @@
-"""A person's shell on a laptop: the real commands, in this process, with a home and an environment of their own."""
+"""A person's shell on a laptop: the real commands, in this process, with a separate home and environment."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ class Shell:
         return result.stderr
 
     def for_process(self) -> dict[str, str]:
-        """The environment for a process of its own."""
+        """The environment for a separate process."""
         kept = {name: value for name, value in os.environ.items() if name not in self.environment}
         return kept | {name: value for name, value in self.environment.items() if value is not None}

@@ -1,4 +1,4 @@
-"""`flask rmq`, as a process of its own."""
+"""`flask rmq`, as a separate process."""
 
 from __future__ import annotations
 

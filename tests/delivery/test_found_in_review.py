@@ -81,6 +81,7 @@ def test_a_consumer_that_is_changed_to_a_sound_target_while_it_probes_runs_at_fu
     consumers.wait(queue, "probing")  # its queue is empty: it probes until somebody publishes
     with Target() as sound:
         consumers.run(queue, sound.url("/hold"), breaker=breaker, prefetch=20)
+        consumers.wait(queue, "probing", "running", "failing", revision=2)  # else the first target gets a message
         publish(channel, queue, *map(str, range(20)))
         try:
             sound.wait_for(20, 10)

@@ -1,4 +1,4 @@
-"""docs/EMULATORS.md: each snippet, run as a program of its own, prints what stands below it."""
+"""docs/EMULATORS.md: each snippet, run as a separate program, prints what stands below it."""
 
 from __future__ import annotations
 

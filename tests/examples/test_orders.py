@@ -1,4 +1,4 @@
-"""The order demo: every command does what its document says, in terminals of their own, on both brokers."""
+"""The order demo: every command does what its document says, in separate terminals, on both brokers."""
 
 from __future__ import annotations
 

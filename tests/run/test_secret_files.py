@@ -21,7 +21,7 @@ def test_run_sh_takes_the_first_password_and_the_key_from_files(installation: In
     assert installation.call("POST", "/createQueue", {"queueName": "orders"}).status_code == 201
     wanted = {"queueName": "orders", "url": "http://127.0.0.1:9/", "headers": {"X-Pin": "1"}}
     assert installation.call("POST", "/createConsumer", wanted).status_code == 201
-    assert not (installation.project / "var" / "secret.key").exists(), "a key of its own"
+    assert not (installation.project / "var" / "secret.key").exists(), "it made a key"
     for pid in installation.pids():
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         assert PASSWORD.encode() not in environment

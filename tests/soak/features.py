@@ -1,4 +1,4 @@
-"""The features of a delivery that a soak runs, each with a queue, a consumer and messages of its own: a table."""
+"""The features of a delivery that a soak runs, each with a separate queue, consumer and messages: a table."""
 
 from __future__ import annotations
 

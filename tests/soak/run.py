@@ -1,6 +1,6 @@
 """A soak on one broker: publishes to every feature, disturbs it, and counts at the end where each id is.
 
-One thread runs it; publishers and targets have threads of their own. Every wait has a deadline.
+One thread runs it; publishers and targets run in separate threads. Every wait has a deadline.
 """
 
 from __future__ import annotations

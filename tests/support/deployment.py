@@ -1,4 +1,4 @@
-"""The whole service as it is deployed, on a store of its own: a web server, and a worker process that consumes."""
+"""The whole service as it is deployed, on a separate store: a web server, and a worker process that consumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service that tells about conditions, with durations of about a second, in this process or as one of its own."""
+"""The service that tells about conditions, with durations of about a second, in this process or as a separate one."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ function textKind({ format, contentMediaType, maxLength }) {
   return contentMediaType || maxLength > 2 * LONG ? "area" : format === "password" ? "password" : "text";
 }
 
-// The options of a field whose value may be none, a word, or an object with fields of its own.
+// The options of a field that accepts null, a word, or an object with further fields.
 function choices(path, { options, nullable, default: fallback, ...schema }, value, schemas) {
   const each = options || [schema];
   const named = (one) => Object.values(one.properties).find((inner) => inner.const !== undefined)?.const ?? (options ? words(one.title).join(" ") : "set");

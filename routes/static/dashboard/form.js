@@ -1,7 +1,7 @@
 // Builds forms from a list of fields, and shows the API's field errors beside the fields.
 //
 // A field is { name, label, kind, value, hint, options, required, read, suggest, more }: `kind` is text, number, password,
-// area, select, check, file, datetime-local, or group or choice, which have fields of their own; `read(text)` converts the text
+// area, select, check, file, datetime-local, or group or choice, which contain further fields; `read(text)` converts the text
 // to the API's value, and may throw an Error with a sentence; `suggest(text)` returns texts to offer. Fields with `more`
 // are below a heading that opens. fields.js makes fields from the API's description.
 
@@ -109,7 +109,7 @@ function group(field) {
   };
 }
 
-// A select field whose options may be objects with fields of their own, which appear below it. An option is
+// A select field whose options may be objects with further fields, which appear below it. An option is
 // { key, text, value, constant, fields }.
 function choice(field) {
   const at = single({ ...field, kind: "select", read: undefined, options: field.options.map(({ key, text }) => [key, text]) });
