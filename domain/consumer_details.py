@@ -65,7 +65,9 @@ class ConsumerDetails(ConsumerFigures, ConsumerSpec):
     routes: tuple[Route | RoutePattern, ...] = Field(
         (), description=f"{ROUTES}; without targets that are not permitted"
     )
-    backlog: int | None = Field(description="ready messages in its queue; null while RabbitMQ does not report them")
+    backlog: int | None = Field(
+        description="ready messages in its queue; null in the answer to a change, and while RabbitMQ tells no number"
+    )
     router: str | None = Field(description="name of the consumer that has this one as a route")
     consumer_id: str
     revision: int

@@ -123,7 +123,8 @@ class Consumers:
 
     def get(self, which: WhichConsumer) -> ConsumerDetails:
         """Return one consumer."""
-        return self._details(self.find_one(which))
+        consumer = self.find_one(which)
+        return self._details(consumer, (self._backlogs() or {}).get(consumer.spec.queue_name))
 
     def pause(self, which: WhichConsumer) -> ConsumerDetails:
         """Pause a consumer: it finishes its messages in flight and takes no more."""
@@ -243,9 +244,10 @@ class Consumers:
                 return True
         return False
 
-    def _details(self, consumer: RegisteredConsumer) -> ConsumerDetails:
+    def _details(self, consumer: RegisteredConsumer, backlog: int | None = None) -> ConsumerDetails:
+        """Return the consumer with its state. A change does not wait for RabbitMQ's management API to tell the
+        backlog."""
         spec = self._routes.whole([consumer])[0]
-        backlog = (self._backlogs() or {}).get(spec.queue_name)
         return details(consumer, spec, Live(self._heartbeats.live()), backlog)
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
