@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.api.client import PASSWORD
 from tests.browser.dashboard import Dashboard, Hands, Keyboard, Mouse
@@ -154,6 +154,37 @@ def test_a_user_changes_their_own_password_and_stays_logged_in(service: Service,
     dashboard.open("", "Current problems")
     dashboard.button("Log out").click()
     dashboard.log_in("self", "another good one")
+
+
+def test_a_request_during_a_change_of_the_password_does_not_log_the_user_out(
+    service: Service, open_dashboard: Open
+) -> None:
+    """The service refuses the old token before the answer with the new one arrives."""
+    service.post("/createUser", username="steady", password=PASSWORD, role="viewer")
+    dashboard = open_dashboard()
+    dashboard.log_in("steady")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    dashboard.page.route("**/changePassword", hold)
+    dashboard.button("Change password").click()
+    dashboard.field("Current password").fill(PASSWORD)
+    dashboard.field("New password").fill("another good one")
+    with dashboard.page.expect_request("**/changePassword"):
+        dashboard.button("Change password").click()
+    answer = held[0].fetch()
+    dashboard.page.evaluate(
+        """async () => {
+          const { get } = await import(document.querySelector("script[type=module]").src.replace("main.js", "api.js"));
+          window.meanwhile = get("getQueues", {}).then(() => "answered", (error) => error.message);
+        }"""
+    )
+    held[0].fulfill(response=answer)
+    assert dashboard.page.evaluate("window.meanwhile") == "answered"
+    expect(dashboard.notice("Changed your password.")).to_be_visible()
+    dashboard.open("queues", "Queues")
 
 
 def test_chosen_consumers_are_paused_and_resumed_together(dashboard: Dashboard, service: Service) -> None:

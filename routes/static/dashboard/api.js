@@ -36,6 +36,8 @@ export const session = {
   },
 };
 
+let changing = null; // the request that changes the password: the service refuses the old token before the answer with the new one
+
 // Browsers deliver its messages only to pages of the same origin.
 const tabs = new BroadcastChannel(KEPT);
 let answered = null;
@@ -43,7 +45,7 @@ tabs.onmessage = ({ data: { asks, given, ended } }) => {
   if (asks && session.current) tabs.postMessage({ given: session.current });
   if (given && answered && !session.current) sessionStorage.setItem(KEPT, JSON.stringify(given));
   if (given) answered?.();
-  if (ended && ended === session.current?.token) forget();
+  if (ended && ended === session.current?.token && !changing) forget();
 };
 
 function forget() {
@@ -60,9 +62,11 @@ export async function logIn(username, password) {
   keep(username, (await send("POST", "login", { body: { username, password } })).data);
 }
 
-// Ends all other logins of the user. Throws Refused.
+// Ends all other logins of the user. Other requests wait for the new token. Throws Refused.
 export async function changePassword(passwords) {
-  keep(session.current.username, (await send("POST", "changePassword", { body: passwords })).data);
+  const sent = send("POST", "changePassword", { body: passwords });
+  changing = sent.then(({ data }) => keep(session.current.username, data)).finally(() => { changing = null; });
+  await changing;
 }
 
 function keep(username, { role, token }) {
@@ -102,6 +106,7 @@ export async function download(path, query, filename) {
 
 // Returns { data, total }. Throws Refused, or AbortError if the signal aborts.
 async function send(method, path, { query, body, signal, read } = {}) {
+  await changing?.catch(() => {});
   const given = Object.entries(query || {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   const headers = {};
@@ -117,7 +122,7 @@ async function send(method, path, { query, body, signal, read } = {}) {
   }
   const data = answer.ok && read ? await read(answer) : await contentOf(answer);
   if (answer.ok) return { data, total: Number(answer.headers.get("X-Total-Count") || 0) };
-  if (answer.status === 401 && token && token === session.current?.token) session.end(); // unless the user has logged in again meanwhile
+  if (answer.status === 401 && token && token === session.current?.token && !changing) session.end(); // unless the user has logged in again meanwhile
   throw new Refused(answer.status, data);
 }
 
