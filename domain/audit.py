@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+from pydantic_core import to_jsonable_python
+
 from domain.configuration import Change
 
 
@@ -15,7 +18,7 @@ class AuditEntry:
     """One entry. `action` is the route's name, `resource` has the names in the request (`queueName`, `username` …),
     `remote` is the client's address and `status` the HTTP status of the answer. `user` is None for a failed login,
     because the user is not authenticated. `changes` are the fields that the change has given other values, secrets
-    masked; they are unknown for objects whose earlier state nobody reads."""
+    masked."""
 
     entry_id: str
     at: datetime
@@ -47,6 +50,13 @@ class State:
 
     values: Mapping[str, Any]
     shown: Mapping[str, Any]
+
+
+def state_of(one: object, fields: str) -> State:
+    """Return these fields of an object without secrets, except those that are empty, false or zero."""
+    values = {to_camel(name): getattr(one, name) for name in fields.split()}
+    shown = {name: value for name, value in to_jsonable_python(values).items() if value}
+    return State(shown, shown)
 
 
 _NOTHING = State({}, {})

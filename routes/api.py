@@ -29,7 +29,7 @@ from domain.model import Model
 from domain.user import Role
 from middlewares.auth import authorize
 from middlewares.request_log import note_route
-from routes.audit import Read, audited, watched
+from routes.audit import audited, watched
 from routes.idempotency import once
 from routes.inputs import PageQuery, Query, read_body, read_query, read_query_or_body
 from routes.scope import NO_QUEUE, Touches
@@ -61,8 +61,7 @@ View = Callable[..., Reply | Response]
 class Operation:
     """A registered route. Without `role` it is public. `lines` is the field of the body that an NDJSON body fills.
     `touches` gives the queues that the operation accesses (scope.py), `idempotent` enables Idempotency-Key
-    (idempotency.py), `audit` decides which requests are recorded, and `reads` returns the state of the object that the
-    body names, so that the record has what the request changes (audit.py). For the documentation: `answer` is the
+    (idempotency.py), and `audit` decides which requests are recorded (audit.py). For the documentation: `answer` is the
     type of the content, `media` its content type, and `refuses` the errors (refusals.py) beyond those of its inputs."""
 
     method: str
@@ -79,7 +78,6 @@ class Operation:
     touches: Touches | None = None
     idempotent: bool = False
     audit: Literal["always", "refused"] = "always"
-    reads: Read | None = None
 
     @property
     def documentation(self) -> str:
@@ -116,7 +114,7 @@ class Operation:
         return [field.serialization_alias or name for name, field in item.model_fields.items()]
 
     def _answer(self, inputs: dict[str, Any]) -> Response:
-        reply = watched(lambda: self.view(**inputs), self.reads, inputs.get("body"))
+        reply = watched(lambda: self.view(**inputs), self.path.lstrip("/"), inputs.get("body"))
         if isinstance(reply, Response):
             return reply
         content = to_json(reply.content, by_alias=True) + b"\n"
@@ -164,7 +162,6 @@ class Api:
         touches: Touches | None = None,
         idempotent: bool = False,
         audit: Literal["always", "refused"] = "always",
-        reads: Read | None = None,
     ) -> Callable[[View], View]:
         """Register a view for callers with at least `role`, or for everybody with `public=True`. One of them is
         required; otherwise raise TypeError. For the other options see Operation."""
@@ -188,7 +185,6 @@ class Api:
                 touches,
                 idempotent,
                 audit,
-                reads,
             )
             self.operations.append(operation)
             self.blueprint.add_url_rule(

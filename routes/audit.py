@@ -2,15 +2,17 @@
 
 Every authenticated request that is not a GET is recorded; publishes only if they fail. Logins are recorded if they
 succeed or the password is wrong; failed ones without the user name, because people type passwords there by mistake.
-Bodies are never recorded, only the names of the objects that a request changes and, where an operation declares how to
-read its object (`reads=…`), the fields that differ afterwards, with masked secrets."""
+Bodies are never recorded, only the names of the objects that a request changes, and the fields that differ afterwards
+(audit_changes.py), with masked secrets."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from flask import Response, current_app, g, request
 from pydantic.alias_generators import to_camel
@@ -20,6 +22,7 @@ from domain.configuration import Change
 from domain.errors import WorkerError
 from domain.user import Credentials, Principal
 from middlewares.request_log import request_id
+from routes.audit_changes import UNKNOWN, WATCHES, read
 from routes.errors import status_of
 from services.bundle import Services
 
@@ -32,6 +35,7 @@ _NAMES = (
     "dead_letter_queue",
     "to_queue",
     "consumer_id",
+    "kind",
     "name",
     "username",
     "connection_id",
@@ -54,25 +58,18 @@ def audited(handle: Callable[[], Response], inputs: Mapping[str, Any], only_refu
     return answer
 
 
-Read = Callable[[Any], State | None]
-"""Returns the present state of the object that the validated body names; None if it does not exist."""
-
-
-def watched(view: Callable[[], T], read: Read | None, body: Any) -> T:
-    """Call `view`, and note for the audit log what it changes in the object that `read` reads."""
-    if read is None:
+def watched(view: Callable[[], T], operation: str, body: Any) -> T:
+    """Call `view`, and note for the audit log what it changes."""
+    watch = WATCHES.get(operation)
+    if watch is None:
         return view()
-    before = _state(read, body)
-    answer = view()
-    g.changes = changes(before, _state(read, body))
-    return answer
-
-
-def _state(read: Read, body: Any) -> State | None:
-    try:
-        return read(body)
-    except WorkerError:  # it does not exist, or the view will raise the same
-        return None
+    services: Services = current_app.extensions["services"]
+    before = read(partial(watch.before, services, body)) if watch.before else None
+    reply: Any = view()
+    if watch.before or reply.status != 200:
+        after = read(partial(watch.after, services, body, reply.content)) if watch.after else None
+        g.changes = () if UNKNOWN is before or UNKNOWN is after else changes(before, after)
+    return cast(T, reply)
 
 
 def record_change(action: str, entry: Any, error: WorkerError | None, made: Sequence[Change] = ()) -> None:
@@ -83,17 +80,37 @@ def record_change(action: str, entry: Any, error: WorkerError | None, made: Sequ
     g.changes = ()
 
 
+def recorder(body: Any) -> Callable[[State], None]:
+    """Return a function for another thread, which records the result of what the current request begins."""
+    services: Services = current_app.extensions["services"]
+    entry = _entry(body, 200)
+
+    def record(result: State) -> None:
+        if entry is not None:
+            made = tuple(changes(None, result))
+            services.audit.add(replace(entry, entry_id=secrets.token_hex(12), at=datetime.now(UTC), changes=made))
+
+    return record
+
+
 def _record(body: Any, status: int, action: str | None = None) -> None:
+    services: Services = current_app.extensions["services"]
+    if entry := _entry(body, status, action):
+        services.audit.add(entry)
+
+
+def _entry(body: Any, status: int, action: str | None = None) -> AuditEntry | None:
+    """Return the entry of the current request; None if it is not recorded."""
     caller: Principal | None = g.get("caller")
     user = caller.username if caller else None
     if isinstance(body, Credentials):
         if status not in {200, 401}:
-            return
+            return None
         user, body = (body.username, None) if status == 200 else (None, None)
     elif caller is None:
-        return
+        return None
     named = {name: getattr(body, name, None) for name in _NAMES}
-    entry = AuditEntry(
+    return AuditEntry(
         entry_id=secrets.token_hex(12),
         at=datetime.now(UTC),
         user=user,
@@ -104,5 +121,3 @@ def _record(body: Any, status: int, action: str | None = None) -> None:
         request_id=request_id(),
         changes=tuple(g.get("changes", ())),
     )
-    services: Services = current_app.extensions["services"]
-    services.audit.add(entry)

@@ -28,8 +28,10 @@ class AuditQuery(LogQuery):
 
 class AuditDetails(Model):
     """An entry: `user` called the operation `action` on `resource` from the address `remote`, and the answer had
-    `status`. `user` is null for a failed login. `changes` are the fields of a consumer, policy or user whose values it
-    has changed; secrets are masked."""
+    `status`. `user` is null for a failed login. `changes` are the fields whose values it has changed: from null
+    if it has created the object, to null if it has deleted the object. Secrets are masked, and long values are cut off.
+    Numbers of messages are RabbitMQ's statistics, up to five seconds old. A replay, move or deletion of dead letters
+    has a second entry when it has ended."""
 
     at: datetime
     user: str | None

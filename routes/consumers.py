@@ -6,10 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from domain.audit import State
 from domain.consumer_changes import ConsumerChanges, NewConsumer, WhichConsumer
-from domain.consumer_details import ConsumerDetails
-from domain.consumer_details import State as ConsumerState
+from domain.consumer_details import ConsumerDetails, State
 from domain.errors import Conflict, NotFound
 from domain.names import QueueName
 from domain.otherwise import Forward, Otherwise
@@ -34,7 +32,7 @@ class ConsumersQuery(PageQuery):
 
     queue_name: QueueName | None = Field(None, description="only consumers of this queue")
     name: str = Field("", max_length=255, description="part of the consumer's name; case is ignored")
-    state: ConsumerState | None = Field(None, description="only consumers in this state")
+    state: State | None = Field(None, description="only consumers in this state")
     sort: Literal[
         "name",
         "queueName",
@@ -92,13 +90,6 @@ _UPDATED = Touches(
 )
 
 
-def _state(body: NewConsumer | WhichConsumer) -> State:
-    if isinstance(body, NewConsumer):
-        name = body.name or body.queue_name
-        body = WhichConsumer.model_construct(name=name, consumer_id=None, queue_name=None)
-    return services.consumers.state_of(body)
-
-
 _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavailable")
 
 
@@ -108,7 +99,6 @@ _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavaila
     idempotent=True,
     touches=_CREATED,
     body=NewConsumer,
-    reads=_state,
     answer=ChangedConsumerAnswer,
     status=(200, 201),
     refuses=(
@@ -161,7 +151,6 @@ def get_consumer(query: ConsumerQuery) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
-    reads=_state,
     answer=ConsumerAnswer,
     refuses=CONSUMER,
 )
@@ -175,7 +164,6 @@ def pause_consumer(body: WhichConsumer) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
-    reads=_state,
     answer=ConsumerAnswer,
     refuses=CONSUMER,
 )
@@ -190,7 +178,6 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     role="operator",
     touches=_UPDATED,
     body=ConsumerChanges,
-    reads=_state,
     answer=ChangedConsumerAnswer,
     refuses=(*CONSUMER, "409 conflict", "409 consumer_is_route", "412 consumer_changed", *_SPEC),
 )
@@ -209,7 +196,6 @@ def update_consumer(body: ConsumerChanges) -> Reply:
     role="operator",
     touches=_ITS_CONSUMER,
     body=WhichConsumer,
-    reads=_state,
     answer=ConsumerDeleted,
     refuses=(*CONSUMER, "409 consumer_is_route"),
 )

@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.audit import State
 from domain.details import PolicyDetails
 from domain.model import Model
 from domain.names import ShortString
@@ -32,17 +31,12 @@ class PolicyNamed(Model):
     name: ShortString = Field(min_length=1, examples=["orders-ttl"])
 
 
-def _state(body: PolicySpec | PolicyNamed) -> State | None:
-    return services.policies.state_of(body.name)
-
-
 @api.post(
     "/createPolicy",
     role="operator",
     idempotent=True,
     touches=NO_QUEUE,
     body=PolicySpec,
-    reads=_state,
     answer=PolicyDone,
     status=(200, 201),
     refuses=("400 refused_by_broker", *BROKER),
@@ -70,7 +64,6 @@ def get_policies(query: PoliciesQuery) -> Reply:
     role="operator",
     touches=NO_QUEUE,
     body=PolicyNamed,
-    reads=_state,
     answer=PolicyDone,
     refuses=("404 policy_not_found", *BROKER),
 )

@@ -15,6 +15,7 @@ from domain.names import QueueName
 from domain.replay import DeadLetterFilter, DeadLetterSelection, DeleteRequest, MoveRequest, Replay, ReplayRequest
 from middlewares.auth import caller
 from routes.api import Api, Reply, services
+from routes.audit import recorder
 from routes.inputs import NDJSON, Query
 from routes.refusals import LOOK, QUEUE
 from routes.scope import Touches
@@ -137,7 +138,7 @@ def delete_dead_letters(body: DeleteRequest) -> Reply:
 
 
 def _begun(body: DeadLetterSelection) -> Reply:
-    replay = services.replays.begin(body, caller().queues, caller().username)
+    replay = services.replays.begin(body, caller().queues, caller().username, recorder(body))
     return Reply(replay, status=200 if body.dry_run else 202)
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 from flask import request
 from pydantic import SecretStr
 
-from domain.audit import State
 from domain.errors import Invalid, Unauthenticated
 from domain.model import Model
 from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, User, UserNamed
@@ -49,10 +48,6 @@ class LoggedIn(Done):
     token: str
     expires_at: datetime
     role: Role
-
-
-def _state(body: CreateUser | UpdateUser | UserNamed) -> State:
-    return services.users.state_of(body.username)
 
 
 @api.post(
@@ -110,7 +105,6 @@ def logout() -> Reply:
     idempotent=True,
     touches=NO_QUEUE,
     body=CreateUser,
-    reads=_state,
     answer=UserDone,
     status=201,
     refuses=("409 conflict",),
@@ -132,7 +126,6 @@ def get_users(query: UsersQuery) -> Reply:
     role="admin",
     touches=NO_QUEUE,
     body=UpdateUser,
-    reads=_state,
     answer=UserDone,
     refuses=("404 not_found", "409 last_admin"),
 )
@@ -152,7 +145,6 @@ def update_user(body: UpdateUser) -> Reply:
     role="admin",
     touches=NO_QUEUE,
     body=UserNamed,
-    reads=_state,
     answer=Done,
     refuses=("404 not_found", "409 last_admin"),
 )

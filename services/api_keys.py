@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from domain.api_key import PREFIX, ApiKey, CreateApiKey
+from domain.audit import State, state_of
 from domain.details import Page
 from domain.errors import Invalid, Unauthenticated
 from domain.selection import Selection
@@ -55,6 +56,11 @@ class ApiKeys:
     def all(self) -> list[ApiKey]:
         """Return all keys, including expired ones, by name."""
         return self._keys.all()
+
+    def state_of(self, name: str) -> State | None:
+        """Return a key for the audit log, without its digest; None if there is none."""
+        found = (one for one in self._keys.all() if one.name == name)
+        return next((state_of(one, "role queues expires_at created_by created_at last_used_at") for one in found), None)
 
     def delete(self, name: str) -> None:
         """Delete a key; all processes of this host reject it at once. Raises NotFound."""

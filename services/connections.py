@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.audit import State, state_of
 from domain.details import ChannelDetails, ConnectionDetails, Page
 from domain.selection import Selection
 from gateway.management import ChannelGateway, ConnectionGateway
@@ -24,6 +25,11 @@ class Connections:
         """Return the wanted page of channels, filtered by connection id, of all connections or of one. Raises what
         `selected` raises."""
         return selected(self._channels.all(connection_id), wanted, lambda one: (one.connection_id,))
+
+    def state_of(self, connection_id: str) -> State | None:
+        """Return an open connection for the audit log, or None if there is none."""
+        found = (one for one in self._connections.all() if one.connection_id == connection_id)
+        return next((state_of(one, "connection_name user peer channels connected_at") for one in found), None)
 
     def close(self, connection_id: str, reason: str) -> None:
         """Close a connection; the broker sends `reason` to its client. This service reopens its own connections. Raises

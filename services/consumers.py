@@ -193,8 +193,7 @@ class Consumers:
         """Return a consumer's definition and desired state, for the audit log."""
         consumer = self.find_one(which)
         [spec] = self._routes.whole([consumer])
-        given = {name: value for name, value in shown(spec, exclude_defaults=True).items() if name not in _IDENTITY}
-        stored = spec.stored()
+        given, stored = shown(spec, exclude_defaults=True), spec.stored()
         desired = {"desiredState": consumer.state}
         return AuditState({name: stored.get(name, value) for name, value in given.items()} | desired, given | desired)
 
@@ -266,7 +265,6 @@ class Consumers:
         return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
-_IDENTITY = {"name", "queueName"}
 _DELIVERY_LIMIT = (
     "An ordered consumer returns its messages to the queue while its target is down. RabbitMQ drops or dead-letters "
     "messages of a quorum queue that are returned more often than x-delivery-limit (default 20 since RabbitMQ 4.0). "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.audit import State, state_of
 from domain.details import BindingDetails, ExchangeDetails, Page
 from domain.exchange import BindingSpec, ExchangeSpec
 from domain.names import EVENTS, OWN
@@ -29,6 +30,10 @@ class Exchanges:
             return self._exchanges.page(visible(wanted, internal))
         found = list(every(self._exchanges.page, visible(Selection(), internal)))
         return selected(found, wanted, lambda one: (one.exchange,))
+
+    def state_of(self, name: str) -> State:
+        """Return an exchange for the audit log. Raises NotFound."""
+        return state_of(self._exchanges.get(name), "type durable auto_delete internal arguments")
 
     def delete(self, name: str, *, if_unused: bool = False) -> None:
         """Delete an exchange and its bindings. Raises NotFound, and with `if_unused` PreconditionFailed when it has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.audit import State
+from domain.audit import State, state_of
 from domain.details import Page, PolicyDetails
 from domain.policy import PolicySpec
 from domain.selection import Selection
@@ -31,8 +31,8 @@ class Policies:
 
     def state_of(self, name: str) -> State | None:
         """Return a policy for the audit log, or None if there is none."""
-        found = (one.model_dump(by_alias=True, mode="json") for one in self._gateway.all() if one.name == name)
-        return next((State(one, one) for one in found), None)
+        found = (one for one in self._gateway.all() if one.name == name)
+        return next((state_of(one, "pattern apply_to definition priority") for one in found), None)
 
     def delete(self, name: str) -> None:
         """Delete a policy. Raises NotFound."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from threading import Event, Thread
 
+from domain.audit import State, state_of
 from domain.errors import NotFound
 from domain.overview import Overview, Trouble
 from domain.problem import Acknowledgement, AcknowledgeProblem, ProblemNamed
@@ -52,6 +53,12 @@ class Problems:
 
         troubles = [with_context(one) for one in overview.troubles]
         return overview.model_copy(update={"troubles": sorted(troubles, key=lambda one: one.acknowledged is not None)})
+
+    def state_of(self, problem: ProblemNamed) -> State | None:
+        """Return the acknowledgement of a problem for the audit log, or None if there is none. Raises
+        StoreUnavailable."""
+        found = self._store.acknowledgement((problem.kind, problem.name))
+        return state_of(found, "by note") if found else None
 
     def acknowledge(self, problem: AcknowledgeProblem, by: str) -> None:
         """Acknowledge a problem until it is over. Raises NotFound if there is no such problem, StoreUnavailable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.audit import State, state_of
 from domain.details import Page, QueueDetails
 from domain.errors import Invalid
 from domain.queue import QueueSpec
@@ -37,6 +38,11 @@ class Queues:
     def get(self, name: str) -> QueueDetails:
         """Return one queue. Raises NotFound."""
         return self._gateway.get(name)
+
+    def state_of(self, name: str) -> State:
+        """Return a queue for the audit log. The numbers of messages and consumers are RabbitMQ's statistics, which are
+        up to five seconds old. Raises NotFound."""
+        return state_of(self._gateway.get(name), "type durable auto_delete arguments policy messages consumers")
 
     def purge(self, name: str) -> None:
         """Drop all ready messages; unacked ones stay. Raises NotFound, Locked."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import structlog
 
+from domain.audit import State, state_of
 from domain.errors import Conflict, NotFound, StoreUnavailable, WorkerError
 from domain.queue_scope import QueueScope
 from domain.replay import DeadLetterSelection, DeleteRequest, MoveRequest, Replay, ReplayDestination, ReplayRequest
@@ -61,9 +63,15 @@ class Replays:
         for thread in list(self._running.values()):
             thread.join(max(0.1, until - time.monotonic()))
 
-    def begin(self, wanted: DeadLetterSelection, only: QueueScope | None = None, by: str | None = None) -> Replay:
+    def begin(
+        self,
+        wanted: DeadLetterSelection,
+        only: QueueScope | None = None,
+        by: str | None = None,
+        ended: Callable[[State], None] = lambda _result: None,
+    ) -> Replay:
         """Start a replay to the queues that `only` admits, for the user `by`. Return it; `get` returns its progress.
-        A dry run has finished on return.
+        A dry run has finished on return. Call `ended` with the result for the audit log.
 
         Raises NotFound when there is no dead-letter queue, BrokerUnavailable, StoreUnavailable, and Conflict when this
         process runs the maximum number of replays.
@@ -88,7 +96,7 @@ class Replays:
                 raise Conflict(f"{_AT_ONCE} replays are already running. Wait until one has finished.", code="busy")
             self._store.put(replay)
             thread = threading.Thread(
-                target=self._run, args=(replay, wanted, only, by), name="workerrmq-replay", daemon=True
+                target=self._run, args=(replay, wanted, only, by, ended), name="workerrmq-replay", daemon=True
             )
             self._running[replay.replay_id] = thread
         thread.start()
@@ -125,7 +133,14 @@ class Replays:
             return replay.model_copy(update={"state": "interrupted", "reason": "its process has ended"})
         return replay
 
-    def _run(self, replay: Replay, wanted: DeadLetterSelection, only: QueueScope | None, by: str | None) -> None:
+    def _run(
+        self,
+        replay: Replay,
+        wanted: DeadLetterSelection,
+        only: QueueScope | None,
+        by: str | None,
+        ended: Callable[[State], None],
+    ) -> None:
         latest, stored_at = Progress(), time.monotonic()
         record = ReplayRecord(replay, wanted, by, AttemptWriter(self._attempts))
 
@@ -140,18 +155,19 @@ class Replays:
             latest = self._gateway.run(wanted, self._stopping, report, only, record.add)
         except WorkerError as exc:
             log.warning("replay_failed", replay_id=replay.replay_id, reason=exc.detail)
-            self._put(replay, record, latest, "failed", exc.detail)
+            result = self._put(replay, record, latest, "failed", exc.detail)
         else:
             log.info("replay_finished", replay_id=replay.replay_id, **_counts(latest))
-            self._put(replay, record, latest, "interrupted" if self._stopping.is_set() else "finished")
+            result = self._put(replay, record, latest, "interrupted" if self._stopping.is_set() else "finished")
         finally:
             with self._lock:
                 del self._running[replay.replay_id]
                 self._unstored.pop(replay.replay_id, None)
+        ended(state_of(result, "replay_id state reason replayed failed skipped"))
 
     def _put(
         self, replay: Replay, record: ReplayRecord, progress: Progress, state: str, reason: str | None = None
-    ) -> None:
+    ) -> Replay:
         changes = {**_counts(progress), "state": state, "updated_at": datetime.now(UTC)}
         changes["reason"] = reason or progress.reason
         latest = replay.model_copy(update=changes)
@@ -164,6 +180,7 @@ class Replays:
             self._unstored[replay.replay_id] = exc.detail
         else:
             self._unstored.pop(replay.replay_id, None)
+        return latest
 
 
 def _counts(progress: Progress) -> dict[str, int]:

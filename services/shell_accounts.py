@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import getpass
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from domain.audit import AuditEntry
+from domain.audit import AuditEntry, State, changes
+from domain.errors import NotFound
 from domain.user import Role, User
 from gateway.mongo.audit import AuditEntries
 from services.users import UserAccounts
@@ -26,24 +29,31 @@ class ShellAccounts:
 
     def create(self, username: str, password: str, role: Role) -> User:
         """As UserAccounts.create."""
-        user = self._accounts.create(username, password, role)
-        self._record("createUser", username, 201)
-        return user
+        with self._recorded("createUser", username, 201):
+            return self._accounts.create(username, password, role)
 
     def update(
         self, username: str, password: str | None = None, role: Role | None = None, disabled: bool | None = None
     ) -> User:
         """As UserAccounts.update."""
-        user = self._accounts.update(username, password, role, disabled)
-        self._record("updateUser", username, 200)
-        return user
+        with self._recorded("updateUser", username, 200):
+            return self._accounts.update(username, password, role, disabled)
 
     def delete(self, username: str) -> None:
         """As UserAccounts.delete."""
-        self._accounts.delete(username)
-        self._record("deleteUser", username, 200)
+        with self._recorded("deleteUser", username, 200):
+            self._accounts.delete(username)
 
-    def _record(self, action: str, username: str, status: int) -> None:
+    def _state(self, username: str) -> State | None:
+        try:
+            return self._accounts.state_of(username)
+        except NotFound:
+            return None
+
+    @contextmanager
+    def _recorded(self, action: str, username: str, status: int) -> Iterator[None]:
+        before = self._state(username)
+        yield
         entry = AuditEntry(
             entry_id=secrets.token_hex(12),
             at=datetime.now(UTC),
@@ -53,6 +63,7 @@ class ShellAccounts:
             remote="",
             status=status,
             request_id="",
+            changes=tuple(changes(before, self._state(username))),
         )
         self._audit.add([entry])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
@@ -26,6 +27,8 @@ from gateway.mongo.collection import (
 )
 
 _NAMES = {"at": "micros"}
+_MOST = 2000
+"""Characters of a value in `changes`."""
 _CHANGES = TypeAdapter(tuple[Change, ...])
 
 
@@ -69,6 +72,7 @@ def _query(wanted: AuditFilter) -> Document:
 
 
 def _document(entry: AuditEntry) -> Document:
+    changes = [_shortened(change) for change in entry.changes]
     return {
         "_id": entry.entry_id,
         "at": entry.at,
@@ -80,8 +84,18 @@ def _document(entry: AuditEntry) -> Document:
         "remote": entry.remote,
         "status": entry.status,
         "requestId": entry.request_id,
-        "changes": to_json(entry.changes, by_alias=True).decode(),  # text, because their names may be any
+        "changes": to_json(changes, by_alias=True).decode(),  # text, because their names may be any
     }
+
+
+def _shortened(change: Change) -> Change:
+    """Return the change with long values, such as templates and lists of message ids, cut off."""
+    return Change(field=change.field, from_=_cut(change.from_), to=_cut(change.to))
+
+
+def _cut(value: Any) -> Any:
+    text = value if isinstance(value, str) else to_json(value, by_alias=True).decode()
+    return value if len(text) <= _MOST else f"{text[:_MOST]}… ({len(text)} characters)"
 
 
 def _entry(document: Document) -> AuditEntry:

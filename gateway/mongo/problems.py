@@ -50,6 +50,12 @@ class Problems(IndexedCollection):
         return {key: _known(one) for key, one in {**new, **known}.items()}
 
     @store_call
+    def acknowledgement(self, key: Key) -> Acknowledgement | None:
+        """Return who has acknowledged a problem, or None."""
+        known = self._documents([key]).get(key)
+        return _known(known).acknowledged if known else None
+
+    @store_call
     def acknowledge(self, key: Key, acknowledgement: Acknowledgement | None) -> bool:
         """Store who has acknowledged a problem, or None to withdraw it. Return whether the problem is known."""
         collection = self._collection()

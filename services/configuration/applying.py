@@ -13,7 +13,7 @@ from domain.configuration import KINDS, Change, Configuration
 from domain.consumer_changes import NewConsumer, WhichConsumer
 from domain.errors import BrokerUnavailable, Invalid, PreconditionFailed, StoreUnavailable, WorkerError
 from services.configuration.consumer_entries import changes_of, resulting_spec
-from services.configuration.planning import Action, Step, plan
+from services.configuration.planning import Action, Step, plan, removal
 from services.configuration.reading import NotExported, Objects, Resources
 
 
@@ -147,7 +147,8 @@ class _Applying:
         except WorkerError as exc:
             self._record(operation, step.entry, exc, ())
             raise
-        self._record(operation, step.entry, None, step.changes)
+        made = removal(step.entry) if step.action == "delete" else step.changes
+        self._record(operation, step.entry, None, made)
 
     def _acts(self) -> dict[tuple[str, Action], tuple[str, Callable[[Step], object]]]:
         """Return the operation of the API and the call of its service, for each kind and action."""

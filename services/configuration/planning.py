@@ -85,6 +85,11 @@ def _towards(kind: Kind, entry: Any, installed: Installation, label: str | None,
     return Step("change", kind, key, entry, tuple(changes), blocked, there, label)
 
 
+def removal(entry: Model) -> tuple[Change, ...]:
+    """Return the fields of an object that is deleted."""
+    return tuple(Change(field=name, from_=value, to=None) for name, value in _shown(entry).items())
+
+
 def _shown(entry: Model) -> dict[str, Any]:
     entry = masked(entry) if isinstance(entry, ConsumerSpec) else entry
     return entry.model_dump(by_alias=True, mode="json", exclude_defaults=True)

@@ -200,7 +200,7 @@ def test_a_problem_is_acknowledged_with_name_and_note_until_it_is_over(looking: 
     assert (other["name"], other["acknowledged"], noted["name"]) == ("b", None, "a")
     assert (noted["acknowledged"]["by"], noted["acknowledged"]["note"]) == ("operator", "The bank fixes it by 09:00.")
     [entry] = service.get("/getAuditLog", action="acknowledgeProblem", user="operator").json
-    assert entry["resource"] == {"name": "a"}
+    assert entry["resource"] == named
 
     assert service.delete("/deleteAcknowledgement", named).status_code == 200
     beat(service, *failing)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 
+from domain.model import MASK
 from tests.api.client import ADMIN, PASSWORD, Api
 from tests.api.conftest import MakeApp, database_of
 from tests.support.processes import free_port
@@ -64,6 +65,9 @@ def test_changes_are_in_the_audit_log_and_their_passwords_are_not(api: Api, run:
         ("createUser", 201), ("updateUser", 200), ("deleteUser", 200)
     ]  # fmt: skip
     assert {one["user"] for one in answer.json} == {f"shell:{getpass.getuser()}"}
+    deleted, updated, _ = (one["changes"] for one in answer.json)
+    assert updated == [{"field": "password", "from": MASK, "to": MASK}]
+    assert {"field": "role", "from": "viewer", "to": None} in deleted
     assert "another good one" not in answer.text
 
 

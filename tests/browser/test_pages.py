@@ -125,6 +125,17 @@ def test_an_exported_configuration_is_edited_planned_and_applied(dashboard: Dash
     dashboard.see(dashboard.row("config-a").filter(has_text="timeout: 7 → 9"))
 
 
+def test_the_audit_log_shows_what_a_deleted_queue_was(dashboard: Dashboard, service: Service) -> None:
+    service.post("/createQueue", queueName="audited", maxLength=10)
+    for _ in range(2):
+        service.post("/messagePublish", queueName="audited", message=1)
+    wait_until(lambda: service.messages("audited") == 2)
+    service.call("DELETE", "/deleteQueue", json={"queueName": "audited"})
+    dashboard.open("audit?resource=audited", "Audit log")
+    dashboard.see(dashboard.row("deleteQueue").filter(has_text="messages: 2").filter(has_text="x-max-length"))
+    expect(dashboard.row("createQueue")).to_contain_text("maxLength: 10")
+
+
 def test_a_plan_is_forgotten_when_its_configuration_is_edited(dashboard: Dashboard) -> None:
     dashboard.open("configuration", "Configuration")
     dashboard.field("Configuration").fill("queues: [{queueName: planned}]")

@@ -31,6 +31,6 @@ export function show(place) {
   }
 
   const tools = el("div", { class: "tools" }, search(place, "User", "user"), search(place, "Action", "action"), search(place, "Resource", "resource"), ...times(place));
-  const about = el("p", {}, "Changes of the last 90 days, including refused ones, with the values before and after for consumers, users and policies. Filters match whole names.");
+  const about = el("p", {}, "Changes of the last 90 days, including refused ones, with the values before and after. Filters match whole names.");
   return { title: "Audit log", content: [el("h1", {}, "Audit log"), about, tools, ...list.content, pages.node], refresh };
 }
