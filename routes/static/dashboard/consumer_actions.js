@@ -1,6 +1,6 @@
 // Actions on consumers, shared by several views.
 
-import { may, patch, post, remove } from "./api.js";
+import { may, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
 import { button, of } from "./dom.js";
 import { plural } from "./format.js";
@@ -25,10 +25,6 @@ export async function change(path, consumers) {
   }
   if (done.length) tell(done.length === 1 ? SAID[path](done[0]) : `${path === "pauseConsumer" ? "Paused" : "Resumed"} ${plural(done.length, "consumer")}.`);
   await refreshNow();
-}
-
-export function update(name, changes) {
-  return patch("updateConsumer", { name, ...changes });
 }
 
 export function askToDelete(name, gone) {

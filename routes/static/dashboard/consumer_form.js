@@ -1,7 +1,6 @@
 // The forms to create and to change a consumer, with all fields of the API. Only changed fields are sent.
 
-import { post } from "./api.js";
-import { update } from "./consumer_actions.js";
+import { get, patch, post } from "./api.js";
 import { el } from "./dom.js";
 import { askFor } from "./fields.js";
 
@@ -21,6 +20,8 @@ export function createConsumer(queueName) {
   });
 }
 
+const shown = (consumer) => ({ ...consumer, auth: consumer.auth && known(consumer.auth) });
+
 // `focus` is the field to begin with.
 export function editConsumer(consumer, focus) {
   return askFor("createConsumer", { // its fields have their defaults; those of updateConsumer do not
@@ -28,14 +29,15 @@ export function editConsumer(consumer, focus) {
     about: [el("p", {}, "An empty field has its default. Saving resumes a suspended consumer.")],
     first: FIRST,
     omit: ["queueName", "name", "exchange", "routingKey"],
-    values: { ...consumer, auth: consumer.auth && known(consumer.auth) },
+    values: shown(consumer),
+    current: async () => shown((await get("getConsumer", { name: consumer.name })).data),
     focus,
     submit: "Save",
-    async run(values, changed) {
+    async run(values, changed, now) {
       const { headers } = values;
       // The API merges headers into the existing ones, so removed headers are sent as null.
-      if (headers || changed.has("headers")) values.headers = { ...Object.fromEntries(Object.keys(consumer.headers).map((name) => [name, null])), ...headers };
-      await update(consumer.name, Object.fromEntries([...changed].map((name) => [name, values[name] ?? null])));
+      if (headers || changed.has("headers")) values.headers = { ...Object.fromEntries(Object.keys(now.headers).map((name) => [name, null])), ...headers };
+      await patch("updateConsumer", { name: now.name, ifRevision: now.revision, ...Object.fromEntries([...changed].map((name) => [name, values[name] ?? null])) });
       return `Changed ${consumer.name}.`;
     },
   });

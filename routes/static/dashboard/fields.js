@@ -1,7 +1,7 @@
 // Makes the fields of a form from the API's description (/openapi.json), so that a form has every field of its operation,
 // as the CLI has options. An empty field has its default.
 
-import { all, get } from "./api.js";
+import { Refused, all, get, may } from "./api.js";
 import { ask } from "./dialog.js";
 
 const LONG = 4096; // characters; texts that may be longer get several lines
@@ -41,9 +41,39 @@ export async function fieldsOf(operation, { first = [], omit = [], values = {}, 
   return fields.map((one) => ({ ...one, more: first.length > 0 && !first.includes(one.name) })).sort((one, other) => rank(one) - rank(other));
 }
 
-// Opens a dialog with the form of an operation; see `ask` and `fieldsOf`.
-export async function askFor(operation, { first, omit, values, own, extra = [], ...dialog }) {
-  return ask({ ...dialog, fields: [...await fieldsOf(operation, { first, omit, values, own }), ...extra] });
+// Opens a dialog with the form of an operation; see `ask` and `fieldsOf`. A form that changes an object has `current()`,
+// which returns the object as it is now, like `values`, or nothing if it is gone; `run(values, changed, now)` gets it. If another user has
+// changed a field that this user has changed too, the form shows that first, and keeps the input.
+export async function askFor(operation, { first, omit, values, own, extra = [], current, run, ...dialog }) {
+  let known = values;
+  async function save(given, changed) {
+    const now = await current(), before = known;
+    if (!now) throw new Refused(404, { detail: "Another user deleted this while the form was open." });
+    const both = [...changed].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
+    known = now;
+    if (both.length) throw await conflict(before, now, both);
+    try {
+      return await run(given, changed, now);
+    } catch (error) {
+      if (error.status !== 412) throw error;
+      return save(given, changed); // it has changed since
+    }
+  }
+  return ask({ ...dialog, run: current ? save : run, fields: [...await fieldsOf(operation, { first, omit, values, own }), ...extra] });
+}
+
+async function conflict(before, now, both) {
+  const by = await author(now.name || now.username, both);
+  return new Refused(412, {
+    detail: `${by} changed this while the form was open. Your input is kept. Save again to replace the new values with yours, or cancel.`,
+    errors: both.map((field) => ({ field, detail: `${by} changed this from ${JSON.stringify(before[field])} to ${JSON.stringify(now[field])}.` })),
+  });
+}
+
+// Only admins may read the audit log.
+async function author(resource, both) {
+  const { data } = may("admin") ? await get("getAuditLog", { resource, pageSize: 20 }) : { data: [] };
+  return data.find((entry) => entry.changes.some(({ field }) => both.includes(field)))?.user || "Another user";
 }
 
 function inside({ properties, required = [] }, path, values, schemas) {

@@ -1,6 +1,6 @@
 // Policies: settings for all queues and exchanges whose names match.
 
-import { get, may, post, remove } from "./api.js";
+import { all, get, may, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
 import { button, el, of } from "./dom.js";
 import { askFor } from "./fields.js";
@@ -39,16 +39,17 @@ function actions(one) {
     button(of("Delete", one.name), () => askToDelete(one.name), { class: "quiet" }));
 }
 
-// RabbitMQ replaces a policy as a whole.
+// RabbitMQ replaces a policy as a whole, so the form sends the present values of the unchanged fields.
 function edit(policy) {
   return askFor("createPolicy", {
     title: policy ? `Edit ${policy.name}` : "Create a policy",
     omit: policy ? ["name"] : [],
     values: policy,
+    current: policy && (async () => (await all("getPolicies", { name: policy.name })).find(({ name }) => name === policy.name)),
     own: { definition: { label: "Settings", hint: 'JSON with RabbitMQ\'s names, such as {"message-ttl": 60000}' } },
     submit: policy ? "Save" : "Create policy",
-    async run(values) {
-      await post("createPolicy", { ...values, ...policy && { name: policy.name } });
+    async run(values, changed, now) {
+      await post("createPolicy", { ...now, ...Object.fromEntries([...changed].map((name) => [name, values[name]])) });
       return policy ? `Changed the policy ${policy.name}.` : `Created the policy ${values.name}.`;
     },
   });

@@ -1,6 +1,6 @@
 // Users and their roles, for admins.
 
-import { get, patch, post, remove } from "./api.js";
+import { all, get, patch, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { askFor } from "./fields.js";
@@ -65,10 +65,12 @@ function edit(user) {
     title: `Edit ${user.username}`,
     omit: ["username", "disabled"],
     values: user,
+    current: async () => (await all("getUsers", { name: user.username })).find(({ username }) => username === user.username),
     own: { role: { hint: ROLES, required: true }, password: { label: "New password", hint: "empty: unchanged; a new password ends all sessions of the user" } },
     submit: "Save",
-    async run(values) {
-      await patch("updateUser", { username: user.username, ...values });
+    async run(values, changed) {
+      if (!changed.size) return "Nothing was changed.";
+      await patch("updateUser", { username: user.username, ...Object.fromEntries([...changed].map((name) => [name, values[name]])) });
       return `Changed ${user.username}.`;
     },
   });
