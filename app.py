@@ -149,7 +149,8 @@ def _parts(
 ) -> list[Part]:
     """Return the parts in their start order. They stop in reverse order."""
     parts: list[Part] = [complaints, tracing] if tracing else [complaints]
-    parts += [publisher, services.audit, services.replays, services.idempotency, services.events, services.problems]
+    parts += [services.scheduled, publisher, services.audit, services.replays, services.idempotency]
+    parts += [services.events, services.problems]
     return [*parts, worker] if worker else parts
 
 

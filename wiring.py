@@ -46,6 +46,7 @@ from services.first_admin import FirstAdmin
 from services.health import Health
 from services.history import Histories, Recorder
 from services.idempotency import Idempotency
+from services.log_writer import LogWriter
 from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
@@ -126,17 +127,19 @@ def services_of(
     exchange_service = Exchanges(exchanges, bindings)
     resources = Resources(queues, exchange_service, policies, consumer_service, users, api_keys, store.labels)
     exposition = Exposition(keep_in(settings.metrics_dir))
+    scheduled = LogWriter("scheduled", store.scheduled.add, max_waiting=100_000, complaints=complaints)
     return Services(
         queues=queues,
         exchanges=exchange_service,
         policies=policies,
-        messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, tracing),
+        messages=Messages(publisher, exchanges, lookup, held, settings.publish_timeout, scheduled.add, tracing),
+        scheduled=scheduled,
         consumers=consumer_service,
         overviews=overviews,
         problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
         schedule=Schedule(queue_gateway.outlines),
-        deliveries=Deliveries(store.attempts, store.audit, held),
+        deliveries=Deliveries(store.attempts, store.audit, store.scheduled, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),
         dead_letters=DeadLetterLooks(held),

@@ -20,7 +20,7 @@ from delivery.copies import (
     without_priority,
 )
 from delivery.delays import levels
-from domain.message import Message
+from domain.message import Message, Properties
 from domain.timestamps import as_text, from_text
 
 _DUE_AT = PREFIX + "due-at"
@@ -62,12 +62,15 @@ def due_at(copy: Message) -> float | None:
 
 
 def as_published(copy: Message, due: float, now: float) -> Message:
-    """Return the message as its publisher sent it. Its timestamp becomes the time of its arrival. If the publisher set
-    one, keep it, and add the header SCHEDULED_FOR."""
+    """Return the message as its publisher sent it, except for the marks of its arrival."""
     exchange, routing_key, sent = original("", copy.routing_key, copy.properties)
     sent = replace(sent, user_id=None)  # forged, because the service sets none; RabbitMQ refuses another user's
+    return Message(routing_key, copy.body, exchange, arrived(sent, due, now))
+
+
+def arrived(sent: Properties, due: float, now: float) -> Properties:
+    """Return the properties with the time of arrival as timestamp. If the publisher set one, keep it, and add the
+    header SCHEDULED_FOR."""
     if sent.timestamp is None:
-        sent = replace(sent, timestamp=int(max(due, now)))
-    else:
-        sent = replace(sent, headers={**(sent.headers or {}), SCHEDULED_FOR: as_text(due)})
-    return Message(routing_key, copy.body, exchange, sent)
+        return replace(sent, timestamp=int(max(due, now)))
+    return replace(sent, headers={**(sent.headers or {}), SCHEDULED_FOR: as_text(due)})

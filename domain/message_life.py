@@ -11,15 +11,25 @@ from domain.attempt import AttemptDetails, Result
 from domain.model import Model
 
 PlaceState = Literal[
-    "queued", "waiting", "deadLettered", "delivered", "forwarded", "discarded", "routed", "moved", "deleted", "purged"
+    "scheduled",
+    "queued",
+    "waiting",
+    "deadLettered",
+    "delivered",
+    "forwarded",
+    "discarded",
+    "routed",
+    "moved",
+    "deleted",
+    "purged",
 ]
 
 
 class MessagePlace(Model):
-    """The message in one queue. `queued`: it waits there, or a worker has it; `waiting`: for its retry, at `dueAt`;
-    `purged`: the queue that held it was purged or deleted. Dead letters, routed and moved messages are in
-    `destination`, null if only RabbitMQ knows the queue. `found` says whether a look found it there; null without a
-    look."""
+    """The message in one queue. `scheduled`: it arrives there at `dueAt`; `queued`: it waits there, or a worker has it;
+    `waiting`: for its retry, at `dueAt`; `purged`: the queue that held it was purged or deleted. Dead letters, routed
+    and moved messages are in `destination`, null if only RabbitMQ knows the queue. `found` says whether a look found it
+    there; null without a look."""
 
     queue_name: str
     state: PlaceState

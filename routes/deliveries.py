@@ -59,12 +59,13 @@ def get_deliveries(query: WhichDeliveries) -> Reply:
     refuses=LOOK,
 )
 def get_message(query: WhichMessage) -> Reply:
-    """Get the life of one message: its publication, its attempts with the target's answers, waiting retries, dead
-    letters and replays, in the order of time; and for each queue, where it is now.
+    """Get the life of one message: its schedule, its publication, its attempts with the target's answers, waiting
+    retries, dead letters and replays, in the order of time; and for each queue, where it is now.
 
-    The answer comes from the attempt log, which keeps all failures, and the success after a failure, for seven days.
-    `notes` say what is not known. With `lookIn`, the service also looks for the message among the first 10,000 messages
-    of a queue; they stay there, marked as redelivered."""
+    The answer comes from the attempt log, which keeps all failures, and the success after a failure, for seven days,
+    and from the records of scheduled messages, which are kept until one day after a message was due. `notes` say what
+    is not known. With `lookIn`, the service also looks for the message among the first 10,000 messages of a queue; they
+    stay there, marked as redelivered."""
     operator = caller().may("operator")
     if query.look_in is not None and not operator:
         raise Forbidden("lookIn requires the role 'operator'. Leave it out to read the attempt log only.")

@@ -22,6 +22,7 @@ class ScheduledQuery(PageQuery):
 def get_scheduled(query: ScheduledQuery) -> Reply:
     """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
 
-    RabbitMQ reports no more than that, so you cannot find, change or cancel a scheduled message. Counts are the
-    broker's statistics, up to five seconds old. While a message moves to the next level, both levels may count it."""
+    RabbitMQ reports no more than that, so you cannot change or cancel a scheduled message. `GET /getMessage` finds one
+    by its id. Counts are the broker's statistics, up to five seconds old. While a message moves to the next level, both
+    levels may count it."""
     return paged(services.schedule.page(query.page, query.page_size), query)

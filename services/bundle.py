@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.schedule import Scheduled
 from services.api_keys import ApiKeys
 from services.audit import AuditLog
 from services.configuration.applying import Configurations
@@ -15,6 +16,7 @@ from services.exchanges import Exchanges
 from services.health import Health
 from services.history import Histories
 from services.idempotency import Idempotency
+from services.log_writer import LogWriter
 from services.login import Login
 from services.messages import Messages
 from services.metrics import Metrics
@@ -46,6 +48,7 @@ class Services:
     replays: Replays
     samples: Samples
     schedule: Schedule
+    scheduled: LogWriter[Scheduled]
     configurations: Configurations
     connections: Connections
     users: UserAccounts

@@ -1,5 +1,5 @@
-"""The log of delivery attempts, and the life of one message: from this log, the audit log and, if asked for, a look
-into one queue. Reads a bounded number of entries and messages, and changes nothing."""
+"""The log of delivery attempts, and the life of one message: from this log, the audit log, the records of scheduled
+messages and, if asked for, a look into one queue. Reads a bounded number of entries and messages; changes nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from domain.dead_letter import MAX_EXAMINED, cause_of, died_at
 from domain.details import Page
 from domain.message_life import MessageEvent, MessageLife, MessagePlace, PlaceState
 from domain.queue_scope import QueueScope
+from domain.schedule import Scheduled
 from domain.selection import Order
 from gateway.amqp.held_messages import HeldMessages
 from gateway.mongo.attempts import Attempts
 from gateway.mongo.audit import AuditEntries
+from gateway.mongo.scheduled import ScheduledMessages
 
 _TOLD: Mapping[Result, tuple[PlaceState, str]] = {
     "delivered": ("delivered", "Attempt {attempt}: {reason}. The message is delivered."),
@@ -41,7 +43,8 @@ _TOLD: Mapping[Result, tuple[PlaceState, str]] = {
 _UNKNOWN = (
     "The attempt log has no entry of this message. The log keeps failures and the success after a failure for seven "
     "days, and one in a hundred of the other successes. The message may be delivered at its first attempt, wait in a "
-    "queue, or be scheduled. RabbitMQ cannot search all queues for it: name a queue to look into (lookIn)."
+    "queue, or be unknown. Scheduled messages are found by their records, which are kept until one day after they were "
+    "due; the delay levels are not searched. RabbitMQ cannot search all queues: name a queue to look into (lookIn)."
 )
 
 
@@ -56,9 +59,18 @@ class _Look(NamedTuple):
 class Deliveries:
     """Thread-safe. Every method raises StoreUnavailable."""
 
-    def __init__(self, attempts: Attempts, audit: AuditEntries, held: HeldMessages, *, most: int = 500) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        audit: AuditEntries,
+        scheduled: ScheduledMessages,
+        held: HeldMessages,
+        *,
+        most: int = 500,
+    ) -> None:
         """Read at most the latest `most` entries of a message."""
-        self._attempts, self._audit, self._held, self._most = attempts, audit, held, most
+        self._attempts, self._audit, self._scheduled, self._held = attempts, audit, scheduled, held
+        self._most = most
 
     def page(self, wanted: AttemptFilter, order: Order, number: int, size: int) -> Page[Attempt]:
         """Return page `number` (from 1) of the attempts that match, in `order`."""
@@ -73,12 +85,16 @@ class Deliveries:
         look = self._look(look_in, message_id) if look_in is not None else None
         places = {place.queue_name: place for place in map(_place_after, log)}
         events = [*_publications(log, look), *(_event(one, answers) for one in log)]
+        scheduled = self._admitted(message_id, only)
+        events += map(_schedule, scheduled)
+        waiting = [one for one in scheduled if one.due > datetime.now(UTC)]
+        places |= {one.queue: _delayed(one) for one in waiting if not one.exchange}
         notes = [] if page.total == len(log) else [f"Only the latest {len(log)} of {page.total} entries are shown."]
         if look is not None:
             events += _looked(look, places)
             notes.append(_sentence(look))
         events += self._purged(places, only)
-        if not places:
+        if not places and not waiting:
             notes.append(_UNKNOWN)
         notes += filter(None, map(_note, places.values()))
         return MessageLife(
@@ -87,6 +103,10 @@ class Deliveries:
             events=sorted(events, key=lambda event: event.at),
             notes=notes,
         )
+
+    def _admitted(self, message_id: str, only: QueueScope | None) -> list[Scheduled]:
+        found = self._scheduled.find(message_id)
+        return [one for one in found if only is None or (not one.exchange and only.admits(one.queue))]
 
     def _look(self, queue: str, message_id: str) -> _Look:
         found: list[tuple[int, Source]] = []
@@ -151,6 +171,16 @@ def _publications(log: Sequence[Attempt], look: _Look | None) -> Iterator[Messag
             yield MessageEvent(at=published_at, event="published", by=publisher, text=f"Published{by}.")
         if due is not None:
             yield MessageEvent(at=due, event="scheduled", by=publisher, text=f"Arrived: it was scheduled{by}.")
+
+
+def _schedule(one: Scheduled) -> MessageEvent:
+    to, by = f"the exchange {one.exchange}" if one.exchange else one.queue, f" by {one.by}" if one.by else ""
+    text = f"Scheduled{by} for {to}, at {one.due:%Y-%m-%d %H:%M:%S} UTC."
+    return MessageEvent(at=one.at, event="scheduled", by=one.by, text=text)
+
+
+def _delayed(one: Scheduled) -> MessagePlace:
+    return MessagePlace(queue_name=one.queue, state="scheduled", since=one.at, due_at=one.due)
 
 
 def _looked(look: _Look, places: dict[str, MessagePlace]) -> Iterable[MessageEvent]:

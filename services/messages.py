@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from threading import Lock
+from uuid import uuid4
 
 from cachetools import TLRUCache
 
 from domain.errors import BrokerUnavailable, NotFound, QueueUnavailable, Unroutable, WorkerError
 from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
+from domain.schedule import Scheduled
 from gateway.amqp.held_messages import HeldMessages
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.management import ExchangeGateway, QueueLookup
@@ -39,6 +42,7 @@ class Messages:
         queues: QueueLookup,
         held: HeldMessages,
         timeout: float,
+        scheduled: Callable[[Scheduled], None],
         tracing: Tracing | None = None,
         *,
         trusted: float = 10.0,
@@ -46,7 +50,8 @@ class Messages:
         most: int = 1000,
         declaring: float = 20.0,
     ) -> None:
-        """With `tracing`, each call has a span. An exchange that exists is not looked up again for `trusted` seconds.
+        """`scheduled` is called with each message that the broker has confirmed in its delay level, and does not wait.
+        With `tracing`, each call has a span. An exchange that exists is not looked up again for `trusted` seconds.
         After the management API failed to answer, skip the lookup for `untold` seconds, because each failure takes
         seconds. Cache at most `most` exchanges and queues. Give scheduled messages `declaring` more seconds: the first
         one waits until its delay levels exist."""
@@ -55,6 +60,7 @@ class Messages:
         self._returned = ReturnedMessages(queues)
         self._held = held
         self._timeout = timeout
+        self._scheduled = scheduled
         self._tracing = tracing
         self._trusted, self._untold, self._declaring = trusted, untold, declaring
         self._seen: TLRUCache[_Address, float] = TLRUCache(most, lambda _address, kept, now: now + kept)
@@ -93,6 +99,7 @@ class Messages:
         )
 
     def _published(self, messages: Sequence[Message]) -> list[WorkerError | None]:
+        at = datetime.now(UTC)
         refusals = {address: self._refusal(address) for address in set(map(_required, messages))}
         accepted = [message for message in messages if not refusals[_required(message)]]
         began = time.perf_counter()
@@ -101,6 +108,9 @@ class Messages:
             CONFIRM_SECONDS.labels("one" if len(accepted) == 1 else "batch").observe(time.perf_counter() - began)
         remaining = iter(results)
         errors = [refusals[_required(message)] or self._judged(message, next(remaining)) for message in messages]
+        for message, error in zip(messages, errors, strict=True):
+            if error is None and message.due is not None:
+                self._scheduled(_scheduled(message, message.due, at))
         for result, count in Counter(error.code if error else "confirmed" for error in errors).items():
             PUBLISHES.labels(result).inc(count)
         return errors
@@ -165,6 +175,18 @@ class Messages:
             return Unroutable(f"The exchange {exchange!r} is internal; only other exchanges can publish to it.")
         self._see((exchange, ""), self._trusted)
         return None
+
+
+def _scheduled(message: Message, due: float, at: datetime) -> Scheduled:
+    return Scheduled(
+        key=uuid4().hex,
+        message_id=message.properties.message_id or "",
+        exchange=message.exchange,
+        queue=message.routing_key,
+        at=at,
+        due=datetime.fromtimestamp(due, UTC),
+        by=message.properties.app_id,
+    )
 
 
 def _required(message: Message) -> _Address:

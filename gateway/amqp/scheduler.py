@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from delivery.periods import Periods
-from delivery.scheduled import enter, seconds_in_levels, waiting
+from delivery.scheduled import arrived, enter, seconds_in_levels, waiting
 from domain.errors import BrokerUnavailable, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.confirm_channel import Done
@@ -81,7 +82,8 @@ class Scheduler:
         now = time.time()
         assert message.due is not None
         if message.due <= now:
-            self._publisher.publish(message, done)
+            properties = arrived(message.properties, message.due, now)
+            self._publisher.publish(replace(message, properties=properties), done)
             return
 
         def answered(error: WorkerError | None) -> None:

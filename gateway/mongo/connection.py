@@ -25,6 +25,7 @@ from gateway.mongo.login_failures import LoginFailures
 from gateway.mongo.problems import Problems
 from gateway.mongo.replays import Replays
 from gateway.mongo.retention import Retention
+from gateway.mongo.scheduled import ScheduledMessages
 from gateway.mongo.secrets import Sealer
 from gateway.mongo.tokens import Tokens
 from gateway.mongo.users import Users
@@ -66,6 +67,7 @@ class Store:
         self.labels = Labels(database)
         self.problems = Problems(database)
         self.replays = Replays(database, retention.replays)
+        self.scheduled = ScheduledMessages(database, retention.scheduled)
         self.conditions = Conditions(database)
 
     @store_call

@@ -15,6 +15,8 @@ class Retention:
     """after the attempt"""
     audit: int = 90 * _DAY
     """after the time of the entry"""
+    scheduled: int = _DAY
+    """after the time at which the message was due"""
     replays: int = 7 * _DAY
     """after the last progress of the replay"""
     idempotency: int = _DAY

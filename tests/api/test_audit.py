@@ -183,7 +183,7 @@ def test_entries_above_the_limit_are_dropped_counted_and_logged(
     written.stop(5)
     assert count(written) == 5
     said = capsys.readouterr()
-    assert "audit_entries_lost" in said.out + said.err
+    assert "log_entries_lost" in said.out + said.err
 
 
 def test_an_entry_that_was_stored_already_is_not_stored_twice(written: AuditLog) -> None:
@@ -221,7 +221,7 @@ def test_an_entry_that_can_never_be_stored_is_lost_alone_counted_and_logged(
     written.stop(10)
     assert count(written) == 3
     said = capsys.readouterr()
-    assert "audit_entries_lost" in said.out + said.err
+    assert "log_entries_lost" in said.out + said.err
     for number in range(9, 12):
         written.add(entry(number))
     written.start()

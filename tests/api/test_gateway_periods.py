@@ -81,7 +81,7 @@ def messages_of(
 ) -> Messages:
     lookup = QueueLookup(api_of(embedded))
     held = HeldMessages(reader_of(embedded, BrokerNodes.parse(embedded.amqp_url), publisher))
-    return Messages(publisher, exchanges, lookup, held, 10, **periods)
+    return Messages(publisher, exchanges, lookup, held, 10, lambda _scheduled: None, **periods)
 
 
 def publish(messages: Messages, exchange: str = "amq.topic") -> None:

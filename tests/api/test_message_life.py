@@ -102,6 +102,52 @@ def test_a_life_with_retry_dead_letter_replay_and_delivery_is_told_although_the_
     assert whole["notes"] == []
 
 
+def test_a_scheduled_message_is_found_by_its_id_while_it_waits(service: Service, unique_name: str) -> None:
+    """Of one for an exchange, nobody knows yet to which queues it goes."""
+    service.post("/createQueue", {"queueName": unique_name})
+    service.post("/createExchange", {"exchange": unique_name})
+    due = "2035-01-31T08:00:00Z"
+    for number, to in enumerate([{"queueName": unique_name}, {"exchange": unique_name, "routingKey": "k"}]):
+        body = {**to, "message": 1, "deliverAt": due, "properties": {"messageId": f"{unique_name}-{number}"}}
+        assert service.post("/messagePublish", body).status_code == 200
+    wait_until(lambda: life(service, f"{unique_name}-1")["events"], 20, "the record")
+    found = life(service, f"{unique_name}-0")
+    assert [(one["state"], one["queueName"], one["dueAt"]) for one in found["places"]] == [
+        ("scheduled", unique_name, due)
+    ]
+    [event] = found["events"]
+    assert (event["event"], event["by"]) == ("scheduled", "admin")
+    assert event["text"] == f"Scheduled by admin for {unique_name}, at 2035-01-31 08:00:00 UTC."
+    assert found["notes"] == []
+    through = life(service, f"{unique_name}-1")
+    assert (through["places"], through["notes"], len(through["events"])) == ([], [], 1)
+    assert f"the exchange {unique_name}" in through["events"][0]["text"]
+    key = service.post("/createApiKey", {"name": unique_name, "role": "viewer", "queues": ["other.*"]}).json["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    for number in range(2):
+        hidden = service.call("GET", "/getMessage", headers=headers, messageId=f"{unique_name}-{number}").json
+        assert (hidden["places"], hidden["events"]) == ([], [])
+
+
+def test_a_message_that_nobody_knows_is_said_to_be_unknown(service: Service) -> None:
+    [note] = life(service, "nobody-knows")["notes"]
+    assert "the delay levels are not searched" in note
+
+
+def test_the_record_of_a_scheduled_message_stays_in_its_life_after_it_has_arrived(
+    consuming: Service, target: Target, unique_name: str
+) -> None:
+    target.answer = 422
+    consuming.post("/createQueue", {"queueName": unique_name})
+    consuming.post("/createConsumer", {"queueName": unique_name, "url": target.url()})
+    body = {"queueName": unique_name, "message": 1, "delaySeconds": 2, "properties": {"messageId": unique_name}}
+    assert consuming.post("/messagePublish", body).status_code == 200
+    wait_until(lambda: place(consuming, unique_name).get("state") == "deadLettered", 60, "its arrival")
+    events = [one["text"].split(" by ")[0] for one in life(consuming, unique_name)["events"]]
+    assert events[:2] == ["Scheduled", "Published"]
+    assert events[2].startswith("Attempt 1 failed")
+
+
 def test_a_message_that_a_user_has_moved_deleted_or_purged_is_told_as_such(
     consuming: Service, target: Target, unique_name: str
 ) -> None:

@@ -59,6 +59,19 @@ def test_the_box_finds_a_message_whose_life_shows_the_answers_and_from_which_it_
     expect(dashboard.heading("Message life-1")).to_be_visible()
 
 
+def test_the_box_finds_a_scheduled_message(service: Service, dashboard: Dashboard) -> None:
+    service.queue("later")
+    body = {"message": "x", "deliverAt": "2035-01-31T08:00:00Z", "properties": {"messageId": "later-1"}}
+    service.post("/messagePublish", queueName="later", **body)
+    wait_until(lambda: service.get("/getMessage", messageId="later-1")["places"], 20)
+    find(dashboard, "later-1")
+    expect(dashboard.heading("Message later-1")).to_be_visible()
+    here = dashboard.page.locator(".troubles > li")
+    expect(here).to_contain_text("scheduled")
+    expect(here).to_contain_text("It is due 2035-01-31")
+    expect(dashboard.page.locator(".timeline > li")).to_contain_text("Scheduled by admin for later")
+
+
 def test_the_box_goes_to_the_queue_or_the_consumer_and_lists_several_matches(
     service: Service, dashboard: Dashboard
 ) -> None:

@@ -215,7 +215,7 @@ def test_an_entry_that_the_server_never_stores_does_not_hold_up_the_others(
     written.stop(10)
     assert direct.audit.find(AuditFilter(), Order(), 1, 1).total == 2
     said = capsys.readouterr()
-    assert "audit_entries_lost" in said.out + said.err
+    assert "log_entries_lost" in said.out + said.err
 
 
 def test_an_entry_that_pymongo_cannot_send_does_not_hold_up_the_others(direct: Store) -> None:

@@ -13,6 +13,7 @@ from domain.audit import AuditFilter
 from domain.errors import NotFound, StoreUnavailable
 from domain.idempotency import KeptAnswer, Reservation
 from domain.replay import Replay
+from domain.schedule import Scheduled
 from domain.selection import Order
 from gateway.mongo import Store
 from gateway.mongo.retention import Retention
@@ -62,9 +63,15 @@ def _has_entry(store: Store, number: int) -> bool:
     return f"e{number}" in {one.entry_id for one in store.audit.find(AuditFilter(), Order(), 1, 100).items}
 
 
+def _keep_scheduled(store: Store, number: int) -> None:
+    now = datetime.now(UTC)
+    store.scheduled.add([Scheduled(f"{number}", f"m{number}", "", "q", now, now, "shop")])
+
+
 KINDS: dict[str, tuple[Keep, Kept]] = {
     "attempts": (lambda store, number: void(store.attempts.add({f"{number}": attempt(number)})), _has_attempt),
     "audit": (lambda store, number: void(store.audit.add([entry(number)])), _has_entry),
+    "scheduled": (_keep_scheduled, lambda store, number: bool(store.scheduled.find(f"m{number}"))),
     "replays": (_keep_replay, _has_replay),
     "idempotency": (_keep_answer, _has_answer),
 }
@@ -95,7 +102,7 @@ def test_each_kind_is_forgotten_after_its_own_time_again_and_again(make_store: M
     assert [name for name, (_, kept) in KINDS.items() if not kept(store, 100)] == [kind]
 
 
-@pytest.mark.parametrize("kind", ["attempts", "audit", "replays"])
+@pytest.mark.parametrize("kind", ["attempts", "audit", "scheduled", "replays"])
 def test_a_time_that_is_changed_holds_for_what_is_there(make_store: MakeStore, kind: str) -> None:
     keep, kept = KINDS[kind]
     keep(make_store(retention=Retention(**{kind: HOUR})), 1)

@@ -45,7 +45,7 @@ export function show(place) {
     const letter = may("operator") && one.state === "deadLettered" && one.destination;
     return el("li", { class: one.state === "deadLettered" || one.state === "purged" ? "bad" : "" },
       el("p", {}, badge(label(one.state)), " ", link(one.queueName, ["queue", one.queueName]), ...to),
-      el("p", {}, one.found === false ? "It is no longer there." : "", one.dueAt ? ["Its retry is due ", time(one.dueAt), "."] : ""),
+      el("p", {}, one.found === false ? "It is no longer there." : "", one.dueAt ? [one.state === "scheduled" ? "It is due " : "Its retry is due ", time(one.dueAt), "."] : ""),
       el("p", { class: "facts" }, "since ", time(one.since)),
       el("div", { class: "buttons" }, letter && one.found !== false && button(of("Replay", one.queueName), () => replay(one))));
   }
