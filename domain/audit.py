@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,10 +46,11 @@ class AuditFilter:
 @dataclass(frozen=True, slots=True)
 class State:
     """The fields of an object without those that have their defaults: `values` to compare, `shown` with masked
-    secrets."""
+    secrets. `whole` also has the fields with their defaults, if they are known."""
 
     values: Mapping[str, Any]
     shown: Mapping[str, Any]
+    whole: Mapping[str, Any] = field(default_factory=dict)
 
 
 def state_of(one: object, fields: str) -> State:
@@ -65,8 +66,9 @@ _NOTHING = State({}, {})
 def changes(before: State | None, after: State | None) -> list[Change]:
     """Return the fields that differ. None stands for an object that does not exist."""
     old, new = before or _NOTHING, after or _NOTHING
+    was, now = (old.whole, new.whole) if old.whole and new.whole else (old.shown, new.shown)
     return [
-        Change(field=name, from_=old.shown.get(name), to=new.shown.get(name))
+        Change(field=name, from_=was.get(name), to=now.get(name))
         for name in dict.fromkeys([*old.values, *new.values])
         if old.values.get(name) != new.values.get(name)
     ]

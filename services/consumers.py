@@ -196,7 +196,8 @@ class Consumers:
         [spec] = self._routes.whole([consumer])
         given, stored = shown(spec, exclude_defaults=True), spec.stored()
         desired = {"desiredState": consumer.state}
-        return AuditState({name: stored.get(name, value) for name, value in given.items()} | desired, given | desired)
+        values = {name: stored.get(name, value) for name, value in given.items()}
+        return AuditState(values | desired, given | desired, shown(spec) | desired)
 
     def find_one(self, which: WhichConsumer) -> RegisteredConsumer:
         """Return the consumer that `which` names, as the registry holds it."""

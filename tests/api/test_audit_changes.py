@@ -155,7 +155,7 @@ def test_a_change_of_a_consumer_is_recorded_with_the_values_before_and_after(ser
     created = {"queueName": (None, "q"), "name": (None, "q"), "url": (None, "https://a.example/"),
                "auth": (None, masked), "desiredState": (None, "enabled")}  # fmt: skip
     assert made[:4] == [
-        created, {"timeout": (None, 7.0), "auth": (masked, masked)}, {}, {"desiredState": ("enabled", "paused")},
+        created, {"timeout": (30.0, 7.0), "auth": (masked, masked)}, {}, {"desiredState": ("enabled", "paused")},
     ]  # fmt: skip
     assert made[4]["timeout"] == (7.0, None)
     assert "canary" not in str(found)
