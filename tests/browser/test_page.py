@@ -94,6 +94,7 @@ def test_the_page_shows_that_the_service_is_down_and_continues_afterwards(
 ) -> None:
     dashboard = open_dashboard()
     dashboard.log_in()
+    dashboard.settle()
     expect(dashboard.page.locator(".canvas canvas").first).to_be_visible()
     dashboard.context.set_offline(True)
     dashboard.look_back()

@@ -5,7 +5,7 @@ import { attemptTable } from "./attempts.js";
 import { askToDelete, pauseOrResume } from "./consumer_actions.js";
 import { editConsumer } from "./consumer_form.js";
 import { address, button, el, fill, fillOn, link } from "./dom.js";
-import { ago, badge, count, milliseconds, percent, reasonOf, stateOf, time } from "./format.js";
+import { ago, badge, count, milliseconds, percent, reasonOf, stateOf, time, timed } from "./format.js";
 import { history } from "./history.js";
 import { table } from "./table.js";
 
@@ -46,21 +46,22 @@ export function show(place) {
     ]);
     await past.refresh(signal); // not beside them: a consumer that is missing has no history either
     latest = consumer;
-    fillOn(state, [stateOf(consumer), reasonOf(consumer), consumer.nextAttemptAt], () => [badge(stateOf(consumer)), " ", reasonOf(consumer),
-      consumer.nextAttemptAt && [" Next attempt ", time(consumer.nextAttemptAt), "."]]);
-    fillOn(actions, consumer.desiredState, () => buttons(consumer.desiredState));
+    fillOn(state, [stateOf(consumer), reasonOf(consumer), consumer.nextAttemptAt], () => [badge(stateOf(consumer)), " ", ...timed(reasonOf(consumer)),
+      consumer.nextAttemptAt && !reasonOf(consumer).includes("next attempt") && [" Next attempt ", time(consumer.nextAttemptAt), "."]]);
+    fillOn(actions, [consumer.desiredState, consumer.reason], () => buttons(consumer));
     fill(totals, ...figures(consumer));
     attempts.show(tried);
     workers.show(consumer.workers);
     fillOn(facts, consumer.revision, () => SHOWN.map((field) => fact(field, consumer[field])));
   }
 
-  function buttons(desired) {
+  function buttons({ desiredState, reason }) {
+    const suspended = desiredState === "suspended", refused = suspended && /HTTP 40[13]/.test(reason);
     const links = [el("a", { href: address(["attempts"], { consumer: name }), role: "button", class: "quiet" }, "Attempts")];
     if (!may("operator")) return links;
+    const edit = button(refused ? "Edit credentials" : "Edit", () => editConsumer(latest, refused ? "auth" : undefined), { class: suspended ? "" : "quiet" });
     return [
-      pauseOrResume(name, desired),
-      button("Edit", () => editConsumer(latest), { class: "quiet" }),
+      ...suspended ? [edit, pauseOrResume(name, desiredState)] : [pauseOrResume(name, desiredState), edit],
       el("a", { href: address(["publish"], { consumer: name }), role: "button", class: "quiet" }, "Test the target"),
       ...links,
       button("Delete", () => askToDelete(name, () => { location.hash = "#/consumers"; }), { class: "quiet" }),

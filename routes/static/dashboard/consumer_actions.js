@@ -41,9 +41,9 @@ export function askToDelete(name, gone) {
   });
 }
 
-// Returns a button to pause an enabled consumer, or to resume a paused or suspended one.
+// Returns a button to pause an enabled consumer, or to resume a paused or suspended one. A suspended one must be changed first.
 export function pauseOrResume(name, desired) {
   if (!may("operator")) return null;
   const [verb, path] = desired === "enabled" ? ["Pause", "pauseConsumer"] : ["Resume", "resumeConsumer"];
-  return button(of(verb, name), () => change(path, [{ name }]), { class: desired === "enabled" ? "quiet" : "" });
+  return button(of(verb, name), () => change(path, [{ name }]), { class: desired === "paused" ? "" : "quiet" });
 }

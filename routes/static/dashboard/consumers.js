@@ -4,7 +4,7 @@ import { get, may } from "./api.js";
 import { change, pauseOrResume } from "./consumer_actions.js";
 import { createConsumer } from "./consumer_form.js";
 import { button, el, link } from "./dom.js";
-import { badge, count, milliseconds, percent, reasonOf, since, stateOf } from "./format.js";
+import { badge, count, milliseconds, percent, reasonOf, since, stateOf, timed } from "./format.js";
 import { PAGE_SIZE, choice, ordering, pager, search, table } from "./table.js";
 
 const STATES = [["", "all"], ...["failing", "suspended", "waiting", "paused", "running"].map((state) => [state, state])];
@@ -54,14 +54,14 @@ export function show(place) {
 }
 
 function name(one) {
-  const from = one.queueName === one.name ? [] : [el("small", {}, "from ", link(one.queueName, ["queue", one.queueName]))];
-  return [link(one.name, ["consumer", one.name]), ...from, el("small", {}, "to ", el("span", { class: "clip", title: one.url }, one.url))];
+  const from = one.queueName === one.name ? [] : ["from ", link(one.queueName, ["queue", one.queueName]), " "];
+  return [link(one.name, ["consumer", one.name]), el("small", { class: "clip", title: one.url }, ...from, `to ${one.url}`)];
 }
 
 function why(one) {
   const reason = reasonOf(one);
   const error = lastError(one);
-  return [reason, error && error !== reason ? el("small", {}, "last error ", since(one.lastErrorAt), `: ${error}`) : ""].filter(Boolean);
+  return [...timed(reason), error && error !== reason ? el("small", {}, "last error ", since(one.lastErrorAt), `: ${error}`) : ""].filter(Boolean);
 }
 
 const lastError = (one) => one.lastError || "";

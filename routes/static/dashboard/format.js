@@ -65,6 +65,17 @@ export function time(moment) {
   return el("time", { datetime: at.toISOString(), title: at.toISOString() }, timeText(at));
 }
 
+// The time of day, with the date if it is more than half a day away.
+export function clock(moment) {
+  const at = new Date(moment);
+  return el("time", { datetime: at.toISOString(), title: timeText(at) }, timeText(at, Math.abs(Date.now() - at) < 43200000 ? "clock" : "moment"));
+}
+
+// A sentence of the service, whose times are in UTC.
+export function timed(text) {
+  return text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? time(part) : part)).filter(Boolean);
+}
+
 // A message's id, shortened in the middle, with a link to its life and a button that copies the whole id.
 export function messageId(id) {
   if (!id) return NOTHING;

@@ -21,5 +21,5 @@ export function history(query, charts) {
   }
 
   const label = el("label", { class: "period" }, "Period ", choice);
-  return { content: [label, ...drawn.map(({ node }) => node)], refresh };
+  return { content: [label, el("div", { class: "charts" }, ...drawn.map(({ node }) => node))], refresh };
 }

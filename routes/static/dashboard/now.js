@@ -5,7 +5,7 @@ import { change } from "./consumer_actions.js";
 import { createConsumer, editConsumer } from "./consumer_form.js";
 import { ask } from "./dialog.js";
 import { address, button, el, fill, fillOn, link, of } from "./dom.js";
-import { badge, count, plural, rate, since, time } from "./format.js";
+import { badge, clock, count, plural, rate, since, timed } from "./format.js";
 import { history } from "./history.js";
 import { refreshNow } from "./live.js";
 import { createQueue } from "./queues.js";
@@ -89,8 +89,8 @@ function item(trouble) {
   const { messages, queueName, acknowledged } = trouble;
   const facts = [
     messages ? `${plural(messages, "message")} ${messages === 1 ? "waits" : "wait"}` : "",
-    trouble.since && since(trouble.since),
-    trouble.nextAttemptAt && el("span", {}, "next attempt ", time(trouble.nextAttemptAt)),
+    trouble.since && el("span", {}, "since ", clock(trouble.since), ", ", since(trouble.since)),
+    trouble.nextAttemptAt && el("span", {}, "next attempt ", clock(trouble.nextAttemptAt)),
     trouble.oldestMessageAt && el("span", {}, "oldest message ", since(trouble.oldestMessageAt)),
     view === "consumer" && queueName !== trouble.name ? `queue ${queueName}` : "",
   ].filter(Boolean);
@@ -104,9 +104,10 @@ function item(trouble) {
 // The words of the target; for dead letters also the consumer.
 function said(trouble) {
   const last = answers.get(keyOf(trouble));
-  if (!last) return [trouble.reason];
+  const reason = timed(trouble.nextAttemptAt ? trouble.reason.replace(/; next attempt at \S+$/, ".") : trouble.reason);
+  if (!last) return reason;
   const words = wordsOf(last.answer || "");
-  const about = trouble.kind === "dead_letters" ? [link(last.consumer, ["consumer", last.consumer]), ` failed: ${last.reason}`] : [trouble.reason];
+  const about = trouble.kind === "dead_letters" ? [link(last.consumer, ["consumer", last.consumer]), ` failed: ${last.reason}`] : reason;
   return [...about, words && " · answer: ", words && el("q", {}, words)].filter(Boolean);
 }
 
