@@ -8,6 +8,7 @@
 import { Refused } from "./api.js";
 import { el, fill } from "./dom.js";
 
+const MASK = "**********"; // the API's, in place of a secret
 let made = 0;
 
 class Told extends Error {} // its field has the sentence already
@@ -18,7 +19,7 @@ export function form({ fields, submit, danger, run, extra = [] }) {
   const send = el("button", { type: "submit", class: danger ? "danger" : "" }, submit);
   const [shown, more] = [false, true].map((later) => inputs.filter((one) => Boolean(one.field.more) === later).map((one) => one.node));
   const rest = more.length ? el("details", { class: "more" }, el("summary", {}, "More settings"), ...more) : null;
-  const node = el("form", { novalidate: true, onsubmit: onSubmit }, ...shown, rest, problem, el("div", { class: "buttons" }, send, ...extra));
+  const node = el("form", { novalidate: true, onsubmit: onSubmit }, ...shown, rest, el("div", { class: "foot" }, problem, el("div", { class: "buttons" }, send, ...extra)));
 
   async function onSubmit(event) {
     event.preventDefault();
@@ -196,6 +197,7 @@ function controlOf(field, id) {
   if (field.kind === "check") return el("input", { ...common, type: "checkbox", checked: Boolean(value) });
   const box = el("input", { ...common, type: field.kind || "text", step: field.kind === "number" ? "any" : null, autocapitalize: "none", spellcheck: "false" });
   box.value = value;
+  if (field.kind === "password") box.addEventListener("beforeinput", () => { if (box.value === MASK) box.value = ""; }); // a new secret never contains the mask
   return box;
 }
 
