@@ -58,7 +58,11 @@ def test_the_first_screen_says_what_fails_why_and_since_when(
     dashboard = open_dashboard(url=night.service.url, session=night.service.session, width=width, dark=dark)
     for kind, name, why in (
         ("Suspended", "crm-sync", "HTTP 401"),
-        ("Dead letters", "payments.dlq", "payments-bank failed: HTTP 422 · answer: IBAN checksum failed"),
+        (
+            "Dead letters",
+            "payments.dlq",
+            "payments-bank failed: HTTP 422 · answer: IBAN checksum failed · and 1 other cause",
+        ),
         ("No active consumer", "audit-trail", "'audit-archive' is paused"),
         ("No active consumer", "returns", "no consumer"),
         ("Waiting", "sms-gateway", "asked for a pause"),
@@ -96,6 +100,11 @@ def test_the_payments_of_one_reason_only_are_replayed(
     expect(dashboard.notice("replayed.")).to_be_visible()
     wait_until(lambda: night.service.messages("payments.dlq") == dead - number, 20)
     wait_until(lambda: night.bank.count == before + number, 20)
+    if hands is Mouse:
+        dashboard.open("", "Current problems")
+        dashboard.see(
+            dashboard.trouble("Dead letters", "payments.dlq").filter(has_text="payments-bank failed: HTTP 422")
+        )
 
 
 def test_the_credentials_of_the_suspended_consumer_are_changed_by_keyboard(dashboard: Dashboard, night: Night) -> None:

@@ -58,9 +58,11 @@ export function show() {
   return { title: "Now", content: [heading, verdict, list, going], refresh };
 }
 
-// The last answer of the target to each failing consumer, by problem; read again when the problem has changed.
+// The last answer of the target to each failing consumer, and the most frequent of the last dead letters, by problem; read
+// again when the problem has changed.
 const answers = new Map();
 const FAILURES = ["consumer_suspended", "breaker_open", "consumer_failing", "dead_letters"];
+const LOST = ["rejected", "exhausted", "expired", "filtered"];
 const keyOf = ({ kind, name, messages }) => `${kind} ${name} ${messages}`;
 
 async function learn(troubles, signal) {
@@ -69,9 +71,16 @@ async function learn(troubles, signal) {
   for (const key of answers.keys()) if (!keys.includes(key)) answers.delete(key);
   await Promise.all(wanted.filter((one) => !answers.has(keyOf(one))).map(async (one) => {
     const whose = one.kind === "dead_letters" ? { queueName: one.name.replace(/\.dlq$/, "") } : { consumer: one.name };
-    const { data } = await get("getDeliveries", { ...whose, pageSize: 10, fields: "consumer,reason,answer,sampled" }, signal);
-    answers.set(keyOf(one), data.find(({ sampled }) => !sampled));
+    const { data } = await get("getDeliveries", { ...whose, pageSize: 20, fields: "consumer,reason,answer,sampled,result" }, signal);
+    answers.set(keyOf(one), one.kind === "dead_letters" ? commonest(data.filter(({ result }) => LOST.includes(result))) : data.find(({ sampled }) => !sampled));
   }));
+}
+
+// One entry of the largest group with the same cause, and the number of the other causes.
+function commonest(entries) {
+  const groups = Map.groupBy(entries, ({ consumer, reason, answer }) => JSON.stringify([consumer, reason, wordsOf(answer || "")]));
+  const [largest] = [...groups.values()].sort((one, other) => other.length - one.length);
+  return largest && { ...largest[0], others: groups.size - 1 };
 }
 
 const isBad = (trouble) => KINDS[trouble.kind][1] === "bad";
@@ -108,7 +117,7 @@ function said(trouble) {
   if (!last) return reason;
   const words = wordsOf(last.answer || "");
   const about = trouble.kind === "dead_letters" ? [link(last.consumer, ["consumer", last.consumer]), ` failed: ${last.reason}`] : reason;
-  return [...about, words && " · answer: ", words && el("q", {}, words)].filter(Boolean);
+  return [...about, words && " · answer: ", words && el("q", {}, words), last.others && ` · and ${plural(last.others, "other cause")}`].filter(Boolean);
 }
 
 // The sentence in a JSON answer, or the beginning of any other.
