@@ -58,20 +58,27 @@ def _user(services: Services, body: Any, _content: Any = None) -> State:
     return services.users.state_of(body.username)
 
 
+_DRY_RUN = _state({"dryRun": True})
+"""It changes nothing, which its entry must tell."""
+
+
 def _replay(services: Services, body: Any, content: Any) -> State:
     """Return the selection of dead letters, without the new body of an edited one."""
+    if body.dry_run:
+        return _DRY_RUN
     masked = {} if getattr(body, "replacement", None) is None else {"replacement": MASK}
     return _state({"replayId": content.replay_id, **_given(services, body).shown, **masked})
 
 
-def _taken(_services: Services, body: Any, content: Any) -> State | None:
-    return None if body.ack_mode == "peek" else _state({"ackMode": body.ack_mode, "messages": len(content)})
+def _taken(_services: Services, body: Any, content: Any) -> State:
+    taken = {} if body.ack_mode == "peek" else {"messages": len(content)}
+    return _state({"ackMode": body.ack_mode, **taken})
 
 
-def _applied(_services: Services, body: Any, content: Any) -> State | None:
+def _applied(_services: Services, body: Any, content: Any) -> State:
     """Return the number of steps by their result; each step that changes something has an entry of its own."""
     if body.dry_run:
-        return None
+        return _DRY_RUN
     steps = Counter(step.state for step in content.steps)
     label = body.configuration.label
     return _state({**({"label": label} if label else {}), **({"prune": True} if body.prune else {}), **steps})
@@ -82,7 +89,7 @@ def _nothing(_services: Services, _body: Any) -> None:
 
 
 _CREATED = Watch(after=_given)
-_REPLAYED = Watch(after=_replay)
+_REPLAYED = Watch(_nothing, _replay)
 
 WATCHES = {
     "createQueue": _CREATED,
