@@ -310,6 +310,7 @@ def test_publishing_an_unroutable_message_shows_the_error(dashboard: Dashboard) 
 def test_a_sample_shows_what_the_target_answers(dashboard: Dashboard, service: Service, target: Target) -> None:
     service.post("/createConsumer", queueName="sampled", url=target.url("/status/418"))
     dashboard.open("publish?consumer=sampled", "Publish and test")
+    expect(dashboard.button("Try it")).to_be_in_viewport()
     dashboard.button("Try it").click()
     result = dashboard.page.locator(".result")
     expect(result).to_contain_text("HTTP 418")

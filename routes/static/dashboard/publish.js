@@ -19,9 +19,9 @@ export async function show(place) {
       message: { kind: "area", rows: 6, read: (typed) => typed, hint: "published exactly as typed" },
     },
   });
-  const content = [el("h1", {}, "Publish and test"), publish(fields)];
-  if (may("operator")) content.push(test(place.query.get("consumer") || ""));
-  return { title: "Publish", content, refresh: async () => {} };
+  const consumer = place.query.get("consumer") || "";
+  const forms = [publish(fields), may("operator") && test(consumer)].filter(Boolean);
+  return { title: "Publish", content: [el("h1", {}, "Publish and test"), ...(consumer ? forms.reverse() : forms)], refresh: async () => {} };
 }
 
 function publish(fields) {
