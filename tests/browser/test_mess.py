@@ -102,9 +102,7 @@ def test_the_payments_of_one_reason_only_are_replayed(
     wait_until(lambda: night.bank.count == before + number, 20)
     if hands is Mouse:
         dashboard.open("", "Current problems")
-        dashboard.see(
-            dashboard.trouble("Dead letters", "payments.dlq").filter(has_text="payments-bank failed: HTTP 422")
-        )
+        expect(dashboard.trouble("Dead letters", "payments.dlq")).to_contain_text("payments-bank failed: HTTP 422")
 
 
 def test_the_credentials_of_the_suspended_consumer_are_changed_by_keyboard(dashboard: Dashboard, night: Night) -> None:
