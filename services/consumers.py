@@ -147,8 +147,8 @@ class Consumers:
             consumer = self.find_one(changes)
             if changes.if_revision not in (None, consumer.revision):
                 raise PreconditionFailed(
-                    f"Consumer {consumer.spec.name!r} has changed: its revision is {consumer.revision}. Get it again, "
-                    "check your change, and repeat it with that revision.",
+                    f"Consumer {consumer.spec.name!r} has changed. It now has revision {consumer.revision}. "
+                    "Get it again, check your change, and repeat it with that revision.",
                     code="consumer_changed",
                 )
             self._refuse_route(consumer)
