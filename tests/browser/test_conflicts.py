@@ -109,3 +109,22 @@ def test_a_new_password_does_not_restore_the_role_that_another_admin_took_away(
     expect_conflict(dashboard, 'admin changed this from "viewer" to "publisher".')
     [user] = service.get("/getUsers", name="demoted")
     assert user["role"] == "publisher"
+
+
+def test_a_plan_that_no_longer_holds_is_shown_anew_before_it_is_applied(dashboard: Dashboard, service: Service) -> None:
+    service.post("/createConsumer", queueName="planned", name="planned", url=URL)
+    wanted = f"consumers: [{{queueName: planned, name: planned, url: {URL}, timeout: 9}}]"
+    dashboard.open("configuration", "Configuration")
+    dashboard.field("Configuration").fill(wanted)
+    dashboard.button("Plan").click()
+    expect(dashboard.row("consumer planned")).to_contain_text("timeout: 30 → 9")
+    service.call("PATCH", "/updateConsumer", json={"name": "planned", "prefetch": 3})
+    dashboard.button("Apply 1 step").click()
+    dashboard.button("Apply").click()
+    expect(dashboard.page.locator("dialog [role=alert]")).to_contain_text("has changed since the plan")
+    assert service.get("/getConsumer", name="planned")["prefetch"] == 3
+    dashboard.button("Cancel").click()
+    expect(dashboard.row("consumer planned")).to_contain_text("prefetch: 3 → 64")
+    dashboard.button("Apply 1 step").click()
+    dashboard.button("Apply").click()
+    expect(dashboard.notice("All steps were carried out.")).to_be_visible()

@@ -1,6 +1,6 @@
 // Configuration as code, for admins: exports the installation as YAML, and applies a file after it has shown the plan.
 
-import { get, post } from "./api.js";
+import { Refused, get, post } from "./api.js";
 import { confirm, look } from "./dialog.js";
 import { button, el, fill } from "./dom.js";
 import { form } from "./form.js";
@@ -37,7 +37,7 @@ function exported() {
 
 function applied() {
   const verdict = el("p", { class: "verdict", role: "status" });
-  let planned = null;
+  let planned = null, seen = null;
   const steps = stepTable();
   const go = button("Apply", () => askToApply(), { hidden: true });
   const asked = form({
@@ -49,13 +49,21 @@ function applied() {
     submit: "Plan",
     run: async ({ prune }) => {
       planned = { configuration: await parsed(box.value), prune };
-      const { data } = await post("applyConfiguration", { ...planned, dryRun: true });
-      show(data, "planned");
+      await plan();
     },
   });
   const [file, box] = ["file", "text"].map((name) => asked.value(name).control);
   file.addEventListener("change", async () => { box.value = await file.files[0].text(); forget(); });
   asked.node.addEventListener("input", forget);
+
+  // Shows the plan. Returns whether it differs from the one that was shown.
+  async function plan() {
+    const before = seen;
+    const { data } = await post("applyConfiguration", { ...planned, dryRun: true });
+    seen = JSON.stringify(data.steps);
+    show(data, "planned");
+    return before !== seen;
+  }
 
   // A plan is for the text from which it was made.
   function forget() {
@@ -79,6 +87,7 @@ function applied() {
       text: "The service carries out the steps one after another. If one fails, it carries out the others. To complete them, apply the file again.",
       verb: "Apply",
       async run() {
+        if (await plan()) throw new Refused(412, { detail: "The installation has changed since the plan. Cancel, and check the new plan." });
         const { data } = await post("applyConfiguration", planned);
         show(data, "done");
         const keys = data.steps.filter((one) => one.key);
