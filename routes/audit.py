@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 from pydantic.alias_generators import to_camel
 
 from domain.audit import AuditEntry, State, changes
 from domain.configuration import Change
 from domain.errors import WorkerError
 from domain.user import Credentials, Principal
+from middlewares.auth import services
 from middlewares.request_log import request_id
 from routes.errors import status_of
-from services.bundle import Services
 
 T = TypeVar("T")
 
@@ -104,5 +104,4 @@ def _record(body: Any, status: int, action: str | None = None) -> None:
         request_id=request_id(),
         changes=tuple(g.get("changes", ())),
     )
-    services: Services = current_app.extensions["services"]
     services.audit.add(entry)

@@ -9,13 +9,11 @@ from pydantic import Field
 from domain.configuration import Change, Configuration, Label
 from domain.errors import WorkerError
 from domain.model import Model
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from routes.answers import Done
-from routes.api import Api, Reply, services
+from routes.api import Api, Reply
 from routes.audit import record_change
-from routes.inputs import Query
 from routes.refusals import QUEUE
-from routes.scope import NO_QUEUE
 from services.configuration import applying
 from services.configuration.planning import Action, Step
 from services.configuration.reading import NotExported
@@ -23,7 +21,7 @@ from services.configuration.reading import NotExported
 api = Api("configuration")
 
 
-class ExportQuery(Query):
+class ExportQuery(Model):
     """Parameters of an export."""
 
     label: Label | None = Field(None, description="only the objects with this label")
@@ -68,8 +66,8 @@ class Applied(Done):
     steps: list[PlannedStep]
 
 
-@api.get("/exportConfiguration", role="admin", touches=NO_QUEUE, query=ExportQuery, answer=Exported, refuses=QUEUE)
-def export_configuration(query: ExportQuery) -> Reply:
+@api.get("/exportConfiguration", role="admin", refuses=QUEUE)
+def export_configuration(query: ExportQuery) -> Reply[Exported]:
     """Export exchanges, queues, bindings, policies, consumers, API keys and users as a configuration.
 
     Secrets are masked or left out. To apply the configuration where the objects exist, leave the masks: they keep the
@@ -79,16 +77,8 @@ def export_configuration(query: ExportQuery) -> Reply:
     return Reply({"configuration": content, "notExported": not_exported})
 
 
-@api.post(
-    "/applyConfiguration",
-    role="admin",
-    touches=NO_QUEUE,
-    body=ApplyConfiguration,
-    answer=Applied,
-    status=(200, 207),
-    refuses=QUEUE,
-)
-def apply_configuration(body: ApplyConfiguration) -> Reply:
+@api.post("/applyConfiguration", role="admin", statuses=(200, 207), refuses=QUEUE)
+def apply_configuration(body: ApplyConfiguration) -> Reply[Applied]:
     """Apply a configuration: create missing objects, and change those that differ.
 
     With `dryRun`, the answer is the plan. Objects that the configuration does not list stay, unless `prune` deletes

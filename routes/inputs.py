@@ -22,11 +22,7 @@ M = TypeVar("M", bound=Model)
 MAX_PAGE_SIZE = 500
 
 
-class Query(Model):
-    """Base of query parameters. Unknown parameters are errors."""
-
-
-class PageQuery(Query):
+class PageQuery(Model):
     """Base of the parameters of lists."""
 
     page: int = Field(1, ge=1, le=1_000_000, description="page number, from 1")

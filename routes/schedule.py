@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from domain.schedule import ScheduledLevel
-from routes.api import Api, Reply, services
+from middlewares.auth import services
+from routes.api import Api, Reply
 from routes.inputs import PageQuery
 from routes.paging import paged
 from routes.refusals import BROKER
-from routes.scope import NO_QUEUE
 
 api = Api("schedule")
 
@@ -16,10 +16,8 @@ class ScheduledQuery(PageQuery):
     """Page of the list."""
 
 
-@api.get(
-    "/getScheduled", role="viewer", touches=NO_QUEUE, query=ScheduledQuery, answer=list[ScheduledLevel], refuses=BROKER
-)
-def get_scheduled(query: ScheduledQuery) -> Reply:
+@api.get("/getScheduled", role="viewer", refuses=BROKER)
+def get_scheduled(query: ScheduledQuery) -> Reply[list[ScheduledLevel]]:
     """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
 
     RabbitMQ reports no more than that, so you cannot find, change or cancel a scheduled message. Counts are the

@@ -7,8 +7,9 @@ from typing import Any
 from flask import Response
 
 from domain.errors import WorkerError
+from middlewares.auth import services
 from routes.answers import Alive, DependencyState, Ready, WorkersState
-from routes.api import Api, Reply, services
+from routes.api import Api, Reply
 from routes.errors import problem
 from services.health import Findings
 
@@ -25,14 +26,14 @@ class NotReady(WorkerError):
         self.members = members
 
 
-@api.get("/health/live", public=True, answer=Alive)
-def live() -> Reply:
+@api.get("/health/live", public=True)
+def live() -> Reply[Alive]:
     """Check that the process answers. Dependencies are not checked."""
     return Reply({"status": "alive"})
 
 
-@api.get("/health/ready", public=True, answer=Ready, refuses=("503 not_ready",))
-def ready() -> Reply:
+@api.get("/health/ready", public=True, refuses=("503 not_ready",))
+def ready() -> Reply[Ready]:
     """Check all dependencies and count the live workers.
 
     The answer is 503 when a dependency is down. It is 200 when no worker is alive, because the API works without

@@ -12,11 +12,10 @@ from domain.audit import State
 from domain.errors import Invalid, Unauthenticated
 from domain.model import Model
 from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, User, UserNamed
-from middlewares.auth import bearer_token, caller
+from middlewares.auth import bearer_token, caller, services
 from routes.answers import Done
-from routes.api import Api, Reply, done, services
+from routes.api import Api, Reply, done
 from routes.paging import NamedQuery, paged
-from routes.scope import NO_QUEUE
 
 api = Api("users")
 
@@ -55,14 +54,8 @@ def _state(body: CreateUser | UpdateUser | UserNamed) -> State:
     return services.users.state_of(body.username)
 
 
-@api.post(
-    "/login",
-    public=True,
-    body=Credentials,
-    answer=LoggedIn,
-    refuses=("401 wrong_credentials", "429 throttled", "503 store_unavailable"),
-)
-def login(body: Credentials) -> Reply:
+@api.post("/login", public=True, refuses=("401 wrong_credentials", "429 throttled", "503 store_unavailable"))
+def login(body: Credentials) -> Reply[LoggedIn]:
     """Exchange a user name and password for a bearer token.
 
     The answer is 429 for 15 minutes after ten wrong passwords for one account from one network (an IPv4 address, or an
@@ -76,15 +69,8 @@ def _logged_in(message: str, username: str, password: SecretStr) -> Reply:
     return Reply(LoggedIn(message=message, token=token, expires_at=grant.expires_at, role=user.role))
 
 
-@api.post(
-    "/changePassword",
-    role="viewer",
-    touches=NO_QUEUE,
-    body=ChangePassword,
-    answer=LoggedIn,
-    refuses=("400 wrong_password", "429 throttled"),
-)
-def change_password(body: ChangePassword) -> Reply:
+@api.post("/changePassword", role="viewer", refuses=("400 wrong_password", "429 throttled"))
+def change_password(body: ChangePassword) -> Reply[LoggedIn]:
     """Change the password of the user who sends the request. The answer has a new token: all others of the user are
     revoked. Wrong current passwords count as those of `POST /login`."""
     username = caller().username
@@ -97,46 +83,28 @@ def change_password(body: ChangePassword) -> Reply:
     return _logged_in("Password has been changed successfully.", username, body.new_password)
 
 
-@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done, refuses=("400 invalid_request",))
-def logout() -> Reply:
+@api.post("/logout", role="viewer", refuses=("400 invalid_request",))
+def logout() -> Reply[Done]:
     """Revoke the token of this request."""
     services.login.logout(bearer_token())
     return done("Logged out.")
 
 
-@api.post(
-    "/createUser",
-    role="admin",
-    idempotent=True,
-    touches=NO_QUEUE,
-    body=CreateUser,
-    reads=_state,
-    answer=UserDone,
-    status=201,
-    refuses=("409 conflict",),
-)
-def create_user(body: CreateUser) -> Reply:
+@api.post("/createUser", role="admin", idempotent=True, reads=_state, statuses=(201,), refuses=("409 conflict",))
+def create_user(body: CreateUser) -> Reply[UserDone]:
     """Create a user. If the name exists, the answer is 409, even with the same password and role."""
     user = services.users.create(body.username, body.password.get_secret_value(), body.role)
     return done("User has been created successfully.", status=201, user=_details(user))
 
 
-@api.get("/getUsers", role="admin", touches=NO_QUEUE, query=UsersQuery, answer=list[UserDetails])
-def get_users(query: UsersQuery) -> Reply:
+@api.get("/getUsers", role="admin")
+def get_users(query: UsersQuery) -> Reply[list[UserDetails]]:
     """List the users."""
     return paged(services.users.page(query.selection()), query, _details)
 
 
-@api.patch(
-    "/updateUser",
-    role="admin",
-    touches=NO_QUEUE,
-    body=UpdateUser,
-    reads=_state,
-    answer=UserDone,
-    refuses=("404 not_found", "409 last_admin"),
-)
-def update_user(body: UpdateUser) -> Reply:
+@api.patch("/updateUser", role="admin", reads=_state, refuses=("404 not_found", "409 last_admin"))
+def update_user(body: UpdateUser) -> Reply[UserDone]:
     """Change the role or the password of a user, or disable or enable the user.
 
     A new role applies at once. A new password, or disabling the user, revokes all tokens of the user."""
@@ -147,16 +115,8 @@ def update_user(body: UpdateUser) -> Reply:
     return done("User has been updated successfully.", user=_details(user))
 
 
-@api.delete(
-    "/deleteUser",
-    role="admin",
-    touches=NO_QUEUE,
-    body=UserNamed,
-    reads=_state,
-    answer=Done,
-    refuses=("404 not_found", "409 last_admin"),
-)
-def delete_user(body: UserNamed) -> Reply:
+@api.delete("/deleteUser", role="admin", reads=_state, refuses=("404 not_found", "409 last_admin"))
+def delete_user(body: UserNamed) -> Reply[Done]:
     """Delete a user and revoke all tokens of the user at once. The last admin cannot be deleted."""
     services.users.delete(body.username)
     return done("User has been deleted successfully.")
