@@ -63,7 +63,7 @@ from services.schedule import Schedule
 from services.service_events import ServiceEvents
 from services.target_checks import TargetChecks
 from services.users import UserAccounts
-from services.worker_count import WorkerCount
+from services.worker_count import count_workers
 
 
 def services_of(
@@ -117,7 +117,7 @@ def services_of(
     )
     held = HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
-    health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
+    health = Health(probes, partial(count_workers, store.heartbeats, store.consumers), complaints=complaints)
     queues, users, policies = (
         Queues(queue_gateway),
         UserAccounts(store, revocations),

@@ -8,10 +8,9 @@ from flask import Response
 
 from domain.errors import WorkerError
 from middlewares.auth import services
-from routes.answers import Alive, DependencyState, Ready, WorkersState
+from routes.answers import Alive, Ready
 from routes.api import Api, Reply
 from routes.errors import problem
-from services.health import Findings
 
 api = Api("system")
 
@@ -29,7 +28,7 @@ class NotReady(WorkerError):
 @api.get("/health/live", public=True)
 def live() -> Reply[Alive]:
     """Check that the process answers. Dependencies are not checked."""
-    return Reply({"status": "alive"})
+    return Reply(Alive(status="alive"))
 
 
 @api.get("/health/ready", public=True, refuses=("503 not_ready",))
@@ -39,29 +38,9 @@ def ready() -> Reply[Ready]:
     The answer is 503 when a dependency is down. It is 200 when no worker is alive, because the API works without
     workers."""
     found = services.health.look()
-    members = {"dependencies": _dependencies(found), "workers": _workers(found)}
-    if down := [one.name for one in found.dependencies if not one.up]:
-        raise NotReady(f"Not ready. Down: {', '.join(down)}.", members)
-    return Reply({"status": "ready", **members})
-
-
-def _dependencies(found: Findings) -> dict[str, DependencyState]:
-    return {
-        one.name: DependencyState(up=one.up, milliseconds=one.milliseconds, detail=one.detail)
-        for one in found.dependencies
-    }
-
-
-def _workers(found: Findings) -> WorkersState | None:
-    if (workers := found.workers) is None:
-        return None
-    return WorkersState(
-        live=workers.live,
-        enabled_consumers=workers.enabled_consumers,
-        latest_heartbeat_seconds=workers.latest_heartbeat,
-        oldest_heartbeat_seconds=workers.oldest_heartbeat,
-        detail=workers.detail,
-    )
+    if down := [name for name, one in found.dependencies.items() if not one.up]:
+        raise NotReady(f"Not ready. Down: {', '.join(down)}.", found._asdict())
+    return Reply(Ready(status="ready", **found._asdict()))
 
 
 @api.blueprint.errorhandler(NotReady)

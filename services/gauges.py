@@ -7,7 +7,7 @@ host.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from domain.consumer_details import STATES
@@ -17,7 +17,7 @@ from domain.registry import Heartbeat
 from gateway.amqp.topology import holds_delayed
 from services.consumer_state import Live
 from services.delayed import delayed
-from services.health import Dependency
+from services.health import DependencyState
 from services.troubles import dead_letter_queues
 
 MAX_SERIES = 1000
@@ -69,10 +69,9 @@ GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED,
 _BREAKERS = {"breaker-open": 2, "probing": 1}
 
 
-def of_dependencies(found: Iterable[Dependency]) -> Iterator[Readings]:
-    found = list(found)
-    yield UP.reads({(one.name,): float(one.up) for one in found})
-    yield ANSWERED_IN.reads({(one.name,): one.milliseconds / 1000 for one in found})
+def of_dependencies(found: Mapping[str, DependencyState]) -> Iterator[Readings]:
+    yield UP.reads({(name,): float(one.up) for name, one in found.items()})
+    yield ANSWERED_IN.reads({(name,): one.milliseconds / 1000 for name, one in found.items()})
 
 
 def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from domain.gauge import Readings
 from domain.overview import ConsumerOutline
@@ -14,7 +14,7 @@ from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services import gauges
 from services.fresh import Fresh
-from services.health import Dependency, Health
+from services.health import DependencyState, Health
 from services.queue_watch import QueueWatch
 
 Workers = tuple[Sequence[ConsumerOutline], Sequence[Heartbeat]]
@@ -51,7 +51,9 @@ class Metrics:
         names = frozenset(one.name for one in workers[0]) if workers else None
         return self._exposition.text(self._read(dependencies, workers, until), names)
 
-    def _read(self, dependencies: Sequence[Dependency], workers: Workers | None, until: float) -> Iterator[Readings]:
+    def _read(
+        self, dependencies: Mapping[str, DependencyState], workers: Workers | None, until: float
+    ) -> Iterator[Readings]:
         yield gauges.BUILD.reads({(self._version, platform.python_version()): 1})
         yield from gauges.of_dependencies(dependencies)
         if workers is not None:
