@@ -118,4 +118,4 @@ def _password(from_stdin: bool) -> str:
 
 
 def _line(user: User) -> str:
-    return f"{user.username}  {user.role}{'  disabled' if user.disabled_at else ''}"
+    return f"{user.username}  {user.role}{'  disabled' if user.disabled else ''}"

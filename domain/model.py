@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
@@ -24,6 +24,11 @@ class Model(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
     )
+
+    @classmethod
+    def showing(cls, item: object) -> Self:
+        """Return the model with the attributes of `item` that have its fields' names."""
+        return cls.model_validate(item, from_attributes=True)
 
 
 class Credentials(Model):

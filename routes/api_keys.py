@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from domain.api_key import ApiKey, ApiKeyNamed, CreateApiKey
+from domain.api_key import ApiKeyNamed, CreateApiKey
 from domain.model import Model
 from domain.user import Role
 from middlewares.auth import caller, services
@@ -54,14 +54,14 @@ def create_api_key(body: CreateApiKey) -> Reply[NewApiKey]:
     A program sends the key in place of a login token. A key with `queues` can only access queues whose names match one
     of these patterns, and nothing else."""
     key, made = services.api_keys.create(body, caller().username)
-    content = NewApiKey(message="Store the key: it is never shown again.", key=key, api_key=_details(made))
+    content = NewApiKey(message="Store the key: it is never shown again.", key=key, api_key=ApiKeyDetails.showing(made))
     return Reply(content, status=201)
 
 
 @api.get("/getApiKeys", role="admin")
 def get_api_keys(query: ApiKeysQuery) -> Reply[list[ApiKeyDetails]]:
     """List the API keys, including expired ones."""
-    return paged(services.api_keys.page(query.selection()), query, _details)
+    return paged(services.api_keys.page(query.selection()), query, ApiKeyDetails.showing)
 
 
 @api.delete("/deleteApiKey", role="admin", refuses=("404 not_found",))
@@ -69,7 +69,3 @@ def delete_api_key(body: ApiKeyNamed) -> Reply[ApiKeyDeleted]:
     """Delete an API key. It is rejected at once."""
     services.api_keys.delete(body.name)
     return done("API key has been deleted successfully.", name=body.name)
-
-
-def _details(key: ApiKey) -> ApiKeyDetails:
-    return ApiKeyDetails(**{name: getattr(key, name) for name in ApiKeyDetails.model_fields})

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.audit import AuditEntry, AuditFilter
+from domain.audit import AuditFilter
 from domain.configuration import Change
 from domain.model import Model
 from middlewares.auth import services
@@ -45,8 +45,4 @@ class AuditDetails(Model):
 def get_audit_log(query: AuditQuery) -> Reply[list[AuditDetails]]:
     """List the changes of the last 90 days, including refused ones. Publishes are listed only if they were refused."""
     wanted = AuditFilter(query.user, query.action, query.resource, query.since, query.until)
-    return paged(services.audit.page(wanted, query.order(), query.page, query.page_size), query, _shown)
-
-
-def _shown(entry: AuditEntry) -> AuditDetails:
-    return AuditDetails(**{name: getattr(entry, name) for name in AuditDetails.model_fields})
+    return paged(services.audit.page(wanted, query.order(), query.page, query.page_size), query, AuditDetails.showing)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from domain.audit import State
 from domain.errors import Invalid, Unauthenticated
 from domain.model import Model
-from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, User, UserNamed
+from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, UserNamed
 from middlewares.auth import bearer_token, caller, services
 from routes.answers import Done
 from routes.api import Api, Reply, done
@@ -94,13 +94,13 @@ def logout() -> Reply[Done]:
 def create_user(body: CreateUser) -> Reply[UserDone]:
     """Create a user. If the name exists, the answer is 409, even with the same password and role."""
     user = services.users.create(body.username, body.password.get_secret_value(), body.role)
-    return done("User has been created successfully.", status=201, user=_details(user))
+    return done("User has been created successfully.", status=201, user=UserDetails.showing(user))
 
 
 @api.get("/getUsers", role="admin")
 def get_users(query: UsersQuery) -> Reply[list[UserDetails]]:
     """List the users."""
-    return paged(services.users.page(query.selection()), query, _details)
+    return paged(services.users.page(query.selection()), query, UserDetails.showing)
 
 
 @api.patch("/updateUser", role="admin", reads=_state, refuses=("404 not_found", "409 last_admin"))
@@ -112,7 +112,7 @@ def update_user(body: UpdateUser) -> Reply[UserDone]:
         raise Invalid("There is nothing to change. Send role, password or disabled.")
     password = body.password.get_secret_value() if body.password else None
     user = services.users.update(body.username, password, body.role, body.disabled)
-    return done("User has been updated successfully.", user=_details(user))
+    return done("User has been updated successfully.", user=UserDetails.showing(user))
 
 
 @api.delete("/deleteUser", role="admin", reads=_state, refuses=("404 not_found", "409 last_admin"))
@@ -120,13 +120,3 @@ def delete_user(body: UserNamed) -> Reply[Done]:
     """Delete a user and revoke all tokens of the user at once. The last admin cannot be deleted."""
     services.users.delete(body.username)
     return done("User has been deleted successfully.")
-
-
-def _details(user: User) -> UserDetails:
-    return UserDetails(
-        username=user.username,
-        role=user.role,
-        disabled=user.disabled_at is not None,
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-    )

@@ -103,7 +103,7 @@ class Login:
             user = self._store.users.get(username)
         except NotFound:
             return None
-        return None if user.disabled_at else user
+        return None if user.disabled else user
 
     def logout(self, token: str) -> None:
         """Revoke a token; all processes of this host reject it at once. Raises Invalid for an API key."""
@@ -141,7 +141,7 @@ class Login:
             user = self._store.users.get(grant.username)
         except NotFound:
             user = None
-        if user is None or user.disabled_at or user.stamp != grant.stamp:
+        if user is None or user.disabled or user.stamp != grant.stamp:
             raise Unauthenticated("The token has been revoked. Log in again.", code="token_invalid")
         return Principal(user.username, user.role, f"user:{user.username}:{user.created_at.isoformat()}")
 
