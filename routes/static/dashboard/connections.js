@@ -1,15 +1,15 @@
 // The connections to the broker, including the service's own.
 
-import { get, may, remove } from "./api.js";
+import { may, remove } from "./api.js";
 import { confirm } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { badge, time } from "./format.js";
-import { PAGE_SIZE, ordering, pager, table } from "./table.js";
+import { listView } from "./list.js";
 
 export function show(place) {
-  const list = table({
-    caption: "Connections",
-    place,
+  return listView(place, {
+    title: "Connections",
+    path: "getConnections",
     empty: "No connections.",
     key: (one) => one.connectionId,
     columns: [
@@ -22,15 +22,6 @@ export function show(place) {
       { title: "Actions", value: () => "", cell: (one) => (may("operator") ? closer(one) : ""), kind: "actions" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const { data, total } = await get("getConnections", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  return { title: "Connections", content: [el("h1", {}, "Connections"), ...list.content, pages.node], refresh };
 }
 
 function name(one) {

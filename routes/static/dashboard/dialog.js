@@ -9,7 +9,7 @@ import { tell } from "./notice.js";
 let leaving = Promise.resolve(); // until the entry of the last dialog is gone
 let left = null;
 
-export function open(title, ...content) {
+function open(title, ...content) {
   const heading = el("h2", { id: "dialog-title" }, title);
   const box = el("article", {}, heading, ...content);
   const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); leave(); } }, box);

@@ -1,15 +1,18 @@
 // All exchanges, including RabbitMQ's own.
 
-import { get, may, post } from "./api.js";
-import { button, el, link } from "./dom.js";
+import { may, post } from "./api.js";
+import { button, link } from "./dom.js";
 import { askFor } from "./fields.js";
 import { rate } from "./format.js";
-import { PAGE_SIZE, ordering, pager, search, table } from "./table.js";
+import { filters, listView } from "./list.js";
+import { search } from "./table.js";
 
 export function show(place) {
-  const list = table({
-    caption: "Exchanges",
-    place,
+  return listView(place, {
+    title: "Exchanges",
+    path: "getExchanges",
+    query: () => filters(place, ["name"]),
+    tools: [search(place, "Search"), may("operator") && button("Create exchange", createExchange)],
     empty: "No exchanges match.",
     key: (one) => one.exchange,
     columns: [
@@ -20,16 +23,6 @@ export function show(place) {
       { title: "Settings", value: settings, kind: "wide" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const { data, total } = await get("getExchanges", { name: place.query.get("name"), ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const tools = el("div", { class: "tools" }, search(place, "Search"), may("operator") && button("Create exchange", createExchange));
-  return { title: "Exchanges", content: [el("h1", {}, "Exchanges"), tools, ...list.content, pages.node], refresh };
 }
 
 export function settings(one) {

@@ -145,11 +145,20 @@ export function moment(typed) {
   return typed ? new Date(typed).toISOString() : undefined;
 }
 
-export function json(typed) {
+function json(typed) {
   if (typed === "") return undefined;
   try {
     return JSON.parse(typed);
   } catch (error) {
     throw new Error(`is not JSON: ${error.message}`);
+  }
+}
+
+export function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -1,18 +1,19 @@
 // API keys, for admins. A key is shown only once, after its creation.
 
-import { get, post, remove } from "./api.js";
+import { post, remove } from "./api.js";
 import { confirmByName, look } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { askFor } from "./fields.js";
 import { ago, time } from "./format.js";
+import { listView } from "./list.js";
 import { copy } from "./notice.js";
-import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 import { ROLES } from "./users.js";
 
 export function show(place) {
-  const list = table({
-    caption: "API keys",
-    place,
+  return listView(place, {
+    title: "API keys",
+    path: "getApiKeys",
+    tools: [button("Create API key", createKey)],
     empty: "No API keys.",
     key: (key) => key.name,
     columns: [
@@ -25,16 +26,6 @@ export function show(place) {
       { title: "Actions", value: () => "", cell: (key) => button("Delete", () => askToDelete(key), { class: "quiet", "aria-label": `Delete ${key.name}` }), kind: "actions" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const { data, total } = await get("getApiKeys", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const tools = el("div", { class: "tools" }, button("Create API key", createKey));
-  return { title: "API keys", content: [el("h1", {}, "API keys"), tools, ...list.content, pages.node], refresh };
 }
 
 function createKey() {

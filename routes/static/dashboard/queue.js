@@ -3,7 +3,7 @@
 import { get, may, post, remove } from "./api.js";
 import { createConsumer } from "./consumer_form.js";
 import { confirmByName } from "./dialog.js";
-import { address, button, el, fill, fillOn, link } from "./dom.js";
+import { address, button, el, fill, fillOn, link, terms } from "./dom.js";
 import { ago, badge, bytes, count, percent, rate, reasonOf, stateOf } from "./format.js";
 import { history } from "./history.js";
 import { lookInto } from "./messages.js";
@@ -68,17 +68,17 @@ function actions(name) {
 }
 
 function figures(queue) {
-  return [
+  return terms([
     ["ready", count(queue.ready)], ["unacked", count(queue.unacked)], ["size", bytes(queue.messageBytes)],
     ["oldest message", ago(queue.oldestMessageAt)],
     ["consumers", count(queue.consumers)], ["in/s", rate(queue.publishRate)], ["out/s", rate(queue.deliverRate)],
     ["acked/s", rate(queue.ackRate)],
-  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+  ]);
 }
 
 function about(queue) {
   const known = { type: queue.type, durable: queue.durable ? "yes" : "no", policy: queue.policy || "none", ...queue.arguments };
-  return Object.entries(known).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, String(value))));
+  return terms(Object.entries(known).map(([term, value]) => [term, String(value)]));
 }
 
 export function askToPurge(name) {

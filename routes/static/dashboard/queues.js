@@ -1,17 +1,23 @@
 // All queues, with counts, rates and consumers.
 
-import { get, may, post } from "./api.js";
+import { may, post } from "./api.js";
 import { button, el, link } from "./dom.js";
 import { askFor } from "./fields.js";
 import { badge, bytes, count, rate } from "./format.js";
-import { PAGE_SIZE, option, ordering, pager, search, table } from "./table.js";
+import { filters, listView } from "./list.js";
+import { option, search } from "./table.js";
 
 const FIELDS = "queueName,type,state,ready,unacked,messageBytes,consumers,publishRate,deliverRate,ackRate,deliveredBy";
 
 export function show(place) {
-  const list = table({
-    caption: "Queues",
-    place,
+  return listView(place, {
+    title: "Queues",
+    path: "getQueues",
+    query: () => ({ ...filters(place, ["name"]), includeDeadLetters: place.query.get("deadLetters") === "true", fields: FIELDS }),
+    tools: [
+      search(place, "Search"), option(place, "Show dead-letter queues", "deadLetters"),
+      may("operator") && button("Create queue", () => createQueue()),
+    ],
     empty: "No queues match.",
     key: (queue) => queue.queueName,
     columns: [
@@ -27,18 +33,6 @@ export function show(place) {
       { title: "Type", value: (one) => one.type },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const query = { name: place.query.get("name"), includeDeadLetters: place.query.get("deadLetters") === "true", ...ordering(place), fields: FIELDS };
-    const { data, total } = await get("getQueues", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const create = may("operator") && button("Create queue", () => createQueue());
-  const tools = el("div", { class: "tools" }, search(place, "Search"), option(place, "Show dead-letter queues", "deadLetters"), create);
-  return { title: "Queues", content: [el("h1", {}, "Queues"), tools, ...list.content, pages.node], refresh };
 }
 
 // The service's own consumers, and those of other programs as a number.

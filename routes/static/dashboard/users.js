@@ -1,20 +1,21 @@
 // Users and their roles, for admins.
 
-import { get, patch, post, remove } from "./api.js";
+import { patch, post, remove } from "./api.js";
 import { confirmByName } from "./dialog.js";
-import { button, el } from "./dom.js";
+import { button } from "./dom.js";
 import { askFor } from "./fields.js";
 import { badge, time } from "./format.js";
+import { listView } from "./list.js";
 import { refreshNow } from "./live.js";
-import { complain, tell } from "./notice.js";
-import { PAGE_SIZE, ordering, pager, table } from "./table.js";
+import { tell } from "./notice.js";
 
 export const ROLES = "a monitor reads the metrics, a viewer reads everything, a publisher also publishes, an operator also manages queues and consumers, an admin also manages users and applies configurations";
 
 export function show(place) {
-  const list = table({
-    caption: "Users",
-    place,
+  return listView(place, {
+    title: "Users",
+    path: "getUsers",
+    tools: [button("Create user", createUser)],
     empty: "No users.",
     key: (user) => user.username,
     columns: [
@@ -26,16 +27,6 @@ export function show(place) {
       { title: "Actions", value: (user) => [user.disabled, user.role], cell: actions, kind: "actions" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const { data, total } = await get("getUsers", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const tools = el("div", { class: "tools" }, button("Create user", createUser));
-  return { title: "Users", content: [el("h1", {}, "Users"), tools, ...list.content, pages.node], refresh };
 }
 
 function createUser() {
@@ -75,13 +66,9 @@ function edit(user) {
 }
 
 async function setDisabled({ username }, disabled) {
-  try {
-    await patch("updateUser", { username, disabled });
-    tell(`${disabled ? "Disabled" : "Enabled"} ${username}.`);
-    await refreshNow();
-  } catch (error) {
-    complain(error);
-  }
+  await patch("updateUser", { username, disabled });
+  tell(`${disabled ? "Disabled" : "Enabled"} ${username}.`);
+  await refreshNow();
 }
 
 function askToDelete({ username }) {
