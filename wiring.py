@@ -43,7 +43,7 @@ from services.deliveries import Deliveries
 from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
-from services.health import Health
+from services.health import Health, count_workers
 from services.history import Histories, Recorder
 from services.idempotency import Idempotency
 from services.login import Login
@@ -63,7 +63,6 @@ from services.schedule import Schedule
 from services.service_events import ServiceEvents
 from services.target_checks import TargetChecks
 from services.users import UserAccounts
-from services.worker_count import count_workers
 
 
 def services_of(

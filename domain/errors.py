@@ -108,7 +108,6 @@ class PublishRefused(WorkerError):
 
 
 class Unwritable(PublishRefused):
-    code = "publish_refused"
     may_be_published = False
 
 

@@ -8,8 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from domain.model import Model
-from services.health import DependencyState
-from services.worker_count import WorkersState
+from services.health import DependencyState, WorkersState
 
 
 class Done(Model):

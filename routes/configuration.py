@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field
 
 from domain.configuration import Change, Configuration, Label
-from domain.errors import WorkerError
 from domain.model import Model
 from middlewares.auth import caller, services
 from routes.answers import Done
@@ -109,7 +108,7 @@ def _shown(step: Step, done: applying.Done | None = None) -> PlannedStep:
     if step.blocked:
         state = "blocked"
     elif done and done.error:
-        state, detail = "failed", _advice(done.error)
+        state, detail = "failed", _ADVICE.get(done.error.code, done.error.detail)
     return PlannedStep(
         action=step.action,
         kind=step.kind.name,
@@ -119,10 +118,6 @@ def _shown(step: Step, done: applying.Done | None = None) -> PlannedStep:
         detail=detail,
         key=done.secret if done else None,
     )
-
-
-def _advice(error: WorkerError) -> str:
-    return _ADVICE.get(error.code, error.detail)
 
 
 _ADVICE = {

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_pascal
 from pydantic.json_schema import JsonSchemaMode
 
 from domain.user import Role
+from middlewares.problem_details import problem_details
 from routes.answers import Problem
 from routes.api import Operation
 from routes.examples import example_of
@@ -246,16 +247,7 @@ def _refusal_name(status: int, codes: Iterable[str]) -> str:
 
 
 def _refused(status: int, codes: Sequence[str]) -> Schema:
-    example = {
-        "type": f"urn:workerrmq:error:{codes[0]}",
-        "title": codes[0].replace("_", " ").capitalize(),
-        "status": status,
-        "detail": MEANINGS[status],
-        "instance": "/path",
-        "code": codes[0],
-        "requestId": "e762559bf26119e0",
-        "errors": [],
-    }
+    example = problem_details(status, codes[0], MEANINGS[status], "e762559bf26119e0", "/path")
     names = ["X-Request-ID"]
     names += ["Retry-After"] if status in {429, 503} else ["WWW-Authenticate"] if status == 401 else []
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.schedule import ScheduledLevel
+from domain.details import ScheduledLevel
 from middlewares.auth import services
 from routes.api import Api, Reply
 from routes.inputs import PageQuery

@@ -8,10 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from typing import NamedTuple
 
-from domain.errors import WorkerError
+from domain.errors import StoreUnavailable, WorkerError
 from domain.model import Model
+from domain.registry import ConsumerFilter
+from gateway.mongo.consumers import ConsumerRegistry
+from gateway.mongo.heartbeats import Heartbeats
 from services.complaints import Complaints
-from services.worker_count import WorkersState
 
 
 class DependencyState(Model):
@@ -19,6 +21,17 @@ class DependencyState(Model):
 
     up: bool
     milliseconds: float
+    detail: str | None
+
+
+class WorkersState(Model):
+    """The live worker processes of all hosts: their number, and the ages of the latest and the oldest of their
+    heartbeats. `detail` is set when consumers are enabled but no worker is alive."""
+
+    live: int
+    enabled_consumers: int
+    latest_heartbeat_seconds: float | None
+    oldest_heartbeat_seconds: float | None
     detail: str | None
 
 
@@ -84,3 +97,22 @@ def _measured(probe: Callable[[], None]) -> DependencyState:
         detail = exc.detail
     milliseconds = round((time.monotonic() - started) * 1000, 1)
     return DependencyState(up=detail is None, milliseconds=milliseconds, detail=detail)
+
+
+def count_workers(heartbeats: Heartbeats, registry: ConsumerRegistry) -> WorkersState | None:
+    """Return the counts, or None while the store is down."""
+    try:
+        ages = heartbeats.ages()
+        enabled = registry.find(1, 1, ConsumerFilter(desired="enabled")).total
+    except StoreUnavailable:
+        return None
+    return WorkersState(
+        live=len(ages),
+        enabled_consumers=enabled,
+        latest_heartbeat_seconds=min(ages, default=None),
+        oldest_heartbeat_seconds=max(ages, default=None),
+        detail=_NO_WORKER if enabled and not ages else None,
+    )
+
+
+_NO_WORKER = "No worker is alive, so no message is delivered. Run WorkerRMQ.py, or gunicorn with CONSUMERS=inline."

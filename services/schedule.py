@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
 from delivery.delays import longest_wait
-from domain.details import Page
+from domain.details import Page, ScheduledLevel
 from domain.overview import QueueOutline
-from domain.schedule import ScheduledLevel
 from domain.selection import Selection
 from gateway.amqp.topology import scheduled_level
 from services.selecting import selected
