@@ -32,15 +32,12 @@ def _published(body: PublishRequest) -> Iterator[str | None]:
             yield one.properties.reply_to
 
 
-_PUBLISHED = Touches(_published)
-
-
 @api.post(
     "/messagePublish",
     role="publisher",
     idempotent=True,
     audit="refused",
-    touches=_PUBLISHED,
+    touches=Touches(_published),
     lines="messages",
     statuses=(200, 207),
     refuses=(*COPIES, "422 exchange_not_found", *AMQP, "503 queue_unavailable"),

@@ -64,7 +64,6 @@ def _declared(body: QueueSpec) -> list[str | None]:
     return [body.queue_name, key if to_a_queue else None]
 
 
-_DECLARED = Touches(_declared)
 _NO_QUEUE = "404 queue_not_found"
 
 
@@ -72,7 +71,7 @@ _NO_QUEUE = "404 queue_not_found"
     "/createQueue",
     role="operator",
     idempotent=True,
-    touches=_DECLARED,
+    touches=Touches(_declared),
     statuses=(200, 201),
     refuses=("400 refused_by_broker", "409 queue_exists_otherwise", "423 locked", *QUEUE),
 )

@@ -59,7 +59,6 @@ def _both_queues(body: DeadLetterSelection) -> list[str]:
 
 
 _LETTERS = Touches(lambda query: [query.dead_letter_queue])
-_ITS_REPLAY = Touches(_queues_of)
 _BEGINNING: dict[str, Any] = {
     "role": "operator",
     "idempotent": True,
@@ -127,7 +126,7 @@ def _begun(body: DeadLetterSelection) -> Reply[Replay]:
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
-@api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, refuses=("404 not_found",))
+@api.get("/getReplay", role="viewer", touches=Touches(_queues_of), refuses=("404 not_found",))
 def get_replay(query: WhichReplay) -> Reply[Replay]:
     """Get a replay, a move or a deletion with its progress."""
     return Reply(services.replays.get(query.replay_id))

@@ -1,7 +1,7 @@
 // Makes the fields of a form from the API's description (/openapi.json), so that a form has every field of its operation,
 // as the CLI has options. An empty field has its default.
 
-import { all, get } from "./api.js";
+import { all, get, post } from "./api.js";
 import { ask } from "./dialog.js";
 
 const LONG = 4096; // characters; texts that may be longer get several lines
@@ -41,9 +41,11 @@ export async function fieldsOf(operation, { first = [], omit = [], values = {}, 
   return fields.map((one) => ({ ...one, more: first.length > 0 && !first.includes(one.name) })).sort((one, other) => rank(one) - rank(other));
 }
 
-// Opens a dialog with the form of an operation; see `ask` and `fieldsOf`.
-export async function askFor(operation, { first, omit, values, own, extra = [], ...dialog }) {
-  return ask({ ...dialog, fields: [...await fieldsOf(operation, { first, omit, values, own }), ...extra] });
+// Opens a dialog with the form of an operation; see `ask` and `fieldsOf`. Without `run`, it sends the values to the
+// operation, and shows what `said(values)` returns.
+export async function askFor(operation, { first, omit, values, own, said, ...dialog }) {
+  const run = async (typed) => { await post(operation, typed); return said(typed); };
+  return ask({ run, ...dialog, fields: await fieldsOf(operation, { first, omit, values, own }) });
 }
 
 function inside({ properties, required = [] }, path, values, schemas) {
