@@ -43,11 +43,8 @@ def audited(handle: Callable[[], Response], inputs: Mapping[str, Any], only_refu
     Raises the errors of `handle`."""
     try:
         answer = handle()
-    except WorkerError as exc:
+    except Exception as exc:
         _record(inputs.get("body"), status_of(exc))
-        raise
-    except Exception:
-        _record(inputs.get("body"), 500)
         raise
     if not only_refused or answer.status_code >= 400:
         _record(inputs.get("body"), answer.status_code)

@@ -53,8 +53,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def status_of(error: errors.WorkerError) -> int:
-    """Return the HTTP status of a domain error."""
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error."""
     return next((STATUSES[base] for base in type(error).__mro__ if base in STATUSES), 500)
 
 

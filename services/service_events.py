@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from domain.message import Message
 from domain.names import EVENTS
 from gateway.management import BindingGateway, ExchangeGateway, QueueLookup
 from gateway.mongo import Store
+from runtime.threads import OneThread
 from services.complaints import Complaints
 from services.conditions import UNKNOWN_WITHOUT_BROKER, observed
 from services.consumer_state import Live
@@ -54,7 +54,7 @@ class EventPeriods:
     """maximum of that pause"""
 
 
-class ServiceEvents:
+class ServiceEvents(OneThread):
     """Owns one thread. Others may call `start` and `stop`."""
 
     def __init__(
@@ -81,20 +81,10 @@ class ServiceEvents:
         self._refused: dict[Key, tuple[float, float]] = {}  # when to publish again (monotonic time), after which pause
         self._consumers = RegistryCopy(store.consumers.version, store.consumers.outlines)
 
-    def start(self) -> None:
-        self._process = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="workerrmq-events", daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """End the thread within `timeout` seconds, unless it is waiting for a dependency."""
-        self._stopping.set()
-        self._thread.join(timeout)
-
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._process = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         while True:
             self._complaints.attempt("store", "events", self._turn)
             if self._stopping.wait(self._periods.turn):
