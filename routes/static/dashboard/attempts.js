@@ -17,14 +17,14 @@ function answer(one) {
 export const ATTEMPTS = {
   key: (one) => `${one.at} ${one.consumerId} ${one.messageId} ${one.attempt}`,
   columns: [
-    { title: "At", sort: "at", falling: true, value: (one) => one.at, cell: (one) => time(one.at) },
-    { title: "Result", sort: "result", value: (one) => one.result, cell: (one) => badge(one.result) },
+    { title: "At", sort: "at", falling: true, format: time },
+    { title: "Result", sort: "result", format: badge },
     { title: "Answer", value: (one) => answer(one), kind: "wide" },
     { title: "Duration", sort: "durationMs", value: (one) => milliseconds(one.durationMs), kind: "number" },
-    { title: "Attempt", sort: "attempt", value: (one) => one.attempt, kind: "number" },
-    { title: "Next attempt", value: (one) => one.nextAt, cell: (one) => time(one.nextAt) },
-    { title: "Consumer", sort: "consumer", value: (one) => one.consumer, cell: (one) => (one.consumer ? link(one.consumer, ["consumer", one.consumer]) : "–") },
-    { title: "Message", value: (one) => one.messageId, cell: (one) => messageId(one.messageId) },
+    { title: "Attempt", sort: "attempt", kind: "number" },
+    { title: "Next attempt", field: "nextAt", format: time },
+    { title: "Consumer", sort: "consumer", cell: (one) => (one.consumer ? link(one.consumer, ["consumer", one.consumer]) : "–") },
+    { title: "Message", field: "messageId", format: messageId },
   ],
 };
 

@@ -14,13 +14,13 @@ export function show(place) {
     empty: "No entries match.",
     key: (entry) => entry.requestId + entry.at,
     columns: [
-      { title: "At", sort: "at", falling: true, value: (entry) => entry.at, cell: (entry) => time(entry.at) },
+      { title: "At", sort: "at", falling: true, format: time },
       { title: "User", sort: "user", value: (entry) => entry.user || "" },
-      { title: "Action", sort: "action", value: (entry) => entry.action },
+      { title: "Action", sort: "action" },
       { title: "Resource", value: (entry) => Object.values(entry.resource).join(", "), kind: "wide" },
-      { title: "Changes", value: (entry) => entry.changes, cell: (entry) => changes(entry.changes), kind: "wide first" },
-      { title: "Status", sort: "status", value: (entry) => entry.status, kind: "number" },
-      { title: "From", sort: "remote", value: (entry) => entry.remote },
+      { title: "Changes", field: "changes", format: changes, kind: "wide first" },
+      { title: "Status", sort: "status", kind: "number" },
+      { title: "From", sort: "remote" },
     ],
   });
 }

@@ -14,11 +14,11 @@ export function show(place) {
     key: (one) => one.connectionId,
     columns: [
       { title: "Connection", sort: "connectionName", value: (one) => [one.connectionId, one.connectionName], cell: name, kind: "wide" },
-      { title: "State", sort: "state", value: (one) => one.state, cell: (one) => badge(one.state) },
-      { title: "User", sort: "user", value: (one) => one.user },
-      { title: "Channels", sort: "channels", value: (one) => one.channels, kind: "number" },
+      { title: "State", sort: "state", format: badge },
+      { title: "User", sort: "user" },
+      { title: "Channels", sort: "channels", kind: "number" },
       { title: "TLS", value: (one) => (one.tls ? "yes" : "no") },
-      { title: "Since", sort: "connectedAt", falling: true, value: (one) => one.connectedAt, cell: (one) => time(one.connectedAt) },
+      { title: "Since", sort: "connectedAt", falling: true, format: time },
       { title: "Actions", value: () => "", cell: (one) => (may("operator") ? closer(one) : ""), kind: "actions" },
     ],
   });

@@ -33,13 +33,13 @@ export function show(place) {
       { title: "Consumer", sort: "name", value: (one) => [one.name, one.queueName, one.url], cell: name, kind: "wide first" },
       { title: "State", sort: "state", value: stateOf, cell: (one) => badge(stateOf(one)) },
       { title: "Reason", value: (one) => [reasonOf(one), lastError(one)], cell: why, kind: "wide first" },
-      { title: "Backlog", sort: "backlog", value: (one) => one.backlog, cell: (one) => count(one.backlog), kind: "number" },
+      { title: "Backlog", sort: "backlog", format: count, kind: "number" },
       { title: "Success", sort: "successRate", falling: false, value: (one) => percent(one.successRate), kind: "number" },
       { title: "p99", sort: "latencyP99Ms", value: (one) => milliseconds(one.latencyP99Ms), kind: "number" },
-      { title: "Delivered", sort: "delivered", value: (one) => one.delivered, cell: (one) => count(one.delivered), kind: "number" },
-      { title: "Retried", sort: "retried", value: (one) => one.retried, cell: (one) => count(one.retried), kind: "number" },
-      { title: "Dead-lettered", sort: "deadLettered", value: (one) => one.deadLettered, cell: (one) => count(one.deadLettered), kind: "number" },
-      { title: "Actions", value: (one) => one.desiredState, cell: (one) => pauseOrResume(one.name, one.desiredState) || "", kind: "actions" },
+      { title: "Delivered", sort: "delivered", format: count, kind: "number" },
+      { title: "Retried", sort: "retried", format: count, kind: "number" },
+      { title: "Dead-lettered", sort: "deadLettered", format: count, kind: "number" },
+      { title: "Actions", field: "desiredState", cell: (one) => pauseOrResume(one.name, one.desiredState) || "", kind: "actions" },
     ],
   });
   return view;

@@ -99,7 +99,7 @@ function groupTable(act, choose, saved) {
     columns: [
       { title: "Cause", value: label, cell: cause, kind: "wide first" },
       { title: "Messages", value: (one) => [one.count, one.perSecond], cell: (one) => [count(one.count), el("small", {}, one.perSecond && rate(one.perSecond) !== "0" ? `+${rate(one.perSecond)}/s` : "")], kind: "number" },
-      { title: "Since", value: (one) => one.since, cell: (one) => (one.since ? [time(one.since), el("small", {}, since(one.since))] : "–") },
+      { title: "Since", field: "since", cell: (one) => (one.since ? [time(one.since), el("small", {}, since(one.since))] : "–") },
       { title: "Consumer", value: (one) => [one.consumer, one.queueName], cell: whose, kind: "wide" },
       { title: "Actions", value: (one) => [one.count, one.queueName], cell: actions, kind: "actions" },
     ],

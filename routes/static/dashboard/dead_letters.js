@@ -16,8 +16,8 @@ export function show(place) {
     empty: "No dead-letter queues, so there are no dead letters.",
     key: (one) => one.queueName,
     columns: [
-      { title: "Queue", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["dead-letter-queue", one.queueName]), kind: "wide" },
-      { title: "Dead letters", value: (one) => one.messages, cell: (one) => count(one.messages), kind: "number" },
+      { title: "Queue", field: "queueName", cell: (one) => link(one.queueName, ["dead-letter-queue", one.queueName]), kind: "wide" },
+      { title: "Dead letters", field: "messages", format: count, kind: "number" },
       { title: "New/s", value: (one) => rate(one.publishRate), kind: "number" },
       { title: "Size", value: (one) => bytes(one.messageBytes), kind: "number" },
     ],

@@ -16,10 +16,10 @@ export function show(place) {
     empty: "No exchanges match.",
     key: (one) => one.exchange,
     columns: [
-      { title: "Exchange", sort: "exchange", value: (one) => one.exchange, cell: (one) => (one.exchange ? link(one.exchange, ["exchange", one.exchange]) : "(default)"), kind: "wide" },
-      { title: "Type", sort: "type", value: (one) => one.type },
-      { title: "In/s", sort: "publishInRate", value: (one) => one.publishInRate, cell: (one) => rate(one.publishInRate), kind: "number" },
-      { title: "Out/s", sort: "publishOutRate", value: (one) => one.publishOutRate, cell: (one) => rate(one.publishOutRate), kind: "number" },
+      { title: "Exchange", sort: "exchange", cell: (one) => (one.exchange ? link(one.exchange, ["exchange", one.exchange]) : "(default)"), kind: "wide" },
+      { title: "Type", sort: "type" },
+      { title: "In/s", sort: "publishInRate", format: rate, kind: "number" },
+      { title: "Out/s", sort: "publishOutRate", format: rate, kind: "number" },
       { title: "Settings", value: settings, kind: "wide" },
     ],
   });

@@ -17,12 +17,12 @@ export function show(place) {
     empty: "No API keys.",
     key: (key) => key.name,
     columns: [
-      { title: "Key", sort: "name", value: (key) => key.name, kind: "wide" },
-      { title: "Role", sort: "role", value: (key) => key.role },
+      { title: "Key", sort: "name", kind: "wide" },
+      { title: "Role", sort: "role" },
       { title: "Queues", value: (key) => key.queues.join(", ") || "all", kind: "wide" },
-      { title: "Expires", sort: "expiresAt", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
+      { title: "Expires", sort: "expiresAt", cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
       { title: "Last used", sort: "lastUsedAt", falling: true, value: (key) => ago(key.lastUsedAt) },
-      { title: "Created by", sort: "createdBy", value: (key) => key.createdBy },
+      { title: "Created by", sort: "createdBy" },
       { title: "Actions", value: () => "", cell: (key) => button("Delete", () => askToDelete(key), { class: "quiet", "aria-label": `Delete ${key.name}` }), kind: "actions" },
     ],
   });

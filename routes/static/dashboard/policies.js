@@ -17,11 +17,11 @@ export function show(place) {
     empty: "No policies match.",
     key: (one) => one.name,
     columns: [
-      { title: "Policy", sort: "name", value: (one) => one.name, kind: "wide" },
-      { title: "Pattern", sort: "pattern", value: (one) => one.pattern, kind: "wide" },
-      { title: "Applies to", sort: "applyTo", value: (one) => one.applyTo },
-      { title: "Settings", value: (one) => one.definition, cell: (one) => Object.entries(one.definition).map(([name, value]) => el("div", {}, `${name}: ${JSON.stringify(value)}`)), kind: "wide" },
-      { title: "Priority", sort: "priority", value: (one) => one.priority, kind: "number" },
+      { title: "Policy", sort: "name", kind: "wide" },
+      { title: "Pattern", sort: "pattern", kind: "wide" },
+      { title: "Applies to", sort: "applyTo" },
+      { title: "Settings", field: "definition", cell: (one) => Object.entries(one.definition).map(([name, value]) => el("div", {}, `${name}: ${JSON.stringify(value)}`)), kind: "wide" },
+      { title: "Priority", sort: "priority", kind: "number" },
       { title: "Actions", value: (one) => one, cell: (one) => (may("operator") ? actions(one) : ""), kind: "actions" },
     ],
   });

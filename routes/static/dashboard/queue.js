@@ -22,9 +22,9 @@ export function show(place) {
     empty: "This service has no consumer for the queue.",
     key: (one) => one.consumerId,
     columns: [
-      { title: "Consumer", value: (one) => one.name, cell: (one) => link(one.name, ["consumer", one.name]) },
+      { title: "Consumer", field: "name", cell: (one) => link(one.name, ["consumer", one.name]) },
       { title: "State", value: stateOf, cell: (one) => badge(stateOf(one)) },
-      { title: "Target", value: (one) => one.url, kind: "wide" },
+      { title: "Target", field: "url", kind: "wide" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
       { title: "Reason", value: reasonOf, kind: "wide" },
     ],

@@ -19,11 +19,11 @@ export function show(place) {
     empty: "No users.",
     key: (user) => user.username,
     columns: [
-      { title: "User", sort: "username", value: (user) => user.username, kind: "wide" },
-      { title: "Role", sort: "role", value: (user) => user.role },
-      { title: "State", value: (user) => user.disabled, cell: (user) => (user.disabled ? badge("disabled") : "") },
-      { title: "Created", sort: "createdAt", falling: true, value: (user) => user.createdAt, cell: (user) => time(user.createdAt) },
-      { title: "Changed", sort: "updatedAt", falling: true, value: (user) => user.updatedAt, cell: (user) => time(user.updatedAt) },
+      { title: "User", sort: "username", kind: "wide" },
+      { title: "Role", sort: "role" },
+      { title: "State", field: "disabled", cell: (user) => (user.disabled ? badge("disabled") : "") },
+      { title: "Created", sort: "createdAt", falling: true, format: time },
+      { title: "Changed", sort: "updatedAt", falling: true, format: time },
       { title: "Actions", value: (user) => [user.disabled, user.role], cell: actions, kind: "actions" },
     ],
   });
