@@ -56,10 +56,7 @@ def apply(operation: Operation, description: Description) -> click.Command:
         given = inputs(fields, typed)
         body = {**given.body, "configuration": _read(path)}
         content = service.request(operation.method, operation.path, body=body, timeout=_TIMEOUT).json()
-        if as_json:
-            show.as_json(content)
-        else:
-            _show(content)
+        show.as_json(content) if as_json else _show(content)
         states = Counter(step["state"] for step in content["steps"])
         if left := states["blocked"] + states["failed"]:
             raise Failed(f"{left} of {states.total()} steps {'was' if left == 1 else 'were'} blocked or failed.")

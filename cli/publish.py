@@ -59,10 +59,7 @@ def command(operation: Operation, description: Description) -> click.Command:
             return
         given.body.update({**where, **({"message": message} if message is not None else _read(file, where))})
         content = send(service, operation, given).json()
-        if as_json:
-            show.as_json(content)
-        else:
-            show.change(content)
+        show.as_json(content) if as_json else show.change(content)
 
     return built(operation, params, run, _HELP)
 
