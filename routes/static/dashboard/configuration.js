@@ -114,6 +114,7 @@ function stepTable() {
       { title: "Detail", value: (one) => one.detail || "", kind: "wide" },
     ],
   });
-  steps.content.forEach((one) => { one.hidden = true; });
-  return { ...steps, clear: () => steps.content.forEach((one) => { one.hidden = true; }) };
+  const clear = () => steps.content.forEach((one) => { one.hidden = true; });
+  clear();
+  return { ...steps, clear };
 }
