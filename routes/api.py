@@ -20,7 +20,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partialmethod
 from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 from flask import Blueprint, Response
@@ -149,8 +148,15 @@ class Api:
 
         return register
 
-    get = partialmethod(route, "GET")
-    post = partialmethod(route, "POST")
-    patch = partialmethod(route, "PATCH")
-    delete = partialmethod(route, "DELETE")
-    """The `body` of a DELETE may also be sent, and is documented, as query parameters."""
+    def get(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("POST", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[View], View]:
+        """Register a view whose `body` may also be sent, and is documented, as query parameters."""
+        return self.route("DELETE", path, **options)

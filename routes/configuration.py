@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -73,7 +73,8 @@ def export_configuration(query: ExportQuery) -> Reply[Exported]:
     current values."""
     configuration, not_exported = services.configurations.export(query.label)
     content = configuration.model_dump(by_alias=True, mode="json", exclude_defaults=True)
-    return Reply({"configuration": content, "notExported": not_exported})
+    exported: Any = {"configuration": content, "notExported": not_exported}
+    return Reply(exported)
 
 
 @api.post("/applyConfiguration", role="admin", statuses=(200, 207), refuses=QUEUE)
@@ -97,7 +98,7 @@ def apply_configuration(body: ApplyConfiguration) -> Reply[Applied]:
     )
 
 
-def _answer(steps: list[PlannedStep], message: str, status: int = 200) -> Reply:
+def _answer(steps: list[PlannedStep], message: str, status: int = 200) -> Reply[Applied]:
     equal = "The installation already has this configuration."
     return Reply(Applied(message=message if steps else equal, steps=steps), status)
 

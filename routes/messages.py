@@ -78,7 +78,7 @@ def get_messages(body: GetMessages) -> Reply[list[HeldMessage]]:
     return Reply(services.messages.get(body, caller().username))
 
 
-def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply:
+def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply[Any]:
     results = [_result(message, error) for message, error in zip(batch, errors, strict=True)]
     failed = len(errors) - errors.count(None)
     counts: dict[str, Any] = {"published": len(errors) - failed, "failed": failed, "results": results}

@@ -64,7 +64,7 @@ def login(body: Credentials) -> Reply[LoggedIn]:
     return _logged_in("Logged in.", body.username, body.password)
 
 
-def _logged_in(message: str, username: str, password: SecretStr) -> Reply:
+def _logged_in(message: str, username: str, password: SecretStr) -> Reply[LoggedIn]:
     token, grant, user = services.login.login(username, password.get_secret_value(), request.remote_addr or "")
     return Reply(LoggedIn(message=message, token=token, expires_at=grant.expires_at, role=user.role))
 
