@@ -33,10 +33,8 @@ function closer({ connectionId, connectionName }) {
     title: "Close this connection?",
     text: `${connectionName || connectionId} is closed from the broker's side. Its unacked messages go back to their queues. Most clients reconnect.`,
     verb: "Close connection",
-    async run() {
-      await remove("closeConnection", { connectionId });
-      return "Closed the connection.";
-    },
+    run: () => remove("closeConnection", { connectionId }),
+    said: "Closed the connection.",
   });
   return button("Close", close, { class: "quiet", "aria-label": `Close ${connectionId}` });
 }

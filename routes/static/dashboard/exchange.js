@@ -67,10 +67,8 @@ function unbind(binding) {
     title: `Unbind ${to}?`,
     text: `${to} gets no more messages from ${binding.exchange} by the routing key “${binding.routingKey}”. Messages that it has stay.`,
     verb: "Unbind",
-    async run() {
-      await post("unbindQueue", binding);
-      return `Unbound ${to}.`;
-    },
+    run: () => post("unbindQueue", binding),
+    said: `Unbound ${to}.`,
   });
 }
 

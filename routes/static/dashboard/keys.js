@@ -47,9 +47,7 @@ function askToDelete({ name }) {
     text: "Requests with this key are rejected at once.",
     name,
     verb: "Delete API key",
-    async run() {
-      await remove("deleteApiKey", { name });
-      return `Deleted the API key ${name}.`;
-    },
+    run: () => remove("deleteApiKey", { name }),
+    said: `Deleted the API key ${name}.`,
   });
 }

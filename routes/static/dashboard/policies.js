@@ -53,9 +53,7 @@ function askToDelete(name) {
     text: "Its settings no longer apply. Then the policy with the next lower priority applies, if one matches.",
     name,
     verb: "Delete policy",
-    async run() {
-      await remove("deletePolicy", { name });
-      return `Deleted the policy ${name}.`;
-    },
+    run: () => remove("deletePolicy", { name }),
+    said: `Deleted the policy ${name}.`,
   });
 }

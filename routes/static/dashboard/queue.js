@@ -87,10 +87,8 @@ export function askToPurge(name) {
     text: "All ready messages are deleted permanently. Unacked messages stay.",
     name,
     verb: "Purge queue",
-    async run() {
-      await post("purgeQueue", { queueName: name });
-      return `Purged ${name}.`;
-    },
+    run: () => post("purgeQueue", { queueName: name }),
+    said: `Purged ${name}.`,
   });
 }
 

@@ -74,9 +74,7 @@ function askToDelete({ username }) {
     text: "This also ends all sessions of the user.",
     name: username,
     verb: "Delete user",
-    async run() {
-      await remove("deleteUser", { username });
-      return `Deleted ${username}.`;
-    },
+    run: () => remove("deleteUser", { username }),
+    said: `Deleted ${username}.`,
   });
 }
