@@ -59,7 +59,6 @@ from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
 from services.routes import Routes
 from services.samples import Samples
-from services.schedule import Schedule
 from services.service_events import ServiceEvents
 from services.target_checks import TargetChecks
 from services.users import UserAccounts
@@ -134,7 +133,6 @@ def services_of(
         overviews=overviews,
         problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
-        schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts, store.audit, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),

@@ -22,4 +22,4 @@ def get_scheduled(query: ScheduledQuery) -> Reply[list[ScheduledLevel]]:
 
     RabbitMQ reports no more than that, so you cannot find, change or cancel a scheduled message. Counts are the
     broker's statistics, up to five seconds old. While a message moves to the next level, both levels may count it."""
-    return paged(services.schedule.page(query.page, query.page_size), query)
+    return paged(services.queues.scheduled(query.page, query.page_size), query)

@@ -24,7 +24,6 @@ from services.problems import Problems
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
-from services.schedule import Schedule
 from services.service_events import ServiceEvents
 from services.users import UserAccounts
 
@@ -45,7 +44,6 @@ class Services:
     dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples
-    schedule: Schedule
     configurations: Configurations
     connections: Connections
     users: UserAccounts

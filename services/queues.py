@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from domain.details import Page, QueueDetails
+from datetime import UTC, datetime
+
+from domain.details import Page, QueueDetails, ScheduledLevel
 from domain.errors import Invalid
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
 from domain.selection import Selection
 from gateway.management import QueueGateway
+from services.delayed import scheduled_levels
 from services.selecting import every, selected, visible
 
 
@@ -33,6 +36,11 @@ class Queues:
         shown = every(self._gateway.page, visible(Selection(), internal, dead_letters))
         found = [queue for queue in shown if only is None or only.admits(queue.queue_name)]
         return selected(found, wanted, lambda queue: (queue.queue_name,))
+
+    def scheduled(self, number: int, size: int) -> Page[ScheduledLevel]:
+        """Return one page of the delay levels that hold scheduled messages, the lowest first."""
+        levels = scheduled_levels(self._gateway.outlines(), datetime.now(UTC))
+        return selected(levels, Selection(number, size), lambda one: (one.queue_name,))
 
     def get(self, name: str) -> QueueDetails:
         """Return one queue. Raises NotFound."""
