@@ -166,7 +166,7 @@ def _parameter(name: str, schema: Schema, required: bool) -> Schema:
 def _request_body(one: Operation, schemas: dict[Key, Schema], components: dict[str, Schema]) -> Schema:
     name = operation_id(one)
     schema = schemas[name, "body"]
-    example = example_of(schema, components)
+    example = example_of(_whole(schema, components))
     content: dict[str, Schema] = {"application/json": {"schema": schema, "example": example}}
     if one.lines is not None:
         content[NDJSON] = {"schema": {"type": "string", "description": f"one item of `{one.lines}` per line, as JSON"}}
@@ -183,13 +183,7 @@ def _shown_masked(schema: Any) -> Any:
 
 
 def _whole(schema: Schema, components: dict[str, Schema]) -> Schema:
-    return components[_name(schema)] if "$ref" in schema else schema
-
-
-def _name(schema: Schema) -> str:
-    """Return the name of the schema that a reference points to; empty without a reference."""
-    name: str = schema.get("$ref", "").rpartition("/")[2]
-    return name
+    return components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
 def _responses(one: Operation, answer: Schema | None) -> dict[str, Schema]:
