@@ -112,18 +112,24 @@ def keep_in(path: Path) -> Directory | None:
     """Count in files under `path` from now on; reset all counters. Each forked process has separate files. Return
     None without space for them: then each process counts for itself.
     """
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() warns
-    for instrument in COUNTED:
-        instrument.clear()
-    _own.clear()
-    _requests.clear()
+    keep_in_memory()
     try:
         directory = Directory(path)
         directory.name()
     except OSError as exc:
         log.warning("metrics_not_shared", reason=f"{path}: {exc.strerror}")
-        values.ValueClass = values.MutexValue
         return None
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)  # prometheus_client reads only this variable
     values.ValueClass = values.MultiProcessValue(directory.name)
     return directory
+
+
+def keep_in_memory() -> None:
+    """Count in the memory of this process from now on; reset all counters, and close their files."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # while it is set, clear() warns
+    for instrument in COUNTED:
+        instrument.clear()
+    _own.clear()
+    _requests.clear()
+    values.close_all_multiprocess_files()
+    values.ValueClass = values.MutexValue

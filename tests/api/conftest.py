@@ -13,6 +13,7 @@ from flask import Flask
 
 from app import create_app
 from config import Settings
+from gateway.metrics.instruments import keep_in_memory
 from tests.api.client import ADMIN, PASSWORD, Api, Gunicorn, add_user
 from tests.api.host import METRICS_TOKEN, Host
 from tests.api.service import Service
@@ -40,9 +41,10 @@ def settings_for(data_dir: Path, **settings: Any) -> Settings:
 
 
 def end(app: Flask) -> None:
-    """End its threads and connections."""
+    """End its threads and connections, and count in memory: its directory may not outlive its test."""
     app.extensions["runtime"].stop(1)
     app.extensions["store"].close()
+    keep_in_memory()
 
 
 @pytest.fixture
