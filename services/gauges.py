@@ -7,7 +7,7 @@ host.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from domain.consumer_details import STATES
@@ -69,12 +69,14 @@ GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED,
 _BREAKERS = {"breaker-open": 2, "probing": 1}
 
 
-def of_dependencies(found: Mapping[str, DependencyState]) -> Iterator[Readings]:
-    yield UP.reads({(name,): float(one.up) for name, one in found.items()})
-    yield ANSWERED_IN.reads({(name,): one.milliseconds / 1000 for name, one in found.items()})
+def of_dependencies(states: Mapping[str, DependencyState]) -> Readings:
+    return {
+        UP: {(name,): float(one.up) for name, one in states.items()},
+        ANSWERED_IN: {(name,): one.milliseconds / 1000 for name, one in states.items()},
+    }
 
 
-def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
+def of_queues(queues: Sequence[QueueOutline]) -> Readings:
     dead = dead_letter_queues(queues)
     found = _empty(READY, UNACKED, QUEUE_CONSUMERS, DEAD, OLDEST)
     now = datetime.now(UTC)
@@ -91,10 +93,10 @@ def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
             found[DEAD][labels] += queue.ready + queue.unacked
     for gauge, value in zip((RETRIES, OVERDUE, SCHEDULED, SCHEDULED_OVERDUE), delayed(queues), strict=True):
         found[gauge] = {} if value is None else {(): value}
-    yield from (gauge.reads(values) for gauge, values in found.items())
+    return found
 
 
-def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat]) -> Iterator[Readings]:
+def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat]) -> Readings:
     live = Live(workers)
     found = _empty(STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, CERTIFICATE)
     found[WORKERS] = {(): len(workers)}
@@ -114,8 +116,8 @@ def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat
         if one.certificate_expires_at is not None:
             end = one.certificate_expires_at.timestamp()
             found[CERTIFICATE][labels] = min(found[CERTIFICATE].get(labels, end), end)
-    yield from (gauge.reads(values) for gauge, values in found.items())
+    return found
 
 
-def _empty(*gauges: Gauge) -> dict[Gauge, dict[tuple[str, ...], float]]:
+def _empty(*gauges: Gauge) -> Readings:
     return {gauge: defaultdict(float) for gauge in gauges}
