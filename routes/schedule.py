@@ -12,12 +12,8 @@ from routes.refusals import BROKER
 api = Api("schedule")
 
 
-class ScheduledQuery(PageQuery):
-    """Page of the list."""
-
-
 @api.get("/getScheduled", role="viewer", refuses=BROKER)
-def get_scheduled(query: ScheduledQuery) -> Reply[list[ScheduledLevel]]:
+def get_scheduled(query: PageQuery) -> Reply[list[ScheduledLevel]]:
     """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
 
     RabbitMQ reports no more than that, so you cannot find, change or cancel a scheduled message. Counts are the
