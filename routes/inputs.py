@@ -36,8 +36,7 @@ class PageQuery(Model):
     def check_fields(self, known: Sequence[str]) -> None:
         """Raise Invalid if `fields` has a name that is not in `known`."""
         if unknown := [name for name in self.only() if name not in known]:
-            sentence = f"{unknown[0][:60]!r} is an unknown field. Allowed: {', '.join(known)}"
-            raise Invalid(f"fields: {sentence}", fields=[("fields", sentence)])
+            raise Invalid.at("fields", f"{unknown[0][:60]!r} is an unknown field. Allowed: {', '.join(known)}")
 
 
 NDJSON = "application/x-ndjson"  # one JSON value per line

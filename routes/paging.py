@@ -36,7 +36,7 @@ class NamedQuery(PageQuery):
             try:
                 Pattern(self.name)
             except ValueError as exc:
-                raise Invalid(f"name: {exc}", fields=[("name", str(exc))]) from None
+                raise Invalid.at("name", str(exc)) from None
         sort: str = getattr(self, "sort", "")
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
 

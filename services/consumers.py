@@ -252,7 +252,8 @@ class Consumers:
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         if holds_delayed(spec.queue_name):
-            raise _unfit("This queue is reserved for the service's delayed messages. Use a queue of your own.")
+            own = "This queue is reserved for the service's delayed messages. Use a queue of your own."
+            raise Invalid.at("queueName", own, "queue_unfit")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:
@@ -262,7 +263,7 @@ class Consumers:
         except BrokerUnavailable as exc:
             return [f"The consumer starts when RabbitMQ is available. {exc.detail}"]
         if queue.unfit:
-            raise _unfit(queue.unfit)
+            raise Invalid.at("queueName", queue.unfit, "queue_unfit")
         return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
@@ -288,7 +289,3 @@ def _compared(existing: ConsumerSpec, wanted: ConsumerSpec, only: QueueScope | N
         )
     hidden = [field for field, value in wanted.stored().items() if field != "name" and value != asked[field]]
     return [f"{field}: credentials are not compared; change them with PATCH /updateConsumer." for field in hidden]
-
-
-def _unfit(sentence: str) -> Invalid:
-    return Invalid(f"queueName: {sentence}", code="queue_unfit", fields=[("queueName", sentence)])
