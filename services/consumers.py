@@ -225,24 +225,19 @@ class Consumers:
 
     def _refuse_route(self, consumer: RegisteredConsumer) -> None:
         """Raise Conflict if a consumer is a route of another one."""
-        if consumer.router is not None:
-            with suppress(NotFound):
-                self.find_one(WhichConsumer(name=consumer.router))
-                raise Conflict(
-                    f"The consumer {consumer.spec.name!r} is a route of {consumer.router!r}. Use PATCH "
-                    f"/updateConsumer of {consumer.router!r} to change or remove the route.",
-                    code="consumer_is_route",
-                )
+        if consumer.router is not None and self._routes.named(consumer.router):
+            raise Conflict(
+                f"The consumer {consumer.spec.name!r} is a route of {consumer.router!r}. Use PATCH "
+                f"/updateConsumer of {consumer.router!r} to change or remove the route.",
+                code="consumer_is_route",
+            )
 
     def _is_known(self, spec: ConsumerSpec, only: QueueScope | None) -> bool:
         """Return whether there is a consumer like a new one. Raise Conflict when another consumer has its name."""
-        name = spec.effective_name
-        with suppress(NotFound):
-            existing = self._registry.get(name)
-            if existing.spec.name == name:
-                _compared(self._routes.whole([existing])[0], spec, only)
-                return True
-        return False
+        existing = self._routes.named(spec.effective_name)
+        if existing is not None:
+            _compared(self._routes.whole([existing])[0], spec, only)
+        return existing is not None
 
     def _details(self, consumer: RegisteredConsumer, backlog: int | None = None) -> ConsumerDetails:
         """Return the consumer with its state. A change does not wait for RabbitMQ's management API to tell the
