@@ -75,14 +75,15 @@ def test_a_retry_that_lost_its_queue_comes_back_to_one_that_is_created_again(
     shell: Shell, queue: str, target: Target
 ) -> None:
     target.answer = 503
-    shell.done("consumers", "create", queue, "--url", target.url(), "--retry-schedule", "3", "--retry-jitter", "0")
+    delay = "15"  # longer than the commands until the queue is deleted
+    shell.done("consumers", "create", queue, "--url", target.url(), "--retry-schedule", delay, "--retry-jitter", "0")
     shell.done("publish", queue, "orphan")
     level = ("queues", "list", "--include-internal", "--name", "workerrmq.delay.")
     wait_until(lambda: [one for one in shell.json(*level) if one["messages"]], message="the retry in a level")
     shell.done("consumers", "delete", queue)
     shell.done("queues", "delete", queue)
     orphans = "workerrmq.orphans"
-    wait_until(lambda: shell.json("dead-letters", "list", queue, "--dead-letter-queue", orphans), message="an orphan")
+    wait_until(lambda: shell.json("dead-letters", "list", queue, "--dead-letter-queue", orphans), 60, "an orphan")
 
     shell.done("queues", "create", queue)
     shell.done("dead-letters", "replay", queue, "--dead-letter-queue", orphans)
