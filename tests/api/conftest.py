@@ -62,8 +62,9 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
 
 
 @pytest.fixture
-def api(make_app: MakeApp, store: StoreNode, unique_name: str) -> Api:
-    """A client, logged in as admin, of an app with a store and no broker."""
+def api(store: StoreNode, make_app: MakeApp, unique_name: str) -> Api:
+    """A client, logged in as admin, of an app with a store and no broker. The app ends before the store is emptied,
+    because of the order of the parameters."""
     client = Api(make_app(mongo_uri=store.uri(database_of(unique_name))))
     add_user(client.app, ADMIN, "admin")
     assert client.login().status_code == 200
@@ -71,7 +72,7 @@ def api(make_app: MakeApp, store: StoreNode, unique_name: str) -> Api:
 
 
 @pytest.fixture
-def make_service(make_app: MakeApp, broker: BrokerNode, store: StoreNode, unique_name: str) -> Callable[..., Service]:
+def make_service(broker: BrokerNode, store: StoreNode, make_app: MakeApp, unique_name: str) -> Callable[..., Service]:
     """Makes a client of an app over the store and each broker in turn, connected to both."""
 
     def make(**settings: Any) -> Service:

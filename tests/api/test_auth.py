@@ -301,7 +301,7 @@ def test_a_store_that_hangs_is_not_ready(api: Api, store: StoreNode) -> None:
 
 
 def test_an_app_that_starts_before_its_store_makes_the_first_user_when_it_can(
-    make_app: MakeApp, store: StoreNode
+    store: StoreNode, make_app: MakeApp
 ) -> None:
     store.kill()
     api = Api(make_app(mongo_uri=store.uri("late")))

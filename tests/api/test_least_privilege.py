@@ -28,7 +28,7 @@ MakeService = Callable[..., Service]
 
 
 @pytest.fixture
-def make_user(make_app: MakeApp, broker: BrokerNode, store: StoreNode, unique_name: str) -> Iterator[MakeService]:
+def make_user(broker: BrokerNode, store: StoreNode, make_app: MakeApp, unique_name: str) -> Iterator[MakeService]:
     """Starts the service with inline consumers, as a user with these permissions in a new virtual host."""
     name = unique_name[-20:]
 

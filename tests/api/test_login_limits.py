@@ -20,7 +20,7 @@ from tests.support.store import StoreNode
 
 
 @pytest.fixture
-def behind_proxy(make_app: MakeApp, store: StoreNode, unique_name: str) -> Callable[[str, str, str], int]:
+def behind_proxy(store: StoreNode, make_app: MakeApp, unique_name: str) -> Callable[[str, str, str], int]:
     """The status of a login that a proxy passes on with this X-Forwarded-For."""
     client = Api(make_app(mongo_uri=store.uri(database_of(unique_name)), trusted_proxies=1))
     add_user(client.app, ADMIN, "admin")

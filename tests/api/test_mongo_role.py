@@ -66,7 +66,7 @@ def commands() -> Iterator[Commands]:
 
 
 def test_the_role_allows_every_command_and_no_action_that_none_needs(
-    commands: Commands, make_app: MakeApp, embedded: BrokerNode, store: StoreNode, target: Target
+    commands: Commands, store: StoreNode, make_app: MakeApp, embedded: BrokerNode, target: Target
 ) -> None:
     places = {"rabbitmq_url": embedded.amqp_url, "rabbitmq_management_url": embedded.management_url}
     service = Service(make_app(mongo_uri=store.uri("role"), consumers="inline", **places))

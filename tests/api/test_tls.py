@@ -92,7 +92,7 @@ def reasons(make_app: MakeApp) -> Callable[..., tuple[str, str]]:
 
 
 def test_messages_go_all_the_way_with_a_private_ca_and_a_client_certificate(
-    make_app: MakeApp, node: RabbitNode, authority: Authority, client: Files, store: StoreNode, target: Target
+    store: StoreNode, make_app: MakeApp, node: RabbitNode, authority: Authority, client: Files, target: Target
 ) -> None:
     settings = {**places(node), **files(authority, client), "mongo_uri": store.uri("tls"), "consumers": "inline"}
     service = Service(make_app(**settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -44,6 +45,7 @@ class Consumers:
         nodes = BrokerNodes.parse(url)
         self.thread = ConsumerThread(nodes, "test-consumer", guard, periods=periods, egress=egress, limits=limits)
         self._desired: dict[str, Subscription] = {}
+        self._revisions: Counter[str] = Counter()  # grow as the registry's, also when a consumer is removed between
         self.thread.start()
 
     def run(
@@ -83,9 +85,8 @@ class Consumers:
         self.apply()
 
     def _want(self, key: str, spec: ConsumerSpec, facts: QueueFacts, retiring: tuple[RetiringSecret, ...]) -> None:
-        before = self._desired.get(key)
-        revision = before.revision + 1 if before else 1
-        self._desired[key] = Subscription(key, revision, spec, facts, retiring_secrets=retiring)
+        self._revisions[key] += 1
+        self._desired[key] = Subscription(key, self._revisions[key], spec, facts, retiring_secrets=retiring)
 
     def spec(self, key: str) -> ConsumerSpec:
         """Return the latest definition of a consumer."""

@@ -19,7 +19,7 @@ from gateway.amqp.publisher_thread import PublisherThread
 from gateway.consuming.breakers import Breakers, TargetBreaker
 from tests.delivery.reading import reader_of
 from tests.delivery.running import Consumers
-from tests.support.amqp import publish, ready, take
+from tests.support.amqp import declare_until_consumed, publish, ready, take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.rabbitmq import RabbitNode
@@ -113,14 +113,14 @@ def test_an_ordered_consumer_keeps_its_order_when_its_breaker_opens_and_closes(
 def test_an_expiring_queue_outlives_the_pause_of_its_ordered_consumer(
     make_consumers: Callable[..., Consumers], channel: BlockingChannel, unique_name: str, target: Target
 ) -> None:
-    channel.queue_declare(unique_name, durable=True, arguments={"x-expires": 1500})
     consumers = make_consumers(periods=Periods(held=0.9))
-    for number in range(2):
-        publish(channel, unique_name, str(number), message_id=f"m-{number}")
-    consumers.deliver(
+    consumers.run(
         unique_name, target.url("/retry-after?seconds=6&status=429&times=1"), facts=QueueFacts(expires=True),
         ordering="queue",
     )  # fmt: skip
+    declare_until_consumed(channel, unique_name, {"x-expires": 1500})
+    for number in range(2):
+        publish(channel, unique_name, str(number), message_id=f"m-{number}")
     wait_until(lambda: (one := consumers.report(unique_name)) and one.delivered == 2, 60)
 
 

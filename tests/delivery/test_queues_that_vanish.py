@@ -10,7 +10,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from delivery.periods import Periods
 from domain.registry import UNKNOWN_QUEUE, QueueFacts
 from tests.delivery.running import AT_ONCE, Consumers
-from tests.support.amqp import publish, ready, take
+from tests.support.amqp import declare_until_consumed, publish, ready, take
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -32,10 +32,10 @@ def test_an_expiring_queue_outlives_several_leases_while_its_consumer_sends_noth
     answer: int,
     state: str,
 ) -> None:
-    channel.queue_declare(unique_name, durable=True, arguments={"x-expires": 1500})
     consumers = make_consumers(periods=Periods(held=0.9))
     breaker = {"failures": 1, "openSeconds": 7}
-    consumers.deliver(unique_name, target.url(), facts=EXPIRES, breaker=breaker, prefetch=1)
+    consumers.run(unique_name, target.url(), facts=EXPIRES, breaker=breaker, prefetch=1)
+    declare_until_consumed(channel, unique_name, {"x-expires": 1500})
     target.answer = lambda request: answer if request.when < target.requests[0].when + 6 else 200
     publish(channel, unique_name, *map(str, range(20)))
     consumers.wait(unique_name, state)

@@ -243,16 +243,17 @@ def test_an_ordinary_consumer_delivers_the_events_and_its_own_failures_are_not_t
     consumer = registry.consumers.create(ConsumerSpec(queue_name=queue, url=target.url("/status/404")))[0]
     publish(channel, queue, b"body")
 
-    def texts() -> list[str]:
-        return [json.loads(one.body)["text"] for one in target.requests if one.path == "/slack"]
+    def texts(about: str = queue) -> list[str]:  # without those of a worker that is silent for long
+        received = [json.loads(one.body)["text"] for one in target.requests if one.path == "/slack"]
+        return [text for text in received if about in text]
 
     assert "suspended: The target answered HTTP 404" in wait_until(texts, 40)[0]
     registry.consumers.set_state(consumer.id, "paused")
     wait_until(lambda: len(texts()) == 2, 40)
     dead = f"{broken}.dlq"
-    wait_until(lambda: broker.management.get("queues", "/", dead).json().get("messages") == 2, 40)
+    wait_until(lambda: broker.management.get("queues", "/", dead).json().get("messages", 0) >= 2, 40)
     wait_until(lambda: registry.conditions.all() == {}, 20)
-    assert [text for text in texts() if broken in text] == []
+    assert texts(broken) == []
     assert len(texts()) == 2
 
 

@@ -95,7 +95,8 @@ def test_workers_share_a_rate_limit_and_the_share_of_one_that_dies_goes_to_the_o
     for worker in workers:
         worker.start()
     wait_until(lambda: running(registry) == 2, 30)
-    publish_ids(channel, queue, IDS)
+    ids = [f"m-{number}" for number in range(4000)]  # more than pass until the dead worker is noticed
+    publish_ids(channel, queue, ids)
     both = rate(target, 60)
     os.kill(workers[0].pid, signal.SIGKILL)
     wait_until(lambda: registry.heartbeats.count() == 1, 20)
@@ -103,7 +104,7 @@ def test_workers_share_a_rate_limit_and_the_share_of_one_that_dies_goes_to_the_o
     assert both <= 44, "a second, of both together"
     assert 24 < alone <= 44, "a second: not half of the limit any more"
     registry.consumers.update(consumer.id, spec.model_copy(update={"rate_limit": None}))
-    wait_delivered(target, IDS)
+    wait_delivered(target, ids)
 
 
 def rate(target: Target, count: int) -> float:

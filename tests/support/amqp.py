@@ -110,6 +110,11 @@ def ready(channel: BlockingChannel, queue: str) -> int:
     return int(channel.queue_declare(queue, passive=True).method.message_count)
 
 
+def declare_until_consumed(channel: BlockingChannel, queue: str, arguments: dict[str, Any]) -> None:
+    """Declare a durable queue until it has a consumer. Each declaration begins the time of x-expires anew."""
+    wait_until(lambda: channel.queue_declare(queue, durable=True, arguments=arguments).method.consumer_count)
+
+
 def wait_ready(channel: BlockingChannel, queue: str, count: int, timeout: float = 20) -> None:
     """Wait until a queue has `count` ready messages."""
     wait_for(channel, queue, timeout)
