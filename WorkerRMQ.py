@@ -52,7 +52,7 @@ def probe_server(settings: Settings, worker: Reconciler, exposition: Exposition)
     pages = worker_pages(
         worker.progress,
         Periods().stalled,
-        lambda: exposition.text((), None),
+        lambda: exposition.text({}, None),
         CONTENT_TYPE,
         settings.metrics_token.get_secret_value(),
     )

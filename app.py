@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from commands import service
 from commands import users as user_commands
 from config import Settings, SettingsError, load
+from domain.client_address import address_of
 from domain.origins import parse_origins
 from gateway.amqp.publisher_thread import PublisherThread
 from gateway.metrics.instruments import count_request
@@ -24,10 +25,9 @@ from gateway.mongo.collection import Document
 from gateway.mongo.secrets import Sealer
 from gateway.tracing import Tracing, open_tracing
 from middlewares.body_timeout import BodyTimeout
-from middlewares.client_address import ClientAddress
 from middlewares.cors import allow_origins
 from middlewares.request_log import RequestLog
-from middlewares.security_headers import SecurityHeaders
+from middlewares.security_headers import add_security_headers
 from routes import (
     api_keys,
     audit_log,
@@ -107,6 +107,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
+    add_security_headers(app)
     if settings.cors_origins:
         allow_origins(app, parse_origins(settings.cors_origins))
     service.install(app, store, settings.data_dir)
@@ -120,11 +121,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings: Settings) -> WSGIApplication:
     def started(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         runtime.start()  # other servers than gunicorn have no hook for this
+        environ["REMOTE_ADDR"] = address_of(environ.get("REMOTE_ADDR", ""))  # some proxies append the port
         with store.unit_of_work():
             return wsgi_app(environ, start_response)
 
-    wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
-    wrapped = ClientAddress(RequestLog(wrapped, count_request))
+    wrapped: WSGIApplication = RequestLog(BodyTimeout(started, settings.body_timeout), count_request)
     if hops := settings.trusted_proxies:
         return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
     return wrapped

@@ -43,7 +43,7 @@ from services.deliveries import Deliveries
 from services.exchange_queues import ExchangeQueues
 from services.exchanges import Exchanges
 from services.first_admin import FirstAdmin
-from services.health import Health
+from services.health import Health, count_workers
 from services.history import Histories, Recorder
 from services.idempotency import Idempotency
 from services.log_writer import LogWriter
@@ -60,11 +60,9 @@ from services.replay_warnings import ReplayWarnings
 from services.replays import Replays
 from services.routes import Routes
 from services.samples import Samples
-from services.schedule import Schedule
 from services.service_events import ServiceEvents
 from services.target_checks import TargetChecks
 from services.users import UserAccounts
-from services.worker_count import WorkerCount
 
 
 def services_of(
@@ -118,7 +116,7 @@ def services_of(
     )
     held = HeldMessages(reader)
     api_keys = ApiKeys(store, revocations, complaints=complaints)
-    health = Health(probes, WorkerCount(store.heartbeats, store.consumers), complaints=complaints)
+    health = Health(probes, partial(count_workers, store.heartbeats, store.consumers), complaints=complaints)
     queues, users, policies = (
         Queues(queue_gateway),
         UserAccounts(store, revocations),
@@ -138,7 +136,6 @@ def services_of(
         overviews=overviews,
         problems=Problems(store.problems, overviews, complaints=complaints),
         samples=Samples(consumer_service, held, renderers, settings.guard, settings.egress),
-        schedule=Schedule(queue_gateway.outlines),
         deliveries=Deliveries(store.attempts, store.audit, store.scheduled, held),
         histories=Histories(store.history),
         configurations=Configurations(resources, store.unit_of_work),

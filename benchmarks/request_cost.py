@@ -27,7 +27,6 @@ from app import create_app
 from config import Settings
 from domain.publication import PublishRequest
 from routes.api import Api, Reply, done
-from routes.scope import NO_QUEUE
 from services.bundle import Services
 from tests.support.server import running
 from tests.support.store import StoreNode
@@ -39,10 +38,8 @@ ROUNDS = 7
 api = Api("benchmark")
 
 
-@api.post(
-    "/cost", role="publisher", idempotent=True, audit="refused", touches=NO_QUEUE, body=PublishRequest, lines="messages"
-)
-def cost(body: PublishRequest) -> Reply:
+@api.post("/cost", role="publisher", idempotent=True, audit="refused", lines="messages")
+def cost(body: PublishRequest) -> Reply[dict[str, str]]:
     """Answer as POST /messagePublish, without publishing."""
     message = body.to_message(None, {})
     return done("Message has been published successfully.", messageId=message.properties.message_id)

@@ -56,26 +56,27 @@ def command(operation: Operation, description: Description, finish: Finish | Non
         if finish:
             finish(content)
 
-    return click.Command(
-        command_name(operation), params=params, callback=run, help=help_text(operation), short_help=operation.summary
-    )
+    return built(operation, params, run)
+
+
+def built(
+    operation: Operation,
+    params: list[click.Parameter],
+    run: Callable[..., None],
+    text: str = "",
+    advice: str = "",
+) -> click.Command:
+    """Return the command that calls `run`. Its help is `text`, by default the operation's, and `advice`."""
+    role = f" Required role: {operation.role}." if operation.role else ""
+    whole = f"{text or operation.text}\n\nThis is {operation.method} {operation.path}.{role}\n\n{advice}".rstrip()
+    name = command_path(operation)[-1]
+    return click.Command(name, params=params, callback=run, help=whole, short_help=operation.summary)
 
 
 def send(service: Service, operation: Operation, given: Inputs) -> requests.Response:
     """Send the operation's request."""
     body = given.body if operation.body else None
     return service.request(operation.method, operation.path, query=given.query, body=body, headers=given.headers)
-
-
-def help_text(operation: Operation) -> str:
-    """Return the command's help."""
-    role = f" Required role: {operation.role}." if operation.role else ""
-    return f"{operation.text}\n\nThis is {operation.method} {operation.path}.{role}"
-
-
-def command_name(operation: Operation) -> str:
-    """Return the command's name in its group."""
-    return command_path(operation)[-1]
 
 
 def command_path(operation: Operation) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli import references, show, yaml_text
-from cli.command import JSON, command_name, help_text, send
+from cli.command import JSON, built, send
 from cli.description import Description, Operation
 from cli.errors import Failed
 from cli.fields import fields_of
@@ -41,10 +41,7 @@ def export(operation: Operation, description: Description) -> click.Command:
         configuration = references.escaped(content["configuration"])
         show.as_json(configuration) if as_json else click.echo(yaml_text.written(configuration), nl=False)
 
-    return click.Command(
-        command_name(operation), params=[*parameters(fields), JSON], callback=run, help=help_text(operation),
-        short_help=operation.summary,
-    )  # fmt: skip
+    return built(operation, [*parameters(fields), JSON], run)
 
 
 def apply(operation: Operation, description: Description) -> click.Command:
@@ -59,18 +56,12 @@ def apply(operation: Operation, description: Description) -> click.Command:
         given = inputs(fields, typed)
         body = {**given.body, "configuration": _read(path)}
         content = service.request(operation.method, operation.path, body=body, timeout=_TIMEOUT).json()
-        if as_json:
-            show.as_json(content)
-        else:
-            _show(content)
+        show.as_json(content) if as_json else _show(content)
         states = Counter(step["state"] for step in content["steps"])
         if left := states["blocked"] + states["failed"]:
             raise Failed(f"{left} of {states.total()} steps {'was' if left == 1 else 'were'} blocked or failed.")
 
-    return click.Command(
-        command_name(operation), params=[file, *parameters(fields), JSON], callback=run,
-        help=f"{help_text(operation)}\n\n{_ADVICE}", short_help=operation.summary,
-    )  # fmt: skip
+    return built(operation, [file, *parameters(fields), JSON], run, advice=_ADVICE)
 
 
 def _read(path: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli import show
-from cli.command import JSON, command_name, help_text, send
+from cli.command import JSON, built, send
 from cli.description import Description, Operation
 from cli.errors import Failed
 from cli.fields import fields_of
@@ -71,10 +71,7 @@ def replay(operation: Operation, description: Description) -> click.Command:
         if wait and (ended["state"] != "finished" or ended["failed"]):
             raise Failed(f"Not all messages were replayed: {ended['failed']} failed. {ended['reason'] or ''}".rstrip())
 
-    params = [*parameters(fields), no_wait, JSON]
-    return click.Command(
-        command_name(operation), params=params, callback=run, help=help_text(operation), short_help=operation.summary
-    )
+    return built(operation, [*parameters(fields), no_wait, JSON], run)
 
 
 def _summary(ended: dict[str, Any]) -> dict[str, Any]:

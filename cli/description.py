@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import Unreachable
+from cli.logins import write_private
 from cli.service import Service
 
 Schema = dict[str, Any]
@@ -74,7 +74,8 @@ def load(service: Service, refresh: bool = False, *, max_age: float = 300.0) -> 
         description = Description(document)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Unreachable(f"{service.url} answers, but is not a WorkerRMQ service. Check the URL.") from None
-    _write(cached, document)
+    with suppress(OSError):  # the cache is optional
+        write_private(cached, document)
     return description
 
 
@@ -107,12 +108,3 @@ def _read(cached: Path) -> Schema | None:
         document = json.loads(cached.read_text())
         return document if isinstance(document, dict) else None
     return None
-
-
-def _write(cached: Path, document: Schema) -> None:
-    with suppress(OSError):  # the cache is optional
-        cached.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=cached.parent)
-        with os.fdopen(number, "w") as file:
-            json.dump(document, file)
-        Path(name).replace(cached)

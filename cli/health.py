@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli import show
-from cli.command import JSON, command_name, help_text, send
+from cli.command import JSON, built, send
 from cli.description import Description, Operation
 from cli.errors import Failed
 from cli.options import Inputs
@@ -34,6 +34,4 @@ def command(operation: Operation, description: Description) -> click.Command:
         if refused:
             raise refused
 
-    return click.Command(
-        command_name(operation), params=[JSON], callback=run, help=help_text(operation), short_help=operation.summary
-    )
+    return built(operation, [JSON], run)

@@ -59,10 +59,15 @@ class Logins:
 
     def _write(self, content: dict[str, Any]) -> None:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            number, name = tempfile.mkstemp(dir=self.path.parent)  # creates it with mode 0600
-            with os.fdopen(number, "w") as file:
-                json.dump(content, file)
-            Path(name).replace(self.path)
+            write_private(self.path, content)
         except OSError as exc:
             raise Failed(f"The login cannot be stored in {self.path}: {exc.strerror}.") from None
+
+
+def write_private(path: Path, content: Any) -> None:
+    """Write JSON to a file that only its owner can read, as a whole or not at all. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=path.parent)  # creates it with mode 0600
+    with os.fdopen(number, "w") as file:
+        json.dump(content, file)
+    Path(name).replace(path)

@@ -55,7 +55,7 @@ def inputs(fields: Sequence[Field], typed: Mapping[str, Any], body: Mapping[str,
     for one in fields:
         value = _secret(one, typed) if one.kind == "secret" else typed[key(one)]
         if value is None or value == ():
-            if one.required and not _has(result, one):
+            if one.required and not (one.place == "body" and one.path[0] in result.body):
                 raise click.UsageError(f"Missing {one.name.replace('-', '_').upper()}.")
             continue
         _put(getattr(result, "headers" if one.place == "header" else one.place), one.path, _sent(one, value))
@@ -68,10 +68,6 @@ def _sent(one: Field, value: Any) -> Any:
     if one.place == "body":
         return list(value) if isinstance(value, tuple) else value
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _has(result: Inputs, one: Field) -> bool:
-    return one.place == "body" and one.path[0] in result.body
 
 
 def _put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from cli import publish_lines, show
-from cli.command import JSON, command_name, send
+from cli.command import JSON, built, send
 from cli.description import Description, Operation
 from cli.fields import fields_of
 from cli.options import inputs, parameters
@@ -59,13 +59,9 @@ def command(operation: Operation, description: Description) -> click.Command:
             return
         given.body.update({**where, **({"message": message} if message is not None else _read(file, where))})
         content = send(service, operation, given).json()
-        if as_json:
-            show.as_json(content)
-        else:
-            show.change(content)
+        show.as_json(content) if as_json else show.change(content)
 
-    text = f"{_HELP}\n\nThis is POST /messagePublish. Required role: {operation.role}."
-    return click.Command(command_name(operation), params=params, callback=run, help=text, short_help=operation.summary)
+    return built(operation, params, run, _HELP)
 
 
 def _queue_and_message(words: tuple[str, ...], to_exchange: bool) -> tuple[str | None, str | None]:

@@ -8,7 +8,6 @@ from io import BufferedReader
 from typing import Any, BinaryIO, cast
 
 import click
-import requests
 
 from cli import show
 from cli.errors import Failed, Unreachable
@@ -30,7 +29,8 @@ def publish_lines(service: Service, stream: BinaryIO, where: dict[str, Any], as_
         first, last = batch[0][0], batch[-1][0]
         try:
             data = b"\n".join(_publication(line, where, number) for number, line in batch)
-            content = _send(service, data).json()
+            headers = {"Content-Type": "application/x-ndjson"}
+            content = service.request("POST", "/messagePublish", data=data, headers=headers).json()
         except Failed as exc:
             state = "may be published" if _uncertain(exc) else "not published"
             raise type(exc)(f"{exc.message} Published before: {published}; lines {first}–{last}: {state}.") from None
@@ -51,10 +51,6 @@ def _uncertain(exc: Failed) -> bool:
     """Return whether the messages of a request that failed as a whole may be published."""
     problem = exc.problem or {}
     return isinstance(exc, Unreachable) or problem.get("code") in _UNCERTAIN or problem.get("status") == _FAILED
-
-
-def _send(service: Service, data: bytes) -> requests.Response:
-    return service.request("POST", "/messagePublish", data=data, headers={"Content-Type": "application/x-ndjson"})
 
 
 def _publication(line: bytes, where: dict[str, Any], number: int) -> bytes:

@@ -82,10 +82,11 @@ class Pair(click.ParamType[tuple[str, Any]]):
 def parsed(text: str) -> Any:
     """Return the JSON value of a text, or the text itself."""
     try:
-        return json.loads(text, parse_constant=_no_json)
+        return json.loads(text, parse_constant=not_json)
     except (ValueError, RecursionError):
         return text
 
 
-def _no_json(name: str) -> NoReturn:
+def not_json(name: str) -> NoReturn:
+    """Refuse NaN and the infinities, which Python's JSON parser accepts."""
     raise ValueError(f"{name} is not JSON (RFC 8259 §6)")

@@ -13,6 +13,8 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, ScalarNode
 
+from cli.shell_types import not_json
+
 _WIDTH = 120  # characters
 _TYPES = {
     "null": r"null|~|",
@@ -30,7 +32,7 @@ _NO_TEXT = re.compile(f"(?:{'|'.join(_TYPES.values())})$")
 def read(text: str) -> Any:
     """Return the content of a document in YAML or JSON. Raises ValueError with a sentence that names the line."""
     with suppress(ValueError):  # YAML does not join the two escapes by which JSON writes one character
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=not_json)
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as exc:
@@ -49,10 +51,6 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
         raise ValueError("a key occurs twice")
     return found
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON (RFC 8259 §6)")
 
 
 class _Loader(yaml.SafeLoader):

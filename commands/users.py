@@ -6,8 +6,6 @@ Changes apply on this host at once and on others within two seconds, like those 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from typing import Any, get_args
 
 import click
@@ -28,11 +26,10 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     """Register the commands."""
     store: Store = app.extensions["store"]
     accounts = ShellAccounts(user_accounts, store.audit)
-    users = AppGroup("users", help="List, create, change and delete users of the API.")
+    users = _Reporting("users", help="List, create, change and delete users of the API.")
     app.cli.add_command(users)
 
     @users.command("list")
-    @_reports_errors
     def list_users() -> None:
         """List all users with their roles."""
         for user in accounts.all():
@@ -42,7 +39,6 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     @click.argument("username")
     @click.option("--role", type=_ROLES, required=True)
     @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-    @_reports_errors
     def create(username: str, role: Role, password_stdin: bool) -> None:
         """Create a user. Prompts for the password."""
         fields = {"username": username, "password": _password(password_stdin), "role": role}
@@ -56,7 +52,6 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     @users.command("set-role")
     @click.argument("username")
     @click.argument("role", type=_ROLES)
-    @_reports_errors
     def set_role(username: str, role: Role) -> None:
         """Change the role of a user."""
         click.echo(_line(accounts.update(username, role=role)))
@@ -64,7 +59,6 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
     @users.command("set-password")
     @click.argument("username")
     @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-    @_reports_errors
     def set_password(username: str, password_stdin: bool) -> None:
         """Change the password of a user, and revoke all their tokens. Prompts for the password."""
         try:
@@ -75,38 +69,32 @@ def install(app: Flask, user_accounts: UserAccounts) -> None:
 
     @users.command("disable")
     @click.argument("username")
-    @_reports_errors
     def disable(username: str) -> None:
         """Disable a user, and revoke all their tokens."""
         click.echo(_line(accounts.update(username, disabled=True)))
 
     @users.command("enable")
     @click.argument("username")
-    @_reports_errors
     def enable(username: str) -> None:
         """Enable a disabled user."""
         click.echo(_line(accounts.update(username, disabled=False)))
 
     @users.command("delete")
     @click.argument("username")
-    @_reports_errors
     def delete(username: str) -> None:
         """Delete a user, and revoke all their tokens."""
         accounts.delete(username)
         click.echo(f"Deleted {username}.")
 
 
-def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a command to report domain errors as one sentence and exit with status 1."""
+class _Reporting(AppGroup):
+    """A group whose commands report domain errors as one sentence and exit with status 1."""
 
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> None:
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            command(*args, **options)
+            return super().invoke(ctx)
         except WorkerError as exc:
             raise click.ClickException(exc.detail) from None
-
-    return run
 
 
 def _password(from_stdin: bool) -> str:
@@ -118,4 +106,4 @@ def _password(from_stdin: bool) -> str:
 
 
 def _line(user: User) -> str:
-    return f"{user.username}  {user.role}{'  disabled' if user.disabled_at else ''}"
+    return f"{user.username}  {user.role}{'  disabled' if user.disabled else ''}"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from domain.header_names import HeaderName, header_name
-from domain.model import MASK, Credentials
+from domain.model import Credentials, unless_masked
 from domain.pem import LONGEST, private_key
 from domain.url_template import UrlTemplate
 
@@ -22,12 +22,6 @@ def _credential(value: SecretStr) -> SecretStr:
     secret = value.get_secret_value()
     if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise ValueError("must be printable ASCII without spaces")
-    return value
-
-
-def _signing_key(value: SecretStr) -> SecretStr:
-    if value.get_secret_value() != MASK:  # in a change, the mask keeps the current key
-        signing_key(value.get_secret_value())
     return value
 
 
@@ -127,7 +121,7 @@ class OAuth2Auth(Credentials):
     client_id: str = Field(max_length=1024, pattern=_VISIBLE)
     client_secret: SecretStr | None = Field(None, min_length=1, max_length=8192)
     client_secret_in: Literal["header", "body"] = "header"
-    private_key: Annotated[SecretStr, AfterValidator(_signing_key)] | None = Field(
+    private_key: Annotated[SecretStr, unless_masked(signing_key)] | None = Field(
         None, max_length=LONGEST, description="RSA, EC or Ed25519, PEM, not encrypted"
     )
     key_id: str | None = Field(None, max_length=1024, pattern=_VISIBLE, description="`kid` of the JWT")

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from domain.attempt_policy import AttemptPolicy, JsonPath
 from domain.auth import Auth
@@ -26,6 +18,7 @@ from domain.otherwise import Forward, Otherwise
 from domain.outcome_rules import OutcomeRules
 from domain.payload import Payload
 from domain.route import MAX_ROUTES, RoutePattern, below, named, route_names
+from domain.sentences import alternatives
 from domain.signing_secret import SigningSecret
 from domain.tls import TargetTls
 from domain.url_template import UrlTemplate
@@ -65,16 +58,10 @@ class ByJsonPath(Model):
     json_path: JsonPath
 
 
-def _ordering(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """Validate against the union. One sentence replaces its errors, because pydantic reports one for each member."""
-    try:
-        return validated(value)
-    except ValidationError:
-        shapes = """'none', 'queue', {"header": "x-…"} or {"jsonPath": "a.b"}"""
-        raise ValueError(f"must be {shapes}") from None
-
-
-Ordering = Annotated[Literal["none", "queue"] | ByHeader | ByJsonPath, WrapValidator(_ordering)]
+Ordering = Annotated[
+    Literal["none", "queue"] | ByHeader | ByJsonPath,
+    alternatives("""'none', 'queue', {"header": "x-…"} or {"jsonPath": "a.b"}"""),
+]
 """`none`: in any order, as many at once as `prefetch` allows; `queue`: one after another; by header or JSON path:
 messages with the same value one after another."""
 

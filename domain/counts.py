@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,20 +42,11 @@ class ConsumerCounts:
         latest, earlier = sorted((other, self), key=lambda counts: counts.error_at or _NEVER, reverse=True)
         most = max(self, other, key=lambda counts: counts.refused_copies)
         return ConsumerCounts(
-            in_flight=self.in_flight + other.in_flight,
-            delivered=self.delivered + other.delivered,
-            retried=self.retried + other.retried,
-            dead_lettered=self.dead_lettered + other.dead_lettered,
-            requeued=self.requeued + other.requeued,
-            filtered=self.filtered + other.filtered,
-            routed=self.routed + other.routed,
+            **{name: getattr(self, name) + getattr(other, name) for name in _SUMS},
             last_status=latest.last_status or earlier.last_status,
             error=latest.error,
             error_at=latest.error_at,
-            refused_copies=self.refused_copies + other.refused_copies,
             copy_error=most.copy_error,
-            answers=self.answers + other.answers,
-            succeeded=self.succeeded + other.succeeded,
             p50_ms=max((ms for ms in (self.p50_ms, other.p50_ms) if ms is not None), default=None),
             p99_ms=max((ms for ms in (self.p99_ms, other.p99_ms) if ms is not None), default=None),
             since=min((at for at in (self.since, other.since) if at is not None), default=None),
@@ -63,21 +54,17 @@ class ConsumerCounts:
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of `ConsumerFigures`."""
-        return {
-            "in_flight": self.in_flight,
-            "delivered": self.delivered,
-            "retried": self.retried,
-            "dead_lettered": self.dead_lettered,
-            "requeued": self.requeued,
-            "filtered": self.filtered,
-            "routed": self.routed,
-            "last_status": self.last_status,
-            "last_error": self.error,
-            "last_error_at": self.error_at,
-            "refused_copies": self.refused_copies,
-            "copy_error": self.copy_error,
-            "success_rate": self.succeeded / self.answers if self.answers else None,
-            "latency_p50_ms": self.p50_ms,
-            "latency_p99_ms": self.p99_ms,
-            "counted_since": self.since,
-        }
+        found = {_FIGURES.get(one.name, one.name): getattr(self, one.name) for one in fields(ConsumerCounts)}
+        answers, succeeded = found.pop("answers"), found.pop("succeeded")
+        return {**found, "success_rate": succeeded / answers if answers else None}
+
+
+_SUMS = tuple(one.name for one in fields(ConsumerCounts) if one.default == 0)
+_FIGURES = {
+    "error": "last_error",
+    "error_at": "last_error_at",
+    "p50_ms": "latency_p50_ms",
+    "p99_ms": "latency_p99_ms",
+    "since": "counted_since",
+}
+"""The names of `ConsumerFigures` for the fields that it names otherwise."""

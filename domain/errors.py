@@ -27,6 +27,7 @@ WorkerError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 
 class WorkerError(Exception):
@@ -56,6 +57,11 @@ class WorkerError(Exception):
 
 class Invalid(WorkerError):
     code = "invalid_request"
+
+    @classmethod
+    def at(cls, field: str, sentence: str, code: str | None = None) -> Self:
+        """Return the error of one field."""
+        return cls(f"{field}: {sentence}", code=code, fields=[(field, sentence)])
 
 
 class TargetRefused(Invalid):
@@ -108,7 +114,6 @@ class PublishRefused(WorkerError):
 
 
 class Unwritable(PublishRefused):
-    code = "publish_refused"
     may_be_published = False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 OTHER = "other"
@@ -17,14 +16,6 @@ class Gauge:
     meaning: str
     labels: tuple[str, ...] = ()
 
-    def reads(self, values: Mapping[tuple[str, ...], float]) -> Readings:
-        """Return readings of this gauge; the keys of `values` are label values in the order of `labels`."""
-        return Readings(self, values)
 
-
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """The values of a gauge at one moment, by label values."""
-
-    gauge: Gauge
-    values: Mapping[tuple[str, ...], float]
+Readings = dict[Gauge, dict[tuple[str, ...], float]]
+"""The values of gauges at one moment, by the values of their labels."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
 
 MASK = "**********"
@@ -24,6 +24,22 @@ class Model(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
     )
+
+    @classmethod
+    def showing(cls, item: object) -> Self:
+        """Return the model with the attributes of `item` that have its fields' names."""
+        return cls.model_validate(item, from_attributes=True)
+
+
+def unless_masked(check: Callable[[str], object]) -> AfterValidator:
+    """Return a validator that checks a secret. In a change, the mask keeps the current secret."""
+
+    def validate(secret: SecretStr) -> SecretStr:
+        if secret.get_secret_value() != MASK:
+            check(secret.get_secret_value())
+        return secret
+
+    return AfterValidator(validate)
 
 
 class Credentials(Model):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BeforeValidator
 
 from domain.model import Model
 from domain.names import RoutingKey, ShortString, not_own
-from domain.sentences import field_faults, joined
+from domain.sentences import alternatives, object_of
 
 
 class Destination(Model):
@@ -29,21 +29,11 @@ class Forward(Model):
     forward: Destination
 
 
-def _otherwise(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        if isinstance(value, dict) and isinstance(value.get("forward"), dict):
-            return _forward(value)
-        return validated(value)
-    except ValidationError:
-        shapes = """'deadLetter', 'discard' or {"forward": {"exchange": "…", "routingKey": "…"}}"""
-        raise ValueError(f"must be {shapes}") from None
-
-
-def _forward(value: dict[str, Any]) -> Forward:
-    try:
-        forward = Forward.model_validate(value)
-    except ValidationError as exc:
-        raise ValueError(joined(field_faults(Forward, exc))) from None
+def _forward(value: Any) -> Any:
+    """Return the destination in an object, whose errors name its fields."""
+    if not isinstance(value, dict) or not isinstance(value.get("forward"), dict):
+        return value
+    forward = object_of(Forward, value)
     try:
         not_own(forward.forward.exchange)
     except ValueError as exc:
@@ -53,4 +43,8 @@ def _forward(value: dict[str, Any]) -> Forward:
     return forward
 
 
-Otherwise = Annotated[Literal["deadLetter", "discard"] | Forward, WrapValidator(_otherwise)]
+Otherwise = Annotated[
+    Literal["deadLetter", "discard"] | Forward,
+    alternatives("""'deadLetter', 'discard' or {"forward": {"exchange": "…", "routingKey": "…"}}"""),
+    BeforeValidator(_forward),
+]

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator
 
 from domain.model import Model
-from domain.sentences import field_faults, joined
+from domain.sentences import alternatives, object_of
 
 MAX_TEMPLATE = 16_384
 """Maximum number of characters in a template."""
@@ -34,24 +28,15 @@ class PayloadTemplate(Model):
         return value
 
 
-_Form = Literal["raw", "envelope", "cloudevents"]
+def _template(value: Any) -> Any:
+    """Return the template in an object, whose errors name its fields."""
+    return object_of(PayloadTemplate, value) if isinstance(value, dict) else value
 
 
-def _form(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """Validate against the union. An object is a template, so its errors name the fields. One sentence replaces all
-    other errors, because pydantic reports one for each member."""
-    if isinstance(value, dict):
-        try:
-            return PayloadTemplate.model_validate(value)
-        except ValidationError as exc:
-            raise ValueError(joined(field_faults(PayloadTemplate, exc))) from None
-    try:
-        return validated(value)
-    except ValidationError:
-        shapes = """'raw', 'envelope', 'cloudevents' or {"template": "…", "contentType": "…"}"""
-        raise ValueError(f"must be {shapes}") from None
-
-
-Payload = Annotated[_Form | PayloadTemplate, WrapValidator(_form)]
+Payload = Annotated[
+    Literal["raw", "envelope", "cloudevents"] | PayloadTemplate,
+    alternatives("""'raw', 'envelope', 'cloudevents' or {"template": "…", "contentType": "…"}"""),
+    BeforeValidator(_template),
+]
 """`raw`: the body unchanged; `envelope`: a JSON object with the body, properties and headers; `cloudevents`: the body
 unchanged, with CloudEvents attributes in `ce-` headers."""

@@ -101,18 +101,7 @@ class QueueSpec(Model):
         """Return the x-arguments of queue.declare (https://www.rabbitmq.com/docs/queues#optional-arguments). They
         always include the type, because a virtual host may have another default
         (https://www.rabbitmq.com/docs/vhosts#default-queue-type)."""
-        named = {
-            "x-queue-type": self.type,
-            "x-message-ttl": self.message_ttl,
-            "x-expires": self.expires,
-            "x-max-length": self.max_length,
-            "x-max-length-bytes": self.max_length_bytes,
-            "x-overflow": self.overflow,
-            "x-max-priority": self.max_priority,
-            "x-single-active-consumer": True if self.single_active_consumer else None,
-            "x-queue-mode": "lazy" if self.lazy else None,
-            "x-delivery-limit": self.delivery_limit,
-            "x-dead-letter-exchange": self.dead_letter_exchange,
-            "x-dead-letter-routing-key": self.dead_letter_routing_key,
-        }
+        fields = {field.alias: getattr(self, name) for name, field in type(self).model_fields.items()}
+        named = {argument: fields[field] for argument, field in FIELDS.items()}
+        named |= {argument: on if named[argument] else None for argument, on in _SWITCHES.items()}
         return joined(self.arguments, named, FIELDS)

@@ -1,24 +1,9 @@
-"""Scheduled messages: those of a delay level, as RabbitMQ counts them, and one, as the service has published it."""
+"""One scheduled message, as the service has published it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-
-from domain.model import Model
-
-
-class ScheduledLevel(Model):
-    """The scheduled messages in one delay level. All are due between `dueFrom` and `dueUntil`; RabbitMQ does not report
-    their exact times. `overdue` of them should have left the level. Counts are null while RabbitMQ does not report
-    them."""
-
-    level: int
-    queue_name: str
-    messages: int | None
-    overdue: int | None
-    due_from: datetime
-    due_until: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails
 
 from domain.moment import AS_IN
 
+M = TypeVar("M", bound=BaseModel)
 Place = Sequence[int | str]
 
 _MOST = 20
@@ -55,6 +56,26 @@ def field_faults(model: type[BaseModel], refused: ValidationError) -> list[tuple
 def joined(wrong: Sequence[tuple[str, str]]) -> str:
     """Return the first three faults as one sentence. A fault is a place (empty: the whole body) and a sentence."""
     return "; ".join(f"{place}: {sentence}" if place else sentence for place, sentence in wrong[:3])
+
+
+def object_of(model: type[M], value: Mapping[str, Any]) -> M:
+    """Return a JSON object as a model. Raises ValueError with the faults of its fields."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as exc:
+        raise ValueError(joined(field_faults(model, exc))) from None
+
+
+def alternatives(shapes: str) -> WrapValidator:
+    """Return a validator of a union, whose error is one sentence: pydantic reports one for each member."""
+
+    def validate(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validated(value)
+        except ValidationError:
+            raise ValueError(f"must be {shapes}") from None
+
+    return WrapValidator(validate)
 
 
 def _inside(loc: Place, other: Place) -> bool:

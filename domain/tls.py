@@ -8,18 +8,12 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic.config import JsonDict
 
-from domain.model import MASK, Credentials
+from domain.model import MASK, Credentials, unless_masked
 from domain.pem import LONGEST, belong_together, certificates, private_key
 
 
 def _certificates(pem: str) -> str:
     certificates(pem)
-    return pem
-
-
-def _key(pem: SecretStr) -> SecretStr:
-    if pem.get_secret_value() != MASK:  # in a change, the mask keeps the current key
-        private_key(pem.get_secret_value())
     return pem
 
 
@@ -34,7 +28,7 @@ class TargetTls(Credentials):
 
     ca: Certificates | None = Field(None, description="CA certificates to trust, PEM")
     certificate: Certificates | None = Field(None, description="client certificate and its chain, PEM")
-    key: Annotated[SecretStr, AfterValidator(_key)] | None = Field(
+    key: Annotated[SecretStr, unless_masked(private_key)] | None = Field(
         None, max_length=LONGEST, json_schema_extra=_PEM, description="private key, PEM, not encrypted; write-only"
     )
 

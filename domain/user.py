@@ -52,6 +52,11 @@ class User:
     updated_at: datetime
     disabled_at: datetime | None = None
 
+    @property
+    def disabled(self) -> bool:
+        """Whether the user may not log in, and has no valid token."""
+        return self.disabled_at is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:

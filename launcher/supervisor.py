@@ -99,12 +99,8 @@ def _end_orphans(deadline: float) -> None:
             return
         if pid == 0:
             if time.monotonic() > deadline:
-                for child in _children():
+                children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+                for child in children.split():
                     with suppress(ProcessLookupError):
-                        os.kill(child, signal.SIGKILL)
+                        os.kill(int(child), signal.SIGKILL)
             time.sleep(0.05)
-
-
-def _children() -> list[int]:
-    pids = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
-    return [int(pid) for pid in pids.split()]

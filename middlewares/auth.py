@@ -5,12 +5,18 @@ routes/api.py calls `authorize` before it reads anything else of a request; ever
 
 from __future__ import annotations
 
+from typing import cast
+
 from flask import current_app, g, request
+from werkzeug.local import LocalProxy
 
 from domain.errors import Forbidden, Unauthenticated
 from domain.user import Principal, Role
 from middlewares.request_log import note
 from services.bundle import Services
+
+services = cast(Services, LocalProxy(lambda: current_app.extensions["services"]))
+"""The services of the app that handles the request."""
 
 
 def bearer_token() -> str:
@@ -24,7 +30,6 @@ def bearer_token() -> str:
 
 def authorize(role: Role) -> Principal:
     """Return the user or API key of the current request. Raises Unauthenticated, and Forbidden below `role`."""
-    services: Services = current_app.extensions["services"]
     g.caller = principal = services.login.principal(bearer_token())
     note(user=principal.username)
     if not principal.may(role):

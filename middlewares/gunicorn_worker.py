@@ -20,6 +20,7 @@ from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from middlewares.body_timeout import TimedInput
+from middlewares.problem_details import problem_details
 from middlewares.security_headers import HEADERS
 
 CRASHED = (500, "internal_error", "The service failed. Search its log for the requestId.")
@@ -98,16 +99,7 @@ def timed_handshake(wrap_socket: Callable[..., SSLSocket], seconds: float) -> Ca
 
 
 def _answer(status: int, code: str, detail: str, request_id: str) -> bytes:
-    problem = {
-        "type": f"urn:workerrmq:error:{code}",
-        "title": code.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "requestId": request_id,
-        "errors": [],
-    }
-    body = orjson.dumps(problem) + b"\n"
+    body = orjson.dumps(problem_details(status, code, detail, request_id)) + b"\n"
     headers = {
         "Connection": "close",
         "Content-Type": "application/problem+json",

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from domain.model import Model
+from services.health import DependencyState, WorkersState
 
 
 class Done(Model):
@@ -77,25 +78,6 @@ class Alive(Model):
     """The process is alive."""
 
     status: Literal["alive"]
-
-
-class DependencyState(Model):
-    """Whether a dependency answered, the duration in milliseconds, and the error in `detail` if it is down."""
-
-    up: bool
-    milliseconds: float
-    detail: str | None
-
-
-class WorkersState(Model):
-    """The live worker processes of all hosts: their number, and the ages of the latest and the oldest of their
-    heartbeats. `detail` is set when consumers are enabled but no worker is alive."""
-
-    live: int
-    enabled_consumers: int
-    latest_heartbeat_seconds: float | None
-    oldest_heartbeat_seconds: float | None
-    detail: str | None
 
 
 class Ready(Model):

@@ -5,25 +5,25 @@ Each module of routes/ creates an Api and decorates its views, each of about fiv
 
     api = Api("queues")
 
-    @api.post("/createQueue", role="operator", body=QueueSpec, status=(200, 201))
-    def create_queue(body: QueueSpec) -> Reply:
+    @api.post("/createQueue", role="operator", statuses=(200, 201))
+    def create_queue(body: QueueSpec) -> Reply[QueueDone]:
         \"""Create a queue.\"""
         new = services.queues.create(body)
         return done("Queue has been created successfully.", status=201 if new else 200)
 
-A view gets `body` if it declares a body and `query` if it declares a query, both validated. It raises domain errors,
-which routes/errors.py converts to answers. Its docstring is the API's documentation."""
+The annotations of a view are the types of the operation: of its `body`, if it has one, of its `query`, if it has one,
+both validated, and of the answer's content. A view raises domain errors, which routes/errors.py converts to answers.
+Its docstring is the API's documentation."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 from pydantic_core import to_json
-from werkzeug.local import LocalProxy
 
 from domain.model import Model
 from domain.user import Role
@@ -31,29 +31,27 @@ from middlewares.auth import authorize
 from middlewares.request_log import note_route
 from routes.audit import audited, watched
 from routes.idempotency import once
-from routes.inputs import PageQuery, Query, read_body, read_query, read_query_or_body
+from routes.inputs import PageQuery, read_body, read_query, read_query_or_body
 from routes.scope import NO_QUEUE, Touches
-from services.bundle import Services
 
-services = cast(Services, LocalProxy(lambda: current_app.extensions["services"]))
-"""The services of the app that handles the request."""
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Generic[Content]):
     """The answer of a view: JSON content (Models are serialised with camelCase names), status and extra headers."""
 
-    content: Any
+    content: Content
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def done(message: str, status: int = 200, **fields: Any) -> Reply:
+def done(message: str, status: int = 200, **fields: Any) -> Reply[Any]:
     """Return the usual answer to a change: `{"message": …}` and the `fields`, which have camelCase names."""
     return Reply({"message": message, **fields}, status)
 
 
-View = Callable[..., Reply | Response]
+View = Callable[..., Reply[Any] | Response]
 """A view returns a Response only for content that is not JSON; the route declares its content type with `media=…`."""
 
 
@@ -66,16 +64,16 @@ class Operation:
 
     method: str
     path: str
-    role: Role | None
-    body: type[Model] | None
-    lines: str | None
-    query: type[Query] | None
-    answer: Any
-    statuses: tuple[int, ...]
-    media: str
-    refuses: tuple[str, ...]
     view: View
-    touches: Touches | None = None
+    body: type[Model] | None
+    query: type[Model] | None
+    answer: Any
+    role: Role | None = None
+    lines: str | None = None
+    statuses: tuple[int, ...] = (200,)
+    media: str = "application/json"
+    refuses: tuple[str, ...] = ()
+    touches: Touches = NO_QUEUE
     idempotent: bool = False
     audit: Literal["always", "refused"] = "always"
 
@@ -94,9 +92,8 @@ class Operation:
 
     def _handled(self, inputs: dict[str, Any]) -> Response:
         allowed = authorize(self.role).queues if self.role is not None else None
-        touches = self.touches or NO_QUEUE
-        if allowed and touches.names is None:
-            touches.check(allowed, None)
+        if allowed and self.touches.names is None:
+            self.touches.check(allowed, None)
         if self.query is not None:
             inputs["query"] = query = read_query(self.query)
             if isinstance(query, PageQuery) and query.fields:
@@ -105,7 +102,7 @@ class Operation:
             in_query = self.method == "DELETE"
             inputs["body"] = read_query_or_body(self.body) if in_query else read_body(self.body, self.lines)
         if allowed:
-            touches.check(allowed, inputs.get("body", inputs.get("query")))
+            self.touches.check(allowed, inputs.get("body", inputs.get("query")))
         return once(lambda: self._answer(inputs)) if self.idempotent else self._answer(inputs)
 
     def _fields_of_items(self) -> list[str]:
@@ -128,64 +125,19 @@ class Api:
         self.blueprint = Blueprint(name, __name__)
         self.operations: list[Operation] = []
 
-    def get(self, path: str, **options: Any) -> Callable[[View], View]:
-        """Register a route that reads. For the options see `route`."""
-        return self.route("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> Callable[[View], View]:
-        """Register a route that creates something or runs an action. For the options see `route`."""
-        return self.route("POST", path, **options)
-
-    def patch(self, path: str, **options: Any) -> Callable[[View], View]:
-        """Register a route that changes something. For the options see `route`."""
-        return self.route("PATCH", path, **options)
-
-    def delete(self, path: str, **options: Any) -> Callable[[View], View]:
-        """Register a route that deletes something. Its `body` may also be sent, and is documented, as query parameters.
-        For the options see `route`."""
-        return self.route("DELETE", path, **options)
-
     def route(
-        self,
-        method: str,
-        path: str,
-        *,
-        role: Role | None = None,
-        public: bool = False,
-        body: type[Model] | None = None,
-        lines: str | None = None,
-        query: type[Query] | None = None,
-        answer: Any = None,
-        status: int | tuple[int, ...] = 200,
-        media: str = "application/json",
-        refuses: tuple[str, ...] = (),
-        touches: Touches | None = None,
-        idempotent: bool = False,
-        audit: Literal["always", "refused"] = "always",
+        self, method: str, path: str, *, public: bool = False, answer: Any = None, **options: Any
     ) -> Callable[[View], View]:
         """Register a view for callers with at least `role`, or for everybody with `public=True`. One of them is
-        required; otherwise raise TypeError. For the other options see Operation."""
-        if (role is None) is not public:
+        required; otherwise raise TypeError. `answer` is for a view that returns a Response. For the other options see
+        Operation."""
+        if ("role" in options) is public:
             raise TypeError(f"{method} {path}: give either role=… or public=True")
-        statuses = (status,) if isinstance(status, int) else status
 
         def register(view: View) -> View:
-            operation = Operation(
-                method,
-                path,
-                role,
-                body,
-                lines,
-                query,
-                answer,
-                statuses,
-                media,
-                refuses,
-                view,
-                touches,
-                idempotent,
-                audit,
-            )
+            types = get_type_hints(view)
+            [content] = get_args(types["return"]) or [answer]
+            operation = Operation(method, path, view, types.get("body"), types.get("query"), content, **options)
             self.operations.append(operation)
             self.blueprint.add_url_rule(
                 path, view.__name__, operation, methods=[method], provide_automatic_options=False
@@ -193,3 +145,16 @@ class Api:
             return view
 
         return register
+
+    def get(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("POST", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[View], View]:
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[View], View]:
+        """Register a view whose `body` may also be sent, and is documented, as query parameters."""
+        return self.route("DELETE", path, **options)

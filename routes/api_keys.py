@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from domain.api_key import ApiKey, ApiKeyNamed, CreateApiKey
+from domain.api_key import ApiKeyNamed, CreateApiKey
 from domain.model import Model
 from domain.user import Role
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from routes.answers import Done
-from routes.api import Api, Reply, done, services
+from routes.api import Api, Reply, done
 from routes.paging import NamedQuery, paged
-from routes.scope import NO_QUEUE
 
 api = Api("api_keys")
 
@@ -48,40 +47,25 @@ class NewApiKey(Done):
     api_key: ApiKeyDetails
 
 
-@api.post(
-    "/createApiKey",
-    role="admin",
-    idempotent=True,
-    body=CreateApiKey,
-    answer=NewApiKey,
-    status=201,
-    refuses=("409 conflict",),
-    touches=NO_QUEUE,
-)
-def create_api_key(body: CreateApiKey) -> Reply:
+@api.post("/createApiKey", role="admin", idempotent=True, statuses=(201,), refuses=("409 conflict",))
+def create_api_key(body: CreateApiKey) -> Reply[NewApiKey]:
     """Create an API key for a program. The key is shown only in this answer.
 
     A program sends the key in place of a login token. A key with `queues` can only access queues whose names match one
     of these patterns, and nothing else."""
     key, made = services.api_keys.create(body, caller().username)
-    content = NewApiKey(message="Store the key: it is never shown again.", key=key, api_key=_details(made))
+    content = NewApiKey(message="Store the key: it is never shown again.", key=key, api_key=ApiKeyDetails.showing(made))
     return Reply(content, status=201)
 
 
-@api.get("/getApiKeys", role="admin", query=ApiKeysQuery, answer=list[ApiKeyDetails], touches=NO_QUEUE)
-def get_api_keys(query: ApiKeysQuery) -> Reply:
+@api.get("/getApiKeys", role="admin")
+def get_api_keys(query: ApiKeysQuery) -> Reply[list[ApiKeyDetails]]:
     """List the API keys, including expired ones."""
-    return paged(services.api_keys.page(query.selection()), query, _details)
+    return paged(services.api_keys.page(query.selection()), query, ApiKeyDetails.showing)
 
 
-@api.delete(
-    "/deleteApiKey", role="admin", body=ApiKeyNamed, answer=ApiKeyDeleted, refuses=("404 not_found",), touches=NO_QUEUE
-)
-def delete_api_key(body: ApiKeyNamed) -> Reply:
+@api.delete("/deleteApiKey", role="admin", refuses=("404 not_found",))
+def delete_api_key(body: ApiKeyNamed) -> Reply[ApiKeyDeleted]:
     """Delete an API key. It is rejected at once."""
     services.api_keys.delete(body.name)
     return done("API key has been deleted successfully.", name=body.name)
-
-
-def _details(key: ApiKey) -> ApiKeyDetails:
-    return ApiKeyDetails(**{name: getattr(key, name) for name in ApiKeyDetails.model_fields})

@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 from pydantic.alias_generators import to_camel
 
 from domain.audit import AuditEntry, State, changes
 from domain.configuration import Change
 from domain.errors import WorkerError
 from domain.user import Credentials, Principal
+from middlewares.auth import services
 from middlewares.request_log import request_id
 from routes.audit_changes import UNKNOWN, WATCHES, read
 from routes.errors import status_of
-from services.bundle import Services
 
 T = TypeVar("T")
 
@@ -47,11 +47,8 @@ def audited(handle: Callable[[], Response], inputs: Mapping[str, Any], only_refu
     Raises the errors of `handle`."""
     try:
         answer = handle()
-    except WorkerError as exc:
+    except Exception as exc:
         _record(inputs.get("body"), status_of(exc))
-        raise
-    except Exception:
-        _record(inputs.get("body"), 500)
         raise
     if not only_refused or answer.status_code >= 400:
         _record(inputs.get("body"), answer.status_code)
@@ -63,7 +60,6 @@ def watched(view: Callable[[], T], operation: str, body: Any) -> T:
     watch = WATCHES.get(operation)
     if watch is None:
         return view()
-    services: Services = current_app.extensions["services"]
     before = read(partial(watch.before, services, body)) if watch.before else None
     reply: Any = view()
     if watch.before or reply.status != 200:
@@ -82,19 +78,17 @@ def record_change(action: str, entry: Any, error: WorkerError | None, made: Sequ
 
 def recorder(body: Any) -> Callable[[State], None]:
     """Return a function for another thread, which records the result of what the current request begins."""
-    services: Services = current_app.extensions["services"]
-    entry = _entry(body, 200)
+    entry, audit = _entry(body, 200), services.audit
 
     def record(result: State) -> None:
         if entry is not None:
             made = tuple(changes(None, result))
-            services.audit.add(replace(entry, entry_id=secrets.token_hex(12), at=datetime.now(UTC), changes=made))
+            audit.add(replace(entry, entry_id=secrets.token_hex(12), at=datetime.now(UTC), changes=made))
 
     return record
 
 
 def _record(body: Any, status: int, action: str | None = None) -> None:
-    services: Services = current_app.extensions["services"]
     if entry := _entry(body, status, action):
         services.audit.add(entry)
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.audit import AuditEntry, AuditFilter
+from domain.audit import AuditFilter
 from domain.configuration import Change
 from domain.model import Model
-from routes.api import Api, Reply, services
+from middlewares.auth import services
+from routes.api import Api, Reply
 from routes.paging import LogQuery, paged
-from routes.scope import NO_QUEUE
 
 api = Api("audit")
 
@@ -43,12 +43,8 @@ class AuditDetails(Model):
     changes: tuple[Change, ...]
 
 
-@api.get("/getAuditLog", role="admin", touches=NO_QUEUE, query=AuditQuery, answer=list[AuditDetails])
-def get_audit_log(query: AuditQuery) -> Reply:
+@api.get("/getAuditLog", role="admin")
+def get_audit_log(query: AuditQuery) -> Reply[list[AuditDetails]]:
     """List the changes of the last 90 days, including refused ones. Publishes are listed only if they were refused."""
     wanted = AuditFilter(query.user, query.action, query.resource, query.since, query.until)
-    return paged(services.audit.page(wanted, query.order(), query.page, query.page_size), query, _shown)
-
-
-def _shown(entry: AuditEntry) -> AuditDetails:
-    return AuditDetails(**{name: getattr(entry, name) for name in AuditDetails.model_fields})
+    return paged(services.audit.page(wanted, query.order(), query.page, query.page_size), query, AuditDetails.showing)

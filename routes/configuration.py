@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from domain.configuration import Change, Configuration, Label
-from domain.errors import WorkerError
 from domain.model import Model
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from routes.answers import Done
-from routes.api import Api, Reply, services
+from routes.api import Api, Reply
 from routes.audit import record_change
-from routes.inputs import Query
 from routes.refusals import QUEUE
-from routes.scope import NO_QUEUE
 from services.configuration import applying
 from services.configuration.planning import Action, Step
 from services.configuration.reading import NotExported
@@ -23,7 +20,7 @@ from services.configuration.reading import NotExported
 api = Api("configuration")
 
 
-class ExportQuery(Query):
+class ExportQuery(Model):
     """Parameters of an export."""
 
     label: Label | None = Field(None, description="only the objects with this label")
@@ -68,27 +65,20 @@ class Applied(Done):
     steps: list[PlannedStep]
 
 
-@api.get("/exportConfiguration", role="admin", touches=NO_QUEUE, query=ExportQuery, answer=Exported, refuses=QUEUE)
-def export_configuration(query: ExportQuery) -> Reply:
+@api.get("/exportConfiguration", role="admin", refuses=QUEUE)
+def export_configuration(query: ExportQuery) -> Reply[Exported]:
     """Export exchanges, queues, bindings, policies, consumers, API keys and users as a configuration.
 
     Secrets are masked or left out. To apply the configuration where the objects exist, leave the masks: they keep the
     current values."""
     configuration, not_exported = services.configurations.export(query.label)
     content = configuration.model_dump(by_alias=True, mode="json", exclude_defaults=True)
-    return Reply({"configuration": content, "notExported": not_exported})
+    exported: Any = {"configuration": content, "notExported": not_exported}
+    return Reply(exported)
 
 
-@api.post(
-    "/applyConfiguration",
-    role="admin",
-    touches=NO_QUEUE,
-    body=ApplyConfiguration,
-    answer=Applied,
-    status=(200, 207),
-    refuses=QUEUE,
-)
-def apply_configuration(body: ApplyConfiguration) -> Reply:
+@api.post("/applyConfiguration", role="admin", statuses=(200, 207), refuses=QUEUE)
+def apply_configuration(body: ApplyConfiguration) -> Reply[Applied]:
     """Apply a configuration: create missing objects, and change those that differ.
 
     With `dryRun`, the answer is the plan. Objects that the configuration does not list stay, unless `prune` deletes
@@ -108,7 +98,7 @@ def apply_configuration(body: ApplyConfiguration) -> Reply:
     )
 
 
-def _answer(steps: list[PlannedStep], message: str, status: int = 200) -> Reply:
+def _answer(steps: list[PlannedStep], message: str, status: int = 200) -> Reply[Applied]:
     equal = "The installation already has this configuration."
     return Reply(Applied(message=message if steps else equal, steps=steps), status)
 
@@ -119,7 +109,7 @@ def _shown(step: Step, done: applying.Done | None = None) -> PlannedStep:
     if step.blocked:
         state = "blocked"
     elif done and done.error:
-        state, detail = "failed", _advice(done.error)
+        state, detail = "failed", _ADVICE.get(done.error.code, done.error.detail)
     return PlannedStep(
         action=step.action,
         kind=step.kind.name,
@@ -129,10 +119,6 @@ def _shown(step: Step, done: applying.Done | None = None) -> PlannedStep:
         detail=detail,
         key=done.secret if done else None,
     )
-
-
-def _advice(error: WorkerError) -> str:
-    return _ADVICE.get(error.code, error.detail)
 
 
 _ADVICE = {

@@ -9,11 +9,11 @@ from pydantic import Field
 from domain.details import ChannelDetails, ConnectionDetails
 from domain.model import Model
 from domain.publication import Label
+from middlewares.auth import services
 from routes.answers import ConnectionDone
-from routes.api import Api, Reply, done, services
+from routes.api import Api, Reply, done
 from routes.paging import NamedQuery, paged
 from routes.refusals import BROKER
-from routes.scope import NO_QUEUE
 
 api = Api("connections")
 
@@ -40,36 +40,20 @@ class CloseConnection(Model):
     reason: Label = "closed by an operator of WorkerRMQ"
 
 
-@api.get(
-    "/getConnections",
-    role="viewer",
-    touches=NO_QUEUE,
-    query=ConnectionsQuery,
-    answer=list[ConnectionDetails],
-    refuses=BROKER,
-)
-def get_connections(query: ConnectionsQuery) -> Reply:
+@api.get("/getConnections", role="viewer", refuses=BROKER)
+def get_connections(query: ConnectionsQuery) -> Reply[list[ConnectionDetails]]:
     """List the open connections to the broker, the oldest first, including this service's own."""
     return paged(services.connections.page(query.selection()), query)
 
 
-@api.get(
-    "/getChannels", role="viewer", touches=NO_QUEUE, query=ChannelsQuery, answer=list[ChannelDetails], refuses=BROKER
-)
-def get_channels(query: ChannelsQuery) -> Reply:
+@api.get("/getChannels", role="viewer", refuses=BROKER)
+def get_channels(query: ChannelsQuery) -> Reply[list[ChannelDetails]]:
     """List the channels to the broker, with their consumers and their unacked and unconfirmed messages."""
     return paged(services.connections.channels(query.selection(), query.connection_id), query)
 
 
-@api.delete(
-    "/closeConnection",
-    role="operator",
-    touches=NO_QUEUE,
-    body=CloseConnection,
-    answer=ConnectionDone,
-    refuses=("404 connection_not_found", *BROKER),
-)
-def close_connection(body: CloseConnection) -> Reply:
+@api.delete("/closeConnection", role="operator", refuses=("404 connection_not_found", *BROKER))
+def close_connection(body: CloseConnection) -> Reply[ConnectionDone]:
     """Close a client's connection from the broker's side. A client that reconnects gets a new `connectionId`."""
     services.connections.close(body.connection_id, body.reason)
     return done("Connection has been closed successfully.", connectionId=body.connection_id)

@@ -15,10 +15,10 @@ from domain.publication import AnyJson, Base64, Payload, Publication, PublishPro
 from domain.registry import ConsumerFilter
 from domain.route import below, route_names
 from domain.selection import Selection
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from routes.answers import ConsumerDeleted, Done
-from routes.api import Api, Reply, done, services
-from routes.inputs import PageQuery, Query
+from routes.api import Api, Reply, done
+from routes.inputs import PageQuery
 from routes.paging import paged
 from routes.refusals import AMQP, CONSUMER, QUEUE
 from routes.scope import FILTERED, Touches
@@ -47,10 +47,6 @@ class ConsumersQuery(PageQuery):
         "deadLettered",
     ] = Field("name", description="`state` sorts by severity, the most severe first")
     descending: bool = False
-
-
-class ConsumerQuery(WhichConsumer, Query):
-    """Identifies a consumer."""
 
 
 class ConsumerAnswer(Done):
@@ -98,9 +94,7 @@ _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavaila
     role="operator",
     idempotent=True,
     touches=_CREATED,
-    body=NewConsumer,
-    answer=ChangedConsumerAnswer,
-    status=(200, 201),
+    statuses=(200, 201),
     refuses=(
         "400 url_missing",
         "400 queue_unfit",
@@ -111,7 +105,7 @@ _SPEC = ("400 target_refused", "413 too_large_for_store", "503 renderer_unavaila
         *QUEUE,
     ),
 )
-def create_consumer(body: NewConsumer) -> Reply:
+def create_consumer(body: NewConsumer) -> Reply[ChangedConsumerAnswer]:
     """Create a consumer, which delivers a queue's messages to a URL.
 
     The consumer is stored even while RabbitMQ is down or the queue does not exist; it starts when both are available.
@@ -125,49 +119,28 @@ def create_consumer(body: NewConsumer) -> Reply:
     return done(message, status=201 if new else 200, consumer=consumer, warnings=warnings)
 
 
-@api.get("/getConsumers", role="viewer", touches=FILTERED, query=ConsumersQuery, answer=list[ConsumerDetails])
-def get_consumers(query: ConsumersQuery) -> Reply:
+@api.get("/getConsumers", role="viewer", touches=FILTERED)
+def get_consumers(query: ConsumersQuery) -> Reply[list[ConsumerDetails]]:
     """List the consumers, with the desired state of each and its actual state on the live workers."""
     wanted = ConsumerFilter(query.queue_name, query.name, only=caller().queues)
     selection = Selection(query.page, query.page_size, sort=query.sort, descending=query.descending)
     return paged(services.consumers.page(selection, wanted, query.state), query)
 
 
-@api.get(
-    "/getConsumer",
-    role="viewer",
-    touches=_ITS_CONSUMER,
-    query=ConsumerQuery,
-    answer=ConsumerDetails,
-    refuses=CONSUMER,
-)
-def get_consumer(query: ConsumerQuery) -> Reply:
+@api.get("/getConsumer", role="viewer", touches=_ITS_CONSUMER, refuses=CONSUMER)
+def get_consumer(query: WhichConsumer) -> Reply[ConsumerDetails]:
     """Get a consumer."""
     return Reply(services.consumers.get(query))
 
 
-@api.post(
-    "/pauseConsumer",
-    role="operator",
-    touches=_ITS_CONSUMER,
-    body=WhichConsumer,
-    answer=ConsumerAnswer,
-    refuses=CONSUMER,
-)
-def pause_consumer(body: WhichConsumer) -> Reply:
+@api.post("/pauseConsumer", role="operator", touches=_ITS_CONSUMER, refuses=CONSUMER)
+def pause_consumer(body: WhichConsumer) -> Reply[ConsumerAnswer]:
     """Pause a consumer. It finishes its messages in flight and takes no more until it is resumed."""
     return done("Consumer has been paused successfully.", consumer=services.consumers.pause(body))
 
 
-@api.post(
-    "/resumeConsumer",
-    role="operator",
-    touches=_ITS_CONSUMER,
-    body=WhichConsumer,
-    answer=ConsumerAnswer,
-    refuses=CONSUMER,
-)
-def resume_consumer(body: WhichConsumer) -> Reply:
+@api.post("/resumeConsumer", role="operator", touches=_ITS_CONSUMER, refuses=CONSUMER)
+def resume_consumer(body: WhichConsumer) -> Reply[ConsumerAnswer]:
     """Resume a consumer that is paused or suspended. If it waits for a target that asked for a pause or whose circuit
     breaker is open, workers send one message at once."""
     return done("Consumer has been resumed successfully.", consumer=services.consumers.resume(body))
@@ -177,11 +150,9 @@ def resume_consumer(body: WhichConsumer) -> Reply:
     "/updateConsumer",
     role="operator",
     touches=_UPDATED,
-    body=ConsumerChanges,
-    answer=ChangedConsumerAnswer,
     refuses=(*CONSUMER, "409 conflict", "409 consumer_is_route", "412 consumer_changed", *_SPEC),
 )
-def update_consumer(body: ConsumerChanges) -> Reply:
+def update_consumer(body: ConsumerChanges) -> Reply[ChangedConsumerAnswer]:
     """Change a consumer. Omitted fields keep their values; null resets a field to its default.
 
     You cannot change the fields that identify the consumer. The request replaces the whole list of `routes`. To change
@@ -195,11 +166,9 @@ def update_consumer(body: ConsumerChanges) -> Reply:
     "/deleteConsumer",
     role="operator",
     touches=_ITS_CONSUMER,
-    body=WhichConsumer,
-    answer=ConsumerDeleted,
     refuses=(*CONSUMER, "409 consumer_is_route"),
 )
-def delete_consumer(body: WhichConsumer) -> Reply:
+def delete_consumer(body: WhichConsumer) -> Reply[ConsumerDeleted]:
     """Delete a consumer, with the consumers of its routes. The queues stay; messages in flight are finished, or go back
     to the queue."""
     consumer = services.consumers.delete(body)
@@ -240,8 +209,6 @@ class TestConsumer(WhichConsumer):
     "/testConsumer",
     role="operator",
     touches=_ITS_CONSUMER,
-    body=TestConsumer,
-    answer=SampleAnswer | DryRun,
     refuses=(
         *CONSUMER,
         "404 queue_not_found",
@@ -252,7 +219,7 @@ class TestConsumer(WhichConsumer):
         "503 queue_unavailable",
     ),
 )
-def test_consumer(body: TestConsumer) -> Reply:
+def test_consumer(body: TestConsumer) -> Reply[SampleAnswer | DryRun]:
     """Send one sample to a consumer's target and return the target's answer.
 
     The request is signed like a delivery. No queue is used, and the request is not retried. It times out after ten

@@ -10,10 +10,10 @@ from pydantic import Field
 from domain.attempt import AttemptDetails, AttemptFilter, Result, details_of
 from domain.errors import Forbidden
 from domain.message_life import MessageLife
+from domain.model import Model
 from domain.names import QueueName, ShortString
-from middlewares.auth import caller
-from routes.api import Api, Reply, services
-from routes.inputs import Query
+from middlewares.auth import caller, services
+from routes.api import Api, Reply
 from routes.paging import LogQuery, paged
 from routes.refusals import LOOK
 from routes.scope import FILTERED, Touches
@@ -31,7 +31,7 @@ class WhichDeliveries(LogQuery):
     result: Result | None = None
 
 
-class WhichMessage(Query):
+class WhichMessage(Model):
     """The message, and a queue to look into."""
 
     message_id: str = Field(min_length=1, max_length=255, examples=["order-4711"])
@@ -40,8 +40,8 @@ class WhichMessage(Query):
     )
 
 
-@api.get("/getDeliveries", role="viewer", touches=FILTERED, query=WhichDeliveries, answer=list[AttemptDetails])
-def get_deliveries(query: WhichDeliveries) -> Reply:
+@api.get("/getDeliveries", role="viewer", touches=FILTERED)
+def get_deliveries(query: WhichDeliveries) -> Reply[list[AttemptDetails]]:
     """List the attempts of the last seven days: all failures, and a sample of the successes."""
     wanted = AttemptFilter(
         query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until, caller().queues
@@ -54,11 +54,9 @@ def get_deliveries(query: WhichDeliveries) -> Reply:
     "/getMessage",
     role="viewer",
     touches=Touches(lambda query: [] if query.look_in is None else [query.look_in]),
-    query=WhichMessage,
-    answer=MessageLife,
     refuses=LOOK,
 )
-def get_message(query: WhichMessage) -> Reply:
+def get_message(query: WhichMessage) -> Reply[MessageLife]:
     """Get the life of one message: its schedule, its publication, its attempts with the target's answers, waiting
     retries, dead letters and replays, in the order of time; and for each queue, where it is now.
 

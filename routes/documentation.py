@@ -46,7 +46,7 @@ def openapi() -> Response:
     return Response(_description().json, headers=_CACHING, content_type="application/json")
 
 
-@api.get("/postman.json", public=True, answer=dict[str, Any])
-def postman() -> Reply:
+@api.get("/postman.json", public=True)
+def postman() -> Reply[dict[str, Any]]:
     """Get this API as a Postman collection, with a tour. Its `baseUrl` is the URL of your request without the path."""
     return Reply(collection(_description().document, request.url_root.rstrip("/")))

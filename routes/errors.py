@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from domain import errors
+from middlewares.problem_details import problem_details
 from middlewares.request_log import note, request_id
 from routes import body
 
@@ -52,8 +53,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def status_of(error: errors.WorkerError) -> int:
-    """Return the HTTP status of a domain error."""
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error."""
     return next((STATUSES[base] for base in type(error).__mro__ if base in STATUSES), 500)
 
 
@@ -61,17 +62,7 @@ def problem(status: int, code: str, detail: str, retry_after: float | None = Non
     """Return an application/problem+json answer. `members` are extension members (RFC 9457 §3.2); `retry_after` is in
     seconds."""
     note(code=code)
-    content = {
-        "type": f"urn:workerrmq:error:{code}",
-        "title": code.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "instance": request.path,
-        "code": code,
-        "requestId": request_id(),
-        "errors": [],
-        **members,
-    }
+    content = problem_details(status, code, detail, request_id(), request.path) | members
     answer = Response(to_json(content, by_alias=True) + b"\n", status, content_type="application/problem+json")
     if status in {429, 503}:
         answer.headers["Retry-After"] = str(max(1, math.ceil(retry_after or RETRY_AFTER)))

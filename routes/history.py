@@ -9,16 +9,17 @@ from pydantic import Field, model_validator
 from domain.consumer_changes import WhichConsumer
 from domain.errors import NotFound
 from domain.history import ALL_QUEUES, HistoryDetails, Key, PeriodName
+from domain.model import Model
 from domain.names import QueueName
-from routes.api import Api, Reply, services
-from routes.inputs import Query
+from middlewares.auth import services
+from routes.api import Api, Reply
 from routes.refusals import CONSUMER
 from routes.scope import Touches
 
 api = Api("history")
 
 
-class HistoryQuery(Query):
+class HistoryQuery(Model):
     """Identifies a queue or a consumer (neither: all queues), and the period."""
 
     queue_name: QueueName | None = Field(None, examples=["orders"])
@@ -45,15 +46,8 @@ def _queue_of(query: HistoryQuery) -> list[str | None]:
         return [None]
 
 
-@api.get(
-    "/getHistory",
-    role="viewer",
-    touches=Touches(_queue_of),
-    query=HistoryQuery,
-    answer=HistoryDetails,
-    refuses=CONSUMER[:1],
-)
-def get_history(query: HistoryQuery) -> Reply:
+@api.get("/getHistory", role="viewer", touches=Touches(_queue_of), refuses=CONSUMER[:1])
+def get_history(query: HistoryQuery) -> Reply[HistoryDetails]:
     """Get the rates, depth, failures and latency of a queue or a consumer in the last hour, day or week. Without both,
     get the sums over all queues.
 

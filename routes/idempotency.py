@@ -12,9 +12,8 @@ from flask import Response, current_app, request
 
 from domain.errors import Invalid, PublishUnconfirmed, WorkerError
 from domain.idempotency import KeptAnswer
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from routes.body import raw_body
-from services.bundle import Services
 from services.idempotency import Outcome
 
 HEADER = "Idempotency-Key"
@@ -37,7 +36,6 @@ def once(answer: Callable[[], Response]) -> Response:
         made.append(response)
         return KeptAnswer(response.status_code, response.content_type or "", response.get_data(as_text=True)), kept
 
-    services: Services = current_app.extensions["services"]
     kept, replayed = services.idempotency.once(caller().identity, key, _request(), outcome)
     if not replayed:
         return made[0]

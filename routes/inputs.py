@@ -22,11 +22,7 @@ M = TypeVar("M", bound=Model)
 MAX_PAGE_SIZE = 500
 
 
-class Query(Model):
-    """Base of query parameters. Unknown parameters are errors."""
-
-
-class PageQuery(Query):
+class PageQuery(Model):
     """Base of the parameters of lists."""
 
     page: int = Field(1, ge=1, le=1_000_000, description="page number, from 1")
@@ -40,8 +36,7 @@ class PageQuery(Query):
     def check_fields(self, known: Sequence[str]) -> None:
         """Raise Invalid if `fields` has a name that is not in `known`."""
         if unknown := [name for name in self.only() if name not in known]:
-            sentence = f"{unknown[0][:60]!r} is an unknown field. Allowed: {', '.join(known)}"
-            raise Invalid(f"fields: {sentence}", fields=[("fields", sentence)])
+            raise Invalid.at("fields", f"{unknown[0][:60]!r} is an unknown field. Allowed: {', '.join(known)}")
 
 
 NDJSON = "application/x-ndjson"  # one JSON value per line

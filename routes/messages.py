@@ -14,10 +14,10 @@ from domain.held_message import GetMessages, HeldMessage
 from domain.message import Message
 from domain.publication import PublishRequest
 from domain.trace import trace_headers
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from middlewares.request_log import correlation_id, note
 from routes.answers import BatchPublished, Published
-from routes.api import Api, Reply, done, services
+from routes.api import Api, Reply, done
 from routes.refusals import AMQP, COPIES, LOOK
 from routes.scope import ITS_QUEUE, Touches
 
@@ -32,27 +32,17 @@ def _published(body: PublishRequest) -> Iterator[str | None]:
             yield one.properties.reply_to
 
 
-_PUBLISHED = Touches(_published)
-
-
 @api.post(
     "/messagePublish",
     role="publisher",
     idempotent=True,
     audit="refused",
-    touches=_PUBLISHED,
-    body=PublishRequest,
+    touches=Touches(_published),
     lines="messages",
-    answer=Published | BatchPublished,
-    status=(200, 207),
-    refuses=(
-        *COPIES,
-        "422 exchange_not_found",
-        *AMQP,
-        "503 queue_unavailable",
-    ),
+    statuses=(200, 207),
+    refuses=(*COPIES, "422 exchange_not_found", *AMQP, "503 queue_unavailable"),
 )
-def message_publish(body: PublishRequest) -> Reply:
+def message_publish(body: PublishRequest) -> Reply[Published | BatchPublished]:
     """Publish one message, or a batch of up to 10,000: as `messages`, or as NDJSON with one message per line.
 
     With `deliverAt` or `delaySeconds`, the message is scheduled: it arrives in its queue at that time, never earlier,
@@ -76,15 +66,8 @@ def message_publish(body: PublishRequest) -> Reply:
     return _batch_reply(batch, services.messages.publish_all(batch))
 
 
-@api.post(
-    "/getMessages",
-    role="operator",
-    touches=ITS_QUEUE,
-    body=GetMessages,
-    answer=list[HeldMessage],
-    refuses=(*LOOK, *COPIES),
-)
-def get_messages(body: GetMessages) -> Reply:
+@api.post("/getMessages", role="operator", touches=ITS_QUEUE, refuses=(*LOOK, *COPIES))
+def get_messages(body: GetMessages) -> Reply[list[HeldMessage]]:
     """Read messages from the head of a queue, and keep or remove them.
 
     A peek marks the messages as redelivered, but never uses up the delivery limit of a quorum queue. Messages that you
@@ -95,7 +78,7 @@ def get_messages(body: GetMessages) -> Reply:
     return Reply(services.messages.get(body, caller().username))
 
 
-def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply:
+def _batch_reply(batch: Sequence[Message], errors: Sequence[WorkerError | None]) -> Reply[Any]:
     results = [_result(message, error) for message, error in zip(batch, errors, strict=True)]
     failed = len(errors) - errors.count(None)
     counts: dict[str, Any] = {"published": len(errors) - failed, "failed": failed, "results": results}

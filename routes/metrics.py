@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Response
 
-from routes.api import Api, services
-from routes.scope import NO_QUEUE
+from middlewares.auth import services
+from routes.api import Api
 
 api = Api("metrics")
 
 
-@api.get("/metrics", role="monitor", touches=NO_QUEUE, media="text/plain", answer=str)
+@api.get("/metrics", role="monitor", media="text/plain", answer=str)
 def metrics() -> Response:
     """Get metrics of this host's processes and of all queues and consumers, in Prometheus' text format.
 

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_pascal
 from pydantic.json_schema import JsonSchemaMode
 
 from domain.user import Role
+from middlewares.problem_details import problem_details
 from routes.answers import Problem
 from routes.api import Operation
 from routes.examples import example_of
@@ -165,7 +166,7 @@ def _parameter(name: str, schema: Schema, required: bool) -> Schema:
 def _request_body(one: Operation, schemas: dict[Key, Schema], components: dict[str, Schema]) -> Schema:
     name = operation_id(one)
     schema = schemas[name, "body"]
-    example = example_of(schema, components)
+    example = example_of(_whole(schema, components))
     content: dict[str, Schema] = {"application/json": {"schema": schema, "example": example}}
     if one.lines is not None:
         content[NDJSON] = {"schema": {"type": "string", "description": f"one item of `{one.lines}` per line, as JSON"}}
@@ -182,13 +183,7 @@ def _shown_masked(schema: Any) -> Any:
 
 
 def _whole(schema: Schema, components: dict[str, Schema]) -> Schema:
-    return components[_name(schema)] if "$ref" in schema else schema
-
-
-def _name(schema: Schema) -> str:
-    """Return the name of the schema that a reference points to; empty without a reference."""
-    name: str = schema.get("$ref", "").rpartition("/")[2]
-    return name
+    return components[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
 def _responses(one: Operation, answer: Schema | None) -> dict[str, Schema]:
@@ -246,16 +241,7 @@ def _refusal_name(status: int, codes: Iterable[str]) -> str:
 
 
 def _refused(status: int, codes: Sequence[str]) -> Schema:
-    example = {
-        "type": f"urn:workerrmq:error:{codes[0]}",
-        "title": codes[0].replace("_", " ").capitalize(),
-        "status": status,
-        "detail": MEANINGS[status],
-        "instance": "/path",
-        "code": codes[0],
-        "requestId": "e762559bf26119e0",
-        "errors": [],
-    }
+    example = problem_details(status, codes[0], MEANINGS[status], "e762559bf26119e0", "/path")
     names = ["X-Request-ID"]
     names += ["Retry-After"] if status in {429, 503} else ["WWW-Authenticate"] if status == 401 else []
     return {

@@ -36,7 +36,7 @@ class NamedQuery(PageQuery):
             try:
                 Pattern(self.name)
             except ValueError as exc:
-                raise Invalid(f"name: {exc}", fields=[("name", str(exc))]) from None
+                raise Invalid.at("name", str(exc)) from None
         sort: str = getattr(self, "sort", "")
         return Selection(self.page, self.page_size, self.name, self.use_regex, sort, self.descending)
 
@@ -62,7 +62,7 @@ class LogQuery(PageQuery):
         return Order(getattr(self, "sort", "at"), self.descending)
 
 
-def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply:
+def paged(page: Page[Entity], query: PageQuery, shown: Callable[[Entity], Any] | None = None) -> Reply[list[Any]]:
     """Return a page as an answer, with X-Total-Count and Link (RFC 8288). `shown` converts items that are not Models.
     The links are relative to the request's URL, because a proxy may add a path prefix unknown to us."""
     items: list[Any] = page.items if shown is None else [shown(item) for item in page.items]

@@ -10,11 +10,11 @@ from domain.details import PolicyDetails
 from domain.model import Model
 from domain.names import ShortString
 from domain.policy import PolicySpec
+from middlewares.auth import services
 from routes.answers import PolicyDone
-from routes.api import Api, Reply, done, services
+from routes.api import Api, Reply, done
 from routes.paging import NamedQuery, paged
 from routes.refusals import BROKER
-from routes.scope import NO_QUEUE
 
 api = Api("policies")
 
@@ -35,13 +35,10 @@ class PolicyNamed(Model):
     "/createPolicy",
     role="operator",
     idempotent=True,
-    touches=NO_QUEUE,
-    body=PolicySpec,
-    answer=PolicyDone,
-    status=(200, 201),
+    statuses=(200, 201),
     refuses=("400 refused_by_broker", *BROKER),
 )
-def create_policy(body: PolicySpec) -> Reply:
+def create_policy(body: PolicySpec) -> Reply[PolicyDone]:
     """Create or replace a policy, which applies settings to all queues and exchanges whose names match.
 
     If a policy of this name exists, it is replaced, and the answer is 200. RabbitMQ's user needs the tag
@@ -51,23 +48,14 @@ def create_policy(body: PolicySpec) -> Reply:
     return done("Policy has been replaced successfully.", name=body.name)
 
 
-@api.get(
-    "/getPolicies", role="viewer", touches=NO_QUEUE, query=PoliciesQuery, answer=list[PolicyDetails], refuses=BROKER
-)
-def get_policies(query: PoliciesQuery) -> Reply:
+@api.get("/getPolicies", role="viewer", refuses=BROKER)
+def get_policies(query: PoliciesQuery) -> Reply[list[PolicyDetails]]:
     """List the policies."""
     return paged(services.policies.page(query.selection()), query)
 
 
-@api.delete(
-    "/deletePolicy",
-    role="operator",
-    touches=NO_QUEUE,
-    body=PolicyNamed,
-    answer=PolicyDone,
-    refuses=("404 policy_not_found", *BROKER),
-)
-def delete_policy(body: PolicyNamed) -> Reply:
+@api.delete("/deletePolicy", role="operator", refuses=("404 policy_not_found", *BROKER))
+def delete_policy(body: PolicyNamed) -> Reply[PolicyDone]:
     """Delete a policy. Its settings no longer apply."""
     services.policies.delete(body.name)
     return done("Policy has been deleted successfully.", name=body.name)

@@ -10,10 +10,9 @@ from domain.details import Page, QueueDetails
 from domain.model import Model
 from domain.names import QueueName
 from domain.queue import QueueSpec
-from middlewares.auth import caller
+from middlewares.auth import caller, services
 from routes.answers import QueueDone
-from routes.api import Api, Reply, done, services
-from routes.inputs import Query
+from routes.api import Api, Reply, done
 from routes.paging import BrokerQuery, paged
 from routes.refusals import BROKER, QUEUE
 from routes.scope import FILTERED, ITS_QUEUE, Touches
@@ -22,12 +21,6 @@ api = Api("queues")
 
 
 class QueueNamed(Model):
-    """Identifies a queue."""
-
-    queue_name: QueueName = Field(examples=["orders"])
-
-
-class QueueQuery(Query):
     """Identifies a queue."""
 
     queue_name: QueueName = Field(examples=["orders"])
@@ -71,7 +64,6 @@ def _declared(body: QueueSpec) -> list[str | None]:
     return [body.queue_name, key if to_a_queue else None]
 
 
-_DECLARED = Touches(_declared)
 _NO_QUEUE = "404 queue_not_found"
 
 
@@ -79,13 +71,11 @@ _NO_QUEUE = "404 queue_not_found"
     "/createQueue",
     role="operator",
     idempotent=True,
-    touches=_DECLARED,
-    body=QueueSpec,
-    answer=QueueDone,
-    status=(200, 201),
+    touches=Touches(_declared),
+    statuses=(200, 201),
     refuses=("400 refused_by_broker", "409 queue_exists_otherwise", "423 locked", *QUEUE),
 )
-def create_queue(body: QueueSpec) -> Reply:
+def create_queue(body: QueueSpec) -> Reply[QueueDone]:
     """Create a queue. If it already exists with these settings, the answer is 200; with other settings, the answer is
     409 and names the differences."""
     if services.queues.create(body):
@@ -93,8 +83,8 @@ def create_queue(body: QueueSpec) -> Reply:
     return done("The queue already exists with these settings.", queueName=body.queue_name)
 
 
-@api.get("/getQueues", role="viewer", touches=FILTERED, query=QueuesQuery, answer=list[QueueDetails], refuses=BROKER)
-def get_queues(query: QueuesQuery) -> Reply:
+@api.get("/getQueues", role="viewer", touches=FILTERED, refuses=BROKER)
+def get_queues(query: QueuesQuery) -> Reply[list[QueueDetails]]:
     """List the queues. Counts are RabbitMQ's statistics, which are up to five seconds old."""
     found = services.queues.page(
         query.selection(), caller().queues, internal=query.include_internal, dead_letters=query.include_dead_letters
@@ -102,24 +92,15 @@ def get_queues(query: QueuesQuery) -> Reply:
     return paged(Page(services.overviews.with_consumers(found.items), found.total), query)
 
 
-@api.get(
-    "/getQueue", role="viewer", touches=ITS_QUEUE, query=QueueQuery, answer=QueueDetails, refuses=(_NO_QUEUE, *QUEUE)
-)
-def get_queue(query: QueueQuery) -> Reply:
+@api.get("/getQueue", role="viewer", touches=ITS_QUEUE, refuses=(_NO_QUEUE, *QUEUE))
+def get_queue(query: QueueNamed) -> Reply[QueueDetails]:
     """Get a queue. Counts are RabbitMQ's statistics, which are up to five seconds old."""
     [queue] = services.overviews.with_consumers([services.queues.get(query.queue_name)])
     return Reply(queue)
 
 
-@api.post(
-    "/purgeQueue",
-    role="operator",
-    touches=ITS_QUEUE,
-    body=QueueNamed,
-    answer=QueueDone,
-    refuses=(_NO_QUEUE, "423 locked", *QUEUE),
-)
-def purge_queue(body: QueueNamed) -> Reply:
+@api.post("/purgeQueue", role="operator", touches=ITS_QUEUE, refuses=(_NO_QUEUE, "423 locked", *QUEUE))
+def purge_queue(body: QueueNamed) -> Reply[QueueDone]:
     """Drop all ready messages of a queue. Unacked messages stay."""
     services.queues.purge(body.queue_name)
     return done("Queue has been purged successfully.", queueName=body.queue_name)
@@ -129,11 +110,9 @@ def purge_queue(body: QueueNamed) -> Reply:
     "/deleteQueue",
     role="operator",
     touches=ITS_QUEUE,
-    body=DeleteQueue,
-    answer=QueueDone,
     refuses=("400 refused_by_broker", _NO_QUEUE, "412 queue_not_empty", "412 queue_in_use", "423 locked", *QUEUE),
 )
-def delete_queue(body: DeleteQueue) -> Reply:
+def delete_queue(body: DeleteQueue) -> Reply[QueueDone]:
     """Delete a queue and its messages. Its consumers wait until it is created again."""
     services.queues.delete(body.queue_name, if_empty=body.if_empty, if_unused=body.if_unused)
     return done("Queue has been deleted successfully.", queueName=body.queue_name)

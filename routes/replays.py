@@ -11,19 +11,20 @@ from pydantic_core import to_json
 
 from domain.dead_letter import MAX_EXAMINED, DeadLetters
 from domain.errors import NotFound
+from domain.model import Model
 from domain.names import QueueName
 from domain.replay import DeadLetterFilter, DeadLetterSelection, DeleteRequest, MoveRequest, Replay, ReplayRequest
-from middlewares.auth import caller
-from routes.api import Api, Reply, services
+from middlewares.auth import caller, services
+from routes.api import Api, Reply
 from routes.audit import recorder
-from routes.inputs import NDJSON, Query
+from routes.inputs import NDJSON
 from routes.refusals import LOOK, QUEUE
 from routes.scope import Touches
 
 api = Api("dead_letters")
 
 
-class DeadLettersQuery(Query):
+class DeadLettersQuery(Model):
     """Parameters of a look into a dead-letter queue."""
 
     dead_letter_queue: QueueName = Field(examples=["orders.dlq"])
@@ -32,14 +33,14 @@ class DeadLettersQuery(Query):
     )
 
 
-class ExportQuery(Query):
+class ExportQuery(Model):
     """Parameters of an export."""
 
     dead_letter_queue: QueueName = Field(examples=["orders.dlq"])
     group: str | None = Field(None, description="only this group of `GET /getDeadLetters`")
 
 
-class WhichReplay(Query):
+class WhichReplay(Model):
     """Identifies a replay."""
 
     replay_id: str = Field(min_length=1, max_length=100, examples=["6f1ed002ab5595859014ebf0"])
@@ -59,27 +60,18 @@ def _both_queues(body: DeadLetterSelection) -> list[str]:
 
 
 _LETTERS = Touches(lambda query: [query.dead_letter_queue])
-_ITS_REPLAY = Touches(_queues_of)
 _BEGINNING: dict[str, Any] = {
     "role": "operator",
     "idempotent": True,
     "touches": Touches(_both_queues),
-    "answer": Replay,
-    "status": (200, 202),
+    "statuses": (200, 202),
     "refuses": ("400 stream_queue", "404 queue_not_found", "409 busy", "423 locked", *QUEUE),
 }
 """The options of the routes that begin a replay, a move or a deletion."""
 
 
-@api.get(
-    "/getDeadLetters",
-    role="operator",
-    touches=_LETTERS,
-    query=DeadLettersQuery,
-    answer=DeadLetters,
-    refuses=LOOK,
-)
-def get_dead_letters(query: DeadLettersQuery) -> Reply:
+@api.get("/getDeadLetters", role="operator", touches=_LETTERS, refuses=LOOK)
+def get_dead_letters(query: DeadLettersQuery) -> Reply[DeadLetters]:
     """Group the dead letters of a queue by consumer, reason and answer of the target: the number of each group, since
     when, and the rate.
 
@@ -88,14 +80,7 @@ def get_dead_letters(query: DeadLettersQuery) -> Reply:
     return Reply(services.dead_letters.groups(query.dead_letter_queue, query.examine))
 
 
-@api.get(
-    "/exportDeadLetters",
-    role="operator",
-    touches=_LETTERS,
-    query=ExportQuery,
-    media=NDJSON,
-    refuses=LOOK,
-)
+@api.get("/exportDeadLetters", role="operator", touches=_LETTERS, media=NDJSON, refuses=LOOK)
 def export_dead_letters(query: ExportQuery) -> Response:
     """Get dead letters with their whole bodies, as NDJSON: one message per line, in the form of `POST /getMessages`.
     They stay in their queue.
@@ -108,8 +93,8 @@ def export_dead_letters(query: ExportQuery) -> Response:
     )
 
 
-@api.post("/replayDeadLetters", body=ReplayRequest, **_BEGINNING)
-def replay_dead_letters(body: ReplayRequest) -> Reply:
+@api.post("/replayDeadLetters", **_BEGINNING)
+def replay_dead_letters(body: ReplayRequest) -> Reply[Replay]:
     """Publish dead letters to their queues again: all of them, or those that match a filter.
 
     The answer is 202 with a `replayId`; get the progress with `GET /getReplay`. A `dryRun` answers 200 with the count,
@@ -120,8 +105,8 @@ def replay_dead_letters(body: ReplayRequest) -> Reply:
     return _begun(body)
 
 
-@api.post("/moveDeadLetters", body=MoveRequest, **_BEGINNING)
-def move_dead_letters(body: MoveRequest) -> Reply:
+@api.post("/moveDeadLetters", **_BEGINNING)
+def move_dead_letters(body: MoveRequest) -> Reply[Replay]:
     """Move dead letters to another queue, with their reasons: all of them, or those that match a filter.
 
     The answers are those of `POST /replayDeadLetters`. A dead letter is removed after the broker has confirmed it in
@@ -129,20 +114,20 @@ def move_dead_letters(body: MoveRequest) -> Reply:
     return _begun(body)
 
 
-@api.post("/deleteDeadLetters", body=DeleteRequest, **_BEGINNING)
-def delete_dead_letters(body: DeleteRequest) -> Reply:
+@api.post("/deleteDeadLetters", **_BEGINNING)
+def delete_dead_letters(body: DeleteRequest) -> Reply[Replay]:
     """Delete dead letters for good: all of them, or those that match a filter.
 
     The answers are those of `POST /replayDeadLetters`."""
     return _begun(body)
 
 
-def _begun(body: DeadLetterSelection) -> Reply:
+def _begun(body: DeadLetterSelection) -> Reply[Replay]:
     replay = services.replays.begin(body, caller().queues, caller().username, recorder(body))
     return Reply(replay, status=200 if body.dry_run else 202)
 
 
-@api.get("/getReplay", role="viewer", touches=_ITS_REPLAY, query=WhichReplay, answer=Replay, refuses=("404 not_found",))
-def get_replay(query: WhichReplay) -> Reply:
+@api.get("/getReplay", role="viewer", touches=Touches(_queues_of), refuses=("404 not_found",))
+def get_replay(query: WhichReplay) -> Reply[Replay]:
     """Get a replay, a move or a deletion with its progress."""
     return Reply(services.replays.get(query.replay_id))

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from domain.schedule import ScheduledLevel
-from routes.api import Api, Reply, services
+from domain.details import ScheduledLevel
+from middlewares.auth import services
+from routes.api import Api, Reply
 from routes.inputs import PageQuery
 from routes.paging import paged
 from routes.refusals import BROKER
-from routes.scope import NO_QUEUE
 
 api = Api("schedule")
 
 
-class ScheduledQuery(PageQuery):
-    """Page of the list."""
-
-
-@api.get(
-    "/getScheduled", role="viewer", touches=NO_QUEUE, query=ScheduledQuery, answer=list[ScheduledLevel], refuses=BROKER
-)
-def get_scheduled(query: ScheduledQuery) -> Reply:
+@api.get("/getScheduled", role="viewer", refuses=BROKER)
+def get_scheduled(query: PageQuery) -> Reply[list[ScheduledLevel]]:
     """Count scheduled messages per delay level, the lowest first, with the time range in which they are due.
 
     RabbitMQ reports no more than that, so you cannot change or cancel a scheduled message. `GET /getMessage` finds one
     by its id. Counts are the broker's statistics, up to five seconds old. While a message moves to the next level, both
     levels may count it."""
-    return paged(services.schedule.page(query.page, query.page_size), query)
+    return paged(services.queues.scheduled(query.page, query.page_size), query)

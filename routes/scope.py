@@ -1,7 +1,7 @@
 """The queues that an operation accesses, so that API keys with queue patterns can be restricted to them.
 
-Every operation with a role declares them (`touches=…`); without a declaration such keys are refused. Operation, in
-routes/api.py, is the only caller.
+An operation declares them (`touches=…`); without a declaration such keys are refused. Operation, in routes/api.py, is
+the only caller.
 """
 
 from __future__ import annotations

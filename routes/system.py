@@ -7,10 +7,10 @@ from typing import Any
 from flask import Response
 
 from domain.errors import WorkerError
-from routes.answers import Alive, DependencyState, Ready, WorkersState
-from routes.api import Api, Reply, services
+from middlewares.auth import services
+from routes.answers import Alive, Ready
+from routes.api import Api, Reply
 from routes.errors import problem
-from services.health import Findings
 
 api = Api("system")
 
@@ -25,42 +25,22 @@ class NotReady(WorkerError):
         self.members = members
 
 
-@api.get("/health/live", public=True, answer=Alive)
-def live() -> Reply:
+@api.get("/health/live", public=True)
+def live() -> Reply[Alive]:
     """Check that the process answers. Dependencies are not checked."""
-    return Reply({"status": "alive"})
+    return Reply(Alive(status="alive"))
 
 
-@api.get("/health/ready", public=True, answer=Ready, refuses=("503 not_ready",))
-def ready() -> Reply:
+@api.get("/health/ready", public=True, refuses=("503 not_ready",))
+def ready() -> Reply[Ready]:
     """Check all dependencies and count the live workers.
 
     The answer is 503 when a dependency is down. It is 200 when no worker is alive, because the API works without
     workers."""
     found = services.health.look()
-    members = {"dependencies": _dependencies(found), "workers": _workers(found)}
-    if down := [one.name for one in found.dependencies if not one.up]:
-        raise NotReady(f"Not ready. Down: {', '.join(down)}.", members)
-    return Reply({"status": "ready", **members})
-
-
-def _dependencies(found: Findings) -> dict[str, DependencyState]:
-    return {
-        one.name: DependencyState(up=one.up, milliseconds=one.milliseconds, detail=one.detail)
-        for one in found.dependencies
-    }
-
-
-def _workers(found: Findings) -> WorkersState | None:
-    if (workers := found.workers) is None:
-        return None
-    return WorkersState(
-        live=workers.live,
-        enabled_consumers=workers.enabled_consumers,
-        latest_heartbeat_seconds=workers.latest_heartbeat,
-        oldest_heartbeat_seconds=workers.oldest_heartbeat,
-        detail=workers.detail,
-    )
+    if down := [name for name, one in found.dependencies.items() if not one.up]:
+        raise NotReady(f"Not ready. Down: {', '.join(down)}.", found._asdict())
+    return Reply(Ready(status="ready", **found._asdict()))
 
 
 @api.blueprint.errorhandler(NotReady)

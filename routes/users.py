@@ -10,12 +10,11 @@ from pydantic import SecretStr
 
 from domain.errors import Invalid, Unauthenticated
 from domain.model import Model
-from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, User, UserNamed
-from middlewares.auth import bearer_token, caller
+from domain.user import ChangePassword, CreateUser, Credentials, Role, UpdateUser, UserNamed
+from middlewares.auth import bearer_token, caller, services
 from routes.answers import Done
-from routes.api import Api, Reply, done, services
+from routes.api import Api, Reply, done
 from routes.paging import NamedQuery, paged
-from routes.scope import NO_QUEUE
 
 api = Api("users")
 
@@ -50,14 +49,8 @@ class LoggedIn(Done):
     role: Role
 
 
-@api.post(
-    "/login",
-    public=True,
-    body=Credentials,
-    answer=LoggedIn,
-    refuses=("401 wrong_credentials", "429 throttled", "503 store_unavailable"),
-)
-def login(body: Credentials) -> Reply:
+@api.post("/login", public=True, refuses=("401 wrong_credentials", "429 throttled", "503 store_unavailable"))
+def login(body: Credentials) -> Reply[LoggedIn]:
     """Exchange a user name and password for a bearer token.
 
     The answer is 429 for 15 minutes after ten wrong passwords for one account from one network (an IPv4 address, or an
@@ -66,20 +59,13 @@ def login(body: Credentials) -> Reply:
     return _logged_in("Logged in.", body.username, body.password)
 
 
-def _logged_in(message: str, username: str, password: SecretStr) -> Reply:
+def _logged_in(message: str, username: str, password: SecretStr) -> Reply[LoggedIn]:
     token, grant, user = services.login.login(username, password.get_secret_value(), request.remote_addr or "")
     return Reply(LoggedIn(message=message, token=token, expires_at=grant.expires_at, role=user.role))
 
 
-@api.post(
-    "/changePassword",
-    role="viewer",
-    touches=NO_QUEUE,
-    body=ChangePassword,
-    answer=LoggedIn,
-    refuses=("400 wrong_password", "429 throttled"),
-)
-def change_password(body: ChangePassword) -> Reply:
+@api.post("/changePassword", role="viewer", refuses=("400 wrong_password", "429 throttled"))
+def change_password(body: ChangePassword) -> Reply[LoggedIn]:
     """Change the password of the user who sends the request. The answer has a new token: all others of the user are
     revoked. Wrong current passwords count as those of `POST /login`."""
     username = caller().username
@@ -92,44 +78,28 @@ def change_password(body: ChangePassword) -> Reply:
     return _logged_in("Password has been changed successfully.", username, body.new_password)
 
 
-@api.post("/logout", role="viewer", touches=NO_QUEUE, answer=Done, refuses=("400 invalid_request",))
-def logout() -> Reply:
+@api.post("/logout", role="viewer", refuses=("400 invalid_request",))
+def logout() -> Reply[Done]:
     """Revoke the token of this request."""
     services.login.logout(bearer_token())
     return done("Logged out.")
 
 
-@api.post(
-    "/createUser",
-    role="admin",
-    idempotent=True,
-    touches=NO_QUEUE,
-    body=CreateUser,
-    answer=UserDone,
-    status=201,
-    refuses=("409 conflict",),
-)
-def create_user(body: CreateUser) -> Reply:
+@api.post("/createUser", role="admin", idempotent=True, statuses=(201,), refuses=("409 conflict",))
+def create_user(body: CreateUser) -> Reply[UserDone]:
     """Create a user. If the name exists, the answer is 409, even with the same password and role."""
     user = services.users.create(body.username, body.password.get_secret_value(), body.role)
-    return done("User has been created successfully.", status=201, user=_details(user))
+    return done("User has been created successfully.", status=201, user=UserDetails.showing(user))
 
 
-@api.get("/getUsers", role="admin", touches=NO_QUEUE, query=UsersQuery, answer=list[UserDetails])
-def get_users(query: UsersQuery) -> Reply:
+@api.get("/getUsers", role="admin")
+def get_users(query: UsersQuery) -> Reply[list[UserDetails]]:
     """List the users."""
-    return paged(services.users.page(query.selection()), query, _details)
+    return paged(services.users.page(query.selection()), query, UserDetails.showing)
 
 
-@api.patch(
-    "/updateUser",
-    role="admin",
-    touches=NO_QUEUE,
-    body=UpdateUser,
-    answer=UserDone,
-    refuses=("404 not_found", "409 last_admin"),
-)
-def update_user(body: UpdateUser) -> Reply:
+@api.patch("/updateUser", role="admin", refuses=("404 not_found", "409 last_admin"))
+def update_user(body: UpdateUser) -> Reply[UserDone]:
     """Change the role or the password of a user, or disable or enable the user.
 
     A new role applies at once. A new password, or disabling the user, revokes all tokens of the user."""
@@ -137,28 +107,11 @@ def update_user(body: UpdateUser) -> Reply:
         raise Invalid("There is nothing to change. Send role, password or disabled.")
     password = body.password.get_secret_value() if body.password else None
     user = services.users.update(body.username, password, body.role, body.disabled)
-    return done("User has been updated successfully.", user=_details(user))
+    return done("User has been updated successfully.", user=UserDetails.showing(user))
 
 
-@api.delete(
-    "/deleteUser",
-    role="admin",
-    touches=NO_QUEUE,
-    body=UserNamed,
-    answer=Done,
-    refuses=("404 not_found", "409 last_admin"),
-)
-def delete_user(body: UserNamed) -> Reply:
+@api.delete("/deleteUser", role="admin", refuses=("404 not_found", "409 last_admin"))
+def delete_user(body: UserNamed) -> Reply[Done]:
     """Delete a user and revoke all tokens of the user at once. The last admin cannot be deleted."""
     services.users.delete(body.username)
     return done("User has been deleted successfully.")
-
-
-def _details(user: User) -> UserDetails:
-    return UserDetails(
-        username=user.username,
-        role=user.role,
-        disabled=user.disabled_at is not None,
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-    )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import mmap
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from runtime.shared_memory import mapped
 
 FILE = "log_level"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -26,7 +27,7 @@ class LogLevel:
         self._shared: bytearray | mmap.mmap = bytearray(1)
         if directory is not None:
             with suppress(OSError):  # a fixed log level is better than no log
-                self._shared = _mapped(directory / FILE)
+                self._shared = mapped(directory / FILE, 1)
 
     def now(self) -> int:
         """Return the current level, a level of the standard library's logging."""
@@ -35,15 +36,4 @@ class LogLevel:
 
 def set_for_all(directory: Path, level: str | None) -> None:
     """Set a level for all processes of this host; None resets each to its own level."""
-    _mapped(directory / FILE)[0] = LEVELS[level] if level else 0
-
-
-def _mapped(file: Path) -> mmap.mmap:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if not os.fstat(descriptor).st_size:
-            os.ftruncate(descriptor, 1)
-        return mmap.mmap(descriptor, 1)
-    finally:
-        os.close(descriptor)
+    mapped(directory / FILE, 1)[0] = LEVELS[level] if level else 0

@@ -6,7 +6,7 @@ import atexit
 import os
 import time
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Protocol
 
 
@@ -16,6 +16,27 @@ class Part(Protocol):
     def start(self) -> None: ...
 
     def stop(self, timeout: float) -> None: ...
+
+
+class OneThread:
+    """The base of a part with one thread, which runs `_run` until `_stopping` is set."""
+
+    _stopping: Event
+    _thread: Thread | None = None
+
+    def start(self) -> None:
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name=f"workerrmq-{type(self).__name__.lower()}", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread within `timeout` seconds, unless it waits for a dependency."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        raise NotImplementedError
 
 
 class Runtime:

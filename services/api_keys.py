@@ -43,7 +43,7 @@ class ApiKeys:
         name exists, and Invalid when `expires_at` is in the past."""
         now = datetime.now(UTC)
         if wanted.expires_at and wanted.expires_at <= now:
-            raise Invalid("expiresAt: must be in the future", fields=[("expiresAt", "must be in the future")])
+            raise Invalid.at("expiresAt", "must be in the future")
         secret = PREFIX + secrets.token_urlsafe(32)
         key = ApiKey(wanted.name, wanted.role, wanted.queues, digest(secret), created_by, now, wanted.expires_at)
         self._keys.add(key)

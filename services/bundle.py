@@ -26,7 +26,6 @@ from services.problems import Problems
 from services.queues import Queues
 from services.replays import Replays
 from services.samples import Samples
-from services.schedule import Schedule
 from services.service_events import ServiceEvents
 from services.users import UserAccounts
 
@@ -47,7 +46,6 @@ class Services:
     dead_letters: DeadLetterLooks
     replays: Replays
     samples: Samples
-    schedule: Schedule
     scheduled: LogWriter[Scheduled]
     configurations: Configurations
     connections: Connections

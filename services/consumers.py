@@ -226,24 +226,19 @@ class Consumers:
 
     def _refuse_route(self, consumer: RegisteredConsumer) -> None:
         """Raise Conflict if a consumer is a route of another one."""
-        if consumer.router is not None:
-            with suppress(NotFound):
-                self.find_one(WhichConsumer(name=consumer.router))
-                raise Conflict(
-                    f"The consumer {consumer.spec.name!r} is a route of {consumer.router!r}. Use PATCH "
-                    f"/updateConsumer of {consumer.router!r} to change or remove the route.",
-                    code="consumer_is_route",
-                )
+        if consumer.router is not None and self._routes.named(consumer.router):
+            raise Conflict(
+                f"The consumer {consumer.spec.name!r} is a route of {consumer.router!r}. Use PATCH "
+                f"/updateConsumer of {consumer.router!r} to change or remove the route.",
+                code="consumer_is_route",
+            )
 
     def _is_known(self, spec: ConsumerSpec, only: QueueScope | None) -> bool:
         """Return whether there is a consumer like a new one. Raise Conflict when another consumer has its name."""
-        name = spec.effective_name
-        with suppress(NotFound):
-            existing = self._registry.get(name)
-            if existing.spec.name == name:
-                _compared(self._routes.whole([existing])[0], spec, only)
-                return True
-        return False
+        existing = self._routes.named(spec.effective_name)
+        if existing is not None:
+            _compared(self._routes.whole([existing])[0], spec, only)
+        return existing is not None
 
     def _details(self, consumer: RegisteredConsumer, backlog: int | None = None) -> ConsumerDetails:
         """Return the consumer with its state. A change does not wait for RabbitMQ's management API to tell the
@@ -253,7 +248,8 @@ class Consumers:
 
     def _hindrances(self, spec: ConsumerSpec) -> list[str]:
         if holds_delayed(spec.queue_name):
-            raise _unfit("This queue is reserved for the service's delayed messages. Use a queue of your own.")
+            own = "This queue is reserved for the service's delayed messages. Use a queue of your own."
+            raise Invalid.at("queueName", own, "queue_unfit")
         try:
             queue = self._queues.facts(spec.queue_name)
         except NotFound:
@@ -263,7 +259,7 @@ class Consumers:
         except BrokerUnavailable as exc:
             return [f"The consumer starts when RabbitMQ is available. {exc.detail}"]
         if queue.unfit:
-            raise _unfit(queue.unfit)
+            raise Invalid.at("queueName", queue.unfit, "queue_unfit")
         return [_DELIVERY_LIMIT] if queue.delivery_limit is not None and spec.ordering != "none" else []
 
 
@@ -288,7 +284,3 @@ def _compared(existing: ConsumerSpec, wanted: ConsumerSpec, only: QueueScope | N
         )
     hidden = [field for field, value in wanted.stored().items() if field != "name" and value != asked[field]]
     return [f"{field}: credentials are not compared; change them with PATCH /updateConsumer." for field in hidden]
-
-
-def _unfit(sentence: str) -> Invalid:
-    return Invalid(f"queueName: {sentence}", code="queue_unfit", fields=[("queueName", sentence)])

@@ -1,10 +1,13 @@
-"""Sums over the queues in which retries and scheduled messages wait."""
+"""The queues in which retries and scheduled messages wait: sums over them, and the scheduled messages by level."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from delivery.delays import longest_wait
+from domain.details import ScheduledLevel
 from domain.overview import QueueOutline
 from gateway.amqp.topology import holds_delayed, scheduled_level
 
@@ -29,6 +32,23 @@ def delayed(queues: Sequence[QueueOutline]) -> Delayed:
         known_sum(queue.held for queue in scheduled),
         known_sum(queue.dead_lettering for queue in scheduled),
     )
+
+
+def scheduled_levels(queues: Sequence[QueueOutline], now: datetime) -> list[ScheduledLevel]:
+    """Return the levels that hold scheduled messages, the lowest first, with the time range in which these are due."""
+    levels = {level: queue for queue in queues if (level := scheduled_level(queue.name)) is not None}
+    return [
+        ScheduledLevel(
+            level=level,
+            queue_name=queue.name,
+            messages=queue.held,
+            overdue=queue.dead_lettering,
+            due_from=now,
+            due_until=now + timedelta(seconds=longest_wait(level)),
+        )
+        for level, queue in sorted(levels.items())
+        if queue.held != 0
+    ]
 
 
 def known_sum(counts: Iterable[int | None]) -> int | None:

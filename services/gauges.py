@@ -6,8 +6,8 @@ host.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from domain.consumer_details import STATES
@@ -17,7 +17,7 @@ from domain.registry import Heartbeat
 from gateway.amqp.topology import holds_delayed
 from services.consumer_state import Live
 from services.delayed import delayed
-from services.health import Dependency
+from services.health import DependencyState
 from services.troubles import dead_letter_queues
 
 MAX_SERIES = 1000
@@ -69,68 +69,55 @@ GAUGES = (BUILD, UP, ANSWERED_IN, WORKERS, CONSUMERS, STATE, BREAKER, THROTTLED,
 _BREAKERS = {"breaker-open": 2, "probing": 1}
 
 
-def of_dependencies(found: Iterable[Dependency]) -> Iterator[Readings]:
-    found = list(found)
-    yield UP.reads({(one.name,): float(one.up) for one in found})
-    yield ANSWERED_IN.reads({(one.name,): one.milliseconds / 1000 for one in found})
+def of_dependencies(states: Mapping[str, DependencyState]) -> Readings:
+    return {
+        UP: {(name,): float(one.up) for name, one in states.items()},
+        ANSWERED_IN: {(name,): one.milliseconds / 1000 for name, one in states.items()},
+    }
 
 
-def of_queues(queues: Sequence[QueueOutline]) -> Iterator[Readings]:
+def of_queues(queues: Sequence[QueueOutline]) -> Readings:
     dead = dead_letter_queues(queues)
-    ready: dict[tuple[str, ...], float] = defaultdict(float)
-    unacked, consumers, letters, oldest = ready.copy(), ready.copy(), ready.copy(), ready.copy()
+    found = _empty(READY, UNACKED, QUEUE_CONSUMERS, DEAD, OLDEST)
     now = datetime.now(UTC)
     for number, queue in enumerate(sorted(queues, key=lambda queue: queue.name)):
         if holds_delayed(queue.name):
             continue
         labels = (queue.name if number < MAX_SERIES else OTHER,)
-        ready[labels] += queue.ready
-        unacked[labels] += queue.unacked
-        consumers[labels] += queue.consumers
+        found[READY][labels] += queue.ready
+        found[UNACKED][labels] += queue.unacked
+        found[QUEUE_CONSUMERS][labels] += queue.consumers
         if queue.oldest_at is not None:
-            oldest[labels] = max(oldest[labels], (now - queue.oldest_at).total_seconds())
+            found[OLDEST][labels] = max(found[OLDEST][labels], (now - queue.oldest_at).total_seconds())
         if queue.name in dead:
-            letters[labels] += queue.ready + queue.unacked
-    yield READY.reads(ready)
-    yield UNACKED.reads(unacked)
-    yield QUEUE_CONSUMERS.reads(consumers)
-    yield DEAD.reads(letters)
-    yield OLDEST.reads(oldest)
+            found[DEAD][labels] += queue.ready + queue.unacked
     for gauge, value in zip((RETRIES, OVERDUE, SCHEDULED, SCHEDULED_OVERDUE), delayed(queues), strict=True):
-        yield _if_known(gauge, value)
+        found[gauge] = {} if value is None else {(): value}
+    return found
 
 
-def _if_known(gauge: Gauge, value: int | None) -> Readings:
-    return gauge.reads({} if value is None else {(): value})
-
-
-def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat]) -> Iterator[Readings]:
+def of_workers(consumers: Sequence[ConsumerOutline], workers: Sequence[Heartbeat]) -> Readings:
     live = Live(workers)
-    states: dict[tuple[str, ...], float] = {}
-    breakers: dict[tuple[str, ...], float] = {}
-    in_flight: dict[tuple[str, ...], float] = defaultdict(float)
-    refused, throttled = in_flight.copy(), in_flight.copy()
-    totals: Counter[str] = Counter()
-    ends: dict[tuple[str, ...], float] = {}
+    found = _empty(STATE, BREAKER, THROTTLED, COPIES_REFUSED, IN_FLIGHT, CERTIFICATE)
+    found[WORKERS] = {(): len(workers)}
+    found[CONSUMERS] = {(state,): 0 for state in STATES}
     for number, one in enumerate(sorted(consumers, key=lambda one: one.name)):
         state, _ = live.state(one.id, one.desired)
-        totals[state] += 1
+        found[CONSUMERS][(state,)] += 1
         labels = (one.name, one.queue_name) if number < MAX_SERIES else (OTHER, OTHER)
         reports = [report for _, report in live.of(one.id)]
-        states[*labels, state] = 1
+        found[STATE][*labels, state] = 1
         worst = max((_BREAKERS.get(report.state, 0) for report in reports), default=0)
-        breakers[labels] = max(breakers.get(labels, 0), worst)
-        throttled[labels] = max(throttled[labels], any(report.state == "throttled" for report in reports))
-        refused[labels] += live.counts(one.id).refused_copies
-        in_flight[labels] += sum(report.in_flight for report in reports)
+        found[BREAKER][labels] = max(found[BREAKER][labels], worst)
+        throttled = any(report.state == "throttled" for report in reports)
+        found[THROTTLED][labels] = max(found[THROTTLED][labels], throttled)
+        found[COPIES_REFUSED][labels] += live.counts(one.id).refused_copies
+        found[IN_FLIGHT][labels] += sum(report.in_flight for report in reports)
         if one.certificate_expires_at is not None:
             end = one.certificate_expires_at.timestamp()
-            ends[labels] = min(ends.get(labels, end), end)
-    yield WORKERS.reads({(): len(workers)})
-    yield CONSUMERS.reads({(state,): totals[state] for state in STATES})
-    yield STATE.reads(states)
-    yield BREAKER.reads(breakers)
-    yield THROTTLED.reads(throttled)
-    yield COPIES_REFUSED.reads(refused)
-    yield IN_FLIGHT.reads(in_flight)
-    yield CERTIFICATE.reads(ends)
+            found[CERTIFICATE][labels] = min(found[CERTIFICATE].get(labels, end), end)
+    return found
+
+
+def _empty(*gauges: Gauge) -> Readings:
+    return {gauge: defaultdict(float) for gauge in gauges}

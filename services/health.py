@@ -6,29 +6,40 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from domain.errors import WorkerError
+from domain.errors import StoreUnavailable, WorkerError
+from domain.model import Model
+from domain.registry import ConsumerFilter
+from gateway.mongo.consumers import ConsumerRegistry
+from gateway.mongo.heartbeats import Heartbeats
 from services.complaints import Complaints
-from services.worker_count import Workers
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """The result of one probe: whether the dependency answered, after how many milliseconds, and the error if not."""
+class DependencyState(Model):
+    """Whether a dependency answered, the duration in milliseconds, and the error in `detail` if it is down."""
 
-    name: str
     up: bool
     milliseconds: float
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """The results of all probes; `workers` is None when the store did not answer in time."""
+class WorkersState(Model):
+    """The live worker processes of all hosts: their number, and the ages of the latest and the oldest of their
+    heartbeats. `detail` is set when consumers are enabled but no worker is alive."""
 
-    dependencies: list[Dependency]
-    workers: Workers | None
+    live: int
+    enabled_consumers: int
+    latest_heartbeat_seconds: float | None
+    oldest_heartbeat_seconds: float | None
+    detail: str | None
+
+
+class Findings(NamedTuple):
+    """The results of all probes, by dependency; `workers` is None when the store did not answer in time."""
+
+    dependencies: dict[str, DependencyState]
+    workers: WorkersState | None
 
 
 class Health:
@@ -37,7 +48,7 @@ class Health:
     def __init__(
         self,
         probes: Mapping[str, Callable[[], None]],
-        workers: Callable[[], Workers | None],
+        workers: Callable[[], WorkersState | None],
         *,
         timeout: float = 1.0,
         complaints: Complaints | None = None,
@@ -48,8 +59,8 @@ class Health:
         self._probes = dict(probes)
         self._count_workers = workers
         self._threads = ThreadPoolExecutor(2 * len(self._probes) + 2, thread_name_prefix="health")
-        self._running: dict[str, Future[Dependency]] = {}
-        self._counting: Future[Workers | None] | None = None
+        self._running: dict[str, Future[DependencyState]] = {}
+        self._counting: Future[WorkersState | None] | None = None
         self._complaints = complaints or Complaints()
 
     def look(self) -> Findings:
@@ -57,30 +68,51 @@ class Health:
         started again until it ends."""
         for name, probe in self._probes.items():
             if name not in self._running or self._running[name].done():
-                self._running[name] = self._threads.submit(_measured, name, probe)
+                self._running[name] = self._threads.submit(_measured, probe)
         if self._counting is None or self._counting.done():
             self._counting = self._threads.submit(self._count_workers)
         counting, deadline = self._counting, time.monotonic() + self.timeout
-        found = [self._outcome(name, future, deadline) for name, future in list(self._running.items())]
-        for one in found:
-            self._complaints.report(one.name, "health", one.detail)
+        found = {name: self._outcome(future, deadline) for name, future in list(self._running.items())}
+        for name, one in found.items():
+            self._complaints.report(name, "health", one.detail)
         try:
             return Findings(found, counting.result(max(0.0, deadline - time.monotonic())))
         except StillRunning:
             return Findings(found, None)
 
-    def _outcome(self, name: str, future: Future[Dependency], deadline: float) -> Dependency:
+    def _outcome(self, future: Future[DependencyState], deadline: float) -> DependencyState:
         try:
             return future.result(max(0.0, deadline - time.monotonic()))
         except StillRunning:
-            return Dependency(name, False, self.timeout * 1000, f"no answer within {self.timeout:g} s")
+            detail = f"no answer within {self.timeout:g} s"
+            return DependencyState(up=False, milliseconds=self.timeout * 1000, detail=detail)
 
 
-def _measured(name: str, probe: Callable[[], None]) -> Dependency:
+def _measured(probe: Callable[[], None]) -> DependencyState:
     started = time.monotonic()
     try:
         probe()
         detail = None
     except WorkerError as exc:
         detail = exc.detail
-    return Dependency(name, detail is None, round((time.monotonic() - started) * 1000, 1), detail)
+    milliseconds = round((time.monotonic() - started) * 1000, 1)
+    return DependencyState(up=detail is None, milliseconds=milliseconds, detail=detail)
+
+
+def count_workers(heartbeats: Heartbeats, registry: ConsumerRegistry) -> WorkersState | None:
+    """Return the counts, or None while the store is down."""
+    try:
+        ages = heartbeats.ages()
+        enabled = registry.find(1, 1, ConsumerFilter(desired="enabled")).total
+    except StoreUnavailable:
+        return None
+    return WorkersState(
+        live=len(ages),
+        enabled_consumers=enabled,
+        latest_heartbeat_seconds=min(ages, default=None),
+        oldest_heartbeat_seconds=max(ages, default=None),
+        detail=_NO_WORKER if enabled and not ages else None,
+    )
+
+
+_NO_WORKER = "No worker is alive, so no message is delivered. Run WorkerRMQ.py, or gunicorn with CONSUMERS=inline."

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
+from threading import Lock
 
 from domain.errors import Conflict, IdempotencyMismatch, StoreUnavailable
 from domain.idempotency import KeptAnswer, Known, Reservation
 from gateway.mongo.idempotency import IdempotentAnswers
+from runtime.threads import OneThread
 from services.complaints import Complaints
 
 Outcome = tuple[KeptAnswer, bool]
@@ -31,7 +32,7 @@ class _Open:
     answer: KeptAnswer | None = None
 
 
-class Idempotency:
+class Idempotency(OneThread):
     """Thread-safe, across all processes and hosts. A part of the process's runtime: its thread renews the leases of
     slow requests, and repeats writes that the store did not confirm."""
 
@@ -51,21 +52,7 @@ class Idempotency:
         self._pause = min(retry_after, self._lease / 4)
         self._most_open = most_open
         self._open: dict[Reservation, _Open] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="workerrmq-idempotency", daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """Retry the unconfirmed writes once, then stop."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            self._thread = None
+        self._lock = Lock()
 
     def once(self, caller: str, key: str, request: bytes, answer: Callable[[], Outcome]) -> tuple[KeptAnswer, bool]:
         """Call `answer` unless this caller has used the key. Return the answer, and whether it is that of an earlier
@@ -118,6 +105,7 @@ class Idempotency:
     # --- on the thread -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """Repeat the writes until `stop`, and once more then."""
         stopping = False
         while not stopping:
             stopping = self._stopping.wait(self._pause)

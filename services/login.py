@@ -103,7 +103,7 @@ class Login:
             user = self._store.users.get(username)
         except NotFound:
             return None
-        return None if user.disabled_at else user
+        return None if user.disabled else user
 
     def logout(self, token: str) -> None:
         """Revoke a token; all processes of this host reject it at once. Raises Invalid for an API key."""
@@ -122,28 +122,21 @@ class Login:
             known = self._known.get(hashed)
         if known is not None and known[0] == revocations and known[2] > datetime.now(UTC):
             return known[1]
-        principal, until = self._owner_of(token, hashed)
+        is_key = token.startswith(PREFIX)
+        principal, until = self._api_keys.owner(token) if is_key else self._token_owner(hashed)
         with self._lock:
             self._known[hashed] = (revocations, principal, until)
         return principal
-
-    def _owner_of(self, token: str, hashed: str) -> tuple[Principal, datetime]:
-        return self._api_keys.owner(token) if token.startswith(PREFIX) else self._token_owner(hashed)
 
     def _token_owner(self, hashed: str) -> tuple[Principal, datetime]:
         grant = self._store.tokens.get(hashed)
         if grant is None:
             raise Unauthenticated("The token is unknown or has expired. Log in again.", code="token_invalid")
-        return self._owner(grant), grant.expires_at
-
-    def _owner(self, grant: Grant) -> Principal:
-        try:
-            user = self._store.users.get(grant.username)
-        except NotFound:
-            user = None
-        if user is None or user.disabled_at or user.stamp != grant.stamp:
+        user = self._user(grant.username)
+        if user is None or user.stamp != grant.stamp:
             raise Unauthenticated("The token has been revoked. Log in again.", code="token_invalid")
-        return Principal(user.username, user.role, f"user:{user.username}:{user.created_at.isoformat()}")
+        identity = f"user:{user.username}:{user.created_at.isoformat()}"
+        return Principal(user.username, user.role, identity), grant.expires_at
 
 
 def _limits(username: str, network: str) -> dict[Subject, int]:

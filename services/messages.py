@@ -83,11 +83,7 @@ class Messages:
             none = f"None of the {len(errors)} messages was published."
             if any(error and error.may_be_published for error in errors):
                 none = f"The broker confirmed none of the {len(errors)} messages; they may be in a queue."
-            raise type(first)(
-                f"{none} {first.detail}",
-                code=first.code,
-                retry_after=first.retry_after,
-            )
+            raise type(first)(f"{none} {first.detail}", code=first.code, retry_after=first.retry_after)
         return errors
 
     def get(self, wanted: GetMessages, by: str) -> list[HeldMessage]:
@@ -133,19 +129,25 @@ class Messages:
 
     def _refusal(self, address: _Address) -> WorkerError | None:
         """Return why messages cannot be published to an exchange or scheduled for a queue, or None if they can."""
-        exchange, queue = address
-        if not (exchange or queue) or self._is_seen(address):
+        with self._seen_lock:
+            seen = address in self._seen
+        if seen or not any(address):
             return None
-        look = self._look if exchange else self._look_for_queue
-        return self._lookups.call("\n".join(address), lambda: look(exchange or queue))
+        return self._lookups.call("\n".join(address), lambda: self._looked(*address))
 
-    def _is_seen(self, address: _Address) -> bool:
-        with self._seen_lock:
-            return address in self._seen
-
-    def _see(self, address: _Address, kept: float) -> None:
-        with self._seen_lock:
-            self._seen[address] = kept
+    def _looked(self, exchange: str, queue: str) -> WorkerError | None:
+        """Look for an exchange or a queue, and note for how long not to look again."""
+        refusal, kept = None, self._trusted
+        try:
+            refusal = self._look_for_exchange(exchange) if exchange else self._look_for_queue(queue)
+        except QueueUnavailable:  # it exists
+            pass
+        except BrokerUnavailable:  # AMQP may work while the management API does not
+            kept = self._untold
+        if refusal is None:
+            with self._seen_lock:
+                self._seen[exchange, queue] = kept
+        return refusal
 
     def _look_for_queue(self, queue: str) -> WorkerError | None:
         """Return why messages cannot be scheduled for `queue`. RabbitMQ returns a direct message to a missing queue at
@@ -154,26 +156,18 @@ class Messages:
             self._queues.find(queue)
         except NotFound:
             return Unroutable(f"There is no queue named {queue!r}; create it first.")
-        except BrokerUnavailable as exc:  # of the management API, or of the node of a queue that exists
-            self._see(("", queue), self._trusted if isinstance(exc, QueueUnavailable) else self._untold)
-        else:
-            self._see(("", queue), self._trusted)
         return None
 
-    def _look(self, exchange: str) -> WorkerError | None:
+    def _look_for_exchange(self, exchange: str) -> WorkerError | None:
         missing = Unroutable(f"The exchange {exchange!r} does not exist. Create it first.", code="exchange_not_found")
         try:
             found = self._exchanges.get(exchange)
         except NotFound:
             return missing
-        except BrokerUnavailable:  # AMQP may work while the management API does not
-            self._see((exchange, ""), self._untold)
-            return None
         if found.exchange != exchange:  # the management API has another name for the default exchange
             return missing
         if found.internal:
             return Unroutable(f"The exchange {exchange!r} is internal; only other exchanges can publish to it.")
-        self._see((exchange, ""), self._trusted)
         return None
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from domain.gauge import Readings
 from domain.overview import ConsumerOutline
 from domain.registry import Heartbeat
 from gateway.metrics.exposition import CONTENT_TYPE, Exposition
@@ -14,7 +13,7 @@ from gateway.mongo.consumers import ConsumerRegistry
 from gateway.mongo.heartbeats import Heartbeats
 from services import gauges
 from services.fresh import Fresh
-from services.health import Dependency, Health
+from services.health import Health
 from services.queue_watch import QueueWatch
 
 Workers = tuple[Sequence[ConsumerOutline], Sequence[Heartbeat]]
@@ -47,15 +46,11 @@ class Metrics:
         self._queues.ask()
         self._workers.ask()
         dependencies = self._health.look().dependencies
-        workers = self._workers.latest(until)
+        found = gauges.of_dependencies(dependencies)
+        found[gauges.BUILD] = {(self._version, platform.python_version()): 1}
+        if (workers := self._workers.latest(until)) is not None:
+            found |= gauges.of_workers(*workers)
+        if (seen := self._queues.latest(until)) is not None:
+            found |= gauges.of_queues(seen.queues)
         names = frozenset(one.name for one in workers[0]) if workers else None
-        return self._exposition.text(self._read(dependencies, workers, until), names)
-
-    def _read(self, dependencies: Sequence[Dependency], workers: Workers | None, until: float) -> Iterator[Readings]:
-        yield gauges.BUILD.reads({(self._version, platform.python_version()): 1})
-        yield from gauges.of_dependencies(dependencies)
-        if workers is not None:
-            yield from gauges.of_workers(*workers)
-        seen = self._queues.latest(until)
-        if seen is not None:
-            yield from gauges.of_queues(seen.queues)
+        return self._exposition.text(found, names)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from threading import Event, Thread
 
 from domain.audit import State, state_of
 from domain.errors import NotFound
 from domain.overview import Overview, Trouble
 from domain.problem import Acknowledgement, AcknowledgeProblem, ProblemNamed
 from gateway.mongo.problems import Problems as ProblemStore
+from runtime.threads import OneThread
 from services.complaints import Complaints
 from services.overview import Overviews
 
 
-class Problems:
+class Problems(OneThread):
     """Thread-safe. A part of the process's runtime: its thread observes problems even if no client requests them, so
     that their start is known."""
 
@@ -25,18 +25,6 @@ class Problems:
         not observed."""
         self._store, self._overviews, self._every = store, overviews, every
         self._complaints = complaints or Complaints()
-        self._stopping = Event()
-        self._thread: Thread | None = None
-
-    def start(self) -> None:
-        self._stopping.clear()
-        self._thread = Thread(target=self._run, name="workerrmq-problems", daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from domain.audit import State, state_of
-from domain.details import Page, QueueDetails
+from domain.details import Page, QueueDetails, ScheduledLevel
 from domain.errors import Invalid
 from domain.queue import QueueSpec
 from domain.queue_scope import QueueScope
 from domain.selection import Selection
 from gateway.management import QueueGateway
+from services.delayed import scheduled_levels
 from services.selecting import every, selected, visible
 
 
@@ -34,6 +37,11 @@ class Queues:
         shown = every(self._gateway.page, visible(Selection(), internal, dead_letters))
         found = [queue for queue in shown if only is None or only.admits(queue.queue_name)]
         return selected(found, wanted, lambda queue: (queue.queue_name,))
+
+    def scheduled(self, number: int, size: int) -> Page[ScheduledLevel]:
+        """Return one page of the delay levels that hold scheduled messages, the lowest first."""
+        levels = scheduled_levels(self._gateway.outlines(), datetime.now(UTC))
+        return selected(levels, Selection(number, size), lambda one: (one.queue_name,))
 
     def get(self, name: str) -> QueueDetails:
         """Return one queue. Raises NotFound."""

@@ -6,7 +6,10 @@ queue's node is down.
 
 from __future__ import annotations
 
-import time
+from threading import Lock
+from typing import Any
+
+from cachetools import TTLCache, cached
 
 from domain.errors import BrokerUnavailable, NotFound, QueueUnavailable, WorkerError
 from domain.message import Message
@@ -22,20 +25,12 @@ class ReturnedMessages:
     """Thread-safe. An answer is cached for `kept_seconds`, so that a client that repeats an error costs few lookups."""
 
     def __init__(self, queues: QueueLookup, kept_seconds: float = 2.0) -> None:
-        self._queues, self._kept_seconds = queues, kept_seconds
-        self._kept: dict[tuple[str, str], tuple[float, WorkerError | None]] = {}
+        self._queues = queues
+        self._found = cached(TTLCache[Any, Any](_MOST, kept_seconds), lock=Lock())(self._look)
 
     def outage(self, message: Message) -> WorkerError | None:
         """Return the outage that may be the reason, or None when certainly no queue is bound for the message."""
-        address = (message.exchange, "" if message.exchange else message.routing_key)
-        until, answer = self._kept.get(address, (0.0, None))
-        if time.monotonic() < until:
-            return answer
-        answer = self._look(*address)
-        if len(self._kept) >= _MOST:
-            self._kept.clear()
-        self._kept[address] = time.monotonic() + self._kept_seconds, answer
-        return answer
+        return self._found(message.exchange, "" if message.exchange else message.routing_key)
 
     def _look(self, exchange: str, queue: str) -> WorkerError | None:
         try:

@@ -31,6 +31,13 @@ class Routes:
     def __init__(self, registry: ConsumerRegistry, queues: QueueGateway, lookup: QueueLookup) -> None:
         self._registry, self._queues, self._lookup = registry, queues, lookup
 
+    def named(self, name: str) -> RegisteredConsumer | None:
+        """Return the consumer with this name, also if it is no route; None if there is none."""
+        with suppress(NotFound):
+            found = self._registry.get(name)  # by its id, too
+            return found if found.spec.name == name else None
+        return None
+
     def of(self, *routers: RegisteredConsumer) -> dict[str, RegisteredConsumer]:
         """Return the consumers of the routes of these consumers, by name."""
         wanted = ConsumerFilter(routers=frozenset(one.spec.name for one in routers))
@@ -52,13 +59,12 @@ class Routes:
     def refuse_others(self, router: str, wanted: Iterable[ConsumerSpec]) -> None:
         """Raise Conflict if a consumer that is not a route of `router` has the name of a wanted one."""
         for spec in wanted:
-            with suppress(NotFound):
-                existing = self._registry.get(spec.name)
-                if existing.spec.name == spec.name and existing.router != router:
-                    raise Conflict(
-                        f"The consumer {spec.name!r} already exists, and it is not a route of {router!r}. Choose "
-                        "another name for the route, or delete that consumer."
-                    )
+            existing = self.named(spec.name)
+            if existing is not None and existing.router != router:
+                raise Conflict(
+                    f"The consumer {spec.name!r} already exists, and it is not a route of {router!r}. Choose "
+                    "another name for the route, or delete that consumer."
+                )
 
     def write(self, router: str, wanted: Iterable[ConsumerSpec], *, change: bool = True) -> bool:
         """Create the consumers of the routes of `router`, and change those that differ unless `change` is false. Return

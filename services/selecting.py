@@ -86,8 +86,7 @@ def _searched(items: Sequence[Item], expression: str, names: Names[Item]) -> lis
     pattern, found = Pattern(expression), []
     for item in items:
         if time.monotonic() > until:
-            sentence = "the search with this regular expression took too long; simplify it"
-            raise Invalid(f"name: {sentence}", fields=[("name", sentence)])
+            raise Invalid.at("name", "the search with this regular expression took too long; simplify it")
         if any(pattern.found_in(name) for name in names(item) if name):
             found.append(item)
     return found

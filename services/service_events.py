@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from uuid import uuid4
 
 import structlog
 
@@ -26,6 +25,7 @@ from domain.message import Message
 from domain.names import EVENTS
 from gateway.management import BindingGateway, ExchangeGateway, QueueLookup
 from gateway.mongo import Store
+from runtime.threads import OneThread
 from services.complaints import Complaints
 from services.conditions import UNKNOWN_WITHOUT_BROKER, observed
 from services.consumer_state import Live
@@ -54,7 +54,7 @@ class EventPeriods:
     """maximum of that pause"""
 
 
-class ServiceEvents:
+class ServiceEvents(OneThread):
     """Owns one thread. Others may call `start` and `stop`."""
 
     def __init__(
@@ -81,20 +81,10 @@ class ServiceEvents:
         self._refused: dict[Key, tuple[float, float]] = {}  # when to publish again (monotonic time), after which pause
         self._consumers = RegistryCopy(store.consumers.version, store.consumers.outlines)
 
-    def start(self) -> None:
-        self._process = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="workerrmq-events", daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """End the thread within `timeout` seconds, unless it is waiting for a dependency."""
-        self._stopping.set()
-        self._thread.join(timeout)
-
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._process = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         while True:
             self._complaints.attempt("store", "events", self._turn)
             if self._stopping.wait(self._periods.turn):
@@ -111,10 +101,9 @@ class ServiceEvents:
         found, alerted = self._observe(now)
         unknown = UNKNOWN_WITHOUT_BROKER if alerted is None else frozenset()
         first, gap = not last, now - last > self._periods.lease
-        for key, condition in advance(
-            self._conditions.all(), found, unknown, now, _new_id, self._rules, first=first, gap=gap
-        ):
-            self._conditions.put(key, condition)
+        known = self._conditions.all()
+        for key, one in advance(known, found, unknown, now, lambda: uuid4().hex, self._rules, first=first, gap=gap):
+            self._conditions.put(key, one)
         if alerted is None:
             self._conditions.release(self._process, last)
         elif not self._tell(anybody=bool(alerted)):
@@ -154,7 +143,9 @@ class ServiceEvents:
         now = time.monotonic()
         stored = self._conditions.all()
         self._refused = {key: one for key, one in self._refused.items() if key in stored}
-        waiting = {key: one for key, one in stored.items() if one.outbox and self._again_at(key) <= now}
+        waiting = {
+            key: one for key, one in stored.items() if one.outbox and self._refused.get(key, (now, 0.0))[0] <= now
+        }
         results = iter(self._failures([message(event) for one in waiting.values() for event in one.outbox], anybody))
         failure = None
         for key, condition in waiting.items():
@@ -179,9 +170,6 @@ class ServiceEvents:
                 errors[number] = self._returned.outage(one)
         return errors
 
-    def _again_at(self, key: Key) -> float:
-        return self._refused[key][0] if key in self._refused else float("-inf")
-
     def _note(self, key: Key, error: WorkerError | None, now: float) -> None:
         """Remember for how long an event waits after one of several bound queues has refused it, for example because
         it is full. The others get it each time, so the pause doubles."""
@@ -192,7 +180,3 @@ class ServiceEvents:
         pause = min(2 * before[1], self._periods.longest_pause) if before else self._periods.first_pause
         self._refused[key] = now + pause, pause
         log.warning("event_refused", type=key.kind, reason=error.detail, retry_in_seconds=pause)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex

@@ -62,9 +62,9 @@ class TargetChecks:
             wrong = [(field, "is the mask of a hidden value; send the value itself") for field in masked]
             raise Invalid(joined(wrong), fields=wrong)
         if isinstance(spec.payload, PayloadTemplate) and (fault := self._template_fault(spec.payload.template)):
-            raise _invalid("payload.template", fault)
+            raise Invalid.at("payload.template", fault)
         if spec.tls and (before is None or spec.tls != before.tls) and (bad := spec.tls.unusable(datetime.now(UTC))):
-            raise _invalid(*bad)
+            raise Invalid.at(*bad)
         urls = {"url": spec.url}
         if isinstance(spec.auth, OAuth2Auth):
             urls["auth.tokenUrl"] = spec.auth.token_url
@@ -75,7 +75,3 @@ class TargetChecks:
                 raise TargetRefused(refusal, fields=[(field, refusal)])
             warnings += [warning] if warning else []
         return warnings
-
-
-def _invalid(field: str, sentence: str) -> Invalid:
-    return Invalid(f"{field}: {sentence}", fields=[(field, sentence)])

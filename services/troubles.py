@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, get_args
+from functools import partial
+from typing import get_args
 
 from domain.overview import ConsumerOutline, QueueOutline, QueuesSeen, Trouble, TroubleCause, TroubleKind
 from domain.registry import Report
@@ -80,53 +81,44 @@ def of_consumers(
         counts = live.counts(one.id)
         refused, copy_error = counts.refused_copies, counts.copy_error
         if refused:
-            yield Trouble(
-                kind="copies_refused",
-                name=one.name,
-                queue_name=one.queue_name,
-                reason=f"The broker refuses copies of messages ({_COPIES}), so those stay unacked. {copy_error}",
-                messages=refused,
-            )
+            reason = f"The broker refuses copies of messages ({_COPIES}), so those stay unacked. {copy_error}"
+            yield _of_outline(one, "copies_refused", reason, None).model_copy(update={"messages": refused})
         found = _of_consumer(one, live, now, patience)
-        if found is not None and not (refused and found[:2] == ("consumer_failing", copy_error)):
+        if found is not None and not (refused and (found.kind, found.reason) == ("consumer_failing", copy_error)):
             missing = found.kind == "consumer_waiting" and ready is not None and one.queue_name not in ready
-            yield Trouble(
-                kind=found.kind,
-                name=one.name,
-                queue_name=one.queue_name,
-                reason=found.reason,
-                messages=ready.get(one.queue_name) if ready else None,
-                since=found.since,
-                next_attempt_at=live.next_attempt_at(one.id) if one.desired == "enabled" else None,
-                cause="queue_missing" if missing else found.cause,
-            )
+            changes = {
+                "messages": ready.get(one.queue_name) if ready else None,
+                "next_attempt_at": live.next_attempt_at(one.id) if one.desired == "enabled" else None,
+                "cause": "queue_missing" if missing else found.cause,
+            }
+            yield found.model_copy(update=changes)
 
 
-class _Found(NamedTuple):
-    kind: TroubleKind
-    reason: str
-    since: datetime | None
-    cause: TroubleCause | None = None
+def _of_outline(
+    one: ConsumerOutline, kind: TroubleKind, reason: str, since: datetime | None, cause: TroubleCause | None = None
+) -> Trouble:
+    return Trouble(kind=kind, name=one.name, queue_name=one.queue_name, reason=reason, since=since, cause=cause)
 
 
-def _of_consumer(one: ConsumerOutline, live: Live, now: datetime, patience: timedelta) -> _Found | None:
+def _of_consumer(one: ConsumerOutline, live: Live, now: datetime, patience: timedelta) -> Trouble | None:
+    found = partial(_of_outline, one)
     if one.desired == "suspended":
         reason = one.reason or "the target refused the messages"
-        return _Found("consumer_suspended", reason, one.updated_at, _cause_of_suspension(one.refused_status))
+        return found("consumer_suspended", reason, one.updated_at, _cause_of_suspension(one.refused_status))
     if one.desired == "paused":
         return None
     worst: Report | None = live.worst(one.id)
     if worst is None:
         waiting = now - one.updated_at > patience
-        return _Found("consumer_waiting", "no worker has started it", one.updated_at) if waiting else None
+        return found("consumer_waiting", "no worker has started it", one.updated_at) if waiting else None
     reason, at, cause = worst.reason or worst.error or "", worst.error_at, _CAUSES.get(worst.state)
     if cause == "target_refuses" and worst.refused_status in _CREDENTIALS:
         cause = "credentials"
     if worst.state in ("breaker-open", "probing"):
-        return _Found("breaker_open", reason, at, cause)
+        return found("breaker_open", reason, at, cause)
     if worst.state in ("failing", "resting", "suspended"):
-        return _Found("consumer_failing", reason, at, cause)
-    return _Found("consumer_waiting", reason, None, cause) if worst.state in ("waiting", "throttled") else None
+        return found("consumer_failing", reason, at, cause)
+    return found("consumer_waiting", reason, None, cause) if worst.state in ("waiting", "throttled") else None
 
 
 def _cause_of_suspension(status: int | None) -> TroubleCause:
@@ -142,9 +134,7 @@ def of_certificates(consumers: Sequence[ConsumerOutline], now: datetime, notice:
         if end is not None and end - now < notice:
             when = f"{'expired' if end <= now else 'expires'} on {written(end)}"
             reason = f"A certificate of the consumer's `tls` {when}. Give it a new one by PATCH /updateConsumer."
-            yield Trouble(
-                kind="certificate_expires", name=one.name, queue_name=one.queue_name, reason=reason, cause="certificate"
-            )
+            yield _of_outline(one, "certificate_expires", reason, None, "certificate")
 
 
 def of_queues(seen: QueuesSeen, consumers: Sequence[ConsumerOutline], live: Live) -> Iterator[Trouble]:

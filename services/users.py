@@ -42,7 +42,7 @@ class UserAccounts:
     def state_of(self, username: str) -> State:
         """Return a user for the audit log; another stamp means another password. Raises NotFound."""
         user = self._store.users.get(username)
-        shown = {"role": user.role, "password": MASK, **({"disabled": True} if user.disabled_at else {})}
+        shown = {"role": user.role, "password": MASK, **({"disabled": True} if user.disabled else {})}
         return State(shown | {"password": user.stamp}, shown)
 
     def update(

@@ -22,7 +22,7 @@ class Exposition:
         """Render this process's counters only, without a directory."""
         self._directory = directory
 
-    def text(self, gauges: Iterable[Readings], consumers: frozenset[str] | None) -> bytes:
+    def text(self, gauges: Readings, consumers: frozenset[str] | None) -> bytes:
         """Return the metrics in Prometheus' text format. Omit consumers that are not among `consumers`; None includes
         all.
         """
@@ -56,12 +56,12 @@ def _merged(directory: Directory) -> Iterable[Metric]:
 
 
 class _Gauges:
-    def __init__(self, gauges: Iterable[Readings]) -> None:
+    def __init__(self, gauges: Readings) -> None:
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        for readings in self._gauges:
-            family = GaugeMetricFamily(readings.gauge.name, readings.gauge.meaning, labels=readings.gauge.labels)
-            for labels, value in readings.values.items():
+        for gauge, values in self._gauges.items():
+            family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=gauge.labels)
+            for labels, value in values.items():
                 family.add_metric(labels, value)
             yield family

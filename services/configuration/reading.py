@@ -183,7 +183,7 @@ def _binding(found: dict[str, dict[str, Installed]], one: BindingDetails) -> Ins
 
 
 def _user(user: User) -> Installed:
-    disabled = True if user.disabled_at else None
+    disabled = user.disabled or None
     return Installed(ConfiguredUser(username=user.username, role=user.role, disabled=disabled))
 
 

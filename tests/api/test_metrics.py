@@ -178,4 +178,4 @@ def test_on_a_full_disk_a_process_counts_for_itself_and_lives(tmp_path: Path) ->
 
 
 def _scrape(directory: Directory | None) -> Scrape:
-    return Scrape(Exposition(directory).text([], None).decode())
+    return Scrape(Exposition(directory).text({}, None).decode())

@@ -181,7 +181,7 @@ def test_a_probe_that_hangs_over_several_looks_runs_once_and_counts_again_when_i
     health = Health({"store": probe}, lambda: None, timeout=0.1)
 
     def up() -> bool:
-        (found,) = health.look().dependencies
+        (found,) = health.look().dependencies.values()
         assert found.up or found.detail == "no answer within 0.1 s"
         return found.up
 

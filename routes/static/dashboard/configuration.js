@@ -117,12 +117,13 @@ function stepTable() {
     key: (one) => `${one.kind} ${one.name}`,
     columns: [
       { title: "Object", value: (one) => `${one.kind} ${one.name}`, kind: "wide" },
-      { title: "Action", value: (one) => one.action },
-      { title: "State", value: (one) => one.state, cell: (one) => badge(one.state) },
-      { title: "Changes", value: (one) => one.changes, cell: (one) => changes(one.changes), kind: "wide first" },
+      { title: "Action", field: "action" },
+      { title: "State", field: "state", format: badge },
+      { title: "Changes", field: "changes", format: changes, kind: "wide first" },
       { title: "Detail", value: (one) => one.detail || "", kind: "wide" },
     ],
   });
-  steps.content.forEach((one) => { one.hidden = true; });
-  return { ...steps, clear: () => steps.content.forEach((one) => { one.hidden = true; }) };
+  const clear = () => steps.content.forEach((one) => { one.hidden = true; });
+  clear();
+  return { ...steps, clear };
 }

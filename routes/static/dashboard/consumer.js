@@ -1,10 +1,10 @@
 // One consumer: state, target statistics, latest attempts and actions.
 
 import { get, may } from "./api.js";
-import { attemptTable } from "./attempts.js";
+import { ATTEMPTS } from "./attempts.js";
 import { askToDelete, pauseOrResume } from "./consumer_actions.js";
 import { editConsumer } from "./consumer_form.js";
-import { address, button, el, fill, fillOn, link } from "./dom.js";
+import { address, button, el, fill, fillOn, link, terms } from "./dom.js";
 import { ago, badge, count, milliseconds, percent, reasonOf, stateOf, time, timed } from "./format.js";
 import { history } from "./history.js";
 import { table } from "./table.js";
@@ -22,16 +22,16 @@ export function show(place) {
     { label: "Messages per second", lines: { deliveredRate: "delivered", retriedRate: "retried", deadLetteredRate: "dead-lettered" } },
     { label: "Latency", format: milliseconds, lines: { latencyP50Ms: "p50", latencyP99Ms: "p99" } },
   ]);
-  const attempts = attemptTable("Latest attempts: failures, and a sample of the successes", "No attempts in the last seven days.");
+  const attempts = table({ caption: "Latest attempts: failures, and a sample of the successes", empty: "No attempts in the last seven days.", ...ATTEMPTS });
   const workers = table({
     caption: "Workers",
     empty: "No worker runs this consumer.",
     key: (one) => one.worker,
     columns: [
-      { title: "Worker", value: (one) => one.worker, kind: "wide" },
-      { title: "State", value: (one) => one.state },
-      { title: "In flight", value: (one) => one.inFlight, kind: "number" },
-      { title: "Delivered", value: (one) => one.delivered, kind: "number" },
+      { title: "Worker", field: "worker", kind: "wide" },
+      { title: "State", field: "state" },
+      { title: "In flight", field: "inFlight", kind: "number" },
+      { title: "Delivered", field: "delivered", kind: "number" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
       { title: "p99", value: (one) => milliseconds(one.latencyP99Ms), kind: "number" },
       { title: "Reason", value: (one) => one.reason || one.copyError || one.lastError || "", kind: "wide" },
@@ -52,7 +52,7 @@ export function show(place) {
     fill(totals, ...figures(consumer));
     attempts.show(tried);
     workers.show(consumer.workers);
-    fillOn(facts, consumer.revision, () => SHOWN.map((field) => fact(field, consumer[field])));
+    fillOn(facts, consumer.revision, () => terms(SHOWN.map((field) => [field, shown(field, consumer[field])])));
   }
 
   function buttons({ desiredState, reason }) {
@@ -79,21 +79,21 @@ export function show(place) {
 
 function figures(consumer) {
   const error = consumer.lastError ? `${consumer.lastError}, ${ago(consumer.lastErrorAt)}` : "none";
-  return [
+  return terms([
     ["in flight", count(consumer.inFlight)], ["success", percent(consumer.successRate)],
     ["p50", milliseconds(consumer.latencyP50Ms)], ["p99", milliseconds(consumer.latencyP99Ms)],
     ["delivered", [count(consumer.delivered), ...sinceOf(consumer)]], ["retried", count(consumer.retried)],
     ["dead-lettered", count(consumer.deadLettered)], ["requeued", count(consumer.requeued)],
     ["filtered", count(consumer.filtered)], ["routed", count(consumer.routed)], ["copies refused", count(consumer.refusedCopies)], ["last error", error],
-  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, ...[value].flat())));
+  ]);
 }
 
 function sinceOf({ countedSince }) {
   return countedSince ? [" ", el("small", {}, "since ", time(countedSince))] : [];
 }
 
-function fact(field, value) {
-  if (field.endsWith("At")) return el("div", {}, el("dt", {}, field), el("dd", {}, time(value)));
-  const shown = value === null || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
-  return el("div", {}, el("dt", {}, field), el("dd", {}, field === "queueName" ? link(shown, ["queue", shown]) : shown));
+function shown(field, value) {
+  if (field.endsWith("At")) return time(value);
+  if (field === "queueName") return link(value, ["queue", value]);
+  return value === null || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -5,7 +5,6 @@ import { button, el, fill, link, of } from "./dom.js";
 import { count, messageId, plural, rate, since, time } from "./format.js";
 import { refreshNow } from "./live.js";
 import { lookAt, peek } from "./messages.js";
-import { complain } from "./notice.js";
 import { askToPurge } from "./queue.js";
 import { askTo, editAndResend } from "./replay.js";
 import { table } from "./table.js";
@@ -30,7 +29,7 @@ export function show(place) {
   const act = (action, which, filter, group) => askTo(action, {
     deadLetterQueue: name, which, filter, done: again,
     queueName: group ? queueOf(group) : sources().length === 1 ? queueOf(groups[0]) : queueOf(),
-  }).catch(complain);
+  });
   const grouped = groupTable(act, (group) => place.set({ group }), (group) => save(name, group));
   const list = letters(showChoice, (message) => editAndResend(message, { deadLetterQueue: name, queueName: header(message, "queue") || queueOf(groups[0]), done: again }));
   const part = el("p", { class: "note" });
@@ -100,7 +99,7 @@ function groupTable(act, choose, saved) {
     columns: [
       { title: "Cause", value: label, cell: cause, kind: "wide first" },
       { title: "Messages", value: (one) => [one.count, one.perSecond], cell: (one) => [count(one.count), el("small", {}, one.perSecond && rate(one.perSecond) !== "0" ? `+${rate(one.perSecond)}/s` : "")], kind: "number" },
-      { title: "Since", value: (one) => one.since, cell: (one) => (one.since ? [time(one.since), el("small", {}, since(one.since))] : "–") },
+      { title: "Since", field: "since", cell: (one) => (one.since ? [time(one.since), el("small", {}, since(one.since))] : "–") },
       { title: "Consumer", value: (one) => [one.consumer, one.queueName], cell: whose, kind: "wide" },
       { title: "Actions", value: (one) => [one.count, one.queueName], cell: actions, kind: "actions" },
     ],
@@ -119,12 +118,8 @@ function cause(one) {
   return [el("strong", {}, label(one)), el("small", {}, one.outcome)];
 }
 
-async function save(queue, group) {
-  try {
-    await download("exportDeadLetters", { deadLetterQueue: queue, group }, `${queue}${group ? `.${group}` : ""}.ndjson`);
-  } catch (error) {
-    complain(error);
-  }
+function save(queue, group) {
+  return download("exportDeadLetters", { deadLetterQueue: queue, group }, `${queue}${group ? `.${group}` : ""}.ndjson`);
 }
 
 function letters(changed, edit) {

@@ -9,7 +9,7 @@ import { tell } from "./notice.js";
 let leaving = Promise.resolve(); // until the entry of the last dialog is gone
 let left = null;
 
-export function open(title, ...content) {
+function open(title, ...content) {
   const heading = el("h2", { id: "dialog-title" }, title);
   const box = el("article", {}, heading, ...content);
   const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); leave(); } }, box);
@@ -37,8 +37,9 @@ export function look(title, ...content) {
   return dialog;
 }
 
-// Opens a form in a dialog. `run(values, changed)` may return a sentence to show when it has finished.
-export function ask({ title, about = [], fields, submit, danger, run, focus }) {
+// Opens a form in a dialog. When `run(values, changed)` has finished, it shows the sentence `said` or, without one, the
+// sentence that `run` returns, if any.
+export function ask({ title, about = [], fields, submit, danger, run, said, focus }) {
   const cancel = button("Cancel", () => dialog.close(), { class: "quiet" });
   const asked = form({
     fields,
@@ -47,9 +48,9 @@ export function ask({ title, about = [], fields, submit, danger, run, focus }) {
     extra: [cancel],
     async run(values, changed) {
       const view = location.hash;
-      const said = await run(values, changed);
+      const told = await run(values, changed);
       dialog.close();
-      if (said) tell(said);
+      if (said ?? told) tell(said ?? told);
       if (location.hash === view) await refreshNow();
     },
   });
@@ -60,9 +61,9 @@ export function ask({ title, about = [], fields, submit, danger, run, focus }) {
 }
 
 // For actions that cannot be undone: the button is enabled once the user has typed the name.
-export function confirmByName({ title, text, name, verb, run, fields = [] }) {
+export function confirmByName({ text, name, verb, fields = [], ...dialog }) {
   const typed = { name: "typed", label: `Type ${name} to confirm`, required: true };
-  const { asked } = ask({ title, about: [el("p", {}, text)], fields: [typed, ...fields], submit: verb, danger: true, run });
+  const { asked } = ask({ about: [el("p", {}, text)], fields: [typed, ...fields], submit: verb, danger: true, ...dialog });
   const { control } = asked.value("typed");
   const typeable = name.replace(/[\r\n]/g, ""); // browsers remove line breaks in a one-line field
   const check = () => { asked.send.disabled = control.value !== typeable; };
@@ -71,6 +72,6 @@ export function confirmByName({ title, text, name, verb, run, fields = [] }) {
 }
 
 // For actions that can be undone or do little harm.
-export function confirm({ title, text, verb, run }) {
-  ask({ title, about: [el("p", {}, text)], fields: [], submit: verb, run });
+export function confirm({ text, verb, ...dialog }) {
+  ask({ about: [el("p", {}, text)], fields: [], submit: verb, ...dialog });
 }

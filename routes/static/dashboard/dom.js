@@ -40,6 +40,11 @@ export function of(verb, name) {
   return [verb, el("span", { class: "hidden" }, ` ${name}`)];
 }
 
+// The terms of a <dl>, from pairs of term and text or nodes.
+export function terms(pairs) {
+  return pairs.map(([term, said]) => el("div", {}, el("dt", {}, term), el("dd", {}, said)));
+}
+
 // A link to a view: `link("orders", ["queues", "orders"])`.
 export function link(text, path, query) {
   return el("a", { href: address(path, query) }, text);

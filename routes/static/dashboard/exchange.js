@@ -18,7 +18,7 @@ export function show(place) {
     key: (one) => JSON.stringify(one),
     columns: [
       { title: "To", sort: "queueName", value: (one) => [one.queueName, one.destinationExchange], cell: destination, kind: "wide" },
-      { title: "Routing key", sort: "routingKey", value: (one) => one.routingKey, kind: "wide" },
+      { title: "Routing key", sort: "routingKey", kind: "wide" },
       { title: "Arguments", value: (one) => (Object.keys(one.arguments).length ? JSON.stringify(one.arguments) : "–"), kind: "wide" },
       { title: "Actions", value: () => "", cell: (one) => (may("operator") ? button(of("Unbind", one.queueName || one.destinationExchange), () => unbind(one), { class: "quiet" }) : ""), kind: "actions" },
     ],
@@ -67,10 +67,8 @@ function unbind(binding) {
     title: `Unbind ${to}?`,
     text: `${to} gets no more messages from ${binding.exchange} by the routing key “${binding.routingKey}”. Messages that it has stay.`,
     verb: "Unbind",
-    async run() {
-      await post("unbindQueue", binding);
-      return `Unbound ${to}.`;
-    },
+    run: () => post("unbindQueue", binding),
+    said: `Unbound ${to}.`,
   });
 }
 

@@ -1,35 +1,28 @@
 // All exchanges, including RabbitMQ's own.
 
-import { get, may, post } from "./api.js";
-import { button, el, link } from "./dom.js";
+import { may } from "./api.js";
+import { button, link } from "./dom.js";
 import { askFor } from "./fields.js";
 import { rate } from "./format.js";
-import { PAGE_SIZE, ordering, pager, search, table } from "./table.js";
+import { filters, listView } from "./list.js";
+import { search } from "./table.js";
 
 export function show(place) {
-  const list = table({
-    caption: "Exchanges",
-    place,
+  return listView(place, {
+    title: "Exchanges",
+    path: "getExchanges",
+    query: () => filters(place, ["name"]),
+    tools: [search(place, "Search"), may("operator") && button("Create exchange", createExchange)],
     empty: "No exchanges match.",
     key: (one) => one.exchange,
     columns: [
-      { title: "Exchange", sort: "exchange", value: (one) => one.exchange, cell: (one) => (one.exchange ? link(one.exchange, ["exchange", one.exchange]) : "(default)"), kind: "wide" },
-      { title: "Type", sort: "type", value: (one) => one.type },
-      { title: "In/s", sort: "publishInRate", value: (one) => one.publishInRate, cell: (one) => rate(one.publishInRate), kind: "number" },
-      { title: "Out/s", sort: "publishOutRate", value: (one) => one.publishOutRate, cell: (one) => rate(one.publishOutRate), kind: "number" },
+      { title: "Exchange", sort: "exchange", cell: (one) => (one.exchange ? link(one.exchange, ["exchange", one.exchange]) : "(default)"), kind: "wide" },
+      { title: "Type", sort: "type" },
+      { title: "In/s", sort: "publishInRate", format: rate, kind: "number" },
+      { title: "Out/s", sort: "publishOutRate", format: rate, kind: "number" },
       { title: "Settings", value: settings, kind: "wide" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const { data, total } = await get("getExchanges", { name: place.query.get("name"), ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const tools = el("div", { class: "tools" }, search(place, "Search"), may("operator") && button("Create exchange", createExchange));
-  return { title: "Exchanges", content: [el("h1", {}, "Exchanges"), tools, ...list.content, pages.node], refresh };
 }
 
 export function settings(one) {
@@ -43,9 +36,6 @@ function createExchange() {
     first: ["exchange", "type", "durable"],
     own: { exchange: { label: "Name", suggest: null } },
     submit: "Create exchange",
-    async run(values) {
-      await post("createExchange", values);
-      return `Created the exchange ${values.exchange}.`;
-    },
+    said: (values) => `Created the exchange ${values.exchange}.`,
   });
 }

@@ -1,7 +1,7 @@
 // Makes the fields of a form from the API's description (/openapi.json), so that a form has every field of its operation,
 // as the CLI has options. An empty field has its default.
 
-import { Refused, all, get, may } from "./api.js";
+import { Refused, all, get, may, post } from "./api.js";
 import { ask } from "./dialog.js";
 
 const LONG = 4096; // characters; texts that may be longer get several lines
@@ -41,10 +41,12 @@ export async function fieldsOf(operation, { first = [], omit = [], values = {}, 
   return fields.map((one) => ({ ...one, more: first.length > 0 && !first.includes(one.name) })).sort((one, other) => rank(one) - rank(other));
 }
 
-// Opens a dialog with the form of an operation; see `ask` and `fieldsOf`. A form that changes an object has `current()`,
-// which returns the object as it is now, like `values`, or nothing if it is gone; `run(values, changed, now)` gets it. If another user has
-// changed a field that this user has changed too, the form shows that first, and keeps the input.
-export async function askFor(operation, { first, omit, values, own, extra = [], current, run, ...dialog }) {
+// Opens a dialog with the form of an operation; see `ask` and `fieldsOf`. Without `run`, it sends the values to the
+// operation, and shows what `said(values)` returns. A form that changes an object has `current()`, which returns the object
+// as it is now, like `values`, or nothing if it is gone; `run(values, changed, now)` gets it. If another user has changed a
+// field that this user has changed too, the form shows that first, and keeps the input.
+export async function askFor(operation, { first, omit, values, own, extra = [], current, said, run, ...dialog }) {
+  run ||= async (given) => { await post(operation, given); return said(given); };
   let known = values;
   async function save(given, changed) {
     const now = await current(), before = known;
@@ -175,11 +177,20 @@ export function moment(typed) {
   return typed ? new Date(typed).toISOString() : undefined;
 }
 
-export function json(typed) {
+function json(typed) {
   if (typed === "") return undefined;
   try {
     return JSON.parse(typed);
   } catch (error) {
     throw new Error(`is not JSON: ${error.message}`);
+  }
+}
+
+export function isJson(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }

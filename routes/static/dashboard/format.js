@@ -6,7 +6,7 @@ import { copy } from "./notice.js";
 const whole = new Intl.NumberFormat("en");
 const fraction = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
-export const NOTHING = "–";
+const NOTHING = "–";
 
 export function count(value) {
   return value === null || value === undefined ? NOTHING : whole.format(value);

@@ -1,40 +1,31 @@
 // API keys, for admins. A key is shown only once, after its creation.
 
-import { get, post, remove } from "./api.js";
+import { post, remove } from "./api.js";
 import { confirmByName, look } from "./dialog.js";
 import { button, el } from "./dom.js";
 import { askFor } from "./fields.js";
 import { ago, time } from "./format.js";
+import { listView } from "./list.js";
 import { copy } from "./notice.js";
-import { PAGE_SIZE, ordering, pager, table } from "./table.js";
 import { ROLES } from "./users.js";
 
 export function show(place) {
-  const list = table({
-    caption: "API keys",
-    place,
+  return listView(place, {
+    title: "API keys",
+    path: "getApiKeys",
+    tools: [button("Create API key", createKey)],
     empty: "No API keys.",
     key: (key) => key.name,
     columns: [
-      { title: "Key", sort: "name", value: (key) => key.name, kind: "wide" },
-      { title: "Role", sort: "role", value: (key) => key.role },
+      { title: "Key", sort: "name", kind: "wide" },
+      { title: "Role", sort: "role" },
       { title: "Queues", value: (key) => key.queues.join(", ") || "all", kind: "wide" },
-      { title: "Expires", sort: "expiresAt", value: (key) => key.expiresAt, cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
+      { title: "Expires", sort: "expiresAt", cell: (key) => (key.expiresAt ? time(key.expiresAt) : "never") },
       { title: "Last used", sort: "lastUsedAt", falling: true, value: (key) => ago(key.lastUsedAt) },
-      { title: "Created by", sort: "createdBy", value: (key) => key.createdBy },
+      { title: "Created by", sort: "createdBy" },
       { title: "Actions", value: () => "", cell: (key) => button("Delete", () => askToDelete(key), { class: "quiet", "aria-label": `Delete ${key.name}` }), kind: "actions" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const { data, total } = await get("getApiKeys", { ...ordering(place), page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const tools = el("div", { class: "tools" }, button("Create API key", createKey));
-  return { title: "API keys", content: [el("h1", {}, "API keys"), tools, ...list.content, pages.node], refresh };
 }
 
 function createKey() {
@@ -56,9 +47,7 @@ function askToDelete({ name }) {
     text: "Requests with this key are rejected at once.",
     name,
     verb: "Delete API key",
-    async run() {
-      await remove("deleteApiKey", { name });
-      return `Deleted the API key ${name}.`;
-    },
+    run: () => remove("deleteApiKey", { name }),
+    said: `Deleted the API key ${name}.`,
   });
 }

@@ -1,8 +1,8 @@
 // The page: login, navigation and the current view.
 
-import { changePassword, logOut, may, session } from "./api.js";
+import { Refused, changePassword, logOut, may, session } from "./api.js";
 import { look } from "./dialog.js";
-import { address, button, el, fill } from "./dom.js";
+import { address, button, el, fill, terms } from "./dom.js";
 import { stop } from "./live.js";
 import { showLogin } from "./login.js";
 import { complain } from "./notice.js";
@@ -38,7 +38,7 @@ function start() {
     el("li", {}, el("a", { href: `#/${view}`, "data-view": view }, title)));
   fill(document.getElementById("views"), ...items);
   const who = el("span", {}, current.username === current.role ? current.role : `${current.username}, ${current.role}`);
-  fill(document.getElementById("who"), who, button("Change password", askForPassword, { class: "quiet" }), button("Log out", () => logOut().catch(complain), { class: "quiet" }));
+  fill(document.getElementById("who"), who, button("Change password", askForPassword, { class: "quiet" }), button("Log out", logOut, { class: "quiet" }));
   route();
 }
 
@@ -79,12 +79,15 @@ finder.addEventListener("submit", (event) => {
   const wanted = finder.elements.text.value.trim();
   if (wanted) location.hash = address(["find", wanted]);
 });
-addEventListener("unhandledrejection", (event) => complain(event.reason));
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason instanceof Refused) event.preventDefault(); // the service's answer is no fault of the page
+  complain(event.reason);
+});
 const KEYS = [["/", "Find a message, queue or consumer"], ["Esc, or Back", "Close a dialog"], ["Tab, Shift+Tab", "Next, previous field or button"], ["?", "Show the keys"]];
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
   if (event.key === "?" && session.current) {
-    look("Keys", el("dl", { class: "facts" }, ...KEYS.map(([key, does]) => el("div", {}, el("dt", {}, key), el("dd", {}, does)))));
+    look("Keys", el("dl", { class: "facts" }, ...terms(KEYS)));
   }
   if (event.key !== "/") return;
   event.preventDefault();

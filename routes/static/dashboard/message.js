@@ -1,7 +1,7 @@
 // The life of one message: where it is, and what happened to it in the order of time, with the target's answers.
 
 import { get, may } from "./api.js";
-import { button, el, fill, fillOn, link, of } from "./dom.js";
+import { button, el, fillOn, link, of, terms } from "./dom.js";
 import { badge, milliseconds, time } from "./format.js";
 import { refreshNow } from "./live.js";
 import { complain } from "./notice.js";
@@ -51,7 +51,7 @@ export function show(place) {
   }
 
   function replay({ queueName, destination }) {
-    askTo("replay", { deadLetterQueue: destination, queueName, filter: { messageIds: [messageId] }, which: `message ${messageId}`, done: refreshNow }).catch(complain);
+    askTo("replay", { deadLetterQueue: destination, queueName, filter: { messageIds: [messageId] }, which: `message ${messageId}`, done: refreshNow });
   }
 
   const input = el("input", { id: "look-in", name: "queue", value: place.query.get("lookIn") || "", autocomplete: "off" });
@@ -74,6 +74,6 @@ function happened({ at, event, text, queueName, attempt }) {
   ].filter(Boolean).flatMap((one, index) => (index ? [" · ", one] : [one]));
   const headers = Object.entries(attempt?.answerHeaders || {});
   return el("li", {}, el("p", {}, time(at), " ", badge(label(event)), " ", text), about.length ? el("p", { class: "note" }, ...about) : "",
-    headers.length ? el("dl", { class: "facts" }, ...headers.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))) : "",
+    headers.length ? el("dl", { class: "facts" }, ...terms(headers)) : "",
     attempt?.answer ? el("pre", { class: "body", tabindex: "0", "aria-label": "Body of the answer" }, attempt.answer) : "");
 }

@@ -2,9 +2,8 @@
 
 import { post } from "./api.js";
 import { look } from "./dialog.js";
-import { el } from "./dom.js";
+import { el, terms } from "./dom.js";
 import { bytes, count, plural } from "./format.js";
-import { complain } from "./notice.js";
 
 export async function peek(queueName, number, signal, filter = {}) {
   const wanted = { queueName, count: number, ackMode: "peek", truncateBytes: 65536, filter };
@@ -12,16 +11,12 @@ export async function peek(queueName, number, signal, filter = {}) {
 }
 
 export async function lookInto(queueName) {
-  try {
-    const messages = await peek(queueName, 10);
-    const shown = messages.map((message, place) =>
-      el("details", { open: place === 0 }, el("summary", {}, `Message ${place + 1}, ${bytes(message.bytes)}`), ...contents(message)));
-    const about = messages.length ? `The first ${plural(messages.length, "message")} of ${queueName}. They stay in the queue.`
-      : `${queueName} has no ready messages.`;
-    look(`Messages in ${queueName}`, el("p", {}, about), ...shown);
-  } catch (error) {
-    complain(error);
-  }
+  const messages = await peek(queueName, 10);
+  const shown = messages.map((message, place) =>
+    el("details", { open: place === 0 }, el("summary", {}, `Message ${place + 1}, ${bytes(message.bytes)}`), ...contents(message)));
+  const about = messages.length ? `The first ${plural(messages.length, "message")} of ${queueName}. They stay in the queue.`
+    : `${queueName} has no ready messages.`;
+  look(`Messages in ${queueName}`, el("p", {}, about), ...shown);
 }
 
 export function lookAt(message) {
@@ -56,6 +51,6 @@ const squeezed = (text) => text.replace(/\s/g, "");
 function facts(known) {
   const entries = Object.entries(known);
   if (!entries.length) return el("p", {}, "None.");
-  return el("dl", { class: "facts" }, ...entries.map(([term, value]) =>
-    el("div", {}, el("dt", {}, term), el("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)))));
+  const shown = entries.map(([term, value]) => [term, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+  return el("dl", { class: "facts" }, ...terms(shown));
 }

@@ -4,7 +4,7 @@ import { get, may, post, remove } from "./api.js";
 import { change } from "./consumer_actions.js";
 import { createConsumer, editConsumer } from "./consumer_form.js";
 import { ask } from "./dialog.js";
-import { address, button, el, fill, fillOn, link, of } from "./dom.js";
+import { address, button, el, fill, fillOn, link, of, terms } from "./dom.js";
 import { badge, clock, count, plural, rate, since, timed } from "./format.js";
 import { history } from "./history.js";
 import { refreshNow } from "./live.js";
@@ -204,15 +204,14 @@ function state([name, number]) {
 }
 
 function figures({ totals, workers }) {
-  const shown = [["workers", count(workers)]];
-  if (totals) {
-    shown.push(
+  return terms([
+    ["workers", count(workers)],
+    ...totals ? [
       ["queues", count(totals.queues)], ["ready", count(totals.ready)], ["unacked", count(totals.unacked)],
       ["waiting retries", count(totals.retries)], ["retries overdue", count(totals.retriesOverdue)],
       ["scheduled", count(totals.scheduled)],
       ["dead letters", count(totals.deadLetters)], ["in/s", rate(totals.publishRate)],
       ["out/s", rate(totals.deliverRate)], ["acked/s", rate(totals.ackRate)],
-    );
-  }
-  return shown.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
+    ] : [],
+  ]);
 }

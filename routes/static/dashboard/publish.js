@@ -2,7 +2,7 @@
 
 import { may, post } from "./api.js";
 import { el, fill } from "./dom.js";
-import { consumerNames, fieldsOf } from "./fields.js";
+import { consumerNames, fieldsOf, isJson } from "./fields.js";
 import { form } from "./form.js";
 import { milliseconds, timeText } from "./format.js";
 import { tell } from "./notice.js";
@@ -85,11 +85,4 @@ function answer(data) {
 }
 
 // The text itself is sent, because JavaScript would change numbers above 53 bits.
-function typeOf(text) {
-  try {
-    JSON.parse(text);
-    return "application/json";
-  } catch {
-    return undefined;
-  }
-}
+const typeOf = (text) => (isJson(text) ? "application/json" : undefined);

@@ -3,7 +3,7 @@
 import { get, may, post, remove } from "./api.js";
 import { createConsumer } from "./consumer_form.js";
 import { confirmByName } from "./dialog.js";
-import { address, button, el, fill, fillOn, link } from "./dom.js";
+import { address, button, el, fill, fillOn, link, terms } from "./dom.js";
 import { ago, badge, bytes, count, percent, rate, reasonOf, stateOf } from "./format.js";
 import { history } from "./history.js";
 import { lookInto } from "./messages.js";
@@ -22,9 +22,9 @@ export function show(place) {
     empty: "This service has no consumer for the queue.",
     key: (one) => one.consumerId,
     columns: [
-      { title: "Consumer", value: (one) => one.name, cell: (one) => link(one.name, ["consumer", one.name]) },
+      { title: "Consumer", field: "name", cell: (one) => link(one.name, ["consumer", one.name]) },
       { title: "State", value: stateOf, cell: (one) => badge(stateOf(one)) },
-      { title: "Target", value: (one) => one.url, kind: "wide" },
+      { title: "Target", field: "url", kind: "wide" },
       { title: "Success", value: (one) => percent(one.successRate), kind: "number" },
       { title: "Reason", value: reasonOf, kind: "wide" },
     ],
@@ -68,17 +68,17 @@ function actions(name) {
 }
 
 function figures(queue) {
-  return [
+  return terms([
     ["ready", count(queue.ready)], ["unacked", count(queue.unacked)], ["size", bytes(queue.messageBytes)],
     ["oldest message", ago(queue.oldestMessageAt)],
     ["consumers", count(queue.consumers)], ["in/s", rate(queue.publishRate)], ["out/s", rate(queue.deliverRate)],
     ["acked/s", rate(queue.ackRate)],
-  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value)));
+  ]);
 }
 
 function about(queue) {
   const known = { type: queue.type, durable: queue.durable ? "yes" : "no", policy: queue.policy || "none", ...queue.arguments };
-  return Object.entries(known).map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, String(value))));
+  return terms(Object.entries(known).map(([term, value]) => [term, String(value)]));
 }
 
 export function askToPurge(name) {
@@ -87,10 +87,8 @@ export function askToPurge(name) {
     text: "All ready messages are deleted permanently. Unacked messages stay.",
     name,
     verb: "Purge queue",
-    async run() {
-      await post("purgeQueue", { queueName: name });
-      return `Purged ${name}.`;
-    },
+    run: () => post("purgeQueue", { queueName: name }),
+    said: `Purged ${name}.`,
   });
 }
 

@@ -1,44 +1,38 @@
 // All queues, with counts, rates and consumers.
 
-import { get, may, post } from "./api.js";
+import { may } from "./api.js";
 import { button, el, link } from "./dom.js";
 import { askFor } from "./fields.js";
 import { badge, bytes, count, rate } from "./format.js";
-import { PAGE_SIZE, option, ordering, pager, search, table } from "./table.js";
+import { filters, listView } from "./list.js";
+import { option, search } from "./table.js";
 
 const FIELDS = "queueName,type,state,ready,unacked,messageBytes,consumers,publishRate,deliverRate,ackRate,deliveredBy";
 
 export function show(place) {
-  const list = table({
-    caption: "Queues",
-    place,
+  return listView(place, {
+    title: "Queues",
+    path: "getQueues",
+    query: () => ({ ...filters(place, ["name"]), includeDeadLetters: place.query.get("deadLetters") === "true", fields: FIELDS }),
+    tools: [
+      search(place, "Search"), option(place, "Show dead-letter queues", "deadLetters"),
+      may("operator") && button("Create queue", () => createQueue()),
+    ],
     empty: "No queues match.",
     key: (queue) => queue.queueName,
     columns: [
-      { title: "Queue", sort: "queueName", value: (one) => one.queueName, cell: (one) => link(one.queueName, ["queue", one.queueName]), kind: "wide" },
-      { title: "State", value: (one) => one.state, cell: (one) => badge(one.state) },
+      { title: "Queue", sort: "queueName", cell: (one) => link(one.queueName, ["queue", one.queueName]), kind: "wide" },
+      { title: "State", field: "state", format: badge },
       { title: "Consumer", sort: "consumers", falling: true, value: (one) => [one.deliveredBy, one.consumers], cell: consumers, kind: "wide" },
-      { title: "Ready", sort: "ready", value: (one) => one.ready, cell: (one) => count(one.ready), kind: "number" },
-      { title: "Unacked", sort: "unacked", value: (one) => one.unacked, cell: (one) => count(one.unacked), kind: "number" },
-      { title: "In/s", sort: "publishRate", value: (one) => one.publishRate, cell: (one) => rate(one.publishRate), kind: "number" },
-      { title: "Out/s", sort: "deliverRate", value: (one) => one.deliverRate, cell: (one) => rate(one.deliverRate), kind: "number" },
-      { title: "Acked/s", sort: "ackRate", value: (one) => one.ackRate, cell: (one) => rate(one.ackRate), kind: "number" },
-      { title: "Size", sort: "messageBytes", value: (one) => one.messageBytes, cell: (one) => bytes(one.messageBytes), kind: "number" },
-      { title: "Type", value: (one) => one.type },
+      { title: "Ready", sort: "ready", format: count, kind: "number" },
+      { title: "Unacked", sort: "unacked", format: count, kind: "number" },
+      { title: "In/s", sort: "publishRate", format: rate, kind: "number" },
+      { title: "Out/s", sort: "deliverRate", format: rate, kind: "number" },
+      { title: "Acked/s", sort: "ackRate", format: rate, kind: "number" },
+      { title: "Size", sort: "messageBytes", format: bytes, kind: "number" },
+      { title: "Type", field: "type" },
     ],
   });
-  const pages = pager(place);
-
-  async function refresh(signal) {
-    const query = { name: place.query.get("name"), includeDeadLetters: place.query.get("deadLetters") === "true", ...ordering(place), fields: FIELDS };
-    const { data, total } = await get("getQueues", { ...query, page: pages.page(), pageSize: PAGE_SIZE }, signal);
-    list.show(data);
-    pages.show(total);
-  }
-
-  const create = may("operator") && button("Create queue", () => createQueue());
-  const tools = el("div", { class: "tools" }, search(place, "Search"), option(place, "Show dead-letter queues", "deadLetters"), create);
-  return { title: "Queues", content: [el("h1", {}, "Queues"), tools, ...list.content, pages.node], refresh };
 }
 
 // The service's own consumers, and those of other programs as a number.
@@ -54,9 +48,6 @@ export function createQueue(queueName) {
     values: { queueName },
     own: { queueName: { label: "Name", suggest: null } },
     submit: "Create queue",
-    async run(values) {
-      await post("createQueue", values);
-      return `Created the queue ${values.queueName}.`;
-    },
+    said: (values) => `Created the queue ${values.queueName}.`,
   });
 }

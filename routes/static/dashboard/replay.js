@@ -3,7 +3,7 @@
 import { Refused, get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { el, fill } from "./dom.js";
-import { moment, names } from "./fields.js";
+import { isJson, moment, names } from "./fields.js";
 import { count, plural } from "./format.js";
 import { complain, tell } from "./notice.js";
 
@@ -129,13 +129,4 @@ function result(replay) {
 
 function skipped(replay) {
   return replay.skipped ? ` ${count(replay.skipped)} came from queues that you may not access, and stay.` : "";
-}
-
-function isJson(text) {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -6,27 +6,9 @@
 import { fill } from "./dom.js";
 import { refreshNow, stop, watch } from "./live.js";
 
-const VIEWS = {
-  "": () => import("./now.js"),
-  queues: () => import("./queues.js"),
-  queue: () => import("./queue.js"),
-  consumers: () => import("./consumers.js"),
-  consumer: () => import("./consumer.js"),
-  "dead-letters": () => import("./dead_letters.js"),
-  "dead-letter-queue": () => import("./dead_letter_queue.js"),
-  attempts: () => import("./attempts.js"),
-  message: () => import("./message.js"),
-  find: () => import("./find.js"),
-  connections: () => import("./connections.js"),
-  publish: () => import("./publish.js"),
-  exchanges: () => import("./exchanges.js"),
-  exchange: () => import("./exchange.js"),
-  policies: () => import("./policies.js"),
-  configuration: () => import("./configuration.js"),
-  users: () => import("./users.js"),
-  keys: () => import("./keys.js"),
-  audit: () => import("./audit.js"),
-};
+// The view "dead-letters" is the module dead_letters.js.
+const VIEWS = ["queues", "queue", "consumers", "consumer", "dead-letters", "dead-letter-queue", "attempts", "message", "find",
+  "connections", "publish", "exchanges", "exchange", "policies", "configuration", "users", "keys", "audit"];
 const LISTS = { queue: "queues", exchange: "exchanges", consumer: "consumers", "dead-letter-queue": "dead-letters", message: "attempts" };
 
 let turn = 0;
@@ -34,20 +16,20 @@ let turn = 0;
 export async function route() {
   const mine = ++turn;
   const place = read(mine);
-  const load = VIEWS[Object.hasOwn(VIEWS, place.path[0]) ? place.path[0] : ""];
+  const view = VIEWS.includes(place.path[0]) ? place.path[0] : "now";
   stop();
-  const { show } = await load();
+  const { show } = await import(`./${view.replaceAll("-", "_")}.js`);
   if (mine !== turn) return;
   const main = document.getElementById("main");
-  const view = await show(place);
+  const { title, content, refresh } = await show(place);
   if (mine !== turn) return;
-  fill(main, ...view.content);
-  document.title = `${view.title} · WorkerRMQ`;
+  fill(main, ...content);
+  document.title = `${title} · WorkerRMQ`;
   mark(LISTS[place.path[0]] || place.path[0]);
   const heading = main.querySelector("h1");
   heading.tabIndex = -1;
   heading.focus();
-  await watch(view.refresh);
+  await watch(refresh);
 }
 
 function read(mine) {

@@ -6,10 +6,10 @@ import { count } from "./format.js";
 
 export const PAGE_SIZE = 50;
 
-// `columns`: { title, value(row), cell(row), kind, sort }. With a `place`, the API sorts by the field `sort` of a column.
-// `value` is compared, and shown unless there is a `cell`. `kind` is "number" (right-aligned), "wide" (may wrap) or
-// "actions". With `choose`, rows have a checkbox unless `choose.name(row)`, its name, is empty; `chosen` has their keys, and
-// `choose.changed()` is called when it changes.
+// `columns`: { title, field, sort, value(row), format(value), cell(row), kind }. With a `place`, the API sorts by the field
+// `sort` of a column. `value`, by default that of the `field` or of `sort`, is compared, and shown in `format` unless there is
+// a `cell`. `kind` is "number" (right-aligned), "wide" (may wrap) or "actions". With `choose`, rows have a checkbox unless
+// `choose.name(row)`, its name, is empty; `chosen` has their keys, and `choose.changed()` is called when it changes.
 export function table({ caption, columns, key, empty, place, choose }) {
   const shown = new Map();
   const chosen = new Set();
@@ -76,11 +76,13 @@ function newLine(columns) {
 
 function update(line, row, columns) {
   columns.forEach((column, index) => {
-    const value = JSON.stringify(column.value(row)) ?? "";
+    const { field, sort, format = (one) => one } = column;
+    const found = column.value ? column.value(row) : row[field ?? sort];
+    const value = JSON.stringify(found) ?? "";
     if (line.values[index] === value) return;
     line.values[index] = value;
     line.cells[index].classList.toggle("zero", Boolean(column.kind?.startsWith("number")) && /^(0|"0"|"–"|null)$/.test(value));
-    const shown = column.cell ? column.cell(row) : column.value(row);
+    const shown = column.cell ? column.cell(row) : format(found);
     const nodes = [shown].flat().map((one) => (one instanceof Node ? one : String(one ?? "")));
     fill(line.cells[index], ...(index === 0 && line.box ? [el("div", { class: "pick" }, ...line.box, el("div", {}, ...nodes))] : nodes));
   });
