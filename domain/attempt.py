@@ -76,6 +76,7 @@ class AttemptFilter:
     since: datetime | None = None
     until: datetime | None = None
     only: QueueScope | None = None
+    destination: str | None = None
 
 
 class AttemptDetails(Model):

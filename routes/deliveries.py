@@ -29,6 +29,9 @@ class WhichDeliveries(LogQuery):
     queue_name: ShortString | None = None
     message_id: str | None = Field(None, max_length=255)
     result: Result | None = None
+    destination: ShortString | None = Field(
+        None, description="the queue to which the messages went, such as a dead-letter queue"
+    )
 
 
 class WhichMessage(Model):
@@ -43,9 +46,8 @@ class WhichMessage(Model):
 @api.get("/getDeliveries", role="viewer", touches=FILTERED)
 def get_deliveries(query: WhichDeliveries) -> Reply[list[AttemptDetails]]:
     """List the attempts of the last seven days: all failures, and a sample of the successes."""
-    wanted = AttemptFilter(
-        query.consumer, query.queue_name, query.message_id, query.result, query.since, query.until, caller().queues
-    )
+    named = query.model_dump(include={"consumer", "message_id", "result", "since", "until", "destination"})
+    wanted = AttemptFilter(queue=query.queue_name, only=caller().queues, **named)
     shown = partial(details_of, answers=caller().may("operator"))
     return paged(services.deliveries.page(wanted, query.order(), query.page, query.page_size), query, shown)
 

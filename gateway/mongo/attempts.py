@@ -53,7 +53,7 @@ class Attempts(IndexedCollection):
 def _query(wanted: AttemptFilter) -> Document:
     same: Mapping[str, Any] = {
         name: getattr(wanted, name)
-        for name in ("consumer", "queue", "message_id", "result")
+        for name in ("consumer", "queue", "message_id", "result", "destination")
         if getattr(wanted, name) is not None
     }
     query: Document = dict(same)

@@ -144,6 +144,7 @@ def test_the_log_of_attempts_says_what_became_of_each_failure(
     assert for_viewer == one | {"answer": None}
     assert one["durationMs"] >= 0
     assert len(logged(result="rejected", pageSize=2)) == 2
+    assert (len(logged(destination=f"{unique_name}.dlq")), logged(destination=unique_name)) == (6, [])
     assert logged(result="retried") == []
     assert logged(until="2020-01-01T00:00:00Z") == []
     assert len(logged(since="2020-01-01T00:00:00Z")) == 6

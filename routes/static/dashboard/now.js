@@ -70,7 +70,7 @@ async function learn(troubles, signal) {
   const keys = wanted.map(keyOf);
   for (const key of answers.keys()) if (!keys.includes(key)) answers.delete(key);
   await Promise.all(wanted.filter((one) => !answers.has(keyOf(one))).map(async (one) => {
-    const whose = one.kind === "dead_letters" ? { queueName: one.name.replace(/\.dlq$/, "") } : { consumer: one.name };
+    const whose = one.kind === "dead_letters" ? { destination: one.name, ...one.name.endsWith(".dlq") && { queueName: one.name.slice(0, -4) } } : { consumer: one.name };
     const { data } = await get("getDeliveries", { ...whose, pageSize: 20, fields: "consumer,reason,answer,sampled,result" }, signal);
     answers.set(keyOf(one), one.kind === "dead_letters" ? commonest(data.filter(({ result }) => LOST.includes(result))) : data.find(({ sampled }) => !sampled));
   }));
