@@ -27,7 +27,7 @@ from gateway.tracing import Tracing, open_tracing
 from middlewares.body_timeout import BodyTimeout
 from middlewares.cors import allow_origins
 from middlewares.request_log import RequestLog
-from middlewares.security_headers import add_security_headers
+from middlewares.security_headers import SecurityHeaders
 from routes import (
     api_keys,
     audit_log,
@@ -107,7 +107,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.extensions["description"] = documentation.Description(APIS)
     errors.install(app)
-    add_security_headers(app)
     if settings.cors_origins:
         allow_origins(app, parse_origins(settings.cors_origins))
     service.install(app, store, settings.data_dir)
@@ -125,7 +124,8 @@ def _wrapped(wsgi_app: WSGIApplication, runtime: Runtime, store: Store, settings
         with store.unit_of_work():
             return wsgi_app(environ, start_response)
 
-    wrapped: WSGIApplication = RequestLog(BodyTimeout(started, settings.body_timeout), count_request)
+    wrapped: WSGIApplication = SecurityHeaders(BodyTimeout(started, settings.body_timeout))
+    wrapped = RequestLog(wrapped, count_request)
     if hops := settings.trusted_proxies:
         return ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
     return wrapped

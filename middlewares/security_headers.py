@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flask import Flask, Response
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -17,12 +18,18 @@ HEADERS = {
 SECURE_HEADERS = {**HEADERS, "Strict-Transport-Security": "max-age=31536000"}
 
 
-def add_security_headers(app: Flask) -> None:
-    """Add the headers to every answer of the app. A header set by a view has precedence."""
-    from flask import request  # gunicorn_worker.py needs HEADERS before gevent patches the worker
+class SecurityHeaders:
+    """Adds the headers to every answer, as WSGI middleware. A header set by a view has precedence."""
 
-    @app.after_request
-    def add(answer: Response) -> Response:
-        for name, value in (SECURE_HEADERS if request.is_secure else HEADERS).items():
-            answer.headers.setdefault(name, value)
-        return answer
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        ours = SECURE_HEADERS if environ["wsgi.url_scheme"] == "https" else HEADERS
+
+        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            given = {name for name, _ in headers}
+            added = [(name, value) for name, value in ours.items() if name not in given]
+            return start_response(line, headers + added, *exc_info)
+
+        return self._app(environ, start)
