@@ -45,7 +45,8 @@ _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (IncompatibleProtocolError,),
         "",
-        "the server closed the connection, does not speak AMQP 0-9-1, or expects amqps://",
+        "the server closed the connection: it does not speak AMQP 0-9-1, expects amqps://, or requires a client "
+        "certificate or refuses ours",
     ),
     ((TimeoutError, AMQPConnectorStackTimeout), "", "no answer in time"),
     (

@@ -290,7 +290,7 @@ def test_the_api_reports_that_the_store_is_down_and_works_when_it_is_up_again(ap
 
 
 def test_a_store_that_hangs_is_not_ready(api: Api, store: StoreNode) -> None:
-    store.process.signal(signal.SIGSTOP)
+    store.process.suspend()
     try:
         answer = api("GET", "/health/ready")
     finally:

@@ -76,7 +76,7 @@ def test_a_login_that_is_cached_holds_over_many_periods_and_ends_within_one_of_i
 
 
 def test_wrong_passwords_are_forgotten_after_each_window(opened: Store, tmp_path: Path) -> None:
-    login = login_of(tmp_path, opened, failure_window=timedelta(seconds=2))
+    login = login_of(tmp_path, opened, failure_window=timedelta(seconds=5))
 
     def refused(password: str) -> type[Exception] | None:
         try:

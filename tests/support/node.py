@@ -39,8 +39,8 @@ class BrokerNode(Server):
         """Raise or clear the memory alarm, which blocks publishing connections, and wait until it takes effect."""
 
     def suspend(self) -> None:
-        """Send SIGSTOP: connections stay open and nothing answers."""
-        self.process.signal(signal.SIGSTOP)
+        """Stop all threads by SIGSTOP: connections stay open and nothing answers."""
+        self.process.suspend()
 
     def resume(self) -> None:
         """Send SIGCONT after `suspend`."""

@@ -122,6 +122,16 @@ class Process:
         """Send a signal to the program, not to its children."""
         os.kill(self.pid, number)
 
+    def suspend(self) -> None:
+        """Send SIGSTOP, and wait until no thread of the program runs: the signal alone only asks for it."""
+        self.signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+
+        def stopped() -> bool:
+            return all((one / "stat").read_text().rpartition(")")[2].split()[0] == "T" for one in threads.iterdir())
+
+        wait_until(stopped, message=f"{self.argv[0]} being stopped")
+
     def stop(self, timeout: float = 30) -> int:
         """Send SIGTERM, then SIGKILL after `timeout` seconds. Return the exit status."""
         assert self._child is not None, f"{self.argv[0]} was never started"
