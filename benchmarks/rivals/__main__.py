@@ -6,7 +6,7 @@ Persistent messages of 1 KB, a durable classic queue, at most 64 messages in fli
 are started for it, and share the machine. The rate is that at which nginx answers, between a fifth and nine tenths of
 the messages. The CPU time is that of the processes in the same span. The latency is from publishing to the arrival at
 the target, at a steady rate. A rival takes part if its toolchain (node, go, cargo) is installed; the first run compiles
-it in var/rivals.
+it in var/rivals. The last row is WorkerRMQ.py with batches, which no rival has.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from benchmarks import servers
 from benchmarks.delivery import fill
 from benchmarks.rivals.programs import IN_FLIGHT, RIVALS, built
 from benchmarks.rivals.timing_target import body_now, timing_target
+from domain.batch import Batch
 from domain.consumer import ConsumerSpec
 from domain.url_template import UrlTemplate
 from gateway.mongo import open_store
@@ -41,6 +43,8 @@ from tests.support.worker import SECRET, worker_on
 
 QUEUE, PLACE = "benchmark-rivals", Path("var/rivals")
 OURS = "WorkerRMQ.py"
+BATCH = Batch(max_messages=50)
+BATCHED = f"{OURS}, batches of {BATCH.max_messages}"
 
 Start = Callable[[BrokerNode, str, Path, int], Process]
 """Returns a process, not started, that forwards the queue to a URL. It gets a new directory and a new number."""
@@ -83,7 +87,7 @@ def _family(pid: int) -> list[int]:
 
 
 @contextmanager
-def our_start() -> Iterator[Start]:
+def our_start(batch: Batch | None = None) -> Iterator[Start]:
     """Yield the start of WorkerRMQ.py, with a store."""
     with tempfile.TemporaryDirectory() as name, running(StoreNode(Path(name) / "store")) as node:
 
@@ -91,7 +95,8 @@ def our_start() -> Iterator[Start]:
             database = node.uri(directory.name)
             if number == 0:
                 store = open_store(database, SECRET, directory)
-                store.consumers.create(ConsumerSpec(queue_name=QUEUE, url=UrlTemplate(url), prefetch=IN_FLIGHT))
+                spec = ConsumerSpec(queue_name=QUEUE, url=UrlTemplate(url), prefetch=IN_FLIGHT, batch=batch)
+                store.consumers.create(spec)
                 store.close()
             return worker_on(broker, database, directory, f"worker-{number}")
 
@@ -122,15 +127,20 @@ def forwarding(start: Start, broker: BrokerNode, url: str, count: int) -> Iterat
                 process.kill()
 
 
-def throughput(start: Start, broker: BrokerNode, messages: int, count: int) -> Figures:
-    """Return the figures of `count` processes that empty a queue of `messages`."""
+def throughput(start: Start, broker: BrokerNode, messages: int, processes: int, in_request: int = 1) -> Figures:
+    """Return the figures of `processes` that empty a queue of `messages`, with `in_request` in each request."""
     fill(broker.amqp_url, [QUEUE], messages)
-    with servers.nginx() as (url, nginx), requests.Session() as session, forwarding(start, broker, url, count) as pids:
+    with (
+        servers.nginx() as (url, nginx),
+        requests.Session() as session,
+        forwarding(start, broker, url, processes) as pids,
+    ):
         seen: list[tuple[float, int, Usage, Usage, Usage]] = []
+        looks = count(1)  # nginx counts them, too
 
         def answered(share: float) -> bool:
             words = session.get(f"{url}status").text.split()
-            number = int(words[words.index("requests") + 3]) if "requests" in words else 0
+            number = (int(words[words.index("requests") + 3]) - next(looks)) * in_request
             if number < messages * share:
                 return False
             usages = Usage.of(*pids), Usage.of(broker.process.pid), Usage.of(nginx)
@@ -196,17 +206,19 @@ def main() -> None:
     options = parser.parse_args()
     logs.configure("error", "json")
     theirs = {name: their_start(command) for name, command in built(PLACE.absolute(), options.rivals).items()}
-    with servers.rabbitmq() as broker, our_start() as start:
+    with servers.rabbitmq() as broker, our_start() as start, our_start(BATCH) as batched:
         starts = {OURS: start, **theirs}
         print(
             f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%F')}"
         )
-        for count in options.processes:
+        for processes in options.processes:
             found: dict[str, list[Figures]] = {name: [] for name in starts}
             for _ in range(options.rounds):
                 for name, one in starts.items():
-                    found[name].append(throughput(one, broker, options.messages, count))
-            _print("1 process" if count == 1 else f"{count} processes each", found)
+                    found[name].append(throughput(one, broker, options.messages, processes))
+                in_batches = throughput(batched, broker, options.messages, processes, BATCH.max_messages)
+                found.setdefault(BATCHED, []).append(in_batches)
+            _print("1 process" if processes == 1 else f"{processes} processes each", found)
         if options.seconds:
             print(f"\nlatency at {options.per_second}/s{'':13}{'p50 ms':>8}{'p99 ms':>8}")
             for name, one in starts.items():
