@@ -72,7 +72,8 @@ async function learn(troubles, signal) {
   await Promise.all(wanted.filter((one) => !answers.has(keyOf(one))).map(async (one) => {
     const whose = one.kind === "dead_letters" ? { destination: one.name, ...one.name.endsWith(".dlq") && { queueName: one.name.slice(0, -4) } } : { consumer: one.name };
     const { data } = await get("getDeliveries", { ...whose, pageSize: 20, fields: "consumer,reason,answer,sampled,result" }, signal);
-    answers.set(keyOf(one), one.kind === "dead_letters" ? commonest(data.filter(({ result }) => LOST.includes(result))) : data.find(({ sampled }) => !sampled));
+    const found = one.kind === "dead_letters" ? commonest(data.filter(({ result }) => LOST.includes(result))) : data.find(({ sampled }) => !sampled);
+    if (found) answers.set(keyOf(one), found); // else look again: a worker stores its attempts later
   }));
 }
 
