@@ -33,15 +33,12 @@ class Loop(IOLoop):  # type: ignore[misc]
 
     def run(self) -> None:
         """Run until `finish`. An exception in a callback is logged and does not end the loop, because the loop runs all
-        consumers of its process."""
+        consumers of its process. Timers go on even if a socket's callback fails each time."""
         self.activate_poller()
         try:
             while self._running:
-                try:
-                    self.poll()
-                    self.process_timeouts()
-                except Exception:
-                    log.exception("callback_crashed")
+                contained(self.poll)
+                contained(self.process_timeouts)
         finally:
             self.deactivate_poller()
             self.close()

@@ -18,7 +18,7 @@ class ChannelGateway:
         """Return all channels, or those of one connection, sorted by connection and number."""
         # RabbitMQ 3.10 answers 500 for the channels of a connection that has just been closed, so read all channels.
         found = self._client.get("vhosts", self._client.vhost, "channels", subject="virtual host")
-        # A channel that is just opening has little more than a name; one whose connection is closed has [] instead of it.
+        # A channel that is just opening has little more than a name; one whose connection has closed has [] for it.
         known = [_details(one) for one in found if one.get("connection_details")]
         wanted = [one for one in known if connection_id in (None, one.connection_id)]
         return sorted(wanted, key=lambda one: (one.connection_id, one.number))

@@ -27,4 +27,4 @@ def open_channels(broker: BrokerNode, connection_name: str) -> list[int]:
         if dict(one.get("client_properties") or {}).get("connection_name") == connection_name  # [] while it opens
     }
     channels = broker.management.get("channels").json()
-    return [one["number"] for one in channels if one.get("connection_details", {}).get("name") in named]
+    return [one["number"] for one in channels if (one.get("connection_details") or {}).get("name") in named]
