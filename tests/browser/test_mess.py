@@ -116,7 +116,8 @@ def test_the_credentials_of_the_suspended_consumer_are_changed_by_keyboard(dashb
     do.press(dashboard.button("Save"))
     expect(dashboard.notice("Changed crm-sync.")).to_be_visible()
     wait_until(lambda: night.service.messages("crm") == 0, 20)
-    assert night.shop.requests[-1].headers["authorization"] == "Bearer renewed"
+    *_, last = (one for one in night.shop.requests if one.headers["x-queue-name"] == "crm")
+    assert last.headers["authorization"] == "Bearer renewed"
     do.press(dashboard.link("Audit log"))
     dashboard.field("Time").select_option("last day")
     entry = dashboard.row("updateConsumer").filter(has_text="crm-sync")
