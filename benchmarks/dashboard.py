@@ -1,4 +1,5 @@
-"""How fast the dashboard answers with a thousand queues and consumers, and what it costs the API that somebody looks.
+"""How fast the dashboard answers with a thousand queues and consumers and a week of history, and what it costs the API
+that somebody looks.
 
     python -m benchmarks.dashboard [--size 1000] [--broker embedded|rabbitmq] [--seconds 10] [--rounds 5]
 
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pika
@@ -26,9 +28,12 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks import servers
 from benchmarks.publish import QUEUE, Way, load
 from domain.consumer import ConsumerSpec
+from domain.overview import QueueOutline
+from domain.registry import Heartbeat, Report
 from domain.url_template import UrlTemplate
-from gateway.mongo import open_store
+from gateway.mongo import Store, open_store
 from runtime import logs
+from services.history import Recorder
 from tests.api.client import PASSWORD, Gunicorn
 from tests.support.chromium import FLAGS
 from tests.support.embedded import EmbeddedNode
@@ -62,6 +67,7 @@ def service(size: int, broker_name: str) -> Iterator[str]:
                 store.consumers.create(
                     ConsumerSpec(queue_name=f"many-{number}", url=UrlTemplate("http://127.0.0.1:9/"))
                 )
+        fill_history(store, size)
         process = worker_on(broker, uri, directory)
         stack.callback(process.stop)
         process.start()
@@ -75,6 +81,23 @@ def service(size: int, broker_name: str) -> Iterator[str]:
         gunicorn = stack.enter_context(running(Gunicorn(directory, settings)))
         wait_until(lambda: gunicorn.call("GET", "/health/ready").ok, 30, "readiness")
         yield gunicorn.url
+
+
+def fill_history(store: Store, size: int) -> None:
+    """Record a measurement for every entry of the last hour, day and week of each queue and consumer."""
+    recorder, now = Recorder(store.history, most=size), time.time() // 60 * 60
+    began = datetime.fromtimestamp(now - 8 * 86400, UTC)
+    ids = [consumer.id for consumer in store.consumers.all()]
+    for at in sorted(
+        {now - step * number for step, count in ((60, 60), (900, 96), (7200, 84)) for number in range(count)}
+    ):
+        counted = int(at - began.timestamp())
+        reports = tuple(Report(one, 1, "running", delivered=counted, since=began) for one in ids)
+        queues = [
+            QueueOutline(f"many-{number}", 7, 7, 0, 0, 1, 0, 0, 0, None, None, (counted, counted, counted))
+            for number in range(size)
+        ]
+        recorder.record(at, [Heartbeat("worker", began, began, True, reports)], queues)
 
 
 def _broker(stack: ExitStack, name: str, directory: Path) -> BrokerNode:
