@@ -113,6 +113,16 @@ class HttpClient:
         for fd in self._idle:
             self._watched[fd] = 0
 
+    def _drop(self, fd: int) -> None:
+        """Unwatch an idle socket on which something has happened: the target closed it, and curl will notice on the
+        next use; or curl has closed it. Then a process that is just starting may still have it, so that the loop
+        reports it until that process runs its program: keep the handler, which ignores it."""
+        try:
+            self._loop.update_handler(fd, 0)
+        except OSError:  # curl has closed the socket
+            return
+        self._unwatch(fd)
+
     def _unwatch(self, fd: int) -> None:
         self._idle.discard(fd)
         del self._watched[fd]
@@ -121,7 +131,7 @@ class HttpClient:
 
     def _on_event(self, fd: int, events: int) -> None:
         if fd in self._idle:
-            self._unwatch(fd)  # the target closed an idle connection; curl will notice on the next use
+            self._drop(fd)
             return
         self._multi.socket_action(fd, _READY[events & (Loop.READ | Loop.WRITE | Loop.ERROR)])
         self._loop.at_turn_end(self._turn)

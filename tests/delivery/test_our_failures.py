@@ -129,6 +129,18 @@ def test_a_socket_is_watched_though_it_has_the_number_of_an_idle_one_that_curl_c
         one.close()
 
 
+def test_a_socket_that_curl_closed_and_a_starting_process_still_has_disturbs_no_other(client: Client) -> None:
+    inherited, peer = socket.socketpair()
+    number = os.dup(inherited.fileno())
+    client.http._watch(pycurl.POLL_IN, number, None, None)
+    client.http._watch(pycurl.POLL_REMOVE, number, None, None)
+    os.close(number)
+    peer.close()
+    for _ in range(3):
+        client.loop.poll()  # the kernel reports it each time
+    inherited.close()
+
+
 def test_a_breaker_that_was_open_is_removed_after_its_consumers(client: Client) -> None:
     class Silent:
         def breaker_changed(self, event: object) -> None:
