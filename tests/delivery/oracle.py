@@ -21,7 +21,11 @@ def publish_ids(channel: BlockingChannel, queue: str, ids: Iterable[str]) -> Non
 def wait_delivered(target: Target, ids: Iterable[str], timeout: float = 60) -> None:
     """Wait until every id was answered 2xx at least once."""
     wanted = set(ids)
-    wait_until(lambda: wanted <= set(target.delivered()), timeout, "all being delivered")
+    try:
+        wait_until(lambda: wanted <= set(target.delivered()), timeout)
+    except AssertionError:
+        missing = sorted(wanted - set(target.delivered()))
+        raise AssertionError(f"{len(missing)} of {len(wanted)} were not delivered: {missing[:10]}") from None
 
 
 def left(channel: BlockingChannel, *queues: str) -> set[str]:

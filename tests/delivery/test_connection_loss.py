@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -93,7 +92,6 @@ def test_messages_in_flight_at_a_connection_loss_are_redelivered_with_the_same_i
 def test_a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_deliveries_resume(
     consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
 ) -> None:
-    time.sleep(5)  # RabbitMQ loses the messages of a younger queue if it is killed
     publish_ids(channel, queue, IDS)
     consumers.deliver(queue, target.url("/slow?seconds=0.05"), prefetch=10)
     target.wait_for(30)
