@@ -47,14 +47,13 @@ def kept_body(body: bytes, spec: ConsumerSpec) -> str | None:
     return None if text is None else redacted(text, spec)
 
 
-def answer_headers(lines: Iterable[bytes]) -> dict[str, str]:
-    """Return the KEPT_HEADERS among the lines of an answer's head, by their name in lower case, without control
-    characters. Of equal names, return the first. The values are cut."""
+def answer_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the KEPT_HEADERS among an answer's headers, by their name in lower case, without control characters. Of
+    equal names, return the first. The values are cut."""
     found: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.decode(errors="replace").partition(":")
-        if (known := name.lower()) in KEPT_HEADERS:
-            found.setdefault(known, _CONTROL.sub("", value).strip()[:_MAX_HEADER])
+    for name, value in fields:
+        if (known := name.decode(errors="replace").lower()) in KEPT_HEADERS:
+            found.setdefault(known, _CONTROL.sub("", value.decode(errors="replace")).strip()[:_MAX_HEADER])
     return found
 
 

@@ -111,7 +111,7 @@ class RequestHeaders:
         ours = {"X-Queue-Name": identifier(spec.queue_name), "User-Agent": "WorkerRMQ", "Accept": "*/*"}
         fixed = {name: value for name, value in ours.items() if name.lower() not in own}
         fixed |= {name: value.strip() for name, value in spec.headers.items()}
-        self._fixed = ["Expect:", *(f"{name}: {field_value(value)}" for name, value in fixed.items())]
+        self._fixed = [f"{name}: {field_value(value)}" for name, value in fixed.items() if value]
         self._own_type, self._own_encoding = "content-type" in own, "content-encoding" in own
         allowed = ("traceparent", "tracestate", *spec.forward_headers)  # the first two are W3C Trace Context
         self._forwarded = [name for name in allowed if name.lower() not in own]

@@ -1,6 +1,5 @@
-"""HTTP to targets with libcurl's multi interface, on the loop of the thread that owns it.
-
-All targets share one connection pool. A request needs no thread, no lock and about three system calls; see target.py.
+"""HTTP to targets, on the loop of the thread that owns it: libcurl's multi interface, and the pool of the connections
+that need libcurl only to be opened (plain.py). All targets share both. A request needs no thread and no lock.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from contextlib import suppress
 from itertools import product
 
 import pycurl
-import structlog
 
 from delivery.target_guard import Guard
 from delivery.tokens import TokenPeriods
@@ -18,12 +16,12 @@ from domain.consumer import ConsumerSpec
 from gateway.http.authorizers import authorizer_of
 from gateway.http.egress import DIRECT, Egress
 from gateway.http.endpoint import Endpoint
-from gateway.http.oauth2 import Authorizer, Send
-from gateway.http.target import Easy, Target
-from gateway.loop import Loop
+from gateway.http.oauth2 import Send
+from gateway.http.pool import MOST_IDLE, Pool
+from gateway.http.target import Target
+from gateway.http.transfer import Transfer
+from gateway.loop import Loop, contained
 
-_CONNECTIONS = 1024
-"""Maximum number of idle connections in the pool, over all targets."""
 _EVENTS = {
     pycurl.POLL_IN: Loop.READ,
     pycurl.POLL_OUT: Loop.WRITE,
@@ -38,8 +36,6 @@ _READY = {
 }
 """curl's events for those of the loop."""
 
-log = structlog.get_logger("workerrmq.delivery")
-
 
 class HttpClient:
     """Sends requests on a loop. Owned by the loop's thread."""
@@ -51,41 +47,50 @@ class HttpClient:
         connection_age: float = 600.0,
         egress: Egress = DIRECT,
         tokens: TokenPeriods = TokenPeriods(),  # noqa: B008 - immutable
+        idle: float = 118.0,
     ) -> None:
-        """Without a guard every address is allowed. Connections older than `connection_age` seconds are not reused."""
-        self._loop, self._connection_age, self._egress = loop, connection_age, egress
-        self.guard, self._tokens = guard, tokens
+        """Without a guard every address is allowed. Connections older than `connection_age` seconds are not reused, so
+        that changes in DNS take effect, nor those that are idle for `idle` seconds."""
+        self.loop, self.connection_age, self.egress = loop, round(connection_age), egress
+        self.guard, self._tokens, self.connection_idle = guard, tokens, round(idle)
+        self.pool = Pool(loop, connection_age, idle)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, _CONNECTIONS)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, MOST_IDLE)
         self._watched: dict[int, int] = {}  # socket → events; 0: unknown, because curl may have closed it
-        self._idle: set[int] = set()  # sockets that curl has released; they stay registered, their next request is near
+        self._released: set[int] = (
+            set()
+        )  # sockets that curl has released; they stay registered, their next request is near
         self._due: float | None = None  # time at which curl last asked to be called
         self._armed: float | None = None  # time at which our timer will fire
         self._kick = self._closed = False
-        self.in_flight = 0
+        self._transfers = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Number of requests, and of connections that are being opened."""
+        return self._transfers + self.pool.busy
 
     def target(self, spec: ConsumerSpec) -> Target:
         """Return a consumer's target. It has separate curl handles, which it reuses."""
-        return self._target(Endpoint.of(spec), authorizer_of(spec, self._ask, self._tokens))
+        return Target(self, Endpoint.of(spec), authorizer_of(spec, self._ask, self._tokens))
 
     def _ask(self, endpoint: Endpoint) -> Send:
-        return self._target(endpoint).send_request
-
-    def _target(self, endpoint: Endpoint, authorizer: Authorizer | None = None) -> Target:
-        return Target(self._start, self._opening, self.guard, endpoint, self._connection_age, self._egress, authorizer)
+        return Target(self, endpoint).send_request
 
     def close(self) -> None:
         """Abort all requests in flight; their `done` is not called."""
         for fd in list(self._watched):
-            self._unwatch(fd)
+            self.unwatch(fd)
         self._closed = True  # a turn may still be scheduled
         self._multi.close()
+        self.pool.close()
 
-    def _start(self, easy: Easy) -> None:
-        self.in_flight += 1
-        self._multi.add_handle(easy.curl)
+    def start(self, transfer: Transfer) -> None:
+        """Pass a transfer to curl."""
+        self._transfers += 1
+        self._multi.add_handle(transfer.curl)
 
     # --- sockets and timers for curl (https://curl.se/libcurl/c/libcurl-multi.html) ----------------------------------
 
@@ -93,24 +98,24 @@ class HttpClient:
         """Register a socket with the loop."""
         if what == pycurl.POLL_REMOVE:
             if fd in self._watched:
-                self._idle.add(fd)
+                self._released.add(fd)
             return
-        self._idle.discard(fd)
+        self._released.discard(fd)
         events = _EVENTS[what]
         if self._watched.get(fd) == events:
             return
         if fd in self._watched:
             try:
-                self._loop.update_handler(fd, events)
+                self.loop.update_handler(fd, events)
             except FileNotFoundError:  # curl closed the socket and reuses its number
-                self._loop.add_handler(fd, self._on_event, events)
+                self.loop.add_handler(fd, self._on_event, events)
         else:
-            self._loop.add_handler(fd, self._on_event, events)
+            self.loop.add_handler(fd, self._on_event, events)
         self._watched[fd] = events
 
-    def _opening(self) -> None:
+    def opening(self) -> None:
         """Note that curl is about to open a socket, which may get the number of an idle one that curl has closed."""
-        for fd in self._idle:
+        for fd in self._released:
             self._watched[fd] = 0
 
     def _drop(self, fd: int) -> None:
@@ -118,28 +123,30 @@ class HttpClient:
         next use; or curl has closed it. Then a process that is just starting may still have it, so that the loop
         reports it until that process runs its program: keep the handler, which ignores it."""
         try:
-            self._loop.update_handler(fd, 0)
+            self.loop.update_handler(fd, 0)
         except OSError:  # curl has closed the socket
             return
-        self._unwatch(fd)
+        self.unwatch(fd)
 
-    def _unwatch(self, fd: int) -> None:
-        self._idle.discard(fd)
-        del self._watched[fd]
+    def unwatch(self, fd: int) -> None:
+        """Stop watching a socket, if it is watched."""
+        self._released.discard(fd)
+        if self._watched.pop(fd, None) is None:
+            return
         with suppress(OSError, KeyError):  # curl closed the socket; another connection may have used its number since
-            self._loop.remove_handler(fd)
+            self.loop.remove_handler(fd)
 
     def _on_event(self, fd: int, events: int) -> None:
-        if fd in self._idle:
+        if fd in self._released:
             self._drop(fd)
             return
         self._multi.socket_action(fd, _READY[events & (Loop.READ | Loop.WRITE | Loop.ERROR)])
-        self._loop.at_turn_end(self._turn)
+        self.loop.at_turn_end(self._turn)
 
     def _on_timer(self, milliseconds: int) -> None:
         if milliseconds == 0:
             self._kick = True
-            self._loop.at_turn_end(self._turn)
+            self.loop.at_turn_end(self._turn)
         elif milliseconds < 0:
             self._due = None
         else:
@@ -149,7 +156,7 @@ class HttpClient:
     def _arm(self) -> None:
         if self._due is not None and (self._armed is None or self._due < self._armed):
             self._armed = self._due
-            self._loop.call_later(max(0.001, self._due - time.monotonic()), self._fire)
+            self.loop.call_later(max(0.001, self._due - time.monotonic()), self._fire)
 
     def _fire(self) -> None:
         """Call curl if it is due. A timer also fires after an earlier one has replaced it, and then does nothing."""
@@ -174,9 +181,7 @@ class HttpClient:
                 return
 
     def _finish(self, curl: pycurl.Curl, code: int, text: str) -> None:
+        then = curl.owner.finished(code, text)
         self._multi.remove_handle(curl)
-        self.in_flight -= 1
-        try:
-            curl.owner.finished(code, text)
-        except Exception:  # the other finished requests must still be handled
-            log.exception("answer_crashed")
+        self._transfers -= 1
+        contained(then)  # the other finished requests must still be handled

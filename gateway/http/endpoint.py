@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +19,9 @@ READ_LIMIT = 64 * 1024
 """Maximum bytes to read of an answer's body. Then the connection is closed; the status remains valid."""
 LIST_LIMIT = 1024 * 1024
 """The same for an answer that names the failed messages of a batch."""
+
+_DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}([/?]|$)", re.IGNORECASE)
+"""A segment of a path that libcurl removes (RFC 3986 §5.2.4)."""
 
 Done = Callable[[Answer], None]
 Option = tuple[int, Any]
@@ -37,6 +41,12 @@ class Endpoint(NamedTuple):
     typed: bool = False
     """whether to keep the content type of an answer"""
     read_limit: int = READ_LIMIT
+
+    @property
+    def plain(self) -> bool:
+        """Whether requests need nothing of libcurl: no TLS, no credentials that it adds, no change of the URL."""
+        url = self.url
+        return url.target.scheme == "http" and not (url.user_info or self.options or _DOT_SEGMENT.search(url))
 
     @classmethod
     def of(cls, spec: ConsumerSpec) -> Self:

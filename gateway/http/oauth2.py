@@ -52,7 +52,7 @@ class TokenRequest:
         fields = {"grant_type": "client_credentials", "scope": auth.scope, "audience": auth.audience}
         self._fields = {name: value for name, value in fields.items() if value}
         self._fields |= {name: value.get_secret_value() for name, value in auth.params.items()}
-        self._lines = ["Expect:", "User-Agent: WorkerRMQ", "Accept: application/json",
+        self._lines = ["User-Agent: WorkerRMQ", "Accept: application/json",
                        "Content-Type: application/x-www-form-urlencoded"]  # fmt: skip
         self._auth = auth
         self.secrets = list(auth.secrets())

@@ -63,7 +63,7 @@ def request_of(consumer: RegisteredConsumer, source: Source, renderers: OnceRend
     request = _request(spec, consumer, source, renderers)
     if isinstance(request, Unsendable):
         return request
-    headers = [line for line in request.headers if line != "Expect:"]  # which keeps curl from sending one
+    headers = list(request.headers)
     sent_to = request.url or url
     if isinstance(spec.auth, ApiKeyAuth) and spec.auth.in_ == "query":
         sent_to = with_parameter(sent_to, spec.auth.name, MASK)

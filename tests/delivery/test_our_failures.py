@@ -120,7 +120,7 @@ def test_a_socket_is_watched_though_it_has_the_number_of_an_idle_one_that_curl_c
     client.http._watch(pycurl.POLL_IN, number, None, None)
     client.http._watch(pycurl.POLL_REMOVE, number, None, None)
     os.dup2(theirs.fileno(), number)  # closes the idle one
-    client.http._opening()
+    client.http.opening()
     client.http._watch(pycurl.POLL_IN, number, None, None)
     peer.send(b"an answer")
     client.loop.poll()

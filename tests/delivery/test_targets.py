@@ -29,7 +29,7 @@ RAW = {
     "HTTP/0.9": (b"<html>hello</html>", "protocol"),
     "header that is none": (b"HTTP/1.1 200 OK\r\nno colon\r\n" + EMPTY, None),
     "status below 100": (b"HTTP/1.1 042 Odd\r\n" + EMPTY, "protocol"),
-    "switching protocols": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "reset"),
+    "switching protocols": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "protocol"),
     "100 Continue, then 200": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + EMPTY, ""),
     "early hints, then 200": (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n" + EMPTY, ""),
     "status cut off": (b"HTTP/1.1 20", None),

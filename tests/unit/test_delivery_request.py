@@ -49,7 +49,6 @@ def test_a_request_says_which_message_it_is_from_where_and_which_attempt() -> No
         "x-queue-name": "orders",
         "user-agent": "WorkerRMQ",
         "accept": "*/*",
-        "expect": "",
         "x-env": "prod",
         "webhook-id": "m-1",
         "webhook-timestamp": "1700000000",

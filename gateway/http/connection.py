@@ -1,0 +1,145 @@
+"""A connection to a target over HTTP/1.1 without TLS: it sends a request, reads the answer, and may then send the next.
+
+The loop watches it from its first request to its end, so that a request needs two system calls.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+from gateway.http.answer_reader import AnswerReader
+from gateway.http.endpoint import Endpoint
+from gateway.loop import Loop
+
+_CHUNK = 64 * 1024
+"""Maximum number of bytes to read at once."""
+
+
+class Exchange(Protocol):
+    """A request, and what to do with its answer. After each method the connection has left it."""
+
+    data: bytes
+    """the request"""
+    endpoint: Endpoint
+
+    def answered(self, reader: AnswerReader) -> None:
+        """Take the answer, from the reader; the next request empties it."""
+
+    def failed(self, detail: str, *, malformed: bool) -> None:
+        """There is no answer. `malformed`: the target sent other bytes."""
+
+    def unread(self) -> None:
+        """The target closed the connection, which an earlier request had used, and sent nothing."""
+
+
+class Owner(Protocol):
+    """The pool of a connection."""
+
+    def rest(self, connection: Connection) -> None:
+        """Keep a connection whose exchange has ended for another one."""
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+
+
+class Connection:
+    """One connection to a place (`host:port`). Owned by the loop's thread."""
+
+    __slots__ = (
+        "_exchange", "_loop", "_number", "_owner", "_reader", "_socket", "_unsent", "_used", "opened_at", "place",
+        "used_at",
+    )  # fmt: skip
+
+    def __init__(self, loop: Loop, owner: Owner, place: str, opened: socket.socket, now: float) -> None:
+        opened.setblocking(False)
+        self._loop, self._owner, self.place, self._socket = loop, owner, place, opened
+        self._number = opened.fileno()
+        self._reader = AnswerReader()
+        self._exchange: Exchange | None = None
+        self._unsent: memoryview | None = None
+        self._used = False
+        self.opened_at = self.used_at = now
+        """times at which it was opened, and at which its last exchange began"""
+        loop.add_handler(self._number, self._on_event, Loop.READ)
+
+    def send(self, exchange: Exchange) -> None:
+        """Send a request. The connection must have none."""
+        self._exchange = exchange
+        self._reader.begin(exchange.endpoint.kept)
+        data = exchange.data
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the loop reports the socket, after an answer that may have arrived before
+            return
+        if sent < len(data):
+            self._unsent = memoryview(data)[sent:]
+            self._loop.update_handler(self._number, Loop.READ | Loop.WRITE)
+
+    def close(self) -> None:
+        """Close the connection; its exchange is not told."""
+        if self._socket.fileno() < 0:
+            return
+        self._exchange = self._unsent = None
+        self._loop.remove_handler(self._number)
+        self._socket.close()
+        self._owner.closed(self)
+
+    def _on_event(self, _number: int, events: int) -> None:
+        if self._unsent is not None and events & Loop.WRITE:
+            self._send_rest(self._unsent)
+        if events & (Loop.READ | Loop.ERROR):
+            self._receive()
+
+    def _send_rest(self, unsent: memoryview) -> None:
+        try:
+            rest = unsent[self._socket.send(unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            rest = unsent[:0]  # as in `send`
+        self._unsent = rest if len(rest) else None
+        if self._unsent is None:
+            self._loop.update_handler(self._number, Loop.READ)
+
+    def _receive(self) -> None:
+        exchange, reader = self._exchange, self._reader
+        try:
+            data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            data, problem = b"", f"{exc.strerror or exc}"
+        else:
+            problem = ""
+        if exchange is None:  # the target closed an idle connection, or sent bytes that belong to no request
+            self.close()
+        elif not data:
+            self._end_of_data(exchange, problem)
+        elif (problem := reader.feed(data) or "") and not reader.complete:
+            self.close()
+            exchange.failed(problem, malformed=True)
+        elif reader.complete or (reader.status and reader.exceeds(exchange.endpoint.read_limit)):
+            self._finish(exchange)
+
+    def _end_of_data(self, exchange: Exchange, problem: str) -> None:
+        reader = self._reader
+        self.close()
+        if not problem and reader.ends_with_connection:
+            exchange.answered(reader)
+        elif self._used and not reader.begun:
+            exchange.unread()
+        else:
+            place = "in its body" if reader.status else "in its headers" if reader.begun else "before its first byte"
+            exchange.failed(problem or f"the answer ends {place}", malformed=False)
+
+    def _finish(self, exchange: Exchange) -> None:
+        reader = self._reader
+        if reader.reusable and self._unsent is None:
+            self._exchange, self._used = None, True
+            self._owner.rest(self)
+        else:
+            self.close()
+        exchange.answered(reader)

@@ -1,0 +1,146 @@
+"""Requests to a target over HTTP/1.1 without TLS and without a proxy, which is how most targets in one's own network
+are reached. They cost less than half of what they cost with libcurl."""
+
+from __future__ import annotations
+
+import socket
+import time
+from functools import partial
+
+import structlog
+
+from domain.outcome import Answer, ErrorClass
+from gateway.http.answer_reader import AnswerReader
+from gateway.http.answers import answer_of
+from gateway.http.connection import Connection
+from gateway.http.dial import Dials
+from gateway.http.endpoint import Done, Endpoint
+from gateway.http.pool import Pool
+from gateway.loop import Loop
+
+log = structlog.get_logger("workerrmq.delivery")
+
+
+class PlainRequests:
+    """Sends the requests of one endpoint."""
+
+    def __init__(self, loop: Loop, pool: Pool, dials: Dials, endpoint: Endpoint) -> None:
+        self._loop, self._pool, self._dials, self.endpoint = loop, pool, dials, endpoint
+        self._place = endpoint.url.target.place
+        self._start = self._start_of(endpoint.url)
+        self._exchanges: dict[Exchange, None] = {}  # in the order of their beginnings
+        self._timed = False
+
+    def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
+        """Send a request; see Target.send."""
+        start = self._start if url is None else self._start_of(url)
+        head = "\r\n".join((start, *headers, f"Content-Length: {len(body)}\r\n\r\n"))
+        now = time.monotonic()
+        exchange = Exchange(self, head.encode("ascii") + body, done, now)
+        self._exchanges[exchange] = None
+        if not self._timed:
+            self._time(self.endpoint.timeout)
+        connection = self._pool.take(self._place, now)
+        if connection is None:
+            self.connect(exchange)
+        else:
+            exchange.send(connection)
+
+    def connect(self, exchange: Exchange) -> None:
+        """Send a request on a new connection."""
+        self._dials.open(partial(self._opened, exchange), exchange.refused)
+
+    def ended(self, exchange: Exchange) -> None:
+        """Forget a request that has its answer."""
+        del self._exchanges[exchange]
+
+    def _opened(self, exchange: Exchange, opened: socket.socket) -> None:
+        connection = self._pool.add(self._place, opened)
+        if exchange.over:
+            self._pool.rest(connection)
+        else:
+            exchange.send(connection)
+
+    def _start_of(self, url: str) -> str:
+        """Return the request line and the Host header (RFC 9112 §3)."""
+        place = url[len(self.endpoint.url.authority) :]
+        if not place.startswith("/"):
+            place = f"/{place}"
+        return f"{self.endpoint.method} {place} HTTP/1.1\r\nHost: {self._place}"
+
+    def _time(self, seconds: float) -> None:
+        self._timed = True
+        self._loop.call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        """End the requests whose time is over. All have the same timeout, so the first ones are due first."""
+        self._timed = False
+        began_before = time.monotonic() - self.endpoint.timeout
+        due = []
+        for exchange in self._exchanges:
+            if exchange.began > began_before:
+                self._time(exchange.began - began_before)
+                break
+            due.append(exchange)
+        for exchange in due:
+            exchange.expired()
+
+
+class Exchange:
+    """A request and its answer."""
+
+    __slots__ = ("_connection", "_done", "_requests", "began", "data", "endpoint")
+
+    def __init__(self, requests: PlainRequests, data: bytes, done: Done, began: float) -> None:
+        self._requests, self.data, self.began, self.endpoint = requests, data, began, requests.endpoint
+        self._done: Done | None = done
+        self._connection: Connection | None = None
+
+    @property
+    def over(self) -> bool:
+        return self._done is None
+
+    def send(self, connection: Connection) -> None:
+        """Send the request on a connection."""
+        self._connection = connection
+        connection.send(self)
+
+    # --- the ends of an exchange -------------------------------------------------------------------------------------
+
+    def answered(self, reader: AnswerReader) -> None:
+        fields, seconds = reversed(reader.headers), time.monotonic() - self.began
+        self._end(answer_of(self.endpoint, reader.status, fields, bytes(reader.body), reader.read, seconds))
+
+    def failed(self, detail: str, *, malformed: bool) -> None:
+        self._fail(ErrorClass.PROTOCOL if malformed else ErrorClass.RESET, detail)
+
+    def unread(self) -> None:
+        """Send the request again, on a new connection: the target closed the idle one before it had the request."""
+        self._connection = None
+        self._requests.connect(self)
+
+    def refused(self, answer: Answer) -> None:
+        """There is no connection, for the reason in `answer`."""
+        if self._done is not None:
+            self._end(answer)
+
+    def expired(self) -> None:
+        """There is no answer in time."""
+        if self._done is None:  # an answer to another request, which was due too, has ended this one
+            return
+        if self._connection is not None:
+            self._connection.close()
+        stage = "connection" if self._connection is None else "answer"
+        self._fail(ErrorClass.TIMEOUT, f"no {stage} within {self.endpoint.timeout:g} s")
+
+    def _fail(self, error: ErrorClass, detail: str) -> None:
+        self._end(Answer(None, error, detail, time.monotonic() - self.began))
+
+    def _end(self, answer: Answer) -> None:
+        done, self._done, self._connection = self._done, None, None
+        assert done is not None
+        self._requests.ended(self)
+        try:
+            done(answer)
+        except Exception:  # the loop must go on
+            log.exception("answer_crashed")
