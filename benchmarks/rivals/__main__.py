@@ -1,4 +1,4 @@
-"""How fast WorkerRMQ.py forwards a queue to an HTTP target, beside forty lines by hand in Node, Go and Rust.
+"""How fast WorkerRMQ.py forwards a queue to an HTTP target, beside forty lines by hand in Node, Go and Rust, and Bento.
 
     python -m benchmarks.rivals [--messages 40000] [--rounds 3] [--processes 1 2] [--seconds 20] [--rivals node go]
 
@@ -6,7 +6,8 @@ Persistent messages of 1 KB, a durable classic queue, at most 64 messages in fli
 are started for it, and share the machine. The rate is that at which nginx answers, between a fifth and nine tenths of
 the messages. The CPU time is that of the processes in the same span. The latency is from publishing to the arrival at
 the target, at a steady rate. A rival takes part if its toolchain (node, go, cargo) is installed; the first run compiles
-it in var/rivals. The last row is WorkerRMQ.py with batches, which no rival has.
+it in var/rivals. The last row is WorkerRMQ.py with batches, which no rival by hand has. Bento takes minutes to compile,
+so it runs only if named: `--rivals node go rust bento`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import requests
 
 from benchmarks import servers
 from benchmarks.delivery import fill
-from benchmarks.rivals.programs import IN_FLIGHT, RIVALS, built
+from benchmarks.rivals.programs import DEFAULT_KEYS, IN_FLIGHT, KEYS, built
 from benchmarks.rivals.timing_target import body_now, timing_target
 from domain.batch import Batch
 from domain.consumer import ConsumerSpec
@@ -104,7 +105,7 @@ def our_start(batch: Batch | None = None) -> Iterator[Start]:
 
 
 def their_start(command: list[str]) -> Start:
-    """Return the start of a program by hand."""
+    """Return the start of a rival."""
 
     def start(broker: BrokerNode, url: str, directory: Path, number: int) -> Process:
         environment = {**os.environ, "AMQP_URL": broker.amqp_url, "QUEUE": QUEUE, "TARGET": url}
@@ -201,8 +202,7 @@ def main() -> None:
     parser.add_argument("--per-second", type=int, default=500, help="rate at which the latency is measured")
     parser.add_argument("--seconds", type=float, default=20, help="that the latency is measured; 0 leaves it out")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2], help="processes of each program")
-    toolchains = [rival.toolchain for rival in RIVALS]
-    parser.add_argument("--rivals", nargs="*", default=toolchains, choices=toolchains, help="toolchains to use")
+    parser.add_argument("--rivals", nargs="*", default=DEFAULT_KEYS, choices=KEYS, help="programs to compare with")
     options = parser.parse_args()
     logs.configure("error", "json")
     theirs = {name: their_start(command) for name, command in built(PLACE.absolute(), options.rivals).items()}
