@@ -17,6 +17,7 @@ from domain.errors import WorkerError
 from domain.message import Message
 from domain.outcome import Answer, Outcome
 from domain.trace import trace_headers, trace_id
+from runtime.logs import context as log_context
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -71,7 +72,7 @@ class Tracing:
             },
         )
         context = self._context_in(span)
-        structlog.contextvars.bind_contextvars(trace_id=trace_id(context.get("traceparent")))
+        log_context.set({**log_context.get(), "trace_id": trace_id(context.get("traceparent"))})
         try:
             results = send([_moved(one, came, context) for one in messages])
             if failed := [error for error in results if error]:

@@ -21,7 +21,8 @@ services = cast(Services, LocalProxy(lambda: current_app.extensions["services"])
 
 def bearer_token() -> str:
     """Return the token of the current request. Raises Unauthenticated without one."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    given: str = request.environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, token = given.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send the header Authorization: Bearer <token>. POST /login gives a token.")

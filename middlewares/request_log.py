@@ -16,6 +16,7 @@ import structlog
 from flask import request
 
 from domain.trace import trace_id
+from runtime.logs import context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -68,11 +69,11 @@ class RequestLog:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         environ[_REQUEST_ID] = identity = given if _ID.fullmatch(given) else f"{getrandbits(64):016x}"
         environ[_NOTES] = notes = {"user": None}
-        context = {"request_id": identity}
+        fields = {"request_id": identity}
         if correlation := _correlation_id(environ):
-            context["correlation_id"] = correlation
+            fields["correlation_id"] = correlation
         if trace := trace_id(environ.get("HTTP_TRACEPARENT")):
-            context["trace_id"] = trace
+            fields["trace_id"] = trace
         status = 500
 
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -80,7 +81,7 @@ class RequestLog:
             status = int(line[:3])
             return start_response(line, [*headers, ("X-Request-ID", identity)], *exc_info)
 
-        structlog.contextvars.bind_contextvars(**context)
+        token = context.set(fields)
         try:
             return self._app(environ, start)
         finally:
@@ -99,7 +100,7 @@ class RequestLog:
                 remote=environ.get("REMOTE_ADDR"),
                 **notes,
             )
-            structlog.contextvars.clear_contextvars()
+            context.reset(token)
 
 
 def _level(status: int, path: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import current_app, request
+from werkzeug.wsgi import get_content_length
 
 from domain.errors import Invalid
 from middlewares.request_log import note
@@ -66,7 +67,7 @@ def _whole(environ: WSGIEnvironment) -> bytes:
     # Werkzeug's own limit truncates chunked bodies silently, so this reads and measures the server's stream.
     stream = environ["wsgi.input"]
     limit: int = current_app.config["MAX_BODY_BYTES"]
-    length = request.content_length
+    length = get_content_length(environ)
     if length is None and not environ.get("wsgi.input_terminated"):
         return b""
     if length is not None and length > limit:

@@ -24,7 +24,7 @@ _KEY = re.compile(r"[!-~]{1,255}")
 def once(answer: Callable[[], Response]) -> Response:
     """Return `answer()`, or the kept answer to an earlier request with the same key. Raises Invalid for a malformed
     key, and the errors of Idempotency.once."""
-    key = request.headers.get(HEADER)
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return answer()
     if not _KEY.fullmatch(key):

@@ -49,7 +49,7 @@ def read_body(model: type[M], lines: str | None = None) -> M:
     if raw.startswith(codecs.BOM_UTF8):  # RFC 8259 §8.1 allows to ignore it, and Windows programs write it
         raw = raw[len(codecs.BOM_UTF8) :]
     verbatim = takes_json_text(model)
-    if lines is not None and request.mimetype == NDJSON:
+    if lines is not None and request.content_type != "application/json" and request.mimetype == NDJSON:
         parts = [(number, part) for number, part in enumerate(raw.split(b"\n"), 1) if part.strip()]
         items = [_json(part, f"Line {number}") for number, part in parts]
         if verbatim:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Literal, cast
 
 import orjson
@@ -29,6 +31,9 @@ _NUMBERS = logging.getLevelNamesMapping()
 _write_lock = Lock()
 _level = LogLevel(logging.INFO)
 
+context: ContextVar[Mapping[str, str | None]] = ContextVar("log_context", default=MappingProxyType({}))
+"""Fields of all log lines that the current thread or greenlet writes, such as the id of the request that it handles."""
+
 
 def configure(level: str, style: Literal["auto", "json", "console"], directory: Path | None = None) -> None:
     """Configure structlog and the standard library's logging. A later call replaces the configuration. With a
@@ -36,7 +41,7 @@ def configure(level: str, style: Literal["auto", "json", "console"], directory: 
     global _level  # noqa: PLW0603 - one log, one level
     _level = LogLevel(_NUMBERS[level.upper()], directory)
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
-    before = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    before = [_in_context, structlog.processors.add_log_level]
     after: list[Processor] = [_timed, structlog.processors.format_exc_info, *_renderer(console)]
     structlog.configure(
         processors=[_is_enough, *before, _named, *after],
@@ -82,6 +87,10 @@ def _is_enough(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
     if _NUMBERS[method.upper()] < _level.now():
         raise structlog.DropEvent
     return event
+
+
+def _in_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {**context.get(), **event}
 
 
 def _named(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:
