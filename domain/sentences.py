@@ -91,9 +91,8 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     if sentence := _SENTENCES.get(kind):
         return sentence.format(**limits)
     if kind == "extra_forbidden":
-        known = _known_fields(model, error["loc"][:-1])
-        close = get_close_matches(str(error["loc"][-1])[:60], known, n=1)
-        return f"unknown field; did you mean {close[0]!r}?" if close else f"unknown field; allowed: {', '.join(known)}"
+        meant, known = _meant(model, error["loc"])
+        return f"unknown field; did you mean {meant!r}?" if meant else f"unknown field; allowed: {', '.join(known)}"
     if kind in {"string_too_short", "too_short"}:
         return f"must have at least {limits['min_length']} {_counted(limits, 'min_length')}"
     if kind in {"string_too_long", "too_long"}:
@@ -106,15 +105,26 @@ def _counted(limits: Mapping[str, Any], limit: str) -> str:
     return noun if limits[limit] == 1 else f"{noun}s"
 
 
-def _known_fields(model: type[BaseModel], loc: Place) -> list[str]:
-    """Return the JSON names of the fields at `loc`, as far as the annotations of the model tell."""
+def _meant(model: type[BaseModel], loc: Place) -> tuple[str | None, list[str]]:
+    """Return the field that was probably meant by an unknown one, and the known fields of its object: the field of this
+    name one level deeper, otherwise one with a similar name. The names are those in JSON."""
+    name, fields = str(loc[-1])[:60], _fields_at(model, loc[:-1])
+    deeper = (outer for outer, type_ in fields.items() for one in _models_in(type_) if name in _fields_at(one, ()))
+    if outer := next(deeper, None):
+        return f"{outer}.{name}", list(fields)
+    return next(iter(get_close_matches(name, fields, n=1)), None), list(fields)
+
+
+def _fields_at(model: type[BaseModel], loc: Place) -> dict[str, Any]:
+    """Return the types of the fields at `loc` by their names in JSON, as far as the annotations of the model tell."""
     here: Any = model
     for part in loc:
         if isinstance(part, str) and _is_model(here):
             by_alias = {field.alias: field.annotation for field in here.model_fields.values()}
             here = by_alias.get(part, here)
         here = next((model for model in _models_in(here)), here)
-    return [field.alias or name for name, field in here.model_fields.items()] if _is_model(here) else []
+    fields = here.model_fields if _is_model(here) else {}
+    return {field.alias or name: field.annotation for name, field in fields.items()}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -76,7 +76,7 @@ def _taken(_services: Services, body: Any, content: Any) -> State:
 
 
 def _applied(_services: Services, body: Any, content: Any) -> State:
-    """Return the number of steps by their result; each step that changes something has an entry of its own."""
+    """Return the number of steps by their result. Each step that changes an object also has a separate entry."""
     if body.dry_run:
         return _DRY_RUN
     steps = Counter(step.state for step in content.steps)

@@ -20,17 +20,19 @@ class Exchange(Protocol):
     """A request, and what to do with its answer. After each method the connection has left it."""
 
     data: bytes
-    """the request"""
+    """the request, without a large body"""
+    large: bytes
+    """a large body, which is not copied"""
     endpoint: Endpoint
 
     def answered(self, reader: AnswerReader) -> None:
-        """Take the answer, from the reader; the next request empties it."""
+        """Take the answer from the reader, and clear it."""
 
     def failed(self, detail: str, *, malformed: bool) -> None:
         """There is no answer. `malformed`: the target sent other bytes."""
 
     def unread(self) -> None:
-        """The target closed the connection, which an earlier request had used, and sent nothing."""
+        """The target closed the connection, which had been idle, and sent nothing."""
 
 
 class Owner(Protocol):
@@ -47,8 +49,8 @@ class Connection:
     """One connection to a place (`host:port`). Owned by the loop's thread."""
 
     __slots__ = (
-        "_exchange", "_loop", "_number", "_owner", "_reader", "_socket", "_unsent", "_used", "opened_at", "place",
-        "used_at",
+        "_exchange", "_loop", "_number", "_owner", "_reader", "_socket", "_unsent", "idle_since", "opened_at", "place",
+        "reused",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, owner: Owner, place: str, opened: socket.socket, now: float) -> None:
@@ -57,10 +59,10 @@ class Connection:
         self._number = opened.fileno()
         self._reader = AnswerReader()
         self._exchange: Exchange | None = None
-        self._unsent: memoryview | None = None
-        self._used = False
-        self.opened_at = self.used_at = now
-        """times at which it was opened, and at which its last exchange began"""
+        self._unsent: list[memoryview] = []
+        self.opened_at = self.idle_since = now
+        self.reused = False
+        """whether it has been idle"""
         loop.add_handler(self._number, self._on_event, Loop.READ)
 
     def send(self, exchange: Exchange) -> None:
@@ -74,34 +76,36 @@ class Connection:
             sent = 0
         except OSError:  # the loop reports the socket, after an answer that may have arrived before
             return
-        if sent < len(data):
-            self._unsent = memoryview(data)[sent:]
+        if sent < len(data) or exchange.large:
+            self._unsent = [memoryview(one) for one in (data[sent:], exchange.large) if one]
             self._loop.update_handler(self._number, Loop.READ | Loop.WRITE)
 
     def close(self) -> None:
         """Close the connection; its exchange is not told."""
         if self._socket.fileno() < 0:
             return
-        self._exchange = self._unsent = None
+        self._exchange, self._unsent = None, []
         self._loop.remove_handler(self._number)
         self._socket.close()
         self._owner.closed(self)
 
     def _on_event(self, _number: int, events: int) -> None:
-        if self._unsent is not None and events & Loop.WRITE:
-            self._send_rest(self._unsent)
+        if self._unsent and events & Loop.WRITE:
+            self._send_rest()
         if events & (Loop.READ | Loop.ERROR):
             self._receive()
 
-    def _send_rest(self, unsent: memoryview) -> None:
+    def _send_rest(self) -> None:
+        unsent = self._unsent[0]
         try:
             rest = unsent[self._socket.send(unsent) :]
         except BlockingIOError:
             return
-        except OSError:
-            rest = unsent[:0]  # as in `send`
-        self._unsent = rest if len(rest) else None
-        if self._unsent is None:
+        except OSError:  # as in `send`
+            self._unsent.clear()
+        else:
+            self._unsent[:1] = [rest] if len(rest) else []
+        if not self._unsent:
             self._loop.update_handler(self._number, Loop.READ)
 
     def _receive(self) -> None:
@@ -129,7 +133,7 @@ class Connection:
         self.close()
         if not problem and reader.ends_with_connection:
             exchange.answered(reader)
-        elif self._used and not reader.begun:
+        elif self.reused and not reader.begun:
             exchange.unread()
         else:
             place = "in its body" if reader.status else "in its headers" if reader.begun else "before its first byte"
@@ -137,8 +141,8 @@ class Connection:
 
     def _finish(self, exchange: Exchange) -> None:
         reader = self._reader
-        if reader.reusable and self._unsent is None:
-            self._exchange, self._used = None, True
+        if reader.reusable and not self._unsent:
+            self._exchange = None
             self._owner.rest(self)
         else:
             self.close()

@@ -18,6 +18,9 @@ from gateway.http.endpoint import Done, Endpoint
 from gateway.http.pool import Pool
 from gateway.loop import Loop
 
+_LARGE = 64 * 1024
+"""Size of a request body in bytes above which it is not copied."""
+
 log = structlog.get_logger("workerrmq.delivery")
 
 
@@ -34,9 +37,10 @@ class PlainRequests:
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
         """Send a request; see Target.send."""
         start = self._start if url is None else self._start_of(url)
-        head = "\r\n".join((start, *headers, f"Content-Length: {len(body)}\r\n\r\n"))
+        head = "\r\n".join((start, *headers, f"Content-Length: {len(body)}\r\n\r\n")).encode("ascii")
+        data, large = (head, body) if len(body) > _LARGE else (head + body, b"")
         now = time.monotonic()
-        exchange = Exchange(self, head.encode("ascii") + body, done, now)
+        exchange = Exchange(self, data, large, done, now)
         self._exchanges[exchange] = None
         if not self._timed:
             self._time(self.endpoint.timeout)
@@ -63,10 +67,10 @@ class PlainRequests:
 
     def _start_of(self, url: str) -> str:
         """Return the request line and the Host header (RFC 9112 §3)."""
-        place = url[len(self.endpoint.url.authority) :]
-        if not place.startswith("/"):
-            place = f"/{place}"
-        return f"{self.endpoint.method} {place} HTTP/1.1\r\nHost: {self._place}"
+        path = url[len(self.endpoint.url.authority) :]
+        if not path.startswith("/"):
+            path = f"/{path}"
+        return f"{self.endpoint.method} {path} HTTP/1.1\r\nHost: {self._place}"
 
     def _time(self, seconds: float) -> None:
         self._timed = True
@@ -89,10 +93,11 @@ class PlainRequests:
 class Exchange:
     """A request and its answer."""
 
-    __slots__ = ("_connection", "_done", "_requests", "began", "data", "endpoint")
+    __slots__ = ("_connection", "_done", "_requests", "began", "data", "endpoint", "large")
 
-    def __init__(self, requests: PlainRequests, data: bytes, done: Done, began: float) -> None:
-        self._requests, self.data, self.began, self.endpoint = requests, data, began, requests.endpoint
+    def __init__(self, requests: PlainRequests, data: bytes, large: bytes, done: Done, began: float) -> None:
+        self._requests, self.data, self.large, self.began = requests, data, large, began
+        self.endpoint = requests.endpoint
         self._done: Done | None = done
         self._connection: Connection | None = None
 
@@ -109,7 +114,9 @@ class Exchange:
 
     def answered(self, reader: AnswerReader) -> None:
         fields, seconds = reversed(reader.headers), time.monotonic() - self.began
-        self._end(answer_of(self.endpoint, reader.status, fields, bytes(reader.body), reader.read, seconds))
+        answer = answer_of(self.endpoint, reader.status, fields, bytes(reader.body), reader.read, seconds)
+        reader.begin(0)
+        self._end(answer)
 
     def failed(self, detail: str, *, malformed: bool) -> None:
         self._fail(ErrorClass.PROTOCOL if malformed else ErrorClass.RESET, detail)

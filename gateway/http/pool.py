@@ -41,17 +41,18 @@ class Pool:
             connection = idle.popitem()[0]
             self._resting -= 1
             if not self._outdated(connection, now):
-                connection.used_at = now
+                connection.reused = True
                 return connection
             connection.close()
         return None
 
     def rest(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
+        connection.idle_since = time.monotonic()
         self._idle.setdefault(connection.place, {})[connection] = None
         self._resting += 1
         if self._resting > MOST_IDLE:
-            min((next(iter(idle)) for idle in self._idle.values() if idle), key=lambda one: one.used_at).close()
+            min((next(iter(idle)) for idle in self._idle.values() if idle), key=lambda one: one.idle_since).close()
         if not self._timed:
             self._timed = True
             self._loop.call_later(self._longest, self._prune)
@@ -70,7 +71,7 @@ class Pool:
             connection.close()
 
     def _outdated(self, connection: Connection, now: float) -> bool:
-        return now - connection.used_at > self._longest or now - connection.opened_at > self._age
+        return now - connection.idle_since > self._longest or now - connection.opened_at > self._age
 
     def _prune(self) -> None:
         now = time.monotonic()

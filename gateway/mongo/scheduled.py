@@ -12,6 +12,7 @@ from domain.schedule import Scheduled
 from gateway.mongo.collection import Document, IndexedCollection, forgetting, insert_new, store_call
 
 _MOST = 100
+"""Maximum number of messages that `find` returns."""
 
 
 class ScheduledMessages(IndexedCollection):

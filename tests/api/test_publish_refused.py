@@ -75,3 +75,16 @@ def test_properties_that_would_break_the_protocol_are_refused(
     problem = assert_problem(service.post("/messagePublish", body), 400, "invalid_request")
     assert problem["errors"][0]["field"] == f"properties.{field}"
     assert word in problem["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"message": "x", "messageId": "m-1"}, "messageId"),
+        ({"messages": [{"message": "x", "messageId": "m-1"}]}, "messages.0.messageId"),
+    ],
+)
+def test_a_property_beside_the_message_is_told_its_place(service: Service, fields: dict[str, Any], place: str) -> None:
+    problem = assert_problem(service.post("/messagePublish", {"queueName": "q"} | fields), 400, "invalid_request")
+    wrong = {"field": place, "detail": "unknown field; did you mean 'properties.messageId'?"}
+    assert problem["errors"] == [wrong]

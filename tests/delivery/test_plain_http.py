@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,6 +172,39 @@ def test_a_large_body_arrives_whole_at_a_target_that_reads_slowly(client: Client
     head, _, rest = bytes(received).partition(b"\r\n\r\n")
     assert rest == body
     assert b"Content-Length: %d" % len(body) in head
+
+
+def test_an_idle_connection_keeps_neither_the_request_nor_the_answer(client: Client) -> None:
+    body, answer = bytes(1_000_000), b"x" * 60_000
+
+    def answers_much(one: socket.socket) -> None:
+        received = 0
+        while received < len(body):
+            received += len(one.recv(65_536))
+        one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+        one.recv(1)
+
+    before = sys.getrefcount(body)
+    with serving(answers_much) as server:
+        assert client.post(server.url, body, reply=True).body == answer
+        [connection] = client.http.pool._open
+        assert (sys.getrefcount(body), bytes(connection._reader.body)) == (before, b"")
+
+
+def test_a_connection_whose_request_timed_out_before_it_was_open_is_kept_as_an_idle_one(client: Client) -> None:
+    def closes_the_first(one: socket.socket) -> None:
+        if server.opened > 1:
+            answers(one)
+
+    with serving(closes_the_first) as server:
+        target = client.http.target(consumer_of(server.url))
+        found: list[Answer] = []
+        target.send([], b"x", found.append)
+        [exchange] = target._requests._exchanges  # type: ignore[union-attr]
+        exchange.expired()
+        client.run_until(lambda: bool(client.http.pool._open))
+        assert found[0].error is ErrorClass.TIMEOUT
+        assert client.post(server.url).status == 200, "not charged, though the target has closed the idle connection"
 
 
 def test_an_answer_before_the_end_of_the_request_counts_and_its_connection_is_not_used_again(client: Client) -> None:
