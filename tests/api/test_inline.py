@@ -11,6 +11,7 @@ import pytest
 
 from tests.api.client import Gunicorn, workers_of
 from tests.api.raw_clients import GET, HEAD, connections
+from tests.delivery.raw_server import answering
 from tests.support.node import BrokerNode
 from tests.support.processes import wait_until
 from tests.support.target import Target
@@ -63,6 +64,29 @@ def test_a_filter_and_a_template_work_in_a_web_worker(whole: MakeGunicorn, targe
     assert bodies == {f"n={number}".encode() for number in range(5, 10)}
     sample = {"queueName": unique_name, "dryRun": True, "message": {"n": 7}}
     assert server.call("POST", "/testConsumer", token, json=sample).json()["request"]["body"] == "n=7"
+
+
+def test_connections_to_targets_in_a_web_worker_are_closed(whole: MakeGunicorn, unique_name: str) -> None:
+    server = whole("--workers", "1")
+    token = server.login()
+    [worker] = workers_of(server)
+    closes, keeps = f"{unique_name}-closes", f"{unique_name}-keeps"
+
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{worker}/fd"))
+
+    with Target() as keeping, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as closing:
+        for queue, url in ((closes, f"http://{closing}/"), (keeps, keeping.url())):
+            post(server, token, "/createQueue", queueName=queue)
+            post(server, token, "/createConsumer", queueName=queue, url=url, prefetch=50)
+        post(server, token, "/messagePublish", queueName=keeps, message="first")
+        keeping.wait_for(1)
+        before = descriptors()
+        for queue in (closes, keeps):
+            post(server, token, "/messagePublish", messages=[{"queueName": queue, "message": "x"}] * 200)
+        keeping.wait_for(201)
+        wait_until(lambda: descriptors() < before + 50, 20, "closed connections")
+    wait_until(lambda: descriptors() < before, 20, "closed idle connections")
 
 
 def test_a_worker_that_ends_waits_for_the_answer_to_what_is_in_flight(
