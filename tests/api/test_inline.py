@@ -50,6 +50,7 @@ def test_published_messages_reach_the_target(
     assert bodies == {f"Hello, {number}!".encode() for number in range(10)}
 
 
+@pytest.mark.broker_independent
 def test_a_filter_and_a_template_work_in_a_web_worker(whole: MakeGunicorn, target: Target, unique_name: str) -> None:
     server = whole("--workers", "1")
     token = server.login()

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from tests.api.client import ADMIN, PASSWORD, Gunicorn
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
+from tests.support.server import running
+from tests.support.store import StoreNode
 
 CANARY = "canary-0815"
+
+pytestmark = pytest.mark.xdist_group("request-log")  # they share a server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+    """A service that has a store of its own, and no broker."""
+    directory = tmp_path_factory.mktemp("request-log")
+    with running(StoreNode(directory / "store")) as store:
+        nowhere = f"127.0.0.1:{free_port()}"
+        places = {"RABBITMQ_URL": f"amqp://{nowhere}/", "RABBITMQ_MANAGEMENT_URL": f"http://{nowhere}"}
+        with running(Gunicorn(directory, {"MONGO_URI": store.uri("log"), **places})) as one:
+            yield one
 
 
 def lines(gunicorn: Gunicorn) -> list[dict[str, Any]]:
@@ -28,8 +45,7 @@ def line_of(gunicorn: Gunicorn, request_id: str) -> dict[str, Any]:
     return line
 
 
-def test_a_request_leaves_one_line_with_who_what_and_how_it_ended(gunicorn: Callable[..., Gunicorn]) -> None:
-    server = gunicorn()
+def test_a_request_leaves_one_line_with_who_what_and_how_it_ended(server: Gunicorn) -> None:
     token = server.login()
     headers = {"X-Request-ID": "req-1", "X-Correlation-ID": "corr-1", "Authorization": f"Bearer {token}"}
     answer = server.call("GET", "/getUsers?pageSize=7", headers=headers)
@@ -42,8 +58,7 @@ def test_a_request_leaves_one_line_with_who_what_and_how_it_ended(gunicorn: Call
     assert line["time"].endswith("Z")
 
 
-def test_an_error_leaves_its_code(gunicorn: Callable[..., Gunicorn]) -> None:
-    server = gunicorn()
+def test_an_error_leaves_its_code(server: Gunicorn) -> None:
     server.call("GET", "/nowhere", headers={"X-Request-ID": "req-2"})
     assert {"status": 404, "code": "route_not_found", "user": None}.items() <= line_of(server, "req-2").items()
     server.call("GET", "/getQueues", server.login(), headers={"X-Request-ID": "req-3"})
@@ -52,8 +67,7 @@ def test_an_error_leaves_its_code(gunicorn: Callable[..., Gunicorn]) -> None:
     assert line["reason"]
 
 
-def test_a_request_id_that_could_forge_the_log_is_replaced(gunicorn: Callable[..., Gunicorn]) -> None:
-    server = gunicorn()
+def test_a_request_id_that_could_forge_the_log_is_replaced(server: Gunicorn) -> None:
     for forged in ('a","user":"root', "a b", "x" * 129, "ä"):
         answer = server.call("GET", "/nowhere", headers={"X-Request-ID": forged.encode()})
         given = answer.headers["X-Request-ID"]

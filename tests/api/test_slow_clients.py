@@ -41,29 +41,27 @@ def test_clients_that_send_no_whole_head_are_disconnected(gunicorn: MakeGunicorn
         assert [read_to_end(client) for client in idle + dripping] == [b""] * 20
 
 
-@pytest.mark.parametrize(
-    ("begun", "piece"),
-    [
-        (HEAD + b"Content-Length: 100\r\n\r\n", b"1"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n", b"1"),
-        (LARGE, b" "),
-    ],
-    ids=["length", "chunks of one byte", "inside a chunk", "large"],
-)
-def test_clients_that_stop_or_drip_in_a_body_are_answered_408(
-    gunicorn: MakeGunicorn, begun: bytes, piece: bytes
-) -> None:
+BODIES = {
+    "length": (HEAD + b"Content-Length: 100\r\n\r\n", b"1"),
+    "chunks of one byte": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n"),
+    "inside a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\n", b"1"),
+    "large": (LARGE, b" "),
+}
+"""For each form of a body, how a request begins, and a further piece of its body."""
+
+
+def test_clients_that_stop_or_drip_in_a_body_are_answered_408(gunicorn: MakeGunicorn) -> None:
     server = gunicorn("--workers", "1", BODY_TIMEOUT="2")
-    with ExitStack() as stack:
-        slow = connections(stack, server.port, *[begun] * 4)
-        assert server.call("GET", "/health/live").status_code == 200
-        assert all(unanswered(client) for client in slow), "the server still waits for them"
-        drip(slow[:2], piece)
-        for client in slow:
-            assert read_statuses(client, 1) == [408]
-            assert client.recv(1) == b"", "the rest of the body is not taken for a request"
-    assert server.process.output().count('"code":"body_timeout"') == 4
+    for answered, (form, (begun, piece)) in enumerate(BODIES.items(), 1):
+        with ExitStack() as stack:
+            slow = connections(stack, server.port, *[begun] * 4)
+            assert server.call("GET", "/health/live").status_code == 200
+            assert all(unanswered(client) for client in slow), f"{form}: the server still waits for them"
+            drip(slow[:2], piece)
+            for client in slow:
+                assert read_statuses(client, 1) == [408], form
+                assert client.recv(1) == b"", f"{form}: the rest of the body is not taken for a request"
+        assert server.process.output().count('"code":"body_timeout"') == 4 * answered, form
 
 
 def test_a_large_body_may_take_many_timeouts_while_it_keeps_coming(gunicorn: MakeGunicorn) -> None:

@@ -122,6 +122,7 @@ def test_a_token_lookup_that_waits_for_the_store_delays_no_other_request(
             assert asking.recv(4096).startswith(b"HTTP/1.1 401 ")
 
 
+@pytest.mark.broker_independent
 def test_a_management_api_that_does_not_answer_delays_no_other_request(
     gunicorn: MakeGunicorn, broker: BrokerNode, unique_name: str
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_body_that_is_still_to_come_delays_no_other_request_however_its_length
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.broker_independent
 def test_liveness_is_answered_while_requests_with_idempotency_keys_wait(
     publishing: Publishing, broker: BrokerNode
 ) -> None:

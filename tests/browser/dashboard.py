@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import TimeoutError as Late
 
 from tests.api.client import ADMIN, PASSWORD
 from tests.support.processes import wait_until
@@ -70,17 +72,20 @@ class Dashboard:
         self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     def see(self, what: Locator, seconds: float = 30) -> None:
-        """Look again and again until this is shown."""
+        """Look again every half second until this is shown. Each time the page requests everything anew."""
 
         def shown() -> bool:
             self.look_back()
-            return what.first.is_visible()
+            with suppress(Late):
+                what.first.wait_for(timeout=500)
+                return True
+            return False
 
         wait_until(shown, seconds, f"{what} being shown")
 
     def axe(self, *rules: str) -> list[str]:
         """Return the violations that axe finds on the page, by all rules or by these."""
-        options = {"runOnly": list(rules or _RULES)}
+        options = {"runOnly": list(rules or _RULES), "resultTypes": ["violations"]}
         found = Axe().run(self.page, options=options).response["violations"]
         return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 

@@ -68,7 +68,7 @@ class Cluster:
         for node in others:
             node.boot()
         for node in others:
-            node.process.wait_ready(node.ready, node.ready_timeout)
+            node.wait_ready()
         wait_until(self.whole, 60, "the cluster being whole")
 
     def running(self, seen_by: RabbitNode) -> int:
