@@ -6,6 +6,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _MOST_HEAD = 300 * 1024
 """Maximum number of bytes before the end of an answer's headers, interim answers included."""
+_MOST_FIELDS = 5000
+"""Maximum number of headers and trailers of an answer."""
 _MOST_FRAMING = 8
 """Maximum ratio of all bytes of an answer, such as chunk sizes and trailers, to the bytes of its body that are read."""
 _LENIENT = {
@@ -88,6 +90,8 @@ class AnswerReader:
             raise ValueError("the target sent more than the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= _MOST_FIELDS:
+            raise ValueError(f"more than {_MOST_FIELDS} headers")
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -5,7 +5,6 @@ that need libcurl only to be opened (plain.py). All targets share both. A reques
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from itertools import product
 
 import pycurl
@@ -58,10 +57,7 @@ class HttpClient:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, MOST_IDLE)
-        self._watched: dict[int, int] = {}  # socket → events; 0: unknown, because curl may have closed it
-        self._released: set[int] = (
-            set()
-        )  # sockets that curl has released; they stay registered, their next request is near
+        self._watched: set[int] = set()  # sockets that curl waits for
         self._due: float | None = None  # time at which curl last asked to be called
         self._armed: float | None = None  # time at which our timer will fire
         self._kick = self._closed = False
@@ -81,9 +77,10 @@ class HttpClient:
 
     def close(self) -> None:
         """Abort all requests in flight; their `done` is not called."""
-        for fd in list(self._watched):
-            self.unwatch(fd)
         self._closed = True  # a turn may still be scheduled
+        for fd in self._watched:
+            self.loop.remove_handler(fd)
+        self._watched.clear()
         self._multi.close()
         self.pool.close()
 
@@ -92,54 +89,26 @@ class HttpClient:
         self._transfers += 1
         self._multi.add_handle(transfer.curl)
 
+    def abort(self, transfer: Transfer) -> None:
+        """Take back a transfer that has not finished."""
+        self._multi.remove_handle(transfer.curl)
+        self._transfers -= 1
+
     # --- sockets and timers for curl (https://curl.se/libcurl/c/libcurl-multi.html) ----------------------------------
 
     def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        """Register a socket with the loop."""
+        """Register a socket with the loop, or remove it."""
         if what == pycurl.POLL_REMOVE:
             if fd in self._watched:
-                self._released.add(fd)
-            return
-        self._released.discard(fd)
-        events = _EVENTS[what]
-        if self._watched.get(fd) == events:
-            return
-        if fd in self._watched:
-            try:
-                self.loop.update_handler(fd, events)
-            except FileNotFoundError:  # curl closed the socket and reuses its number
-                self.loop.add_handler(fd, self._on_event, events)
+                self._watched.discard(fd)
+                self.loop.remove_handler(fd)
+        elif fd in self._watched:
+            self.loop.update_handler(fd, _EVENTS[what])
         else:
-            self.loop.add_handler(fd, self._on_event, events)
-        self._watched[fd] = events
-
-    def opening(self) -> None:
-        """Note that curl is about to open a socket, which may get the number of an idle one that curl has closed."""
-        for fd in self._released:
-            self._watched[fd] = 0
-
-    def _drop(self, fd: int) -> None:
-        """Unwatch an idle socket on which something has happened: the target closed it, and curl will notice on the
-        next use; or curl has closed it. Then a process that is just starting may still have it, so that the loop
-        reports it until that process runs its program: keep the handler, which ignores it."""
-        try:
-            self.loop.update_handler(fd, 0)
-        except OSError:  # curl has closed the socket
-            return
-        self.unwatch(fd)
-
-    def unwatch(self, fd: int) -> None:
-        """Stop watching a socket, if it is watched."""
-        self._released.discard(fd)
-        if self._watched.pop(fd, None) is None:
-            return
-        with suppress(OSError, KeyError):  # curl closed the socket; another connection may have used its number since
-            self.loop.remove_handler(fd)
+            self.loop.add_handler(fd, self._on_event, _EVENTS[what])
+            self._watched.add(fd)
 
     def _on_event(self, fd: int, events: int) -> None:
-        if fd in self._released:
-            self._drop(fd)
-            return
         self._multi.socket_action(fd, _READY[events & (Loop.READ | Loop.WRITE | Loop.ERROR)])
         self.loop.at_turn_end(self._turn)
 

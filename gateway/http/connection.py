@@ -12,6 +12,8 @@ from gateway.http.answer_reader import AnswerReader
 from gateway.http.endpoint import Endpoint
 from gateway.loop import Loop
 
+_REQUEST_TIMEOUT = 408
+"""With this answer some targets close an idle connection (RFC 9110 §15.5.9)."""
 _CHUNK = 64 * 1024
 """Maximum number of bytes to read at once."""
 
@@ -32,7 +34,7 @@ class Exchange(Protocol):
         """There is no answer. `malformed`: the target sent other bytes."""
 
     def unread(self) -> None:
-        """The target closed the connection, which had been idle, and sent nothing."""
+        """The target closed the connection, which had been idle, without an answer to this request."""
 
 
 class Owner(Protocol):
@@ -126,7 +128,7 @@ class Connection:
             self.close()
             exchange.failed(problem, malformed=True)
         elif reader.complete or (reader.status and reader.exceeds(exchange.endpoint.read_limit)):
-            self._finish(exchange)
+            self._finish(exchange, more=len(data) == _CHUNK)
 
     def _end_of_data(self, exchange: Exchange, problem: str) -> None:
         reader = self._reader
@@ -139,11 +141,16 @@ class Connection:
             place = "in its body" if reader.status else "in its headers" if reader.begun else "before its first byte"
             exchange.failed(problem or f"the answer ends {place}", malformed=False)
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange, *, more: bool) -> None:
+        """End an exchange with its answer. `more`: the target may have sent more than the answer."""
         reader = self._reader
-        if reader.reusable and not self._unsent:
+        if reader.reusable and not (self._unsent or more):
             self._exchange = None
             self._owner.rest(self)
+            exchange.answered(reader)
+            return
+        self.close()
+        if reader.status == _REQUEST_TIMEOUT and self.reused:
+            exchange.unread()
         else:
-            self.close()
-        exchange.answered(reader)
+            exchange.answered(reader)

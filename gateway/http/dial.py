@@ -19,14 +19,15 @@ Failed = Callable[[Answer], None]
 class Dials:
     """Opens connections to one target."""
 
-    def __init__(self, origin: Origin, unwatch: Callable[[int], None]) -> None:
-        """`unwatch` is called with the descriptor of a socket that curl is about to close."""
-        self._origin, self.unwatch = origin, unwatch
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
         self.idle: list[Dial] = []
 
-    def open(self, opened: Opened, failed: Failed) -> None:
+    def open(self, opened: Opened, failed: Failed) -> Dial:
         """Call `opened` with a connected socket, or `failed` with the reason as an answer, later on the loop."""
-        (self.idle.pop() if self.idle else Dial(self, self._origin)).start(opened, failed)
+        dial = self.idle.pop() if self.idle else Dial(self, self._origin)
+        dial.start(opened, failed)
+        return dial
 
 
 class Dial(Transfer):
@@ -44,18 +45,25 @@ class Dial(Transfer):
         self._opened, self._failed = opened, failed
         self._start()
 
+    def cancel(self) -> None:
+        """Open no connection, and call nobody."""
+        self._origin.abort(self)
+        self._end()
+
     def finished(self, code: int, text: str) -> Callable[[], None]:
         opened, failed = self._opened, self._failed
-        del self._opened, self._failed
-        self._dials.idle.append(self)
+        self._end()
         if code:
             return partial(failed, self._answer(self._failure(code, text)))
-        lent = self.curl.getinfo(pycurl.ACTIVESOCKET)
-        self._dials.unwatch(lent)
         try:
-            return partial(opened, socket.socket(fileno=os.dup(lent)))  # curl closes its own descriptor
+            own = os.dup(self.curl.getinfo(pycurl.ACTIVESOCKET))  # curl closes its own descriptor
+            return partial(opened, socket.socket(fileno=own))
         except OSError as exc:
             return partial(failed, self._answer(unsent(str(exc))))
+
+    def _end(self) -> None:
+        del self._opened, self._failed
+        self._dials.idle.append(self)
 
     def _answer(self, failure: tuple[ErrorClass, str]) -> Answer:
         return Answer(None, *failure, self.curl.getinfo(pycurl.TOTAL_TIME))

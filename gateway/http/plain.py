@@ -13,7 +13,7 @@ from domain.outcome import Answer, ErrorClass
 from gateway.http.answer_reader import AnswerReader
 from gateway.http.answers import answer_of
 from gateway.http.connection import Connection
-from gateway.http.dial import Dials
+from gateway.http.dial import Dial, Dials
 from gateway.http.endpoint import Done, Endpoint
 from gateway.http.pool import Pool
 from gateway.loop import Loop
@@ -52,18 +52,14 @@ class PlainRequests:
 
     def connect(self, exchange: Exchange) -> None:
         """Send a request on a new connection."""
-        self._dials.open(partial(self._opened, exchange), exchange.refused)
+        exchange.dial = self._dials.open(partial(self._opened, exchange), exchange.refused)
 
     def ended(self, exchange: Exchange) -> None:
         """Forget a request that has its answer."""
         del self._exchanges[exchange]
 
     def _opened(self, exchange: Exchange, opened: socket.socket) -> None:
-        connection = self._pool.add(self._place, opened)
-        if exchange.over:
-            self._pool.rest(connection)
-        else:
-            exchange.send(connection)
+        exchange.send(self._pool.add(self._place, opened))
 
     def _start_of(self, url: str) -> str:
         """Return the request line and the Host header (RFC 9112 §3)."""
@@ -79,6 +75,8 @@ class PlainRequests:
     def _expire(self) -> None:
         """End the requests whose time is over. All have the same timeout, so the first ones are due first."""
         self._timed = False
+        if self._pool.is_closed:
+            return
         began_before = time.monotonic() - self.endpoint.timeout
         due = []
         for exchange in self._exchanges:
@@ -93,21 +91,19 @@ class PlainRequests:
 class Exchange:
     """A request and its answer."""
 
-    __slots__ = ("_connection", "_done", "_requests", "began", "data", "endpoint", "large")
+    __slots__ = ("_connection", "_done", "_requests", "began", "data", "dial", "endpoint", "large")
 
     def __init__(self, requests: PlainRequests, data: bytes, large: bytes, done: Done, began: float) -> None:
         self._requests, self.data, self.large, self.began = requests, data, large, began
         self.endpoint = requests.endpoint
         self._done: Done | None = done
         self._connection: Connection | None = None
-
-    @property
-    def over(self) -> bool:
-        return self._done is None
+        self.dial: Dial | None = None
+        """what opens the connection for it"""
 
     def send(self, connection: Connection) -> None:
         """Send the request on a connection."""
-        self._connection = connection
+        self._connection, self.dial = connection, None
         connection.send(self)
 
     # --- the ends of an exchange -------------------------------------------------------------------------------------
@@ -122,29 +118,30 @@ class Exchange:
         self._fail(ErrorClass.PROTOCOL if malformed else ErrorClass.RESET, detail)
 
     def unread(self) -> None:
-        """Send the request again, on a new connection: the target closed the idle one before it had the request."""
+        """Send the request again, on a new connection: the target closed the one that had been idle."""
         self._connection = None
         self._requests.connect(self)
 
     def refused(self, answer: Answer) -> None:
         """There is no connection, for the reason in `answer`."""
-        if self._done is not None:
-            self._end(answer)
+        self._end(answer)
 
     def expired(self) -> None:
         """There is no answer in time."""
         if self._done is None:  # an answer to another request, which was due too, has ended this one
             return
+        stage = "answer" if self.dial is None else "connection"
         if self._connection is not None:
             self._connection.close()
-        stage = "connection" if self._connection is None else "answer"
+        if self.dial is not None:
+            self.dial.cancel()
         self._fail(ErrorClass.TIMEOUT, f"no {stage} within {self.endpoint.timeout:g} s")
 
     def _fail(self, error: ErrorClass, detail: str) -> None:
         self._end(Answer(None, error, detail, time.monotonic() - self.began))
 
     def _end(self, answer: Answer) -> None:
-        done, self._done, self._connection = self._done, None, None
+        done, self._done, self._connection, self.dial = self._done, None, None, None
         assert done is not None
         self._requests.ended(self)
         try:

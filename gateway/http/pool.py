@@ -22,6 +22,7 @@ class Pool:
         self._resting = 0
         self._open: set[Connection] = set()
         self._timed = False
+        self.is_closed = False
 
     @property
     def busy(self) -> int:
@@ -55,7 +56,7 @@ class Pool:
             min((next(iter(idle)) for idle in self._idle.values() if idle), key=lambda one: one.idle_since).close()
         if not self._timed:
             self._timed = True
-            self._loop.call_later(self._longest, self._prune)
+            self._loop.call_later(self._longest / 4, self._prune)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection that has been closed."""
@@ -67,6 +68,7 @@ class Pool:
 
     def close(self) -> None:
         """Close all connections; their exchanges are not told."""
+        self.is_closed = True
         for connection in list(self._open):
             connection.close()
 
@@ -80,4 +82,4 @@ class Pool:
         self._idle = {place: idle for place, idle in self._idle.items() if idle}
         self._timed = bool(self._idle)
         if self._timed:
-            self._loop.call_later(self._longest, self._prune)
+            self._loop.call_later(self._longest / 4, self._prune)

@@ -38,18 +38,15 @@ class Client(Protocol):
     def start(self, transfer: Transfer) -> None:
         """Pass a transfer to curl."""
 
-    def opening(self) -> None:
-        """Note that curl is about to open a socket."""
-
-    def unwatch(self, fd: int) -> None:
-        """Stop watching a socket of curl's."""
+    def abort(self, transfer: Transfer) -> None:
+        """Take back a transfer that has not finished."""
 
 
 class Target:
     """An endpoint, such as a consumer's target. Each call of `send` is one request."""
 
     def __init__(self, client: Client, endpoint: Endpoint, authorizer: Authorizer | None = None) -> None:
-        self.start, self.opening = client.start, client.opening
+        self.start, self.abort = client.start, client.abort
         self.connection_age, self.connection_idle = client.connection_age, client.connection_idle
         self._guard, self.endpoint, self.proxy = client.guard, endpoint, client.egress.proxy
         self.guarded = self._guard is not None
@@ -59,8 +56,7 @@ class Target:
         self._refusal = self._guard.check_target(endpoint.url.target) if self._guard else None
         self._requests: PlainRequests | CurlRequests = CurlRequests(self)
         if self.proxy is None and endpoint.plain:
-            dials = Dials(self, client.unwatch)
-            self._requests = PlainRequests(client.loop, client.pool, dials, endpoint)
+            self._requests = PlainRequests(client.loop, client.pool, Dials(self), endpoint)
 
     @property
     def waits(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -30,8 +31,8 @@ class Origin(Protocol):
     def start(self, transfer: Transfer) -> None:
         """Pass a transfer to curl."""
 
-    def opening(self) -> None:
-        """Note that curl is about to open a socket."""
+    def abort(self, transfer: Transfer) -> None:
+        """Take back a transfer that has not finished."""
 
     def objection(self, address: str) -> str | None:
         """Return a sentence that says why the guard refuses an address; None if the address is allowed."""
@@ -57,7 +58,6 @@ class Transfer:
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(endpoint.connect_timeout * 1000))
         for option, value in origin.options:
             curl.setopt(option, value)
-        curl.setopt(pycurl.RESOLVER_START_FUNCTION, self._on_resolve)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_connect)
         if origin.guarded or origin.proxy is not None:
             curl.setopt(pycurl.PREREQFUNCTION, self._on_connected)
@@ -70,20 +70,15 @@ class Transfer:
         self._objection, self._connecting, self._ready, self._shortage = None, False, False, ""
         self._origin.start(self)
 
-    def _on_resolve(self) -> int:
-        """Let curl resolve a name, perhaps with a socket to another thread."""
-        self._origin.opening()
-        return 0
-
     def _on_connect(self, _purpose: int, address: Any) -> socket.socket | int:
         """Open the socket of a connection, if the guard allows the address that the name has just resolved to."""
         self._objection = self._origin.objection(address.addr[0])
         if self._objection is not None:
             return int(pycurl.SOCKET_BAD)
         self._connecting, self._ready = True, False
-        self._origin.opening()
         try:
             opened, self._shortage = _Lent(address.family, address.socktype, address.protocol), ""
+            os.close(os.dup(opened.fileno()))  # curl will duplicate it, and would report a shortage as refused
         except OSError as exc:
             self._shortage = shortage_of(exc)
             return int(pycurl.SOCKET_BAD)

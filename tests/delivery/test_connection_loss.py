@@ -101,8 +101,8 @@ def test_a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_deliveries_
     assert not consumers.thread.snapshot().connected
     assert consumers.thread.snapshot().error
     broker.start()
+    consumers.wait(queue, "running", "failing", timeout=60)
     wait_delivered(target, IDS)
-    consumers.wait(queue, "running", "failing")
 
 
 def test_a_broker_that_is_down_at_the_start_is_waited_for(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,45 +99,6 @@ def test_a_handle_that_is_idle_keeps_no_large_body_in_memory(client: Client, tar
     assert client.post(target.url(), body).status == 200
     assert client.post("http://127.0.0.1:9/", body).error is ErrorClass.CONNECT
     assert sys.getrefcount(body) == before
-
-
-def test_the_client_closes_though_another_connection_has_used_the_number_of_a_socket_since(
-    client: Client, target: Target
-) -> None:
-    assert client.post(target.url()).status == 200
-    assert client.http._watched
-    for number in client.http._watched:
-        client.loop.remove_handler(number)  # as pika does when it loses a connection
-
-
-def test_a_socket_is_watched_though_it_has_the_number_of_an_idle_one_that_curl_closed(client: Client) -> None:
-    seen: list[int] = []
-    client.http._on_event = lambda number, _events: seen.append(number)  # type: ignore[method-assign]
-    idle, ours = socket.socketpair()
-    theirs, peer = socket.socketpair()
-    number = idle.fileno()
-    client.http._watch(pycurl.POLL_IN, number, None, None)
-    client.http._watch(pycurl.POLL_REMOVE, number, None, None)
-    os.dup2(theirs.fileno(), number)  # closes the idle one
-    client.http.opening()
-    client.http._watch(pycurl.POLL_IN, number, None, None)
-    peer.send(b"an answer")
-    client.loop.poll()
-    assert seen == [number]
-    for one in (idle, ours, theirs, peer):
-        one.close()
-
-
-def test_a_socket_that_curl_closed_and_a_starting_process_still_has_disturbs_no_other(client: Client) -> None:
-    inherited, peer = socket.socketpair()
-    number = os.dup(inherited.fileno())
-    client.http._watch(pycurl.POLL_IN, number, None, None)
-    client.http._watch(pycurl.POLL_REMOVE, number, None, None)
-    os.close(number)
-    peer.close()
-    for _ in range(3):
-        client.loop.poll()  # the kernel reports it each time
-    inherited.close()
 
 
 def test_a_breaker_that_was_open_is_removed_after_its_consumers(client: Client) -> None:

@@ -191,20 +191,18 @@ def test_an_idle_connection_keeps_neither_the_request_nor_the_answer(client: Cli
         assert (sys.getrefcount(body), bytes(connection._reader.body)) == (before, b"")
 
 
-def test_a_connection_whose_request_timed_out_before_it_was_open_is_kept_as_an_idle_one(client: Client) -> None:
-    def closes_the_first(one: socket.socket) -> None:
-        if server.opened > 1:
-            answers(one)
+def test_a_request_that_meets_the_end_of_an_idle_connection_is_not_charged_the_408(client: Client) -> None:
+    def gives_up(one: socket.socket) -> None:
+        assert one.recv(65_536)
+        one.sendall(OK)
+        if one.recv(65_536):
+            one.sendall(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
-    with serving(closes_the_first) as server:
-        target = client.http.target(consumer_of(server.url))
-        found: list[Answer] = []
-        target.send([], b"x", found.append)
-        [exchange] = target._requests._exchanges  # type: ignore[union-attr]
-        exchange.expired()
-        client.run_until(lambda: bool(client.http.pool._open))
-        assert found[0].error is ErrorClass.TIMEOUT
-        assert client.post(server.url).status == 200, "not charged, though the target has closed the idle connection"
+    with serving(gives_up) as server:
+        assert [client.post(server.url).status for _ in range(4)] == [200] * 4
+        assert server.opened == 4
+    with serving(lambda one: one.sendall(b"HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n")) as server:
+        assert client.post(server.url).status == 408
 
 
 def test_an_answer_before_the_end_of_the_request_counts_and_its_connection_is_not_used_again(client: Client) -> None:

@@ -97,6 +97,11 @@ def test_headers_without_end_are_refused() -> None:
     assert "more than 307200 bytes" in str(next(filter(None, found)))
 
 
+def test_headers_without_number_are_refused() -> None:
+    reader = AnswerReader()
+    assert reader.feed(OK + b"a:\r\n" * 5002) == "the answer is not HTTP: more than 5000 headers"
+
+
 def test_an_answer_of_tiny_chunks_exceeds_the_limit_long_before_its_body_does() -> None:
     reader = fed(OK + b"Transfer-Encoding: chunked\r\n\r\n", 1000)
     pieces = 0
