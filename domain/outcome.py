@@ -89,7 +89,7 @@ class Answer(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """One phrase for logs, headers and the API: `HTTP 503`, or `timeout: Operation timed out after …`."""
+        """One phrase for logs, headers and the API: `HTTP 503`, or `timeout: no answer within 30 s`."""
         kind = self.error.value if self.error else "error"
         if self.status is not None:
             kind = f"HTTP {self.status}"

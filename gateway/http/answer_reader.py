@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.http.answers import Field
 
 _MOST_HEAD = 300 * 1024
 """Maximum number of bytes before the end of an answer's headers, interim answers included."""
-_MOST_FIELDS = 5000
-"""Maximum number of headers and trailers of an answer."""
+_MOST_FIELDS = 1000
+"""Maximum number of headers to return of an answer."""
 _MOST_FRAMING = 8
 """Maximum ratio of all bytes of an answer, such as chunk sizes and trailers, to the bytes of its body that are read."""
 _LENIENT = {
@@ -26,12 +31,10 @@ _LENIENT = {
 class AnswerReader:
     """Reads one answer after another. No method blocks or logs."""
 
-    __slots__ = ("_kept", "_parser", "_received", "body", "complete", "headers", "read", "reusable", "status")
+    __slots__ = ("_head", "_kept", "_parser", "_received", "body", "complete", "read", "reusable", "status")
 
     status: int
     """0 until the headers of the answer are complete; an interim answer is none"""
-    headers: list[tuple[bytes, bytes]]
-    """the headers and trailers"""
     body: bytes | bytearray
     """the bytes of the body that are kept"""
     read: int
@@ -41,20 +44,22 @@ class AnswerReader:
     """whether the target keeps the connection open after a complete answer, and has sent nothing after it"""
 
     def __init__(self) -> None:
-        self._parser = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**_LENIENT)
+        self._parser = _lenient(self)
         self.begin(0)
 
     def begin(self, kept: int) -> None:
         """Expect the next answer, of whose body `kept` bytes are kept."""
         self._kept = kept
         self.status = self.read = self._received = 0
-        self.headers, self.body = [], b""
+        self._head: list[bytes] = []
+        self.body = b""
         self.complete = self.reusable = False
 
     def feed(self, data: bytes) -> str | None:
         """Read bytes that have arrived. Return the reason if they are not HTTP, or if the headers are too large."""
         self._received += len(data)
+        if not self.status:
+            self._head.append(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -76,6 +81,11 @@ class AnswerReader:
         return self._received > 0
 
     @property
+    def headers(self) -> list[Field]:
+        """The headers of the answer. They are parsed only here, because few answers need them."""
+        return _Head(self._head).fields
+
+    @property
     def ends_with_connection(self) -> bool:
         """Whether the end of the connection is the end of the answer (RFC 9112 §6.3)."""
         fields = {name.lower(): value for name, value in self.headers}
@@ -89,18 +99,11 @@ class AnswerReader:
         if self.complete:
             raise ValueError("the target sent more than the answer")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) >= _MOST_FIELDS:
-            raise ValueError(f"more than {_MOST_FIELDS} headers")
-        self.headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status >= 200:
             self.status = status
-        elif status >= 100:
-            self.headers.clear()
-        else:
+        elif status < 100:
             raise ValueError(f"status {status:03}")
 
     def on_body(self, chunk: bytes) -> None:
@@ -111,6 +114,35 @@ class AnswerReader:
     def on_message_complete(self) -> None:
         if self.status:
             self.complete, self.reusable = True, self._parser.should_keep_alive()
+
+
+class _Head:
+    """The first headers of an answer that was read before, without those of interim answers and without trailers."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.fields: list[Field] = []
+        self._ended = False
+        self._parser = _lenient(self)
+        with suppress(HttpParserError):  # bytes after the answer
+            for piece in pieces:
+                self._parser.feed_data(piece)
+
+    def on_message_begin(self) -> None:
+        if not self._ended:
+            self.fields.clear()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._ended and len(self.fields) < _MOST_FIELDS:
+            self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._ended = self._parser.get_status_code() >= 200
+
+
+def _lenient(protocol: object) -> HttpResponseParser:
+    parser = HttpResponseParser(protocol)
+    parser.set_dangerous_leniencies(**_LENIENT)
+    return parser
 
 
 def keep(body: bytes | bytearray, chunk: bytes, most: int) -> bytes | bytearray:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "delivery": {"domain"},
     "gateway": {"runtime", "delivery", "domain", "amqp_wire"},
     "services": {"runtime", "gateway", "delivery", "domain"},
-    "middlewares": {"services", "domain"},
+    "middlewares": {"runtime", "services", "domain"},
     "routes": {"runtime", "middlewares", "services", "domain"},
     "commands": {"runtime", "services", "gateway", "domain", "cli"},
     "launcher": {"config", "runtime", "services", "gateway", "domain", "cli"},

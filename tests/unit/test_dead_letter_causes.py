@@ -40,7 +40,7 @@ def test_causes_that_differ_only_in_numbers_are_one_group(same: dict[str, Any]) 
         {"workerrmq-queue": "bills"},
         {"workerrmq-outcome": "exhausted"},
         {"workerrmq-error": "timeout"},
-        {"workerrmq-reason": "timeout: Operation timed out"},
+        {"workerrmq-reason": "timeout: no answer within 30 s"},
     ],
 )
 def test_other_causes_are_another_group(other: dict[str, Any]) -> None:
