@@ -80,15 +80,15 @@ class AnswerReader:
         """Whether any bytes of the answer have arrived."""
         return self._received > 0
 
-    @property
-    def headers(self) -> list[Field]:
-        """The headers of the answer. They are parsed only here, because few answers need them."""
-        return _Head(self._head).fields
+    def fields(self) -> list[Field]:
+        """Return the headers of the answer, the last one first. They are parsed only here, because few answers need
+        them."""
+        return _Head(self._head).fields[::-1]
 
     @property
     def ends_with_connection(self) -> bool:
         """Whether the end of the connection is the end of the answer (RFC 9112 §6.3)."""
-        fields = {name.lower(): value for name, value in self.headers}
+        fields = {name.lower(): value for name, value in reversed(self.fields())}
         coding = fields.get(b"transfer-encoding")
         framed = b"content-length" in fields if coding is None else coding.strip().lower().endswith(b"chunked")
         return self.status > 0 and not framed

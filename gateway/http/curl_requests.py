@@ -86,7 +86,7 @@ class CurlRequest(Transfer):
         if self._ends_in_head():  # curl treats a truncated head as complete
             return Answer(None, ErrorClass.RESET, "the answer ends in its headers", seconds)
         status = self.curl.getinfo(pycurl.RESPONSE_CODE)
-        return answer_of(self._endpoint, status, self._fields(), bytes(self._body), self._read, seconds)
+        return answer_of(self._endpoint, status, self._fields, bytes(self._body), self._read, seconds)
 
     def _ends_in_head(self) -> bool:
         """Return whether no empty line follows the last status line; trailers may follow the empty line."""

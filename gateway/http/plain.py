@@ -109,8 +109,8 @@ class Exchange:
     # --- the ends of an exchange -------------------------------------------------------------------------------------
 
     def answered(self, reader: AnswerReader) -> None:
-        fields, seconds = reversed(reader.headers), time.monotonic() - self.began
-        answer = answer_of(self.endpoint, reader.status, fields, bytes(reader.body), reader.read, seconds)
+        seconds = time.monotonic() - self.began
+        answer = answer_of(self.endpoint, reader.status, reader.fields, bytes(reader.body), reader.read, seconds)
         reader.begin(0)
         self._end(answer)
 
