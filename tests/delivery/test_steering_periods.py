@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from domain.queue_facts import QueueFacts
 from pika.adapters.blocking_connection import BlockingChannel
 from pymongo import MongoClient
 
@@ -17,7 +16,7 @@ from delivery.periods import Periods
 from domain.attempt import Attempt, AttemptFilter
 from domain.consumer import ConsumerSpec
 from domain.errors import StoreUnavailable
-from domain.registry import RegisteredConsumer, Report
+from domain.registry import QueueFacts, RegisteredConsumer, Report
 from domain.selection import Order
 from gateway.amqp.nodes import BrokerNodes
 from gateway.consuming.thread import ConsumerThread
