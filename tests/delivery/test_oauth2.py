@@ -119,7 +119,7 @@ def test_tokens_are_refreshed_before_they_expire_and_no_message_sees_one_that_ha
 def test_a_failed_refresh_keeps_the_current_token(
     consumers: Consumers, channel: BlockingChannel, queue: str, careful: Target, tokens: TokenServer
 ) -> None:
-    tokens.life = 8
+    tokens.life = 16  # two refreshes are refused after 12 and 13 s, and it must still be valid then
     consumers.deliver(queue, careful.url(), auth=tokens.auth)
     publish(channel, queue, b"first")
     delivered(consumers, queue, 1)
