@@ -7,7 +7,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -172,22 +172,22 @@ def test_bytes_after_an_answer_are_not_the_answer_of_the_next_request_wherever_a
 
 @pytest.mark.parametrize("free", [1, 2, 3])
 def test_a_shortage_of_descriptors_is_never_taken_for_a_fault_of_the_target(client: Client, free: int) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    taken: list[int] = []
     with silent() as url:
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        taken: list[int] = []
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
         try:
-            while True:
-                taken.append(os.dup(0))
-        except OSError:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, limits[1]))
+            with suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
             for _ in range(free):
                 os.close(taken.pop())
-        try:
             found = client.at_once(url, 3, timeout=0.3)
         finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             for number in taken:
                 os.close(number)
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             client.http.close()
     assert ErrorClass.CONNECT not in [answer.error for answer in found], [answer.detail for answer in found]
 
