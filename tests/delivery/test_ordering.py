@@ -118,6 +118,7 @@ def test_one_worker_at_a_time_has_an_ordered_queue_and_another_takes_over_in_ord
     publish_numbered(channel, unique_name, 6)
     wait_until(lambda: target.held == 1)
     first.thread.stop(10)
+    first.wait(unique_name, "draining")
     wait_until(lambda: target.held == 1 and not second.report(unique_name).delivered)  # type: ignore[union-attr]
     target.release()
     wait_until(lambda: len(target.delivered()) == 6, 20)
