@@ -84,7 +84,6 @@ def main(*, look_every: float = 0.5, last_spans: float = 2.0, last_events: float
     events = events_of(settings, store, management, QueueWatch(QueueGateway(management).outlines), complaints)
     events.start()
     gc.freeze()  # a full collection, of modules that stay anyway, would hold up all deliveries for tens of milliseconds
-    gc.set_threshold(10_000)  # messages in flight would be most of what the frequent collections visit
     log.info("worker_started")
     while (received := signal.sigtimedwait(signals, look_every)) is None and worker.fault is None:
         pass

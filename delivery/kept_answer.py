@@ -49,11 +49,11 @@ def kept_body(body: bytes, spec: ConsumerSpec) -> str | None:
 
 def answer_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return the KEPT_HEADERS among an answer's headers, by their name in lower case, without control characters. Of
-    equal names, return the first. The values are cut."""
+    equal names, return the last. The values are cut."""
     found: dict[str, str] = {}
     for name, value in fields:
         if (known := name.decode(errors="replace").lower()) in KEPT_HEADERS:
-            found.setdefault(known, _CONTROL.sub("", value.decode(errors="replace")).strip()[:_MAX_HEADER])
+            found[known] = _CONTROL.sub("", value.decode(errors="replace")).strip()[:_MAX_HEADER]
     return found
 
 

@@ -21,9 +21,6 @@ class Periods:
     """the same interval while the queue of a consumer is unknown"""
     facts_patience: float = 1.0
     """maximum time that a change waits for the management API to describe the queues"""
-    facts_again: float = 10.0
-    """time after a change when these properties are read once more, because the management API caches lists for five
-    times as long as it needs to make them (management_db_cache_multiplier)"""
     restart: float = 1.0
     """pause before a consumer thread that crashed restarts; doubled with each crash"""
     longest_restart: float = 60.0

@@ -56,9 +56,11 @@ class Loop(IOLoop):  # type: ignore[misc]
                 self.at_turn_end(callback)
 
 
-def contained(callback: Callable[..., Any], *arguments: Any) -> None:
-    """Call `callback`, and log an exception in it, so that the caller can go on with the other callbacks."""
+def contained(callback: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of `callback`. Log an exception in it and return None, so that the caller can go on with the
+    other callbacks."""
     try:
-        callback(*arguments)
+        return callback(*arguments)
     except Exception:
         log.exception("callback_crashed")
+        return None

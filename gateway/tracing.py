@@ -17,7 +17,7 @@ from domain.errors import WorkerError
 from domain.message import Message
 from domain.outcome import Answer, Outcome
 from domain.trace import trace_headers, trace_id
-from runtime.logs import context as log_context
+from runtime.logs import log_context
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -16,7 +16,7 @@ import structlog
 from flask import request
 
 from domain.trace import trace_id
-from runtime.logs import context
+from runtime.logs import log_context
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -81,7 +81,7 @@ class RequestLog:
             status = int(line[:3])
             return start_response(line, [*headers, ("X-Request-ID", identity)], *exc_info)
 
-        token = context.set(fields)
+        token = log_context.set(fields)
         try:
             return self._app(environ, start)
         finally:
@@ -100,7 +100,7 @@ class RequestLog:
                 remote=environ.get("REMOTE_ADDR"),
                 **notes,
             )
-            context.reset(token)
+            log_context.reset(token)
 
 
 def _level(status: int, path: str) -> int:

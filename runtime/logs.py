@@ -31,7 +31,7 @@ _NUMBERS = logging.getLevelNamesMapping()
 _write_lock = Lock()
 _level = LogLevel(logging.INFO)
 
-context: ContextVar[Mapping[str, str | None]] = ContextVar("log_context", default=MappingProxyType({}))
+log_context: ContextVar[Mapping[str, str | None]] = ContextVar("log_context", default=MappingProxyType({}))
 """Fields of all log lines that the current thread or greenlet writes, such as the id of the request that it handles."""
 
 
@@ -90,7 +90,7 @@ def _is_enough(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 
 def _in_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {**context.get(), **event}
+    return {**log_context.get(), **event}
 
 
 def _named(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:

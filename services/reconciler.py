@@ -188,8 +188,7 @@ class Reconciler:
         unknown = any(one.spec.queue_name not in self._queues.facts for one in enabled)
         age = self._periods.facts_of_unknown if unknown else self._periods.facts
         if enabled:
-            again = self._changed_at + self._periods.facts_again
-            self._facts.ask(max(again if now >= again else self._changed_at, now - age))
+            self._facts.ask(max(self._changed_at, now - age))
             self._facts.latest(now + self._periods.facts_patience if changed else now)
         return enabled, self._queues
 

@@ -81,17 +81,18 @@ class AnswerReader:
         return self._received > 0
 
     def fields(self) -> list[Field]:
-        """Return the headers of the answer, the last one first. They are parsed only here, because few answers need
-        them."""
-        return _Head(self._head).fields[::-1]
+        """Return the headers of the answer. They are parsed only here, because few answers need them."""
+        return _Head(self._head).fields
 
     @property
     def ends_with_connection(self) -> bool:
         """Whether the end of the connection is the end of the answer (RFC 9112 §6.3)."""
-        fields = {name.lower(): value for name, value in reversed(self.fields())}
+        if not self.status:
+            return False
+        fields = {name.lower(): value for name, value in self.fields()}
         coding = fields.get(b"transfer-encoding")
         framed = b"content-length" in fields if coding is None else coding.strip().lower().endswith(b"chunked")
-        return self.status > 0 and not framed
+        return not framed
 
     # --- called by the parser (https://github.com/MagicStack/httptools) ----------------------------------------------
 

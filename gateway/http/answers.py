@@ -17,8 +17,8 @@ Field = tuple[bytes, bytes]
 def answer_of(
     endpoint: Endpoint, status: int, headers: Callable[[], Iterable[Field]], body: bytes, read: int, seconds: float
 ) -> Answer:
-    """Return the answer. `headers` returns its headers, the last one first; of equal names the last one counts. `body`
-    are the bytes that are kept of the `read` ones, `seconds` the duration of the request."""
+    """Return the answer. `headers` returns its headers; of equal names the last one counts. `body` are the bytes that
+    are kept of the `read` ones, `seconds` the duration of the request."""
     if status < 300 and not endpoint.typed:
         return Answer(status, None, "", seconds, None, body, None, (), read > len(body))
     fields = list(headers())
@@ -30,5 +30,5 @@ def answer_of(
 
 
 def _content_type(fields: Iterable[Field]) -> str | None:
-    types = (value.strip() for name, value in fields if name.lower() == b"content-type")
-    return next((value.decode(errors="replace") for value in types if value), None)
+    types = [value.strip() for name, value in fields if name.lower() == b"content-type"]
+    return next((value.decode(errors="replace") for value in reversed(types) if value), None)

@@ -1,5 +1,5 @@
-"""HTTP to targets, on the loop of the thread that owns it: libcurl's multi interface, and the pool of the connections
-that need libcurl only to be opened (plain.py). All targets share both. A request needs no thread and no lock.
+"""Sends HTTP requests to targets, on the loop of the thread that owns it: with libcurl's multi interface, or on pooled
+connections that libcurl only opens (plain.py). All targets share both. A request needs no thread and no lock.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ class HttpClient:
                 return
 
     def _finish(self, curl: pycurl.Curl, code: int, text: str) -> None:
-        then = curl.owner.finished(code, text)
+        then = contained(curl.owner.finished, code, text)  # the other finished transfers must still be handled
         self._multi.remove_handle(curl)
         self._transfers -= 1
-        contained(then)  # the other finished requests must still be handled
+        if then is not None:
+            contained(then)

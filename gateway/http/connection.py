@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
+from domain.outcome import ErrorClass
 from gateway.http.answer_reader import AnswerReader
 from gateway.http.endpoint import Endpoint
 from gateway.loop import Loop
@@ -30,8 +31,8 @@ class Exchange(Protocol):
     def answered(self, reader: AnswerReader) -> None:
         """Take the answer from the reader, and clear it."""
 
-    def failed(self, detail: str, *, malformed: bool) -> None:
-        """There is no answer. `malformed`: the target sent other bytes."""
+    def failed(self, error: ErrorClass, detail: str) -> None:
+        """There is no answer."""
 
     def unread(self) -> None:
         """The target closed the connection, which had been idle, without an answer to this request."""
@@ -126,7 +127,7 @@ class Connection:
             self._end_of_data(exchange, problem)
         elif (problem := reader.feed(data) or "") and not reader.complete:
             self.close()
-            exchange.failed(problem, malformed=True)
+            exchange.failed(ErrorClass.PROTOCOL, problem)
         elif reader.complete or (reader.status and reader.exceeds(exchange.endpoint.read_limit)):
             self._finish(exchange, more=len(data) == _CHUNK)
 
@@ -139,7 +140,7 @@ class Connection:
             exchange.unread()
         else:
             place = "in its body" if reader.status else "in its headers" if reader.begun else "before its first byte"
-            exchange.failed(problem or f"the answer ends {place}", malformed=False)
+            exchange.failed(ErrorClass.RESET, problem or f"the answer ends {place}")
 
     def _finish(self, exchange: Exchange, *, more: bool) -> None:
         """End an exchange with its answer. `more`: the target may have sent more than the answer."""

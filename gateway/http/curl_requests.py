@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import takewhile
 
@@ -45,8 +45,8 @@ class CurlRequest(Transfer):
         self._read, self._large = 0, False
         self._head: list[bytes] = []  # lines of interim answers, the answer and its trailers; curl limits them
         curl, endpoint = self.curl, origin.endpoint
-        curl.setopt(pycurl.MAXLIFETIME_CONN, origin.connection_age)
-        curl.setopt(pycurl.MAXAGE_CONN, origin.connection_idle)
+        curl.setopt(pycurl.MAXLIFETIME_CONN, origin.client.connection_age)
+        curl.setopt(pycurl.MAXAGE_CONN, origin.client.connection_idle)
         curl.setopt(pycurl.POST, 1)
         if endpoint.method != "POST":
             curl.setopt(pycurl.CUSTOMREQUEST, endpoint.method)
@@ -97,8 +97,7 @@ class CurlRequest(Transfer):
                 break
         return True
 
-    def _fields(self) -> Iterator[Field]:
-        """Yield the headers and trailers of the last answer, the last one first, without those of interim answers."""
-        for line in takewhile(lambda line: line[:5] != _STATUS_LINE, reversed(self._head)):
-            name, _, value = line.partition(b":")
-            yield name, value
+    def _fields(self) -> list[Field]:
+        """Return the headers and trailers of the last answer, without those of interim answers."""
+        lines = takewhile(lambda line: line[:5] != _STATUS_LINE, reversed(self._head))
+        return [(name, value) for name, _, value in (line.partition(b":") for line in lines)][::-1]

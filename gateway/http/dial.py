@@ -47,7 +47,7 @@ class Dial(Transfer):
 
     def cancel(self) -> None:
         """Open no connection, and call nobody."""
-        self._origin.abort(self)
+        self._origin.client.abort(self)
         self._end()
 
     def finished(self, code: int, text: str) -> Callable[[], None]:

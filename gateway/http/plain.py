@@ -1,13 +1,11 @@
-"""Requests to a target over HTTP/1.1 without TLS and without a proxy, which is how most targets in one's own network
-are reached. They cost less than half of what they cost with libcurl."""
+"""Sends requests to a target over HTTP/1.1 without TLS and without a proxy, as is usual inside a network. A message
+needs a fifth to a quarter less CPU time than with libcurl."""
 
 from __future__ import annotations
 
 import socket
 import time
 from functools import partial
-
-import structlog
 
 from domain.outcome import Answer, ErrorClass
 from gateway.http.answer_reader import AnswerReader
@@ -16,12 +14,10 @@ from gateway.http.connection import Connection
 from gateway.http.dial import Dial, Dials
 from gateway.http.endpoint import Done, Endpoint
 from gateway.http.pool import Pool
-from gateway.loop import Loop
+from gateway.loop import Loop, contained
 
 _LARGE = 64 * 1024
 """Size of a request body in bytes above which it is not copied."""
-
-log = structlog.get_logger("workerrmq.delivery")
 
 
 class PlainRequests:
@@ -114,8 +110,8 @@ class Exchange:
         reader.begin(0)
         self._end(answer)
 
-    def failed(self, detail: str, *, malformed: bool) -> None:
-        self._fail(ErrorClass.PROTOCOL if malformed else ErrorClass.RESET, detail)
+    def failed(self, error: ErrorClass, detail: str) -> None:
+        self._end(Answer(None, error, detail, time.monotonic() - self.began))
 
     def unread(self) -> None:
         """Send the request again, on a new connection: the target closed the one that had been idle."""
@@ -124,7 +120,7 @@ class Exchange:
 
     def refused(self, answer: Answer) -> None:
         """There is no connection, for the reason in `answer`."""
-        self._end(answer)
+        self._end(answer._replace(seconds=time.monotonic() - self.began))
 
     def expired(self) -> None:
         """There is no answer in time."""
@@ -135,16 +131,10 @@ class Exchange:
             self._connection.close()
         if self.dial is not None:
             self.dial.cancel()
-        self._fail(ErrorClass.TIMEOUT, f"no {stage} within {self.endpoint.timeout:g} s")
-
-    def _fail(self, error: ErrorClass, detail: str) -> None:
-        self._end(Answer(None, error, detail, time.monotonic() - self.began))
+        self.failed(ErrorClass.TIMEOUT, f"no {stage} within {self.endpoint.timeout:g} s")
 
     def _end(self, answer: Answer) -> None:
         done, self._done, self._connection, self.dial = self._done, None, None, None
         assert done is not None
         self._requests.ended(self)
-        try:
-            done(answer)
-        except Exception:  # the loop must go on
-            log.exception("answer_crashed")
+        contained(done, answer)

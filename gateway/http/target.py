@@ -11,6 +11,7 @@ from typing import Protocol
 
 from delivery.request import Request
 from delivery.target_guard import Guard
+from gateway.http import transfer
 from gateway.http.curl_requests import CurlRequests
 from gateway.http.dial import Dials
 from gateway.http.egress import Egress
@@ -18,45 +19,37 @@ from gateway.http.endpoint import Done, Endpoint
 from gateway.http.oauth2 import Authorizer
 from gateway.http.plain import PlainRequests
 from gateway.http.pool import Pool
-from gateway.http.transfer import Transfer
 from gateway.loop import Loop
 
 _KNOWN_ADDRESSES = 1000
 """Maximum number of cached decisions of the guard per target."""
 
 
-class Client(Protocol):
+class Client(transfer.Client, Protocol):
     """The part of the HTTP client that its targets need."""
 
     loop: Loop
     pool: Pool
     guard: Guard | None
     egress: Egress
-    connection_age: int
-    connection_idle: int
-
-    def start(self, transfer: Transfer) -> None:
-        """Pass a transfer to curl."""
-
-    def abort(self, transfer: Transfer) -> None:
-        """Take back a transfer that has not finished."""
 
 
 class Target:
     """An endpoint, such as a consumer's target. Each call of `send` is one request."""
 
     def __init__(self, client: Client, endpoint: Endpoint, authorizer: Authorizer | None = None) -> None:
-        self.start, self.abort = client.start, client.abort
-        self.connection_age, self.connection_idle = client.connection_age, client.connection_idle
+        self.client: transfer.Client = client
         self._guard, self.endpoint, self.proxy = client.guard, endpoint, client.egress.proxy
         self.guarded = self._guard is not None
         self.options = (*client.egress.options, *endpoint.options)
         self._authorizer = authorizer
         self._known: dict[str, str | None] = {}
         self._refusal = self._guard.check_target(endpoint.url.target) if self._guard else None
-        self._requests: PlainRequests | CurlRequests = CurlRequests(self)
+        self._requests: PlainRequests | CurlRequests
         if self.proxy is None and endpoint.plain:
             self._requests = PlainRequests(client.loop, client.pool, Dials(self), endpoint)
+        else:
+            self._requests = CurlRequests(self)
 
     @property
     def waits(self) -> bool:

@@ -1,4 +1,4 @@
-"""What libcurl does for a target: its options, the guard's check of each address, and the causes of its errors."""
+"""Sets up a libcurl handle for a target, checks each address with the target guard, and classifies libcurl's errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,9 @@ from gateway.http.egress import EgressProxy
 from gateway.http.endpoint import Endpoint, Option
 
 
-class Origin(Protocol):
-    """The part of a target that its transfers need."""
+class Client(Protocol):
+    """The part of the HTTP client that transfers need."""
 
-    endpoint: Endpoint
-    options: tuple[Option, ...]
-    """libcurl's options for all transfers"""
-    proxy: EgressProxy | None
-    guarded: bool
     connection_age: int
     connection_idle: int
     """whole seconds after which curl uses a connection no more: since it was opened, and since its last request"""
@@ -33,6 +28,17 @@ class Origin(Protocol):
 
     def abort(self, transfer: Transfer) -> None:
         """Take back a transfer that has not finished."""
+
+
+class Origin(Protocol):
+    """The part of a target that its transfers need."""
+
+    client: Client
+    endpoint: Endpoint
+    options: tuple[Option, ...]
+    """libcurl's options for all transfers"""
+    proxy: EgressProxy | None
+    guarded: bool
 
     def objection(self, address: str) -> str | None:
         """Return a sentence that says why the guard refuses an address; None if the address is allowed."""
@@ -68,7 +74,7 @@ class Transfer:
 
     def _start(self) -> None:
         self._objection, self._connecting, self._ready, self._shortage = None, False, False, ""
-        self._origin.start(self)
+        self._origin.client.start(self)
 
     def _on_connect(self, _purpose: int, address: Any) -> socket.socket | int:
         """Open the socket of a connection, if the guard allows the address that the name has just resolved to."""

@@ -109,7 +109,7 @@ def test_a_consumer_that_is_resumed_is_judged_by_the_queue_of_now(
 ) -> None:
     name = f"{unique_name}-remade"
     consumer, _ = registry.consumers.create(ConsumerSpec(queue_name=name, url=target.url()))
-    work(facts_again=5.0)
+    work()
     for _ in range(3):
         channel.queue_declare(name, auto_delete=True)
         registry.consumers.set_state(consumer.id, "enabled")
