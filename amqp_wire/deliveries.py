@@ -7,6 +7,7 @@ channels may lie between them.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from amqp_wire.frames import BASIC, BODY, CONTENT, FRAME, FRAME_END, FRAME_OVERHEAD, HEADER, METHOD
 from amqp_wire.properties import ReceivedProperties
@@ -14,8 +15,10 @@ from amqp_wire.values import text
 
 _DELIVER = struct.pack(">HH", BASIC, 60)
 _TAG = struct.Struct(">Q?")
+_WHOLE_HEADER = struct.Struct(FRAME.format + CONTENT.format.lstrip(">"))
 _PROTOCOL_HEADER = b"AMQP"
 _END = FRAME_END[0]
+_name = lru_cache(maxsize=1024)(text)  # most deliveries have the same names as those before
 
 
 class MalformedContent(ValueError):
@@ -38,17 +41,38 @@ class DeliveredMessage:
         self._parts: list[bytes] = []
         try:
             stop = at + 1 + data[at]
-            self.consumer_tag = text(data[at + 1 : stop])
+            self.consumer_tag = _name(data[at + 1 : stop])
             self.delivery_tag, self.redelivered = _TAG.unpack_from(data, stop)
             at = stop + _TAG.size
             stop = at + 1 + data[at]
-            self.exchange = text(data[at + 1 : stop])
+            self.exchange = _name(data[at + 1 : stop])
             at = stop + 1 + data[stop]
-            self.routing_key = text(data[stop + 1 : at])
+            self.routing_key = _name(data[stop + 1 : at])
         except (IndexError, struct.error):
             at = -1
         if at != end:
             raise MalformedContent("the arguments of basic.deliver are malformed")
+
+    def take(self, data: bytes, at: int) -> int:
+        """Read the header frame and the only body frame, if both are at `at`, as is usual. Return the place after
+        them; 0 if `add` must read the frames, or refuse them. Raises MalformedProperties."""
+        if len(data) - at < _WHOLE_HEADER.size:
+            return 0
+        kind, channel, length, _, _, size = _WHOLE_HEADER.unpack_from(data, at)
+        end = at + FRAME.size + length
+        body = end + FRAME_OVERHEAD
+        stop: int = body + size
+        if (
+            not size
+            or stop >= len(data)
+            or (kind, channel) != (HEADER, self.channel)
+            or FRAME.unpack_from(data, end + 1) != (BODY, channel, size)
+            or not data[end] == data[stop] == _END
+        ):
+            return 0
+        self.properties = ReceivedProperties(data[at + _WHOLE_HEADER.size : end])
+        self.body = data[body:stop]
+        return stop + 1
 
     def add(self, kind: int, data: bytes, at: int, end: int) -> bool:
         """Add a header or body frame; return whether the message is complete. Raises MalformedContent and
@@ -97,7 +121,12 @@ class DeliveryReader:
                 raise MalformedContent("frame end octet missing")
             frame, self._at = self._at, end + 1
             if kind == METHOD and data.startswith(_DELIVER, start):
-                self._arriving[channel] = DeliveredMessage(channel, data, start + len(_DELIVER), end)
+                message = DeliveredMessage(channel, data, start + len(_DELIVER), end)
+                whole = message.take(data, self._at)
+                if whole:
+                    self._at = whole
+                    return message
+                self._arriving[channel] = message
             elif channel in self._arriving and kind != METHOD:
                 message = self._arriving[channel]
                 if message.add(kind, data, start, end):

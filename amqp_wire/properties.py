@@ -68,6 +68,7 @@ _KINDS = {
 
 PROPERTIES = tuple(_KINDS)
 FLAGS = {name: 1 << 15 - place for place, name in enumerate(PROPERTIES)}
+_DECODERS = {name: kind.decode for name, kind in _KINDS.items()}
 _ENCODERS = [(FLAGS[name], kind.encode) for name, kind in _KINDS.items()]
 
 
@@ -113,7 +114,7 @@ def join(fields: dict[str, bytes]) -> bytes:
 def decode(properties: bytes) -> Table:
     """Return every property by name, decoded. Raises MalformedProperties."""
     try:
-        return {name: _KINDS[name].decode(raw) for name, raw in split(properties).items()}
+        return {name: _DECODERS[name](raw) for name, raw in split(properties).items()}
     except MalformedTable as error:
         raise MalformedProperties(str(error)) from error
 
@@ -155,8 +156,9 @@ class ReceivedProperties:
         self._table = fields.pop("headers", b"")
         if not self._table:
             self.headers = None
+        values = self.__dict__
         for name, raw in fields.items():
-            self.__dict__[name] = _KINDS[name].decode(raw)
+            values[name] = _DECODERS[name](raw)
 
     def __getattr__(self, name: str) -> Any:
         """Decode the headers, which are not an attribute before."""

@@ -14,7 +14,7 @@ from domain.registry import Subscription
 from gateway.consuming.observers import Spans
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
-from gateway.rendering.requests import make
+from gateway.rendering.requests import built, make
 
 log = structlog.get_logger("workerrmq.delivery")
 
@@ -53,16 +53,18 @@ class Sending:
         self._owner, self._resender, self._renderer, self._spans = owner, resender, wiring.renderer, spans
         self._who = subscription.spec.who
         self._requests = RequestBuilder(subscription.spec, subscription.retiring_secrets)
-        self._made = self._start if self._requests.template is None else self._rendered
         self._target = wiring.http.target(subscription.spec)
         self._waits = self._target.waits
 
     def send(self, delivery: Delivery) -> None:
         """Start the attempt of a delivery; its answer settles the delivery."""
         delivery.awaited = True
-        made = partial(self._made, delivery)
+        requests, source, attempt = self._requests, delivery.source, delivery.attempt
         try:
-            make(self._requests, self._renderer, delivery.source, delivery.attempt, made)
+            if requests.template is None:
+                self._start(delivery, built(requests, source, attempt))
+            else:
+                make(requests, self._renderer, source, attempt, partial(self._rendered, delivery))
         except Exception as exc:  # noqa: BLE001 - _crashed logs it
             self._crashed(delivery, exc)
 

@@ -31,7 +31,10 @@ _LENIENT = {
 class AnswerReader:
     """Reads one answer after another. No method blocks or logs."""
 
-    __slots__ = ("_head", "_kept", "_parser", "_received", "body", "complete", "read", "reusable", "status")
+    __slots__ = ("_head", "_parser", "_received", "body", "complete", "kept", "read", "reusable", "status")
+
+    kept: int
+    """number of bytes of an answer's body to keep"""
 
     status: int
     """0 until the headers of the answer are complete; an interim answer is none"""
@@ -45,11 +48,11 @@ class AnswerReader:
 
     def __init__(self) -> None:
         self._parser = _lenient(self)
-        self.begin(0)
+        self.kept = 0
+        self.begin()
 
-    def begin(self, kept: int) -> None:
-        """Expect the next answer, of whose body `kept` bytes are kept."""
-        self._kept = kept
+    def begin(self) -> None:
+        """Expect the next answer."""
         self.status = self.read = self._received = 0
         self._head: list[bytes] = []
         self.body = b""
@@ -109,8 +112,8 @@ class AnswerReader:
 
     def on_body(self, chunk: bytes) -> None:
         self.read += len(chunk)
-        if len(self.body) < self._kept:
-            self.body = keep(self.body, chunk, self._kept)
+        if len(self.body) < self.kept:
+            self.body = keep(self.body, chunk, self.kept)
 
     def on_message_complete(self) -> None:
         if self.status:

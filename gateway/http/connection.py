@@ -15,6 +15,7 @@ from gateway.loop import Loop
 
 _REQUEST_TIMEOUT = 408
 """With this answer some targets close an idle connection (RFC 9110 §15.5.9)."""
+_TO_READ = Loop.READ | Loop.ERROR
 _CHUNK = 64 * 1024
 """Maximum number of bytes to read at once."""
 
@@ -53,7 +54,7 @@ class Connection:
 
     __slots__ = (
         "_exchange", "_loop", "_number", "_owner", "_reader", "_socket", "_unsent", "idle_since", "opened_at", "place",
-        "reused",
+        "reused", "usable_until",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, owner: Owner, place: str, opened: socket.socket, now: float) -> None:
@@ -63,7 +64,8 @@ class Connection:
         self._reader = AnswerReader()
         self._exchange: Exchange | None = None
         self._unsent: list[memoryview] = []
-        self.opened_at = self.idle_since = now
+        self.opened_at = self.idle_since = self.usable_until = now
+        """seconds of the monotonic clock; the pool sets the last two each time that the connection becomes idle"""
         self.reused = False
         """whether it has been idle"""
         loop.add_handler(self._number, self._on_event, Loop.READ)
@@ -71,7 +73,7 @@ class Connection:
     def send(self, exchange: Exchange) -> None:
         """Send a request. The connection must have none."""
         self._exchange = exchange
-        self._reader.begin(exchange.endpoint.kept)
+        self._reader.kept = exchange.endpoint.kept
         data = exchange.data
         try:
             sent = self._socket.send(data)
@@ -92,12 +94,6 @@ class Connection:
         self._socket.close()
         self._owner.closed(self)
 
-    def _on_event(self, _number: int, events: int) -> None:
-        if self._unsent and events & Loop.WRITE:
-            self._send_rest()
-        if events & (Loop.READ | Loop.ERROR):
-            self._receive()
-
     def _send_rest(self) -> None:
         unsent = self._unsent[0]
         try:
@@ -111,7 +107,11 @@ class Connection:
         if not self._unsent:
             self._loop.update_handler(self._number, Loop.READ)
 
-    def _receive(self) -> None:
+    def _on_event(self, _number: int, events: int) -> None:
+        if self._unsent and events & Loop.WRITE:
+            self._send_rest()
+        if not events & _TO_READ:
+            return
         exchange, reader = self._exchange, self._reader
         try:
             data = self._socket.recv(_CHUNK)

@@ -27,7 +27,8 @@ class PlainRequests:
         self._loop, self._pool, self._dials, self.endpoint = loop, pool, dials, endpoint
         self._place = endpoint.url.target.place
         self._start = self._start_of(endpoint.url)
-        self._exchanges: dict[Exchange, None] = {}  # in the order of their beginnings
+        self.exchanges: dict[Exchange, None] = {}
+        """the requests without an answer, in the order of their beginnings"""
         self._timed = False
 
     def send(self, headers: list[str], body: bytes, done: Done, url: str | None) -> None:
@@ -37,7 +38,7 @@ class PlainRequests:
         data, large = (head, body) if len(body) > _LARGE else (head + body, b"")
         now = time.monotonic()
         exchange = Exchange(self, data, large, done, now)
-        self._exchanges[exchange] = None
+        self.exchanges[exchange] = None
         if not self._timed:
             self._time(self.endpoint.timeout)
         connection = self._pool.take(self._place, now)
@@ -49,10 +50,6 @@ class PlainRequests:
     def connect(self, exchange: Exchange) -> None:
         """Send a request on a new connection."""
         exchange.dial = self._dials.open(partial(self._opened, exchange), exchange.refused)
-
-    def ended(self, exchange: Exchange) -> None:
-        """Forget a request that has its answer."""
-        del self._exchanges[exchange]
 
     def _opened(self, exchange: Exchange, opened: socket.socket) -> None:
         exchange.send(self._pool.add(self._place, opened))
@@ -75,7 +72,7 @@ class PlainRequests:
             return
         began_before = time.monotonic() - self.endpoint.timeout
         due = []
-        for exchange in self._exchanges:
+        for exchange in self.exchanges:
             if exchange.began > began_before:
                 self._time(exchange.began - began_before)
                 break
@@ -107,7 +104,7 @@ class Exchange:
     def answered(self, reader: AnswerReader) -> None:
         seconds = time.monotonic() - self.began
         answer = answer_of(self.endpoint, reader.status, reader.fields, bytes(reader.body), reader.read, seconds)
-        reader.begin(0)
+        reader.begin()
         self._end(answer)
 
     def failed(self, error: ErrorClass, detail: str) -> None:
@@ -136,5 +133,5 @@ class Exchange:
     def _end(self, answer: Answer) -> None:
         done, self._done, self._connection, self.dial = self._done, None, None, None
         assert done is not None
-        self._requests.ended(self)
+        del self._requests.exchanges[self]
         contained(done, answer)

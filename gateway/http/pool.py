@@ -41,7 +41,7 @@ class Pool:
         while idle:
             connection = idle.popitem()[0]
             self._resting -= 1
-            if not self._outdated(connection, now):
+            if now <= connection.usable_until:
                 connection.reused = True
                 return connection
             connection.close()
@@ -49,7 +49,8 @@ class Pool:
 
     def rest(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
-        connection.idle_since = time.monotonic()
+        connection.idle_since = now = time.monotonic()
+        connection.usable_until = min(now + self._longest, connection.opened_at + self._age)
         self._idle.setdefault(connection.place, {})[connection] = None
         self._resting += 1
         if self._resting > MOST_IDLE:
@@ -72,12 +73,9 @@ class Pool:
         for connection in list(self._open):
             connection.close()
 
-    def _outdated(self, connection: Connection, now: float) -> bool:
-        return now - connection.idle_since > self._longest or now - connection.opened_at > self._age
-
     def _prune(self) -> None:
         now = time.monotonic()
-        for connection in [one for idle in self._idle.values() for one in idle if self._outdated(one, now)]:
+        for connection in [one for idle in self._idle.values() for one in idle if now > one.usable_until]:
             connection.close()
         self._idle = {place: idle for place, idle in self._idle.items() if idle}
         self._timed = bool(self._idle)

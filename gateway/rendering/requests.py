@@ -21,17 +21,21 @@ ContentMade = Callable[[Content | Unsendable], None]
 """Called with the payload, or with the error if none can be made."""
 
 
+def built(requests: RequestBuilder, source: Source, attempt: int) -> Request | Unsendable:
+    """Return the request for one message, whose body needs no template."""
+    try:
+        return requests.build(source, attempt, time.time())
+    except Unsendable as exc:
+        return exc
+
+
 def make(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: int, done: Made) -> None:
     """Build the request for one message. `done` is called once, now or later on the renderer's loop. A failure of
     the service is raised now, or becomes Failed later."""
-    if requests.template is not None:
-        make_content(requests, renderer, source, attempt, partial(_complete, requests, source, attempt, done))
+    if requests.template is None:
+        done(built(requests, source, attempt))
         return
-    try:
-        request: Request | Unsendable = requests.build(source, attempt, time.time())
-    except Unsendable as exc:
-        request = exc
-    done(request)
+    make_content(requests, renderer, source, attempt, partial(_complete, requests, source, attempt, done))
 
 
 def make_content(requests: RequestBuilder, renderer: Renderer, source: Source, attempt: int, done: ContentMade) -> None:

@@ -29,7 +29,8 @@ UNTIL_CLOSE = {
 def fed(answer: bytes, size: int, kept: int = 100) -> AnswerReader:
     """Return a reader that has read an answer in pieces."""
     reader = AnswerReader()
-    reader.begin(kept)
+    reader.kept = kept
+    reader.begin()
     for start in range(0, len(answer), size):
         assert reader.feed(answer[start : start + size]) is None
     return reader
@@ -73,7 +74,8 @@ def test_an_answer_that_is_cut_off_does_not_end_with_its_connection(answer: byte
 def test_one_answer_after_another_is_read() -> None:
     reader = AnswerReader()
     for _ in range(3):
-        reader.begin(2)
+        reader.kept = 2
+        reader.begin()
         assert not reader.begun
         assert reader.feed(SIZED) is None
         assert (reader.complete, reader.reusable, reader.body, reader.read) == (True, True, b"ok", 5)
@@ -94,7 +96,7 @@ def test_bytes_that_are_no_answer_are_reported(answer: bytes, reason: str) -> No
 
 def test_headers_without_end_are_refused() -> None:
     reader = AnswerReader()
-    reader.begin(0)
+    reader.begin()
     found = [reader.feed(line) for line in (OK, *[b"X-Filler: %s\r\n" % (b"x" * 1000)] * 400)]
     assert "more than 307200 bytes" in str(next(filter(None, found)))
 
