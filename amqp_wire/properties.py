@@ -81,8 +81,9 @@ def flags_of(properties: bytes) -> int:
 
 
 @lru_cache(maxsize=256)
-def _present(flags: int) -> tuple[tuple[str, int, int], ...]:
-    """Return name, prefix and size of each property whose flag is set. Raises MalformedProperties."""
+def _present(raw: bytes) -> tuple[tuple[str, int, int], ...]:
+    """Return name, prefix and size of each property whose flag is set in the two bytes. Raises MalformedProperties."""
+    flags = flags_of(raw)
     if flags & 1:
         raise MalformedProperties("more property flags than AMQP 0-9-1 has")
     return tuple((name, kind.prefix, kind.size) for name, kind in _KINDS.items() if flags & FLAGS[name])
@@ -92,7 +93,7 @@ def split(properties: bytes) -> dict[str, bytes]:
     """Return the encoded value of each property present, by name. Raises MalformedProperties."""
     at, end = _FLAGS.size, len(properties)
     fields = {}
-    for name, prefix, size in _present(flags_of(properties)):
+    for name, prefix, size in _present(properties[: _FLAGS.size]):
         if at + prefix > end:
             raise MalformedProperties("length cut short")
         stop = at + size

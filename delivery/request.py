@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from delivery.cloud_events import CloudEvent
@@ -21,6 +22,7 @@ from domain.route import DEFAULT
 from domain.signing_secret import RetiringSecret
 
 JSON = "application/json"
+_type_of = lru_cache(maxsize=256)(field_value)  # most messages have the type of those before
 
 
 class Request(NamedTuple):
@@ -139,7 +141,7 @@ class RequestHeaders:
             f"webhook-timestamp: {now}",
             f"X-Delivery-Attempt: {attempt}",
         ]
-        coding, content = None, field_value(content_type or properties.content_type or "application/octet-stream")
+        coding, content = None, _type_of(content_type or properties.content_type or "application/octet-stream")
         if properties.content_encoding and content_type is None:
             coding, charset = encoding_of(properties.content_encoding)
             content = with_charset(content, charset)

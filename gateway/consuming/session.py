@@ -14,7 +14,9 @@ class Session:
     """The deliveries of one channel. Delivery tags are valid only on their channel, so they are dropped when it closes.
     Owned by the loop's thread."""
 
-    __slots__ = ("_loop", "_on_idle", "_prefetch", "_straggler", "_timer", "_window", "alive", "channel", "unsettled")
+    __slots__ = (
+        "_ends", "_loop", "_on_idle", "_prefetch", "_straggler", "_timer", "_window", "alive", "channel", "unsettled",
+    )  # fmt: skip
 
     def __init__(
         self, loop: Loop, channel: Any, prefetch: int, on_idle: Callable[[], None], straggler: float = 0.02
@@ -22,7 +24,7 @@ class Session:
         """A finished delivery waits `straggler` seconds for an earlier one, so that one frame can ack both."""
         self._loop, self._prefetch, self._on_idle, self._straggler = loop, prefetch, on_idle, straggler
         self._window = AckWindow()
-        self._timer = False
+        self._timer = self._ends = False  # whether _on_timer, and _turn_ends, will be called
         self.channel = channel
         self.alive = True
         """whether the channel can still settle deliveries"""
@@ -90,10 +92,16 @@ class Session:
         """Remove a delivery; return whether it was open."""
         if self.unsettled.pop(tag, None) is None:
             return False
-        self._loop.at_turn_end(self.flush)
-        if not self.unsettled:
-            self._loop.at_turn_end(self._on_idle)
+        if not self._ends:
+            self._ends = True
+            self._loop.at_turn_end(self._turn_ends)
         return True
+
+    def _turn_ends(self) -> None:
+        self._ends = False
+        self.flush()
+        if not self.unsettled:
+            self._on_idle()
 
 
 class Delivery:

@@ -28,6 +28,8 @@ class Exchange(Protocol):
     large: bytes
     """a large body, which is not copied"""
     endpoint: Endpoint
+    connection: Connection | None
+    """the connection that has the request"""
 
     def answered(self, reader: AnswerReader) -> None:
         """Take the answer from the reader, and clear it."""
@@ -73,6 +75,7 @@ class Connection:
     def send(self, exchange: Exchange) -> None:
         """Send a request. The connection must have none."""
         self._exchange = exchange
+        exchange.connection = self
         self._reader.kept = exchange.endpoint.kept
         data = exchange.data
         try:

@@ -45,14 +45,15 @@ class PlainRequests:
         if connection is None:
             self.connect(exchange)
         else:
-            exchange.send(connection)
+            connection.send(exchange)
 
     def connect(self, exchange: Exchange) -> None:
         """Send a request on a new connection."""
         exchange.dial = self._dials.open(partial(self._opened, exchange), exchange.refused)
 
     def _opened(self, exchange: Exchange, opened: socket.socket) -> None:
-        exchange.send(self._pool.add(self._place, opened))
+        exchange.dial = None
+        self._pool.add(self._place, opened).send(exchange)
 
     def _start_of(self, url: str) -> str:
         """Return the request line and the Host header (RFC 9112 §3)."""
@@ -84,20 +85,16 @@ class PlainRequests:
 class Exchange:
     """A request and its answer."""
 
-    __slots__ = ("_connection", "_done", "_requests", "began", "data", "dial", "endpoint", "large")
+    __slots__ = ("_done", "_requests", "began", "connection", "data", "dial", "endpoint", "large")
 
     def __init__(self, requests: PlainRequests, data: bytes, large: bytes, done: Done, began: float) -> None:
         self._requests, self.data, self.large, self.began = requests, data, large, began
         self.endpoint = requests.endpoint
         self._done: Done | None = done
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
+        """what has sent it"""
         self.dial: Dial | None = None
         """what opens the connection for it"""
-
-    def send(self, connection: Connection) -> None:
-        """Send the request on a connection."""
-        self._connection, self.dial = connection, None
-        connection.send(self)
 
     # --- the ends of an exchange -------------------------------------------------------------------------------------
 
@@ -112,7 +109,7 @@ class Exchange:
 
     def unread(self) -> None:
         """Send the request again, on a new connection: the target closed the one that had been idle."""
-        self._connection = None
+        self.connection = None
         self._requests.connect(self)
 
     def refused(self, answer: Answer) -> None:
@@ -124,14 +121,14 @@ class Exchange:
         if self._done is None:  # an answer to another request, which was due too, has ended this one
             return
         stage = "answer" if self.dial is None else "connection"
-        if self._connection is not None:
-            self._connection.close()
+        if self.connection is not None:
+            self.connection.close()
         if self.dial is not None:
             self.dial.cancel()
         self.failed(ErrorClass.TIMEOUT, f"no {stage} within {self.endpoint.timeout:g} s")
 
     def _end(self, answer: Answer) -> None:
-        done, self._done, self._connection, self.dial = self._done, None, None, None
+        done, self._done, self.connection, self.dial = self._done, None, None, None
         assert done is not None
         del self._requests.exchanges[self]
         contained(done, answer)
