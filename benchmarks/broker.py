@@ -26,7 +26,9 @@ SCENARIOS = ("publish, transient", "publish, persistent, confirmed", "consume an
 
 
 def built(directory: Path) -> str:
-    """Compile the client; return its path."""
+    """Compile the client; return its path. Ends the program without Go."""
+    if find("go") is None:
+        raise SystemExit("Install Go 1.24 or newer: the client is in Go.")
     program = directory / "broker_client"
     subprocess.run(["go", "build", "-o", program, "."], cwd=Path(__file__).parent / "broker_client", check=True)
     return str(program)

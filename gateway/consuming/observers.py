@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
 
@@ -19,20 +20,11 @@ OnFate = Callable[[Delivery, Answer, Fate, int | None], None]
 """Called when the fate of an open delivery is decided, with the seconds until its retry."""
 
 
-def tell_answer(observers: Iterable[OnAnswer], delivery: Delivery, answer: Answer, outcome: Outcome) -> None:
+def tell(observers: Iterable[Callable[..., None]], *facts: Any) -> None:
     """Call each observer. An exception in one is logged, because an observer must not change the fate of a message."""
     for observe in observers:
         try:
-            observe(delivery, answer, outcome)
-        except Exception:
-            log.exception("observer_crashed")
-
-
-def tell_fate(observers: Iterable[OnFate], delivery: Delivery, answer: Answer, fate: Fate, delay: int | None) -> None:
-    """Call each observer, as `tell_answer`."""
-    for observe in observers:
-        try:
-            observe(delivery, answer, fate, delay)
+            observe(*facts)
         except Exception:
             log.exception("observer_crashed")
 

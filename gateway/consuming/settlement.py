@@ -25,7 +25,7 @@ from gateway.consuming.breakers import TargetBreaker
 from gateway.consuming.copier import Copier
 from gateway.consuming.counters import Counters
 from gateway.consuming.dispatching import Dispatching
-from gateway.consuming.observers import OnAnswer, OnFate, Spans, tell_answer, tell_fate
+from gateway.consuming.observers import OnAnswer, OnFate, Spans, tell
 from gateway.consuming.sending import Resender, Sending
 from gateway.consuming.session import Delivery
 from gateway.consuming.wiring import Wiring
@@ -118,7 +118,7 @@ class Settlement:
         """Record the answer to a request that begins with `delivery`. Return what is the same for all its messages."""
         probe, delivery.probe = delivery.probe, False
         self._wiring.breakers.answered(self._breaker, answer, outcome, probe=probe)
-        tell_answer(self._on_answer, delivery, answer, outcome)
+        tell(self._on_answer, delivery, answer, outcome)
         if not delivery.session.alive:
             return _GONE
         if outcome is Outcome.SUCCESS:
@@ -173,7 +173,7 @@ class Settlement:
         if fate is Fate.RETRY:
             policy, left = self._spec.retry, self._seconds_left(delivery)
             delay = retry_delay(policy, self._charged(delivery), random.random(), answer.retry_after, left)
-        tell_fate(self._on_fate, delivery, answer, fate, delay)
+        tell(self._on_fate, delivery, answer, fate, delay)
         _SETTLE[fate](self, delivery, answer, delay)
 
     def _charged(self, delivery: Delivery) -> int:

@@ -55,8 +55,8 @@ class Connection:
     """One connection to a place (`host:port`). Owned by the loop's thread."""
 
     __slots__ = (
-        "_exchange", "_loop", "_number", "_owner", "_reader", "_socket", "_unsent", "idle_since", "opened_at", "place",
-        "reused", "usable_until",
+        "_exchange", "_loop", "_number", "_owner", "_reader", "_socket", "_unsent", "opened_at", "place", "reused",
+        "usable_until",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, owner: Owner, place: str, opened: socket.socket, now: float) -> None:
@@ -66,8 +66,8 @@ class Connection:
         self._reader = AnswerReader()
         self._exchange: Exchange | None = None
         self._unsent: list[memoryview] = []
-        self.opened_at = self.idle_since = self.usable_until = now
-        """seconds of the monotonic clock; the pool sets the last two each time that the connection becomes idle"""
+        self.opened_at = self.usable_until = now
+        """seconds of the monotonic clock; the pool sets the second one each time that the connection becomes idle"""
         self.reused = False
         """whether it has been idle"""
         loop.add_handler(self._number, self._on_event, Loop.READ)

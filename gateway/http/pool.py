@@ -49,12 +49,11 @@ class Pool:
 
     def rest(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
-        connection.idle_since = now = time.monotonic()
-        connection.usable_until = min(now + self._longest, connection.opened_at + self._age)
+        connection.usable_until = min(time.monotonic() + self._longest, connection.opened_at + self._age)
         self._idle.setdefault(connection.place, {})[connection] = None
         self._resting += 1
         if self._resting > MOST_IDLE:
-            min((next(iter(idle)) for idle in self._idle.values() if idle), key=lambda one: one.idle_since).close()
+            min((next(iter(idle)) for idle in self._idle.values() if idle), key=lambda one: one.usable_until).close()
         if not self._timed:
             self._timed = True
             self._loop.call_later(self._longest / 4, self._prune)

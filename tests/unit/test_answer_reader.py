@@ -30,7 +30,6 @@ def fed(answer: bytes, size: int, kept: int = 100) -> AnswerReader:
     """Return a reader that has read an answer in pieces."""
     reader = AnswerReader()
     reader.kept = kept
-    reader.begin()
     for start in range(0, len(answer), size):
         assert reader.feed(answer[start : start + size]) is None
     return reader
@@ -73,8 +72,8 @@ def test_an_answer_that_is_cut_off_does_not_end_with_its_connection(answer: byte
 
 def test_one_answer_after_another_is_read() -> None:
     reader = AnswerReader()
+    reader.kept = 2
     for _ in range(3):
-        reader.kept = 2
         reader.begin()
         assert not reader.begun
         assert reader.feed(SIZED) is None
@@ -96,7 +95,6 @@ def test_bytes_that_are_no_answer_are_reported(answer: bytes, reason: str) -> No
 
 def test_headers_without_end_are_refused() -> None:
     reader = AnswerReader()
-    reader.begin()
     found = [reader.feed(line) for line in (OK, *[b"X-Filler: %s\r\n" % (b"x" * 1000)] * 400)]
     assert "more than 307200 bytes" in str(next(filter(None, found)))
 
