@@ -30,6 +30,10 @@ from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
+_UNUSABLE = (
+    f"RabbitMQ closes the connection that consumes from {DUE!r}. If its node was killed soon after the queue was "
+    "created, delete the queue; the service creates it again."
+)
 _WINDOW = 1024
 """Maximum number of messages that a worker holds. It holds a scheduled message for less than a second."""
 
@@ -55,6 +59,8 @@ class DueRetries:
         self._channel: Any = None
         self._session: Session | None = None
         self._tag: str | None = None
+        self._consumes = False  # whether the broker has answered that it will deliver
+        self._losses = 0  # number of connections in a row that were lost before the broker let us consume
         self._drained: Callable[[], None] | None = None
 
     @property
@@ -63,18 +69,31 @@ class DueRetries:
         return self._session is None or not self._session.unsettled
 
     def connected(self, connection: Any) -> None:
-        """Consume retries on this connection, once their queue exists. The channel opens at once, before consumers use
-        up the channels of the connection."""
+        """Consume retries on this connection, once their queue exists. Nothing else may use it: RabbitMQ closes the
+        connection that consumes from a quorum queue that it could not recover (541, seen on 3.10.8)."""
         self._connection = connection
-        self._open_channel()
+        self._loop.call_later(self._periods.look_again if self._losses else 0, self._open_channel)
 
-    def disconnected(self) -> None:
+    def disconnected(self, _reason: str) -> None:
         """Forget the messages in flight; the broker redelivers them."""
         self._connection = None
+        if self._tag is not None and not self._consumes:
+            self._losses += 1
+            self._standing.doubt()
+            if self._losses > 1:
+                self._standing.unusable[DUE] = _UNUSABLE
+            if self._losses == 2:
+                log.error("due_queue_unusable", queue=DUE, reason=_UNUSABLE)
         self._lose()
+
+    def renew(self) -> None:
+        """Give back the messages in flight, because Standing has forgotten those that waited for a declaration."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.close()
 
     def verify(self) -> None:
         """Check that the exchange and the queue of due retries exist: an operator may have deleted them."""
+        self._open_channel()
         self._standing.need_return(self._take)
 
     def drain(self, drained: Callable[[], None]) -> None:
@@ -105,10 +124,16 @@ class DueRetries:
     def _take(self) -> None:
         if self._tag is None and self._drained is None and self._session and self._session.channel.is_open:
             self._session.channel.basic_qos(prefetch_count=_WINDOW)
-            self._tag = self._session.channel.basic_consume(DUE, partial(self._arrived, self._session))
+            self._consumes = False
+            arrived = partial(self._arrived, self._session)
+            self._tag = self._session.channel.basic_consume(DUE, arrived, callback=self._consuming)
+
+    def _consuming(self, _frame: Any) -> None:
+        self._consumes, self._losses = True, 0
+        self._standing.unusable.pop(DUE, None)
 
     def _closed(self, channel: Any, _reason: BaseException) -> None:
-        if channel is self._channel:
+        if channel is self._channel and self._connection is not None and self._connection.is_open:
             self._lose()
             self._standing.doubt()
             self._loop.call_later(self._periods.look_again, self._open_channel)

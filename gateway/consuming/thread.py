@@ -135,7 +135,6 @@ class ConsumerThread:
             Publisher(loop, self._nodes, f"{self._name}-{purpose}", patient=True, periods=channels)
             for purpose in ("copies", "due")
         )
-        self._links: tuple[Link | Publisher, ...] = (self._link, self._publisher, due)
         self._wiring = Wiring(
             loop,
             HttpClient(loop, self._guard, self._periods.connection_age, self._egress, self._periods.tokens),
@@ -148,7 +147,11 @@ class ConsumerThread:
             self._periods,
             Renderer(loop, self._limits),
         )
-        self._due_retries = DueRetries(self._wiring, due)
+        self._due_retries = retries = DueRetries(self._wiring, due)
+        due_queue = Link(
+            loop, self._nodes, f"{self._name}-due-queue", on_up=retries.connected, on_down=retries.disconnected
+        )
+        self._links: tuple[Link | Publisher, ...] = (self._link, self._publisher, due, due_queue)
         self._consumers = RunningConsumers(self._wiring, self._close_when_done)
         self._connection: Any = None
         self._connections = 0  # number of connections so far
@@ -177,7 +180,7 @@ class ConsumerThread:
         """Connect all consumers. They declare their exchanges and queues when needed, because nodes may be down."""
         self._wiring.standing.connected(connection)
         self._wiring.standing.need_orphans(self._orphans_ready)
-        self._due_retries.connected(connection)
+        self._due_retries.verify()
         self._connection = connection
         self._connections += 1
         self._consumers.connected(connection)
@@ -189,7 +192,7 @@ class ConsumerThread:
     def _down(self, reason: str) -> None:
         self._connection = None
         self._wiring.standing.disconnected()
-        self._due_retries.disconnected()
+        self._due_retries.renew()
         self._consumers.disconnected(reason)
 
     def _take_snapshot(self) -> None:

@@ -146,7 +146,7 @@ def test_a_stall_is_noticed_within_two_heartbeats_of_ten_seconds_unless_the_url_
     consumers: Consumers, channel: BlockingChannel, queue: str, broker: BrokerNode, target: Target
 ) -> None:
     consumers.deliver(queue, target.url())
-    names = "test-consumer", "test-consumer-copies", "test-consumer-due"
+    names = "test-consumer", "test-consumer-copies", "test-consumer-due", "test-consumer-due-queue"
     wait_until(lambda: heartbeats(broker) == dict.fromkeys(names, 10))
 
 
