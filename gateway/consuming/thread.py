@@ -51,7 +51,7 @@ class Snapshot:
 
 
 class ConsumerThread:
-    """Owns its loop, its three connections, the HTTP client and all consumers. One connection consumes and the others
+    """Owns its loop, its four connections, the HTTP client and all consumers. One connection consumes and the others
     publish, because RabbitMQ blocks publishing connections while it is short of memory or disk. Due retries have a
     separate connection: while the node of a quorum queue hangs, RabbitMQ stops a channel that publishes to the queue
     for seconds at each message, and copies must not wait for that.

@@ -144,7 +144,7 @@ def test_connections_move_between_nodes_again_and_again_and_nothing_is_lost(
         down, up = nodes[turn % 2], nodes[1 - turn % 2]
         up.flow()
         down.refuse()
-        wait_until(lambda up=up: up.open_connections == 4, 15)  # type: ignore[misc]
+        wait_until(lambda up=up: up.open_connections == 5, 15)  # type: ignore[misc]
         name = f"m-{turn}"
         wait_until(lambda name=name: publisher.publish([message(queue, name)], 5).result() == [None], 15)  # type: ignore[misc]
         confirmed.append(name)

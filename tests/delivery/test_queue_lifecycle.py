@@ -98,7 +98,7 @@ def test_a_consumer_that_finds_no_channel_says_so_and_runs_once_there_is_one(
     target: Target,
 ) -> None:
     consumers = make_consumers(f"{broker.amqp_url}?channel_max=3")
-    names = [f"{unique_name}-{number}" for number in range(4)]
+    names = [f"{unique_name}-{number}" for number in range(5)]
     for name in names:
         channel.queue_declare(name, durable=True)
         consumers.run(name, target.url())
@@ -107,7 +107,7 @@ def test_a_consumer_that_finds_no_channel_says_so_and_runs_once_there_is_one(
         """The names of the consumers in that state: which of them gets a channel is the broker's pace."""
         return [name for name in names if (report := consumers.report(name)) and report.state == state]
 
-    wait_until(lambda: (len(found("running")), len(found("waiting"))) == (2, 2), 15)
+    wait_until(lambda: (len(found("running")), len(found("waiting"))) == (3, 2), 15)
     running, waiting = found("running"), found("waiting")
     for name in waiting:
         waits = consumers.wait(name, "waiting")
