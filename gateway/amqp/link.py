@@ -21,6 +21,11 @@ from gateway.node_urls import place
 log = structlog.get_logger("workerrmq.amqp")
 
 
+def is_error(reason: BaseException) -> bool:
+    """Return whether the broker closed the connection because of an error (AMQP 0-9-1 §1.2: codes from 500)."""
+    return getattr(reason, "reply_code", 0) >= 500
+
+
 class Link:
     """Connects to one node after another, and reconnects with backoff until `close`. Owned by the loop's thread, which
     also runs its callbacks.
@@ -38,14 +43,19 @@ class Link:
         on_down: Callable[[str], None],
         heartbeat: int = 10,
         longest_attempt: float = 60.0,
+        after_error: float = 0.0,
     ) -> None:
         """`heartbeat` (seconds) closes the connection to a stalled broker: pika checks every `heartbeat` + 5 seconds
         whether anything has arrived since its last check. A heartbeat in the URL takes precedence
         (https://www.rabbitmq.com/docs/heartbeats).
 
         An attempt to connect, with all addresses of the node, ends after `longest_attempt` seconds. pika itself never
-        ends an attempt for which it got no socket, for example because the process has too many open files."""
+        ends an attempt for which it got no socket, for example because the process has too many open files.
+
+        After the broker has closed a connection with an error, the next attempt waits at least `after_error` seconds.
+        """
         self._loop, self._name, self._longest_attempt = loop, name, longest_attempt
+        self._after_error = after_error
         self._on_up, self._on_down = on_up, on_down
         self._nodes = nodes.shuffled(name, heartbeat)
         self._node = 0
@@ -123,18 +133,18 @@ class Link:
         if was_up and not self._closing:
             self._lost_before = True
             self._on_down(reason_of(reason))
-        self._retry(reason_of(reason), lost=True)
+        self._retry(reason_of(reason), lost=True, pause=self._after_error if is_error(reason) else 0.0)
 
-    def _retry(self, reason: str, *, lost: bool = False) -> None:
-        """Connect to the next node. Pause before if all nodes failed, or if a connection was lost, so that not all
-        clients of a node reconnect at the same moment."""
+    def _retry(self, reason: str, *, lost: bool = False, pause: float = 0.0) -> None:
+        """Connect to the next node. Pause before, at least for `pause` seconds, if all nodes failed, or if a connection
+        was lost, so that not all clients of a node reconnect at the same moment."""
         self._connection = None
         if self._closing:
             return
         self._reasons[self._place] = reason
         rounds, position = divmod(self._failures, len(self._nodes))
         last = position == len(self._nodes) - 1
-        delay = reconnect_delay(rounds, random.random()) if lost or last else 0.0
+        delay = max(pause, reconnect_delay(rounds, random.random()) if lost or last else 0.0)
         if rounds in (0, 10) or rounds % 100 == 0:
             log.warning(
                 "broker_connection_lost",

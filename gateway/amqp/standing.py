@@ -43,6 +43,8 @@ class Standing:
         self._doubt_at = 0.0  # earliest time of the next doubt
         self.unusable: TTLCache[str, str] = TTLCache(len(_RETURN) + 1, periods.return_again)
         """by exchange: why the broker did not store a due retry that could not return"""
+        self.due_unusable = ""
+        """why due retries cannot be taken; empty if they can"""
 
     def connected(self, connection: Any) -> None:
         """Use this connection from now on."""
@@ -56,7 +58,7 @@ class Standing:
         """Why due retries cannot return, or cannot be stored after their queue refused them; empty if they can."""
         refused = (self._parts[name].refused for name in _RETURN if name in self._parts)
         unusable = (self.unusable.get(name, "") for name in list(self.unusable))  # one may expire meanwhile
-        return next(filter(None, (*refused, *unusable)), "")
+        return next(filter(None, (self.due_unusable, *refused, *unusable)), "")
 
     def disconnected(self) -> None:
         """Forget all declarations and waiting callers, whose messages the broker redelivers."""

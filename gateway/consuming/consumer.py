@@ -65,14 +65,15 @@ class Consumer:
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
-    def connected(self, connection: Any) -> None:
+    def connected(self, connection: Any, reason: str | None = None) -> None:
+        """Consume on this connection. Until the broker sends messages, report `reason`."""
         self.intake.connect(connection)
-        self._take_up(Event.CONNECTED)
+        self._take_up(Event.CONNECTED, reason)
 
     def disconnected(self, reason: str) -> None:
         self.intake.connect(None)
         self.dispatcher.lose()
-        self._enter(Event.DISCONNECTED, f"the broker is not connected: {reason}")
+        self._enter(Event.DISCONNECTED, reason)
         self.idle()
 
     def change(self, subscription: Subscription) -> None:

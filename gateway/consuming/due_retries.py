@@ -20,20 +20,19 @@ from delivery.scheduled import as_published, due_at, enter, seconds_in_levels
 from domain.errors import PublishUnconfirmed, Unroutable, WorkerError
 from domain.message import Message
 from gateway.amqp.declaring import Refused
+from gateway.amqp.link import is_error
 from gateway.amqp.pika_private import cancel
 from gateway.amqp.publisher import Publisher
 from gateway.amqp.standing import Failed
 from gateway.amqp.topology import DUE, ORPHANS, OVERDUE, entrance
+from gateway.consuming.isolation import unusable
 from gateway.consuming.places import Places
 from gateway.consuming.session import Session
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
 
-_UNUSABLE = (
-    f"RabbitMQ closes the connection that consumes from {DUE!r}. If its node was killed soon after the queue was "
-    "created, delete the queue; the service creates it again."
-)
+_UNUSABLE = unusable(DUE, "the service creates it again")
 _WINDOW = 1024
 """Maximum number of messages that a worker holds. It holds a scheduled message for less than a second."""
 
@@ -60,7 +59,6 @@ class DueRetries:
         self._session: Session | None = None
         self._tag: str | None = None
         self._consumes = False  # whether the broker has answered that it will deliver
-        self._losses = 0  # number of connections in a row that were lost before the broker let us consume
         self._drained: Callable[[], None] | None = None
 
     @property
@@ -69,21 +67,13 @@ class DueRetries:
         return self._session is None or not self._session.unsettled
 
     def connected(self, connection: Any) -> None:
-        """Consume retries on this connection, once their queue exists. Nothing else may use it: RabbitMQ closes the
-        connection that consumes from a quorum queue that it could not recover (541, seen on 3.10.8)."""
+        """Consume retries on this connection, once their queue exists. Nothing else may use it; see isolation.py."""
         self._connection = connection
-        self._loop.call_later(self._periods.look_again if self._losses else 0, self._open_channel)
+        self._open_channel()
 
     def disconnected(self, _reason: str) -> None:
         """Forget the messages in flight; the broker redelivers them."""
         self._connection = None
-        if self._tag is not None and not self._consumes:
-            self._losses += 1
-            self._standing.doubt()
-            if self._losses > 1:
-                self._standing.unusable[DUE] = _UNUSABLE
-            if self._losses == 2:
-                log.error("due_queue_unusable", queue=DUE, reason=_UNUSABLE)
         self._lose()
 
     def renew(self) -> None:
@@ -129,11 +119,17 @@ class DueRetries:
             self._tag = self._session.channel.basic_consume(DUE, arrived, callback=self._consuming)
 
     def _consuming(self, _frame: Any) -> None:
-        self._consumes, self._losses = True, 0
-        self._standing.unusable.pop(DUE, None)
+        self._consumes, self._standing.due_unusable = True, ""
 
-    def _closed(self, channel: Any, _reason: BaseException) -> None:
-        if channel is self._channel and self._connection is not None and self._connection.is_open:
+    def _closed(self, channel: Any, reason: BaseException) -> None:
+        if channel is not self._channel:
+            return
+        if self._tag is not None and not self._consumes and is_error(reason):
+            self._standing.doubt()
+            if not self._standing.due_unusable:
+                log.error("queue_unusable", queue=DUE, reason=_UNUSABLE)
+            self._standing.due_unusable = _UNUSABLE
+        elif self._connection is not None and self._connection.is_open:
             self._lose()
             self._standing.doubt()
             self._loop.call_later(self._periods.look_again, self._open_channel)

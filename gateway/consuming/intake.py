@@ -12,6 +12,7 @@ from pika.exceptions import NoFreeChannels
 
 from delivery.copies import Source, attempts_charged
 from domain.registry import Subscription
+from gateway.amqp.link import is_error
 from gateway.amqp.pika_private import cancel
 from gateway.amqp.topology import dead_letter_queue
 from gateway.consuming.session import Delivery, Session
@@ -61,6 +62,10 @@ class Intake:
         self.prefetch: int | None = None
         """maximum number of unsettled messages; None: do not consume"""
         self._tag: str | None = None  # the consumer tag while subscribed
+        self._unanswered = False
+        self.crashed = False
+        """whether the broker closed a connection with an error instead of answering the subscription. An answer since
+        then resets it."""
 
     @property
     def connected(self) -> bool:
@@ -71,11 +76,19 @@ class Intake:
         """Whether the intake is subscribed."""
         return self._tag is not None
 
+    @property
+    def asking(self) -> bool:
+        """Whether the broker has still to answer whether the intake may subscribe."""
+        return self._opening or self._unanswered
+
     def connect(self, connection: Any) -> None:
-        """Use this connection from now on; None if it was lost."""
+        """Use this connection from now on; None if the last one was lost, or is no longer for this intake."""
         self._connection, self._opening = connection, False
         if connection is None:
+            left = self.session
             self._lose()
+            if left is not None and left.channel.is_open:
+                left.channel.close()
 
     def take(self, prefetch: int) -> None:
         """Consume with this `prefetch`, as soon as there is a connection and a queue."""
@@ -126,7 +139,10 @@ class Intake:
     # --- what pika calls -------------------------------------------------------------------------------------------
 
     def _opened(self, channel: Any) -> None:
-        self._opening = False
+        if channel.connection is not self._connection:
+            channel.close()
+            return
+        self._opening, self._unanswered = False, True
         session = self.session = Session(self._loop, channel, self.prefetch or 1, self._owner.idle)
         self._owner.watch(session)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
@@ -134,6 +150,7 @@ class Intake:
         channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
 
     def _found(self) -> None:
+        self._unanswered = False
         if not self.subscription.queue.known:
             self._owner.undescribed()
             return
@@ -144,14 +161,19 @@ class Intake:
         if self.session is None or self._tag or self.leaving or self.prefetch is None:
             return
         session, self._tag = self.session, f"workerrmq.{uuid.uuid4().hex[:12]}"
+        self._unanswered = True
         session.channel.basic_qos(prefetch_count=self.prefetch)
         session.channel.basic_consume(
             self.subscription.spec.queue_name,
             partial(self._arrived, session),
             consumer_tag=self._tag,
             exclusive=self._ordered and not self.subscription.queue.single_active,
-            callback=lambda _frame: self._owner.consuming(),
+            callback=lambda _frame: self._consuming(),
         )
+
+    def _consuming(self) -> None:
+        self._unanswered = self.crashed = False
+        self._owner.consuming()
 
     def _arrived(self, session: Session, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if session is not self.session:
@@ -176,7 +198,7 @@ class Intake:
         if self.session is not None:
             self.session.lose()
         self.session = self._tag = None
-        self.leaving = False
+        self.leaving = self._unanswered = False
 
     def _closed(self, session: Session, reason: BaseException) -> None:
         if session is not self.session:
@@ -184,5 +206,6 @@ class Intake:
         code, text = getattr(reason, "reply_code", 0), getattr(reason, "reply_text", "") or str(reason)
         text = missing_permission(text, CONSUME) or text
         on_purpose = self.leaving
+        self.crashed |= self._unanswered and is_error(reason)
         self._lose()
         self._owner.lost(code, text, on_purpose)

@@ -9,7 +9,9 @@ import structlog
 
 from delivery.backoff import longest_delay
 from domain.registry import Report, Subscription
+from gateway.amqp.link import Link
 from gateway.consuming.consumer import Consumer
+from gateway.consuming.isolation import Isolation, NewLink
 from gateway.consuming.wiring import Wiring
 
 log = structlog.get_logger("workerrmq.delivery")
@@ -28,8 +30,9 @@ class RunningConsumers:
     """Starts, changes and drains consumers. Owned by the loop's thread. `left` is called after a consumer has
     drained."""
 
-    def __init__(self, wiring: Wiring, left: Callable[[], None]) -> None:
+    def __init__(self, wiring: Wiring, new_link: NewLink, left: Callable[[], None]) -> None:
         self._wiring, self._left = wiring, left
+        self._isolation = Isolation(wiring.loop, new_link)
         self._connection: Any = None
         self._consumers: dict[str, Consumer] = {}
         self._leaving: set[Consumer] = set()
@@ -47,6 +50,11 @@ class RunningConsumers:
         return bool(self._leaving)
 
     @property
+    def links(self) -> tuple[Link, ...]:
+        """The connections that single consumers have."""
+        return self._isolation.links
+
+    @property
     def losses(self) -> int:
         """Number of times that the consumers lost their queues."""
         return sum(consumer.losses for consumer in self)
@@ -55,16 +63,14 @@ class RunningConsumers:
         return (*(consumer.report() for consumer in self), *(report for _, report in self._invalid.values()))
 
     def connected(self, connection: Any) -> None:
-        """Let all consumers consume on this connection."""
+        """Let all consumers consume on this connection, unless they have their own."""
         self._connection = connection
         self.keep_levels()
-        for consumer in self._consumers.values():
-            consumer.connected(connection)
+        self._isolation.connected(connection, self._consumers.values())
 
     def disconnected(self, reason: str) -> None:
         self._connection = None
-        for consumer in list(self):
-            consumer.disconnected(reason)
+        self._isolation.disconnected(reason, list(self))
 
     def apply(self, desired: Sequence[Subscription]) -> None:
         """Run exactly these consumers: start new ones, change those that differ, drain the others."""
@@ -125,8 +131,7 @@ class RunningConsumers:
             consumer.change(subscription)
         else:
             self._consumers[key] = consumer = Consumer(self._wiring, subscription)
-            if self._connection is not None:
-                consumer.connected(self._connection)
+            self._isolation.join(consumer)
         if before is None or before.revision != subscription.revision:
             self._wiring.breakers.probe_now(subscription.spec)
 
@@ -145,5 +150,6 @@ class RunningConsumers:
 
     def _gone(self, consumer: Consumer) -> None:
         consumer.tell()
+        self._isolation.leave(consumer)
         self._leaving.discard(consumer)
         self._left()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -148,21 +149,28 @@ class ConsumerThread:
             Renderer(loop, self._limits),
         )
         self._due_retries = retries = DueRetries(self._wiring, due)
-        due_queue = Link(
-            loop, self._nodes, f"{self._name}-due-queue", on_up=retries.connected, on_down=retries.disconnected
-        )
-        self._links: tuple[Link | Publisher, ...] = (self._link, self._publisher, due, due_queue)
-        self._consumers = RunningConsumers(self._wiring, self._close_when_done)
+        due_queue = self._new_link("due-queue", retries.connected, retries.disconnected)
+        self._shared: tuple[Link | Publisher, ...] = (self._link, self._publisher, due, due_queue)
+        self._consumers = RunningConsumers(self._wiring, partial(self._new_link, "isolated"), self._close_when_done)
         self._connection: Any = None
         self._connections = 0  # number of connections so far
         self._copies = 0  # copies in flight after the deadline
         self._stopping = self._closing = False
-        for link in self._links:
+        for link in self._shared:
             link.open()
         self._take_snapshot()
         self._verify()
         self._started.set()
         loop.run()
+
+    def _new_link(self, purpose: str, on_up: Callable[[Any], None], on_down: Callable[[str], None]) -> Link:
+        """Return a connection for one queue that the broker may have lost; see isolation.py."""
+        name, pause = f"{self._name}-{purpose}", self._periods.look_again
+        return Link(self._wiring.loop, self._nodes, name, on_up=on_up, on_down=on_down, after_error=pause)
+
+    @property
+    def _links(self) -> tuple[Link | Publisher, ...]:
+        return *self._shared, *self._consumers.links
 
     def _apply(self, desired: Sequence[Subscription]) -> None:
         if not self._stopping:

@@ -134,6 +134,11 @@ class RabbitNode(BrokerNode):
         command = programs.command("rabbitmq-server")
         self.process = Process(command, directory / "rabbitmq.log", self._environment)
 
+    @property
+    def data(self) -> Path:
+        """The directory of its data."""
+        return self._directory
+
     def _write_configuration(self, more: str, advanced: str) -> dict[str, str]:
         place = self._directory
         (place / "enabled_plugins").write_text("[rabbitmq_management].\n")

@@ -1,0 +1,136 @@
+"""A quorum queue that RabbitMQ cannot recover: it closes each connection that consumes from it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pika.exceptions import ChannelClosedByBroker
+
+from delivery.periods import Periods
+from gateway.amqp.topology import DUE
+from tests.delivery.oracle import publish_ids, wait_delivered
+from tests.delivery.running import Consumers
+from tests.support.processes import wait_until
+from tests.support.programs import unavailable
+from tests.support.rabbitmq import RabbitNode
+from tests.support.rabbitmq_programs import RABBITMQ, RABBITMQ4
+from tests.support.server import running
+from tests.support.target import Target
+
+IDS = {name: [f"{name}-{number}" for number in range(60)] for name in ("q", "r", "s")}
+LOST = "lost-one", "lost-two"
+QUORUM = {"x-queue-type": "quorum"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(RABBITMQ, id="rabbitmq"),
+        pytest.param(RABBITMQ4, id="rabbitmq4", marks=pytest.mark.soak),  # it needs 65 s to close a connection
+    ]
+)
+def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
+    if request.param.missing:
+        unavailable(request.param.name.upper(), request.param.missing)
+    with running(RabbitNode(tmp_path / "node", request.param)) as one:
+        yield one
+
+
+def test_deliveries_go_on_if_the_queue_of_due_retries_is_lost(node: RabbitNode, target: Target) -> None:
+    declare_and_publish(node, "q")
+    consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0))
+    try:
+        consumers.deliver("q", target.url("/slow?seconds=0.3"), prefetch=5)
+        wait_until(lambda: directories(node, DUE) and consumers_of(node, DUE) == 1, 20, "the queue of due retries")
+        lose(node, DUE)
+        wait_delivered(target, IDS["q"])
+        wait_until(lambda: "delete it" in reason(consumers, "q"), patience(node), "the reason")
+        with node.connect() as connection:
+            connection.channel().queue_delete(DUE)
+        wait_until(lambda: consumers_of(node, DUE) == 1, 30, "the queue being consumed again")
+        wait_until(lambda: reason(consumers, "q") == "", 20, "no reason")
+    finally:
+        consumers.end(5)
+
+
+def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, target: Target) -> None:
+    """Two lost ones among five: they close the connection of all consumers a few times, and then their own."""
+    declare_and_publish(node, "q", "r", "s")
+    with node.connect() as connection:
+        for name in LOST:
+            connection.channel().queue_declare(name, durable=True, arguments=QUORUM)
+    consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0))
+    try:
+        for name in (*IDS, *LOST):
+            consumers.deliver(name, target.url("/slow?seconds=0.3"), prefetch=5)
+        wait_until(lambda: all(directories(node, name) and consumers_of(node, name) for name in LOST), 20)
+        lose(node, *LOST)
+        for ids in IDS.values():
+            wait_delivered(target, ids)
+        for name in LOST:
+            wait_until(lambda name=name: "delete it" in reason(consumers, name), patience(node), name)  # type: ignore[misc]
+        time.sleep(0 if node.name == "rabbitmq" else 70)  # the end of the channels that were given up
+        losses = consumers.thread.snapshot().losses
+        consumers.remove(LOST[0])
+        consumers.run(LOST[0], target.url())
+        wait_until(lambda: "delete it" in reason(consumers, LOST[0]), patience(node), "the reason of the new consumer")
+        time.sleep(5)  # several times `look_again`
+        assert all("delete it" in reason(consumers, name) for name in LOST)
+        assert consumers.thread.snapshot().losses == losses, "the connection of the others was closed again"
+        assert not any(reason(consumers, name) for name in IDS)
+        with node.connect() as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for name in LOST:
+                channel.queue_delete(name)
+                channel.queue_declare(name, durable=True, arguments=QUORUM)
+                publish_ids(channel, name, [f"{name}-again"])
+        wait_delivered(target, [f"{name}-again" for name in LOST])
+        assert not any(reason(consumers, name) for name in (*IDS, *LOST))
+    finally:
+        consumers.end(5)
+
+
+def patience(node: RabbitNode) -> float:
+    """Return the time in which the node closes all connections that consume from a lost queue, in seconds."""
+    return 20 if node.name == "rabbitmq" else 200
+
+
+def declare_and_publish(node: RabbitNode, *names: str) -> None:
+    with node.connect() as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name in names:
+            channel.queue_declare(name, durable=True)
+            publish_ids(channel, name, IDS[name])
+
+
+def lose(node: RabbitNode, *names: str) -> None:
+    """Restart the node, as after a kill -9 that left the name of a new quorum queue, but not its directory."""
+    node.kill()
+    for name in names:
+        for directory in directories(node, name):
+            shutil.rmtree(directory)
+    node.start()
+
+
+def directories(node: RabbitNode, name: str) -> list[Path]:
+    """Return the directories in which the node stores a quorum queue."""
+    return [one.parent for one in node.data.rglob("config") if name.encode() in one.read_bytes()]
+
+
+def reason(consumers: Consumers, name: str) -> str:
+    report = consumers.report(name)
+    return report.reason or "" if report else ""
+
+
+def consumers_of(node: RabbitNode, name: str) -> int:
+    """Return the number of consumers of a queue; 0 without the queue."""
+    with node.connect() as connection:
+        try:
+            return int(connection.channel().queue_declare(name, passive=True).method.consumer_count)
+        except ChannelClosedByBroker:
+            return 0
