@@ -76,7 +76,7 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
         losses = consumers.thread.snapshot().losses
         consumers.remove(LOST[0])
         consumers.run(LOST[0], target.url())
-        wait_until(lambda: "delete it" in reason(consumers, LOST[0]), patience(node), "the reason of the new consumer")
+        consumers.wait(LOST[0], "waiting", "starting", revision=2, timeout=patience(node))
         time.sleep(5)  # several times `look_again`
         assert all("delete it" in reason(consumers, name) for name in LOST)
         assert consumers.thread.snapshot().losses == losses, "the connection of the others was closed again"
