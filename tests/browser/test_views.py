@@ -333,11 +333,94 @@ def test_back_closes_a_dialog_and_the_next_back_leaves_the_view(service: Service
     for close in (dashboard.page.go_back, lambda: dashboard.page.keyboard.press("Escape")):
         dashboard.button("Purge").click()
         expect(dialog).to_be_visible()
-        wait_until(lambda: dashboard.page.evaluate("history.state?.dialog"))
         close()
         expect(dialog).to_have_count(0)
-        wait_until(lambda: not dashboard.page.evaluate("history.state?.dialog"))
         expect(dashboard.heading("Queue backed")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Queues")).to_be_visible()
+
+
+def test_a_view_that_the_user_chooses_just_after_a_dialog_closed_stays(dashboard: Dashboard) -> None:
+    """Navigation through the history is asynchronous, so the dashboard must not start one when a dialog closes."""
+    for delay in (0, 1, 2, 5, 10):
+        dashboard.open("queues", "Queues")
+        dashboard.page.keyboard.press("?")
+        expect(dashboard.page.get_by_role("dialog")).to_be_visible()
+        dashboard.page.evaluate(
+            """async delay => {
+              const after = (time) => new Promise((resolve) => setTimeout(resolve, time));
+              const dialog = document.querySelector("dialog");
+              const closed = new Promise((resolve) => dialog.addEventListener("close", resolve));
+              dialog.close();
+              await closed;
+              if (delay) await after(delay);
+              location.hash = "#/consumers";
+              await after(100);
+            }""",
+            delay,
+        )
+        assert dashboard.page.evaluate("location.hash") == "#/consumers"
+        expect(dashboard.heading("Consumers")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Queues")).to_be_visible()
+
+
+def test_back_closes_a_dialog_that_opened_when_another_closed(dashboard: Dashboard) -> None:
+    dashboard.open("consumers", "Consumers")
+    dashboard.open("queues", "Queues")
+    dashboard.page.keyboard.press("?")
+    dialog = dashboard.page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dashboard.page.evaluate(
+        """() => {
+          document.querySelector("dialog").close();
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true }));
+        }"""
+    )
+    expect(dialog).to_have_count(1)
+    dashboard.page.go_back()
+    expect(dialog).to_have_count(0)
+    expect(dashboard.heading("Queues")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Consumers")).to_be_visible()
+
+
+def test_back_closes_a_dialog_and_keeps_a_filter_that_was_set_after_another_dialog(dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    dialog = dashboard.page.get_by_role("dialog")
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.field("Search").fill("nothing-like-this")
+    dashboard.page.wait_for_url("**/#/queues?name=nothing-like-this")
+    dashboard.heading("Queues").focus()
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.go_back()
+    expect(dialog).to_have_count(0)
+    assert dashboard.page.url.endswith("#/queues?name=nothing-like-this")
+    expect(dashboard.field("Search")).to_have_value("nothing-like-this")
+
+
+def test_forward_and_a_link_to_the_same_view_work_after_a_dialog(dashboard: Dashboard) -> None:
+    dashboard.open("consumers", "Consumers")
+    dashboard.open("queues", "Queues")
+    dialog = dashboard.page.get_by_role("dialog")
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.page.go_back()
+    expect(dashboard.heading("Consumers")).to_be_visible()
+    dashboard.page.go_forward()
+    expect(dashboard.heading("Queues")).to_be_visible()
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.link("Queues").click()
+    dashboard.open("users", "Users")
     dashboard.page.go_back()
     expect(dashboard.heading("Queues")).to_be_visible()
 
