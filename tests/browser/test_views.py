@@ -453,6 +453,52 @@ def test_a_deep_link_in_a_new_tab_needs_no_login_and_a_logout_ends_all_tabs(
     expect(another.get_by_role("button", name="Log in")).to_be_visible()
 
 
+_HOLD_ANSWERS = """
+const send = BroadcastChannel.prototype.postMessage;
+BroadcastChannel.prototype.postMessage = function (data) {
+  if (data.given) window.answer = () => send.call(this, data);
+  else send.call(this, data);
+};"""
+
+_LISTEN = """() => {
+  window.sessions = new Promise((resolve) => {
+    new BroadcastChannel("workerrmq.session").onmessage = ({ data }) => data.given && resolve(sessionStorage.length);
+  });
+}"""
+"""Count the sessions of the tab just after it has received an answer: a refused one is deleted soon."""
+
+
+@pytest.mark.parametrize("typed", ["", "mon"])
+def test_a_new_tab_takes_a_late_answer_unless_the_user_types_or_has_logged_out(
+    furnished: Service, open_dashboard: Open, typed: str
+) -> None:
+    dashboard = open_dashboard()
+    dashboard.page.add_init_script(_HOLD_ANSWERS)
+    dashboard.page.reload()
+    dashboard.log_in("viewer")
+
+    def sessions_after_answer() -> int:
+        other.evaluate(_LISTEN)
+        dashboard.page.evaluate("window.answer()")
+        return int(other.evaluate("window.sessions"))
+
+    other = dashboard.context.new_page()
+    other.goto(f"{dashboard.url}/#/queue/views")
+    name = other.get_by_label("User name", exact=True)
+    expect(name).to_be_visible()
+    wait_until(lambda: dashboard.page.evaluate("Boolean(window.answer)"))
+    if typed:
+        name.fill(typed)
+        assert sessions_after_answer() == 0
+        expect(name).to_have_value(typed)
+    else:
+        assert sessions_after_answer() == 1
+        expect(other.get_by_role("heading", name="Queue views", exact=True)).to_be_visible()
+        other.get_by_role("button", name="Log out").click()
+        expect(name).to_be_visible()
+        assert sessions_after_answer() == 0
+
+
 def test_the_history_of_a_queue_and_a_consumer_is_drawn_when_the_page_opens(
     service: Service, dashboard: Dashboard
 ) -> None:
