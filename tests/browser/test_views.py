@@ -333,11 +333,94 @@ def test_back_closes_a_dialog_and_the_next_back_leaves_the_view(service: Service
     for close in (dashboard.page.go_back, lambda: dashboard.page.keyboard.press("Escape")):
         dashboard.button("Purge").click()
         expect(dialog).to_be_visible()
-        wait_until(lambda: dashboard.page.evaluate("history.state?.dialog"))
         close()
         expect(dialog).to_have_count(0)
-        wait_until(lambda: not dashboard.page.evaluate("history.state?.dialog"))
         expect(dashboard.heading("Queue backed")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Queues")).to_be_visible()
+
+
+def test_a_view_that_the_user_chooses_just_after_a_dialog_closed_stays(dashboard: Dashboard) -> None:
+    """Navigation through the history is asynchronous, so the dashboard must not start one when a dialog closes."""
+    for delay in (0, 1, 2, 5, 10):
+        dashboard.open("queues", "Queues")
+        dashboard.page.keyboard.press("?")
+        expect(dashboard.page.get_by_role("dialog")).to_be_visible()
+        dashboard.page.evaluate(
+            """async delay => {
+              const after = (time) => new Promise((resolve) => setTimeout(resolve, time));
+              const dialog = document.querySelector("dialog");
+              const closed = new Promise((resolve) => dialog.addEventListener("close", resolve));
+              dialog.close();
+              await closed;
+              if (delay) await after(delay);
+              location.hash = "#/consumers";
+              await after(100);
+            }""",
+            delay,
+        )
+        assert dashboard.page.evaluate("location.hash") == "#/consumers"
+        expect(dashboard.heading("Consumers")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Queues")).to_be_visible()
+
+
+def test_back_closes_a_dialog_that_opened_when_another_closed(dashboard: Dashboard) -> None:
+    dashboard.open("consumers", "Consumers")
+    dashboard.open("queues", "Queues")
+    dashboard.page.keyboard.press("?")
+    dialog = dashboard.page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dashboard.page.evaluate(
+        """() => {
+          document.querySelector("dialog").close();
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true }));
+        }"""
+    )
+    expect(dialog).to_have_count(1)
+    dashboard.page.go_back()
+    expect(dialog).to_have_count(0)
+    expect(dashboard.heading("Queues")).to_be_visible()
+    dashboard.page.go_back()
+    expect(dashboard.heading("Consumers")).to_be_visible()
+
+
+def test_back_closes_a_dialog_and_keeps_a_filter_that_was_set_after_another_dialog(dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    dialog = dashboard.page.get_by_role("dialog")
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.field("Search").fill("nothing-like-this")
+    dashboard.page.wait_for_url("**/#/queues?name=nothing-like-this")
+    dashboard.heading("Queues").focus()
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.go_back()
+    expect(dialog).to_have_count(0)
+    assert dashboard.page.url.endswith("#/queues?name=nothing-like-this")
+    expect(dashboard.field("Search")).to_have_value("nothing-like-this")
+
+
+def test_forward_and_a_link_to_the_same_view_work_after_a_dialog(dashboard: Dashboard) -> None:
+    dashboard.open("consumers", "Consumers")
+    dashboard.open("queues", "Queues")
+    dialog = dashboard.page.get_by_role("dialog")
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.page.go_back()
+    expect(dashboard.heading("Consumers")).to_be_visible()
+    dashboard.page.go_forward()
+    expect(dashboard.heading("Queues")).to_be_visible()
+    dashboard.page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+    dashboard.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    dashboard.link("Queues").click()
+    dashboard.open("users", "Users")
     dashboard.page.go_back()
     expect(dashboard.heading("Queues")).to_be_visible()
 
@@ -368,6 +451,52 @@ def test_a_deep_link_in_a_new_tab_needs_no_login_and_a_logout_ends_all_tabs(
     another = dashboard.context.new_page()
     another.goto(f"{dashboard.url}/#/queue/views")
     expect(another.get_by_role("button", name="Log in")).to_be_visible()
+
+
+_HOLD_ANSWERS = """
+const send = BroadcastChannel.prototype.postMessage;
+BroadcastChannel.prototype.postMessage = function (data) {
+  if (data.given) window.answer = () => send.call(this, data);
+  else send.call(this, data);
+};"""
+
+_LISTEN = """() => {
+  window.sessions = new Promise((resolve) => {
+    new BroadcastChannel("workerrmq.session").onmessage = ({ data }) => data.given && resolve(sessionStorage.length);
+  });
+}"""
+"""Count the sessions of the tab just after it has received an answer: a refused one is deleted soon."""
+
+
+@pytest.mark.parametrize("typed", ["", "mon"])
+def test_a_new_tab_takes_a_late_answer_unless_the_user_types_or_has_logged_out(
+    furnished: Service, open_dashboard: Open, typed: str
+) -> None:
+    dashboard = open_dashboard()
+    dashboard.page.add_init_script(_HOLD_ANSWERS)
+    dashboard.page.reload()
+    dashboard.log_in("viewer")
+
+    def sessions_after_answer() -> int:
+        other.evaluate(_LISTEN)
+        dashboard.page.evaluate("window.answer()")
+        return int(other.evaluate("window.sessions"))
+
+    other = dashboard.context.new_page()
+    other.goto(f"{dashboard.url}/#/queue/views")
+    name = other.get_by_label("User name", exact=True)
+    expect(name).to_be_visible()
+    wait_until(lambda: dashboard.page.evaluate("Boolean(window.answer)"))
+    if typed:
+        name.fill(typed)
+        assert sessions_after_answer() == 0
+        expect(name).to_have_value(typed)
+    else:
+        assert sessions_after_answer() == 1
+        expect(other.get_by_role("heading", name="Queue views", exact=True)).to_be_visible()
+        other.get_by_role("button", name="Log out").click()
+        expect(name).to_be_visible()
+        assert sessions_after_answer() == 0
 
 
 def test_the_history_of_a_queue_and_a_consumer_is_drawn_when_the_page_opens(

@@ -28,11 +28,12 @@ export const session = {
     tabs.postMessage({ ended: session.current?.token });
     forget();
   },
-  // Takes over the session of another tab. Resolves when a tab has answered, or after `wait` milliseconds.
-  fromOtherTab(wait = 150) {
-    if (session.current) return Promise.resolve();
+  // Takes over the session of another tab, and calls `start`. Calls it without a session if no tab has answered after `wait`
+  // milliseconds, and again if a busy tab answers later.
+  fromOtherTab(start, wait = 150) {
+    answered = start;
     tabs.postMessage({ asks: true });
-    return new Promise((resolve) => { answered = resolve; setTimeout(() => { answered = null; resolve(); }, wait); });
+    setTimeout(() => session.current || start(), wait);
   },
 };
 
@@ -40,11 +41,15 @@ let changing = null; // the request that changes the password: the service refus
 
 // Browsers deliver its messages only to pages of the same origin.
 const tabs = new BroadcastChannel(KEPT);
-let answered = null;
+let answered = null; // what takes over the session of another tab
+// An answer must not replace a login form that the user has begun to fill in.
+addEventListener("input", () => { answered = null; }, { once: true });
 tabs.onmessage = ({ data: { asks, given, ended } }) => {
   if (asks && session.current) tabs.postMessage({ given: session.current });
-  if (given && answered && !session.current) sessionStorage.setItem(KEPT, JSON.stringify(given));
-  if (given) answered?.();
+  if (given && answered && !session.current) {
+    sessionStorage.setItem(KEPT, JSON.stringify(given));
+    answered();
+  }
   if (ended && ended === session.current?.token && !changing) forget();
 };
 

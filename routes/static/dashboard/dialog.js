@@ -1,35 +1,36 @@
-// Dialogs for forms, confirmations and details. The browser's <dialog> traps the focus and closes on Esc. An open dialog has
-// an entry in the browser's history, so Back closes it.
+// Dialogs for forms, confirmations and details. The browser's <dialog> traps the focus and closes on Esc. Back closes it, too:
+// a dialog has an entry in the browser's history, above that of its view. The entry stays when the dialog closes, because
+// history.back() is asynchronous and would revert a navigation that the user starts before it ends.
 
 import { button, el } from "./dom.js";
 import { form } from "./form.js";
 import { refreshNow } from "./live.js";
 import { tell } from "./notice.js";
 
-let leaving = Promise.resolve(); // until the entry of the last dialog is gone
-let left = null;
+let left = history.state; // on popstate, the state of the entry that the user has left
 
 function open(title, ...content) {
   const heading = el("h2", { id: "dialog-title" }, title);
   const box = el("article", {}, heading, ...content);
-  const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => { dialog.remove(); leave(); } }, box);
+  const dialog = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, box);
   document.body.append(dialog);
   dialog.showModal();
-  leaving.then(() => dialog.isConnected && history.pushState({ dialog: true }, ""));
+  // Else the entry of a closed dialog serves this one. A filter that was set since has cleared the state (router.js): Back keeps it.
+  if (!history.state?.dialog) {
+    const pair = Date.now();
+    history.replaceState({ view: pair }, "");
+    history.pushState({ dialog: pair }, "");
+    left = history.state;
+  }
   return dialog;
 }
 
-function leave() {
-  if (!history.state?.dialog) return;
-  leaving = new Promise((resolve) => { left = resolve; });
-  history.back();
-}
-
-// The next dialog may be open already when the entry of the last one goes. Only the user's Back closes it.
+// Back closes the open dialogs. From the entry of a closed dialog, it goes on to the entry before the view.
 addEventListener("popstate", () => {
-  if (left) left();
-  else document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
-  left = null;
+  const dialogs = document.querySelectorAll("dialog[open]");
+  dialogs.forEach((dialog) => dialog.close());
+  if (!dialogs.length && left?.dialog && left.dialog === history.state?.view) history.back();
+  left = history.state;
 });
 
 export function look(title, ...content) {

@@ -93,4 +93,5 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   finder.elements.text.select();
 });
-session.fromOtherTab().then(start);
+if (session.current) start();
+else session.fromOtherTab(start);
