@@ -14,6 +14,8 @@ from gateway.permissions import ACCESS_REFUSED, PUBLISH, missing_permission
 
 Done = Callable[[WorkerError | None], None]
 """Called once for each message, with its error, or with None when it is confirmed and routed."""
+Destination = tuple[str, str]
+"""exchange and routing key"""
 _DEFAULT = "amq.default"
 """RabbitMQ's name of the default exchange in reasons and permissions."""
 
@@ -29,6 +31,10 @@ class ConfirmChannel:
         self.retired = False
         """whether it closes after its last confirm"""
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
+        self._confirms = 0  # number of the broker's answers
+        self._seen = (0, 0)  # tag of the oldest message and that number, at the last call of `stalled`
+        self.silent = False
+        """whether the broker has confirmed nothing between the last two calls of `stalled`, and nothing since"""
 
     def open(self, ready: Callable[[ConfirmChannel], None]) -> None:
         """Put the channel into confirm mode, then call `ready`."""
@@ -43,6 +49,14 @@ class ConfirmChannel:
     def pending(self) -> int:
         """The number of messages without a result."""
         return len(self._unconfirmed)
+
+    def stalled(self) -> Destination | None:
+        """Return the destination of the oldest message if it was there at the last call, and the broker has confirmed
+        nothing since."""
+        oldest = next(iter(self._unconfirmed), 0)
+        before, self._seen = self._seen, (oldest, self._confirms)
+        self.silent = bool(oldest) and before == self._seen
+        return self._unconfirmed[oldest].key[:2] if self.silent else None
 
     def publish(self, message: Message, done: Done) -> None:
         """Send a message. `done` gets Unwritable at once, or else the broker's result."""
@@ -90,6 +104,7 @@ class ConfirmChannel:
                 return
 
     def _on_confirm(self, frame: Any) -> None:
+        self._confirms, self.silent = self._confirms + 1, False
         method = frame.method
         refused = method.NAME == "Basic.Nack"
         tag = method.delivery_tag

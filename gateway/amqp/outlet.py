@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,16 @@ from typing import Any, NamedTuple
 import structlog
 from pika.exceptions import NoFreeChannels
 
-from domain.errors import WorkerError
+from domain.errors import PublishRefused, WorkerError
 from domain.message import Message
-from gateway.amqp.confirm_channel import ConfirmChannel, Done
+from gateway.amqp.confirm_channel import ConfirmChannel, Destination, Done, destination
 from gateway.loop import Loop, contained
 
 log = structlog.get_logger("workerrmq.amqp")
+
+_SILENT = 30
+"""Maximum number of messages on a channel on which the broker confirms nothing. At 32 for a quorum queue without a
+leader, RabbitMQ stops reading from the connection (`quorum_commands_soft_limit`)."""
 
 Wanted = Callable[[], bool]
 """Returns whether a message that waited for a channel must still be published. If not, its `done` is never called."""
@@ -33,6 +38,11 @@ class ChannelPeriods:
     """pause before a channel that the broker closed is opened again"""
     refusal: float = 0.0
     """time for which an exchange that the broker refused is not tried again"""
+    silence: float = 1.0
+    """interval between two checks whether the broker confirms messages; one that it has not confirmed for one to two
+    intervals stops its channel"""
+    apart: float = 600.0
+    """time for which a destination that stopped its channel keeps one of its own"""
 
 
 class Waiting(NamedTuple):
@@ -58,6 +68,7 @@ class Outlet:
         self.waiting: deque[Waiting] = deque()
         self._channel: ConfirmChannel | None = None  # to publish on
         self._channels: list[ConfirmChannel] = []  # includes those that open, and replaced ones with open confirms
+        self._ready_at = 0.0  # when the channel to publish on was opened
         self._ended = False  # whether no more channels open
         self._open()
 
@@ -74,6 +85,8 @@ class Outlet:
         """Send a message, now or when there is a channel again; `done` gets the reason if the exchange is refused."""
         if self._refusal is not None:
             done(self._refusal)
+        elif self._channel is not None and self._channel.silent and self._channel.pending >= _SILENT:
+            done(_silent(message))
         elif self._channel is not None and self._channel.is_open:
             self._channel.publish(message, done)
         else:
@@ -82,6 +95,23 @@ class Outlet:
     @property
     def idle(self) -> bool:
         return self.up and not self.pending
+
+    def stalled(self) -> Destination | None:
+        """Return the destination of the oldest message if it was on the channel at the last call, and the broker has
+        confirmed nothing since."""
+        return self._channel.stalled() if self._channel is not None else None
+
+    @property
+    def drained(self) -> bool:
+        """Whether the channel is so old that none before it has open confirms."""
+        return time.monotonic() - self._ready_at > self._periods.drain
+
+    def move(self) -> None:
+        """Send no more messages on the channel, and open another."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._replace(channel)
+        self._open()
 
     def doubt(self) -> None:
         """Have the channel replaced."""
@@ -123,11 +153,14 @@ class Outlet:
         opened.open(self._ready)
 
     def _ready(self, channel: ConfirmChannel) -> None:
-        replaced, self._channel = self._channel, channel
+        replaced, self._channel, self._ready_at = self._channel, channel, time.monotonic()
         if replaced is not None:
-            replaced.retire()
-            self._loop.call_later(self._periods.drain, replaced.close)
+            self._replace(replaced)
         self._send_waiting()
+
+    def _replace(self, channel: ConfirmChannel) -> None:
+        channel.retire()
+        self._loop.call_later(self._periods.drain, channel.close)
 
     def _refused(self, channel: ConfirmChannel) -> None:
         """Replace the channel after a pause. RabbitMQ keeps the state of a quorum queue per channel: if a channel first
@@ -167,3 +200,12 @@ class Outlet:
         if channel is self._channel:
             self._channel = None
         return channel.lose(event, reason, blame=blame)
+
+
+def _silent(message: Message) -> WorkerError:
+    place = destination(message.exchange, message.routing_key)
+    return PublishRefused(
+        f"The broker has not confirmed the last {_SILENT} messages for {place}, so this one was not sent. A node of "
+        "the queue may be down, or the queue may be lost.",
+        retry_after=5,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import structlog
 
 from domain.errors import BrokerUnavailable, MessageTooLarge, PublishRefused, WorkerError
 from domain.message import Message
-from gateway.amqp.confirm_channel import Done
+from gateway.amqp.confirm_channel import Destination, Done
 from gateway.amqp.link import Link
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.outlet import ChannelPeriods, Outlet, Waiting, Wanted
@@ -23,12 +24,16 @@ _MOST_OUTLETS = 256
 """Maximum number of outlets. It is less if the broker allows fewer than twice as many channels."""
 _SHARED = None
 """The key of the outlet of all exchanges that find no other."""
+_Key = str | Destination | None
+"""The key of an outlet: an exchange, a destination that stopped a channel, or _SHARED."""
 
 
 class Publisher:
     """Publishes messages. Owned by the loop's thread. Without a channel, messages wait.
 
-    Messages to one exchange keep the order of `publish`.
+    Messages to one exchange keep the order of `publish` while the broker confirms them. RabbitMQ stops a channel that
+    publishes to a quorum queue without a leader: 4.0.5 for 65 seconds. Then the channel is replaced, and that
+    destination gets a channel of its own.
     """
 
     def __init__(
@@ -52,11 +57,13 @@ class Publisher:
         self.blocked: str | None = None
         """why the broker blocks the connection (https://www.rabbitmq.com/docs/alarms), or None"""
         self._sizes = SizeLimit(self._send_waiting)
-        self._outlets: dict[str | None, Outlet] = {}  # of this connection, by exchange; "" is always there
+        self._outlets: dict[_Key, Outlet] = {}  # of this connection; "" is always there
+        self._silent: dict[Destination, float] = {}  # those that stopped a channel, and when they last did
         self._waiting: deque[Waiting] = deque()  # messages that wait for a connection, or for a probe of the size limit
 
     def open(self) -> None:
         self._link.open()
+        self._watch()
 
     def close(self) -> None:
         self._link.close()
@@ -95,7 +102,7 @@ class Publisher:
             return
         allowed = self._sizes.allows(len(message.body))
         if allowed:
-            self._outlet(message.exchange).publish(message, done, wanted)
+            self._outlet(message.exchange, message.routing_key).publish(message, done, wanted)
         elif allowed is None:
             self._waiting.append(Waiting(message, done, wanted))
             self._sizes.learn(len(message.body))
@@ -111,15 +118,18 @@ class Publisher:
                     return True
         return False
 
-    def renew(self, exchange: str) -> None:
-        """Replace the channel of an exchange, because the broker does not confirm a message on it. The message gets its
-        result after `ChannelPeriods.drain`."""
+    def renew(self, exchange: str, routing_key: str) -> None:
+        """Replace the channel of a destination, because the broker does not confirm a message on it. The message gets
+        its result after `ChannelPeriods.drain`."""
         if self._outlets:
-            self._outlet(exchange).doubt()
+            self._outlet(exchange, routing_key).doubt()
 
-    def _outlet(self, exchange: str) -> Outlet:
-        """Return the outlet of an exchange. If there are too many, close one that is idle, or return the shared one."""
-        key: str | None = exchange
+    def _outlet(self, exchange: str, routing_key: str) -> Outlet:
+        """Return the outlet of a destination. If there are too many, close one that is idle, or return the shared
+        one."""
+        key: _Key = exchange
+        if self._silent and (exchange, routing_key) in self._silent:
+            key = exchange, routing_key
         most = min(_MOST_OUTLETS, self._connection.params.channel_max // 2)
         if key not in self._outlets and len(self._outlets) >= most - 1:  # one is left for the shared one
             idle = next((name for name, outlet in self._outlets.items() if name and outlet.idle), None)
@@ -128,8 +138,31 @@ class Publisher:
             else:
                 self._outlets.pop(idle).close()
         if key not in self._outlets:
-            self._outlets[key] = Outlet(self._loop, self._name, key or "", self._connection, self._periods)
+            served = "" if key is _SHARED else exchange
+            self._outlets[key] = Outlet(self._loop, self._name, served, self._connection, self._periods)
         return self._outlets[key]
+
+    def _watch(self) -> None:
+        """Give each destination for which the broker stops a channel its own, and later have it share one again."""
+        self._loop.call_later(self._periods.silence, self._watch)
+        if self._connection is None or self.blocked is not None:
+            return
+        now = time.monotonic()
+        for key, outlet in list(self._outlets.items()):
+            stalled = outlet.stalled()
+            if stalled is None:
+                continue
+            if stalled not in self._silent:
+                log.warning("publishing_stalled", connection=self._name, exchange=stalled[0], routing_key=stalled[1])
+            self._silent[stalled] = now
+            if key != stalled or outlet.drained:  # if its own: RabbitMQ may never confirm a message on a channel
+                outlet.move()
+        for silent, since in list(self._silent.items()):
+            own = self._outlets.get(silent)
+            if now - since > self._periods.apart and (own is None or own.idle):
+                del self._silent[silent]
+                if own is not None:
+                    self._outlets.pop(silent).close()
 
     # --- what pika calls -------------------------------------------------------------------------------------------
 

@@ -136,7 +136,8 @@ class Place:
             given_up = [*self._sent.values(), *self._waiting]
             self._sent.clear()
             self._waiting.clear()
-            self._all.publisher.renew(self._exchange)  # a message that is never confirmed is forgotten with its channel
+            # A message that is never confirmed is forgotten with its channel.
+            self._all.publisher.renew(self._exchange, self._queue)
         else:
             given_up = []
             while self._waiting and max(self._waiting[0].arrived, self._all.working_since) < limit:

@@ -11,6 +11,11 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 from delivery.periods import Periods
+from domain.errors import PublishRefused, PublishUnconfirmed, Unroutable
+from domain.message import Message
+from gateway.amqp.nodes import BrokerNodes
+from gateway.amqp.outlet import ChannelPeriods
+from gateway.amqp.publisher_thread import PublisherThread
 from gateway.amqp.topology import DUE
 from tests.delivery.oracle import publish_ids, wait_delivered
 from tests.delivery.running import Consumers
@@ -26,12 +31,7 @@ LOST = "lost-one", "lost-two"
 QUORUM = {"x-queue-type": "quorum"}
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(RABBITMQ, id="rabbitmq"),
-        pytest.param(RABBITMQ4, id="rabbitmq4", marks=pytest.mark.soak),  # it needs 65 s to close a connection
-    ]
-)
+@pytest.fixture(params=[RABBITMQ, RABBITMQ4], ids=lambda programs: programs.name)
 def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RabbitNode]:
     if request.param.missing:
         unavailable(request.param.name.upper(), request.param.missing)
@@ -39,6 +39,15 @@ def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RabbitNode]
         yield one
 
 
+slow_on_4 = pytest.mark.parametrize(
+    "node",
+    [RABBITMQ, pytest.param(RABBITMQ4, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],  # 65 s for each loss
+    ids=lambda programs: programs.name,
+    indirect=True,
+)
+
+
+@slow_on_4
 def test_deliveries_go_on_if_the_queue_of_due_retries_is_lost(node: RabbitNode, target: Target) -> None:
     declare_and_publish(node, "q")
     consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0))
@@ -56,6 +65,7 @@ def test_deliveries_go_on_if_the_queue_of_due_retries_is_lost(node: RabbitNode, 
         consumers.end(5)
 
 
+@slow_on_4
 def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, target: Target) -> None:
     """Two lost ones among five: they close the connection of all consumers a few times, and then their own."""
     declare_and_publish(node, "q", "r", "s")
@@ -92,6 +102,29 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
         assert not any(reason(consumers, name) for name in (*IDS, *LOST))
     finally:
         consumers.end(5)
+
+
+def test_a_lost_queue_delays_no_message_to_another_queue(node: RabbitNode) -> None:
+    """RabbitMQ 4.0.5 stops a channel that publishes to it for 65 s at each message."""
+    with node.connect() as connection:
+        connection.channel().queue_declare("fine", durable=True)
+        connection.channel().queue_declare(LOST[0], durable=True, arguments=QUORUM)
+    wait_until(lambda: directories(node, LOST[0]))
+    lose(node, LOST[0])
+    publisher = PublisherThread(BrokerNodes.parse(node.amqp_url), channel_periods=ChannelPeriods(silence=0.2))
+    publisher.start()
+    try:
+        wait_until(lambda: publisher.connected, 20)
+        to_lost = publisher.publish([Message(LOST[0], b"body")] * 40, 20)
+        for number in range(10):
+            wait_until(lambda: publisher.publish([Message("fine", b"body")], 2).result() == [None], 10)
+            if number:  # the first may wait until the others have left its channel
+                assert publisher.publish([Message("fine", b"body")] * 100, 5).result() == [None] * 100
+            one_more = publisher.publish([Message(LOST[0], b"body")], 1)
+        assert None not in to_lost.result()
+        assert isinstance(one_more.result()[0], PublishRefused | PublishUnconfirmed | Unroutable)
+    finally:
+        publisher.stop(0)
 
 
 def patience(node: RabbitNode) -> float:
