@@ -14,8 +14,6 @@ from gateway.permissions import ACCESS_REFUSED, PUBLISH, missing_permission
 
 Done = Callable[[WorkerError | None], None]
 """Called once for each message, with its error, or with None when it is confirmed and routed."""
-Destination = tuple[str, str]
-"""exchange and routing key"""
 _DEFAULT = "amq.default"
 """RabbitMQ's name of the default exchange in reasons and permissions."""
 
@@ -32,9 +30,11 @@ class ConfirmChannel:
         """whether it closes after its last confirm"""
         self._unconfirmed: OrderedDict[int, _Sent] = OrderedDict()  # oldest first, cheap to take from the front
         self._confirms = 0  # number of the broker's answers
-        self._seen = (0, 0)  # tag of the oldest message and that number, at the last call of `stalled`
-        self.silent = False
-        """whether the broker has confirmed nothing between the last two calls of `stalled`, and nothing since"""
+        self._seen = (0, 0)  # tag of the oldest message and that number, at the last `check`
+        self.silent = 0
+        """number of intervals between two checks in which the broker has confirmed nothing, since its last confirm"""
+        self.steady = True
+        """whether the broker has never been silent"""
 
     def open(self, ready: Callable[[ConfirmChannel], None]) -> None:
         """Put the channel into confirm mode, then call `ready`."""
@@ -50,13 +50,22 @@ class ConfirmChannel:
         """The number of messages without a result."""
         return len(self._unconfirmed)
 
-    def stalled(self) -> Destination | None:
-        """Return the destination of the oldest message if it was there at the last call, and the broker has confirmed
-        nothing since."""
+    def check(self) -> bool:
+        """Return whether the broker has confirmed nothing since the last check, although it had messages then."""
         oldest = next(iter(self._unconfirmed), 0)
         before, self._seen = self._seen, (oldest, self._confirms)
-        self.silent = bool(oldest) and before == self._seen
-        return self._unconfirmed[oldest].key[:2] if self.silent else None
+        self.silent = self.silent + 1 if oldest and before == self._seen else 0
+        self.steady = self.steady and not self.silent
+        return bool(self.silent)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the broker has confirmed a message, and has never been silent."""
+        return bool(self._confirms) and self.steady
+
+    def routing_keys(self) -> dict[str, None]:
+        """Return those of the messages without a result, in their order."""
+        return dict.fromkeys(sent.key[1] for sent in self._unconfirmed.values())
 
     def publish(self, message: Message, done: Done) -> None:
         """Send a message. `done` gets Unwritable at once, or else the broker's result."""
@@ -104,7 +113,7 @@ class ConfirmChannel:
                 return
 
     def _on_confirm(self, frame: Any) -> None:
-        self._confirms, self.silent = self._confirms + 1, False
+        self._confirms, self.silent = self._confirms + 1, 0
         method = frame.method
         refused = method.NAME == "Basic.Nack"
         tag = method.delivery_tag

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import structlog
 from pika.exceptions import NoFreeChannels
 
-from domain.errors import PublishRefused, WorkerError
+from domain.errors import BrokerUnavailable, WorkerError
 from domain.message import Message
-from gateway.amqp.confirm_channel import ConfirmChannel, Destination, Done, destination
+from gateway.amqp.confirm_channel import ConfirmChannel, Done, destination
 from gateway.loop import Loop, contained
 
 log = structlog.get_logger("workerrmq.amqp")
 
 _SILENT = 30
-"""Maximum number of messages on a channel on which the broker confirms nothing. At 32 for a quorum queue without a
-leader, RabbitMQ stops reading from the connection (`quorum_commands_soft_limit`)."""
+"""Maximum number of messages on a channel on which the broker confirms nothing. RabbitMQ stops reading from the whole
+connection when a stopped channel has 400 more (`credit_flow_default_credit`)."""
 
 Wanted = Callable[[], bool]
 """Returns whether a message that waited for a channel must still be published. If not, its `done` is never called."""
@@ -39,10 +39,10 @@ class ChannelPeriods:
     refusal: float = 0.0
     """time for which an exchange that the broker refused is not tried again"""
     silence: float = 1.0
-    """interval between two checks whether the broker confirms messages; one that it has not confirmed for one to two
-    intervals stops its channel"""
+    """interval between two checks whether the broker confirms messages; a channel on which it confirms nothing for one
+    to two intervals is replaced"""
     apart: float = 600.0
-    """time for which a destination that stopped its channel keeps one of its own"""
+    """time for which a queue that may have stopped a channel has a separate one"""
 
 
 class Waiting(NamedTuple):
@@ -69,6 +69,7 @@ class Outlet:
         self._channel: ConfirmChannel | None = None  # to publish on
         self._channels: list[ConfirmChannel] = []  # includes those that open, and replaced ones with open confirms
         self._ready_at = 0.0  # when the channel to publish on was opened
+        self._moving = False  # whether it gets no more messages, and the next one opens
         self._ended = False  # whether no more channels open
         self._open()
 
@@ -85,32 +86,39 @@ class Outlet:
         """Send a message, now or when there is a channel again; `done` gets the reason if the exchange is refused."""
         if self._refusal is not None:
             done(self._refusal)
-        elif self._channel is not None and self._channel.silent and self._channel.pending >= _SILENT:
-            done(_silent(message))
-        elif self._channel is not None and self._channel.is_open:
-            self._channel.publish(message, done)
-        else:
+        elif self._channel is None or self._moving or not self._channel.is_open:
             self.waiting.append(Waiting(message, done, wanted))
+        elif self._channel.silent > 1 and self._channel.pending >= _SILENT:
+            done(_silent(message))
+        else:
+            self._channel.publish(message, done)
 
     @property
     def idle(self) -> bool:
         return self.up and not self.pending
 
-    def stalled(self) -> Destination | None:
-        """Return the destination of the oldest message if it was on the channel at the last call, and the broker has
-        confirmed nothing since."""
-        return self._channel.stalled() if self._channel is not None else None
+    def check(self) -> bool:
+        """Return whether the broker has confirmed nothing on the channel since the last check, although it had messages
+        then."""
+        return self._channel is not None and not self._moving and self._channel.check()
 
     @property
-    def drained(self) -> bool:
-        """Whether the channel is so old that none before it has open confirms."""
+    def answers(self) -> bool:
+        """Whether the broker has confirmed a message on the channel, and has never been silent."""
+        return self._channel is not None and self._channel.answers
+
+    @property
+    def old(self) -> bool:
+        """Whether the channel was opened so long ago that those before it were closed."""
         return time.monotonic() - self._ready_at > self._periods.drain
+
+    def routing_keys(self) -> dict[str, None]:
+        """Return those of the messages without a result on the channel, in their order."""
+        return self._channel.routing_keys() if self._channel is not None else {}
 
     def move(self) -> None:
         """Send no more messages on the channel, and open another."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            self._replace(channel)
+        self._moving = True
         self._open()
 
     def doubt(self) -> None:
@@ -153,14 +161,12 @@ class Outlet:
         opened.open(self._ready)
 
     def _ready(self, channel: ConfirmChannel) -> None:
-        replaced, self._channel, self._ready_at = self._channel, channel, time.monotonic()
+        replaced, self._channel = self._channel, channel
+        self._ready_at, self._moving = time.monotonic(), False
         if replaced is not None:
-            self._replace(replaced)
+            replaced.retire()
+            self._loop.call_later(self._periods.drain, replaced.close)
         self._send_waiting()
-
-    def _replace(self, channel: ConfirmChannel) -> None:
-        channel.retire()
-        self._loop.call_later(self._periods.drain, channel.close)
 
     def _refused(self, channel: ConfirmChannel) -> None:
         """Replace the channel after a pause. RabbitMQ keeps the state of a quorum queue per channel: if a channel first
@@ -204,8 +210,8 @@ class Outlet:
 
 def _silent(message: Message) -> WorkerError:
     place = destination(message.exchange, message.routing_key)
-    return PublishRefused(
-        f"The broker has not confirmed the last {_SILENT} messages for {place}, so this one was not sent. A node of "
-        "the queue may be down, or the queue may be lost.",
+    return BrokerUnavailable(
+        f"The broker has not confirmed the last {_SILENT} messages for {place}, so this one was not sent. A node of a "
+        "queue may be down, or RabbitMQ may have lost a queue.",
         retry_after=5,
     )

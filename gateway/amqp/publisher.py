@@ -11,7 +11,7 @@ import structlog
 
 from domain.errors import BrokerUnavailable, MessageTooLarge, PublishRefused, WorkerError
 from domain.message import Message
-from gateway.amqp.confirm_channel import Destination, Done
+from gateway.amqp.confirm_channel import Done
 from gateway.amqp.link import Link
 from gateway.amqp.nodes import BrokerNodes
 from gateway.amqp.outlet import ChannelPeriods, Outlet, Waiting, Wanted
@@ -22,18 +22,21 @@ log = structlog.get_logger("workerrmq.amqp")
 
 _MOST_OUTLETS = 256
 """Maximum number of outlets. It is less if the broker allows fewer than twice as many channels."""
+_NAMED = 10
+"""Maximum number of queues that a log line names."""
 _SHARED = None
 """The key of the outlet of all exchanges that find no other."""
-_Key = str | Destination | None
-"""The key of an outlet: an exchange, a destination that stopped a channel, or _SHARED."""
+_Key = str | tuple[str] | None
+"""The key of an outlet: an exchange, a queue that may have stopped a channel (in a tuple), or _SHARED."""
 
 
 class Publisher:
     """Publishes messages. Owned by the loop's thread. Without a channel, messages wait.
 
     Messages to one exchange keep the order of `publish` while the broker confirms them. RabbitMQ stops a channel that
-    publishes to a quorum queue without a leader: 4.0.5 for 65 seconds. Then the channel is replaced, and that
-    destination gets a channel of its own.
+    publishes to a quorum queue without a leader: 4.0.5 for 65 seconds. If that may have happened to the channel of the
+    default exchange, the channel is replaced, and each queue with unconfirmed messages on it gets a separate one, until
+    the broker confirms messages to the queue. The channel of another exchange can stop only messages to that exchange.
     """
 
     def __init__(
@@ -58,7 +61,8 @@ class Publisher:
         """why the broker blocks the connection (https://www.rabbitmq.com/docs/alarms), or None"""
         self._sizes = SizeLimit(self._send_waiting)
         self._outlets: dict[_Key, Outlet] = {}  # of this connection; "" is always there
-        self._silent: dict[Destination, float] = {}  # those that stopped a channel, and when they last did
+        self._silent: dict[str, float] = {}  # queues that may have stopped a channel, and when they last may have
+        self._calm_at = 0.0  # earliest time at which silence is none of a resource alarm
         self._waiting: deque[Waiting] = deque()  # messages that wait for a connection, or for a probe of the size limit
 
     def open(self) -> None:
@@ -119,17 +123,17 @@ class Publisher:
         return False
 
     def renew(self, exchange: str, routing_key: str) -> None:
-        """Replace the channel of a destination, because the broker does not confirm a message on it. The message gets
-        its result after `ChannelPeriods.drain`."""
+        """Replace the channel of a queue or exchange, because the broker does not confirm a message on it. The message
+        gets its result after `ChannelPeriods.drain`."""
         if self._outlets:
             self._outlet(exchange, routing_key).doubt()
 
     def _outlet(self, exchange: str, routing_key: str) -> Outlet:
-        """Return the outlet of a destination. If there are too many, close one that is idle, or return the shared
+        """Return the outlet of a queue or exchange. If there are too many, close one that is idle, or return the shared
         one."""
         key: _Key = exchange
-        if self._silent and (exchange, routing_key) in self._silent:
-            key = exchange, routing_key
+        if not exchange and routing_key in self._silent:
+            key = (routing_key,)
         most = min(_MOST_OUTLETS, self._connection.params.channel_max // 2)
         if key not in self._outlets and len(self._outlets) >= most - 1:  # one is left for the shared one
             idle = next((name for name, outlet in self._outlets.items() if name and outlet.idle), None)
@@ -143,26 +147,31 @@ class Publisher:
         return self._outlets[key]
 
     def _watch(self) -> None:
-        """Give each destination for which the broker stops a channel its own, and later have it share one again."""
+        """Replace channels on which the broker confirms nothing."""
         self._loop.call_later(self._periods.silence, self._watch)
-        if self._connection is None or self.blocked is not None:
-            return
         now = time.monotonic()
         for key, outlet in list(self._outlets.items()):
-            stalled = outlet.stalled()
-            if stalled is None:
-                continue
-            if stalled not in self._silent:
-                log.warning("publishing_stalled", connection=self._name, exchange=stalled[0], routing_key=stalled[1])
-            self._silent[stalled] = now
-            if key != stalled or outlet.drained:  # if its own: RabbitMQ may never confirm a message on a channel
-                outlet.move()
-        for silent, since in list(self._silent.items()):
-            own = self._outlets.get(silent)
-            if now - since > self._periods.apart and (own is None or own.idle):
-                del self._silent[silent]
-                if own is not None:
-                    self._outlets.pop(silent).close()
+            if not outlet.check() or self.blocked is not None or now < self._calm_at:
+                if isinstance(key, tuple) and outlet.answers:
+                    self._silent.pop(key[0], None)
+            elif key == "":
+                self._part(outlet, now)
+            else:
+                if isinstance(key, tuple):
+                    self._silent[key[0]] = now
+                if outlet.old:  # RabbitMQ may never confirm a message on this channel
+                    outlet.move()
+        self._silent = {queue: at for queue, at in self._silent.items() if now - at < self._periods.apart}
+        for key, outlet in list(self._outlets.items()):
+            if isinstance(key, tuple) and key[0] not in self._silent and outlet.idle:
+                self._outlets.pop(key).close()
+
+    def _part(self, outlet: Outlet, now: float) -> None:
+        """Replace the channel of the default exchange. Each queue that may have stopped it gets another one."""
+        queues = outlet.routing_keys()
+        log.warning("publishing_stalled", connection=self._name, queues=list(queues)[:_NAMED])
+        self._silent |= dict.fromkeys(queues, now)
+        outlet.move()
 
     # --- what pika calls -------------------------------------------------------------------------------------------
 
@@ -203,6 +212,7 @@ class Publisher:
 
     def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
         self.blocked = None
+        self._calm_at = time.monotonic() + self._periods.silence
         log.info("broker_unblocked", connection=self._name)
 
 

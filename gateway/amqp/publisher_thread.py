@@ -208,8 +208,15 @@ class PublisherThread:
         assert self._publisher is not None
         assert self._scheduler is not None
         for _, done in list(batch.open.values()):
-            unsent = unavailable(self._publisher.error) if self._publisher.give_up(done) else None
+            unsent = self._unsent() if self._publisher.give_up(done) else None
             done(unsent or self._scheduler.give_up(done) or _NO_ANSWER)
+
+    def _unsent(self) -> WorkerError:
+        """Return the error of a message that waited for a channel."""
+        assert self._publisher is not None
+        if self._publisher.up and self._publisher.error is None:
+            return BrokerUnavailable("The broker opened no channel in time; the message was not sent.", retry_after=5)
+        return unavailable(self._publisher.error)
 
     def _finish(self, until: float) -> None:
         assert self._publisher is not None

@@ -64,8 +64,8 @@ class Intake:
         self._tag: str | None = None  # the consumer tag while subscribed
         self._unanswered = False
         self.crashed = False
-        """whether the broker closed a connection with an error instead of answering the subscription. An answer since
-        then resets it."""
+        """whether the broker closed a connection with an error instead of answering the subscription, and has not
+        answered since"""
 
     @property
     def connected(self) -> bool:
@@ -116,11 +116,17 @@ class Intake:
     def cancel(self, then: Callable[[], None]) -> None:
         """Cancel the subscription, then call `then`. A message that arrives meanwhile is `late`."""
         self.prefetch = None
-        if self.session is None or self._tag is None or not self.session.channel.is_open:
+        session = self.session
+        if session is not None and self._unanswered and not session.unsettled:  # the broker may never answer
+            self._lose()
+            session.channel.close()
+            then()
+            return
+        if session is None or self._tag is None or not session.channel.is_open:
             then()
             return
         tag, self._tag = self._tag, None
-        cancel(self.session.channel, tag, then)
+        cancel(session.channel, tag, then)
 
     def leave(self) -> None:
         """Treat messages that arrive from now on as `late`; the owner will close the channel."""
@@ -142,12 +148,20 @@ class Intake:
         if channel.connection is not self._connection:
             channel.close()
             return
-        self._opening, self._unanswered = False, True
+        self._opening = False
+        if self.prefetch is None:  # the consumer was stopped meanwhile
+            channel.close()
+            return
+        self._unanswered = True
         session = self.session = Session(self._loop, channel, self.prefetch or 1, self._owner.idle)
         self._owner.watch(session)
         channel.add_on_close_callback(lambda _channel, reason: self._closed(session, reason))
         channel.add_on_cancel_callback(lambda _frame: session.close("the queue was deleted"))
-        channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._found())
+        channel.queue_declare(self.subscription.spec.queue_name, passive=True, callback=lambda _frame: self._declared())
+
+    def _declared(self) -> None:
+        if self._tag is None:
+            self._found()
 
     def _found(self) -> None:
         self._unanswered = False
@@ -168,12 +182,13 @@ class Intake:
             partial(self._arrived, session),
             consumer_tag=self._tag,
             exclusive=self._ordered and not self.subscription.queue.single_active,
-            callback=lambda _frame: self._consuming(),
+            callback=lambda _frame: self._consuming(session),
         )
 
-    def _consuming(self) -> None:
-        self._unanswered = self.crashed = False
-        self._owner.consuming()
+    def _consuming(self, session: Session) -> None:
+        if session is self.session:
+            self._unanswered = self.crashed = False
+            self._owner.consuming()
 
     def _arrived(self, session: Session, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if session is not self.session:

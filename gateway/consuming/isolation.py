@@ -23,27 +23,28 @@ NewLink = Callable[[Callable[[Any], None], Callable[[str], None]], Link]
 """Called with `on_up` and `on_down`; see Link."""
 
 _POLL = 0.002
-_PATIENCE = 5.0
 
 
 def unusable(queue: str, after: str = "create it again") -> str:
     """Return why a queue cannot be consumed from, and what to do. `after` says what comes after its deletion."""
     return (
-        f"RabbitMQ closes each connection that consumes from {queue!r}; its log says why. If its node was killed soon "
-        f"after the queue was created, the queue's messages are lost: delete it, then {after}."
+        f"RabbitMQ closes each connection that consumes from {queue!r}, or does not answer; its log says why. If all "
+        f"nodes of the queue are up and it has no leader, its messages are lost: delete it, then {after}."
     )
 
 
 class Isolation:
     """Owned by the loop's thread.
 
-    When the broker closes the shared connection with an error, the consumers whose subscription it had not answered
-    subscribe one after another on the next one. If it had one to answer only, or if one of these gets no answer in five
-    seconds, that consumer gets a connection of its own until it is removed, and so do the other consumers of its queue.
+    If the broker closes the shared connection with an error, the suspects are the consumers whose subscription it had
+    not answered. If there is only one suspect, it gets a separate connection. Otherwise the suspects subscribe one
+    after another on the next shared connection, and a suspect that gets no answer within `patience` seconds gets a
+    separate connection, too. So do the other consumers of its queue. A consumer whose separate connection is lost after
+    the broker has answered uses the shared one again.
     """
 
-    def __init__(self, loop: Loop, new_link: NewLink) -> None:
-        self._loop, self._new_link = loop, new_link
+    def __init__(self, loop: Loop, new_link: NewLink, patience: float) -> None:
+        self._loop, self._new_link, self._patience = loop, new_link, patience
         self._connection: Any = None  # the shared one
         self._line: deque[Consumer] = deque()  # those that subscribe one after another
         self._asking: list[Consumer] = []  # those whose answers the first in line waits for
@@ -63,7 +64,7 @@ class Isolation:
         self._asking = [one for one in consumers if one not in self._own and one not in self._line]
         for consumer in self._asking:
             consumer.connected(connection)
-        self._next(connection, time.monotonic() + _PATIENCE)
+        self._next(connection, time.monotonic() + self._patience)
 
     def disconnected(self, reason: str, consumers: Iterable[Consumer]) -> None:
         """Disconnect the consumers of the shared connection, and isolate the one that caused the loss, if any."""
@@ -71,15 +72,17 @@ class Isolation:
         shared = [one for one in consumers if one not in self._own]
         suspects = [one for one in shared if one.intake.crashed and one not in self._line]
         self._line = deque(dict.fromkeys((*suspects, *self._line)))
+        for suspect in suspects:
+            suspect.intake.crashed = False  # the next loss may have another cause
         for consumer in shared:
             consumer.disconnected(f"the broker is not connected: {reason}")
-        if len(suspects) == 1:
+        if len(suspects) == 1 and suspects[0] in self._line:  # not if the loss was the end of its drain
             self._isolate(suspects[0])
 
     def join(self, consumer: Consumer) -> None:
         """Let a new consumer consume."""
         if consumer.subscription.spec.queue_name in self._queues:
-            self._isolate(consumer)
+            self._separate(consumer)
         elif self._line:
             self._line.append(consumer)
         elif self._connection is not None:
@@ -90,6 +93,8 @@ class Isolation:
         self._left = [link for link in self._left if not link.closed]
         if consumer in self._line:
             self._line.remove(consumer)
+        if consumer is self._suspect:
+            self._suspect = None
         if link := self._own.pop(consumer, None):
             link.close()
             self._left.append(link)
@@ -100,30 +105,44 @@ class Isolation:
         """Let the first in line subscribe when the broker has answered all before, or has not in time."""
         if connection is not self._connection or not (self._line or self._suspect):
             return
+        self._loop.call_later(_POLL, lambda: self._next(connection, latest))
         self._asking = [one for one in self._asking if one.intake.asking]
         if not self._asking or time.monotonic() > latest:
             if self._suspect and self._suspect in self._asking:
                 self._isolate(self._suspect)
             self._suspect = self._line.popleft() if self._line else None
             if self._suspect:
-                self._asking, latest = [self._suspect], time.monotonic() + _PATIENCE
+                self._asking, latest = [self._suspect], time.monotonic() + self._patience
                 self._suspect.connected(connection)
-        self._loop.call_later(_POLL, lambda: self._next(connection, latest))
 
-    def _isolate(self, consumer: Consumer) -> None:
-        if consumer in self._line:
-            self._line.remove(consumer)
-        self._queues.add(consumer.subscription.spec.queue_name)
+    def _isolate(self, culprit: Consumer) -> None:
+        """Give a separate connection to a consumer whose queue cannot be consumed from, and to those in line that
+        consume from the same queue."""
+        queue = culprit.subscription.spec.queue_name
+        self._queues.add(queue)
+        log.error("queue_unusable", reason=unusable(queue), **culprit.subscription.spec.who)
+        others = [one for one in self._line if one is not culprit and one.subscription.spec.queue_name == queue]
+        for consumer in (culprit, *others):
+            if consumer in self._line:
+                self._line.remove(consumer)
+            consumer.intake.crashed = True  # until the broker answers
+            self._separate(consumer)
+
+    def _separate(self, consumer: Consumer) -> None:
         reason = unusable(consumer.subscription.spec.queue_name)
 
         def up(connection: Any) -> None:
-            consumer.connected(connection, reason)
+            consumer.connected(connection, reason if consumer.intake.crashed else None)
 
         def down(why: str) -> None:
-            consumer.disconnected(reason if consumer.intake.crashed else f"the broker is not connected: {why}")
+            crashed = consumer.intake.crashed
+            consumer.disconnected(reason if crashed else f"the broker is not connected: {why}")
+            if not crashed and consumer in self._own:
+                self.leave(consumer)
+                self.join(consumer)
 
-        consumer.intake.crashed = True  # until the broker answers
-        log.error("queue_unusable", reason=reason, **consumer.subscription.spec.who)
-        consumer.disconnected(reason)
         self._own[consumer] = link = self._new_link(up, down)
-        link.open()
+        if consumer.intake.crashed:
+            consumer.disconnected(reason)
+        if consumer in self._own:  # it may have waited for the end of its subscription to leave
+            link.open()

@@ -32,7 +32,7 @@ class RunningConsumers:
 
     def __init__(self, wiring: Wiring, new_link: NewLink, left: Callable[[], None]) -> None:
         self._wiring, self._left = wiring, left
-        self._isolation = Isolation(wiring.loop, new_link)
+        self._isolation = Isolation(wiring.loop, new_link, wiring.periods.declare_again)
         self._connection: Any = None
         self._consumers: dict[str, Consumer] = {}
         self._leaving: set[Consumer] = set()

@@ -72,6 +72,7 @@ class Taking:
         session = self._intake.session
         back = self._dispatcher.drop()
         if session is None:
+            self._intake.prefetch = None  # its channel may be opening
             then()
             return
         if self._dispatcher.ordered:

@@ -165,7 +165,7 @@ class ConsumerThread:
 
     def _new_link(self, purpose: str, on_up: Callable[[Any], None], on_down: Callable[[str], None]) -> Link:
         """Return a connection for one queue that the broker may have lost; see isolation.py."""
-        name, pause = f"{self._name}-{purpose}", self._periods.look_again
+        name, pause = f"{self._name}-{purpose}", self._periods.return_again
         return Link(self._wiring.loop, self._nodes, name, on_up=on_up, on_down=on_down, after_error=pause)
 
     @property

@@ -50,7 +50,7 @@ slow_on_4 = pytest.mark.parametrize(
 @slow_on_4
 def test_deliveries_go_on_if_the_queue_of_due_retries_is_lost(node: RabbitNode, target: Target) -> None:
     declare_and_publish(node, "q")
-    consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0))
+    consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0, return_again=1.0))
     try:
         consumers.deliver("q", target.url("/slow?seconds=0.3"), prefetch=5)
         wait_until(lambda: directories(node, DUE) and consumers_of(node, DUE) == 1, 20, "the queue of due retries")
@@ -72,7 +72,7 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
     with node.connect() as connection:
         for name in LOST:
             connection.channel().queue_declare(name, durable=True, arguments=QUORUM)
-    consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0))
+    consumers = Consumers(node.amqp_url, periods=Periods(look_again=1.0, return_again=1.0))
     try:
         for name in (*IDS, *LOST):
             consumers.deliver(name, target.url("/slow?seconds=0.3"), prefetch=5)
@@ -87,7 +87,7 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
         consumers.remove(LOST[0])
         consumers.run(LOST[0], target.url())
         consumers.wait(LOST[0], "waiting", "starting", revision=2, timeout=patience(node))
-        time.sleep(5)  # several times `look_again`
+        time.sleep(5)  # several times `return_again`
         assert all("delete it" in reason(consumers, name) for name in LOST)
         assert consumers.thread.snapshot().losses == losses, "the connection of the others was closed again"
         assert not any(reason(consumers, name) for name in IDS)
@@ -106,22 +106,29 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
 
 def test_a_lost_queue_delays_no_message_to_another_queue(node: RabbitNode) -> None:
     """RabbitMQ 4.0.5 stops a channel that publishes to it for 65 s at each message."""
+    many = [f"fine-{number}" for number in range(20)]
     with node.connect() as connection:
-        connection.channel().queue_declare("fine", durable=True)
+        for name in ("fine", *many):
+            connection.channel().queue_declare(name, durable=True, arguments=QUORUM if name == "fine-0" else None)
         connection.channel().queue_declare(LOST[0], durable=True, arguments=QUORUM)
-    wait_until(lambda: directories(node, LOST[0]))
+    time.sleep(4)  # so that the node keeps fine-0; see Standing
     lose(node, LOST[0])
     publisher = PublisherThread(BrokerNodes.parse(node.amqp_url), channel_periods=ChannelPeriods(silence=0.2))
     publisher.start()
     try:
         wait_until(lambda: publisher.connected, 20)
+        before = [publisher.publish([Message(name, b"body")], 20) for name in many]
         to_lost = publisher.publish([Message(LOST[0], b"body")] * 40, 20)
+        behind = publisher.publish([Message(name, b"body") for name in many] * 5, 20)
         for number in range(10):
             wait_until(lambda: publisher.publish([Message("fine", b"body")], 2).result() == [None], 10)
             if number:  # the first may wait until the others have left its channel
-                assert publisher.publish([Message("fine", b"body")] * 100, 5).result() == [None] * 100
+                messages = [Message(name, b"body") for name in ("fine", *many)] * 10
+                assert publisher.publish(messages, 5).result() == [None] * len(messages)
             one_more = publisher.publish([Message(LOST[0], b"body")], 1)
         assert None not in to_lost.result()
+        assert all(isinstance(one.result()[0], PublishUnconfirmed | None) for one in before)
+        assert len(behind.result()) == 100
         assert isinstance(one_more.result()[0], PublishRefused | PublishUnconfirmed | Unroutable)
     finally:
         publisher.stop(0)
