@@ -87,6 +87,7 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
         consumers.remove(LOST[0])
         consumers.run(LOST[0], target.url())
         consumers.wait(LOST[0], "waiting", "starting", revision=2, timeout=patience(node))
+        wait_until(lambda: "delete it" in reason(consumers, LOST[0]), patience(node), "the reason of the new consumer")
         time.sleep(5)  # several times `return_again`
         assert all("delete it" in reason(consumers, name) for name in LOST)
         assert consumers.thread.snapshot().losses == losses, "the connection of the others was closed again"
@@ -99,7 +100,7 @@ def test_deliveries_go_on_if_queues_of_consumers_are_lost(node: RabbitNode, targ
                 channel.queue_declare(name, durable=True, arguments=QUORUM)
                 publish_ids(channel, name, [f"{name}-again"])
         wait_delivered(target, [f"{name}-again" for name in LOST])
-        assert not any(reason(consumers, name) for name in (*IDS, *LOST))
+        wait_until(lambda: not any(reason(consumers, name) for name in (*IDS, *LOST)), 20, "no reason")
     finally:
         consumers.end(5)
 
