@@ -33,8 +33,7 @@ class ConfirmChannel:
         self._seen = (0, 0)  # tag of the oldest message and that number, at the last `check`
         self.silent = 0
         """number of intervals between two checks in which the broker has confirmed nothing, since its last confirm"""
-        self.steady = True
-        """whether the broker has never been silent"""
+        self._steady = True  # false after the first interval of silence
 
     def open(self, ready: Callable[[ConfirmChannel], None]) -> None:
         """Put the channel into confirm mode, then call `ready`."""
@@ -55,13 +54,13 @@ class ConfirmChannel:
         oldest = next(iter(self._unconfirmed), 0)
         before, self._seen = self._seen, (oldest, self._confirms)
         self.silent = self.silent + 1 if oldest and before == self._seen else 0
-        self.steady = self.steady and not self.silent
+        self._steady = self._steady and not self.silent
         return bool(self.silent)
 
     @property
     def answers(self) -> bool:
         """Whether the broker has confirmed a message, and has never been silent."""
-        return bool(self._confirms) and self.steady
+        return bool(self._confirms) and self._steady
 
     def routing_keys(self) -> dict[str, None]:
         """Return those of the messages without a result, in their order."""

@@ -214,7 +214,7 @@ class PublisherThread:
     def _unsent(self) -> WorkerError:
         """Return the error of a message that waited for a channel."""
         assert self._publisher is not None
-        if self._publisher.up and self._publisher.error is None:
+        if self._publisher.error is None:
             return BrokerUnavailable("The broker opened no channel in time; the message was not sent.", retry_after=5)
         return unavailable(self._publisher.error)
 

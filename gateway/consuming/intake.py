@@ -117,16 +117,17 @@ class Intake:
         """Cancel the subscription, then call `then`. A message that arrives meanwhile is `late`."""
         self.prefetch = None
         session = self.session
-        if session is not None and self._unanswered and not session.unsettled:  # the broker may never answer
+        if session is None or not session.channel.is_open:
+            then()
+        elif self._unanswered and not session.unsettled:  # the broker may never answer
             self._lose()
             session.channel.close()
             then()
-            return
-        if session is None or self._tag is None or not session.channel.is_open:
+        elif self._tag is None:
             then()
-            return
-        tag, self._tag = self._tag, None
-        cancel(session.channel, tag, then)
+        else:
+            tag, self._tag = self._tag, None
+            cancel(session.channel, tag, then)
 
     def leave(self) -> None:
         """Treat messages that arrive from now on as `late`; the owner will close the channel."""

@@ -23,6 +23,7 @@ NewLink = Callable[[Callable[[Any], None], Callable[[str], None]], Link]
 """Called with `on_up` and `on_down`; see Link."""
 
 _POLL = 0.002
+"""Interval, in seconds, for checking whether a suspect got its answer; only while suspects subscribe."""
 
 
 def unusable(queue: str, after: str = "create it again") -> str:

@@ -37,6 +37,13 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str | None]]:
     return [(line["event"], line.get("reason")) for line in lines if line["dependency"] == "store"]
 
 
+def wait_said(capsys: pytest.CaptureFixture[str], count: int) -> list[tuple[str, str | None]]:
+    """Wait for that many of these events: the log can come after the answer."""
+    told: list[tuple[str, str | None]] = []
+    wait_until(lambda: told.extend(said(capsys)) or len(told) >= count)
+    return told
+
+
 def test_ready_and_the_log_have_the_servers_words_and_the_log_has_them_once(
     broken_api: Callable[..., Api], mongo_proxy: MongoProxy, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,10 +66,7 @@ def test_ready_and_the_log_have_the_servers_words_and_the_log_has_them_once(
             wait_until(lambda: store()["detail"] == authentication)
         mongo_proxy.faults = []
         wait_until(lambda: store()["up"])
-        told = []
-        while len(told) < 3:  # the log comes after the answer
-            told += said(capsys)
-        assert told == [
+        assert wait_said(capsys, 3) == [
             ("dependency_unavailable", unauthorized),
             ("dependency_unavailable", authentication),
             ("dependency_available", None),
@@ -84,9 +88,7 @@ def test_a_background_failure_during_an_outage_is_logged_once_and_not_with_each_
     wait_until(lambda: tries() >= before + 3, 20, "the entry being written again and again")
     mongo_proxy.faults = []
     wait_until(lambda: api("GET", "/getAuditLog?action=deleteUser").json, 20, "the entry")
-    told: list[tuple[str, str | None]] = []
-    wait_until(lambda: told.extend(said(capsys)) or len(told) >= 2)
-    assert [event for event, _ in told] == ["dependency_unavailable", "dependency_available"]
+    assert [event for event, _ in wait_said(capsys, 2)] == ["dependency_unavailable", "dependency_available"]
 
 
 def test_a_request_has_one_deadline_for_all_that_it_asks_of_the_store(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.api.client import PASSWORD
 from tests.browser.dashboard import Dashboard
@@ -385,13 +385,18 @@ def test_back_closes_a_dialog_that_opened_when_another_closed(dashboard: Dashboa
     expect(dashboard.heading("Consumers")).to_be_visible()
 
 
-def test_back_closes_a_dialog_and_keeps_a_filter_that_was_set_after_another_dialog(dashboard: Dashboard) -> None:
-    dashboard.open("queues", "Queues")
+def open_and_close_a_dialog(dashboard: Dashboard) -> Locator:
     dialog = dashboard.page.get_by_role("dialog")
     dashboard.page.keyboard.press("?")
     expect(dialog).to_be_visible()
     dashboard.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+    return dialog
+
+
+def test_back_closes_a_dialog_and_keeps_a_filter_that_was_set_after_another_dialog(dashboard: Dashboard) -> None:
+    dashboard.open("queues", "Queues")
+    dialog = open_and_close_a_dialog(dashboard)
     dashboard.field("Search").fill("nothing-like-this")
     dashboard.page.wait_for_url("**/#/queues?name=nothing-like-this")
     dashboard.heading("Queues").focus()
@@ -406,19 +411,12 @@ def test_back_closes_a_dialog_and_keeps_a_filter_that_was_set_after_another_dial
 def test_forward_and_a_link_to_the_same_view_work_after_a_dialog(dashboard: Dashboard) -> None:
     dashboard.open("consumers", "Consumers")
     dashboard.open("queues", "Queues")
-    dialog = dashboard.page.get_by_role("dialog")
-    dashboard.page.keyboard.press("?")
-    expect(dialog).to_be_visible()
-    dashboard.page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
+    open_and_close_a_dialog(dashboard)
     dashboard.page.go_back()
     expect(dashboard.heading("Consumers")).to_be_visible()
     dashboard.page.go_forward()
     expect(dashboard.heading("Queues")).to_be_visible()
-    dashboard.page.keyboard.press("?")
-    expect(dialog).to_be_visible()
-    dashboard.page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
+    open_and_close_a_dialog(dashboard)
     dashboard.link("Queues").click()
     dashboard.open("users", "Users")
     dashboard.page.go_back()

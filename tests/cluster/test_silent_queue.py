@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from itertools import count
 
 import pytest
 
@@ -60,14 +60,19 @@ def test_dead_letters_go_on_while_the_leader_of_another_dead_letter_queue_hangs(
             channel = connection.channel()
             leader.suspend()
             publish_ids(channel, "silent", [f"silent-{number}" for number in range(40)])
-            for number in range(40):  # in four seconds: the first may wait behind those of the other queue
-                publish_ids(channel, "fine", [f"fine-{number}"])
-                time.sleep(0.1)
-            wait_until(lambda: ready(channel, "fine.dlq") >= 10, 30)
+            numbers = count()
+
+            def dead_lettered() -> bool:
+                """Whether ten are; publish one more. The first may wait behind those of the other queue."""
+                publish_ids(channel, "fine", [f"fine-{next(numbers)}"])
+                return ready(channel, "fine.dlq") >= 10
+
+            wait_until(dead_lettered, 30)
             assert cluster.running(node) == 3, "the hanging node was noticed, so this shows nothing"
         cluster.revive(leader)
+        published = next(numbers)
         with node.connect(heartbeat=0) as connection:
             channel = connection.channel()
-            wait_until(lambda: ready(channel, "fine.dlq") >= 40 and ready(channel, "silent.dlq") >= 40, 120)
+            wait_until(lambda: ready(channel, "fine.dlq") >= published and ready(channel, "silent.dlq") >= 40, 120)
     finally:
         consumers.end()

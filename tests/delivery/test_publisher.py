@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -188,6 +189,34 @@ def test_a_channel_is_not_replaced_while_no_message_is_refused(
         results = publisher.publish([message(queue), message("nowhere")], 10).result()
         assert kinds(results) == [type(None), Unroutable]
     assert counter.sent[CHANNEL_OPEN] == before
+
+
+def test_separate_channels_end_when_the_broker_confirms_again(
+    make_publisher: Make, broker: BrokerNode, channel: BlockingChannel, unique_name: str, proxy: Callable[[int], Proxy]
+) -> None:
+    """All queues are silent for several times `silence`, again and again, also after `apart` and `drain`."""
+    queues = [f"{unique_name}-{number}" for number in range(5)]
+    for name in queues:
+        channel.queue_declare(name, auto_delete=True)
+    before = proxy(broker.port)
+    periods = ChannelPeriods(silence=0.05, apart=0.5, drain=0.5)
+    publisher = make_publisher(broker.amqp_url.replace(str(broker.port), str(before.port)), channel_periods=periods)
+    wait_until(lambda: publisher.connected)
+    for turn in range(5):
+        before.stall()
+        stuck = [publisher.publish([message(name)], 20) for name in queues]
+        time.sleep(0.3)
+        behind = [publisher.publish([message(name)], 20) for name in queues]
+        before.flow()
+        assert [one.result() for one in (*stuck, *behind)] == [[None]] * 10
+        assert publisher.publish([message(name) for name in queues] * 100, 20).result() == [None] * 500
+        wait_ready(channel, queues[0], 102 * (turn + 1))
+        if turn == 2:  # no message for several times `apart`
+            wait_until(lambda: len(open_channels(broker, "test-publisher")) == 1)
+            time.sleep(2)
+    for name in queues:
+        wait_ready(channel, name, 510)
+    wait_until(lambda: len(open_channels(broker, "test-publisher")) == 1)
 
 
 def nested(depth: int) -> Any:

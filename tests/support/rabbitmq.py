@@ -100,10 +100,10 @@ class Epmd:
 class RabbitNode(BrokerNode):
     """`rabbitmq-server` with the management plugin. A start takes two (4.x) to ten seconds (3.10).
 
-    `directory` gets the logs; the data lies where the programs can reach it. `configuration` is appended to
-    rabbitmq.conf, `advanced` is advanced.config. Without an `epmd` to share, the node has its own. When it starts for
-    the first time, it joins the cluster of `founder`, a running node with the same epmd. With `tls` it listens on
-    `tls_port` and `tls_management_port`, too.
+    `directory` gets the logs; `data` is the directory of the data, which the programs can reach. `configuration` is
+    appended to rabbitmq.conf, `advanced` is advanced.config. Without an `epmd` to share, the node has its own. When it
+    starts for the first time, it joins the cluster of `founder`, a running node with the same epmd. With `tls` it
+    listens on `tls_port` and `tls_management_port`, too.
     """
 
     ready_timeout = 120.0
@@ -123,7 +123,7 @@ class RabbitNode(BrokerNode):
         self.name = programs.name
         self.node_name = f"test{self.port}@localhost"
         self._programs = programs
-        self._directory = programs.make_directory(directory)
+        self.data = programs.make_directory(directory)
         self._epmd = epmd or Epmd(directory, programs)
         self._owns_epmd = epmd is None
         self.tls_port, self.tls_management_port = (free_port(), free_port()) if tls else (0, 0)
@@ -134,13 +134,8 @@ class RabbitNode(BrokerNode):
         command = programs.command("rabbitmq-server")
         self.process = Process(command, directory / "rabbitmq.log", self._environment)
 
-    @property
-    def data(self) -> Path:
-        """The directory of its data."""
-        return self._directory
-
     def _write_configuration(self, more: str, advanced: str) -> dict[str, str]:
-        place = self._directory
+        place = self.data
         (place / "enabled_plugins").write_text("[rabbitmq_management].\n")
         (place / "rabbitmq.conf").write_text(
             _CONFIGURATION.format(port=self.port, management_port=self.management_port) + more
@@ -173,11 +168,11 @@ class RabbitNode(BrokerNode):
 
     def _write_certificates(self, tls: NodeTls) -> str:
         for file, name in ((tls.ca, "ca.pem"), (tls.certificate, "node.pem"), (tls.key, "node.key")):
-            (self._directory / name).write_bytes(file.read_bytes())
+            (self.data / name).write_bytes(file.read_bytes())
         return _TLS_CONFIGURATION.format(
             port=self.tls_port,
             management_port=self.tls_management_port,
-            place=self._programs.inside(self._directory),
+            place=self._programs.inside(self.data),
             verify="verify_peer" if tls.client_certificates else "verify_none",
             required=str(tls.client_certificates).lower(),
         )
@@ -203,7 +198,7 @@ class RabbitNode(BrokerNode):
         super().shutdown()
         if self._owns_epmd:
             self._epmd.shutdown()
-        self._programs.discard_directory(self._directory)
+        self._programs.discard_directory(self.data)
 
     def evaluate(self, expressions: str) -> str:
         """Evaluate Erlang in the node, and return the last value.
